@@ -1,4 +1,4 @@
-"""Lists that are read off the package: settings, fixtures, turns, scenarios and their fields.
+"""Lists that are read off the package: settings, fixtures, turns, scenarios, events of a run.
 
 They stand in the pages as text, which a reader of the repository sees too. A test sees that they
 are up to date: `HYDRA_DOCS_REFRESH=1 pytest tests/docs` brings them there. In a page, a list stands
@@ -17,6 +17,7 @@ from typing import Literal, get_args, get_origin
 from described import described, one_line
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
+from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.registry import meaning, parts
@@ -114,6 +115,21 @@ def runtimes() -> Iterator[str]:
     yield ""
 
 
+def journal_events() -> Iterator[str]:
+    """Yield each event of a journal with what it says, and its fields."""
+    for kind in get_args(events.Event):
+        name = kind.__name__
+        yield f"`{name}`"
+        yield f": {one_line(inspect.getdoc(kind))}"
+        words = {field: told for field, _, told in described(events, name)}
+        fields = [
+            f"  - `{field}`" + (f": {words[field]}" if field in words else "")
+            for field in kind._fields
+        ]
+        yield from ("", *fields) if fields else ()
+        yield ""
+
+
 def _table(name: str, rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     yield f"### `{name}`"
     yield ""
@@ -146,6 +162,7 @@ LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "scenario-fields": scenario_fields,
     "turns": turns,
     "runtimes": runtimes,
+    "events": journal_events,
 }
 _PLACE = re.compile(
     r"(?<=<!-- generated: )(?!end )([\w-]+)( -->\n).*?(?=<!-- generated: end -->)", re.DOTALL

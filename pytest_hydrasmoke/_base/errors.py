@@ -79,7 +79,7 @@ class HydraSmokeError(Exception):
         # What the turn did, in the agent's words.
         self.turn: str | None = None
         # Its entry in an instance's record: the error is recognised by it, not by its text.
-        self.failure: object = None
+        self.failure: int | None = None
         # The router's answer that caused it; the repr leaves it out.
         self.answer: object = None
 

@@ -12,13 +12,13 @@ from pytest_hydrasmoke._base.errors import (
     LeakError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 
 from .lifecycle import phase
 from .looks import look
 from .policy import Policy
 from .record import InstanceRecord
 from .removal import FIRST_LOOK, Removal
-from .states import HAS_ROW, NOTHING_TO_DELETE, State
 
 __tracebackhide__ = hide_own_frames
 

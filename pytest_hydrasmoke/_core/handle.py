@@ -9,6 +9,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -20,7 +21,6 @@ from .expected import Expected
 from .kept_events import HELD, Kept
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
-from .moments import MOST_PROVIDERS
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
@@ -217,6 +217,7 @@ class Handle:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
         if self.record.listener.forked:
             return  # The child may be leaving all of its parent's frames.
-        self.record.failed |= failed
+        if failed:
+            self.record.blame()
         if not keep(self.record, self._policy):
             await self.delete()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
+from pytest_hydrasmoke._journal.events import (
+    MOST_CALLS,
+    MOST_OF_A_CALL,
+    MOST_TEXT,
+    Thought,
+    Tokens,
+    Tool,
+)
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.values import whole
 
-from .moments import MOST_CALLS, MOST_OF_A_CALL, MOST_TEXT, ToolStory, TurnStory
+from .moments import TurnStory
 
 
 def keep_content(story: TurnStory, content: Content) -> None:
@@ -17,9 +24,10 @@ def keep_content(story: TurnStory, content: Content) -> None:
     room = MOST_TEXT
     for thought in content.thoughts(story.text):
         if room > 0 and len(story.thoughts) < MOST_CALLS:
-            story.thoughts.append(replace(thought, text=thought.text[:room]))
+            story.thoughts.append(Thought(thought.text[:room], thought.at, thought.position))
             room -= len(thought.text)
-    story.usage = content.usage
+    if (usage := content.usage) is not None:
+        story.usage = Tokens(usage.input_tokens, usage.output_tokens)
     story.notes += content.notes
 
 
@@ -29,7 +37,7 @@ def _keep_calls(story: TurnStory, content: Content) -> None:
         most = min(room, MOST_OF_A_CALL)
         arguments, result = _shown(call.arguments, most), _shown(call.result, most)
         room = max(room - len(arguments or "") - len(result or ""), 0)
-        kept = ToolStory(call.name, call.id, arguments, result, call.at, position)
+        kept = Tool(call.name, call.id, arguments, result, call.at, position)
         story.tool_calls.append(kept)
     more = len(content.placed_calls) - MOST_CALLS
     if more > 0:

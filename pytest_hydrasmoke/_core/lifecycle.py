@@ -25,13 +25,13 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted, Interrupted
+from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .moments import MOST_WORD, Failure
 from .phases import BOOT
 from .policy import Policy, poll_interval
 from .record import InstanceRecord
-from .states import NOTHING_TO_DELETE, State
 
 __tracebackhide__ = hide_own_frames
 
@@ -61,12 +61,12 @@ def phase(
             last=record.last_state,
             instance=record.name,
         )
-        record.fails(Failure(io.now(), str(error), error.brief, error.phase), error)
+        record.fails(error, error.brief, io.now())
         raise
     except BaseException:
         # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
         if name in BOOT:
-            record.interrupted = name
+            record.note(Interrupted(name))
         raise
     finally:
         if timed:
@@ -96,7 +96,7 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
         # Between two phases, too.
         if record.interrupted is None:
             begun = (name for name in reversed(BOOT) if name in record.phases)
-            record.interrupted = next(begun, BOOT[0])
+            record.note(Interrupted(next(begun, BOOT[0])))
         raise
 
 
@@ -278,7 +278,9 @@ async def status_of(
     """Read the status, and record it."""
     status = await calls.status(instance_id, deadline=deadline)
     record.saw_status(status.status, calls.io.now())
-    record.hostname = (status.hostname or "")[:MOST_WORD] or record.hostname
+    hostname = (status.hostname or "")[:MOST_WORD]
+    if hostname and hostname != record.hostname:
+        record.note(Hosted(hostname))
     return status
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_hydrasmoke._base.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._journal.events import Event
+
     from .record import InstanceRecord
 
 
@@ -28,6 +30,12 @@ class RecordListener:
 
     def state_changed(self, record: InstanceRecord) -> None:
         """Handle a change of the state, before the step after it."""
+
+    def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
+        """Write an event of the record's story."""
+
+    def touched(self, record: InstanceRecord) -> None:
+        """Handle the first call about it in a test."""
 
     def changed(self, record: InstanceRecord) -> None:
         """Handle a change worth showing in the progress; called from any thread."""

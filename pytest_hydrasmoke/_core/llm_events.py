@@ -23,13 +23,13 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
 from .account import LAST_READ, RECENT, ToCome, check_window, life_window
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
-from .moments import MOST_PROVIDERS
 from .policy import SECOND_LOOK, poll_interval
 from .record import InstanceRecord
 from .turn_account import Baseline, TurnAccount

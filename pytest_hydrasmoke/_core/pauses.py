@@ -50,10 +50,6 @@ def is_limit(silence: float, before: tuple[float, ...]) -> bool:
     return is_round or any(abs(silence - other) <= NEAR for other in before)
 
 
-HELD_BACK = (
-    "a chat's stream came all at once: is it held back on the way? (nginx: proxy_buffering off, "
-    "or X-Accel-Buffering: no)"
-)
 IDLE_LIMIT = (
     "a proxy's idle timeout may have cut the silent stream: raise it above the agent's longest "
     "silence (nginx: proxy_read_timeout; HAProxy: timeout server), or have keep-alives sent; else "

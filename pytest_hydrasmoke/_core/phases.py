@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pytest_hydrasmoke._journal.story import WAITS as WAITS
+
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
 BOOT = PHASES[:3]
 """The phases until an instance is ready."""
-WAITS = ("first_text", "gap")
-"""Times in a chat that are not phases: until the reply's first text, and between two events."""
 TOKENS = "tokens"
 BUDGETS = (*PHASES, *WAITS, TOKENS)
 """Names that can have a budget; the one for tokens is the whole run's."""

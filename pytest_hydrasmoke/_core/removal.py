@@ -13,13 +13,14 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
 from pytest_hydrasmoke._base.run_keys import is_random
+from pytest_hydrasmoke._journal.events import Conflict
+from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .looks import DoubtError, conclusive, look, named
 from .policy import Policy, poll_interval
 from .proof import NEXT_LOOK, Evidence, Verdict, judge
 from .record import InstanceRecord
-from .states import HAS_ROW, State
 
 __tracebackhide__ = hide_own_frames
 
@@ -87,7 +88,7 @@ class Removal:
         except ConfigError:
             return
         if seen.says in ("gone", "under way", "unknown") and self._is_ours(seen.named):
-            record.conflict = _gone_before(record.run_id or "")
+            record.note(Conflict(_gone_before(record.run_id or "")))
 
     def _is_ours(self, named: str | None) -> bool:
         return named is None or plain_id(named) in {
@@ -268,8 +269,8 @@ def _of_request(record: InstanceRecord) -> str:
     """Describe what became of a provision, as far as it is known."""
     if record.state is State.ACCEPTED:
         return "the router accepted the request"
-    exchanges = reversed(record.exchanges)
-    code = next((tried.status for tried in exchanges if tried.call == "provision"), None)
+    tried = reversed(record.exchanges)
+    code = next((one.status for _, one in tried if one.call == "provision"), None)
     if code is None or code < 300:
         return "the router may have carried out the request"
     return f"the request was answered with {code}, and the router may have carried it out"

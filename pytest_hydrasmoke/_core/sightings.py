@@ -7,11 +7,12 @@ be shared, and a fake router can learn from them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -46,36 +47,12 @@ _KNOWN: Mapping[str, frozenset[int]] = {
 """Status codes that the contract defines for each call, or that are tolerated beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
-    """The form of a call's answer: its code, and the kind of value of each field."""
-
-    call: str
-    code: int
-    fields: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EventForm:
-    """The form of a stream's event: its name, and the kind of its data."""
-
-    event: str
-    data: str
-    """`done` (`[DONE]`), `object`, `text`."""
-    keys: tuple[str, ...] = ()
-    """Top-level fields of an object."""
-    kind: str | None = None
-    """An object's `type`, where that is a word."""
-
-
 @dataclass(slots=True)
 class Sightings:
-    """What was seen of a router, as an `Observer` of calls."""
+    """What was seen of a router, as an `Observer` of calls: a form is noted once."""
 
-    answers: set[AnswerForm] = field(default_factory=set[AnswerForm])
-    events: set[EventForm] = field(default_factory=set[EventForm])
-    drift: list[str] = field(default_factory=list[str])
-    """Messages about answers that the contract does not define."""
+    note: Callable[[Event], None] = lambda event: None
+    seen: dict[Event, None] = field(default_factory=dict[Event, None])
 
     def saw_attempt(self, attempt: Attempt) -> None:
         """Record a code; a successful answer's fields come with `saw_answer`."""
@@ -83,7 +60,7 @@ class Sightings:
         if not isinstance(code, int):
             return
         if code >= 300 or call == "chat":
-            _add(self.answers, AnswerForm(call, code))
+            self._note(Answered(call, code))
         if call in _KNOWN and code < 500 and code not in _KNOWN[call] | _ANY:
             self._drifts(f"{call} answered with {code}, which its contract does not know")
         if attempt.oddity is not None:
@@ -96,7 +73,7 @@ class Sightings:
         names = answer.model_fields_set & type(answer).model_fields.keys()
         values: dict[str, object] = {name: getattr(answer, name) for name in names} | extra
         fields = tuple(sorted((_name(name), kind_of(value)) for name, value in values.items()))
-        _add(self.answers, AnswerForm(call, code, fields))
+        self._note(Answered(call, code, fields))
         if extra:
             named = ", ".join(sorted(map(_name, extra))[:_MOST_NAMED])
             more = len(unknown) - _MOST_NAMED
@@ -105,17 +82,15 @@ class Sightings:
 
     def saw_event(self, event: ChatEvent) -> None:
         """Record the form of a stream's event."""
-        if len(self.events) < MOST:
-            self.events.add(form_of(event))
+        self._note(form_of(event))
 
     def _drifts(self, text: str) -> None:
-        if text not in self.drift and len(self.drift) < MOST:
-            self.drift.append(text)
+        self._note(Drifted(text))
 
-
-def _add(forms: set[AnswerForm], form: AnswerForm) -> None:
-    if len(forms) < MOST:
-        forms.add(form)
+    def _note(self, event: Event) -> None:
+        if event not in self.seen and sum(type(it) is type(event) for it in self.seen) < MOST:
+            self.seen[event] = None
+            self.note(event)
 
 
 def _name(text: str) -> str:
@@ -127,18 +102,18 @@ def kind_of(value: object) -> str:
     return next((name for kind, name in _KINDS if isinstance(value, kind)), "object")
 
 
-def form_of(event: ChatEvent) -> EventForm:
+def form_of(event: ChatEvent) -> Heard:
     """Return an event's form."""
     name = _name(event.event)
     if event.data.strip() == "[DONE]":
-        return EventForm(name, "done")
+        return Heard(name, "done")
     if not event.data.lstrip().startswith("{"):
-        return EventForm(name, "text")
+        return Heard(name, "text")
     try:
         value = event.json()
     except ValueError:
-        return EventForm(name, "text")
+        return Heard(name, "text")
     frame = cast("dict[str, object]", value)
     kind = frame.get("type")
     keys = tuple(sorted(map(_name, frame)))[:20]
-    return EventForm(name, "object", keys, _name(kind) if isinstance(kind, str) else None)
+    return Heard(name, "object", keys, _name(kind) if isinstance(kind, str) else None)

@@ -12,6 +12,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._journal.events import TurnBegan
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import goes_on, is_cut_short
 from pytest_hydrasmoke._runtimes.meaning import Meaning
@@ -20,7 +21,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from .account import ToCome, open_account
 from .chat import Turn
 from .kept_content import keep_content
-from .moments import Failure, TurnStory
+from .moments import TurnStory
 from .observer import TurnObserver
 from .pauses import pace
 from .record import InstanceRecord
@@ -142,7 +143,6 @@ class RecordObserver(LogObserver):
         self.account: TurnAccount | None = None
         """What bounds its LLM events, once it has begun."""
         self._story: TurnStory | None = None
-        self._taken = False
         self._texts = 0
 
     async def begins(self) -> None:
@@ -160,8 +160,9 @@ class RecordObserver(LogObserver):
         number = self._log.history.number + 1
         self.account = record.opens_account(replace(baseline, number=number))
         now = self._now()
-        self._story = TurnStory(self._message, now, self._log.test, self._log.run)
-        record.turns.append(self._story)
+        story = TurnStory(record.chats + 1, self._message, now, self._log.test, self._log.run)
+        self._story = record.open_turn = story
+        record.note(TurnBegan(story.number, story.message, story.test, story.run), now)
         record.begins("turn", now, now + self._timeout)
         if baseline.error is None:
             self.count = baseline.count
@@ -178,7 +179,8 @@ class RecordObserver(LogObserver):
             self._tape.account, self.account.recorded = self.account, True
 
     def sent(self, began: float) -> None:
-        self._taken, self._open_story().at = True, began
+        story = self._open_story()
+        story.taken, story.at = True, began
 
     def uncounted(self, words: str) -> None:
         assert self.account is not None  # It has begun.
@@ -198,8 +200,7 @@ class RecordObserver(LogObserver):
     def failed(self, error: HydraSmokeError) -> None:
         super().failed(error)
         self._open_story().error = error.message
-        brief = type(error).__name__
-        self._record.fails(Failure(self._now(), str(error), brief, error.phase), error)
+        self._record.fails(error, type(error).__name__, self._now())
 
     def closed(self, turn: Turn) -> None:
         super().closed(turn)
@@ -210,14 +211,17 @@ class RecordObserver(LogObserver):
         story.finish_reason = turn.finish_reason
         story.first_text_after, story.max_gap = turn.first_text_after, turn.max_gap
         keep_content(story, self._content)
-        if self._taken:
-            self._record.saw_turn(story)
         if turn.first_event_after is not None:
             story.seconds = turn.duration
             self._record.took("first_event", story.at, turn.first_event_after)
             self._record.took("turn", story.at, turn.duration)
             spread = turn.duration - turn.first_event_after
-            self._record.saw_pace(pace(self._texts, turn.awaited, spread))
+            story.pace = pace(self._texts, turn.awaited, spread)
+        if len(turn.runtimes) > 1:
+            story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")
+        if self._record.open_turn is story:  # Else it was told at the run's end.
+            self._record.open_turn = None
+            self._record.note(story.as_event, story.at)
         self._record.rests()
         if turn.over and not turn.complete:
             self._record.add_remark(UNENDED)
@@ -230,8 +234,6 @@ class RecordObserver(LogObserver):
         if turn.complete and goes_on(reason):
             brief = "a chat ended as its model waited for its tools"
             self._record.add_remark(f"{brief}: it finished with {reason!r}", brief)
-        if len(turn.runtimes) > 1:
-            story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")
         for note in story.notes:
             self._record.add_remark(
                 f"in a chat, {note}", "a chat had content that could not be read"

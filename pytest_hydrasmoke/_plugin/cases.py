@@ -1,63 +1,75 @@
-"""The outcome of each smoke test, combined from pytest's reports of its phases.
+"""The outcome of each test, combined from pytest's reports of its phases.
 
-The main process sees all reports, including those of a worker that crashes later.
+The main process sees all reports, including those of a worker that crashes later. Which tests are
+smoke tests, and what they used, is in the journals of the processes that ran them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pytest
 
+from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._report.smoke_tests import USED, is_smoke_test
-
-from .runs import RUNS
 
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
 """From least to most important: of several outcomes, the last in this order counts."""
 
 
+@dataclass(slots=True)
+class _Case:
+    """A test, as far as it is reported."""
+
+    outcome: str = _OUTCOMES[0]
+    seconds: float = 0.0
+    executed: bool = False
+
+
 class Cases:
-    """The smoke tests of a run, as far as they are reported."""
+    """The tests of a run, as far as they are reported."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, CaseReport] = {}
-
-    @property
-    def reports(self) -> list[CaseReport]:
-        """The outcomes so far, in the order in which tests were first reported."""
-        return list(self._cases.values())
-
-    def ended_early(self, case: CaseReport) -> None:
-        """Record a smoke test that was interrupted; an outcome that was reported stays."""
-        known = self._cases.get(case.id, case)
-        used = tuple(dict.fromkeys([*known.instances, *case.instances]))
-        self._cases[case.id] = known.model_copy(update={"instances": used})
+        self._cases: dict[str, _Case] = {}
+        self.crashed: list[pytest.TestReport] = []
+        """The reports of tests in which a worker crashed, until they are told."""
 
     def saw(self, report: pytest.TestReport) -> None:
-        """Record the report of a phase; ignore tests that are not smoke tests."""
-        used: list[str] = getattr(report, USED, [])
-        case = self._cases.get(report.nodeid)
-        if case is None:
-            if not is_smoke_test(report):
-                return
-            case = CaseReport(id=report.nodeid, outcome=_OUTCOMES[0], seconds=0.0)
-        runs, passed = getattr(report, RUNS, (case.runs, case.passed))
-        self._cases[report.nodeid] = CaseReport(
-            id=case.id,
-            outcome=max(case.outcome, _outcome(report), key=_OUTCOMES.index),
-            seconds=case.seconds + report.duration,
+        """Record the report of a phase."""
+        case = self._cases.setdefault(report.nodeid, _Case())
+        case.outcome = max(case.outcome, _outcome(report), key=_OUTCOMES.index)
+        case.seconds += report.duration
+        # A skipped test was not executed; an expected failure was, but is reported as skipped.
+        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
+        case.executed |= ran
+        if report.failed and report.when not in ("setup", "call", "teardown", "collect"):
+            self.crashed.append(report)
+
+    def executed(self, stories: Stories) -> bool:
+        """Return whether any smoke test was executed."""
+        smoke = stories.smoke_tests
+        return any(case.executed for test, case in self._cases.items() if test in smoke)
+
+    def reports(self, stories: Stories) -> list[CaseReport]:
+        """Return the smoke tests, in the order in which they were first reported.
+
+        One that was interrupted has no report, or no outcome.
+        """
+        begun = dict.fromkeys([*self._cases, *stories.used, *stories.cut_short])
+        smoke = stories.smoke_tests
+        return [self._report(test, stories) for test in begun if test in smoke]
+
+    def _report(self, test: str, stories: Stories) -> CaseReport:
+        case = self._cases.get(test, _Case())
+        runs, passed = stories.runs.get(test, (None, None))
+        return CaseReport(
+            id=test,
+            outcome=case.outcome,
+            seconds=case.seconds,
             runs=runs,
             passed=passed,
-            instances=tuple(dict.fromkeys([*case.instances, *used])),
+            instances=tuple(stories.users(test)),
         )
-
-
-def cut_short(test: str, used: Iterable[str | None]) -> CaseReport:
-    """Return the outcome of a test that was interrupted, with the instances that it used."""
-    instances = tuple(reference for reference in used if reference is not None)
-    return CaseReport(id=test, outcome=_OUTCOMES[0], seconds=0.0, instances=instances)
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -6,12 +6,14 @@ pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.events import Selected
+from pytest_hydrasmoke._journal.journal import Journal
 
 __tracebackhide__ = hide_own_frames
 
@@ -22,14 +24,13 @@ _MOST = 10
 class Ending:
     """Sees how the session ends, in each of its processes."""
 
-    def __init__(self, scrub: Callable[[str], str], *, replies: bool) -> None:
+    def __init__(self, journal: Journal, scrub: Callable[[str], str], *, replies: bool) -> None:
+        self._journal = journal
         self._scrub = scrub
         self._replies = replies
         self._words: str | None = None
         self._broken: list[str] = []
         self._begun: set[str] = set()
-        self.selected: set[str] = set()
-        """The smoke tests that this process was to run, by their ids."""
 
     def words(self, session: pytest.Session, received: int | None) -> str | None:
         """Return what ended the session early; `received` is the signal that came, if one did."""
@@ -42,12 +43,12 @@ class Ending:
             self._ended_by("stopped", session.shouldfail)
         return self._words
 
-    def not_run(self, selected: set[str], known: set[str]) -> int:
-        """Return how many of the `selected` tests, and of this process's own, have not begun.
+    def not_run(self, selected: Iterable[str], known: set[str]) -> int:
+        """Return how many of the `selected` tests have not begun.
 
         `known` are tests that have begun, even if nothing was reported of them.
         """
-        return len((self.selected | selected) - self._begun - known)
+        return len({*selected} - self._begun - known)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Generator[None, object, object]:
@@ -64,9 +65,9 @@ class Ending:
     # Before `Refusal`, which may clear the items.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
-        self.selected = {
-            item.nodeid for item in session.items if item.get_closest_marker("hydra_smoke")
-        }
+        marked = [it.nodeid for it in session.items if it.get_closest_marker("hydra_smoke")]
+        if marked:
+            self._journal.note(Selected(marked))
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

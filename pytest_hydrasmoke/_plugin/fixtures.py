@@ -17,7 +17,8 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
-from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._journal.events import CutShort, RunsCounted
+from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -29,7 +30,6 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .cases import cut_short
 from .clients import AsyncRunClient, OfRun, RunClient
 from .failures import Failures
 from .replay import Replaying
@@ -49,6 +49,7 @@ class Active:
         config: HydraSmokeConfig,
         ledger: Ledger,
         interrupts: Interrupts,
+        journal: Journal,
         forms: Forms | None = None,
         *,
         worker: str | None = None,
@@ -61,6 +62,7 @@ class Active:
         self._pytest = pytest_config
         self._ledger = ledger
         self._interrupts = interrupts
+        self.journal = journal
         self.forms = forms
         """The router's own forms, for the processes that delete; None where none does."""
         self._worker = worker
@@ -73,15 +75,14 @@ class Active:
         """Whose instances are claimed, and whose chats are under way."""
         self.selection = Selection(pytest_config)
         """Whether the run covers all tests."""
-        self.failures = Failures(pytest_config, config)
+        self.failures = Failures(pytest_config, config, journal)
         """Which failures count against which instances."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
         self.run: int | None = None
         """The current run of the test's body, from 1, where it has several."""
-        self.cut_short: list[CaseReport] = []
-        """The test that an interrupt ended, if one did."""
         self._test = ""
+        self._in_teardown = False
         self._session: SmokeSession | None = None
         self._sharing: Sharing | None = None
         self._over: list[str] = []
@@ -103,6 +104,8 @@ class Active:
                 tape=self.tape if self.replaying is None else self._asks,
                 run=lambda: self.run,
                 replay=self.replaying,
+                journal=self.journal,
+                in_teardown=lambda: self._in_teardown,
             )
             self.failures.follow(self._session.records)
             self._session.policy = replace(self._session.policy, to_come=self._to_come)
@@ -202,6 +205,7 @@ class Active:
             node.addfinalizer(lambda: self._over.append(share))
         record = self.sharing.take(wanted, share, request.node.nodeid)
         self.failures.shares(request.node.nodeid, record)
+        record.touch()
         self._changed(record)  # Another process may have provisioned it.
         return record
 
@@ -221,14 +225,14 @@ class Active:
         Outermost, so that no test's own time limit is still running.
         """
         self._test = item.nodeid
-        self.failures.test_begins()
+        self.failures.test_begins(item.nodeid)
         try:
             result = yield
         except BaseException:
             # Now, because the clean-up that follows uses all instances.
-            used = [record.reference for record in self.failures.used_by(item.nodeid)]
-            if used or item.get_closest_marker("hydra_smoke"):
-                self.cut_short.append(cut_short(item.nodeid, used))
+            if self.failures.used_by(item.nodeid) or item.get_closest_marker("hydra_smoke"):
+                self.journal.note(CutShort(item.nodeid))
+            self._test = ""  # What clean-up uses, no test does.
             raise
         while self._over:
             self.sharing.end(self._over.pop())
@@ -236,6 +240,19 @@ class Active:
             self._sharing.give_up_if_gone(item.nodeid)
         self.release()
         return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._in_teardown = False  # Plugins may run a test again.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        self._in_teardown = True
+
+    def ran(self, test: str, began: int, passed: int) -> None:
+        """Record how often a test's body was run so far, and how often that passed."""
+        self.journal.note(RunsCounted(test, began, passed))
+        self.failures.runs = began, passed
 
     def release(self) -> None:
         """Release what the last test shared."""

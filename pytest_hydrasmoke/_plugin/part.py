@@ -16,6 +16,7 @@ from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.account import ToCome
+from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._report import github
 from pytest_hydrasmoke._report.model import Report
@@ -102,20 +103,24 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
     is_replay = router is not None and router.scenario.recordings is not None
     ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
     ledger.begin(part.shares_as or MAIN)
+    scrub, replies = scrubbing(settings.token), settings.report_replies
+    name = part.reports_as or MAIN
+    journal = Journal(ledger.folder, name, settings.run_id, scrub, replies=replies)
     hide_frames_of_asyncio(hide_own_frames)
     progress = Progress(
         config,
         part.beside or ledger.folder,
         interrupts,
         None if part.elsewhere else part.reports_as,
-        scrub=scrubbing(settings.token),
-        replies=settings.report_replies,
+        scrub=scrub,
+        replies=replies,
     )
     active = Active(
         config,
         settings,
         ledger,
         interrupts,
+        journal,
         part.forms,
         worker=part.shares_as,
         replaying=None if router is None or not is_replay else Replaying(config, router),
@@ -171,7 +176,7 @@ def _plugins(
         yield "recorder", recorder
     if part.reports_as is None:
         yield "unawaited", finish.unawaited
-    annotations = None if part.reports_as else github.annotating(os.environ)
+    annotations = None if part.reports_as else github.annotating(os.environ, finish.is_smoke_test)
     if annotations is not None:
         yield "annotations", annotations
     yield "scrub", ReportCleaner(scrubbing(settings.token))

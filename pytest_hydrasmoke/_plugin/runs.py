@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .fixtures import Active
 
 MARKER = "hydra_smoke_runs"
-RUNS = "hydra_smoke_runs"
-"""An attribute of a test's report: how often its body was run, and how often that passed."""
 
 _LISTED = 50
 """How many runs a failure lists; of more, the first and the last ones."""
@@ -218,12 +216,13 @@ class Runs:
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Add the runs to reports of the call, and of what follows it."""
+        """Tell of the runs at the call, and add them to its report."""
         report = yield
         if call.when == "setup":
             self._tally = None
         if self._tally is not None:
-            setattr(report, RUNS, (self._tally.began, self._tally.passed))
+            if self._active is not None:
+                self._active.ran(report.nodeid, self._tally.began, self._tally.passed)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:

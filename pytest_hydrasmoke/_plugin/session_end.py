@@ -22,24 +22,24 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
-from pytest_hydrasmoke._report.manners import all_manners
-from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, ProcessReport, Report
-from pytest_hydrasmoke._report.smoke_tests import is_smoke_test
+from pytest_hydrasmoke._report.build import with_commands, with_tests
+from pytest_hydrasmoke._report.manners import manners_of
+from pytest_hydrasmoke._report.model import NOT_ENDED, CaseReport, InstanceReport, Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
 from .ending import Ending
-from .failures import FAILED
 from .fixtures import Active
 from .replay import header_line, unset_spec
 from .replay_notes import notes
 from .report_cleaner import cleaned
+from .told import Told
 from .unawaited import Unawaited
-from .verdict import Verdict, exit_code, unproved
+from .verdict import OF_NO_TEST, Verdict, exit_code, unproved
 from .views import Views
 from .workers import KEY, Workers
 
@@ -54,8 +54,9 @@ def _late_interrupt(number: int) -> str:
     return f"interrupted by {signal.Signals(number).name} at the run's end"
 
 
-def _outcomes(own: ProcessReport) -> list[object]:
-    return [(one.idempotency_key, one.outcome, one.leak) for one in own.instances]
+def _outcomes(instances: Iterable[InstanceReport]) -> list[object]:
+    """Return what makes a report wrong that tells otherwise."""
+    return [(one.idempotency_key, one.outcome, one.leak, len(one.turns)) for one in instances]
 
 
 class SessionEnd:
@@ -84,27 +85,26 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
+        self._alone = alone
         self._is_owner = alone or not worker
         """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
-        self._executed = False
-        self._failed: set[str] = set()
+        self._journal = active.journal
         self._cases = Cases()
-        self.ending = Ending(self._scrub, replies=active.config.report_replies)
+        self.ending = Ending(self._journal, self._scrub, replies=active.config.report_replies)
         self._report: Report | None = None
         self.on_closed: Callable[[pytest.Session], object] = lambda session: None
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
         table = None if loaded is None else loaded.file
         self.workers = Workers(pytest_config, active, fake, table)
+        self._told = Told(ledger, self._journal, self.workers)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self.verdict = Verdict(pytest_config, self.views.attempt)
         self.unawaited = Unawaited()
         # What a run has at the bundled fake ends with it: there is nothing to sweep.
         self._commands = None if ledger.fake else active.config.commands
-        self._written: list[object] | None = None
-        """The outcomes of this process's instances, as in the written report."""
         self._broken_off = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
@@ -125,11 +125,12 @@ class SessionEnd:
         return [self._scrub(line) for line in lines]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # A skipped test was not executed; an expected failure was, but is reported as skipped.
-        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
-        self._executed |= ran and is_smoke_test(report)
-        self._failed.update(getattr(report, FAILED, ()))
-        self._cases.saw(report)
+        if not report.nodeid.startswith(OF_NO_TEST):
+            self._cases.saw(report)
+
+    def is_smoke_test(self, test: str) -> bool:
+        """Return whether a test has the marker, or has used an instance."""
+        return test in self._told.stories.smoke_tests
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
@@ -144,18 +145,13 @@ class SessionEnd:
         if not self._is_run:
             return (yield)
         self._broken_off = True  # Until it is seen to end.
-        own = self._close(at_the_end=True)
+        self._close(at_the_end=True)
         self.on_closed(session)
         if self._worker:
-            # Cleaned here too: under `--debug`, xdist prints what it sends.
-            tests = {
-                "selected": tuple(self.ending.selected),
-                "cut_short": tuple(self._active.cut_short),
-            }
-            sent = own.model_copy(update=tests)
-            worker_output(self._pytest)[KEY] = cleaned(sent, self._scrub).model_dump(mode="json")
+            # The main process can't read the files of a worker that is a run of its own.
+            worker_output(self._pytest)[KEY] = self._journal.rest(whole=self._alone)
         else:
-            self._conclude(session, own)
+            self._conclude(session)
         try:
             self._hand_out()
             result = yield
@@ -172,10 +168,9 @@ class SessionEnd:
         self._broken_off = False
         return result
 
-    def _conclude(self, session: pytest.Session, own: ProcessReport) -> None:
-        self._report = self._concluded(session, own)
+    def _conclude(self, session: pytest.Session) -> None:
+        self._report = self._concluded(session)
         self.views.write(self._report)
-        self._written = _outcomes(own)
 
     def _conclude_late(self) -> None:
         """Write the report where it is not written yet, or is no longer true.
@@ -186,18 +181,18 @@ class SessionEnd:
         session = session_of(self._pytest)
         if self._worker or session is None:
             return
-        own = self._active.session.process_report()
         session.exitstatus = exit_code(
             session.exitstatus, failed=self._broken_off, signal=self._interrupts.received
         )
+        known = [] if self._report is None else _outcomes(self._report.instances)
         code = None if self._report is None else self._report.exit_code
-        if self._written == _outcomes(own) and code == session.exitstatus:
+        if code == session.exitstatus and known == _outcomes(self._told.instances):
             return
-        known = list(self.views.remarks)
+        remarks = list(self.views.remarks)
         with self._interrupts.hold():
-            self.views.attempt("report.json may be wrong", partial(self._conclude, session, own))
+            self.views.attempt("report.json may be wrong", partial(self._conclude, session))
         self._say_late(
-            f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in known
+            f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in remarks
         )
 
     def _hand_out(self) -> None:
@@ -208,20 +203,17 @@ class SessionEnd:
             self.unawaited.tell(self.verdict.fail)
             self.views.hand_out(self._report)
 
-    def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
+    def _concluded(self, session: pytest.Session) -> Report:
         """Build the run's report, its exit code included."""
-        processes = [*self.workers.reports.values(), own]
-        interrupted = (case for process in processes for case in process.cut_short)
-        for case in (*self._active.cut_short, *interrupted):
-            self._cases.ended_early(case)
-        instances = merged(process.instances for process in processes)
-        instances = with_commands(instances, self._commands)
-        instances = with_tests(instances, self._cases.reports)
-        draft = self._draft(session, instances, processes)
+        stories = self._told.stories
+        tests = self._cases.reports(stories)
+        instances = with_commands(self._told.instances, self._commands)
+        instances = with_tests(instances, tests)
+        draft = self._draft(session, instances, tests, stories)
         lost = any(it.outcome == "leaked" or it.conflict for it in instances)
         failed = lost or bool(draft.breaches)
         if session.exitstatus == 0 and not failed:
-            why = unproved(draft, executed=self._executed)
+            why = unproved(draft, executed=self._cases.executed(stories))
             self.views.remarks += [] if why is None else [why]
             failed = why is not None
         unheard = self.workers.elsewhere(self._ledger)
@@ -236,9 +228,7 @@ class SessionEnd:
         if replaying is not None and self._loaded is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)
-            self.views.remarks += notes(
-                replaying.course, self._cases.reports, unset=unset, whole=whole
-            )
+            self.views.remarks += notes(replaying.course, tests, unset=unset, whole=whole)
         facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
         if unheard:
             # A sweep would take it for a list of all that the run had.
@@ -252,25 +242,25 @@ class SessionEnd:
         self,
         session: pytest.Session,
         instances: Sequence[InstanceReport],
-        processes: Sequence[ProcessReport],
+        tests: Sequence[CaseReport],
+        stories: Stories,
     ) -> Report:
         begun = self._begun
         assert begun is not None  # This is the main process.
-        selected = {test for process in processes for test in process.selected}
         return begun.model_copy(
             update={
                 "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
                 "exit_code": int(session.exitstatus),
                 "ended": self.ending.words(session, self._interrupts.received),
                 "instances": tuple(instances),
-                "tests": tuple(self._cases.reports),
-                "not_run": self.ending.not_run(selected, {one.id for one in self._cases.reports}),
+                "tests": tuple(tests),
+                "not_run": self.ending.not_run(stories.selected, {one.id for one in tests}),
                 "breaches": tuple(breaches(instances, begun.budgets)),
-                "manners": all_manners([process.manners for process in processes]),
+                "manners": manners_of(stories),
             }
         )
 
-    def _close(self, *, at_the_end: bool = False) -> ProcessReport:
+    def _close(self, *, at_the_end: bool = False) -> None:
         session = self._active.session
         self._interrupts.begin_clean_up()
         try:
@@ -287,16 +277,21 @@ class SessionEnd:
                 session.end()
                 session.close()
                 self.views.remarks += session.look_back()
+            if at_the_end:
+                session.end_turns()
         finally:
             self._interrupts.end_clean_up()
-        return session.process_report()
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        session.adopt(*self.workers.left())
+        session.adopt(*self.workers.left(self._told.stories))
+        while self._cases.crashed:
+            self._told.crash(self._cases.crashed.pop())
+        stories = self._told.stories.instances
         for record in session.records:
-            # A crashed worker's failures are lost: the crash itself counts as one.
-            record.failed |= self.workers.crashed or record.key in self._failed
+            known = stories.get(record.reference or "")
+            if known is not None and known.failed:
+                record.blame()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
@@ -305,16 +300,15 @@ class SessionEnd:
             return (yield)
         try:
             try:
-                late = self._close().instances
+                self._close()
                 if self._is_owner:
                     self._ledger.mark_ended()
             finally:
                 self._active.session.end()
                 self._active.release()
-                self._ledger.end()
             self._conclude_late()
             self._interrupts.catch_up()
-            self._report_late(late)
+            self._report_late()
             return (yield)
         except BaseException as error:
             number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
@@ -326,22 +320,27 @@ class SessionEnd:
             self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
             return None
         finally:
+            if not self._worker or self._alone:
+                self._journal.discard()
+            self._ledger.end()
             self._interrupts.leave()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 
-    def _report_late(self, reports: Sequence[InstanceReport]) -> None:
+    def _report_late(self) -> None:
         """Report the leaks that no summary has shown.
 
         They come from an interrupt of the first clean-up, or from a worker that outlived it; and
         pytest shows no summary after `pytest.exit` with a code of its own.
         """
+        if self._worker:
+            return
         summed_up = self._report.instances if self._report else ()
         shown = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
-        late = with_commands(reports, self._commands)
+        late = with_commands(self._told.instances, self._commands)
         leaks = [one for one in (*summed_up, *late) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
-            if key not in shown and not self._worker:
+            if key not in shown:
                 self._say_late([terminal.leak(leak, fake=self._fake is not None)])
 
     def _say_late(self, lines: Iterable[str]) -> None:

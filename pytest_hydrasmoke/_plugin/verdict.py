@@ -11,6 +11,9 @@ from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
+OF_NO_TEST = "hydra-smoke::"
+"""How the ids of reports begin that are of no test."""
+
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
     """Return a run's exit code: failures at its end add to those of tests, and hide none."""
@@ -60,7 +63,7 @@ class Verdict:
         assert session is not None  # It is at its end.
         session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
         session.testscollected += 1  # The terminal shows progress as a share of these.
-        nodeid = f"hydra-smoke::{kind}::{name}"
+        nodeid = f"{OF_NO_TEST}{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")

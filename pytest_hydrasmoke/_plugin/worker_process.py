@@ -32,7 +32,7 @@ def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
     except HydraSmokeError as error:
         # An error raised here would be an internal error of xdist, with all its frames.
         config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
-        worker_output(config)[KEY] = {}  # It leaves nothing.
+        worker_output(config)[KEY] = ""  # It leaves nothing.
         return None
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.run_keys import name_problem, run_of, worker_run_id
-from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._report.model import ProcessReport
+from pytest_hydrasmoke._journal.states import SETTLED, State
+from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.ledger_lines import Entry
 
@@ -46,8 +46,8 @@ class Workers:
         self._fake = fake
         self.silent: set[str] = set()
         """Workers that have not reported, or not yet, what they own."""
-        self.reports: dict[str, ProcessReport] = {}
-        self.crashed = False
+        self.sent: dict[str, str] = {}
+        """What workers have sent of their journals: what is not in a file here."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
@@ -79,35 +79,31 @@ class Workers:
         output = worker_output(node)
         if KEY in output:
             self.silent.discard(name)
-            self.reports[name] = ProcessReport(**output[KEY])
-        else:
-            self.crashed = True
+            self.sent[name] = output[KEY]
 
-    def left(self) -> tuple[dict[str, Entry], dict[str, str]]:
-        """Return what they report as not deleted, and why they gave it up, each by key.
+    def left(self, stories: Stories) -> tuple[dict[str, Entry], dict[str, str]]:
+        """Return what their stories tell as not deleted, and why they gave it up, each by key.
 
         The run's ledger, which should know these too, may be gone.
         """
         config, entries, leaks = self._active.config, dict[str, Entry](), dict[str, str]()
-        for instance in (one for report in self.reports.values() for one in report.instances):
-            key = instance.idempotency_key
+        for key, story in stories.instances.items():
             # A worker on another host is a run of its own.
-            if key is None or run_of(key) != config.run_id:
+            if story.attached or run_of(key) != config.run_id:
                 continue
-            if instance.outcome in ("shared", "leaked"):
+            if story.leak is not None or story.state not in SETTLED:
+                words = {word.lower() for word in story.statuses}
                 entries[key] = Entry(
                     key,
                     config.link.base_url,
-                    {} if instance.spec is None else instance.spec.model_dump(),
-                    state=State.CREATED if instance.statuses else State.CLAIMED,
-                    id=instance.id,
-                    ids=[] if instance.id is None else [instance.id],
-                    was_ready=any(
-                        status.word.lower() in config.ready_statuses for status in instance.statuses
-                    ),
+                    story.wanted or {},
+                    state=State.CREATED if words else State.CLAIMED,
+                    id=story.id,
+                    ids=[] if story.id is None else [story.id],
+                    was_ready=not words.isdisjoint(config.ready_statuses),
                 )
-            if instance.leak is not None:
-                leaks[key] = instance.leak
+            if story.leak is not None:
+                leaks[key] = story.leak
         return entries, leaks
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:

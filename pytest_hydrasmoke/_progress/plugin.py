@@ -24,7 +24,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.ticker import Ticker
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from .lines import Lines
 from .logs import DeferredLogs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 CHAT = frozenset({"turn", "llm_events"})
 """Phases of a chat: they wait for the agent, whatever the router's status word."""
@@ -52,7 +52,7 @@ def take_snapshot(
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
     name = record.key or record.id or "?"
     name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
-    failed = record.failures[-1].at if record.failures else None
+    failed = max((it.at for it in record.failures.values()), default=None)
     seen = Snapshot(name, record.state, status, born=record.born, failed=failed)
     if doing is None:
         return seen

@@ -7,7 +7,7 @@ GitHub makes no link, mention or picture of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
-from .smoke_tests import is_smoke_test
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 LIMIT = 1024 * 1024
@@ -186,14 +185,15 @@ class Annotations:
     A failed assertion belongs to its test, whose reporters show it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_smoke_test: Callable[[str], bool]) -> None:
+        self._is_smoke_test = is_smoke_test
         self._lines: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not report.failed:
             return
         leak = report.nodeid.startswith("hydra-smoke::leak::")
-        around = report.when in ("setup", "teardown") and is_smoke_test(report)
+        around = report.when in ("setup", "teardown") and self._is_smoke_test(report.nodeid)
         if leak or around:
             what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
             words = failure_words(report)
@@ -211,6 +211,8 @@ class Annotations:
             terminalreporter.line(line)
 
 
-def annotating(environ: Mapping[str, str]) -> Annotations | None:
+def annotating(
+    environ: Mapping[str, str], is_smoke_test: Callable[[str], bool]
+) -> Annotations | None:
     """Return the annotations of the run; None outside GitHub."""
-    return Annotations() if environ.get("GITHUB_ACTIONS") == "true" else None
+    return Annotations(is_smoke_test) if environ.get("GITHUB_ACTIONS") == "true" else None

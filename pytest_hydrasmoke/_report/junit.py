@@ -15,9 +15,9 @@ from pytest_hydrasmoke._base.pytest_internals import (
     suite_properties,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
 from pytest_hydrasmoke._core.phases import PHASES, TOKENS, WAITS
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS, Turn
+from pytest_hydrasmoke._journal.story import Story
 
 from .model import InstanceReport, Report, TurnReport
 
@@ -63,19 +63,15 @@ def _of_instance(it: InstanceReport) -> dict[str, object]:
     }
 
 
-def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
+def of_test(key: str | None, story: Story, *, replies: bool) -> list[Property]:
     """Return the properties of a test that used an instance, as far as known by then."""
     facts = {
-        "id": record.id,
-        "idempotency_key": record.key,
-        "chats": record.chats,
-        "retries": record.retries,
-        **_times(record.phases, record.waits),
-        **_said(
-            record.tokens.input_tokens,
-            record.tokens.output_tokens,
-            record.turns if replies else (),
-        ),
+        "id": story.id,
+        "idempotency_key": key,
+        "chats": story.chats,
+        "retries": story.retries,
+        **_times(story.phases, story.waits),
+        **_said(*story.tokens, [told.turn for told in story.turns] if replies else ()),
     }
     return list(_named(f"{PREFIX}instance.", facts))
 
@@ -92,7 +88,7 @@ def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str,
     }
 
 
-def _said(read: int, written: int, turns: Iterable[TurnStory | TurnReport]) -> dict[str, object]:
+def _said(read: int, written: int, turns: Iterable[Turn | TurnReport]) -> dict[str, object]:
     """Return what chats reported: tokens, the tools called, and why the model stopped."""
     chats = list(turns)
     tools = dict.fromkeys(call.name for turn in chats for call in turn.tool_calls)

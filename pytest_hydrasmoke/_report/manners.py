@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
-
 from pydantic import BaseModel
 
+from pytest_hydrasmoke._journal.stories import Stories
+
 from .moments import PLAIN
-
-if TYPE_CHECKING:
-    from pytest_hydrasmoke._core.sightings import Sightings
-
-T = TypeVar("T")
 
 
 class _Form(BaseModel):
@@ -50,31 +43,16 @@ class Manners(_Form):
     """What the contract does not know, in any answer."""
 
 
-def manners_of(seen: Iterable[Sightings]) -> Manners:
+def manners_of(stories: Stories) -> Manners:
     """Convert what was seen of the router."""
-    sightings = list(seen)
+    # Sorted: processes see the forms in any order.
     return Manners(
         answers=tuple(
             AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in _distinct(form for sight in sightings for form in sight.answers)
+            for form in sorted(stories.answers, key=repr)
         ),
         events=tuple(
-            EventReport.model_validate(asdict(form))
-            for form in _distinct(form for sight in sightings for form in sight.events)
+            EventReport.model_validate(form._asdict()) for form in sorted(stories.heard, key=repr)
         ),
-        drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
+        drift=tuple(stories.drift),
     )
-
-
-def all_manners(several: Sequence[Manners]) -> Manners:
-    """Combine what several processes saw of the router."""
-    return Manners(
-        answers=tuple(_distinct(form for one in several for form in one.answers)),
-        events=tuple(_distinct(form for one in several for form in one.events)),
-        drift=tuple(dict.fromkeys(text for one in several for text in one.drift)),
-    )
-
-
-def _distinct(forms: Iterable[T]) -> list[T]:
-    # Sorted: the order of a set of strings differs in each process.
-    return [form for _, form in sorted({repr(form): form for form in forms}.items())]

@@ -77,12 +77,6 @@ class TokensReport(_Part):
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, other: TokensReport) -> TokensReport:
-        return TokensReport(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-        )
-
 
 class TurnReport(Moment):
     """A chat turn; times in seconds since the request."""
@@ -148,8 +142,7 @@ class InstanceReport(_Part):
     spec: InstanceSpec | None
     outcome: str
     """`deleted`, `leaked`, `kept`, `refused` (by the router), `claimed` or `unused` (it was never
-    requested) or `attached` (not this run's); from a worker also `shared`: the main process
-    deletes it."""
+    requested) or `attached` (not this run's)."""
     leak: str | None
     """Why its deletion is not confirmed."""
     delete_with: str = ""
@@ -262,17 +255,6 @@ class BreachReport(_Part):
         # Below one second, tenths are too coarse.
         value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
         return f"{self.phase} took {value} s, the limit is {self.limit:g} s"
-
-
-class ProcessReport(_Part):
-    """What one of the run's processes reports."""
-
-    instances: tuple[InstanceReport, ...] = ()
-    manners: Manners = Manners()
-    selected: tuple[str, ...] = ()
-    """The smoke tests that it was to run."""
-    cut_short: tuple[CaseReport, ...] = ()
-    """The one that an interrupt ended there, if one did."""
 
 
 class PipelineReport(_Part):

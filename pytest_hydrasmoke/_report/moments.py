@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import BaseModel, ConfigDict
 
 PLAIN = ConfigDict(
@@ -20,10 +18,6 @@ class Moment(BaseModel):
 
     at: float
     """Seconds since the instance's `began`."""
-
-    def since(self, start: float) -> Self:
-        """Return the same with the time relative to `start`, which is on the same clock."""
-        return self.model_copy(update={"at": self.at - start})
 
 
 class SpanReport(Moment):

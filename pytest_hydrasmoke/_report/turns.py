@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
+from pytest_hydrasmoke._journal.events import Tool
+from pytest_hydrasmoke._journal.events import Turn as TurnEvent
 
 TITLE = "hydra-smoke: its chat turns"
 MOST = 10
@@ -15,7 +16,7 @@ MOST_TOOLS = 10
 _SAID = 600
 _BESIDE = 200
 
-Turn = tuple[str, TurnStory]
+Turn = tuple[str, TurnEvent]
 """An instance's name, and a turn on it."""
 
 
@@ -30,7 +31,7 @@ def section(turns: Sequence[Turn], *, replies: bool) -> str:
     return "\n".join(lines)
 
 
-def _course(turn: TurnStory) -> str:
+def _course(turn: TurnEvent) -> str:
     took = "" if turn.seconds is None else f" in {turn.seconds:.1f} s"
     parts = [f"{turn.events} event{'' if turn.events == 1 else 's'}{took}"]
     if turn.usage is not None:
@@ -42,24 +43,24 @@ def _course(turn: TurnStory) -> str:
     return ", ".join(parts)
 
 
-def _rows(turn: TurnStory, *, replies: bool) -> Iterator[tuple[str, str]]:
+def _rows(turn: TurnEvent, *, replies: bool) -> Iterator[tuple[str, str]]:
     if not replies:
         return
-    yield "message", safe_line(turn.message, _SAID)
+    yield "message", safe_line(turn.message or "", _SAID)
     if turn.thoughts:
         yield "thought", safe_line(" ".join(thought.text for thought in turn.thoughts), _BESIDE)
     for call in turn.tool_calls[:MOST_TOOLS]:
         yield "tool", _tool(call)
     if len(turn.tool_calls) > MOST_TOOLS:
         yield "tool", f"{len(turn.tool_calls) - MOST_TOOLS} more"
-    yield "reply", safe_line(turn.text, _SAID) or "(no text)"
+    yield "reply", safe_line(turn.text or "", _SAID) or "(no text)"
     if turn.finish_reason is not None:
         yield "finish", safe_line(turn.finish_reason)
     if turn.error is not None:
         yield "error", safe_line(turn.error, _SAID)
 
 
-def _tool(call: ToolStory) -> str:
+def _tool(call: Tool) -> str:
     arguments = "..." if call.arguments is None else safe_line(call.arguments, _BESIDE)
     result = "" if call.result is None else f" -> {safe_line(call.result, _BESIDE)}"
     return f"{safe_line(call.name)}({arguments}){result}"

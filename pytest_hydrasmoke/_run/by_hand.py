@@ -28,7 +28,7 @@ from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 
 from .disposal import delete_async, to_delete
 

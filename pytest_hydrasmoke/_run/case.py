@@ -19,7 +19,7 @@ from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import STILL_DELETING, NoRowError, Removal
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from .ledger_lines import Entry, Reading
 from .swept import Swept

@@ -15,7 +15,8 @@ from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
-from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.events import Became
+from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -88,7 +89,7 @@ def _delete(record: InstanceRecord, policy: Policy, io: SyncIO) -> None:
     except Exception as error:
         # A deletion cancelled with its group proves nothing: the next `close` tries again.
         if not io.stopped:
-            record.leak = str(error) or repr(error)
+            record.leaks(str(error) or repr(error))
 
 
 def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
@@ -107,7 +108,8 @@ def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
         for record in unseen:
             entry = entries.get(record.key or "")
             if entry is not None and entry.state in (State.GONE, State.DELETED):
-                record.leak, record.state = None, entry.state
+                record.leaks(None)
+                record.note(Became(entry.state, record.id))
 
 
 async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> None:
@@ -115,7 +117,7 @@ async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> N
     try:
         await delete(Calls(io, record), record, policy)
     except Exception as error:
-        record.leak = str(error) or repr(error)
+        record.leaks(str(error) or repr(error))
 
 
 async def dispose_async(records: Sequence[InstanceRecord], policy: Policy, io: AsyncIO) -> None:

@@ -27,6 +27,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.journal import JOURNAL
 
 from .ledger_lines import parse
 
@@ -42,9 +43,10 @@ _IN_FOLDERS = (
     (HELD, "*.lock"),
     (TURNS, "*.json"),
     (TURNS, "*.tmp"),
+    (JOURNAL, "*.jsonl"),
 )
 """All other files of a run's folder; locks, marks and `over` are empty."""
-_FOLDERS = (LIVE, HELD, TURNS)
+_FOLDERS = (LIVE, HELD, TURNS, JOURNAL)
 _FORMS = (
     (re.compile(re.escape(PROGRESS)), re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*: ")),
     (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
@@ -52,6 +54,7 @@ _FORMS = (
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.json"), re.compile(rb'\{"spec": ')),
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.\d+\.tmp"), re.compile(rb'(\{"spec": |$)')),
     (re.compile(rf"{TURNS}/of-\d+\.(json|\d+\.tmp)"), re.compile(rb'(\{"own": |$)')),
+    (re.compile(rf"{JOURNAL}/[^/]+\.jsonl"), re.compile(rb'(\{"at": |$)')),
 )
 """How files begin that are not empty, and are no ledger."""
 _HEAD = 1 << 16
@@ -170,7 +173,8 @@ def _has_form(file: Path) -> bool:
     if file.name == LEDGER:
         text = file.read_bytes()
         return not text or parse(text).has_own
-    name = file.name if file.parent.name != TURNS else f"{TURNS}/{file.name}"
+    place = file.parent.name
+    name = f"{place}/{file.name}" if place in (TURNS, JOURNAL) else file.name
     for path, form in _FORMS:
         if path.fullmatch(name):
             with file.open("rb") as opened_file:
@@ -273,9 +277,10 @@ def discard(folder: Path) -> None:
 
 
 def discard_ledger(folder: Path) -> None:
-    """Remove only a run's ledger, and what sweeps have added to it."""
+    """Remove what a run has told, and what sweeps have added to it; its id stays used."""
     if _is_own(folder):
-        for file in (*swept_files(folder), folder / LEDGER):
+        told = (folder / JOURNAL).glob("*.jsonl")
+        for file in (*told, *swept_files(folder), folder / LEDGER):
             with contextlib.suppress(OSError):
                 if _has_form(file):
                     file.unlink(missing_ok=True)

@@ -20,7 +20,8 @@ from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
-from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.events import Conflict
+from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, drive
 from pytest_hydrasmoke._transport.target import Link
@@ -55,7 +56,7 @@ class LastLook:
             record.names(found)
         removal = Removal(record, self.policy, io.now())
         if await removal.step(calls) is None:
-            record.leak = None
+            record.leaks(None)
             record.add_remark("its deletion was proved only at the run's end")
             # What one look has taken back needs its last look like any other.
             await self.of_proved(calls, record)
@@ -78,10 +79,10 @@ class LastLook:
             record.becomes(State.DELETED)
 
     async def _revived(self, calls: Calls, record: InstanceRecord, found: LeakError) -> None:
-        record.leak = found.message
+        record.leaks(found.message)
         record.revive()
         await delete(calls, record, self.policy)
-        record.leak = f"{found.message}; it was deleted once more"
+        record.leaks(f"{found.message}; it was deleted once more")
 
     async def of_refused(self, calls: Calls, record: InstanceRecord) -> None:
         """Ask for a key that was refused; what came of it is deleted, and the run is red."""
@@ -93,11 +94,12 @@ class LastLook:
         found = await named_by(calls, record, self.policy, until)
         if found is not None:
             record.names(found)
-            record.conflict = (
+            why = (
                 "the router refused to provision it, and did it all the same: its key named it "
                 f"{io.now() - refused:.0f} s later. It is deleted now.\n"
                 "Tell the router's developers"
             )
+            record.note(Conflict(why))
             await delete(calls, record, self.policy)
 
 
@@ -152,7 +154,7 @@ def _note_failure(record: InstanceRecord, error: Exception) -> None:
     if record.state in SETTLED:
         record.add_remark(f"the last look at it proves nothing: {words}; a sweep looks again")
     else:
-        record.leak = record.leak or words
+        record.leaks(record.leak or words)
 
 
 def _lines(refused: Sequence[InstanceRecord]) -> list[str]:

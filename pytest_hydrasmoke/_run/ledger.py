@@ -29,7 +29,7 @@ from pytest_hydrasmoke._base import files, platform, run_keys
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of

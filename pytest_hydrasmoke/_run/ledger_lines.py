@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pytest_hydrasmoke._base.run_keys import slot_number
-from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, State
+from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, State
 
 SCHEMA = 3
 """Version of a line."""

@@ -17,6 +17,8 @@ from pytest_hydrasmoke._api.models import (
     ProvisionAccepted,
 )
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._journal.events import Entry
+from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report.manners import EventReport, Manners, manners_of
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
@@ -101,7 +103,10 @@ def observer() -> Sightings:
 
 def seen_by(calls: Sightings) -> Answers:
     """Return what the calls have seen."""
-    return answered(manners_of([calls]))
+    stories = Stories()
+    for event in calls.seen:
+        stories.apply("", Entry(0.0, None, event))
+    return answered(manners_of(stories))
 
 
 def answered(manners: Manners) -> Answers:

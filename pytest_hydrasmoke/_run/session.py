@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -27,11 +26,11 @@ from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._report.build import process_report
-from pytest_hydrasmoke._report.model import ProcessReport
+from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
+from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -77,6 +76,10 @@ class SmokeSession(RecordListener):
     """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
+    journal: Journal | None = None
+    """Where this process writes what happens; None where nobody reads it."""
+    in_teardown: Callable[[], bool] = lambda: False
+    """Returns whether the running test is in its teardown."""
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -94,7 +97,9 @@ class SmokeSession(RecordListener):
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
         self.sightings = OfClients(
-            on_row=self.by_hand.note_row, on_deletion=self.by_hand.note_deletion
+            note=self._note_of_clients,
+            on_row=self.by_hand.note_row,
+            on_deletion=self.by_hand.note_deletion,
         )
 
     # Provisioning
@@ -129,6 +134,7 @@ class SmokeSession(RecordListener):
             log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
         )
         self.records.append(record)
+        record.note(Claimed(None if spec is None else spec.model_dump()))
         return record
 
     def log_of(self, instance_id: str) -> TurnLog:
@@ -136,6 +142,19 @@ class SmokeSession(RecordListener):
         same = plain_id(instance_id)
         known = (it.log for it in self.records if plain_id(it.id or "") == same)
         return next(known, TurnLog(TurnLogs(tape=self.tape)))
+
+    def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
+        if self.journal is not None:
+            self.journal.note(event, record.reference, at)
+
+    def _note_of_clients(self, event: Event) -> None:
+        if self.journal is not None:
+            self.journal.note(event)
+
+    def touched(self, record: InstanceRecord) -> None:
+        test = self.test()
+        if test:
+            record.note(Used(test, self.in_teardown()))
 
     def state_changed(self, record: InstanceRecord) -> None:
         if record.state in (State.CREATED, State.READY) and record.born is not None:
@@ -183,7 +202,7 @@ class SmokeSession(RecordListener):
         try:
             drive(bring_up(self._calls(record), record, self.policy))
         except Exception:
-            record.failed = True
+            record.blame()
             self.dispose([record])
             raise
         return record
@@ -194,7 +213,7 @@ class SmokeSession(RecordListener):
         failure = bring_up_all(records, self.policy, link, self.interrupts, self.network)
         if failure is not None:
             for record in records:
-                record.failed = True
+                record.blame()
             self.dispose(records)
             raise failure
         return [self._ready(record) for record in records]
@@ -207,7 +226,7 @@ class SmokeSession(RecordListener):
         failure = await bring_up_all_async(records, self.policy, io)
         if failure is not None:
             for record in records:
-                record.failed = True
+                record.blame()
             await dispose_async(records, self.policy, io)
             raise failure
         return [self._ready_async(io, record) for record in records]
@@ -245,6 +264,7 @@ class SmokeSession(RecordListener):
             log=TurnLog(self._logs),
         )
         self.records.append(record)
+        record.note(Claimed(None, attached=True))
         drive(self.handle(record).until_ready())
         return record
 
@@ -274,6 +294,7 @@ class SmokeSession(RecordListener):
             record.state = State.REQUESTED
         # This process can't know whether the request was sent and carried out.
         record.unknown_outcomes = 1
+        record.note(Became(record.state, record.id))
         return record
 
     def adopt(
@@ -290,7 +311,7 @@ class SmokeSession(RecordListener):
         for key, entry in entries.items():
             if key not in known and entry.state not in CLOSED:
                 record = self.join(entry)
-                record.leak = None if record.state in SETTLED else (leaks or {}).get(key)
+                record.leaks(None if record.state in SETTLED else (leaks or {}).get(key))
 
     @property
     def pending(self) -> list[InstanceRecord]:
@@ -302,11 +323,12 @@ class SmokeSession(RecordListener):
         """The instances that this process deletes, and not the main process for all workers."""
         return [record for record in self.records if not record.shared_across_workers]
 
-    def process_report(self) -> ProcessReport:
-        """Return the outcome of every request for an instance, and how the router answered."""
-        wall = time.time() - self._io.now()
-        replies = self.config.report_replies
-        return process_report(self.records, self.sightings, wall, replies=replies)
+    def end_turns(self) -> None:
+        """Tell of the turns that nobody has ended: a test has left their streams open."""
+        for record in self.records:
+            turn, record.open_turn = record.open_turn, None
+            if turn is not None:
+                record.note(turn.as_event, turn.at)
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
@@ -318,7 +340,7 @@ class SmokeSession(RecordListener):
             self._looked_back = True
             for record in self._own:
                 # There is no last look, but what leaked is tried once more.
-                record.leak = None if record.state in HAS_ROW else record.leak
+                record.leaks(None if record.state in HAS_ROW else record.leak)
         self.dispose(self._own)
         believe_others(self.records, self.ledger)
         self._io.close()

@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from .ledger_lines import Entry
 from .locks import Lock

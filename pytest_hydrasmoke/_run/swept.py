@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from .folder import LEDGER, swept_files, swept_name
 from .ledger_lines import Entry, Reading

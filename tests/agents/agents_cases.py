@@ -14,7 +14,7 @@ from pytest_hydrasmoke import ChatError, TokenUsage
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 CAPTURES = Path(__file__).parents[1] / "data" / "hermes-agent"

@@ -120,7 +120,7 @@ def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minu
         instance = session.provision(SPEC)
         turn = instance.chat("hello")
         turn.expect_llm_events(at_most=1)
-        [told] = session.process_report().instances
+        [told] = session.records
         session.close()
     assert 600 < clock.now() < 700
     assert told.phases["ready"] == pytest.approx(600, abs=6)

@@ -23,8 +23,8 @@ from pytest_hydrasmoke._core.settle import (
     WATCHED,
     History,
 )
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import TurnAccount
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"

@@ -16,8 +16,8 @@ from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 

@@ -24,10 +24,10 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import TurnAccount
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._core.turn_observers import LogObserver
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 DONE = b"data: Hi\n\ndata: [DONE]\n\n"

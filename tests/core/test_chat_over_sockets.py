@@ -48,7 +48,7 @@ async def test_every_runtime_is_understood(kind: str, runtime: Any) -> None:
         turn = await result((await world.provision()).chat("hello"))
     assert turn.text == REPLY
     assert turn.complete
-    assert world.session.records[0].notes == []
+    assert list(world.session.records[0].notes) == []
 
 
 @pytest.mark.parametrize(("kind", "code"), with_kinds([409, 425, 503]))

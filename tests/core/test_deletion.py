@@ -31,7 +31,7 @@ from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.removal import NoRowError
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()
@@ -328,7 +328,7 @@ def test_a_deletion_is_confirmed_or_a_leak_that_says_why(name: str) -> None:
         if case.left is State.DELETING and case.why.startswith("status '"):
             assert io.calls_sent()[-1] == "status"
             assert str(error.last).startswith("status '")
-    assert it.notes == [] or "delete" in io.calls_sent()
+    assert list(it.notes) == [] or "delete" in io.calls_sent()
     assert case.calls is None or io.calls_sent() == case.calls
     assert case.kinds is None or set(io.calls_sent()) == case.kinds
     assert io.waited <= (60 if case.was is State.READY else 65)

@@ -33,7 +33,7 @@ from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import HAS_ROW, NOTHING_TO_DELETE, State
+from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()
@@ -73,7 +73,7 @@ def test_a_broken_answer_to_delete_is_noted() -> None:
         "expected instance_id: present; status: present, got no such field; no such field"
     )
     _, it, _ = deleting(delete=[reply(204)], status=[NOT_FOUND])
-    assert it.notes == [], "without a body it is accepted all the same"
+    assert list(it.notes) == [], "without a body it is accepted all the same"
 
 
 def test_a_deletion_takes_its_time() -> None:

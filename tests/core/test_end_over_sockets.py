@@ -63,7 +63,7 @@ async def test_a_reply_without_an_end_was_cut_where_its_runtime_always_tells_one
             turn = await result(instance.chat("hello"))
             assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
             assert repr(turn).endswith("no terminal event>")
-    assert world.session.records[0].notes == ([] if runtime in TELL_ALWAYS else [NOTE])
+    assert list(world.session.records[0].notes) == ([] if runtime in TELL_ALWAYS else [NOTE])
 
 
 def client_of_the_run(world: World, end: Any) -> Any:
@@ -108,7 +108,7 @@ async def test_a_setting_says_whether_a_terminal_event_is_needed(kind: str, runt
         assert (await result(instance.chat("hello"))).complete
         world.fake.break_stream("end", after_events=4)
         assert not (await result(instance.chat("hello"))).complete
-    assert world.session.records[0].notes == [NOTE]
+    assert list(world.session.records[0].notes) == [NOTE]
     async with World(kind, endless(runtime), chat_end="required") as world:
         error = await cut(await world.provision())
     assert error.expected == (
@@ -140,8 +140,8 @@ async def test_a_turn_tells_why_the_model_stopped(kind: str, told: tuple[str, st
         turn = await result((await world.provision()).chat("hello"))
     assert (turn.complete, turn.finish_reason) == (True, told[1])
     [record] = world.session.records
-    assert record.turns[0].finish_reason == told[1]
-    assert record.notes == []
+    assert record.turns[0].turn.finish_reason == told[1]
+    assert list(record.notes) == []
 
 
 @pytest.mark.parametrize(("kind", "kind_of_break"), with_kinds(["end", "garbage"]))

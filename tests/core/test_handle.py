@@ -43,7 +43,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"
@@ -153,7 +153,7 @@ def told_of(*frames: bytes) -> LlmEventsError:
     turn = ChatTurn(handle, drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
-    [failure] = handle.record.failures
+    [failure] = handle.record.failures.values()
     assert "look" not in failure.brief, "where replies are kept out, tools are"
     assert failure.brief.startswith("the LLM events are not as expected")
     return caught.value

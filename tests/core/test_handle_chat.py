@@ -38,8 +38,8 @@ from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"
@@ -70,7 +70,7 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
     assert (result.account.before, result.account.after) == (Baseline(START, number=1), None)
-    assert handle.record.notes == []
+    assert list(handle.record.notes) == []
 
 
 def test_each_turn_has_its_baseline_which_bounds_the_one_before() -> None:
@@ -110,8 +110,8 @@ def test_what_is_odd_about_an_end_is_noted(
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(*frames)])
     turn = drive(handle.chat("hello", None))
     assert (turn.text, turn.complete, turn.finish_reason) == ("Hi", complete, reason)
-    assert handle.record.notes == notes
-    assert handle.record.turns[0].finish_reason == reason
+    assert list(handle.record.notes) == notes
+    assert handle.record.turns[0].turn.finish_reason == reason
 
 
 def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
@@ -119,7 +119,7 @@ def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
     _, handle = handle_of(policy=policy, llm_events=[events(0)], chat=[stream(HI)])
     with pytest.raises(ChatError, match="ended without a terminal event"):
         drive(handle.chat("hello", None))
-    assert handle.record.notes == []
+    assert list(handle.record.notes) == []
 
 
 def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
@@ -258,7 +258,7 @@ def test_a_turn_that_is_left_early_is_timed_and_not_noted() -> None:
     drive(turn.next())
     drive(turn.close())
     assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
-    assert handle.record.notes == []
+    assert list(handle.record.notes) == []
 
 
 class NoFurtherError(Exception):
@@ -317,7 +317,7 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time() -> None:
     assert turn.tool_calls == (ToolCall("look", {"a": 1}, "a", None, 3.0),)
     assert (turn.reasoning, turn.usage) == ("Hm.", TokenUsage(7, 2))
     assert (turn.first_event_after, turn.first_text_after, turn.max_gap) == (1.0, 7.0, 4.0)
-    assert handle.record.notes == []
+    assert list(handle.record.notes) == []
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(DONE)])
     turn = ChatTurn(handle, drive(handle.chat("hello", None)))
     assert (turn.tool_calls, turn.reasoning, turn.usage) == ((), "", None)
@@ -329,4 +329,4 @@ def test_what_could_not_be_read_of_tools_is_a_line() -> None:
         llm_events=[events(0)], chat=[stream(called("{", id="a"), chunk(content="x"), DONE)]
     )
     drive(handle.chat("hello", None))
-    assert handle.record.notes == ["in a chat, a tool call came without the tool's name"]
+    assert list(handle.record.notes) == ["in a chat, a tool call came without the tool's name"]

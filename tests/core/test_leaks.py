@@ -28,7 +28,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.deletion import delete, keep
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import HAS_ROW, NOTHING_TO_DELETE, State
+from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()

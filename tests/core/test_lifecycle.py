@@ -39,7 +39,7 @@ from pytest_hydrasmoke._core.lifecycle import (
 )
 from pytest_hydrasmoke._core.policy import Policy, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()

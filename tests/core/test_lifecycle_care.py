@@ -40,7 +40,7 @@ from pytest_hydrasmoke._core.lifecycle import (
 )
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()

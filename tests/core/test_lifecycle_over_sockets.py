@@ -33,7 +33,7 @@ from pytest_hydrasmoke import (
     ProvisionError,
     ProvisionTimeoutError,
 )
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -217,7 +217,7 @@ async def test_unknown_fields_are_kept_and_noted(kind: str) -> None:
         assert events.model_extra == extra
         await result(instance.delete())
         [record] = world.session.records
-    assert record.sightings.drift == [
+    assert record.drift == [
         f"unknown in the answer to {call}: cost, datacentre"
         for call in ("poll", "provision", "status", "llm_events", "delete")
     ]

@@ -11,12 +11,14 @@ from scripted_io import ID, Took, calls_of, events, lost, record, stream
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core.chat import AGENTS_LOG
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.pauses import HELD_BACK, IDLE_LIMIT, is_limit, pace
+from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._core.turn_observers import LogObserver
+from pytest_hydrasmoke._journal.events import Turn
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
 
@@ -102,10 +104,10 @@ def test_other_streams_are_not_noted(scenario: Scenario) -> None:
 def test_one_stream_that_came_bit_by_bit_shows_that_none_is_held_back() -> None:
     it = record()
     it.add_remark("something else")
-    it.saw_pace(pace(7, 3.0, 0.0))
-    assert it.notes == ["something else", HELD_BACK]
-    it.saw_pace(pace(4, 3.0, 9.0))
-    assert it.notes == ["something else", HELD_BACK]
-    it.saw_pace(pace(7, 3.0, 1.0))
-    it.saw_pace(pace(7, 3.0, 0.0))
-    assert it.notes == ["something else"]
+    it.note(Turn(1, "hello", pace=pace(7, 3.0, 0.0)))
+    assert list(it.notes) == ["something else", HELD_BACK]
+    it.note(Turn(1, "hello", pace=pace(4, 3.0, 9.0)))
+    assert list(it.notes) == ["something else", HELD_BACK]
+    it.note(Turn(1, "hello", pace=pace(7, 3.0, 1.0)))
+    it.note(Turn(1, "hello", pace=pace(7, 3.0, 0.0)))
+    assert list(it.notes) == ["something else"]

@@ -12,19 +12,13 @@ from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, reco
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.moments import (
-    MOST,
-    MOST_ARRIVALS,
-    MOST_TEXT,
-    MOST_WORDS,
-    Exchange,
-    Failure,
-    Span,
-    TurnStory,
-)
+from pytest_hydrasmoke._core.moments import TurnStory
 from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
+from pytest_hydrasmoke._journal import events
+from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT, Took, TurnBegan
+from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
+from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS
 from pytest_hydrasmoke._transport.protocol import Request
 
 MIB = 1 << 20
@@ -73,7 +67,7 @@ def test_a_phases_longest_time_is_kept_and_each_of_its_times_told() -> None:
         it.took("turn", at, seconds)
     assert it.phases == {"turn": 3.0}
     assert list(it.spans) == [
-        Span(phase="turn", at=at, seconds=seconds) for at, seconds in ((0, 2.0), (1, 3.0), (2, 1.0))
+        (at, Took("turn", seconds)) for at, seconds in ((0, 2.0), (1, 3.0), (2, 1.0))
     ]
 
 
@@ -83,8 +77,8 @@ def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
     it.add_remark("odd")
     for _ in range(2):
         it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
-    assert it.notes == ["odd"]
-    assert it.sightings.drift == ["unknown in the answer to poll: age, zone"]
+    assert list(it.notes) == ["odd"]
+    assert it.drift == ["unknown in the answer to poll: age, zone"]
 
 
 def test_only_provisions_unknown_outcomes_matter() -> None:
@@ -100,11 +94,8 @@ def test_every_request_is_told_with_what_came_of_it() -> None:
     it.saw_attempt(Attempt(request, 1, 7.0, 0.5, lost()))
     it.saw_attempt(Attempt(request, 2, 8.0, 0.25, 404))
     why = "the answer was lost (reset)"
-    exchange = partial(Exchange, call="poll", method="GET", path="/by-key/k")
-    assert list(it.exchanges) == [
-        exchange(attempt=1, at=7.0, seconds=0.5, status=None, error=why),
-        exchange(attempt=2, at=8.0, seconds=0.25, status=404, error=None),
-    ]
+    tried = partial(events.Attempt, "poll", "GET", "/by-key/k")
+    assert list(it.exchanges) == [(7.0, tried(1, 0.5, None, why)), (8.0, tried(2, 0.25, 404))]
 
 
 def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
@@ -114,8 +105,8 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
         *((3, 2, ["b", "a"]), (4, 2, ["a", "b"])),
     ):
         it.saw_count(at, count, tuple(providers))
-    _, one, two, three = it.counted
-    assert [(seen.at, seen.count) for seen in it.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
+    assert [(at, seen.total) for at, seen in it.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
+    _, one, two, three = (seen for _, seen in it.counted)
     assert one.providers is two.providers
     assert set(three.providers) == {"a", "b"}
 
@@ -146,7 +137,7 @@ def test_a_long_run_takes_no_more_memory_than_its_bounds() -> None:
         it.saw_attempt(Attempt(request, 1, number, 0, 200))
         it.took("turn", number, 1.0)
     assert (len(it.exchanges), len(it.spans)) == (MOST, MOST)
-    assert it.exchanges[-1].at == 3 * MOST - 1, "the newest are kept"
+    assert it.exchanges[-1][0] == 3 * MOST - 1, "the newest are kept"
     assert it.requests == {"status": 3 * MOST}, "and all are counted"
 
 
@@ -158,9 +149,11 @@ def chat(it: InstanceRecord, number: int) -> None:
     for request in (count, Request("chat", "POST", f"{path}/chat")):
         it.saw_attempt(Attempt(request, 1, at / 3, at / 7, 200))
     it.saw_count(at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral")))
-    it.turns.append(TurnStory(f"message {number}", at))
+    story = TurnStory(number, f"message {number}", at)
+    it.note(TurnBegan(number, story.message), at)
     for event in range(1, 8):
-        it.turns[-1].saw(at * event, f"word {event} ")
+        story.saw(at * event, f"word {event} ")
+    it.note(story.as_event, at)
     it.took("first_event", at / 9, at / 11)
     it.took("turn", at / 13, at / 15)
 
@@ -180,14 +173,14 @@ def test_what_is_kept_of_a_long_run_is_small(traced: Callable[[], int]) -> None:
     for number in range(MOST):
         chat(it, number)
     full = traced()
-    assert full < 1.5 * MIB
+    assert full < 1.75 * MIB
     for number in range(MOST, MOST + MOST // 4):
         chat(it, number)
     assert traced() - full < MIB / 200, "it is full"
 
 
 def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None:
-    story = TurnStory("hello", 0.0)
+    story = TurnStory(1, "hello", 0.0)
     for number in range(2 * MOST_ARRIVALS - 1):
         story.saw(number / 7, "abcdefghij")
     assert len(story.arrivals) == 2 * MOST_ARRIVALS - 1
@@ -195,7 +188,7 @@ def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None
 
 
 def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
-    story = TurnStory("hello", 0.0)
+    story = TurnStory(1, "hello", 0.0)
     for number in range(50 * MOST_ARRIVALS):
         story.saw(float(number), "abcdefghij")
     assert story.events == 50 * MOST_ARRIVALS
@@ -229,11 +222,12 @@ def test_a_row_that_comes_after_all_is_news() -> None:
 
 def test_an_error_that_is_seen_twice_is_one_failure() -> None:
     it, error = record(), ProvisionError("no row")
-    it.fails(Failure(1.0, "no row", "no row", "row"), error)
-    it.fails(Failure(2.0, "no row", "no row", "ready"), error)
-    it.fails(Failure(3.0, "no row", "no row", "row"), ProvisionError("no row"))
-    assert [(failure.at, failure.phase) for failure in it.failures] == [(1.0, "row"), (3.0, "row")]
-    assert error.failure is it.failures[0]
+    error.add_context(phase="row", seconds=1.0)
+    for at, one in ((1.0, error), (2.0, error), (3.0, ProvisionError("no row"))):
+        it.fails(one, "no row", at)
+    told = [(failure.at, failure.phase) for failure in it.failures.values()]
+    assert told == [(1.0, "row"), (3.0, None)]
+    assert ("", error.failure) in it.failures
 
 
 # --- words that others rely on ---------------------------------------------------------------

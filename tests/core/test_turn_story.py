@@ -8,19 +8,21 @@ from typing import Any
 import pytest
 from scripted_io import ID, Listening, Took, calls_of, events, record, stream
 
-from pytest_hydrasmoke import ChatError, TokenUsage
+from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept_events
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.kept_content import keep_content
-from pytest_hydrasmoke._core.moments import MOST_CALLS, MOST_TEXT, ToolStory, TurnStory
+from pytest_hydrasmoke._core.moments import TurnStory
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._runtimes.content import Content, Thought
+from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
+from pytest_hydrasmoke._journal.events import Turn as Told
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance
 
@@ -58,9 +60,9 @@ def instance_of(*steps: Any, listening: Listening | None = None) -> SmokeInstanc
     return SmokeInstance(Handle(calls, it, Policy(), Reading()))
 
 
-def story_of(it: SmokeInstance) -> TurnStory:
-    [story] = it._handle.record.turns
-    return story
+def story_of(it: SmokeInstance) -> Told:
+    [told] = it._handle.record.turns
+    return told.turn
 
 
 def read(it: SmokeInstance, *, streamed: bool) -> None:
@@ -78,12 +80,12 @@ def test_a_turns_story_has_what_it_said_beside_its_text_in_its_place(streamed: b
     read(it, streamed=streamed)
     story = story_of(it)
     assert story.text == "I look. Cold."
-    assert story.tool_calls == [ToolStory("look", None, '{"city": "Oslo"}', None, 4.0, 8)]
-    assert story.thoughts == [Thought("Hm, well.", 1.0, 0)]
-    assert story.usage == it._handle.record.tokens == TokenUsage(7, 2)
+    assert story.tool_calls == (Tool("look", None, '{"city": "Oslo"}', None, 4.0, 8),)
+    assert story.thoughts == (Thought("Hm, well.", 1.0, 0),)
+    assert story.usage == it._handle.record.tokens == Tokens(7, 2)
     assert (story.first_text_after, story.max_gap) == (3.0, 5.0)
     assert it._handle.record.waits == {"first_text": 3.0, "gap": 5.0}
-    assert (story.notes, it._handle.record.untold) == ([], 0)
+    assert (story.notes, it._handle.record.untold) == ((), 0)
 
 
 def test_an_event_tells_what_it_adds_to_the_reply() -> None:
@@ -112,9 +114,8 @@ def test_frames_of_two_runtimes_are_noted() -> None:
     it = instance_of(chunk({"content": "Hi"}) + other + chunk({"content": "Hi"}) + DONE)
     assert it.chat("hello").text == "HiHiHi"
     note = "its frames are of OpenAI chat, then AG-UI"
-    assert story_of(it).notes == [note]
-    assert it._handle.record.notes == [f"in a chat, {note}"]
-    assert it._handle.record.briefs == {
+    assert story_of(it).notes == (note,)
+    assert it._handle.record.notes == {
         f"in a chat, {note}": "a chat had content that could not be read"
     }
 
@@ -148,7 +149,7 @@ def test_of_very_much_a_part_is_kept() -> None:
     assert len(story.tool_calls) == MOST_CALLS
     assert sum(len(call.arguments or "") for call in story.tool_calls) == MOST_TEXT
     assert sum(len(thought.text) for thought in story.thoughts) == MOST_TEXT
-    assert story.notes == ["109 more tool calls are not kept"]
+    assert list(story.notes) == ["109 more tool calls are not kept"]
 
 
 def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,15 +158,15 @@ def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.Mon
     read(it, streamed=True)
     story = story_of(it)
     assert [call.arguments for call in story.tool_calls] == [None]
-    assert story.notes == ["it sent more reasoning and tool calls than are kept"]
-    assert story.usage == TokenUsage(7, 2), "which takes no room"
+    assert list(story.notes) == ["it sent more reasoning and tool calls than are kept"]
+    assert story.usage == Tokens(7, 2), "which takes no room"
 
 
 def test_a_result_that_is_nested_too_deeply_is_told_as_that() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    content, story = Content(), TurnStory("hello", 0.0)
+    content, story = Content(), TurnStory(1, "hello", 0.0)
     for part in (ToolCalled("a", "look"), ToolResult("a", deep)):
         content.add(part, 0.0)
     keep_content(story, content)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from project_fixtures import no_settings, project, router, routing
 from run_fixtures import (
     fake,
@@ -20,3 +24,14 @@ __all__ = [
     "routing",
     "signals_that_count",
 ]
+
+
+@pytest.fixture(autouse=True)
+def journals_say_what_reports_say(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """See in every run here that what its processes have written is what it reports."""
+    monkeypatch.setenv("PYTEST_PLUGINS", "journal_check")
+    yield
+    wrong = Path(pytester.path) / "journal.wrong"
+    assert not wrong.exists(), wrong.read_text("utf-8")

@@ -12,7 +12,7 @@ from handlers import as_in_a_terminal
 from inner import only
 from plugin_tools import QUICK, Project, count, nothing_left, until
 
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import FakeRouter, Scenario

@@ -81,7 +81,7 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
         began=datetime(2026, 1, 2, tzinfo=UTC),
         seconds=1.0,
         exit_code=0,
-        instances=(report_of(record, 0.0),),
+        instances=(report_of(str(record.key), record, 0.0),),
     )
     first, *_, last = terminal.summary(report)
     assert first == [("fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0", "")]

@@ -14,6 +14,9 @@ from plugin_tools import FIRST, Project, count, nothing_left, until
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.main import main as command
+from pytest_hydrasmoke._journal.codec import decode
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.stories import fold
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -208,11 +211,12 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
     )
     result.assert_outcomes(passed=1)
-    [told] = worker.output["hydra_smoke"]["instances"]
-    assert told["outcome"] == "deleted"
+    entries = [it for it in map(decode, worker.output["hydra_smoke"].encode().splitlines()) if it]
+    [(key, told)] = fold({"gw3": entries}).instances.items()
+    assert told.state is State.DELETED
     digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()
     cut = {"run": "run-gw3", "r" * 64: f"{'r' * 51}-{digest[:12]}"}
-    assert told["idempotency_key"] == f"{cut[run_id]}-0"
+    assert key == f"{cut[run_id]}-0"
     assert list((project.path / "output" / "runs").iterdir()) == []
 
 
@@ -241,7 +245,7 @@ def test_a_worker_elsewhere_that_can_not_take_part_says_why(
     )
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
     result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
-    assert worker.output["hydra_smoke"] == {}
+    assert worker.output["hydra_smoke"] == ""
 
 
 @pytest.mark.kill

@@ -14,6 +14,7 @@ from fire_process import memory
 from net_tools import FIELDS
 
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
+from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -39,7 +40,8 @@ def main(given: dict[str, Any]) -> None:
         turn = instance.chat("hello")
         turn.expect_llm_events(at_least=10**9)
     session.close()
-    report = session.process_report().model_dump_json()
+    [record] = session.records
+    report = report_of(str(record.key), record, 0.0).model_dump_json()
     session.ledger.end()
     print(json.dumps({"growth": memory("VmHWM") - before, "report": len(report)}))
 

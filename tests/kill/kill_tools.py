@@ -163,7 +163,7 @@ class Run:
     @property
     def unproved(self) -> list[str]:
         """What its ledgers call neither deleted nor gone: after a signal nobody looks back."""
-        from pytest_hydrasmoke._core.states import State
+        from pytest_hydrasmoke._journal.states import State
         from pytest_hydrasmoke._run.ledger import read
 
         entries = (entry for ledger in self.ledgers for entry in read(ledger).open)

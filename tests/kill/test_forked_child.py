@@ -14,7 +14,7 @@ FORKS = """
 import os, signal, sys, time
 from pathlib import Path
 from pytest_hydrasmoke._run.ledger import Intent, Ledger
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 
 from pytest_hydrasmoke._run.folder import folder_of
 ledger = Ledger(Path(".hydrasmoke"), "forks")

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from plugin_tools import QUICK, Project, alone_or_workers
 
-from pytest_hydrasmoke._plugin.cases import RUNS, Cases
-from pytest_hydrasmoke._report.smoke_tests import MARKED, USED
+from pytest_hydrasmoke._journal.events import CutShort, Entry, Event, RunsCounted, Selected, Used
+from pytest_hydrasmoke._journal.stories import Stories, fold
+from pytest_hydrasmoke._plugin.cases import Cases
 from pytest_hydrasmoke.fake import FakeRouter
 
 SUITE = """
@@ -83,11 +84,19 @@ def test_turns_and_instances_name_their_tests(
     }
 
 
-def phase(
-    when: Any, outcome: Any = "passed", *, marked: bool = True, **more: object
-) -> pytest.TestReport:
+TEST = "t.py::test_a"
+
+
+def stories(*events: tuple[str | None, Event]) -> Stories:
+    return fold({"gw0": [Entry(at, of, event) for at, (of, event) in enumerate(events)]})
+
+
+MARKED = stories((None, Selected([TEST])))
+
+
+def phase(when: Any, outcome: Any = "passed", **more: object) -> pytest.TestReport:
     it = pytest.TestReport(
-        "t.py::test_a",
+        TEST,
         ("t.py", 1, "test_a"),
         {"hydra_smoke": 1},  # A folder may have that name.
         outcome,
@@ -95,7 +104,7 @@ def phase(
         when,
         duration=0.5,
     )
-    for name, value in {MARKED: marked, **more}.items():
+    for name, value in more.items():
         setattr(it, name, value)
     return it
 
@@ -111,7 +120,7 @@ OUTCOMES: list[tuple[list[pytest.TestReport], str]] = [
     ([phase("setup", "failed"), phase("teardown")], "error"),
     # As pytest-rerunfailures and a crash under xdist are told.
     ([phase("setup"), phase("call", "rerun"), phase("setup"), phase("call")], "passed"),
-    ([phase("setup"), phase("???", "failed", marked=False)], "failed"),
+    ([phase("setup"), phase("???", "failed")], "failed"),
 ]
 
 
@@ -120,17 +129,28 @@ def test_an_outcome_is_made_of_all_phases(phases: list[pytest.TestReport], outco
     cases = Cases()
     for it in phases:
         cases.saw(it)
-    [case] = cases.reports
+    [case] = cases.reports(MARKED)
     assert (case.id, case.outcome, case.seconds) == ("t.py::test_a", outcome, len(phases) * 0.5)
 
 
-def test_what_reports_carry_is_taken_in() -> None:
+def test_what_processes_tell_of_a_test_is_taken_in() -> None:
     cases = Cases()
-    cases.saw(phase("setup", marked=False))
-    assert cases.reports == [], "it is no smoke test"
-    cases.saw(phase("setup", marked=False, **{USED: ["run-0"]}))
-    cases.saw(phase("call", **{USED: ["run-0", "run-1"], RUNS: (5, 3)}))
-    cases.saw(phase("teardown"))
-    [case] = cases.reports
-    assert case.instances == ("run-0", "run-1")
+    cases.saw(phase("setup"))
+    assert cases.reports(stories()) == [], "it is no smoke test"
+    told = stories(
+        ("run-0", Used(TEST)),
+        ("run-1", Used(TEST)),
+        ("run-1", Used(TEST, teardown=True)),
+        ("run-2", Used(TEST, teardown=True)),
+        (None, RunsCounted(TEST, 5, 3)),
+    )
+    [case] = cases.reports(told)
+    assert case.instances == ("run-0", "run-1"), "in a teardown, fixtures of other tests end too"
     assert (case.runs, case.passed) == (5, 3)
+
+
+def test_a_test_without_a_report_was_interrupted() -> None:
+    for told in (stories(("run-0", Used(TEST))), stories((None, CutShort(TEST)))):
+        [case] = Cases().reports(told)
+        assert (case.id, case.outcome, case.seconds) == (TEST, "interrupted", 0.0)
+    assert Cases().reports(MARKED) == [], "it has not begun"

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from plugin_tools import ASYNCIO, QUICK, TOKEN, Project, count, nothing_left, story
 
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import FakeRouter, Scenario

@@ -13,9 +13,8 @@ import pytest
 from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._base.pytest_internals import add_section
-from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
+from pytest_hydrasmoke._journal.events import Thought, Tokens, Tool, Turn
 from pytest_hydrasmoke._report import turns
-from pytest_hydrasmoke._runtimes.content import Thought, TokenUsage
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -238,17 +237,42 @@ def test_a_failure_without_a_traceback_has_its_section_all_the_same() -> None:
     assert report.sections == [(turns.TITLE, "on run-0")]
 
 
+LEFT_OPEN = """
+streams = []
+
+def test_leaves_it_open(smoke_instance_factory):
+    stream = smoke_instance_factory().stream_chat("to be read later")
+    streams.append(stream)
+    stream.__enter__()
+    assert next(iter(stream)).text == "something else"
+
+def test_reads_on():
+    # The run's end is told before this one is.
+    import atexit
+    atexit.register(streams[0].__exit__, None, None, None)
+"""
+
+
+def test_a_stream_that_nobody_ends_is_told_as_far_as_it_was_read(
+    project: Project, router: FakeRouter
+) -> None:
+    router.scenario = QUICK
+    project.write("test_it.py", LEFT_OPEN)
+    result = project.at(router, run_id="run").process("--hydra-smoke", "test_it.py")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([TITLE, "on run-0: 1 event*", "  message: to be read later"])
+    [turn] = [turn for it in project.report()["instances"] for turn in it["turns"]]
+    assert (turn["message"], turn["events"], turn["complete"]) == ("to be read later", 1, False)
+
+
 # --- the words -------------------------------------------------------------------------------
 
 
-def story(**changes: Any) -> TurnStory:
-    it = TurnStory("hello", 0.0)
-    for name, value in changes.items():
-        setattr(it, name, value)
-    return it
+def story(**changes: Any) -> Turn:
+    return Turn(1, "hello", **changes)
 
 
-def shown(*stories: TurnStory, replies: bool = True) -> list[str]:
+def shown(*stories: Turn, replies: bool = True) -> list[str]:
     return turns.section([("run-0", it) for it in stories], replies=replies).splitlines()
 
 
@@ -271,8 +295,8 @@ def test_a_turn_without_an_end_or_a_text_is_told_as_that() -> None:
 
 def test_a_tools_arguments_and_result_are_told_as_far_as_they_are_known() -> None:
     calls = [
-        ToolStory("look", None, None, "cold", 0.0, 0),
-        *[ToolStory("wait", None, "{}", None, 0.0, 0)] * 10,
+        Tool("look", None, None, "cold", 0.0, 0),
+        *[Tool("wait", None, "{}", None, 0.0, 0)] * 10,
     ]
     told = shown(story(tool_calls=calls, complete=True))
     assert told[2:4] == ["  tool:    look(...) -> cold", "  tool:    wait({})"]
@@ -281,9 +305,11 @@ def test_a_tools_arguments_and_result_are_told_as_far_as_they_are_known() -> Non
 
 def test_it_is_bounded_and_commands_nobody() -> None:
     hostile = "\x1b[2J\n::error::boo ##[group]" + "x" * 9000
-    calls = [ToolStory("look", None, hostile, hostile, 0.0, 0)] * 99
-    it = story(text=hostile, finish_reason="stop", error=hostile, tool_calls=calls)
-    it.thoughts = [Thought(hostile, 0.0, 0)] * 99
+    calls = [Tool("look", None, hostile, hostile, 0.0, 0)] * 99
+    thoughts = [Thought(hostile, 0.0, 0)] * 99
+    it = story(
+        text=hostile, finish_reason="stop", error=hostile, tool_calls=calls, thoughts=thoughts
+    )
     told = shown(*[it] * 30)
     assert told[0] == "(20 earlier turns: see report.json)"
     text = "\n".join(told)
@@ -293,9 +319,8 @@ def test_it_is_bounded_and_commands_nobody() -> None:
 
 
 def test_without_replies_no_word_is_told() -> None:
-    calls = [ToolStory("look", None, "{}", "cold", 0.0, 0)]
-    it = story(
-        text="so", finish_reason="stop", error="so", tool_calls=calls, usage=TokenUsage(7, 2)
-    )
-    it.thoughts = [Thought("so", 0.0, 0)]
+    calls = [Tool("look", None, "{}", "cold", 0.0, 0)]
+    said = {"text": "so", "finish_reason": "stop", "error": "so"}
+    thoughts = [Thought("so", 0.0, 0)]
+    it = story(**said, tool_calls=calls, usage=Tokens(7, 2), thoughts=thoughts)
     assert shown(it, replies=False) == ["on run-0: 0 events, 7 + 2 tokens, broke off"]

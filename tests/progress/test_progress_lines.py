@@ -10,11 +10,11 @@ import pytest
 from golden import GOLDEN, golden
 from watched import SPEC, Watched, threads
 
+from pytest_hydrasmoke._base.errors import LeakError, ProvisionError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._progress.snapshot import Snapshot
@@ -79,7 +79,7 @@ def test_a_deletion_that_takes_long_is_told(watched: Watched) -> None:
 def test_what_was_told_and_then_failed_is_told(watched: Watched) -> None:
     record = watched.begins("delete")
     watched.wait(20)
-    record.fails(Failure(watched.clock.now(), "no", "no", "delete"))
+    record.fails(LeakError("no"), "no", watched.clock.now())
     record.rests()
     # Not that of an earlier phase.
     record.begins("turn", watched.clock.now(), None)
@@ -96,7 +96,7 @@ def test_a_failure_is_told_once(watched: Watched) -> None:
     record = watched.begins("ready")
     watched.wait(3)
     record.becomes(State.FAILED)
-    record.fails(Failure(watched.clock.now(), "failed", "failed", "ready"))
+    record.fails(ProvisionError("failed"), "failed", watched.clock.now())
     record.rests()
     assert watched.told() == ["nightly-7-0: booting, 3 s", "nightly-7-0: failed"]
 

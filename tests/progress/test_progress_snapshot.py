@@ -6,10 +6,10 @@ import pytest
 from progress_tools import TOKEN
 
 from pytest_hydrasmoke import InstanceSpec
+from pytest_hydrasmoke._base.errors import ProvisionError
 from pytest_hydrasmoke._base.token import Token, scrubbing
-from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._progress.snapshot import Snapshot, duration, news, take_snapshot
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
@@ -24,7 +24,7 @@ def test_a_record_is_seen_as_it_stands() -> None:
     it.saw_status("booting", 95.0)
     it.begins("ready", 100.0, 900.0)
     assert take_snapshot(it) == BOOT
-    it.fails(Failure(101.0, "it", "it"))
+    it.fails(ProvisionError("it"), "it", 101.0)
     assert take_snapshot(it).failed == 101.0
 
 

@@ -11,7 +11,7 @@ from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._progress.relay import RelayReader
 

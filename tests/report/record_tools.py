@@ -5,17 +5,43 @@ from __future__ import annotations
 from report_tools import NOON
 from scripted_io import record
 
+from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._journal.codec import decode, encode
+from pytest_hydrasmoke._journal.events import Entry, Event
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.stories import fold
+from pytest_hydrasmoke._report.build import instances_of, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
 
 WALL = NOON.timestamp() - 100.0
 
 
-def frozen(it: InstanceRecord, *, replies: bool = True) -> InstanceReport:
+def frozen(it: InstanceRecord) -> InstanceReport:
     """Report a record."""
-    return report_of(it, WALL, replies=replies)
+    return report_of(it.reference or "?", it, WALL)
+
+
+class Written(RecordListener):
+    """Writes what records tell, as a run does, and folds it."""
+
+    def __init__(self, *, replies: bool = True) -> None:
+        self._replies = replies
+        self.lines: list[bytes] = []
+
+    def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
+        entry = Entry(at, record.reference, event)
+        self.lines.append(encode(entry, str, replies=self._replies))
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for line in self.lines if (entry := decode(line)) is not None]
+
+
+def told(**processes: Written) -> list[InstanceReport]:
+    """Report what several processes have written."""
+    written = {name: process.entries for name, process in processes.items()}
+    return instances_of(fold(written).instances, WALL)
 
 
 def part(**changes: object) -> InstanceReport:

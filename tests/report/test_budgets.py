@@ -5,7 +5,7 @@ from __future__ import annotations
 from record_tools import frozen, part
 from scripted_io import KEY, record
 
-from pytest_hydrasmoke._core.moments import TurnStory
+from pytest_hydrasmoke._journal.events import Turn
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
 
@@ -24,8 +24,8 @@ def test_waits_in_chats_and_tokens_have_budgets() -> None:
         told = TokensReport(input_tokens=tokens, output_tokens=1)
         waits = {"first_text": 2 * gap, "gap": gap}
         it = record()
-        it.turns.append(TurnStory("", 1.0, "test_a", first_text_after=1.0, max_gap=0.5))
-        it.turns.append(TurnStory("", 2.0, "test_b", first_text_after=2 * gap, max_gap=gap))
+        it.note(Turn(1, "", "test_a", first_text_after=1.0, max_gap=0.5), 1.0)
+        it.note(Turn(2, "", "test_b", first_text_after=2 * gap, max_gap=gap), 2.0)
         turns = frozen(it).turns
         return part(id=name, waits=waits, tokens=told, untold=untold, chats=2, turns=turns)
 

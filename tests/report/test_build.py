@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from record_tools import WALL, frozen, part
+from record_tools import WALL, Written, frozen, part, told
 from report_tools import NOON, a_report, an_instance
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
-from pytest_hydrasmoke import PollResult, Report, TokenUsage
+from pytest_hydrasmoke import ChatError, PollResult, Report
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.moments import Failure, ToolStory, TurnStory
+from pytest_hydrasmoke._core.moments import TurnStory
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._journal.codec import encode
+from pytest_hydrasmoke._journal.events import (
+    Became,
+    Blamed,
+    Claimed,
+    Entry,
+    Event,
+    Failed,
+    FailedTest,
+    Hosted,
+    Leaked,
+    Opened,
+    Thought,
+    Tokens,
+    Tool,
+    TurnBegan,
+)
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.stories import fail_test, fold, read
 from pytest_hydrasmoke._report import github, pytest_html, terminal
-from pytest_hydrasmoke._report.build import merged, report_of, with_tests
+from pytest_hydrasmoke._report.build import instances_of, with_tests
 from pytest_hydrasmoke._report.html import page
-from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._runtimes.content import Thought
+from pytest_hydrasmoke._report.model import CaseReport, InstanceReport
 from pytest_hydrasmoke._transport.protocol import Request
 
 OUTCOMES = {
@@ -59,10 +75,16 @@ def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) 
     assert frozen(it).outcome == "attached"
 
 
-def lived() -> InstanceRecord:
+def lived(listener: Written | None = None) -> InstanceRecord:
     """A record of an instance that has seen everything, from 100 on."""
-    it = record(state=State.DELETED, id=ID)
-    it.hostname, it.leak, it.failed = "box-1", "why", True
+    it = InstanceRecord(SPEC, KEY)
+    it.listener = listener or Written()
+    it.note(Claimed(SPEC.model_dump()), 99.0)
+    it.id = ID
+    it.note(Became(State.DELETED, ID), 100.0)
+    it.note(Hosted("box-1"), 100.0)
+    it.note(Leaked("why"), 100.0)
+    it.note(Blamed(), 100.0)
     it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 1, 100.0, 0.5, lost()))
     it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
     it.took("provision", 100.0, 1.5)
@@ -71,19 +93,23 @@ def lived() -> InstanceRecord:
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
     it.opens_account(Baseline(104.0))
     it.saw_count(104.0, 0, ())
-    story = TurnStory("hello", 105.0, "test_a")
+    it.note(TurnBegan(1, "hello", "test_a"), 104.5)
+    story = TurnStory(1, "hello", 105.0, "test_a", taken=True)
     story.saw(0.25, "so ")
     story.saw(0.5, "be it")
     story.seconds, story.error = 0.5, "the agent reported an error: so be it"
     story.finish_reason = "error"
     story.first_text_after = story.max_gap = 0.25
-    story.tool_calls = [ToolStory("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3)]
+    story.tool_calls = [Tool("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3)]
     story.thoughts = [Thought("so be it", 0.2, 0)]
-    story.usage, story.notes = TokenUsage(7, 2), ["so be it"]
-    it.saw_turn(story)
+    story.usage, story.notes = Tokens(7, 2), ["so be it"]
+    it.note(story.as_event, story.at)
     it.add_remark("in a chat, so be it", "in a chat")
-    it.turns.append(story)
-    it.fails(Failure(105.5, "the agent reported: so be it", "ChatError", "turn", "test_a"))
+    failed = ChatError("the agent reported: so be it")
+    failed.phase = "turn"
+    it.fails(failed, "ChatError", 105.5)
+    caused = FailedTest("test_a", "it failed: so be it", "failed", (failed.failure or 0,))
+    fail_test(it, "", 105.6, caused, uses=False)
     it.saw_count(106.0, 2, ("b", "a"))
     return it
 
@@ -171,7 +197,7 @@ PROGRESS_LOG = {
     "failures": (
         {
             "at": 5.5,
-            "message": "the agent reported: so be it",
+            "message": "the agent reported: so be it\n  phase:     turn",
             "phase": "turn",
             "test": "test_a",
             "cured": False,
@@ -190,8 +216,23 @@ def test_a_record_is_reported_in_full() -> None:
     assert report.model_dump() == PROGRESS_LOG, "and what happens later does not change it"
 
 
+def written(*, replies: bool) -> InstanceReport:
+    """The report of what a process has written, and no other has."""
+    file = Written(replies=replies)
+    it = lived(file)
+    [failed] = [entry.event.number for entry in file.entries if isinstance(entry.event, Failed)]
+    failure = FailedTest("test_a", "it failed: so be it", "failed", (failed,))
+    file.noted(it, 105.6, failure)
+    [report] = told(main=file)
+    return report
+
+
+def test_what_a_process_has_written_is_what_it_knows() -> None:
+    assert written(replies=True).model_dump() == PROGRESS_LOG
+
+
 def test_without_replies_no_word_of_a_chat_is_told() -> None:
-    report = frozen(lived(), replies=False)
+    report = written(replies=False)
     text = report.model_dump_json()
     assert "so be it" not in text
     assert "hello" not in text
@@ -209,60 +250,78 @@ def test_what_was_never_used_has_no_beginning() -> None:
     assert frozen(record()).began is None
 
 
+def another(at: float) -> tuple[InstanceRecord, Written]:
+    """What another process has of the same instance, at first a status word."""
+    file = Written()
+    it = InstanceRecord(SPEC, KEY, id=ID)
+    it.listener = file
+    it.note(Became(State.READY, ID), at)
+    it.saw_status("running", at)
+    return it, file
+
+
 def test_one_story_is_made_of_what_several_processes_tell() -> None:
-    one, two = lived(), record(state=State.DELETED, id=ID)
-    two.saw_status("running", 108.0)
+    one, (two, its) = Written(), another(108.0)
+    lived(one)
     two.saw_attempt(Attempt(Request("delete", "DELETE", "/d"), 1, 109.0, 0.25, 200))
     two.took("delete", 109.0, 0.25)
-    # The second process's clock began elsewhere, and the wall clock is what they have in common.
-    later = report_of(two, WALL + 60.0)
-    [story] = merged([[frozen(one)], [later]])
+    [story] = told(main=one, gw0=its)
     assert story.began == NOON
     assert [it.word for it in story.statuses] == ["running"], "a word is told once in a row"
-    assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 69.0)
-    assert [(it.phase, it.at) for it in story.spans] == [("provision", 0.0), ("delete", 69.0)]
+    assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 9.0)
+    assert [(it.phase, it.at) for it in story.spans] == [("provision", 0.0), ("delete", 9.0)]
     assert story.requests == {"provision": 2, "delete": 1}
     assert story.phases == {"provision": 1.5, "delete": 0.25}
     assert (story.chats, story.retries, story.failed) == (1, 1, True)
-    assert later.began == NOON + timedelta(seconds=68)
 
 
-def test_the_earlier_of_two_beginnings_is_the_storys() -> None:
-    early, late = lived(), record(state=State.DELETED, id=ID)
-    late.saw_status("running", 130.0)
-    [story] = merged([[frozen(late)], [frozen(early)]])
+def test_a_process_on_another_host_has_a_clock_of_its_own(tmp_path: Path) -> None:
+    one, (_, its) = Written(), another(8.0)
+    lived(one)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "main.jsonl").write_bytes(b"".join(one.lines))
+    opened = Opened("gw0", "night", 1, WALL + 95.0)
+    its.lines.insert(0, encode(Entry(0.0, None, opened), str, replies=True))
+    entries = read(tmp_path, {"gw0": b"".join(its.lines).decode()}, WALL)
+    [story] = instances_of(fold(entries).instances, WALL)
     assert story.began == NOON
-    assert [it.at for it in story.statuses] == [3.0]
-    assert [it.at for it in story.exchanges] == [0.0, 1.0]
+    assert [(it.word, it.at) for it in story.statuses] == [("running", 3.0)]
 
 
-def test_a_process_that_never_used_it_moves_nothing() -> None:
-    [story] = merged([[frozen(lived())], [frozen(record(state=State.DELETED))]])
-    assert story.began == NOON
-    assert [it.at for it in story.exchanges] == [0.0, 1.0]
+def life(*steps: tuple[float, Event]) -> Written:
+    file, it = Written(), InstanceRecord(SPEC, KEY)
+    for at, event in steps:
+        file.noted(it, at, event)
+    return file
 
 
-def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
-    leaked, shared = part(outcome="leaked", leak="why"), part(outcome="shared")
-    gone = part(outcome="deleted", leak=None)
-    assert [it.outcome for it in merged([[leaked], [gone]])] == ["deleted"]
-    assert [it.outcome for it in merged([[shared], [gone]])] == ["deleted"]
-    assert [it.outcome for it in merged([[gone], [shared]])] == ["deleted"]
-    # Two instances of one process under the same key: the other one's end takes nothing back.
-    assert [it.outcome for it in merged([[leaked, gone]])] == ["leaked"]
-    assert [it.outcome for it in merged([[gone, leaked]])] == ["leaked"]
-    [lost_sight_of] = merged([[shared], [shared]])
-    assert (lost_sight_of.outcome, lost_sight_of.leak) == (
-        "leaked",
-        "no process has confirmed its deletion",
-    )
+def test_the_last_that_is_known_counts_whoever_tells_it() -> None:
+    gone, ready = (9.0, Became(State.GONE, ID)), (3.0, Became(State.READY, ID))
+    for one, two in ((life(ready), life(gone)), (life(gone), life(ready))):
+        assert [it.outcome for it in told(main=one, gw0=two)] == ["deleted"]
+    # A leak is one until it is taken back, whatever is deleted under the same key.
+    leaked, back = (5.0, Leaked("why")), (9.5, Leaked(None))
+    assert [it.outcome for it in told(main=life(ready, leaked, gone))] == ["leaked"]
+    assert [it.outcome for it in told(gw0=life(ready, leaked), main=life(gone, back))] == [
+        "deleted"
+    ]
+    [lost_sight_of] = told(main=life(ready))
+    assert (lost_sight_of.outcome, lost_sight_of.leak) == ("leaked", None)
+
+
+def test_what_was_never_requested_is_not_told() -> None:
+    for state in (State.CLAIMED, State.UNUSED, State.REFUSED):
+        assert told(main=life((1.0, Became(state)))) == []
 
 
 def test_attached_instances_are_told_once_each_by_their_id() -> None:
-    it = attached()
-    assert len(merged([[frozen(it)], [frozen(it)]])) == 1
-    nameless = part(idempotency_key=None, id=None)
-    assert len(merged([[nameless], [nameless]])) == 2
+    files = [Written(), Written()]
+    for file in files:
+        it = attached()
+        it.listener = file
+        it.note(Claimed(None, attached=True), 1.0)
+    [story] = told(main=files[0], gw0=files[1])
+    assert (story.outcome, story.idempotency_key, story.reference) == ("attached", None, ID)
 
 
 def test_an_instance_names_the_tests_that_used_it() -> None:
@@ -278,7 +337,9 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
 
 
 def test_tokens_of_several_processes_are_counted_together() -> None:
-    [story] = merged([[frozen(lived())], [frozen(lived())]])
+    one, two = Written(), Written()
+    lived(one), lived(two)
+    [story] = told(main=one, gw0=two)
     assert (story.tokens.total, story.untold, story.waits["gap"]) == (18, 0, 0.25)
 
 

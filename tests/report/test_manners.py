@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from record_tools import Written
 from scripted_io import ID, record
 
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._report.manners import all_manners, manners_of
+from pytest_hydrasmoke._journal.stories import fold
+from pytest_hydrasmoke._report.manners import manners_of
 from pytest_hydrasmoke._transport.protocol import Request
 
 
 def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
-    one, two = record(id=ID).sightings, Sightings()
-    for seen, codes in ((one, (404, 401)), (two, (401, 404, 418))):
+    files = {"main": Written(), "gw0": Written()}
+    for file, codes in zip(files.values(), ((404, 401), (401, 404, 418)), strict=True):
+        it = record(id=ID)
+        it.listener = file
         for code in codes:
-            request = Request("status", "GET", "/x")
-            seen.saw_attempt(Attempt(request, 1, 0.0, 0.1, code))
-    frozen = manners_of([one, two])
-    assert [it.code for it in frozen.answers] == [401, 404, 418]
-    assert all_manners([manners_of([two]), manners_of([one])]) == frozen
+            it.saw_attempt(Attempt(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
+    seen = [
+        manners_of(fold({name: files[name].entries for name in names}))
+        for names in (("main", "gw0"), ("gw0", "main"))
+    ]
+    assert seen[0] == seen[1]
+    assert [it.code for it in seen[0].answers] == [401, 404, 418]

@@ -15,7 +15,9 @@ from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.stories import fold, read
+from pytest_hydrasmoke._report.build import instances_of
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN, Lock
@@ -62,6 +64,7 @@ class Process:
             self.ledger,
             on_ready=lambda instance: self.told.append(instance.id),
             forms=forms,
+            journal=Journal(self.ledger.folder, name, config.run_id, str, replies=True),
         )
         self.sharing = Sharing(self.session, worker=name != MAIN)
 
@@ -76,10 +79,9 @@ class Process:
         finally:
             self.sharing.release()
 
-    def end(self) -> list[InstanceReport]:
-        """End as a process of the run ends, and give what it has to report."""
+    def end(self) -> None:
+        """End as a process of the run ends."""
         self.session.close()
-        return [report_of(record, 0.0) for record in self.session.records]
 
     def die(self) -> None:
         """Let go of what a killed process would let go of, and of nothing else."""
@@ -103,6 +105,10 @@ class Run:
         self.stack.callback(process.end)
         self.stack.callback(process.sharing.release)
         return process
+
+    def told(self) -> list[InstanceReport]:
+        """Report what all processes have written."""
+        return instances_of(fold(read(self.main.ledger.folder, {})).instances, 0.0)
 
     def workers(self, number: int) -> list[Process]:
         return [self.process(f"gw{i}") for i in range(number)]

@@ -13,7 +13,7 @@ from liar import Liar
 from owner_tools import SPEC, alive, config_for, environment_for, kill, open_keys, session_for
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import append

@@ -22,7 +22,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 
 pytestmark = pytest.mark.anyio

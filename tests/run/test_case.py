@@ -27,7 +27,7 @@ from scripted_io import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.case import BOOT, DELETED_FOR, LEARNED, WELL, Case, End, Home
 from pytest_hydrasmoke._run.ledger_lines import Reading, parse
 from pytest_hydrasmoke._run.swept import Swept

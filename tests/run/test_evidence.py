@@ -15,7 +15,7 @@ from liar import QUICK, WEAK, Liar, Lie, lying, on
 from owner_tools import ONLY, age
 from sweeping import Bench
 
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke.fake import Scenario
 
 OF_ONE = on("status", "poll", "delete", "other")

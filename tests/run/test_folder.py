@@ -14,7 +14,7 @@ import pytest
 from ledger_tools import INTENT, begun, claim, refusal
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
 from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live

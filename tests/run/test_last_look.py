@@ -30,7 +30,7 @@ from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, MOST_LAG, LastLook, _note_failure
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
 
@@ -82,7 +82,7 @@ def of_proved(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]
 def test_what_is_still_gone_a_while_later_is_deleted() -> None:
     it = gone()
     io = look(of_proved, it)
-    assert (it.state, it.leak, it.notes) == (State.DELETED, None, [])
+    assert (it.state, it.leak, list(it.notes)) == (State.DELETED, None, [])
     assert (io.waited, io.calls_sent()) == (AFTER, ["status", "poll"])
 
 
@@ -97,7 +97,7 @@ def test_what_was_never_ready_is_asked_to_go_once_more_and_stays_open() -> None:
     it = gone(was_ready=False)
     io = look(of_proved, it)
     assert io.calls_sent() == ["status", "poll", "delete"]
-    assert (it.state, it.leak, it.notes) == (State.GONE, None, [])
+    assert (it.state, it.leak, list(it.notes)) == (State.GONE, None, [])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_is_still_being_deleted_stays_open() -> None:
     it = gone()
     look(of_proved, it, status=[status("deleting"), ...])
     assert (it.state, it.leak) == (State.GONE, None)
-    assert it.notes == [
+    assert list(it.notes) == [
         "the last look at it proves nothing: the router is still deleting it; a sweep looks again"
     ]
 
@@ -156,7 +156,7 @@ def test_what_is_not_reached_in_time_is_named_and_not_asked(
     it = gone()
     io = look(of_proved, it, late=late, hurried=hurried)
     assert (io.calls_sent(), it.state, it.leak) == ([], State.GONE, None)
-    assert it.notes == [
+    assert list(it.notes) == [
         "the last look at it proves nothing: it was not reached in time; a sweep looks again"
     ]
 
@@ -178,7 +178,7 @@ def test_a_leak_that_is_gone_at_the_end_is_a_note() -> None:
     it = leaked(State.DELETING, id=ID)
     io = look(try_again, it)
     assert (it.state, it.leak) == (State.GONE, None), "it was never ready"
-    assert it.notes == ["its deletion was proved only at the run's end"]
+    assert list(it.notes) == ["its deletion was proved only at the run's end"]
     assert io.waited == 2 * AFTER
 
 
@@ -197,7 +197,7 @@ def test_a_leak_that_one_look_takes_back_needs_a_last_look() -> None:
 def test_a_leak_that_is_not_proved_at_the_end_stays_one() -> None:
     it = leaked(State.DELETING, id=ID)
     io = look(try_again, it, status=[status("running"), ...])
-    assert (it.leak, it.notes) == ("not confirmed as deleted", [])
+    assert (it.leak, list(it.notes)) == ("not confirmed as deleted", [])
     assert io.calls_sent("status") == ["status"], "one look"
 
 
@@ -310,10 +310,10 @@ NO_PROOF = "the last look at it proves nothing"
 def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
     it = gone()
     _note_failure(it, LeakError("it is there"))
-    assert (it.leak, it.notes) == (None, [f"{NO_PROOF}: it is there; a sweep looks again"])
+    assert (it.leak, list(it.notes)) == (None, [f"{NO_PROOF}: it is there; a sweep looks again"])
     it = record(state=State.DELETING, id=ID)
     _note_failure(it, HydraSmokeError("no answer"))
-    assert (it.leak, it.notes) == ("no answer", [])
+    assert (it.leak, list(it.notes)) == ("no answer", [])
     it = record(state=State.DELETING, id=ID)
     for _ in range(2):
         _note_failure(it, LeakError("it is there"))

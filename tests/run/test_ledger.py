@@ -24,7 +24,7 @@ from owner_tools import (
 )
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, append, discard_if_done, mark_run_over
 from pytest_hydrasmoke._run.locks import has_main_process, is_live

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ledger_tools import URL
 from owner_tools import SPEC
 
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import append, read
 from pytest_hydrasmoke._run.ledger_lines import Reading, parse
 

@@ -11,7 +11,7 @@ from ledger_tools import INTENT, begun, claim, refusal
 from owner_tools import config_for, reading_of, session_for
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
@@ -30,7 +30,7 @@ def test_a_full_disk_is_no_line_written_and_a_fact_on_it_a_note(
         with pytest.raises(ConfigError, match="can't be written: the disk is full"):
             claim(session.ledger)
         record.becomes(State.ACCEPTED)
-    assert record.notes == ["not in the ledger: accepted (the disk is full)"]
+    assert list(record.notes) == ["not in the ledger: accepted (the disk is full)"]
     assert reading_of(config).entries["owner-0"].state is State.CLAIMED
     session.ledger.end()
 

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.proof import REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import last_look as last_look_module
 from pytest_hydrasmoke._run.last_look import LastLook
 from pytest_hydrasmoke._run.session import SmokeSession

@@ -32,7 +32,7 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
 )
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO

@@ -21,7 +21,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._clock.io import blocking_io
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke.fake import Scenario
 
@@ -67,7 +67,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     shared.end("all")
     session.close()
     assert not fake.instances[0].deleted
-    assert report_of(record, 0.0).outcome == "attached"
+    assert report_of("it", record, 0.0).outcome == "attached"
 
 
 def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
@@ -136,7 +136,7 @@ def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, co
         assert record.leak is not None
         assert record.leak.startswith("not confirmed as deleted, it may still run")
         assert f"refused with {status}" in record.leak
-        assert report_of(record, 0.0).outcome == "leaked"
+        assert report_of("it", record, 0.0).outcome == "leaked"
     # A verdict is a verdict: nothing is tried again.
     before = len(fake.requests)
     session.close()
@@ -188,7 +188,7 @@ def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, k
     shared.end("all")
     session.close()
     assert fake.instances[0].deleted is not kept
-    assert report_of(record, 0.0).outcome == ("kept" if kept else "deleted")
+    assert report_of("it", record, 0.0).outcome == ("kept" if kept else "deleted")
     assert record.leak is None
 
 

@@ -14,7 +14,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import drive
@@ -83,7 +83,7 @@ def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
     else:
         dead.ledger.write(str(record.key), fact, "an-id")
     heir.close()
-    assert report_of(adopted, 0.0).outcome == outcome
+    assert report_of("it", adopted, 0.0).outcome == outcome
     assert (adopted.leak is None) is (outcome == "deleted")
     heir.records.clear()
 

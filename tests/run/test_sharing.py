@@ -20,8 +20,7 @@ from pytest_hydrasmoke import (
     ProvisionError,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._report.build import merged
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.sharing import EVERYBODY
@@ -149,7 +148,8 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
         assert second.ledger.asked.wait(PATIENCE)
         assert instance.chat("hello").expect_llm_events().count == 1
         first.sharing.release()
-    [story] = merged([first.end(), second.end()])
+    first.end(), second.end()
+    [story] = run.told()
     assert (story.id, story.outcome, story.chats) == (theirs.id, "attached", 2)
     assert not run.fake.instances[0].deleted
 

@@ -6,8 +6,7 @@ import pytest
 from net_tools import SPEC
 from sharing_tools import OTHER, Runs, a_run
 
-from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._report.build import merged
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.sharing import EVERYBODY
 
 __all__ = ["a_run"]
@@ -21,15 +20,15 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
         with worker.holding() as instance:
             instance.chat("hello")
         worker.sharing.end(EVERYBODY)
-    told = [first.end(), second.end()]
-    assert [(one.id, one.outcome) for its in told for one in its] == [
+    first.end(), second.end()
+    assert [(one.id, one.outcome) for one in run.told()] == [
         (private.id, "deleted"),
-        (instance.id, "shared"),
-        (instance.id, "shared"),
+        (instance.id, "leaked"),
     ]
     assert [seen.deleted for seen in run.fake.instances] == [True, False]
     run.main.session.adopt({})
-    stories = merged([*told, run.main.end()])
+    run.main.end()
+    stories = run.told()
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
     # One story each, with what every process knows of it.
     assert [(story.id, story.outcome) for story in stories] == [
@@ -50,8 +49,9 @@ def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
     for worker in workers:
         with worker.holding():
             pass
-    [story] = merged(worker.end() for worker in workers)
-    assert (story.outcome, story.leak) == ("leaked", "no process has confirmed its deletion")
+        worker.end()
+    [story] = run.told()
+    assert (story.outcome, story.leak_words) == ("leaked", "its deletion was not confirmed")
 
 
 def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
@@ -61,8 +61,9 @@ def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) 
         pass
     with first.holding() as instance:
         instance.delete()
-    for one, two in ((first, second), (second, first)):
-        [story] = merged([one.end(), two.end()])
+    for one in (first, second):
+        one.end()
+        [story] = run.told()
         assert story.outcome == "deleted"
 
 
@@ -82,7 +83,8 @@ def test_what_is_shared_is_kept_by_the_main_process(
     run.main.session.adopt({})
     for record in run.main.session.records:
         record.failed = failed
-    [story] = run.main.end()
+    run.main.end()
+    [story] = run.told()
     assert story.outcome == ("kept" if kept else "deleted")
     assert run.fake.instances[0].deleted is not kept
     [entry] = run.main.ledger.read().open

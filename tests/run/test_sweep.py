@@ -15,7 +15,7 @@ from plugin_tools import until
 from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
 from pytest_hydrasmoke._run.ledger import Intent, Ledger, mark_run_over
 from pytest_hydrasmoke._run.slots import AHEAD

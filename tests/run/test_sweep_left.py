@@ -16,7 +16,7 @@ from owner_tools import config_for, reading_of
 from plugin_tools import count, until
 from sweeping import Bench
 
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.case import Case, End

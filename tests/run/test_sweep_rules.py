@@ -11,7 +11,7 @@ from liar import Liar, Lie, lying, on
 from owner_tools import kill
 from sweeping import Bench
 
-from pytest_hydrasmoke._core.states import CLOSED, State
+from pytest_hydrasmoke._journal.states import CLOSED, State
 from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter
 

@@ -10,7 +10,7 @@ import pytest
 from owner_tools import SPEC
 
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of, swept_files, swept_name
 from pytest_hydrasmoke._run.ledger import append, read
 from pytest_hydrasmoke._run.ledger_lines import Reading

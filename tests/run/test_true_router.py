@@ -61,7 +61,7 @@ def test_a_row_that_stays_is_known_from_the_first_deletion_on(place: Place) -> N
         took.append(place.clock.now() - began)
     assert place.truth.left() == []
     assert took[1] < took[0], "what it keeps is known by then"
-    [note], none = [record.notes for record in run.session.records]
+    [note], none = [[*record.notes] for record in run.session.records]
     assert note == (
         "the router keeps the row of a deleted instance: as 'running'. It counts as gone once "
         "that has held, and a further delete has found nothing"

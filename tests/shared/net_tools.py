@@ -29,7 +29,7 @@ from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession

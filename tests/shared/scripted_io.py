@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
 from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 T = TypeVar("T")

@@ -27,6 +27,7 @@ from pytest_hydrasmoke import HydraSmokeConfig, VirtualClock
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
+from pytest_hydrasmoke._report.build import instances_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -155,7 +156,8 @@ class Process:
         """End it as pytest's end would; return each key's outcome."""
         self.session.close()
         self.session.look_back()
-        told = self.session.process_report().instances
+        stories = {str(it.key): it for it in self.session.records}
+        told = instances_of(stories, 0.0)
         self.session.ledger.mark_ended()
         self.session.ledger.end()
         return {str(it.idempotency_key): it.outcome for it in told}

@@ -18,7 +18,7 @@ from net_tools import SOME_ID, calls_of, own, session_to
 from pytest_hydrasmoke import AsyncSmokeInstance, LeakError
 from pytest_hydrasmoke._core import deletion
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.grace import shielded

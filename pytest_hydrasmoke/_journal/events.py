@@ -1,0 +1,326 @@
+"""What can happen in a run. An event says what; its entry says when, and to which instance.
+
+Times are seconds. An entry's `at` is a point of the IO's clock: when it happened, or began. Events
+are plain and small, since thousands of them are kept and written; they are named tuples, which take
+a tenth of a dataclass's time to define.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .states import State
+
+MOST_WORD = 200
+"""How many characters are kept of a word of the router's: a status, a name."""
+MOST_PROVIDERS = 20
+"""How many names of providers are kept of one count."""
+MOST_TEXT = 20_000
+"""How many characters of a reply are kept, and how many of what was said beside it."""
+MOST_OF_A_CALL = 2_000
+"""How many characters are kept of a tool call's arguments, and of its result."""
+MOST_CALLS = 200
+"""How many tool calls of a turn are kept."""
+MOST_ARRIVALS = 1_000
+"""How many points in time at least are kept of a turn that has more events."""
+
+
+# Of a process
+
+
+class Opened(NamedTuple):
+    """A process takes part: the first line of its file."""
+
+    process: str
+    run_id: str
+    pid: int
+    wall: float
+    """How far the wall clock (seconds since the epoch) is ahead of the entries' clock."""
+
+
+class Selected(NamedTuple):
+    """The smoke tests that the process is to run, by their ids."""
+
+    tests: Sequence[str]
+
+
+class CutShort(NamedTuple):
+    """An interrupt ended a test that smoke tests, or that has used an instance."""
+
+    test: str
+
+
+class FailedTest(NamedTuple):
+    """A test failed, or failed first and is run again."""
+
+    test: str
+    message: str | None
+    """Said: it may quote a reply."""
+    brief: str
+    """The same without such words."""
+    causes: Sequence[int] = ()
+    """The numbers of the failures of this process behind it."""
+    used: Sequence[str] = ()
+    """The instances that the test used."""
+    again: bool = False
+    """Whether a plugin runs it again."""
+
+
+class Cured(NamedTuple):
+    """A test passed that a plugin has run again."""
+
+    test: str
+
+
+class RunsCounted(NamedTuple):
+    """How often the body of a test was run, and how often that passed."""
+
+    test: str
+    began: int
+    passed: int
+
+
+# Of an instance: its life
+
+
+class Claimed(NamedTuple):
+    """It has a key, or the run is attached to it; before any request of it may leave."""
+
+    spec: Mapping[str, Any] | None
+    attached: bool = False
+
+
+class Became(NamedTuple):
+    """Its state, and the id that is known by then."""
+
+    state: State
+    id: str | None = None
+
+
+class Used(NamedTuple):
+    """A test uses it."""
+
+    test: str
+    teardown: bool = False
+    """Whether that is the test's teardown, in which fixtures of other tests end, too."""
+
+
+class Status(NamedTuple):
+    """The router's word for its status, where that has changed."""
+
+    word: str
+
+
+class Hosted(NamedTuple):
+    """The name of its host, as the router tells it."""
+
+    hostname: str
+
+
+class Leaked(NamedTuple):
+    """Its deletion is not confirmed; None takes that back."""
+
+    why: str | None
+
+
+class Conflict(NamedTuple):
+    """Something that makes the run red, and is neither a leak nor a test's failure."""
+
+    why: str
+
+
+class Blamed(NamedTuple):
+    """A boot or a `with` block that raised: `keep = "on-failure"` keeps it."""
+
+
+class Noted(NamedTuple):
+    """A note on it."""
+
+    text: str | None
+    """Said: it may quote an agent."""
+    brief: str = ""
+    """The same without such words, if it has any."""
+
+
+# Of an instance: phases, requests, failures
+
+
+class Took(NamedTuple):
+    """A phase that it has gone through; the entry's `at` is when it began."""
+
+    phase: str
+    seconds: float
+
+
+class Interrupted(NamedTuple):
+    """The phase of its boot that an interrupt ended early."""
+
+    phase: str
+
+
+class Attempt(NamedTuple):
+    """A request: answered with a status code, or failed with an error; seconds to the answer."""
+
+    call: str
+    method: str
+    path: str
+    number: int
+    seconds: float
+    status: int | None
+    error: str | None = None
+
+
+class Skipped(NamedTuple):
+    """So many requests of a call, in place of a line for each."""
+
+    call: str
+    times: int
+
+
+class Failed(NamedTuple):
+    """What went wrong, in a phase or in a turn."""
+
+    number: int
+    """The failure's number in its process; the error has it, too."""
+    message: str | None
+    """Said: it may quote a reply."""
+    brief: str
+    """The same without words of a chat."""
+    phase: str | None = None
+
+
+class Answered(NamedTuple):
+    """The first answer of a form: its code, and the kind of value of each field."""
+
+    call: str
+    code: int
+    fields: Sequence[tuple[str, str]] = ()
+
+
+class Heard(NamedTuple):
+    """The first event of a form in a stream: its name, and the kind of its data."""
+
+    event: str
+    data: str
+    keys: Sequence[str] = ()
+    kind: str | None = None
+
+
+class Drifted(NamedTuple):
+    """What the contract does not know, in an answer."""
+
+    text: str
+
+
+# Of an instance: chat
+
+
+class TurnBegan(NamedTuple):
+    """A chat turn begins, before its message leaves."""
+
+    number: int
+    """The turn's, of this process and instance, from 1."""
+    message: str | None
+    """Said."""
+    test: str | None = None
+    run: int | None = None
+
+
+class Tool(NamedTuple):
+    """A tool call, cut to limits: arguments and result as JSON, a string as it is."""
+
+    name: str
+    id: str | None
+    arguments: str | None
+    result: str | None
+    at: float
+    position: int
+
+
+class Thought(NamedTuple):
+    """A piece of the model's reasoning."""
+
+    text: str
+    at: float
+    position: int
+
+
+class Tokens(NamedTuple):
+    """Tokens that models read and wrote."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Turn(NamedTuple):
+    """A chat turn, at its end; the entry's `at` is when its request was sent."""
+
+    number: int
+    message: str | None
+    """Said, as are text, finish reason, tools, thoughts, notes and error."""
+    test: str | None = None
+    run: int | None = None
+    taken: bool = False
+    """Whether its message was accepted."""
+    text: str | None = ""
+    events: int = 0
+    arrivals: Sequence[float] = ()
+    seconds: float | None = None
+    first_text_after: float | None = None
+    max_gap: float = 0.0
+    complete: bool = False
+    finish_reason: str | None = None
+    tool_calls: Sequence[Tool] = ()
+    thoughts: Sequence[Thought] = ()
+    usage: Tokens | None = None
+    notes: Sequence[str] = ()
+    error: str | None = None
+    pace: str | None = None
+    """How its stream came, `streamed` or `at once`, where that could be told."""
+
+
+class Counted(NamedTuple):
+    """The LLM events of the instance's whole life, where their count has changed."""
+
+    total: int
+    providers: Sequence[str] = ()
+
+
+Event = (
+    Opened
+    | Selected
+    | CutShort
+    | FailedTest
+    | Cured
+    | RunsCounted
+    | Claimed
+    | Became
+    | Used
+    | Status
+    | Hosted
+    | Leaked
+    | Conflict
+    | Blamed
+    | Noted
+    | Took
+    | Interrupted
+    | Attempt
+    | Skipped
+    | Failed
+    | Answered
+    | Heard
+    | Drifted
+    | TurnBegan
+    | Turn
+    | Counted
+)
+
+
+class Entry(NamedTuple):
+    """A line of a journal."""
+
+    at: float
+    of: str | None
+    """The instance: its key, or the id of one without; None for what concerns no instance."""
+    event: Event

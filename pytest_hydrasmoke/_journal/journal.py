@@ -1,0 +1,100 @@
+"""The one writer of a process: what happened there, in a file that only it writes.
+
+Each entry is a line in one write, so that a killed process leaves all of them but, perhaps, the
+last one's end. Nothing here stops a run: what can't be written, as on a full disk, stays in memory,
+and is read from there, or is sent to the main process at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_hydrasmoke._base import clock, files
+
+from .codec import encode
+from .events import Attempt, Entry, Event, Opened, Skipped
+
+JOURNAL = "journal"
+"""The folder of these files, in a run's folder."""
+MOST_LINES = 64_000
+"""From here on requests are counted, a line for each `STEP` of a call."""
+STEP = 1_000
+
+
+class Journal:
+    """Writes the entries of one process of a run."""
+
+    def __init__(
+        self, folder: Path, process: str, run_id: str, clean: Callable[[str], str], *, replies: bool
+    ) -> None:
+        self.process = process
+        self._clean = clean
+        self._replies = replies
+        self._pid = os.getpid()
+        self._path = folder / JOURNAL / f"{process}.jsonl"
+        self._lines = 0
+        self._skipped: Counter[tuple[str | None, str]] = Counter()
+        self._file: int | None = None
+        self._unwritten: list[bytes] = []
+        with contextlib.suppress(OSError):
+            files.make_folder(self._path.parent)
+            self._file = files.opened(self._path, files.NEW | os.O_APPEND)
+        now = clock.now()
+        self.wall = time.time() - now
+        """How far the wall clock is ahead of the entries' clock, seconds."""
+        self.note(Opened(process, run_id, self._pid, self.wall), at=now)
+
+    def note(self, event: Event, of: str | None = None, at: float | None = None) -> None:
+        """Write an event, now or as of `at`; a forked child's are dropped."""
+        if os.getpid() != self._pid:
+            return
+        if self._lines >= MOST_LINES and isinstance(event, Attempt):
+            self._skipped[of, event.call] += 1
+            if self._skipped[of, event.call] < STEP:
+                return
+            event = Skipped(event.call, self._skipped.pop((of, event.call)))
+        self._write(Entry(clock.now() if at is None else at, of, event))
+
+    def _write(self, entry: Entry) -> None:
+        line = encode(entry, self._clean, replies=self._replies)
+        self._lines += 1
+        if self._file is not None:
+            try:
+                written = os.write(self._file, line)
+            except OSError:
+                written = 0
+            if written == len(line):
+                return
+            # What follows would be read as the rest of this line.
+            self.close()
+        self._unwritten.append(line)
+
+    def rest(self, *, whole: bool) -> str:
+        """Return what is not in the file, or with `whole` all that this process has written."""
+        for (of, call), times in self._skipped.items():
+            self._write(Entry(clock.now(), of, Skipped(call, times)))
+        self._skipped.clear()
+        there = b""
+        if whole:
+            with contextlib.suppress(OSError):
+                there = self._path.read_bytes()
+        return (there + b"\n" + b"".join(self._unwritten)).decode()
+
+    def close(self) -> None:
+        """Write nothing more into the file."""
+        if self._file is not None and os.getpid() == self._pid:
+            os.close(self._file)
+        self._file = None
+
+    def discard(self) -> None:
+        """Remove the files of all processes: the run's report says what was in them."""
+        self.close()
+        with contextlib.suppress(OSError):
+            for path in self._path.parent.glob("*.jsonl"):
+                path.unlink(missing_ok=True)
+            self._path.parent.rmdir()

@@ -1,0 +1,249 @@
+"""The one writer of a process: nothing stops it, and little of what it wrote is ever lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pytest_hydrasmoke._journal import journal as room
+from pytest_hydrasmoke._journal.codec import decode, encode
+from pytest_hydrasmoke._journal.events import (
+    Answered,
+    Attempt,
+    Became,
+    Claimed,
+    Counted,
+    Cured,
+    Drifted,
+    Entry,
+    Event,
+    Failed,
+    FailedTest,
+    Heard,
+    Leaked,
+    Noted,
+    RunsCounted,
+    Selected,
+    Skipped,
+    Status,
+    Thought,
+    Tokens,
+    Took,
+    Tool,
+    Turn,
+    TurnBegan,
+    Used,
+)
+from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.stories import Stories, fold, read, sizes
+
+WHOLE = Turn(
+    3,
+    "hello",
+    "test_a",
+    2,
+    True,
+    "so be it",
+    9,
+    (0.5, 1.5),
+    2.0,
+    0.5,
+    1.0,
+    True,
+    "stop",
+    (Tool("look", "a", "{}", None, 0.5, 0), Tool("wait", None, None, "x", 0.7, 3)),
+    (Thought("so", 0.1, 0),),
+    Tokens(7, 2),
+    ("odd",),
+    "cut",
+    "streamed",
+)
+EVENTS: list[Event] = [
+    WHOLE,
+    Turn(1, None),
+    Became(State.READY, "an-id"),
+    Claimed({"tier_id": "t", "more": {"a": [1, None]}}),
+    Answered("poll", 404, (("found", "boolean"), ("zone", "null"))),
+    Heard("message", "object", ("a", "b"), "token"),
+    FailedTest("test_a", "words", "failed", (1, 2), ("run-0",), again=True),
+    Counted(2, ("a", "b")),
+    Attempt("status", "GET", "/x", 1, 0.5, None, "lost"),
+    Selected(("test_a", "test_b")),
+]
+
+
+def made(folder: Path, *, replies: bool = True, clean: str = "") -> Journal:
+    def masked(text: str) -> str:
+        return text.replace(clean, "****") if clean else text
+
+    return Journal(folder, "main", "run", masked, replies=replies)
+
+
+def entries(folder: Path, journal: Journal) -> list[Event]:
+    [its] = read(folder, {"main": journal.rest(whole=False)}).values()
+    return [entry.event for entry in its[1:]]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_what_is_written_is_what_is_read(event: Event) -> None:
+    entry = Entry(1.5, "run-0", event)
+    assert decode(encode(entry, str, replies=True)) == entry
+
+
+def test_any_other_line_is_left_out() -> None:
+    line = encode(Entry(1.5, None, Status("x")), str, replies=True)
+    known = json.loads(line)
+    others = (
+        *(line[:at] for at in range(len(line) - 2)),
+        *(json.dumps(known | it).encode() for it in ({"is": "Other"}, {"at": None}, {"more": 1})),
+        b"[]",
+        b"7",
+        b"\xff",
+        json.dumps(known | {"is": "Became", "state": "no state", "word": None}).encode(),
+    )
+    assert [decode(it) for it in others] == [None] * len(others)
+
+
+def test_the_token_and_what_was_said_are_left_out_where_it_is_written(tmp_path: Path) -> None:
+    journal = made(tmp_path, replies=False, clean="secret-1")
+    for event in (
+        WHOLE,
+        TurnBegan(1, "said secret-1", "test_a"),
+        Failed(1, "said secret-1", "ChatError"),
+        FailedTest("test_a", "said", "failed"),
+        Noted("in a chat, said", "in a chat"),
+        Noted("no words of secret-1 are said"),
+        Drifted("secret-1"),
+    ):
+        journal.note(event, "run-0")
+    text = (tmp_path / "journal" / "main.jsonl").read_text("utf-8")
+    assert "secret-1" not in text
+    assert "so be it" not in text
+    assert text.count("said") == 1, "a note without an agent's words is told"
+    told = fold(read(tmp_path, {})).instances["run-0"]
+    assert list(told.notes) == ["in a chat", "no words of **** are said"]
+    assert told.turns[0].turn.error == "(kept out of the report)"
+    assert [failure.message for failure in told.failures.values()] == [None]
+
+
+def test_a_file_is_its_owners_and_goes_with_the_run(tmp_path: Path) -> None:
+    journal = made(tmp_path)
+    file = tmp_path / "journal" / "main.jsonl"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert sizes(tmp_path) == {"main.jsonl": file.stat().st_size}
+    (file.parent / "gw0.jsonl").touch()
+    journal.discard()
+    assert not file.parent.exists()
+    journal.discard()
+
+
+@pytest.mark.parametrize("place", ["full", "none", "file"])
+def test_what_can_not_be_written_is_kept(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "full":
+        monkeypatch.setattr(room.files, "opened", lambda *_: os.open("/dev/full", os.O_WRONLY))
+    folder = tmp_path / "no" / "folder" if place == "none" else tmp_path
+    if place == "file":
+        (tmp_path / "journal").touch()
+    journal = made(folder)
+    for number in range(3):
+        journal.note(Status(f"word {number}"), "run-0")
+    assert entries(folder, journal) == [Status(f"word {number}") for number in range(3)]
+    journal.close()
+
+
+def test_a_disk_that_fills_leaves_a_torn_line_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, write = made(tmp_path), os.write
+    journal.note(Status("before"), "run-0")
+    monkeypatch.setattr(room.os, "write", lambda file, line: write(file, line[:9]))
+    for word in ("torn", "after"):
+        journal.note(Status(word), "run-0")
+    assert entries(tmp_path, journal) == [Status(word) for word in ("before", "torn", "after")]
+    assert len(journal.rest(whole=True).splitlines()) == 5, "with all, and the torn one"
+
+
+def test_a_forked_child_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = made(tmp_path)
+    monkeypatch.setattr(room.os, "getpid", lambda: -1)
+    journal.note(Status("of a child"), "run-0")
+    journal.close()
+    monkeypatch.undo()
+    assert entries(tmp_path, journal) == []
+
+
+def test_of_very_many_requests_the_number_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MOST_LINES", 5)
+    monkeypatch.setattr(room, "STEP", 10)
+    journal = made(tmp_path)
+    for number in range(99):
+        journal.note(Attempt("status", "GET", "/x", number, 0.1, 200), "run-0")
+    journal.note(Took("ready", 1.0), "run-0")
+    told = entries(tmp_path, journal)
+    assert len(told) == 4 + 9 + 2
+    assert Skipped("status", 5) in told
+    story = fold(read(tmp_path, {})).instances["run-0"]
+    assert story.requests == {"status": 99}
+
+
+def test_what_several_processes_tell_of_a_test_is_put_together() -> None:
+    lines = {
+        "gw0": [
+            Entry(1.0, "run-0", Used("test_a")),
+            Entry(1.1, "run-0", Failed(1, "cut", "cut", "turn")),
+            Entry(1.2, None, FailedTest("test_a", "cut", "cut", (1,), ("run-0",), again=True)),
+            Entry(1.3, None, Cured("test_a")),
+            Entry(1.4, None, RunsCounted("test_a", 3, 2)),
+        ],
+        "gw1": [
+            Entry(2.0, "run-0", Used("test_b")),
+            Entry(2.1, "run-0", Failed(1, "late", "late", "turn")),
+            Entry(2.2, None, FailedTest("test_b", "no", "failed", (), ("run-0",))),
+            Entry(2.3, None, FailedTest("test_c", "no", "failed", (9,), ())),
+        ],
+    }
+    stories = fold(lines)
+    story = stories.instances["run-0"]
+    told = [(it.message, it.test, it.cured) for it in story.failures.values()]
+    assert told == [("cut", "test_a", True), ("late", None, False), ("no", "test_b", False)]
+    assert story.failed
+    assert stories.runs == {"test_a": (3, 2)}
+    assert stories.smoke_tests == {"test_a", "test_b"}
+    assert [*stories.users("test_b")] == ["run-0"]
+
+
+def test_of_many_failures_the_newest_are_kept() -> None:
+    stories = Stories()
+    for number in range(50):
+        entry = Entry(float(number), "run-0", Failed(number, f"{number}", "x"))
+        stories.apply("main", entry)
+    kept = [failure.message for failure in stories.instances["run-0"].failures.values()]
+    assert kept == [f"{number}" for number in range(30, 50)]
+
+
+def test_of_many_notes_of_several_processes_the_first_are_kept() -> None:
+    lines = {
+        name: [Entry(float(at), "run-0", Noted(f"{name}, note {at}")) for at in range(80)]
+        for name in ("gw0", "gw1")
+    }
+    assert len(fold(lines).instances["run-0"].notes) == 100
+
+
+def test_a_leak_can_be_taken_back_and_every_event_is_known() -> None:
+    stories = Stories()
+    for at, why in enumerate(("why", None)):
+        stories.apply("main", Entry(float(at), "run-0", Leaked(why)))
+    assert stories.instances["run-0"].leak is None
+    names = [kind.__name__ for kind in get_args(Event)]
+    assert len(names) == len(set(names))
