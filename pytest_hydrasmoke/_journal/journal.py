@@ -40,10 +40,13 @@ class Journal:
         self._lines = 0
         self._skipped: Counter[tuple[str | None, str]] = Counter()
         self._file: int | None = None
+        self._reader: int | None = None
+        """The same file, to be read even if a test has removed it."""
         self._unwritten: list[bytes] = []
         with contextlib.suppress(OSError):
             files.make_folder(self._path.parent)
             self._file = files.opened(self._path, files.NEW | os.O_APPEND)
+            self._reader = os.open(self._path, os.O_RDONLY)
         now = clock.now()
         self.wall = time.time() - now
         """How far the wall clock is ahead of the entries' clock, seconds."""
@@ -74,16 +77,27 @@ class Journal:
             self.close()
         self._unwritten.append(line)
 
-    def rest(self, *, whole: bool) -> str:
-        """Return what is not in the file, or with `whole` all that this process has written."""
+    def rest(self, *, whole: bool = False) -> str:
+        """Return what is in no file here, or with `whole` all that this process has written."""
         for (of, call), times in self._skipped.items():
             self._write(Entry(clock.now(), of, Skipped(call, times)))
         self._skipped.clear()
-        there = b""
-        if whole:
-            with contextlib.suppress(OSError):
-                there = self._path.read_bytes()
+        there = b"" if not whole and self._is_there() else self._written()
         return (there + b"\n" + b"".join(self._unwritten)).decode()
+
+    def _is_there(self) -> bool:
+        """Return whether the file is still in its place."""
+        if self._reader is None:
+            return False
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._reader), os.stat(self._path))
+        return False
+
+    def _written(self) -> bytes:
+        """Return what was written into the file, wherever it is now."""
+        if self._reader is None:
+            return b""
+        return os.pread(self._reader, os.fstat(self._reader).st_size, 0)
 
     def close(self) -> None:
         """Write nothing more into the file."""
@@ -94,6 +108,9 @@ class Journal:
     def discard(self) -> None:
         """Remove the files of all processes: the run's report says what was in them."""
         self.close()
+        if self._reader is not None:
+            os.close(self._reader)
+            self._reader = None
         with contextlib.suppress(OSError):
             for path in self._path.parent.glob("*.jsonl"):
                 path.unlink(missing_ok=True)

@@ -24,6 +24,8 @@ class _Case:
     outcome: str = _OUTCOMES[0]
     seconds: float = 0.0
     executed: bool = False
+    crashed: bool = False
+    """Whether its worker ended in it; xdist says the same of one that was interrupted."""
 
 
 class Cases:
@@ -37,13 +39,15 @@ class Cases:
     def saw(self, report: pytest.TestReport) -> None:
         """Record the report of a phase."""
         case = self._cases.setdefault(report.nodeid, _Case())
-        case.outcome = max(case.outcome, _outcome(report), key=_OUTCOMES.index)
         case.seconds += report.duration
+        if report.failed and report.when not in ("setup", "call", "teardown", "collect"):
+            case.crashed = True
+            self.crashed.append(report)
+            return
+        case.outcome = max(case.outcome, _outcome(report), key=_OUTCOMES.index)
         # A skipped test was not executed; an expected failure was, but is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         case.executed |= ran
-        if report.failed and report.when not in ("setup", "call", "teardown", "collect"):
-            self.crashed.append(report)
 
     def executed(self, stories: Stories) -> bool:
         """Return whether any smoke test was executed."""
@@ -61,10 +65,11 @@ class Cases:
 
     def _report(self, test: str, stories: Stories) -> CaseReport:
         case = self._cases.get(test, _Case())
+        crashed = case.crashed and test not in stories.cut_short
         runs, passed = stories.runs.get(test, (None, None))
         return CaseReport(
             id=test,
-            outcome=case.outcome,
+            outcome=_OUTCOMES[-1] if crashed else case.outcome,
             seconds=case.seconds,
             runs=runs,
             passed=passed,
@@ -74,7 +79,6 @@ class Cases:
 
 def _outcome(report: pytest.TestReport) -> str:
     if report.failed:
-        # xdist has its own name for the phase of a crashed worker.
         return "error" if report.when in ("setup", "teardown") else "failed"
     if report.skipped:
         return "xfailed" if hasattr(report, "wasxfail") else "skipped"

@@ -28,7 +28,7 @@ class Told:
     @property
     def stories(self) -> Stories:
         """What follows from all entries by now."""
-        sent = {**self._workers.sent, self._journal.process: self._journal.rest(whole=False)}
+        sent = {**self._workers.sent, self._journal.process: self._journal.rest()}
         now = sizes(self._folder), {name: len(text) for name, text in sent.items()}
         if self._read is None or self._read[0] != now:
             self._read = now, fold(read(self._folder, sent, self._journal.wall))
@@ -41,5 +41,7 @@ class Told:
 
     def crash(self, report: pytest.TestReport) -> None:
         """Tell of a test in which a worker crashed, which could not do so itself."""
+        if report.nodeid in self.stories.cut_short:
+            return  # It was interrupted, and has said so.
         words, used = safe_text(failure_words(report)), tuple(self.stories.users(report.nodeid))
         self._journal.note(FailedTest(report.nodeid, words, "a worker crashed", (), used))

@@ -232,7 +232,7 @@ IN_WORKERS = {
     ),
     "asked for at run time": Ending(0, None, "1 passed", "passed", text=ASKS, arguments=WORKER),
     "a worker that breaks": Ending(
-        *(1, "internal error: AssertionError*", "", ""),
+        *(1, "internal error: AssertionError*", "1 interrupted", "interrupted"),
         text="def test_one(smoke_instance): ...",
         hook="pytest_runtest_logstart():\n"
         "  if 'PYTEST_XDIST_WORKER' in os.environ: raise RuntimeError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import get_args
@@ -86,7 +87,7 @@ def made(folder: Path, *, replies: bool = True, clean: str = "") -> Journal:
 
 
 def entries(folder: Path, journal: Journal) -> list[Event]:
-    [its] = read(folder, {"main": journal.rest(whole=False)}).values()
+    [its] = read(folder, {"main": journal.rest()}).values()
     return [entry.event for entry in its[1:]]
 
 
@@ -170,6 +171,18 @@ def test_a_disk_that_fills_leaves_a_torn_line_and_loses_nothing(
         journal.note(Status(word), "run-0")
     assert entries(tmp_path, journal) == [Status(word) for word in ("before", "torn", "after")]
     assert len(journal.rest(whole=True).splitlines()) == 5, "with all, and the torn one"
+
+
+def test_what_somebody_removes_is_not_lost(tmp_path: Path) -> None:
+    journal = made(tmp_path)
+    journal.note(Status("before"), "run-0")
+    assert journal.rest().strip() == ""
+    shutil.rmtree(tmp_path / "journal")
+    journal.note(Status("after"), "run-0")
+    assert entries(tmp_path, journal) == [Status("before"), Status("after")]
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "main.jsonl").write_text("another's", "utf-8")
+    assert entries(tmp_path, journal) == [Status("before"), Status("after")]
 
 
 def test_a_forked_child_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,16 @@ def test_what_processes_tell_of_a_test_is_taken_in() -> None:
     assert (case.runs, case.passed) == (5, 3)
 
 
+def test_what_an_interrupt_ended_in_a_worker_has_not_crashed() -> None:
+    cases = Cases()
+    cases.saw(phase("???", "failed"))
+    [case] = cases.reports(stories((None, Selected([TEST])), (None, CutShort(TEST))))
+    assert case.outcome == "interrupted"
+    [case] = cases.reports(MARKED)
+    assert case.outcome == "failed"
+    assert [it.nodeid for it in cases.crashed] == [TEST]
+
+
 def test_a_test_without_a_report_was_interrupted() -> None:
     for told in (stories(("run-0", Used(TEST))), stories((None, CutShort(TEST)))):
         [case] = Cases().reports(told)
