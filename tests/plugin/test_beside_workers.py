@@ -11,14 +11,18 @@ import pytest
 from inner import ALONE
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
+from pytest_hydrasmoke._journal.events import CutShort, Used
+from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.fixtures import Active
 from pytest_hydrasmoke._plugin.recorder_notes import NEW, Notes
 from pytest_hydrasmoke._plugin.replay import Replaying
 from pytest_hydrasmoke._plugin.replay_notes import notes
+from pytest_hydrasmoke._plugin.told import Told
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
@@ -52,6 +56,24 @@ def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
     )
     take(cast("Replaying", replaying), SimpleNamespace())
     assert taken == [{"a": 1}]
+
+
+def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "main", "run", str, replies=True)
+    ledger, workers = SimpleNamespace(folder=tmp_path), SimpleNamespace(sent={})
+    told = Told(cast("Ledger", ledger), journal, cast("Workers", workers))
+    for number, test in enumerate(("test_a", "test_b")):
+        journal.note(Used(test), f"run-{number}")
+    journal.note(CutShort("test_b"))
+    for test in ("test_a", "test_b"):
+        words = f"worker 'gw0' crashed while running {test!r}"
+        told.crash(pytest.TestReport(test, ("t", 1, test), {}, "failed", words, "call"))
+    failed = {name: story.failed for name, story in told.stories.instances.items()}
+    assert failed == {"run-0": True, "run-1": False}
+    [failure] = told.stories.instances["run-0"].failures.values()
+    assert (failure.test, failure.brief) == ("test_a", "a worker crashed")
+    assert failure.message == "worker 'gw0' crashed while running 'test_a'"
+    journal.discard()
 
 
 def test_what_a_skipped_test_does_not_ask_is_no_news() -> None:
