@@ -163,6 +163,12 @@ class InstanceRecord(Story):
             turns[-1] = turn.at, turn.as_event
         return turns
 
+    def end_turn(self) -> None:
+        """Tell of a turn under way as far as it has come; harmless if there is none."""
+        turn, self.open_turn = self.open_turn, None
+        if turn is not None:
+            self.note(turn.as_event, turn.at)
+
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its listener raises."""
         self.listener.permit(self)

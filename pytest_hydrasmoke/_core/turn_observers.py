@@ -220,8 +220,7 @@ class RecordObserver(LogObserver):
         if len(turn.runtimes) > 1:
             story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")
         if self._record.open_turn is story:  # Else it was told at the run's end.
-            self._record.open_turn = None
-            self._record.note(story.as_event, story.at)
+            self._record.end_turn()
         self._record.rests()
         if turn.over and not turn.complete:
             self._record.add_remark(UNENDED)

@@ -15,9 +15,7 @@ from .states import State
 
 KEPT_OUT = "(kept out of the report)"
 _KINDS: Mapping[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
-_SAID = frozenset(
-    {"message", "finish_reason", "tool_calls", "thoughts", "notes", "error"} | {"text"}
-)
+_SAID = frozenset({"message", "text", "finish_reason", "tool_calls", "thoughts", "notes", "error"})
 """Fields with words of an agent or a test."""
 _WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted"})
 _PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": Tool, "thoughts": Thought}
@@ -62,12 +60,12 @@ def decode(line: bytes) -> Entry | None:
         at, of, name = float(plain.pop("at")), plain.pop("of"), plain.pop("is")
         fields = {key: _read(key, value) for key, value in plain.items()}
         event = _KINDS[name](**fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if isinstance(event, Became):
+            event = event._replace(state=State(event.state))
+        if isinstance(event, Turn) and event.usage is not None:
+            event = event._replace(usage=Tokens(*event.usage))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if isinstance(event, Became):
-        event = event._replace(state=State(event.state))
-    if isinstance(event, Turn) and event.usage is not None:
-        event = event._replace(usage=Tokens(*event.usage))
     return Entry(at, of, event)
 
 

@@ -42,6 +42,8 @@ class Journal:
         self._file: int | None = None
         self._reader: int | None = None
         """The same file, to be read even if a test has removed it."""
+        self._torn = False
+        """Whether the file may end in a part of a line: what follows would be read as its rest."""
         self._unwritten: list[bytes] = []
         with contextlib.suppress(OSError):
             files.make_folder(self._path.parent)
@@ -66,22 +68,18 @@ class Journal:
     def _write(self, entry: Entry) -> None:
         line = encode(entry, self._clean, replies=self._replies)
         self._lines += 1
-        if self._file is not None:
-            try:
-                written = os.write(self._file, line)
-            except OSError:
-                written = 0
-            if written == len(line):
-                return
-            # What follows would be read as the rest of this line.
-            self.close()
+        if self._file is not None and not self._torn:
+            with contextlib.suppress(OSError):
+                if os.write(self._file, line) == len(line):
+                    return
+            self._torn = True
         self._unwritten.append(line)
 
     def rest(self, *, whole: bool = False) -> str:
         """Return what is in no file here, or with `whole` all that this process has written."""
-        for (of, call), times in self._skipped.items():
+        skipped, self._skipped = self._skipped, Counter()
+        for (of, call), times in skipped.items():
             self._write(Entry(clock.now(), of, Skipped(call, times)))
-        self._skipped.clear()
         there = b"" if not whole and self._is_there() else self._written()
         return (there + b"\n" + b"".join(self._unwritten)).decode()
 

@@ -104,7 +104,7 @@ class Active:
                 tape=self.tape if self.replaying is None else self._asks,
                 run=lambda: self.run,
                 replay=self.replaying,
-                journal=self.journal,
+                note=self.journal.note,
                 in_teardown=lambda: self._in_teardown,
             )
             self.failures.follow(self._session.records)

@@ -216,7 +216,7 @@ class SessionEnd:
             why = unproved(draft, executed=self._cases.executed(stories))
             self.views.remarks += [] if why is None else [why]
             failed = why is not None
-        unheard = self.workers.elsewhere(self._ledger)
+        unheard = [*self.workers.elsewhere(self._ledger), *self._told.unread]
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
         failed = failed or bool(unheard) or self.unawaited.any

@@ -187,23 +187,27 @@ class Annotations:
 
     def __init__(self, is_smoke_test: Callable[[str], bool]) -> None:
         self._is_smoke_test = is_smoke_test
-        self._lines: list[str] = []
+        self._found: list[tuple[str, str]] = []
+        """The tests, or nothing for a leak, each with its line."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not report.failed:
             return
         leak = report.nodeid.startswith("hydra-smoke::leak::")
-        around = report.when in ("setup", "teardown") and self._is_smoke_test(report.nodeid)
+        around = report.when in ("setup", "teardown")
         if leak or around:
             what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
             words = failure_words(report)
             # Leaks come last, at the end of the run, and matter most.
-            self._lines.insert(0 if leak else len(self._lines), annotation(what, words))
+            found = ("" if leak else report.nodeid, annotation(what, words))
+            self._found.insert(0 if leak else len(self._found), found)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        shown = self._lines[:MOST_ANNOTATIONS]
-        more = len(self._lines) - len(shown) + 1
+        # By now it is known of each test whether it is a smoke test.
+        lines = [line for test, line in self._found if not test or self._is_smoke_test(test)]
+        shown = lines[:MOST_ANNOTATIONS]
+        more = len(lines) - len(shown) + 1
         if more > 1:
             shown[-1] = annotation("hydra-smoke", f"{more} more errors are in this step's log")
         for line in shown:

@@ -29,7 +29,6 @@ from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
-from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
@@ -76,8 +75,8 @@ class SmokeSession(RecordListener):
     """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
-    journal: Journal | None = None
-    """Where this process writes what happens; None where nobody reads it."""
+    note: Callable[[Event, str | None, float | None], None] = lambda event, of, at: None
+    """Writes an event, of an instance, at a point in time: see `_journal.journal.Journal.note`."""
     in_teardown: Callable[[], bool] = lambda: False
     """Returns whether the running test is in its teardown."""
 
@@ -97,7 +96,7 @@ class SmokeSession(RecordListener):
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
         self.sightings = OfClients(
-            note=self._note_of_clients,
+            note=lambda event: self.note(event, None, None),
             on_row=self.by_hand.note_row,
             on_deletion=self.by_hand.note_deletion,
         )
@@ -144,12 +143,7 @@ class SmokeSession(RecordListener):
         return next(known, TurnLog(TurnLogs(tape=self.tape)))
 
     def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
-        if self.journal is not None:
-            self.journal.note(event, record.reference, at)
-
-    def _note_of_clients(self, event: Event) -> None:
-        if self.journal is not None:
-            self.journal.note(event)
+        self.note(event, record.reference, at)
 
     def touched(self, record: InstanceRecord) -> None:
         test = self.test()
@@ -326,9 +320,7 @@ class SmokeSession(RecordListener):
     def end_turns(self) -> None:
         """Tell of the turns that nobody has ended: a test has left their streams open."""
         for record in self.records:
-            turn, record.open_turn = record.open_turn, None
-            if turn is not None:
-                record.note(turn.as_event, turn.at)
+            record.end_turn()
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""

@@ -106,7 +106,9 @@ def test_any_other_line_is_left_out() -> None:
         b"[]",
         b"7",
         b"\xff",
-        json.dumps(known | {"is": "Became", "state": "no state", "word": None}).encode(),
+        b'{"at": 1.0, "of": "k", "is": "Became", "state": "no state", "id": null}',
+        b'{"at": 1.0, "of": "k", "is": "Turn", "number": 1, "message": "", "usage": [1, 2, 3]}',
+        b"[" * 100_000,
     )
     assert [decode(it) for it in others] == [None] * len(others)
 

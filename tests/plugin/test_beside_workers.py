@@ -76,6 +76,21 @@ def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Pa
     journal.discard()
 
 
+def test_what_a_worker_wrote_and_nobody_can_read_is_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "main", "run", str, replies=True)
+    worker = Journal(tmp_path, "gw0", "run", str, replies=True)
+    sent = {"gw0": worker.rest(), "gw1": worker.rest(), "gw2": ""}
+    ledger, workers = SimpleNamespace(folder=tmp_path), SimpleNamespace(sent=sent)
+    told = Told(cast("Ledger", ledger), journal, cast("Workers", workers))
+    assert told.unread == ["what worker gw1 has written can't be read: its part is unknown"]
+    (tmp_path / "journal" / "gw0.jsonl").unlink()
+    assert len(told.unread) == 2, "one that took no part has sent nothing"
+    sent["gw0"] = worker.rest()
+    assert len(told.unread) == 1, "it sends what no file here has"
+    worker.close()
+    journal.discard()
+
+
 def test_what_a_skipped_test_does_not_ask_is_no_news() -> None:
     course = SimpleNamespace(
         unasked=lambda: {"test_a": ["hello"], "test_b": ["hello"], "test_c": ["bye"]},
