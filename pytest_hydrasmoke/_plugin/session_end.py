@@ -278,7 +278,8 @@ class SessionEnd:
                 session.close()
                 self.views.remarks += session.look_back()
             if at_the_end:
-                session.end_turns()
+                for record in session.records:
+                    record.end_turn()
         finally:
             self._interrupts.end_clean_up()
 

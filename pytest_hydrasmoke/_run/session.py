@@ -317,11 +317,6 @@ class SmokeSession(RecordListener):
         """The instances that this process deletes, and not the main process for all workers."""
         return [record for record in self.records if not record.shared_across_workers]
 
-    def end_turns(self) -> None:
-        """Tell of the turns that nobody has ended: a test has left their streams open."""
-        for record in self.records:
-            record.end_turn()
-
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
         self._ended = True

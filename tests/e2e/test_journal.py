@@ -150,7 +150,7 @@ def test_a_run_that_has_ended_leaves_no_journal(project: Project, router: FakeRo
 
 
 @pytest.mark.parametrize("journal", ["a file", "a link"])
-def test_without_a_place_for_it_the_report_is_the_same(
+def test_what_stands_in_its_place_is_nobodys_to_remove(
     journal: str, project: Project, router: FakeRouter, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     router.scenario = QUICK
