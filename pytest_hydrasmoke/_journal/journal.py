@@ -1,8 +1,8 @@
 """The one writer of a process: what happened there, in a file that only it writes.
 
 Each entry is a line in one write, so that a killed process leaves all of them but, perhaps, the
-last one's end. Nothing here stops a run: what can't be written, as on a full disk, stays in memory,
-and is read from there, or is sent to the main process at the end.
+last one's end. A process that comes to its end sends all of it, so that the files are what is left
+of the others. Nothing here stops a run: what can't be written, as on a full disk, stays in memory.
 """
 
 from __future__ import annotations
@@ -75,27 +75,16 @@ class Journal:
             self._torn = True
         self._unwritten.append(line)
 
-    def rest(self, *, whole: bool = False) -> str:
-        """Return what is in no file here, or with `whole` all that this process has written."""
+    @property
+    def text(self) -> str:
+        """All that this process has written, wherever its file is now, and what it could not."""
         skipped, self._skipped = self._skipped, Counter()
         for (of, call), times in skipped.items():
             self._write(Entry(clock.now(), of, Skipped(call, times)))
-        there = b"" if not whole and self._is_there() else self._written()
+        there = b""
+        if self._reader is not None:
+            there = os.pread(self._reader, os.fstat(self._reader).st_size, 0)
         return (there + b"\n" + b"".join(self._unwritten)).decode()
-
-    def _is_there(self) -> bool:
-        """Return whether the file is still in its place."""
-        if self._reader is None:
-            return False
-        with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._reader), os.stat(self._path))
-        return False
-
-    def _written(self) -> bytes:
-        """Return what was written into the file, wherever it is now."""
-        if self._reader is None:
-            return b""
-        return os.pread(self._reader, os.fstat(self._reader).st_size, 0)
 
     def close(self) -> None:
         """Write nothing more into the file."""

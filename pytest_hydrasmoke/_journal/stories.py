@@ -6,7 +6,7 @@ A fold: the same entries give the same stories, whoever reads them and whenever.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,8 +34,6 @@ class Stories:
 
     instances: dict[str, Story] = field(default_factory=dict[str, Story])
     """By key, or by the id of one without."""
-    opened: set[str] = field(default_factory=set[str])
-    """The processes whose first line was read."""
     selected: dict[str, None] = field(default_factory=dict[str, None])
     """The smoke tests that were to run."""
     cut_short: dict[str, None] = field(default_factory=dict[str, None])
@@ -56,8 +54,6 @@ class Stories:
 
     def _apply(self, process: str, at: float, event: Event) -> None:
         match event:
-            case Opened():
-                self.opened.add(process)
             case Selected():
                 self.selected |= dict.fromkeys(event.tests)
             case CutShort():
@@ -132,26 +128,21 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def read(folder: Path, sent: Mapping[str, str], wall: float = 0.0) -> dict[str, list[Entry]]:
-    """Read what the processes of a run have written, and what they have `sent`, by their names.
+    """Read what the processes of a run have `sent`, by their names, and the files of all others.
 
-    Lines that are torn are left out. What was sent from its first line on takes the file's place:
-    its process may be on another host, whose clock is another one. So its times are moved by how
-    far its wall clock is from this one's, `wall`.
+    Lines that are torn are left out. A process without a file here may be on another host, whose
+    clock is another one: its times are moved by how far its wall clock is from this one's, `wall`.
     """
-    texts: dict[str, bytes] = {}
+    written = {name: list(_entries(text.encode())) for name, text in sent.items()}
     for path in sorted((folder / JOURNAL).glob("*.jsonl")):
-        with contextlib.suppress(OSError):  # Its process is removing it.
-            texts[path.stem] = path.read_bytes()
-    written = {name: list(_entries(text)) for name, text in texts.items()}
-    for name, text in sent.items():
-        more = list(_entries(text.encode()))
-        opened = more[0].event if more else None
-        if isinstance(opened, Opened):
-            by = opened.wall - wall
-            written[name] = [entry._replace(at=entry.at + by) for entry in more]
-        else:
-            written[name] = written.get(name, []) + more
-    return written
+        if path.stem not in sent:
+            with contextlib.suppress(OSError):  # Its process is removing it.
+                written[path.stem] = list(_entries(path.read_bytes()))
+    here = sizes(folder)
+    return {
+        name: entries if f"{name}.jsonl" in here else _moved(entries, wall)
+        for name, entries in written.items()
+    }
 
 
 def _entries(text: bytes) -> Iterator[Entry]:
@@ -159,6 +150,12 @@ def _entries(text: bytes) -> Iterator[Entry]:
         entry = decode(line)
         if entry is not None:
             yield entry
+
+
+def _moved(entries: Sequence[Entry], wall: float) -> list[Entry]:
+    opened = (entry.event for entry in entries if isinstance(entry.event, Opened))
+    by = next((event.wall - wall for event in opened), 0.0)
+    return [entry._replace(at=entry.at + by) for entry in entries]
 
 
 def fold(processes: Mapping[str, Iterable[Entry]]) -> Stories:

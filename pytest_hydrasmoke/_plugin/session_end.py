@@ -148,8 +148,7 @@ class SessionEnd:
         self._close(at_the_end=True)
         self.on_closed(session)
         if self._worker:
-            # The main process can't read the files of a worker that is a run of its own.
-            worker_output(self._pytest)[KEY] = self._journal.rest(whole=self._alone)
+            worker_output(self._pytest)[KEY] = self._journal.text
         else:
             self._conclude(session)
         try:
@@ -216,7 +215,7 @@ class SessionEnd:
             why = unproved(draft, executed=self._cases.executed(stories))
             self.views.remarks += [] if why is None else [why]
             failed = why is not None
-        unheard = [*self.workers.elsewhere(self._ledger), *self._told.unread]
+        unheard = self.workers.elsewhere(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
         failed = failed or bool(unheard) or self.unawaited.any

@@ -28,8 +28,7 @@ class Told:
     @property
     def stories(self) -> Stories:
         """What follows from all entries by now."""
-        # Its own, through the file that it has open: there may be no other any more.
-        sent = {**self._workers.sent, self._journal.process: self._journal.rest(whole=True)}
+        sent = {**self._workers.sent, self._journal.process: self._journal.text}
         now = sizes(self._folder), {name: len(text) for name, text in sent.items()}
         if self._read is None or self._read[0] != now:
             self._read = now, fold(read(self._folder, sent, self._journal.wall))
@@ -39,15 +38,6 @@ class Told:
     def instances(self) -> list[InstanceReport]:
         """Every request for an instance, as it is reported."""
         return instances_of(self.stories.instances, self._journal.wall)
-
-    @property
-    def unread(self) -> list[str]:
-        """A line for each worker that came to its end, and whose file can't be read."""
-        opened = self.stories.opened
-        lost = (name for name, sent in self._workers.sent.items() if sent and name not in opened)
-        return [
-            f"what worker {name} has written can't be read: its part is unknown" for name in lost
-        ]
 
     def crash(self, report: pytest.TestReport) -> None:
         """Tell of a test in which a worker crashed, which could not do so itself."""

@@ -47,7 +47,7 @@ class Workers:
         self.silent: set[str] = set()
         """Workers that have not reported, or not yet, what they own."""
         self.sent: dict[str, str] = {}
-        """What workers have sent of their journals: what is not in a file here."""
+        """The journals of workers that came to their end."""
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:

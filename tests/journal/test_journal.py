@@ -87,7 +87,7 @@ def made(folder: Path, *, replies: bool = True, clean: str = "") -> Journal:
 
 
 def entries(folder: Path, journal: Journal) -> list[Event]:
-    [its] = read(folder, {"main": journal.rest()}).values()
+    [its] = read(folder, {"main": journal.text}).values()
     return [entry.event for entry in its[1:]]
 
 
@@ -172,13 +172,12 @@ def test_a_disk_that_fills_leaves_a_torn_line_and_loses_nothing(
     for word in ("torn", "after"):
         journal.note(Status(word), "run-0")
     assert entries(tmp_path, journal) == [Status(word) for word in ("before", "torn", "after")]
-    assert len(journal.rest(whole=True).splitlines()) == 5, "with all, and the torn one"
+    assert len(journal.text.splitlines()) == 5, "with all, and the torn one"
 
 
 def test_what_somebody_removes_is_not_lost(tmp_path: Path) -> None:
     journal = made(tmp_path)
     journal.note(Status("before"), "run-0")
-    assert journal.rest().strip() == ""
     shutil.rmtree(tmp_path / "journal")
     journal.note(Status("after"), "run-0")
     assert entries(tmp_path, journal) == [Status("before"), Status("after")]

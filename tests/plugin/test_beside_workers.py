@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,17 +77,18 @@ def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Pa
     journal.discard()
 
 
-def test_what_a_worker_wrote_and_nobody_can_read_is_told(tmp_path: Path) -> None:
+def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "main", "run", str, replies=True)
     worker = Journal(tmp_path, "gw0", "run", str, replies=True)
-    sent = {"gw0": worker.rest(), "gw1": worker.rest(), "gw2": ""}
+    sent: dict[str, str] = {}
     ledger, workers = SimpleNamespace(folder=tmp_path), SimpleNamespace(sent=sent)
     told = Told(cast("Ledger", ledger), journal, cast("Workers", workers))
-    assert told.unread == ["what worker gw1 has written can't be read: its part is unknown"]
-    (tmp_path / "journal" / "gw0.jsonl").unlink()
-    assert len(told.unread) == 2, "one that took no part has sent nothing"
-    sent["gw0"] = worker.rest()
-    assert len(told.unread) == 1, "it sends what no file here has"
+    worker.note(Used("test_a"), "run-0")
+    assert told.stories.smoke_tests == {"test_a"}, "of a worker that may still crash"
+    sent["gw0"] = worker.text
+    shutil.rmtree(tmp_path / "journal")
+    journal.note(Used("test_b"), "run-1")
+    assert told.stories.smoke_tests == {"test_a", "test_b"}
     worker.close()
     journal.discard()
 
