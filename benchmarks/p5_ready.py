@@ -59,6 +59,9 @@ class Boot:
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         raise NotImplementedError
 
+    async def gather(self, works: Any, **how: Any) -> Any:
+        raise NotImplementedError
+
 
 @dataclass
 class Found:

@@ -162,6 +162,7 @@ def _fake(options: argparse.Namespace) -> int:
 def _sweep(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke._run.sweep import USED, Sweep
     from pytest_hydrasmoke._settings.sources import load
+    from pytest_hydrasmoke._transport.blocking import SyncIO
 
     settings = {"output": options.output, "run_id": options.run_id}
     # Without --run-id, a wrong run id in the settings does not matter.
@@ -173,6 +174,7 @@ def _sweep(options: argparse.Namespace) -> int:
     # One line each, even if the words of a ledger or a router contain line breaks.
     sweep = Sweep(
         config,
+        SyncIO(config.link),
         options.wait,
         options.dry_run,
         say=lambda line: _say(clean(" ".join(line.splitlines()))),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO, AsyncStream
-from pytest_hydrasmoke._transport.blocking import Group, SyncIO, SyncStream
+from pytest_hydrasmoke._transport.blocking import SyncIO, SyncStream
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.threads import Group
 
 from .virtual import Line, Turns, VirtualClock
 
@@ -43,9 +47,12 @@ class VirtualSyncIO(SyncIO):
         self._clock = clock
         self.turns = clock._turns  # pyright: ignore[reportPrivateUsage]
         self.turns.take()
+        if group is not None:
+            # Time stands still until each of a group has begun.
+            self.turns.expected.add(self)
 
-    def to(self, link: Link) -> VirtualSyncIO:
-        return VirtualSyncIO(link, self._clock, self._interrupts, self._group)
+    def to(self, link: Link, group: Group | None = None) -> VirtualSyncIO:
+        return VirtualSyncIO(link, self._clock, self._interrupts, group or self._group)
 
     def now(self) -> float:
         return self._clock.now()
@@ -54,7 +61,16 @@ class VirtualSyncIO(SyncIO):
         return real.now() + deadline - self.now()
 
     async def sleep(self, seconds: float) -> None:
+        self.turns.expected.discard(self)
         self.turns.sleep(seconds, self.check)
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        self.turns.leave()
+        try:
+            yield
+        finally:
+            self.turns.take()
 
     async def send(self, request: Request, deadline: float) -> Reply:
         await self.sleep(0.0)  # until it is its turn
@@ -68,6 +84,7 @@ class VirtualSyncIO(SyncIO):
 
     def close(self) -> None:
         super().close()
+        self.turns.expected.discard(self)
         self.turns.leave()
 
 

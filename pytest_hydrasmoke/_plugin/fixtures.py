@@ -161,7 +161,7 @@ class Active:
     ) -> AsyncSmokeInstance:
         """Return an async handle on the instance that this test shares."""
         record = self._shared(request, spec)
-        return AsyncSmokeInstance(self.session.handle_async(AsyncIO(self.config.link), record))
+        return AsyncSmokeInstance(self.session.handle(record, AsyncIO(self.config.link)))
 
     def factory(self) -> SmokeInstanceFactory:
         """Return a factory; skips where the run is attached to an instance."""

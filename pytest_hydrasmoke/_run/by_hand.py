@@ -24,19 +24,15 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 
-from .disposal import delete_async, to_delete
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-    from pytest_hydrasmoke._transport.protocol import CallName
+    from pytest_hydrasmoke._transport.protocol import IO, CallName
 
     from .session import SmokeSession
 
@@ -82,22 +78,17 @@ class ByHand:
             yield str(record.key)
         finally:
             self._owned.pop(str(record.key))
-            self._session.dispose([record])
+            self._session.dispose_now([record])
 
     @contextlib.asynccontextmanager
-    async def own_async(self, io: AsyncIO, name: str) -> AsyncGenerator[str]:
+    async def own_async(self, io: IO, name: str) -> AsyncGenerator[str]:
         """Do what `own` does, from a coroutine."""
         record = self._begin(name)
         try:
             yield str(record.key)
         finally:
             self._owned.pop(str(record.key))
-            policy = self._session.policy
-            mine = [] if self._session.forked else [record]
-            for left in mine:
-                keep(left, policy)
-            for left in to_delete(mine, policy):
-                await delete_async(io, left, policy)
+            await self._session.dispose(io, [record])
 
     def _begin(self, name: str) -> InstanceRecord:
         run_id = self._session.config.run_id

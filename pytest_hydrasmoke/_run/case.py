@@ -126,11 +126,12 @@ class Case(RecordListener):
         self._began = calls.io.now() if self._began is None else self._began
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
-        except HydraSmokeError as error:
-            if isinstance(error, NoRowError):
-                self._has_no_row(calls.io.now())
-            else:
-                self.ends(End.LEFT, error.message)
+        except NoRowError:
+            self._has_no_row(calls.io.now())
+
+    def fails(self, error: Exception) -> None:
+        """Come to an end because a step has failed."""
+        self.ends(End.LEFT, error.message if isinstance(error, HydraSmokeError) else repr(error))
 
     def ends(self, end: End, words: str = "") -> None:
         """Come to an end."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
-from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.policy import Policy
@@ -22,10 +22,7 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
-from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, drive
-from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Network, fan_out
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
 AT_ONCE = 8
 """Instances looked at at the same time."""
@@ -43,6 +40,10 @@ class LastLook:
     now: float
     row_lag: float
     """The longest time that a row took in this run, in seconds."""
+
+    async def ask(self, calls: Calls, record: InstanceRecord) -> None:
+        """Ask once more for the deletion of a leak."""
+        await Removal(record, self.policy, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
@@ -103,43 +104,29 @@ class LastLook:
             await delete(calls, record, self.policy)
 
 
-def look_back(
-    records: Sequence[InstanceRecord],
-    look: LastLook,
-    link: Link,
-    interrupts: Interrupts,
-    network: Network,
-) -> list[str]:
+async def look_back(io: IO, records: Sequence[InstanceRecord], look: LastLook) -> list[str]:
     """Look once more at every instance that needs it; return lines for people, none of them red."""
     leaks = [record for record in records if record.leak is not None]
     proved = [it for it in records if it.state is State.GONE and it.leak is None]
     refused = [record for record in records if record.state is State.REFUSED]
-
-    def ask(calls: Calls, record: InstanceRecord) -> Awaitable[None]:
-        return Removal(record, look.policy, calls.io.now()).ask_all(calls)
-
-    def work(
-        what: Callable[[Calls, InstanceRecord], Awaitable[None]], record: InstanceRecord
-    ) -> Callable[[SyncIO], None]:
-        def carry_out(io: SyncIO) -> None:
-            # A failure of one must not keep the others from being looked at.
-            try:
-                drive(what(Calls(io, record), record))
-            except Exception as error:
-                _note_failure(record, error)
-
-        return carry_out
-
-    with interrupts.hold():
-        for works in (
-            [work(ask, record) for record in leaks],
-            [work(look.try_again, record) for record in leaks]
-            + [work(look.of_proved, record) for record in proved]
-            + [work(look.of_refused, record) for record in refused],
-        ):
-            if works:
-                fan_out(link, works, interrupts, network, at_once=AT_ONCE)
+    await _of_each(io, [(look.ask, record) for record in leaks])
+    looks = [(look.try_again, record) for record in leaks]
+    looks += [(look.of_proved, record) for record in proved]
+    looks += [(look.of_refused, record) for record in refused]
+    await _of_each(io, looks)
     return _lines([record for record in refused if record.state is State.REFUSED])
+
+
+Part = Callable[[Calls, InstanceRecord], Awaitable[None]]
+
+
+async def _of_each(io: IO, parts: Sequence[tuple[Part, InstanceRecord]]) -> None:
+    async def carry_out(part: Part, record: InstanceRecord, io: IO) -> None:
+        await part(Calls(io, record), record)
+
+    works = [partial(carry_out, part, record) for part, record in parts]
+    for number, error in (await io.gather(works, at_once=AT_ONCE)).items():
+        _note_failure(parts[number][1], error)
 
 
 async def _reaches(io: IO, due: float, until: float) -> bool:

@@ -18,7 +18,6 @@ from pytest_hydrasmoke._core.probes import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.threads import Network
 
 from . import folder as run_folder
 
@@ -60,14 +59,14 @@ def check_unused(
 
 
 def learn(
-    config: HydraSmokeConfig, *, observer: Observer | None = None, network: Network | None = None
+    config: HydraSmokeConfig, *, observer: Observer | None = None, io: SyncIO | None = None
 ) -> Forms:
     """Learn how the router answers for what does not exist; `observer` sees the calls.
 
     Raises `ConfigError` if the answers can't be distinguished from those of any other server at its
     URL, and passes on the errors of the calls.
     """
-    with contextlib.closing((network or Network()).blocking(config.link)) as io:
+    with contextlib.closing(io or SyncIO(config.link)) as io:
         forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
     if not forms.can_prove:
         raise ConfigError(

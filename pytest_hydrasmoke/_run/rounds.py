@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Network, fan_out
+from pytest_hydrasmoke._transport.protocol import IO, drive
 
-from .case import Case, End
+from .case import Case
 
 AT_ONCE = 8
 """Cases that take a step at the same time."""
@@ -20,9 +19,8 @@ AT_ONCE = 8
 class Rounds:
     """The cases of a sweep, until each of them has an end."""
 
-    def __init__(self, link: Link, network: Network) -> None:
-        self._link = link
-        self._network = network
+    def __init__(self, io: SyncIO) -> None:
+        self._io = io
         self.pending: list[Case] = []
         self.found: set[str] = set()
         """The keys that had a row."""
@@ -34,28 +32,32 @@ class Rounds:
         on_end: Callable[[Case], object],
     ) -> None:
         """Carry out cases, and what there is `more` of them after each round."""
-        io = self._network.blocking(self._link)
         self.pending = [*cases]
-        while self.pending:
-            due = [case for case in self.pending if case.due <= io.now()]
-            if due:
-                works = [partial(self._step, case) for case in due]
-                fan_out(self._link, works, network=self._network, at_once=AT_ONCE)
-            else:
-                drive(io.sleep(min(case.due for case in self.pending) - io.now()))
-            self.found |= {case.key for case in due if case.found}
-            self.pending = [case for case in self.pending if case.end is None]
-            for case in due:
-                if case.end is not None:
-                    on_end(case)
-            self.pending += more()
-        io.close()
+        with contextlib.closing(self._io) as io:
+            while self.pending:
+                due = [case for case in self.pending if case.due <= io.now()]
+                if due:
+                    self._step(due)
+                else:
+                    drive(io.sleep(min(case.due for case in self.pending) - io.now()))
+                self.found |= {case.key for case in due if case.found}
+                self.pending = [case for case in self.pending if case.end is None]
+                for case in due:
+                    if case.end is not None:
+                        on_end(case)
+                self.pending += more()
 
-    def _step(self, case: Case, io: SyncIO) -> None:
-        # A failure of one must not keep the others from being looked at.
+    def _step(self, due: Sequence[Case]) -> None:
         try:
-            drive(case.step(Calls(io, case.record)))
-        except Exception as error:
-            case.ends(End.LEFT, repr(error))
-        if io.stopped:
-            case.end = None  # It was cut off.
+            works = [partial(_step, case) for case in due]
+            failures = drive(self._io.gather(works, at_once=AT_ONCE))
+        except BaseException:
+            for case in due:
+                case.end = None  # It may have been cut off, and nobody was told of its end.
+            raise
+        for number, error in failures.items():
+            due[number].fails(error)
+
+
+async def _step(case: Case, io: IO) -> None:
+    await case.step(Calls(io, case.record))

@@ -31,18 +31,17 @@ from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.threads import Network
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand, OfClients
 from .claims import Claims
-from .disposal import believe_others, dispose, dispose_async, to_delete
+from .disposal import believe_others, dispose, to_delete
 from .last_look import LastLook, look_back
 from .ledger import Ledger
 from .ledger_lines import Entry
-from .provisioning import bring_up, bring_up_all, bring_up_all_async
+from .provisioning import bring_up
 
 __tracebackhide__ = hide_own_frames
 
@@ -61,8 +60,6 @@ class SmokeSession(RecordListener):
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
     """Sightings of clients that belong to no instance."""
-    network: Network = field(default_factory=Network)
-    """How blocking code calls the router."""
     forms: Forms | None = None
     """The router's own forms, learned before the run; without them no "not found" is believed."""
     test: Callable[[], str] = lambda: ""
@@ -89,7 +86,7 @@ class SmokeSession(RecordListener):
             *(self.test, self.tape, self.run),
             *(self.ledger.name, self.ledger.other_lives),
         )
-        self._io = self.network.blocking(self.config.link, self.interrupts)
+        self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self.policy = dataclasses.replace(
             self.config.policy, forms=self.forms, fake=self.ledger.fake
         )
@@ -189,63 +186,46 @@ class SmokeSession(RecordListener):
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
-        return self._ready(self.bring_up(*self.claim(spec)))
-
-    def bring_up(self, record: InstanceRecord) -> InstanceRecord:
-        """Take an owned instance from any state to ready; delete it if that fails."""
-        try:
-            drive(bring_up(self._calls(record), record, self.policy))
-        except Exception:
-            record.blame()
-            self.dispose([record])
-            raise
-        return record
+        [instance] = self.many(1, spec)
+        return instance
 
     def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
         """Provision several concurrently: all become ready, or all are deleted."""
-        records, link = self.claim(spec, number), self.config.link
-        failure = bring_up_all(records, self.policy, link, self.interrupts, self.network)
-        if failure is not None:
-            for record in records:
-                record.blame()
-            self.dispose(records)
-            raise failure
-        return [self._ready(record) for record in records]
+        return [*map(SmokeInstance, drive(self._provision(self._io, number, spec)))]
 
-    async def many_async(
-        self, io: AsyncIO, number: int, spec: InstanceSpec
-    ) -> list[AsyncSmokeInstance]:
+    async def many_async(self, io: IO, number: int, spec: InstanceSpec) -> list[AsyncSmokeInstance]:
         """Do what `many` does, from a coroutine."""
+        return [*map(AsyncSmokeInstance, await self._provision(io, number, spec))]
+
+    async def _provision(self, io: IO, number: int, spec: InstanceSpec) -> list[Handle]:
         records = self.claim(spec, number)
-        failure = await bring_up_all_async(records, self.policy, io)
-        if failure is not None:
+        await self._bring_up(io, records)
+        for record in records:
+            self.ready(record)
+        return [self.handle(record, io) for record in records]
+
+    def bring_up(self, record: InstanceRecord) -> InstanceRecord:
+        """Take an owned instance from any state to ready; delete it if that fails."""
+        drive(self._bring_up(self._io, [record]))
+        return record
+
+    async def _bring_up(self, io: IO, records: list[InstanceRecord]) -> None:
+        try:
+            await bring_up(io, records, self.policy)
+        except Exception:
             for record in records:
                 record.blame()
-            await dispose_async(records, self.policy, io)
-            raise failure
-        return [self._ready_async(io, record) for record in records]
+            await self.dispose(io, records)
+            raise
 
     # Handles
 
-    def handle(self, record: InstanceRecord) -> Handle:
-        """Return an instance's handle over this session's own connections."""
-        return Handle(self._calls(record), record, self.policy, self.reading)
+    def handle(self, record: InstanceRecord, io: IO | None = None) -> Handle:
+        """Return an instance's handle over a test's connections, or this session's own."""
+        return Handle(self._calls(record, io), record, self.policy, self.reading)
 
-    def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
-        """Return an instance's handle over a test's connections."""
-        calls = Calls(io, record, replay=self.replay)
-        return Handle(calls, record, self.policy, self.reading)
-
-    def _calls(self, record: InstanceRecord) -> Calls:
-        return Calls(self._io, record, replay=self.replay)
-
-    def _ready(self, record: InstanceRecord) -> SmokeInstance:
-        self.ready(record)
-        return SmokeInstance(self.handle(record))
-
-    def _ready_async(self, io: AsyncIO, record: InstanceRecord) -> AsyncSmokeInstance:
-        self.ready(record)
-        return AsyncSmokeInstance(self.handle_async(io, record))
+    def _calls(self, record: InstanceRecord, io: IO | None = None) -> Calls:
+        return Calls(io or self._io, record, replay=self.replay)
 
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
@@ -272,10 +252,14 @@ class SmokeSession(RecordListener):
 
     # The end
 
-    def dispose(self, records: list[InstanceRecord]) -> None:
+    async def dispose(self, io: IO, records: list[InstanceRecord]) -> None:
         """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
         if not self.forked:
-            dispose(records, self.policy, self._io, self.interrupts, self.network)
+            await dispose(io, records, self.policy)
+
+    def dispose_now(self, records: list[InstanceRecord]) -> None:
+        """Do the same, and block."""
+        drive(self.dispose(self._io, records))
 
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Own an instance in the ledger, together with another process of the run."""
@@ -328,7 +312,7 @@ class SmokeSession(RecordListener):
             for record in self._own:
                 # There is no last look, but what leaked is tried once more.
                 record.leaks(None if record.state in HAS_ROW else record.leak)
-        self.dispose(self._own)
+        self.dispose_now(self._own)
         believe_others(self.records, self.ledger)
         self._io.close()
 
@@ -343,5 +327,7 @@ class SmokeSession(RecordListener):
         row_lag = 0.0
         with contextlib.suppress(OSError):
             row_lag = self.ledger.read().row_lag
+        self._io.close()  # It looks over new connections.
         look = LastLook(self.policy, self._io.now(), row_lag)
-        return look_back(self._own, look, self.config.link, self.interrupts, self.network)
+        with self.interrupts.hold():
+            return drive(look_back(self._io, self._own, look))

@@ -140,7 +140,9 @@ class Sharing:
         self._begun.discard(share)
         over = [wanted for wanted in self._used if wanted[1] == share]
         records = [self._used.pop(wanted) for wanted in over]
-        self._session.dispose([record for record in records if not record.shared_across_workers])
+        self._session.dispose_now(
+            [record for record in records if not record.shared_across_workers]
+        )
 
 
 def _plain(spec: InstanceSpec | None) -> dict[str, Any]:

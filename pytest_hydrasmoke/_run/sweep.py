@@ -25,8 +25,8 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import same_router
-from pytest_hydrasmoke._transport.threads import Network
 
 from . import folder as run_folder
 from . import ledger as ledgers
@@ -60,12 +60,12 @@ class Sweep:
     """One sweep; `say` is called with each line of output."""
 
     config: HydraSmokeConfig
+    io: SyncIO
     wait: float
     dry_run: bool
     say: Callable[[str], None]
     wait_aloud: Callable[[str], None] = lambda line: None
     """Called with a line now and then, while the router can't be reached."""
-    network: Network = field(default_factory=Network)
     left: bool = False
     """Whether something is, or may be, left."""
     conclusion: str = "something may be left"
@@ -78,7 +78,7 @@ class Sweep:
     """The run that is swept alone."""
 
     def __post_init__(self) -> None:
-        self._rounds = Rounds(self.config.link, self.network)
+        self._rounds = Rounds(self.io)
 
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
@@ -244,7 +244,7 @@ class Sweep:
         """Return whether a smoke router answers: no other server's answer proves anything."""
         try:
             with Reaching(self.config.url, self.wait_aloud) as observer:
-                forms = learn(self.config, observer=observer, network=self.network)
+                forms = learn(self.config, observer=observer, io=self.io)
         except HydraSmokeError as error:
             self.left = True
             self.say(f"UNKNOWN  what is left: {self.config.url} does not show it: {error.message}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import anyio
@@ -20,7 +20,7 @@ from .certificates import ssl_context
 from .grace import shielded
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
 from .names import NamingBackend
-from .protocol import IN_FLIGHT, Reply, Request, Stream
+from .protocol import IN_FLIGHT, Reply, Request, Stream, Work, alone
 from .steps import Steps
 from .target import Link
 
@@ -185,6 +185,28 @@ class AsyncIO:
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await shielded(seconds, work)
+
+    async def gather(
+        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+    ) -> Mapping[int, Exception]:
+        if len(works) == 1:
+            return await alone(self, works[0])
+        failures: dict[int, Exception] = {}
+        count = min(at_once or len(works), len(works))
+
+        async def share(first: int) -> None:
+            for number in range(first, len(works), count):
+                try:
+                    await works[number](self)
+                except Exception as error:
+                    failures[number] = error
+                    if together:
+                        group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for first in range(count):
+                group.start_soon(share, first)
+        return failures
 
     async def aclose(self) -> None:
         """Close the pool; nothing is open between calls."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import queue
 import threading
-from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import httpcore
@@ -25,9 +24,10 @@ from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .deadlines import SLICE, DeadlineBackend
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
-from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
+from .protocol import LAST_CHANCE, Reply, Request, Stream, Work, alone
 from .steps import Steps
 from .target import Link
+from .threads import Group, fan_out
 from .tls import Bounded
 
 __tracebackhide__ = hide_own_frames
@@ -37,41 +37,6 @@ T = TypeVar("T")
 # A connection is kept only for the next call of a burst. Servers drop idle ones after 5 s or more,
 # and a connection dropped while a request is on its way looks like a lost answer.
 KEEP_IDLE = 2.0
-STOP_SECONDS = 1.0
-"""Seconds for requests under way to end when a group is stopped.
-
-Of a request that is cut off, nobody knows whether it was carried out.
-"""
-
-
-@dataclass
-class Group:
-    """Shared by threads that end together: a way to stop them, and a limit on their requests."""
-
-    stopped: threading.Event = field(default_factory=threading.Event)
-    until: float = math.inf
-    """The `clock.now()` by which requests under way must end."""
-    most: int = IN_FLIGHT
-    """How many requests may be under way."""
-    places: queue.SimpleQueue[None] = field(default_factory=lambda: queue.SimpleQueue[None]())
-    """One for each request that may begin now; a semaphore would wait by a clock of its own."""
-
-    def __post_init__(self) -> None:
-        for _ in range(self.most):
-            self.places.put(None)
-
-    def enter(self, seconds: float) -> bool:
-        """Take a place, if there is one within so many seconds."""
-        with contextlib.suppress(queue.Empty):
-            self.places.get(timeout=seconds)
-            return True
-        return False
-
-    def stop(self) -> None:
-        """Prevent new requests."""
-        if not self.stopped.is_set():
-            self.until = clock.now() + STOP_SECONDS
-            self.stopped.set()
 
 
 class SyncStream:
@@ -143,9 +108,9 @@ class SyncIO:
         self._pool: httpcore.ConnectionPool | None = None
         self._proxy: str | None = None
 
-    def to(self, link: Link) -> SyncIO:
-        """Return a copy for another URL or token, with its own connections."""
-        return SyncIO(link, interrupts=self._interrupts, group=self._group)
+    def to(self, link: Link, group: Group | None = None) -> SyncIO:
+        """Return a copy for another URL or token, or another thread: with its own connections."""
+        return SyncIO(link, interrupts=self._interrupts, group=group or self._group)
 
     def now(self) -> float:
         return clock.now()
@@ -210,6 +175,17 @@ class SyncIO:
         # Only a signal interrupts blocking code.
         with self._interrupts.hold():
             return await work()
+
+    async def gather(
+        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+    ) -> Mapping[int, Exception]:
+        if len(works) == 1:
+            return await alone(self, works[0])
+        return fan_out(self, works, at_once=at_once, together=together)
+
+    def waiting(self) -> AbstractContextManager[object]:
+        """Return a context to enter while this thread waits for others."""
+        return nullcontext()
 
     def lost(self, raised: BaseException, steps: Steps | None = None) -> TransportError:
         """Return the error of an attempt; re-raise what is no network failure."""

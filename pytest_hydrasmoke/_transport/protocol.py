@@ -6,12 +6,12 @@ module that takes an `IO` keeps these rules:
 
 - Await nothing but the IO you were given: no `anyio`, no task group, no async generator.
 - Time comes from `io.now()` and `io.sleep()`; a deadline is an `io.now()`.
-- Work that must not be cancelled runs as `io.grace(seconds, work)`.
+- Work that must not be cancelled runs as `io.grace(seconds, work)`, several as `io.gather(works)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -91,6 +91,30 @@ class IO(Protocol):
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Complete `work` even if the caller is cancelled meanwhile, for up to `seconds`."""
         ...
+
+    async def gather(
+        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+    ) -> Mapping[int, Exception]:
+        """Do works side by side, or `at_once` of them, each over the IO that it is given.
+
+        Return what failed by the works' numbers, in the order of time. No failure stops another
+        work, unless they end `together`: then the first one does. What cancels or interrupts the
+        caller stops all of them, and is raised once they have ended.
+        """
+        ...
+
+
+Work = Callable[[IO], Awaitable[object]]
+"""One of several things to do side by side."""
+
+
+async def alone(io: IO, work: Work) -> Mapping[int, Exception]:
+    """Do what `gather` does with a single work, where the caller is: its log records, too."""
+    try:
+        await work(io)
+    except Exception as error:
+        return {0: error}
+    return {}
 
 
 LAST_CHANCE = 0.5

@@ -2,63 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import contextlib
+import math
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.signals import Interrupts
 
 from .beginning import Once, begin
-from .blocking import Group, SyncIO
-from .protocol import IN_FLIGHT
-from .target import Link
+from .protocol import IN_FLIGHT, Work, drive
 
-Work = Callable[[SyncIO], None]
+if TYPE_CHECKING:
+    from .blocking import SyncIO
 
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
 JOIN = 5.0
 """Seconds for all threads to end once stopped; only one that connects takes long."""
+STOP_SECONDS = 1.0
+"""Seconds for requests under way to end when a group is stopped.
+
+Of a request that is cut off, nobody knows whether it was carried out.
+"""
 
 
-class Network:
-    """How a run reaches its router: with a separate IO in each thread."""
+@dataclass
+class Group:
+    """Shared by threads that end together: a way to stop them, and a limit on their requests."""
 
-    def blocking(
-        self, link: Link, interrupts: Interrupts | None = None, group: Group | None = None
-    ) -> SyncIO:
-        """Return the IO of a thread."""
-        return SyncIO(link, interrupts=interrupts, group=group)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    until: float = math.inf
+    """The `clock.now()` by which requests under way must end."""
+    most: int = IN_FLIGHT
+    """How many requests may be under way."""
+    places: queue.SimpleQueue[None] = field(default_factory=lambda: queue.SimpleQueue[None]())
+    """One for each request that may begin now; a semaphore would wait by a clock of its own."""
 
-    def waiting(self) -> AbstractContextManager[object]:
-        """Return a context to enter while the caller waits for threads."""
-        return nullcontext()
+    def __post_init__(self) -> None:
+        for _ in range(self.most):
+            self.places.put(None)
+
+    def enter(self, seconds: float) -> bool:
+        """Take a place, if there is one within so many seconds."""
+        with contextlib.suppress(queue.Empty):
+            self.places.get(timeout=seconds)
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Prevent new requests."""
+        if not self.stopped.is_set():
+            self.until = clock.now() + STOP_SECONDS
+            self.stopped.set()
 
 
 def fan_out(
-    link: Link,
-    works: Sequence[Work],
-    interrupts: Interrupts | None = None,
-    network: Network | None = None,
-    *,
-    at_once: int | None = None,
-) -> list[Exception]:
-    """Run works concurrently, each thread with its own IO, and return what failed.
+    io: SyncIO, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+) -> Mapping[int, Exception]:
+    """Do what `IO.gather` does, in threads, each with its own IO.
 
     There is a thread for each work, or `at_once` of them, of which one does every `at_once`-th
     work; so many requests, or `IN_FLIGHT`, may be under way. What has no thread, because the system
     has no more of them, the caller does itself.
-
-    The first failure stops the others, whose own failures come after it in the list: where it must
-    not, a work returns instead. An interrupt of the caller stops them too, and is raised once they
-    have ended.
     """
-    network = network or Network()
     group = Group(most=at_once or IN_FLIGHT)
-    failures: list[Exception] = []
-    count = len(works) if at_once is None else min(at_once, len(works))
-    ios = [network.blocking(link, interrupts, group) for _ in range(count)]
-    shares = [_Share(io, works[i::count], group, failures) for i, io in enumerate(ios)]
+    failures: dict[int, Exception] = {}
+    count = min(at_once or len(works), len(works))
+    numbered = [*enumerate(works)]
+    shares = [
+        _Share(io.to(io.link, group), numbered[i::count], failures, group if together else None)
+        for i in range(count)
+    ]
     begun: list[_Share] = []
     try:
         for share in shares:
@@ -68,7 +85,7 @@ def fan_out(
         for share in shares:
             if share not in begun:
                 share.run()
-        with network.waiting():
+        with io.waiting():
             for share in begun:
                 while not clock.wait(share.ended.wait, INTERVAL):
                     pass
@@ -82,25 +99,30 @@ def fan_out(
 
 
 class _Share:
-    """The works of one thread."""
+    """The works of one thread; a failure stops their group, if there is one."""
 
     def __init__(
-        self, io: SyncIO, works: Sequence[Work], group: Group, failures: list[Exception]
+        self,
+        io: SyncIO,
+        works: Sequence[tuple[int, Work]],
+        failures: dict[int, Exception],
+        group: Group | None,
     ) -> None:
         self.ended = Once()
-        self._io, self._works, self._group, self._failures = io, works, group, failures
+        self._io, self._works, self._failures, self._group = io, works, failures, group
 
     def run(self) -> None:
         try:
-            for work in self._works:
-                self._do(work)
+            for number, work in self._works:
+                self._do(number, work)
         finally:
             self._io.close()
             self.ended.set()
 
-    def _do(self, work: Work) -> None:
+    def _do(self, number: int, work: Work) -> None:
         try:
-            work(self._io)
+            drive(work(self._io))
         except Exception as error:
-            self._failures.append(error)
-            self._group.stop()
+            self._failures[number] = error
+            if self._group is not None:
+                self._group.stop()

@@ -21,11 +21,11 @@ from net_tools import (
     all_of,
     config_for,
     next_of,
+    on_clock,
     result,
     smoke_session,
     within,
 )
-from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
 from pytest_hydrasmoke._clock.io import async_io
@@ -115,8 +115,7 @@ def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minu
     began = time.process_time()
     with FakeRouter(SLOW, clock=clock) as fake:
         session = smoke_session(config_for(fake))
-        session.network = VirtualNetwork(clock)
-        session.__post_init__()
+        on_clock(session, clock)
         instance = session.provision(SPEC)
         turn = instance.chat("hello")
         turn.expect_llm_events(at_most=1)
@@ -183,8 +182,7 @@ def many(number: int) -> Transcript:
     with FakeRouter(QUICK, clock=clock) as fake:
         session = smoke_session(config_for(fake, max_instances=number))
         learned = len(fake.requests)
-        session.network = VirtualNetwork(clock)
-        session.__post_init__()
+        on_clock(session, clock)
         assert len(session.many(number, SPEC)) == number
         session.close()
         return transcript(fake, learned)

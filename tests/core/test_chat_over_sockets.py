@@ -135,7 +135,7 @@ async def test_two_turns_at_once_on_one_instance_are_refused_whoever_asks(kind: 
         first = await world.provision()
         [record] = world.session.records
         blocking = SmokeInstance(world.session.handle(record))
-        awaiting = AsyncSmokeInstance(world.session.handle_async(world.async_io(), record))
+        awaiting = AsyncSmokeInstance(world.session.handle(record, world.async_io()))
         plain = world.client()
         async with within(first.stream_chat("hello")) as events:
             await next_of(events)

@@ -176,11 +176,11 @@ def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
     project.write(
         "conftest.py",
         "from pytest_hydrasmoke._run.session import SmokeSession\n"
-        "dispose = SmokeSession.dispose\n"
+        "dispose = SmokeSession.dispose_now\n"
         "def once(self, records):\n"
-        "    SmokeSession.dispose = dispose\n"
+        "    SmokeSession.dispose_now = dispose\n"
         "    raise KeyboardInterrupt\n"
-        "SmokeSession.dispose = once\n",
+        "SmokeSession.dispose_now = once\n",
     )
     assert project.process("--hydra-smoke", "test_it.py").ret != 0
     assert nothing_left(router)

@@ -25,6 +25,7 @@ from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.sweep import Sweep
+from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.fake import FakeRouter
 
 T = TypeVar("T")
@@ -264,4 +265,4 @@ def config_at(url: str, whole: Front, output: Path) -> HydraSmokeConfig:
 def sweep(whole: Front, output: Path) -> None:
     """Delete what a run has left, by its ledger."""
     config = config_at(whole.server.url, whole, output)
-    Sweep(config, wait=1.0, dry_run=False, say=lambda line: None).all_runs()
+    Sweep(config, SyncIO(config.link), wait=1.0, dry_run=False, say=lambda line: None).all_runs()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from net_tools import AT_ONCE, KINDS, SPEC, World, result, within
-from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import (
     AsyncSmokeInstanceFactory,
@@ -59,7 +58,6 @@ class Hands:
 
     def look_back(self) -> list[str]:
         """Look once more at everything, as the end of a run does."""
-        self.world.session.network = VirtualNetwork(self.world.clock)
         return self.world.session.look_back()
 
 

@@ -25,6 +25,7 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._journal.states import State
@@ -79,7 +80,10 @@ def carry_out(case: Case, **scripts: list[object]) -> ScriptedIO:
     io = ScriptedIO(**{**given, **scripts})
     for _ in range(200):
         io.time = max(io.time, case.due)
-        drive(case.step(Calls(io, case.record)))
+        try:
+            drive(case.step(Calls(io, case.record)))
+        except HydraSmokeError as error:
+            case.fails(error)
         if case.end is not None:
             return io
     raise AssertionError("it comes to no end")

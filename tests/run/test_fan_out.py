@@ -8,23 +8,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
 import pytest
 from faulty_server import FaultyServer, answer, stall_before_head
-from net_tools import KINDS, SOME_ID, link_to
+from net_tools import KINDS, SOME_ID, close, io_of, link_to
 from run_tools import interrupt_when, no_thread_left
 from systems import DeafEvent
-from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import TransportError, TransportTimeoutError, VirtualClock
+from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._transport import threads
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.protocol import IO, Request, Work, drive
 from pytest_hydrasmoke._transport.threads import fan_out
 
 pytestmark = pytest.mark.anyio
@@ -32,8 +32,15 @@ NOWHERE = "http://127.0.0.1:1"
 STATUS = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
 
 
-def fan(url: str, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
-    return fan_out(link_to(url), works)
+def fan(to: str | SyncIO, works: Sequence[Callable[[SyncIO], None]], **how: Any) -> list[Exception]:
+    """Do works in threads until one of them fails; gives what failed, in the order of time."""
+
+    async def do(work: Callable[[Any], None], io: IO) -> None:
+        work(io)
+
+    io = SyncIO(link_to(to)) if isinstance(to, str) else to
+    failures = fan_out(io, [partial(do, work) for work in works], **{"together": True, **how})
+    return [*failures.values()]
 
 
 def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
@@ -44,7 +51,7 @@ def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
         meet.wait()  # nobody gets through alone
         seen.append((threading.current_thread(), io))
 
-    assert fan(NOWHERE, []) == fan_out(link_to(NOWHERE), [], at_once=8) == []
+    assert fan(NOWHERE, []) == fan(NOWHERE, [], at_once=8) == []
     assert fan(NOWHERE, [work] * 3) == []
     assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
 
@@ -77,7 +84,7 @@ def test_many_works_share_a_few_threads_each_with_an_io_of_its_own() -> None:
         done.append((number, threading.current_thread(), io))
 
     before = set(threading.enumerate())
-    assert fan_out(link_to(NOWHERE), [partial(work, i) for i in range(400)], at_once=8) == []
+    assert fan(NOWHERE, [partial(work, i) for i in range(400)], at_once=8) == []
     assert set(threading.enumerate()) <= before
     assert sorted(number for number, _, _ in done) == list(range(400))
     for place in range(8):
@@ -98,7 +105,7 @@ def test_as_many_requests_as_threads_are_under_way() -> None:
         assert drive(io.send(STATUS, io.now() + 30)).status == 200
 
     with FaultyServer(meet) as server:
-        assert fan_out(link_to(server.url), [work] * 40, at_once=64) == []
+        assert fan(server.url, [work] * 40, at_once=64) == []
 
 
 @pytest.mark.parametrize("at_once", [None, 3])
@@ -125,7 +132,7 @@ def test_what_no_thread_can_do_the_caller_does(
             raise ZeroDivisionError
 
     works = [partial(work, i) for i in range(6)]
-    [failure] = fan_out(link_to(NOWHERE), works, at_once=at_once)
+    [failure] = fan(NOWHERE, works, at_once=at_once)
     assert isinstance(failure, ZeroDivisionError)
     assert sorted(number for number, _ in done) == list(range(6))
     shares = 6 if at_once is None else at_once
@@ -145,8 +152,86 @@ def test_what_no_thread_can_do_is_done_on_virtual_time_too(
         drive(io.sleep(60))
         ended.append(io.now())
 
-    assert fan_out(link_to(NOWHERE), [work] * 3, network=VirtualNetwork(clock), at_once=2) == []
+    assert fan(VirtualSyncIO(link_to(NOWHERE), clock), [work] * 3, at_once=2) == []
     assert ended == [60, 120, 180]
+
+
+# The same for all kinds of IO
+
+
+async def gather(kind: str, works: Sequence[Work], **how: Any) -> Mapping[int, Exception]:
+    io = io_of(kind, NOWHERE)
+    try:
+        return await io.gather(works, **how)
+    finally:
+        await close(io)
+
+
+async def fail(io: IO) -> None:
+    raise TypeError("no such thing")
+
+
+async def test_no_failure_stops_another_work(kind: str) -> None:
+    done: list[int] = []
+
+    async def work(number: int, io: IO) -> None:
+        await io.sleep(0.05)
+        done.append(number)
+
+    works = [fail, partial(work, 1), fail, *(partial(work, number) for number in range(3, 9))]
+    for at_once in (None, 2):
+        done.clear()
+        failures = await gather(kind, works, at_once=at_once)
+        assert ({*failures}, sorted(done)) == ({0, 2}, [1, *range(3, 9)])
+        assert all(isinstance(it, TypeError) for it in failures.values())
+    [alone] = (await gather(kind, [fail])).values()
+    assert isinstance(alone, TypeError)
+    assert await gather(kind, []) == {}
+
+
+async def test_what_ends_together_ends_with_the_first_failure(kind: str) -> None:
+    ended: list[str] = []
+
+    async def work(io: IO) -> None:
+        await io.sleep(30)
+        ended.append("too late")
+
+    first, *_ = (await gather(kind, [work, fail, work], together=True)).items()
+    assert (first[0], str(first[1]), ended) == (1, "no such thing", [])
+
+
+async def test_no_more_than_so_many_are_done_at_the_same_time(kind: str) -> None:
+    together, most = 0, 0
+
+    async def work(io: IO) -> None:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        await io.sleep(0.02)
+        together -= 1
+
+    assert await gather(kind, [work] * 9, at_once=3) == {}
+    assert 1 < most <= 3
+
+
+async def test_a_single_work_is_done_where_the_caller_is(kind: str) -> None:
+    seen: list[object] = []
+
+    async def work(io: IO) -> None:
+        seen.append((threading.current_thread(), io))
+
+    io = io_of(kind, NOWHERE)
+    assert await io.gather([work]) == {}
+    assert seen == [(threading.current_thread(), io)]
+    await close(io)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], indirect=True)
+async def test_what_cancels_the_caller_is_no_failure_of_the_works(kind: str) -> None:
+    with anyio.move_on_after(0.05) as scope:
+        await gather(kind, [lambda io: io.sleep(30)] * 2)
+        raise AssertionError("it goes on")
+    assert scope.cancelled_caught
 
 
 # No more requests than may be in flight

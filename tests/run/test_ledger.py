@@ -176,7 +176,7 @@ def test_the_key_of_a_refused_request_is_never_used_again_and_one_that_was_not_s
 ) -> None:
     config = config_for(fake, output, max_instances=1)
     with running(config) as session:
-        session.dispose(session.claim(config.spec))
+        session.dispose_now(session.claim(config.spec))
         assert reading_of(config).entries["owner-0"].state is State.UNUSED
         fake.fail("provision", status=422)
         with pytest.raises(Exception, match="422"):

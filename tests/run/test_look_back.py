@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, SPEC, config_for, smoke_session
-from virtual_network import VirtualNetwork
+from net_tools import AT_ONCE, SPEC, config_for, on_clock, smoke_session
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
@@ -36,8 +35,7 @@ def a_run(
     clock = VirtualClock()
     with FakeRouter(scenario, clock=clock) as fake:
         session = smoke_session(config_for(fake, max_instances=20, **settings))
-        session.network = VirtualNetwork(clock)
-        session.__post_init__()
+        on_clock(session, clock)
         yield fake, session
         session.close()
 

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from net_tools import link_to
-from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
@@ -19,7 +19,7 @@ from pytest_hydrasmoke._run.case import Case, End, Home
 from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.rounds import AT_ONCE, Rounds
 from pytest_hydrasmoke._run.swept import Swept
-from pytest_hydrasmoke._transport.threads import Network
+from pytest_hydrasmoke._transport.blocking import SyncIO
 
 URL = "http://127.0.0.1:9"
 TOO_MANY = 50
@@ -35,7 +35,7 @@ class World:
     rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rounds = Rounds(link_to(URL), VirtualNetwork(self.clock))
+        self.rounds = Rounds(VirtualSyncIO(link_to(URL), self.clock))
 
     def carry_out(self, *cases: Case, more: Sequence[Sequence[Case]] = ()) -> None:
         later = [*more]
@@ -129,6 +129,26 @@ def test_a_fault_of_one_is_its_end_and_no_others() -> None:
     assert sorted(world.ended) == ["a", "broken"]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_what_an_interrupt_has_cut_off_has_no_end(others: int, monkeypatch: Any) -> None:
+    world = World()
+
+    class Cut(Paced):
+        async def step(self, calls: Calls) -> None:
+            self.ends(End.LEFT, "stopped with the rest of its group")
+            if not others:
+                raise KeyboardInterrupt
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VirtualSyncIO, "waiting", interrupted)
+    cases = [Cut(world, f"a-{number}") for number in range(others + 1)]
+    with pytest.raises(KeyboardInterrupt):
+        world.carry_out(*cases)
+    assert [case.end for case in world.rounds.pending] == [None] * len(cases)
+
+
 def test_no_more_than_a_few_have_a_step_at_the_same_time() -> None:
     guard, together, most = threading.Lock(), [0], [0]
     full = threading.Event()
@@ -146,7 +166,7 @@ def test_no_more_than_a_few_have_a_step_at_the_same_time() -> None:
             await super().step(calls)
 
     world = World()
-    rounds = Rounds(link_to(URL), Network())
+    rounds = Rounds(SyncIO(link_to(URL)))
     cases = [Busy(world, f"a-{number}") for number in range(3 * AT_ONCE)]
     rounds.carry_out(cases, lambda: iter(()), lambda case: world.ended.append(case.key))
     assert len(world.ended) == 3 * AT_ONCE

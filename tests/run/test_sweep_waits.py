@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from net_tools import on_clock
 from owner_tools import age, alive, config_for, kill, open_keys, session_for
-from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import RouterError, VirtualClock
+from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._run.folder import swept_files
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.slots import AHEAD
@@ -40,8 +41,7 @@ def fake(clock: VirtualClock) -> Iterator[FakeRouter]:
 def a_run(fake: FakeRouter, output: Path, clock: VirtualClock) -> SmokeSession:
     """Begin a run whose time is the router's."""
     session = session_for(config_for(fake, output, max_instances=40))
-    session.network = VirtualNetwork(clock)
-    session.__post_init__()
+    on_clock(session, clock)
     return session
 
 
@@ -55,7 +55,8 @@ def sweep(fake: FakeRouter, output: Path, clock: VirtualClock) -> Callable[..., 
     def swept(run_id: str | None = None, *, wait: float = 60.0, **settings: Any) -> Swept:
         lines: list[str] = []
         config = config_for(fake, output, **settings)
-        it = Sweep(config, wait, dry_run=False, say=lines.append, network=VirtualNetwork(clock))
+        io = VirtualSyncIO(config.link, clock)
+        it = Sweep(config, io, wait, dry_run=False, say=lines.append)
         before = clock.now()
         if run_id is None:
             it.all_runs()
@@ -161,8 +162,9 @@ def test_a_router_that_says_deleting_is_believed_after_ten_seconds_and_swept_aga
                 then = file.stat().st_mtime - seconds
                 os.utime(file, (then, then))
             lines: list[str] = []
-            network = VirtualNetwork(clock)
-            it = Sweep(config_for(fake, output), 0.0, False, lines.append, network=network)
+            config = config_for(fake, output)
+            io = VirtualSyncIO(config.link, clock)
+            it = Sweep(config, io, 0.0, dry_run=False, say=lines.append)
             before = clock.now()
             it.all_runs()
             assert clock.now() - before == pytest.approx(14, abs=0.5)

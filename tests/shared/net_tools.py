@@ -25,7 +25,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -174,6 +174,11 @@ def session_to(url: str, *, learns: bool = False, **settings: Any) -> Iterator[S
         yield session
     finally:
         session._io.close()
+
+
+def on_clock(session: SmokeSession, clock: VirtualClock) -> None:
+    """Let a run's time be a clock's."""
+    session._io = VirtualSyncIO(session.config.link, clock, session.interrupts)
 
 
 def own(session: SmokeSession) -> InstanceRecord:

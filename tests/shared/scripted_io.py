@@ -21,7 +21,7 @@ from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
 
 T = TypeVar("T")
 
@@ -160,6 +160,11 @@ class ScriptedIO:
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self.graces.append(seconds)
         return await work()
+
+    async def gather(
+        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+    ) -> dict[int, Exception]:
+        raise NotImplementedError
 
     def happen(self, step: Any, deadline: float) -> Any:
         deadline = min(deadline, self.hurried)

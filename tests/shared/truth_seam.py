@@ -21,20 +21,18 @@ from owner_tools import config_for, kill, run_folders
 from starlette.responses import Response
 from truth import TOKEN
 from truth_app import PREFIX, Ask, TrueRouter
-from virtual_network import ThreadIO, VirtualNetwork
 
 from pytest_hydrasmoke import HydraSmokeConfig, VirtualClock
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
-from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._report.build import instances_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
-from pytest_hydrasmoke._transport.blocking import Group
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.threads import Group
 
 FOREVER = 1_000_000
 
@@ -43,29 +41,20 @@ class Killed(BaseException):
     """What a test raises where the process would be gone."""
 
 
-class World(VirtualNetwork):
+class World:
     """The network between the processes of a test and one router."""
 
     url = "http://127.0.0.1:9"
     token = TOKEN
 
     def __init__(self, router: TrueRouter, clock: VirtualClock) -> None:
-        super().__init__(clock)
+        self.clock = clock
         self.router = router
         self.lives = FOREVER
         """After how many steps of its requests the process is killed; each has two."""
 
-    def blocking(
-        self, link: Link, interrupts: Interrupts | None = None, group: Group | None = None
-    ) -> VirtualSyncIO:
-        return Mortal(self, link, interrupts, group)
-
-    @contextmanager
-    def waiting(self) -> Generator[None]:
-        with super().waiting():
-            yield
-        if self.lives < 0:
-            raise Killed  # One of its threads was the first to meet its end.
+    def io(self, link: Link) -> Mortal:
+        return Mortal(self, link)
 
     def step(self) -> None:
         self.lives -= 1
@@ -73,17 +62,22 @@ class World(VirtualNetwork):
             raise Killed
 
 
-class Mortal(ThreadIO):
+class Mortal(VirtualSyncIO):
     """Calls of a process that may be killed at any of them."""
 
-    def __init__(
-        self, world: World, link: Link, interrupts: Interrupts | None, group: Group | None
-    ) -> None:
-        super().__init__(link, world.clock, interrupts, group)
+    def __init__(self, world: World, link: Link, group: Group | None = None) -> None:
+        super().__init__(link, world.clock, group=group)
         self._world = world
 
-    def to(self, link: Link) -> VirtualSyncIO:
-        return Mortal(self._world, link, self._interrupts, self._group)
+    def to(self, link: Link, group: Group | None = None) -> Mortal:
+        return Mortal(self._world, link, group)
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        with super().waiting():
+            yield
+        if self._world.lives < 0:
+            raise Killed  # One of its threads was the first to meet its end.
 
     async def send(self, request: Request, deadline: float) -> Reply:
         answer = await self._answer(request, deadline)
@@ -146,10 +140,11 @@ class Process:
     def __init__(self, world: World, output: Path, run_id: str, **settings: Any) -> None:
         self.run_id = run_id
         self.config = config_for(world, output, run_id=run_id, **settings)  # type: ignore[arg-type]
-        forms = learn(self.config, network=world)
+        forms = learn(self.config, io=world.io(self.config.link))
         ledger = Ledger(output, run_id)
         ledger.begin("main")
-        self.session = SmokeSession(self.config, ledger, network=world, forms=forms)
+        self.session = SmokeSession(self.config, ledger, forms=forms)
+        self.session._io = world.io(self.config.link)
         self.spec = self.config.spec
 
     def end(self) -> dict[str, str]:
@@ -172,7 +167,7 @@ def sweep(
     """Sweep one run, or all; return whether something may be left, and what was said."""
     said: list[str] = []
     config: HydraSmokeConfig = config_for(world, output, **settings)  # type: ignore[arg-type]
-    swept = Sweep(config, wait, dry_run=False, say=said.append, network=world)
+    swept = Sweep(config, world.io(config.link), wait, dry_run=False, say=said.append)
     how: Callable[[], None] = swept.all_runs if run_id is None else partial(swept.one_run, run_id)
     how()
     return swept.left, [*said, swept.conclusion]

@@ -33,7 +33,7 @@ from tls_tools import CA, server_context
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._transport import blocking, deadlines
+from pytest_hydrasmoke._transport import deadlines, threads
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend, DeadlineStream
 from pytest_hydrasmoke._transport.names import NameTimeoutError
@@ -185,7 +185,7 @@ def test_a_blocked_request_ends_with_its_group(
     over_tls: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(blocking, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(threads, "STOP_SECONDS", 0.1)
     group = Group()
     with FaultyServer(stall, tls=server_context() if over_tls else None) as server:
         io = SyncIO(link_to(server.url, ca_file=CA), group=group)

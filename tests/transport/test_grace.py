@@ -63,7 +63,7 @@ def router() -> Iterator[SlowlyDeleting]:
 
 def an_instance(session: SmokeSession, io: AsyncIO) -> tuple[InstanceRecord, AsyncSmokeInstance]:
     record = own(session)
-    return record, AsyncSmokeInstance(session.handle_async(io, record))
+    return record, AsyncSmokeInstance(session.handle(record, io))
 
 
 LOOPS = pytest.mark.parametrize("kind", ["asyncio", "trio"], indirect=True)
