@@ -80,7 +80,7 @@ class Found:
 
 
 def ours(boot: Boot) -> None:
-    record = InstanceRecord(SPEC, KEY)
+    record = InstanceRecord(SPEC, key=KEY)
     drive(provision(Calls(boot), record, Policy(ready_timeout=3600)))
 
 

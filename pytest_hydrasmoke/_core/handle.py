@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from .arguments import seconds_of, text_of, whole_of
 from .chat import Turn
 from .deletion import delete, keep
 from .expected import Expected
+from .keeper import check_process
 from .kept_events import HELD, Kept
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
@@ -210,12 +212,12 @@ class Handle:
         )
 
     async def delete(self) -> None:
-        self.record.listener.check_process()
+        check_process(self.record.pid)
         await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
-        if self.record.listener.forked:
+        if os.getpid() != self.record.pid:
             return  # The child may be leaving all of its parent's frames.
         if failed:
             self.record.blame()

@@ -187,9 +187,7 @@ async def ask(
         if not record.unknown_outcomes:
             _note_failure(record, error, policy.forms, calls.io.now())
         raise _with_valid_token(error, policy.forms) from None
-    record.id = accepted.instance_id
-    record.ids += [] if record.id is None else [record.id]
-    record.becomes(State.ACCEPTED)
+    record.becomes(State.ACCEPTED, accepted.instance_id)
     if accepted.idempotency_key != record.key:
         raise ContractError(
             "provision answered for another idempotency key",

@@ -15,7 +15,7 @@ good for as long as it has held. What must hold how long:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 UNASKED = 10.0
@@ -159,16 +159,3 @@ def _for_how_long(seen: Seen, look: Look, hold: float) -> str:
         "contradiction": f"it is not found, but its key names it: {look.why}",
     }[look.says]
     return f"{words} (for {look.at - seen.since:.0f} s of {hold:g} s)"
-
-
-@dataclass(slots=True)
-class Evidence:
-    """What was seen of all instances that one key has named, by their plain ids."""
-
-    of: dict[str, Seen] = field(default_factory=dict[str, Seen])
-
-    def __getitem__(self, plain: str) -> Seen:
-        return self.of.get(plain, Seen())
-
-    def __setitem__(self, plain: str, seen: Seen) -> None:
-        self.of[plain] = seen

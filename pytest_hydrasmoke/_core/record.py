@@ -6,7 +6,9 @@ clock.
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -31,12 +33,13 @@ from pytest_hydrasmoke._journal.events import (
     Took,
     Turn,
 )
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 
-from .listener import RecordListener
+from .keeper import Keeper
 from .moments import Doing, TurnStory
-from .proof import Evidence
+from .proof import Seen
 from .sightings import Sightings
 from .turn_account import Baseline, TurnAccount, settles
 from .turn_account import Counted as CountedRows
@@ -67,12 +70,11 @@ class Origin:
 class InstanceRecord(Story):
     """One instance of this process's, as an `Observer` of its calls; seconds everywhere.
 
-    Its story is told by events, which its listener writes; the rest is what clean-up knows.
+    Its story is told by events, which its keeper writes; the rest is what this process alone knows.
     """
 
     spec: InstanceSpec | None
     """None if it is not known, as for an attached instance."""
-    key: str | None
     origin: Origin | None = None
     """None where tests share it, and where a test has provisioned it by hand."""
     born: float | None = None
@@ -89,28 +91,25 @@ class InstanceRecord(Story):
     sightings: Sightings = field(default_factory=Sightings)
     takes_slot: bool = True
     """Whether its key is a slot's, which another run with the same id would use too."""
-    ids: list[str] = field(default_factory=list[str])
-    """The instances that the key's own answers have named."""
-    evidence: Evidence = field(default_factory=Evidence)
-    """What was seen of them since their deletion was asked for."""
+    evidence: defaultdict[str, Seen] = field(default_factory=lambda: defaultdict[str, Seen](Seen))
+    """What was seen of its instances since their deletion was asked for, by their plain ids."""
     deletion_asked: bool = False
     """Whether this run may have requested its deletion before."""
-    was_ready: bool = False
     refused_at: float | None = None
     """When the router refused the request; None if it did not."""
     gone_at: float | None = None
     """When it was last proved gone."""
     touched: bool = False
-    """Whether a call about it was made since this was last reset, at a test's set-up."""
+    """Whether the running test has used it."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
     open_turn: TurnStory | None = None
     """The turn under way."""
-    listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
+    keeper: Keeper = field(default_factory=Keeper, repr=False)
+    pid: int = field(default_factory=os.getpid, repr=False)
+    """The process that it belongs to."""
     _gone: frozenset[str] = field(default=frozenset(), repr=False)
     """The ids that were proved gone."""
-    _told: tuple[State, str | None] | None = field(default=None, repr=False)
-    """The state and the id that the listener was told last."""
     _given_up: bool = field(default=False, repr=False)
     """Whether the run ended before it was requested."""
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -121,8 +120,22 @@ class InstanceRecord(Story):
     def note(self, event: Event, at: float | None = None) -> None:
         """Add an event to the story, and have it written; now, if `at` is not given."""
         at = clock.now() if at is None else at
-        self.apply("", at, event)
-        self.listener.noted(self, at, event)
+        # What the request waits for is written before it is so; all else is so already.
+        commits = isinstance(event, Became) and event.state is State.REQUESTED
+        if not commits:
+            self.apply("", at, event)
+        self.keeper.note(self, at, event)
+        if commits:
+            self.apply("", at, event)
+
+    def take_over(self, known: Instance) -> None:
+        super().take_over(known)
+        accepted = {plain_id(it): Seen(accepted=True) for it in self.accepted}
+        self.evidence = defaultdict(Seen, accepted)
+
+    def forget(self) -> None:
+        """Forget what was seen of its instances: it proves nothing."""
+        self.evidence = defaultdict(Seen)
 
     @property
     def run_id(self) -> str | None:
@@ -170,52 +183,49 @@ class InstanceRecord(Story):
             self.note(turn.as_event, turn.at)
 
     def permit(self) -> None:
-        """Ask whether the run may go on; raises what its listener raises."""
-        self.listener.permit(self)
+        """Ask whether the run may go on; raises what its keeper raises."""
+        self.keeper.permit(self)
 
     def leaves(self) -> None:
-        """Become requested; raises what the listener raises, and where the claim was given up.
+        """Become requested; raises what the keeper raises, and where the claim was given up.
 
         A test's thread may be here as the run ends in another: only one of them may go on.
         """
         self.permit()
         with self._claim:
             if not self._given_up:
-                self.state = State.REQUESTED
+                # Also where it is so already: another process may have said it.
+                self.note(Became(State.REQUESTED, self.id))
         if self._given_up:
             raise ConfigError(
                 "the run ended before this instance was requested",
                 next_step="let a test wait for the threads that it starts",
             )
-        self.becomes(State.REQUESTED)
+        self.keeper.changed(self)
 
     def give_up(self) -> None:
         """Become unused if nothing was requested yet: from here on, nothing is."""
         with self._claim:
-            if self.state is not State.CLAIMED:
-                return
-            self.state, self._given_up = State.UNUSED, True
-        self.becomes(State.UNUSED)
+            if self.state is State.CLAIMED:
+                self._given_up = True
+                self.becomes(State.UNUSED)
 
-    def becomes(self, state: State) -> None:
+    def becomes(self, state: State, named: str | None = None) -> None:
+        """Have another state; `named` is the id that an answer has given it."""
+        name = self.id if named is None else named
         # An answer that a test's thread still waited for, as the run's end has deleted it: no news,
         # but for another id.
         over = {State.GONE, State.DELETED}
-        if self.state in over and state not in over and plain_id(self.id or "") in self._gone:
+        if self.state in over and state not in over and plain_id(name or "") in self._gone:
             return
-        self.was_ready |= state is State.READY
-        self.state = state
-        if self._told != (state, self.id):
-            self._told = state, self.id
-            self.note(Became(state, self.id))
-            self.listener.state_changed(self)
-        self.listener.changed(self)
+        if (self.state, self.id) != (state, name):
+            self.note(Became(state, name))
+        self.keeper.changed(self)
 
     def names(self, instance_id: str) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
-        self.ids = [*self.known_ids, instance_id]
-        self.id = instance_id
-        self.becomes(State.CREATED)
+        self.ids = self.known_ids
+        self.becomes(State.CREATED, instance_id)
 
     def is_gone(self, at: float, *, ends: bool) -> None:
         """Become gone, or deleted where nobody looks again since the router `ends` with the run."""
@@ -226,7 +236,7 @@ class InstanceRecord(Story):
     def revive(self) -> None:
         """Become created again: what was proved gone is there."""
         self.gone_at, self._gone = None, frozenset()
-        self.evidence = Evidence()
+        self.forget()
         self.becomes(State.CREATED)
 
     def refuses(self, at: float) -> None:
@@ -236,16 +246,16 @@ class InstanceRecord(Story):
 
     def begins(self, phase: str, at: float, deadline: float | None) -> None:
         self.doing = Doing(phase, at, deadline)
-        self.listener.changed(self)
+        self.keeper.changed(self)
 
     def calls(self, tool: str | None) -> None:
         """Record the tool that the agent is calling in its turn, None after the call."""
         self.calling = tool
-        self.listener.changed(self)
+        self.keeper.changed(self)
 
     def rests(self) -> None:
         self.doing = self.calling = None
-        self.listener.changed(self)
+        self.keeper.changed(self)
 
     def took(self, phase: str, at: float, seconds: float) -> None:
         self.note(Took(phase, seconds), at)
@@ -283,19 +293,12 @@ class InstanceRecord(Story):
         word = word[:MOST_WORD]
         if self.statuses[-1:] != [word]:
             self.note(Status(word), at)
-            self.listener.changed(self)
-
-    def touch(self) -> None:
-        """Be used by the running test."""
-        if not self.touched:
-            self.touched = True
-            self.listener.touched(self)
+            self.keeper.changed(self)
 
     def saw_attempt(self, attempt: Attempt) -> None:
         request, outcome = attempt.request, attempt.outcome
         if request.call == "provision" and attempt.outcome_unknown:
             self.unknown_outcomes += 1
-        self.touch()
         self.sightings.saw_attempt(attempt)
         self.note(
             events.Attempt(

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .looks import DoubtError, conclusive, look, named
 from .policy import Policy, poll_interval
-from .proof import NEXT_LOOK, Evidence, Verdict, judge
+from .proof import NEXT_LOOK, Verdict, judge
 from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
@@ -60,7 +60,7 @@ class Removal:
         record = self._record
         if named is not None:
             # What was answered before there was a row proves nothing.
-            record.evidence = Evidence()
+            record.forget()
             record.names(named)
         self._begin(now)
         # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another

@@ -1,18 +1,23 @@
-"""An entry as a line of JSON, and back.
+"""An entry as a line of JSON, and back: of a journal, a ledger, or a sweep's file.
 
-The token is masked here, and an agent's and a test's words are left out here where reports must not
-have them: whatever writes an event need not think of either.
+The token is masked here in a journal, and an agent's and a test's words are left out where reports
+must not have them: whatever notes an event need not think of either.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard, cast, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from types import UnionType
+from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from .events import Became, Entry, Event, Noted, Thought, Tokens, Tool, Turn
+from .events import Became, Entry, Event, Learned, Noted, OfLedger, Thought, Tokens, Tool, Turn
 from .states import State
 
+SCHEMA = 4
+"""Version of a line."""
 KEPT_OUT = "(kept out of the report)"
 _KINDS: Mapping[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
 _SAID = frozenset({"message", "text", "finish_reason", "tool_calls", "thoughts", "notes", "error"})
@@ -21,13 +26,21 @@ _WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted"})
 _PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": Tool, "thoughts": Thought}
 
 
+class OtherSchemaError(ValueError):
+    """Raised by a line of another release."""
+
+    def __init__(self, schema: int) -> None:
+        super().__init__(schema)
+        self.schema = schema
+
+
 def encode(entry: Entry, clean: Callable[[str], str], *, replies: bool) -> bytes:
     """Return an entry's line; `clean` masks the token, and without `replies` no words are in it."""
     name = type(entry.event).__name__
     fields = entry.event._asdict()
     if not replies and name in _WITH_WORDS:
         fields = {key: _silent(entry.event, key, value) for key, value in fields.items()}
-    plain = {"at": entry.at, "of": entry.of, "is": name, **fields}
+    plain = {"at": entry.at, "of": entry.of, "is": name, **fields, "schema": SCHEMA}
     return json.dumps(_cleaned(plain, clean)).encode() + b"\n"
 
 
@@ -53,19 +66,26 @@ def _cleaned(value: object, clean: Callable[[str], str]) -> object:
             return value
 
 
-def decode(line: bytes) -> Entry | None:
-    """Return the entry of a line; None for a torn one, or one of another release."""
+def decode(line: bytes) -> Entry:
+    """Return the entry of a line; raises ValueError for a torn or foreign one."""
     try:
         plain: dict[str, Any] = json.loads(line)
+        schema = plain.pop("schema")
+        if schema != SCHEMA:
+            raise OtherSchemaError(schema) if isinstance(schema, int) else ValueError
         at, of, name = float(plain.pop("at")), plain.pop("of"), plain.pop("is")
+        if not isinstance(of, str | None):
+            raise TypeError
         fields = {key: _read(key, value) for key, value in plain.items()}
         event = _KINDS[name](**fields)
-        if isinstance(event, Became):
+        if isinstance(event, Became | Learned):
             event = event._replace(state=State(event.state))
         if isinstance(event, Turn) and event.usage is not None:
             event = event._replace(usage=Tokens(*event.usage))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+        if isinstance(event, OfLedger):
+            _check(event)  # It may be from anybody's file, and says what is to be deleted.
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise ValueError from error
     return Entry(at, of, event)
 
 
@@ -80,3 +100,23 @@ def _read(key: str, value: object) -> object:
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
+
+
+def _check(event: Event) -> None:
+    """Raise TypeError where a field is not of its kind."""
+    for name, hint in _hints(type(event).__name__).items():
+        options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        if not isinstance(getattr(event, name), tuple(get_origin(it) or it for it in options)):
+            raise TypeError(name)
+
+
+@cache
+def _hints(name: str) -> Mapping[str, Any]:
+    return get_type_hints(_KINDS[name])
+
+
+def entries_of(text: bytes) -> Iterator[Entry]:
+    """Yield the entries of whole lines; others are left out."""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            yield decode(line)

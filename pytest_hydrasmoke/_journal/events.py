@@ -81,6 +81,10 @@ class RunsCounted(NamedTuple):
     passed: int
 
 
+class CleanedUp(NamedTuple):
+    """The run has come to the end of its clean-up: no row is to come."""
+
+
 # Of an instance: its life
 
 
@@ -89,6 +93,12 @@ class Claimed(NamedTuple):
 
     spec: Mapping[str, Any] | None
     attached: bool = False
+    url: str = ""
+    """The router's."""
+    fake: bool = False
+    """Whether the bundled fake provisions it, which ends with its run."""
+    share: str | None = None
+    """The name of its share; `null` if it is private to one process."""
 
 
 class Became(NamedTuple):
@@ -96,6 +106,28 @@ class Became(NamedTuple):
 
     state: State
     id: str | None = None
+    seconds: float = 0.0
+    """Since its request."""
+
+
+class Prepared(NamedTuple):
+    """The hook for an instance that is ready was called for it: no process calls it again."""
+
+
+class ShareFailed(NamedTuple):
+    """A shared instance could not be provisioned, or was lost: no process tries that again."""
+
+    share: str
+    spec: Mapping[str, Any]
+    why: str
+
+
+class Learned(NamedTuple):
+    """What a sweep has learned of a key, while the run's ledger has so many bytes."""
+
+    state: State
+    ids: Sequence[str]
+    size: int
 
 
 class Used(NamedTuple):
@@ -294,8 +326,12 @@ Event = (
     | FailedTest
     | Cured
     | RunsCounted
+    | CleanedUp
     | Claimed
     | Became
+    | Prepared
+    | ShareFailed
+    | Learned
     | Used
     | Status
     | Hosted
@@ -315,10 +351,12 @@ Event = (
     | Turn
     | Counted
 )
+OfLedger = Claimed | Became | Prepared | ShareFailed | CleanedUp | Learned
+"""What a ledger consists of, or a sweep's file beside it: what others than the writer must know."""
 
 
 class Entry(NamedTuple):
-    """A line of a journal."""
+    """A line of a journal, or of a ledger."""
 
     at: float
     of: str | None

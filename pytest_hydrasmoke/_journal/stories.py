@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .codec import decode
+from .codec import entries_of
 from .events import (
     Answered,
     Cured,
@@ -48,7 +48,7 @@ class Stories:
     def apply(self, process: str, entry: Entry) -> None:
         """Add an entry of a process."""
         if entry.of is not None:
-            story = self.instances.setdefault(entry.of, Story())
+            story = self.instances.setdefault(entry.of, Story(key=entry.of))
             story.apply(process, entry.at, entry.event)
         self._apply(process, entry.at, entry.event)
 
@@ -133,23 +133,16 @@ def read(folder: Path, sent: Mapping[str, str], wall: float = 0.0) -> dict[str, 
     Lines that are torn are left out. A process without a file here may be on another host, whose
     clock is another one: its times are moved by how far its wall clock is from this one's, `wall`.
     """
-    written = {name: list(_entries(text.encode())) for name, text in sent.items()}
+    written = {name: list(entries_of(text.encode())) for name, text in sent.items()}
     for path in sorted((folder / JOURNAL).glob("*.jsonl")):
         if path.stem not in sent:
             with contextlib.suppress(OSError):  # Its process is removing it.
-                written[path.stem] = list(_entries(path.read_bytes()))
+                written[path.stem] = list(entries_of(path.read_bytes()))
     here = sizes(folder)
     return {
-        name: entries if f"{name}.jsonl" in here else _moved(entries, wall)
-        for name, entries in written.items()
+        name: told if f"{name}.jsonl" in here else _moved(told, wall)
+        for name, told in written.items()
     }
-
-
-def _entries(text: bytes) -> Iterator[Entry]:
-    for line in text.splitlines():
-        entry = decode(line)
-        if entry is not None:
-            yield entry
 
 
 def _moved(entries: Sequence[Entry], wall: float) -> list[Entry]:

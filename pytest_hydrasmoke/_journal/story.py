@@ -8,9 +8,8 @@ hours takes no more memory than one of minutes.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .events import (
     Attempt,
@@ -26,6 +25,7 @@ from .events import (
     Interrupted,
     Leaked,
     Noted,
+    Prepared,
     Skipped,
     Status,
     Tokens,
@@ -34,7 +34,7 @@ from .events import (
     TurnBegan,
     Used,
 )
-from .states import State
+from .instance import Instance
 
 E = TypeVar("E")
 
@@ -84,15 +84,9 @@ class Failure:
 
 
 @dataclass(kw_only=True)
-class Story:
+class Story(Instance):
     """What is told of an instance; seconds everywhere."""
 
-    id: str | None = None
-    state: State = State.CLAIMED
-    wanted: Mapping[str, Any] | None = None
-    """Its spec, as plain data; None if it is not known, as for an attached instance."""
-    attached: bool = False
-    """Whether the run is attached to it: it has no key, and is never deleted."""
     hostname: str | None = None
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
@@ -139,11 +133,8 @@ class Story:
     def apply(self, process: str, at: float, event: Event) -> None:
         """Add what a process has written of it."""
         match event:
-            case Claimed():
-                self.wanted, self.attached = event.spec or self.wanted, event.attached
-                self.state = State.CLAIMED
-            case Became():
-                self.state, self.id = event.state, event.id or self.id
+            case Claimed() | Became() | Prepared():
+                self.learn(event)
             case Used():
                 self.tests[event.test] = event.teardown and self.tests.get(event.test, True)
             case Status():

@@ -104,7 +104,7 @@ class Active:
                 tape=self.tape if self.replaying is None else self._asks,
                 run=lambda: self.run,
                 replay=self.replaying,
-                note=self.journal.note,
+                tell=self.journal.note,
                 in_teardown=lambda: self._in_teardown,
             )
             self.failures.follow(self._session.records)
@@ -205,7 +205,7 @@ class Active:
             node.addfinalizer(lambda: self._over.append(share))
         record = self.sharing.take(wanted, share, request.node.nodeid)
         self.failures.shares(request.node.nodeid, record)
-        record.touch()
+        self.session.uses(record)
         self._changed(record)  # Another process may have provisioned it.
         return record
 

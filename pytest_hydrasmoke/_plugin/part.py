@@ -101,9 +101,15 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
     """Begin this process's part of the run, and register its plugins."""
     settings, router = part.settings, part.router
     is_replay = router is not None and router.scenario.recordings is not None
-    ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
-    ledger.begin(part.shares_as or MAIN)
     scrub, replies = scrubbing(settings.token), settings.report_replies
+    ledger = Ledger(
+        settings.output,
+        settings.run_id,
+        fake=part.fake,
+        commands=settings.commands,
+        clean=scrub,
+    )
+    ledger.begin(part.shares_as or MAIN)
     name = part.reports_as or MAIN
     journal = Journal(ledger.folder, name, settings.run_id, scrub, replies=replies)
     hide_frames_of_asyncio(hide_own_frames)

@@ -284,7 +284,7 @@ class SessionEnd:
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        session.adopt(*self.workers.left(self._told.stories))
+        session.adopt(self._told.stories.instances)
         while self._cases.crashed:
             self._told.crash(self._cases.crashed.pop())
         stories = self._told.stories.instances

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
-from pytest_hydrasmoke._base.run_keys import name_problem, run_of, worker_run_id
-from pytest_hydrasmoke._journal.states import SETTLED, State
-from pytest_hydrasmoke._journal.stories import Stories
+from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.ledger_lines import Entry
 
 from .fixtures import Active
 
@@ -80,31 +77,6 @@ class Workers:
         if KEY in output:
             self.silent.discard(name)
             self.sent[name] = output[KEY]
-
-    def left(self, stories: Stories) -> tuple[dict[str, Entry], dict[str, str]]:
-        """Return what their stories tell as not deleted, and why they gave it up, each by key.
-
-        The run's ledger, which should know these too, may be gone.
-        """
-        config, entries, leaks = self._active.config, dict[str, Entry](), dict[str, str]()
-        for key, story in stories.instances.items():
-            # A worker on another host is a run of its own.
-            if story.attached or run_of(key) != config.run_id:
-                continue
-            if story.leak is not None or story.state not in SETTLED:
-                words = {word.lower() for word in story.statuses}
-                entries[key] = Entry(
-                    key,
-                    config.link.base_url,
-                    story.wanted or {},
-                    state=State.CREATED if words else State.CLAIMED,
-                    id=story.id,
-                    ids=[] if story.id is None else [story.id],
-                    was_ready=not words.isdisjoint(config.ready_statuses),
-                )
-            if story.leak is not None:
-                leaks[key] = story.leak
-        return entries, leaks
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
         """Return a line for each worker without a sign here that did not report its instances.

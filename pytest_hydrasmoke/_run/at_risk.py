@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._transport.target import same_router
 
 from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
-from .ledger_lines import Entry
 from .slots import spans
 
 MOST_RUNS = 5
@@ -62,8 +62,8 @@ def _line(folder: Path, here: str) -> str | None:
     return f"run {folder.name}: {'; '.join(words)}" if words else None
 
 
-def _keys(entries: Sequence[Entry]) -> str:
-    keys = spans(entry.key for entry in entries)
+def _keys(entries: Sequence[Instance]) -> str:
+    keys = spans(str(entry.key) for entry in entries)
     ids = [safe_line(entry.id) for entry in entries if entry.id is not None]
     counted = f"{len(entries)} {'key' if len(entries) == 1 else 'keys'} ({safe_line(keys)})"
     if not ids:

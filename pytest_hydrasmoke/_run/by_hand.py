@@ -27,6 +27,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 
 if TYPE_CHECKING:
@@ -123,10 +124,10 @@ class ByHand:
             accepted = await calls.provision(spec, key)
             self._note_other(key, accepted.instance_id)
             return accepted
-        self._session.claims.check_spec(spec)
+        claimed = self._session.claims.of(spec)
         if record.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
-            self._session.claims.take_key(spec, key)
+            self._session.ledger.claim_key(key, claimed)
         record.spec, policy = spec, self._session.policy
         if calls is own_calls:
             return await ask(Calls(calls.io, record), record, policy)
@@ -150,7 +151,7 @@ class ByHand:
         for record in others:
             record.ids.append(named)
             with contextlib.suppress(OSError):  # Then only this process knows.
-                self._session.ledger.write(key, State.CREATED, named)
+                self._session.ledger.write(key, Became(State.CREATED, named))
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""

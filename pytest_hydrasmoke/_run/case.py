@@ -5,23 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.listener import RecordListener
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import STILL_DELETING, NoRowError, Removal
+from pytest_hydrasmoke._journal.events import Event
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 
-from .ledger_lines import Entry, Reading
 from .swept import Swept
 
 LAST = 10.0
@@ -62,48 +61,31 @@ LEARNED = {
 """What a sweep has learned of a key, for the sweeps after it."""
 
 
-@dataclass(slots=True)
-class Home:
-    """A run that is swept: its folder, what its ledger says, and what this sweep adds to that."""
-
-    folder: Path
-    reading: Reading
-    swept: Swept
-    ended: bool = False
-    """Whether the run came to the end of its clean-up: then no row is to come."""
-    url: str = ""
-    """The router that is asked."""
-
-    @property
-    def run_id(self) -> str:
-        return self.folder.name
-
-
-class Case(RecordListener):
+class Case(Keeper):
     """One key of a run."""
 
     def __init__(
-        self, key: str, home: Home, entry: Entry | None, policy: Policy, row_settle: float
+        self, key: str, run: Swept, known: Instance | None, policy: Policy, row_settle: float
     ) -> None:
         self.key = key
-        self.home = home
-        self.entry = entry
+        self.run = run
+        self.known = known
+        """What a ledger, or an earlier sweep, knows of it."""
         self.due = 0.0
         """When its next step is due, on the IO's clock."""
         self.end: End | None = None
         self.words = ""
-        rowless = entry is not None and not entry.had_row and entry.state is not State.REFUSED
-        self.waits = rowless and not home.ended
+        rowless = known is not None and not known.had_row and known.state is not State.REFUSED
+        self.waits = rowless and not run.ended
         """Whether a row may still come."""
         self._policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
-        self.record = InstanceRecord(None, key, state=State.REQUESTED, listener=self)
-        if entry is not None:
-            self.record.ids, self.record.was_ready = [*entry.ids], entry.was_ready
-            deleted = {plain_id(it): Seen(accepted=True) for it in entry.deleted}
-            self.record.evidence = Evidence(deleted)
-            self.record.id = entry.ids[-1] if entry.ids else None
-            self.record.state = State.GONE if entry.had_row else State.REQUESTED
+        self.record = InstanceRecord(None, key=key, state=State.REQUESTED, keeper=self)
+        if known is not None:
+            self.record.take_over(known)
+            # The state says what to do first; an id of another answer is not trusted.
+            self.record.id = known.ids[-1] if known.ids else None
+            self.record.state = State.GONE if known.had_row else State.REQUESTED
         self._began: float | None = None
         """When its first step began, on the IO's clock."""
         self._removal: Removal | None = None
@@ -115,11 +97,10 @@ class Case(RecordListener):
         """Whether its key has named an instance."""
         return bool(self.record.ids)
 
-    def state_changed(self, record: InstanceRecord) -> None:
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Enter what the key names and no ledger has: a later sweep may have to look again."""
-        if self.entry is None and record.ids:
-            self.entry = self.home.swept.found(self.key, self.home.url, record.ids)
-            self.home.reading.entries[self.key] = self.entry
+        if self.known is None and record.ids:
+            self.known = self.run.found(self.key, record.ids)
 
     async def step(self, calls: Calls) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
@@ -162,13 +143,13 @@ class Case(RecordListener):
                 seen = await look(calls, record, self._policy, known, now + LAST)
                 if seen.says == "alive":
                     self._note_alive()
-                    record.evidence = Evidence()
+                    record.forget()
 
     def _note_alive(self) -> None:
         """Count the age of its deletion from the next delete on."""
         if not self._was_alive:
             self._was_alive = True
-            self.home.swept.saw_alive(self.key)
+            self.run.saw_alive(self.key)
 
     async def _look_again(self, calls: Calls) -> None:
         now = calls.io.now()
@@ -201,7 +182,7 @@ class Case(RecordListener):
 
     @property
     def _boot(self) -> float:
-        return max(BOOT, self.home.reading.boot)
+        return max(BOOT, self.run.reading.boot)
 
     def _is_booting(self, now: float) -> bool:
         """Return whether it was deleted in a boot that may still go on."""
@@ -209,7 +190,7 @@ class Case(RecordListener):
 
     def _age(self, now: float) -> float:
         """Return the seconds since its request, at least."""
-        return self.home.swept.age_of(self.key) + self._for(now)
+        return self.run.age_of(self.key) + self._for(now)
 
     def _for(self, now: float) -> float:
         """Return the seconds since this sweep's first step with it."""
@@ -217,15 +198,15 @@ class Case(RecordListener):
 
     def _deleting_for(self, now: float) -> float:
         """Return the seconds since its first delete after which it was not seen alive."""
-        by_run = self.entry is not None and bool(self.entry.deleted)
-        before = self.home.swept.deleting_for(self.key, by_run=by_run)
+        by_run = self.known is not None and bool(self.known.accepted)
+        before = self.run.deleting_for(self.key, by_run=by_run)
         return before + self._for(now) if before else 0.0
 
     def _has_no_row(self, now: float) -> None:
-        entry, age = self.entry, self._age(now)
-        if entry is None:
+        known, age = self.known, self._age(now)
+        if known is None:
             return self.ends(End.NOTHING)
-        if entry.state is State.REFUSED:
+        if known.state is State.REFUSED:
             if age < REFUSED_AFTER and not self._twice:
                 self._twice, self._removal, self.due = True, None, now + REFUSED_AFTER - age
                 return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import has_token
+from pytest_hydrasmoke._journal.events import Claimed
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .ledger import Intent, Ledger
+from .ledger import Ledger
 
 __tracebackhide__ = hide_own_frames
 
@@ -19,10 +20,21 @@ class Claims:
         self._config = config
         self._ledger = ledger
 
-    def take_slots(self, spec: InstanceSpec, number: int, share: str | None) -> list[str]:
+    def of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:
+        """Return the claim of a key, whose spec must not contain the token."""
+        plain, token = spec.model_dump(), self._config.token
+        if any(has_token(str(value), token) for value in plain.values()):
+            raise ConfigError(
+                "the spec contains the token",
+                next_step="remove it: the spec is written into the ledger and the reports",
+            )
+        url, fake = self._config.link.base_url, self._ledger.fake
+        return Claimed(plain, url=url, fake=fake, share=share)
+
+    def take_slots(self, claimed: Claimed, number: int) -> list[str]:
         """Take the keys of the next free slots, which `max_instances` limits."""
         limit = self._config.max_instances
-        keys = self._ledger.claim(self._intent(spec, share), number, limit)
+        keys = self._ledger.claim(claimed, number, limit)
         if keys is None:
             raise ConfigError(
                 f"no room for {number} more: max_instances allows {limit} in a run",
@@ -30,10 +42,6 @@ class Claims:
                 "the bundled checks, which take one (bundled_checks = false)",
             )
         return keys
-
-    def take_key(self, spec: InstanceSpec, key: str) -> None:
-        """Take a key outside the slots."""
-        self._ledger.claim_key(key, self._intent(spec))
 
     def check_detached(self) -> None:
         """Check that the run may provision: it is attached to no instance."""
@@ -43,16 +51,3 @@ class Claims:
                 instance=self._config.instance,
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
-
-    def check_spec(self, spec: InstanceSpec) -> None:
-        """Check that a spec does not contain the token."""
-        token = self._config.token
-        if any(has_token(str(value), token) for value in spec.model_dump().values()):
-            raise ConfigError(
-                "the spec contains the token",
-                next_step="remove it: the spec is written into the ledger and the reports",
-            )
-
-    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
-        self.check_spec(spec)
-        return Intent(spec.model_dump(), self._config.link.base_url, share)

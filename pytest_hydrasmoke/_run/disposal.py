@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -12,7 +12,6 @@ from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
-from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 
@@ -71,21 +70,20 @@ async def _delete(record: InstanceRecord, policy: Policy, io: IO) -> None:
     await delete(Calls(io, record), record, policy)
 
 
-def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
-    """Accept deletions that another process of the run recorded while this one asked for a row.
+def deleted_by_others(
+    records: Iterable[InstanceRecord], ledger: Ledger
+) -> Iterator[tuple[InstanceRecord, State]]:
+    """Yield what leaked here, and another process of the run has recorded as deleted meanwhile.
 
     An instance whose row this process has seen is its own to judge: a ledger proves nothing against
     the router's answers.
     """
-    unseen = [
-        record for record in records if record.leak is not None and record.state not in HAS_ROW
-    ]
+    unseen = [it for it in records if it.leak is not None and it.state not in HAS_ROW]
     if not unseen:
         return
     with contextlib.suppress(OSError):
-        entries = ledger.read().entries
+        known = ledger.read().instances
         for record in unseen:
-            entry = entries.get(record.key or "")
-            if entry is not None and entry.state in (State.GONE, State.DELETED):
-                record.leaks(None)
-                record.note(Became(entry.state, record.id))
+            told = known.get(str(record.key))
+            if told is not None and told.state in (State.GONE, State.DELETED):
+                yield record, told.state

@@ -50,7 +50,7 @@ _FOLDERS = (LIVE, HELD, TURNS, JOURNAL)
 _FORMS = (
     (re.compile(re.escape(PROGRESS)), re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*: ")),
     (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
-    (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"key": |$)')),
+    (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"at": |$)')),
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.json"), re.compile(rb'\{"spec": ')),
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.\d+\.tmp"), re.compile(rb'(\{"spec": |$)')),
     (re.compile(rf"{TURNS}/of-\d+\.(json|\d+\.tmp)"), re.compile(rb'(\{"own": |$)')),

@@ -19,35 +19,34 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pytest_hydrasmoke._base import files, platform, run_keys
+from pytest_hydrasmoke._base import clock, files, platform, run_keys
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
-from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.codec import encode
+from pytest_hydrasmoke._journal.events import (
+    Became,
+    Claimed,
+    CleanedUp,
+    Entry,
+    Event,
+    Prepared,
+    ShareFailed,
+)
 
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
-from .ledger_lines import SCHEMA, Reading, parse
+from .ledger_lines import Reading, parse
 from .locks import MAIN, Lock, is_held, is_live, wait_for
 
 __tracebackhide__ = hide_own_frames
 
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
-
-
-class Intent(NamedTuple):
-    """What the ledger needs to know of a key before the request with that key leaves."""
-
-    spec: Mapping[str, Any]
-    url: str
-    share: str | None = None
 
 
 class Ledger:
@@ -60,11 +59,14 @@ class Ledger:
         *,
         fake: bool = False,
         commands: Commands = PLAIN,
+        clean: Callable[[str], str] = str,
     ) -> None:
         self.run_id = run_id
         self.fake = fake
         """Whether the run's router is the bundled fake."""
         self._commands = commands
+        self._clean = clean
+        """Masks the token."""
         self.folder = folder_of(output, run_id)
         self._output = output
         self.name = ""
@@ -111,7 +113,7 @@ class Ledger:
         """Whether a sweep, or the main process, has declared this run over."""
         return (self.folder / OVER).exists()
 
-    def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
+    def claim(self, claimed: Claimed, number: int, most: int) -> list[str] | None:
         """Take slots and write their claims; None if fewer than `number` of `most` are free."""
         try:
             with Lock(self.folder / SLOTS) as slots:
@@ -120,25 +122,24 @@ class Ledger:
                 free = self.read().free_slots(self.run_id, number, most)
                 keys = [run_keys.key_of(self.run_id, slot) for slot in free]
                 for key in keys:
-                    self._claim(key, intent)
+                    self._claim(key, claimed)
         except OSError as error:
             raise self._unusable(str(error)) from None
         return keys or None
 
-    def claim_key(self, key: str, intent: Intent) -> None:
+    def claim_key(self, key: str, claimed: Claimed) -> None:
         """Write the claim of a key outside the slots: of a request that should be refused."""
         try:
-            self._claim(key, intent)
+            self._claim(key, claimed)
         except OSError as error:
             raise self._unusable(str(error)) from None
 
-    def _claim(self, key: str, intent: Intent) -> None:
+    def _claim(self, key: str, claimed: Claimed) -> None:
         ledger = self.folder / LEDGER
         if self._size and (not ledger.exists() or ledger.stat().st_size < self._size):
             # One begun anew would say nothing of what the other one knew.
             raise OSError("it was removed, or replaced, while the run used it")
-        claimed = {"key": key, "state": State.CLAIMED, **intent._asdict(), "fake": self.fake}
-        append(self.folder, claimed, make=True)
+        self._append(claimed, key, make=True)
         self._size = ledger.stat().st_size
 
     def hold(self, name: str, check: Callable[[], object]) -> Lock:
@@ -162,18 +163,24 @@ class Ledger:
     def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
         """Record, if possible, that no process should try to provision this again."""
         with contextlib.suppress(OSError):
-            failure = {"share": share, "spec": dict(spec), "failure": why}
-            append(self.folder, failure, make=True)
+            # The router's words may echo the token.
+            self._append(ShareFailed(share, spec, self._clean(why)), make=True)
 
-    def write(self, key: str, state: State, instance_id: str | None, **more: object) -> None:
+    def write(self, key: str, event: Became | Prepared) -> None:
         """Append a fact; raises OSError. A sweep asks the router for what was not written."""
-        append(self.folder, {"key": key, "state": state, "id": instance_id, **more})
+        if isinstance(event, Became) and event.id is not None and self._clean(event.id) != event.id:
+            # A router can echo the token as an id; without an id, a sweep asks for the key.
+            event = event._replace(id=None)
+        self._append(event, key)
+
+    def _append(self, event: Event, key: str | None = None, *, make: bool = False) -> None:
+        append(self.folder, Entry(clock.now(), key, event), make=make)
 
     def mark_ended(self) -> None:
         """Record, if possible, that the run's clean-up has come to its end."""
         with contextlib.suppress(OSError):
             if self.read().open:
-                append(self.folder, {"ended": True})
+                self._append(CleanedUp())
 
     def read(self) -> Reading:
         """Read the ledger, whichever processes wrote it."""
@@ -218,16 +225,15 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
-def append(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> None:
-    """Append a line; it is on disk on return. Raises OSError.
+def append(folder: Path, entry: Entry, *, make: bool = False) -> None:
+    """Append an entry, as it is: keys must be whole. It is on disk on return. Raises OSError.
 
     Only a claim may `make` the file: a fact without its claim is useless, and must not recreate a
     ledger that was removed.
     """
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({**facts, "schema": SCHEMA, "at": at})
     begins = make and not (folder / LEDGER).exists()
-    files.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
+    line = b"\n" + encode(entry, str, replies=True)
+    files.append(folder / LEDGER, line, make=make, durable=True)
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.
         for place in (folder, *folder.parents[:3]):

@@ -17,19 +17,20 @@ from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.listener import RecordListener
-from pytest_hydrasmoke._core.proof import Evidence, Seen
+from pytest_hydrasmoke._core.keeper import Keeper, check_process
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
+from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, drive
@@ -37,17 +38,16 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand, OfClients
 from .claims import Claims
-from .disposal import believe_others, dispose, to_delete
+from .disposal import deleted_by_others, dispose, to_delete
 from .last_look import LastLook, look_back
 from .ledger import Ledger
-from .ledger_lines import Entry
 from .provisioning import bring_up
 
 __tracebackhide__ = hide_own_frames
 
 
 @dataclass
-class SmokeSession(RecordListener):
+class SmokeSession(Keeper):
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
@@ -72,7 +72,7 @@ class SmokeSession(RecordListener):
     """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
-    note: Callable[[Event, str | None, float | None], None] = lambda event, of, at: None
+    tell: Callable[[Event, str | None, float | None], None] = lambda event, of, at: None
     """Writes an event, of an instance, at a point in time: see `_journal.journal.Journal.note`."""
     in_teardown: Callable[[], bool] = lambda: False
     """Returns whether the running test is in its teardown."""
@@ -93,7 +93,7 @@ class SmokeSession(RecordListener):
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
         self.sightings = OfClients(
-            note=lambda event: self.note(event, None, None),
+            note=lambda event: self.tell(event, None, None),
             on_row=self.by_hand.note_row,
             on_deletion=self.by_hand.note_deletion,
         )
@@ -106,8 +106,9 @@ class SmokeSession(RecordListener):
         """Own instances before they are requested, under the next free slots."""
         self.claims.check_detached()
         self.permit()
-        keys = self.claims.take_slots(spec, number, share)
-        records = [self._record(spec, key) for key in keys]
+        claimed = self.claims.of(spec, share)
+        keys = self.claims.take_slots(claimed, number)
+        records = [self._record(spec, key, claimed) for key in keys]
         if share is None:
             for record in records:
                 record.origin = self.origin()
@@ -117,20 +118,17 @@ class SmokeSession(RecordListener):
         """Own what a test may provision by hand: it takes no slot."""
         self.claims.check_detached()
         self.permit()
-        self.claims.take_key(spec, key)
-        record = self._record(spec, key)
+        claimed = self.claims.of(spec)
+        self.ledger.claim_key(key, claimed)
+        record = self._record(spec, key, claimed)
         record.takes_slot = False
         return record
 
-    def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
-        record = InstanceRecord(
-            spec,
-            key,
-            listener=self,
-            log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
-        )
+    def _record(self, spec: InstanceSpec | None, key: str, claimed: Claimed) -> InstanceRecord:
+        log = TurnLog(self._logs, "" if spec is None else spec.model_dump_json())
+        record = InstanceRecord(spec, key=key, keeper=self, log=log)
         self.records.append(record)
-        record.note(Claimed(None if spec is None else spec.model_dump()))
+        record.note(claimed)
         return record
 
     def log_of(self, instance_id: str) -> TurnLog:
@@ -139,45 +137,42 @@ class SmokeSession(RecordListener):
         known = (it.log for it in self.records if plain_id(it.id or "") == same)
         return next(known, TurnLog(TurnLogs(tape=self.tape)))
 
-    def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
-        self.note(event, record.reference, at)
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+        """Write an event: what other processes must know into the ledger, and into the journal."""
+        if isinstance(event, Attempt):
+            self.uses(record)
+        if isinstance(event, Became) and record.born is not None:
+            event = event._replace(seconds=self._io.now() - record.born)
+        # The run is attached to an instance without a key.
+        if isinstance(event, Became | Prepared) and record.key is not None:
+            try:
+                self.ledger.write(record.key, event)
+            except OSError as error:
+                # The claim is on disk: a sweep asks the router for the rest.
+                what = event.state if isinstance(event, Became) else "prepared"
+                record.add_remark(f"not in the ledger: {what} ({error})")
+        self.tell(event, record.reference, at)
 
-    def touched(self, record: InstanceRecord) -> None:
-        test = self.test()
-        if test:
-            record.note(Used(test, self.in_teardown()))
+    def uses(self, record: InstanceRecord) -> None:
+        """Note that the running test uses an instance: once."""
+        if not record.touched:
+            record.touched, test = True, self.test()
+            if test:
+                record.note(Used(test, self.in_teardown()))
 
-    def state_changed(self, record: InstanceRecord) -> None:
-        if record.state in (State.CREATED, State.READY) and record.born is not None:
-            self.write(record, seconds=self._io.now() - record.born)
-        else:
-            self.write(record)
-
-    def write(self, record: InstanceRecord, **more: object) -> None:
-        """Append a record's state to the ledger, if the instance is the run's."""
-        if record.key is None:
-            return  # The run is attached to it.
-        # A router can echo the token as an id; without an id, a sweep asks for the key.
-        shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
-        try:
-            self.ledger.write(record.key, record.state, record.id if shown else None, **more)
-        except OSError as error:
-            # The claim is on disk: a sweep asks the router for the rest.
-            record.add_remark(f"not in the ledger: {record.state} ({error})")
+    def changed(self, record: InstanceRecord) -> None:
+        self.on_change(record)
 
     @property
     def forked(self) -> bool:
         """Whether this is a forked child, which takes no part in the run."""
         return os.getpid() != self._pid
 
-    def changed(self, record: InstanceRecord) -> None:
-        self.on_change(record)
-
     def permit(self, record: InstanceRecord | None = None) -> None:
         """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
         if record is not None and record.attached:
             return  # It outlives the run.
-        self.check_process()
+        check_process(self._pid)
         if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep or its main process has ended it",
@@ -231,10 +226,9 @@ class SmokeSession(RecordListener):
         """Use the instance that the settings name; it is never deleted."""
         record = InstanceRecord(
             None,
-            None,
             id=self.config.instance,
             attached=True,
-            listener=self,
+            keeper=self,
             log=TurnLog(self._logs),
         )
         self.records.append(record)
@@ -261,35 +255,41 @@ class SmokeSession(RecordListener):
         """Do the same, and block."""
         drive(self.dispose(self._io, records))
 
-    def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
+    def join(self, it: Instance, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Own an instance in the ledger, together with another process of the run."""
-        record = self._record(spec, entry.key)
-        record.id, record.ids, record.state = entry.id, [*entry.ids], entry.state
-        record.was_ready = entry.was_ready
-        record.evidence = Evidence({plain_id(it): Seen(accepted=True) for it in entry.deleted})
+        plain = None if spec is None else spec.model_dump()
+        claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
+        record = self._record(spec, str(it.key), claimed)
+        record.take_over(it)
         # A claim of another process may have been sent; without an id nothing shows a row.
-        if entry.state is State.CLAIMED or (record.id is None and entry.state in HAS_ROW):
-            record.state = State.REQUESTED
+        unseen = it.state is State.CLAIMED or (it.id is None and it.state in HAS_ROW)
+        self._follow(record, State.REQUESTED if unseen else it.state)
         # This process can't know whether the request was sent and carried out.
         record.unknown_outcomes = 1
-        record.note(Became(record.state, record.id))
         return record
 
-    def adopt(
-        self, reported: Mapping[str, Entry] | None = None, leaks: Mapping[str, str] | None = None
-    ) -> None:
-        """Own what other processes of this run have left: in the ledger, or `reported` by them.
+    def _follow(self, record: InstanceRecord, state: State) -> None:
+        """Take a state from the ledger, which needs no line of it."""
+        record.state = state
+        self.tell(Became(state, record.id), record.key, None)
 
-        `leaks` are what they have given up: these are not waited for again.
+    def adopt(self, told: Mapping[str, Story]) -> None:
+        """Own what other processes of this run have left: in the ledger, or as they have `told`.
+
+        What they have given up is not waited for again.
         """
         known = {record.key for record in self.records}
-        entries = dict(reported or {})
+        run_id = self.config.run_id
+        # A worker on another host is a run of its own.
+        mine = (it for it in told.items() if not it[1].attached and run_of(it[0]) == run_id)
+        left = dict[str, Instance](mine)
         with contextlib.suppress(OSError):  # Else a sweep may read it later.
-            entries |= self.ledger.read().entries
-        for key, entry in entries.items():
-            if key not in known and entry.state not in CLOSED:
-                record = self.join(entry)
-                record.leaks(None if record.state in SETTLED else (leaks or {}).get(key))
+            left |= self.ledger.read().instances
+        for key, instance in left.items():
+            if key not in known and instance.state not in CLOSED:
+                record = self.join(instance)
+                if key in told and record.state not in SETTLED:
+                    record.leaks(told[key].leak)
 
     @property
     def pending(self) -> list[InstanceRecord]:
@@ -313,7 +313,9 @@ class SmokeSession(RecordListener):
                 # There is no last look, but what leaked is tried once more.
                 record.leaks(None if record.state in HAS_ROW else record.leak)
         self.dispose_now(self._own)
-        believe_others(self.records, self.ledger)
+        for record, state in deleted_by_others(self.records, self.ledger):
+            record.leaks(None)
+            self._follow(record, state)
         self._io.close()
 
     def look_back(self) -> list[str]:

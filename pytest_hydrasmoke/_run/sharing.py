@@ -20,11 +20,11 @@ from pytest_hydrasmoke._base.errors import (
     ProvisionError,
     hide_own_frames,
 )
-from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Prepared
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 
-from .ledger_lines import Entry
 from .locks import Lock
 from .session import SmokeSession
 
@@ -71,22 +71,20 @@ class Sharing:
                 f"no instance: {why}",
                 next_step="see the failure of that test; this one did not try again",
             )
-        entry = reading.shared(wanted[1], plain)
+        known = reading.shared(wanted[1], plain)
         record = self._used.get(wanted)
-        if record is not None and (attached or (entry is not None and entry.key == record.key)):
+        if record is not None and (attached or (known is not None and known.key == record.key)):
             return record
         try:
-            record = self._bring_up(wanted, entry)
+            record = self._bring_up(wanted, known)
         except HydraSmokeError as error:
             why = f"provisioning failed in the set-up of {test}: {error.message}"
-            # The router's words may echo the token.
-            scrub = scrubbing(self._session.config.token)
-            self._session.ledger.give_up(wanted[1], plain, scrub(why))
+            self._session.ledger.give_up(wanted[1], plain, why)
             raise
         self._used[wanted] = record
-        if entry is None or not entry.prepared:
+        if known is None or not known.prepared:
             self._session.ready(record)
-            self._session.write(record, prepared=True)
+            record.note(Prepared())
         return record
 
     def _hold(self, wanted: _Wanted, plain: dict[str, Any]) -> None:
@@ -101,16 +99,16 @@ class Sharing:
                 next_step="get the second one from smoke_instance_factory",
             )
 
-    def _bring_up(self, wanted: _Wanted, entry: Entry | None) -> InstanceRecord:
+    def _bring_up(self, wanted: _Wanted, known: Instance | None) -> InstanceRecord:
         spec, share = wanted
         if spec is None:
             record = self._session.attach()
             record.log.share(record.name)
             return record
-        if entry is None:
+        if known is None:
             [record] = self._session.claim(spec, share=share)
         else:
-            record = self._session.join(entry, spec)
+            record = self._session.join(known, spec)
         record.shared_across_workers = self._worker and share == EVERYBODY
         if share == EVERYBODY:
             record.log.share(str(record.key))

@@ -46,16 +46,11 @@ class Slots:
         return f"slots 0-{self._asked - 1}, nor under the bundled checks' names"
 
 
-def in_order(keys: Iterable[str]) -> list[str]:
-    """Return keys in the order of their slots."""
-    return sorted(keys, key=_place)
-
-
 def spans(keys: Iterable[str]) -> str:
     """Return keys in the order of their slots, those in a row as `run-0 to run-15`."""
     found: list[list[str]] = []
     last: tuple[str, int] | None = None
-    for run_id, number, key in map(_place, in_order(keys)):
+    for run_id, number, key in sorted(map(_place, keys)):
         if number > 0 and last == (run_id, number - 1):
             found[-1] = [found[-1][0], key]
         else:

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -32,7 +33,7 @@ from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
 from .at_risk import at_risk
-from .case import LEARNED, WELL, Case, End, Home
+from .case import LEARNED, WELL, Case, End
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import Reading
 from .preflight import learn
@@ -100,15 +101,15 @@ class Sweep:
             for folder, flaw in run_folder.all_found(self.config.output).items()
             if self._is_over(folder, flaw)
         ]
-        homes = [self._home(folder) for folder in over]
-        damaged = [home for home in homes if home.reading.problems]
-        self._sweep(homes, [self._slots(home) for home in damaged])
+        runs_over = [self._begin(folder) for folder in over]
+        damaged = [run for run in runs_over if run.reading.problems]
+        self._sweep(runs_over, [self._slots(run) for run in damaged])
         if not self.dry_run:
-            for home in homes:
-                self._discard(home, whole=True)
+            for run in runs_over:
+                self._discard(run, whole=True)
         if above is not None:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
-        number = f"{len(homes)} run{'' if len(homes) == 1 else 's'}"
+        number = f"{len(over)} run{'' if len(over) == 1 else 's'}"
         self._conclude(f"nothing is left of {number} with a ledger in {runs}")
 
     def one_run(self, run_id: str) -> None:
@@ -134,16 +135,16 @@ class Sweep:
             self._leave(f"run {run_id}", f"its ledger is in {above}: sweep with --output {above}")
         if not self.dry_run:
             ledgers.mark_run_over(self.config.output, run_id)
-        home = self._home(folder)
-        slots = self._slots(home)
+        run = self._begin(folder)
+        slots = self._slots(run)
         if reported is not None:
-            home.ended = True
-            self._sweep([home], [], reported)
+            run.ended = True
+            self._sweep([run], [], reported)
         else:
-            self._sweep([home], [] if home.ended else [slots])
+            self._sweep([run], [] if run.ended else [slots])
         if not self.dry_run:
             # Any other run may be about to begin, and must find the mark of its end.
-            self._discard(home, whole=is_new and reported is not None and not self._rounds.found)
+            self._discard(run, whole=is_new and reported is not None and not self._rounds.found)
         if has_ledger or reported is not None:
             by = folder / LEDGER if has_ledger else self.config.output / "report.json"
             self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
@@ -210,12 +211,16 @@ class Sweep:
         keys = (one.idempotency_key for one in report.instances)
         return [key for key in keys if key is not None and run_of(key) == run_id] if well else None
 
-    def _home(self, folder: Path) -> Home:
+    def _begin(self, folder: Path) -> Swept:
         try:
             reading = ledgers.read(folder)
         except OSError as error:
             reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
-        swept = Swept(folder) if self.dry_run else Swept.begin(folder, reading)
+        ended = reading.ended and not reading.problems
+        clean, url = scrubbing(self.config.token), self.config.link.base_url
+        run = Swept(folder, reading, url, ended, clean)
+        if not self.dry_run:
+            run.begin()
         for problem in reading.problems:
             self._leave(f"run {folder.name}", f"its ledger: {problem}")
         if reading.problems:
@@ -223,20 +228,19 @@ class Sweep:
                 "         its slots are asked for instead; once you know that nothing of it is "
                 f"left, delete {folder}"
             )
-        ended = reading.ended and not reading.problems
-        return Home(folder, reading, swept, ended, self.config.link.base_url)
+        return run
 
-    def _slots(self, home: Home) -> Slots:
-        return Slots(home.run_id, home.reading.entries, self.config.max_instances)
+    def _slots(self, run: Swept) -> Slots:
+        return Slots(run.run_id, run.reading.instances, self.config.max_instances)
 
-    def _discard(self, home: Home, *, whole: bool) -> None:
+    def _discard(self, run: Swept, *, whole: bool) -> None:
         """Remove what is not needed any longer of a run."""
-        home.swept.end()
-        settled = home.reading.is_settled and not locks.is_live(home.folder)
+        run.end()
+        settled = run.reading.is_settled and not locks.is_live(run.folder)
         if settled and whole:
-            run_folder.discard(home.folder)
+            run_folder.discard(run.folder)
         elif settled:
-            run_folder.discard_ledger(home.folder)
+            run_folder.discard_ledger(run.folder)
 
     # The router
 
@@ -289,33 +293,33 @@ class Sweep:
 
     # The keys
 
-    def _cases(self, home: Home) -> Iterator[Case]:
-        """Yield a case for each open entry of a ledger that is this sweep's to delete."""
-        here = self.config.link.base_url
-        for entry in home.reading.open:
-            if run_of(entry.key) != home.run_id:
-                why = f"its ledger is run {home.run_id}'s, which has no such key"
-                self._leave(f"(key {safe_line(entry.key)})", why)
-            elif not same_router(entry.url, here):
-                where = safe_line(entry.url)
+    def _cases(self, run: Swept) -> Iterator[Case]:
+        """Yield a case for all that a ledger knows, and that is this sweep's to delete."""
+        for known in run.reading.open:
+            key = str(known.key)
+            if run_of(key) != run.run_id:
+                why = f"its ledger is run {run.run_id}'s, which has no such key"
+                self._leave(f"(key {safe_line(key)})", why)
+            elif not same_router(known.url, run.url):
+                where = safe_line(known.url)
                 why = f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
-                self._leave(f"(key {safe_line(entry.key)})", why)
+                self._leave(f"(key {safe_line(key)})", why)
             else:
-                yield Case(entry.key, home, entry, self._policy, self.config.row_settle)
+                yield Case(key, run, known, self._policy, self.config.row_settle)
 
-    def _sweep(self, homes: list[Home], several: list[Slots], known: Sequence[str] = ()) -> None:
-        by_run = {home.run_id: home for home in homes}
+    def _sweep(self, runs: list[Swept], several: list[Slots], known: Sequence[str] = ()) -> None:
+        by_run = {run.run_id: run for run in runs}
 
         def of_keys(keys: Iterable[str]) -> Iterator[Case]:
             for key in keys:
-                home = by_run[str(run_of(key))]
-                yield Case(key, home, None, self._policy, self.config.row_settle)
+                run = by_run[str(run_of(key))]
+                yield Case(key, run, None, self._policy, self.config.row_settle)
 
         def more() -> Iterator[Case]:
             for slots in several:
                 yield from of_keys(slots.more(self._rounds.found))
 
-        cases = [case for home in homes for case in self._cases(home)]
+        cases = [case for run in runs for case in self._cases(run)]
         cases += [*of_keys(known), *more()]
         if self.dry_run:
             for case in cases:
@@ -327,9 +331,9 @@ class Sweep:
 
     def _say_what_it_would_do(self, case: Case) -> None:
         doing = "ask for"
-        if case.entry is not None:
+        if case.known is not None:
             self.left = True
-            doing = f"delete {case.entry.id or 'id not known'}"
+            doing = f"delete {case.known.id or 'id not known'}"
         self.say(f"would {doing} (key {case.key}) at {self.config.link.base_url}")
 
     def _end(self, case: Case) -> None:
@@ -337,10 +341,9 @@ class Sweep:
         self.left |= case.end not in WELL
         self._later += case.end in (End.BOOTING, End.UNDER_WAY)
         learned = LEARNED.get(case.end)
-        if case.entry is not None and learned is not None:
-            case.entry.state = learned
-            case.home.swept.write(case.key, learned, case.record.known_ids)
+        if case.known is not None and learned is not None:
+            case.run.learned(case.key, learned, case.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
-        quiet = case.home.ended or case.entry is None
+        quiet = case.run.ended or case.known is None
         if not quiet or case.end not in (End.GONE, End.NOTHING):
             self.say(case.line)

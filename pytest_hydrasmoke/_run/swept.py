@@ -9,31 +9,34 @@ it has found that no ledger has is an entry here, which is as old as the file th
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._base import clock, files
+from pytest_hydrasmoke._journal.codec import encode, entries_of
+from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 
 from .folder import LEDGER, swept_files, swept_name
-from .ledger_lines import Entry, Reading
-
-
-def found_entry(key: str, url: str, ids: Sequence[str]) -> Entry:
-    """Return the entry of a key that has named instances, and stands in no ledger."""
-    return Entry(key, url, {}, state=State.CREATED, id=ids[-1], ids=[*ids])
+from .ledger_lines import Reading
 
 
 @dataclass(slots=True)
 class Swept:
-    """One sweep's file for one run."""
+    """A run that is swept: what is known of it, and one sweep's file for it."""
 
     folder: Path
-    size: int = 0
-    """That of the ledger that was read."""
+    reading: Reading
+    """What its ledger says, and what sweeps have learned."""
+    url: str = ""
+    """The router that is asked."""
+    ended: bool = False
+    """Whether the run came to the end of its clean-up: then no row is to come."""
+    clean: Callable[[str], str] = str
+    """Masks the token."""
     age: float = 0.0
     """Seconds since the ledger was last written to; 0 if they can't be told."""
     found_ages: dict[str, float] = field(default_factory=dict[str, float])
@@ -44,20 +47,23 @@ class Swept:
     """The keys whose instance a sweep has seen alive: the run's own deletion failed."""
     _file: Path | None = None
 
-    @classmethod
-    def begin(cls, folder: Path, reading: Reading) -> Swept:
-        """Begin a sweep of a run; its reading takes in what earlier sweeps have closed."""
-        swept = cls(folder, reading.size)
-        file = folder / swept_name(secrets.token_hex(8))
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    def begin(self) -> Swept:
+        """Begin a sweep of a run; its reading takes in what earlier sweeps have learned."""
+        file = self.folder / swept_name(secrets.token_hex(8))
         with contextlib.suppress(OSError):
             files.make_mark(file)
-            swept._file = file
-            now = file.stat().st_mtime
-            oldest_first = sorted((other.stat().st_mtime, other) for other in swept_files(folder))
-            for written, other in oldest_first:
-                swept._take_in(other, reading, max(now - written, 0.0))
-            swept.age = max(now - (folder / LEDGER).stat().st_mtime, 0.0)
-        return swept
+            self._file = file
+            now, found = file.stat().st_mtime, swept_files(self.folder)
+            # A line that was cut short closes nothing.
+            for written, other in sorted((other.stat().st_mtime, other) for other in found):
+                for entry in entries_of(other.read_bytes()):
+                    self._take_in(entry, max(now - written, 0.0))
+            self.age = max(now - (self.folder / LEDGER).stat().st_mtime, 0.0)
+        return self
 
     def age_of(self, key: str) -> float:
         """Return the seconds since a key's request, at least."""
@@ -73,49 +79,53 @@ class Swept:
 
     def saw_alive(self, key: str) -> None:
         """Record that an instance is alive: no delete so far has done its work."""
-        self.ran.add(key)
-        self.asked.pop(key, None)
-        self.write(key, State.CREATED)
+        self.learned(key, State.CREATED)
 
-    def _take_in(self, file: Path, reading: Reading, age: float) -> None:
-        for line in file.read_bytes().splitlines():
-            # A line that was cut short closes nothing.
-            with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
-                told = json.loads(line)
-                key, state, ids = str(told["key"]), State(told["state"]), told["ids"]
-                if "url" in told and key not in reading.entries:
-                    reading.entries[key] = found_entry(key, str(told["url"]), ids)
-                    self.found_ages[key] = age
-                entry = reading.entries[key]
-                if state is State.CREATED:
-                    self.ran.add(key)
-                    self.asked.pop(key, None)
-                    entry.deleted.clear()
-                    continue
-                if state is State.DELETING:
-                    self.asked.setdefault(key, age)
-                if told["size"] == reading.size:
-                    entry.state = state
-                    entry.ids += ids
-                    entry.deleted += ids
+    def found(self, key: str, ids: Sequence[str]) -> Instance:
+        """Record what a key names that no ledger has."""
+        self._add(key, Claimed({}, url=self.url))
+        self.learned(key, State.CREATED, ids)
+        return self.reading.instances[key]
 
-    def write(self, key: str, state: State, ids: Sequence[str] = (), **more: str) -> None:
-        """Record what became of a key, and of the instances that it named, if possible.
+    def learned(self, key: str, state: State, ids: Sequence[str] = ()) -> None:
+        """Record what became of a key, and of the instances that it named."""
+        # A router can echo the token as an id; without an id, the next sweep asks for the key.
+        shown = tuple(known for known in ids if self.clean(known) == known)
+        self._add(key, Learned(state, shown, self.reading.size))
 
-        Otherwise the next sweep asks the router again.
-        """
-        if self._file is None:
-            return
-        told = {"key": key, "state": state, "ids": [*ids], "size": self.size, **more}
-        line = json.dumps(told)
+    def _add(self, key: str, event: Event) -> None:
+        entry = Entry(clock.now(), key, event)
+        self._take_in(entry, 0.0)
+        # Where it can't be written, the next sweep asks the router again.
         with contextlib.suppress(OSError):
-            files.append(self._file, f"\n{line}\n".encode(), make=False)
+            if self._file is not None:
+                line = b"\n" + encode(entry, str, replies=True)
+                files.append(self._file, line, make=False)
 
-    def found(self, key: str, url: str, ids: Sequence[str]) -> Entry:
-        """Record what a key names that no ledger has; return its entry."""
-        self.write(key, State.CREATED, ids, url=url)
-        self.found_ages[key] = 0.0
-        return found_entry(key, url, ids)
+    def _take_in(self, entry: Entry, age: float) -> None:
+        key, event, known = str(entry.of), entry.event, self.reading.instances
+        if isinstance(event, Claimed):
+            if key not in known:
+                self.reading.apply(entry)
+                self.found_ages[key] = age
+        elif isinstance(event, Learned) and key in known:
+            self._learn(known[key], event, age)
+
+    def _learn(self, known: Instance, event: Learned, age: float) -> None:
+        key, state = str(known.key), event.state
+        if state is State.CREATED:
+            self.ran.add(key)
+            self.asked.pop(key, None)
+            known.accepted.clear()
+            for found in event.ids:
+                known.learn(Became(state, found))
+            return
+        if state is State.DELETING:
+            self.asked.setdefault(key, age)
+        if event.size == self.reading.size:
+            known.state = state
+            known.ids += event.ids
+            known.accepted += event.ids
 
     def end(self) -> None:
         """Remove the file if nothing was written to it."""

@@ -247,7 +247,7 @@ def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
 def test_who_watches_is_told_that_it_waits() -> None:
     told: list[Any] = []
     it = ready()
-    it.listener = Listening(
+    it.keeper = Listening(
         change=lambda it: told.append(it.doing and (it.doing.phase, it.doing.deadline))
     )
     io, handle = chatting(Rows(), it=it)

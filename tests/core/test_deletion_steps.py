@@ -117,7 +117,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 
     told: list[str] = []
     it = record(state=State.ACCEPTED)
-    it.listener = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
+    it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
     poll = [seen(row()), seen(NO_ROW)]
     deleting(it, poll=poll, delete=[seen(deleted())], status=[seen(NOT_FOUND)])
     assert told[:3] == ["poll", f"created {ID}", "delete"]
@@ -126,7 +126,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 
 def test_a_delete_that_was_not_taken_is_not_told_of() -> None:
     it, told = ready(), []
-    it.listener = Listening(state=lambda changed: told.append(changed.state))
+    it.keeper = Listening(state=lambda changed: told.append(changed.state))
     _, _, error = deleting(it, delete=[reply(403)])
     assert error is not None
     assert told == []

@@ -271,7 +271,7 @@ def test_a_turn_needs_the_runs_permission(way: str) -> None:
         raise NoFurtherError
 
     io, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
-    handle.record.listener = Listening(allow=refuse)
+    handle.record.keeper = Listening(allow=refuse)
     with pytest.raises(NoFurtherError):
         drive(handle.chat("hello", None) if way == "chat" else handle.turn("hello", None).open())
     assert not io.sent, "not even the baseline is read"
@@ -282,7 +282,7 @@ def test_a_turn_needs_the_runs_permission(way: str) -> None:
 def test_permission_is_asked_for_before_every_turn() -> None:
     asked: list[int] = []
     io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE) for _ in range(2)])
-    handle.record.listener = Listening(allow=lambda: asked.append(len(io.sent)))
+    handle.record.keeper = Listening(allow=lambda: asked.append(len(io.sent)))
     for _ in range(2):
         drive(handle.chat("hello", None))
     reads = len(io.calls_sent("llm_events"))

@@ -221,7 +221,7 @@ def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> Non
 
     told: list[str] = []
     it = record()
-    it.listener = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
+    it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
     _, calls = calls_of(
         it,
         provision=[seen(accepted())],
@@ -240,7 +240,7 @@ def test_where_a_step_can_not_be_written_down_nothing_is_sent() -> None:
         raise OSError("disk full")
 
     it = record()
-    it.listener = Listening(state=full)
+    it.keeper = Listening(state=full)
     io, calls = calls_of(it)
     with pytest.raises(OSError, match="disk full"):
         drive(provision(calls, it, POLICY))
@@ -256,7 +256,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
         raise NoFurtherError
 
     it = record()
-    it.listener = Listening(state=lambda _: pytest.fail("nothing has happened"), allow=refuse)
+    it.keeper = Listening(state=lambda _: pytest.fail("nothing has happened"), allow=refuse)
     io, calls = calls_of(it)
     with pytest.raises(NoFurtherError):
         drive(provision(calls, it, POLICY))
@@ -267,7 +267,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
 def test_a_run_that_ends_just_before_the_request_lets_none_leave() -> None:
     it = record()
     # The run ends in another thread, between the permission and the request.
-    it.listener = Listening(allow=it.give_up)
+    it.keeper = Listening(allow=it.give_up)
     io, calls = calls_of(it)
     with pytest.raises(ConfigError, match="the run ended before this instance was requested"):
         drive(provision(calls, it, POLICY))
@@ -291,7 +291,7 @@ def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
 def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
     asked = []
     it = record()
-    it.listener = Listening(allow=lambda: asked.append(it.state))
+    it.keeper = Listening(allow=lambda: asked.append(it.state))
     _, calls = calls_of(
         it,
         provision=[reply(503), accepted()],
@@ -308,7 +308,7 @@ def test_a_run_that_is_over_waits_for_nothing_more() -> None:
             raise ConfigError("the run is over")
 
     it = record()
-    it.listener = Listening(allow=over)
+    it.keeper = Listening(allow=over)
     io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
     with pytest.raises(ConfigError, match="over"):
         drive(provision(calls, it, POLICY))

@@ -14,7 +14,6 @@ from pytest_hydrasmoke._core.proof import (
     NEXT_LOOK,
     UNASKED,
     UNDER_WAY,
-    Evidence,
     Look,
     Manner,
     Says,
@@ -183,13 +182,6 @@ def test_what_was_seen_proves_what_the_table_says(name: str) -> None:
         why=case.why,
         kept_row=kept,
     )
-
-
-def test_evidence_knows_nothing_of_an_instance_until_it_is_told() -> None:
-    evidence = Evidence()
-    assert evidence[MINE] == Seen()
-    evidence[MINE] = accepted()
-    assert (evidence[MINE], evidence[OTHER]) == (accepted(), Seen())
 
 
 # --- whatever a router answers ----------------------------------------------------------------

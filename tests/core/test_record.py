@@ -24,20 +24,23 @@ from pytest_hydrasmoke._transport.protocol import Request
 MIB = 1 << 20
 
 
-def test_a_state_that_can_not_be_told_is_known_all_the_same() -> None:
+def test_a_fact_that_can_not_be_told_is_known_all_the_same_and_no_request_leaves() -> None:
     def full(_: object) -> None:
         raise OSError("disk full")
 
     it = record()
-    it.listener = Listening(state=full)
+    it.keeper = Listening(state=full)
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.REQUESTED)
-    assert it.state is State.REQUESTED, "there may be something to delete"
+    assert it.state is State.CLAIMED, "its request may not leave"
+    with pytest.raises(OSError, match="disk full"):
+        it.becomes(State.ACCEPTED)
+    assert it.state is State.ACCEPTED, "there may be something to delete"
 
 
 def test_a_record_is_named_by_what_there_is_and_its_key_names_its_run() -> None:
     for key, run_id in {"night-0": "night", "a-b-12": "a-b", "alone": "", None: None}.items():
-        assert InstanceRecord(SPEC, key).run_id == run_id
+        assert InstanceRecord(SPEC, key=key).run_id == run_id
     assert record(id=ID).name == f"{ID} (key {KEY})"
     assert record().name == f"(key {KEY})"
     assert (attached().name, attached().attached, record().attached) == (ID, True, False)
@@ -113,7 +116,7 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
 
 def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
     it, told = record(), []
-    it.listener = Listening(
+    it.keeper = Listening(
         change=lambda changed: told.append(
             (changed.doing and changed.doing.phase, changed.state.value, changed.last_state)
         )

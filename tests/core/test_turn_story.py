@@ -55,7 +55,7 @@ TOLD = [
 def instance_of(*steps: Any, listening: Listening | None = None) -> SmokeInstance:
     it = record(state=State.READY, id=ID)
     if listening is not None:
-        it.listener = listening
+        it.keeper = listening
     _, calls = calls_of(it, llm_events=[events(0)] * 9, chat=[stream(*steps)])
     return SmokeInstance(Handle(calls, it, Policy(), Reading()))
 

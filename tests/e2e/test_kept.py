@@ -73,7 +73,7 @@ def test_the_summary_of_a_run_that_needed_nothing(here: Project) -> None:
 
 
 def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
-    record = InstanceRecord(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), "run-0")
+    record = InstanceRecord(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), key="run-0")
     report = Report(
         run_id="run",
         fake=True,

@@ -14,7 +14,7 @@ from plugin_tools import FIRST, Project, count, nothing_left, until
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.main import main as command
-from pytest_hydrasmoke._journal.codec import decode
+from pytest_hydrasmoke._journal.codec import entries_of
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.stories import fold
 from pytest_hydrasmoke._run.preflight import learn
@@ -211,7 +211,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
     )
     result.assert_outcomes(passed=1)
-    entries = [it for it in map(decode, worker.output["hydra_smoke"].encode().splitlines()) if it]
+    entries = entries_of(worker.output["hydra_smoke"].encode())
     [(key, told)] = fold({"gw3": entries}).instances.items()
     assert told.state is State.DELETED
     digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()

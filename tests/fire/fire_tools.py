@@ -247,7 +247,7 @@ def run_cell(cell: Cell, output: Path) -> Outcome:
         given["forms"] = learn(config_at(whole.fake.url, whole, output)).to_plain()
         told = told_by(python("fire_cell.py", json.dumps(given)))
         alive = whole.alive
-        in_ledger = {entry.key for run in run_folders(output) for entry in read(run).open}
+        in_ledger = {known.key for run in run_folders(output) for known in read(run).open}
         if alive:
             whole.heal()
             sweep(whole, output)

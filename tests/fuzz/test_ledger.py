@@ -8,8 +8,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pytest_hydrasmoke._journal.codec import SCHEMA
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.ledger_lines import SCHEMA, Entry, Reading, parse
+from pytest_hydrasmoke._run.ledger_lines import Reading, parse
 
 TEXTS = st.text(max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -23,31 +25,34 @@ SECONDS = st.floats(0, 1e6)
 
 NOW = st.just(SCHEMA)
 
-claims = st.fixed_dictionaries(
-    {
-        "key": KEYS,
-        "state": st.just("claimed"),
-        "url": TEXTS,
-        "spec": OBJECTS,
-        "share": st.none() | TEXTS,
-        "fake": st.booleans() | JSON,
-        "schema": NOW,
-    },
+
+def entries(name: str, of: st.SearchStrategy[Any], **fields: Any) -> Any:
+    """Make lines of an event."""
+    head = {"at": SECONDS, "of": of, "is": st.just(name), "schema": NOW}
+    return st.fixed_dictionaries({**head, **fields})
+
+
+claims = entries(
+    "Claimed",
+    KEYS,
+    url=TEXTS,
+    spec=OBJECTS,
+    share=st.none() | TEXTS,
+    fake=st.booleans(),
 )
-facts = st.fixed_dictionaries(
-    {
-        "key": KEYS,
-        "state": st.sampled_from([state.value for state in State if state != State.CLAIMED]),
-        "schema": NOW,
-    },
-    optional={"id": st.none() | TEXTS, "seconds": SECONDS, "prepared": st.booleans()},
-)
-failures = st.fixed_dictionaries({"share": TEXTS, "spec": OBJECTS, "failure": TEXTS, "schema": NOW})
-ends = st.fixed_dictionaries({"ended": st.just(True), "schema": NOW})
+facts = entries(
+    "Became",
+    KEYS,
+    state=st.sampled_from([state.value for state in State if state != State.CLAIMED]),
+    id=st.none() | TEXTS,
+    seconds=SECONDS,
+) | entries("Prepared", KEYS)
+failures = entries("ShareFailed", st.none(), share=TEXTS, spec=OBJECTS, why=TEXTS)
+ends = entries("CleanedUp", st.none())
 # Near to what a ledger has: fields of any kind, under the right names.
 strange = st.dictionaries(
-    st.sampled_from(["key", "state", "url", "fake", "spec", "share", "failure", "id", "schema"]),
-    JSON | NOW,
+    st.sampled_from(["at", "of", "is", "state", "url", "fake", "spec", "share", "id", "schema"]),
+    JSON | NOW | st.sampled_from(["Claimed", "Became", "ShareFailed"]),
 )
 
 
@@ -65,12 +70,12 @@ garbage = st.binary(max_size=20).filter(lambda it: b"\n" not in it) | (JSON | st
 
 def uses(reading: Reading) -> None:
     """Ask everything that its readers ask."""
-    for key, entry in reading.entries.items():
-        assert entry.key == key
-        assert isinstance(entry.state, State)
-        assert (entry in reading.open) == entry.open
-        assert not (entry.had_row and entry.id is None)
-        shared = None if entry.share is None else reading.shared(entry.share, entry.spec)
+    for key, known in reading.instances.items():
+        assert known.key == key
+        assert isinstance(known.state, State)
+        assert (known in reading.open) == known.open
+        assert not (known.had_row and known.id is None)
+        shared = None if known.share is None else reading.shared(known.share, known.wanted or {})
         assert shared is None or shared.open or shared.fake
     for share, spec, why in reading.failures:
         assert reading.failure(share, spec) is not None
@@ -90,8 +95,10 @@ def is_of_another_schema(text: bytes) -> bool:
 @example(text=b"[" * 100_000)
 @example(text=b'{"key": ' + b"9" * 10_000 + b"}")
 @example(text=b'"failure"')
-@example(text=b'{"key": "\\ud800", "state": ["claimed"], "schema": 3}')
-@example(text=b'{"key": "k", "state": "created", "seconds": 1e999, "schema": 3}')
+@example(text=b'{"at": 1, "of": "\\ud800", "is": ["Claimed"], "schema": 4}')
+@example(
+    text=b'{"at": 1, "of": "k", "is": "Became", "state": "gone", "seconds": 1e999, "schema": 4}'
+)
 @example(text="{}".encode("utf-16"))
 def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes) -> None:
     reading = parse(text)
@@ -102,8 +109,8 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     assert set(reported) <= set(written)
     others = [number for number in written if is_of_another_schema(text.split(b"\n")[number - 1])]
     assert set(others[:1]) <= set(reported), "it is told once for each schema"
-    # Each line that is no problem became an entry, a later fact of one, or a failure.
-    assert bool(reading.entries or reading.failures or reading.ended) == (
+    # Each line that is no problem became an instance, a later fact of one, or a failure.
+    assert bool(reading.instances or reading.failures or reading.ended) == (
         len({*reported, *others}) < len(written)
     )
     assert reading.size == len(text)
@@ -124,7 +131,7 @@ def test_what_a_killed_writer_left_spoils_no_other_line(
     reading = parse(b"".join([*several[:at], half, *several[at:]]))
     expected = whole(several)
     uses(reading)
-    assert reading.entries == expected.entries
+    assert reading.instances == expected.instances
     assert reading.failures == expected.failures
     assert reading.ended == expected.ended
     assert len(reading.problems) == len(expected.problems) + bool(half.strip())
@@ -136,7 +143,7 @@ def test_foreign_lines_are_reported_and_change_nothing(
 ) -> None:
     foreign = [b"\n\xff" + piece.replace(b"\n", b"") + b"\n" for piece in dirt]
     reading, expected = parse(b"".join([*several, *foreign])), whole(several)
-    assert reading.entries == expected.entries
+    assert reading.instances == expected.instances
     assert len(reading.problems) == len(expected.problems) + len(foreign)
 
 
@@ -145,28 +152,31 @@ def test_the_last_fact_of_a_key_is_what_is_known(
     several: list[dict[str, Any]], more: list[dict[str, Any]]
 ) -> None:
     reading = parse(b"".join(map(line, [*several, *more])))
-    known = {claim["key"]: claim for claim in several}
-    assert set(reading.entries) == set(known)
-    assert len(reading.problems) == sum(fact["key"] not in known for fact in more)
+    known = {claim["of"]: claim for claim in several}
+    assert set(reading.instances) == set(known)
+    assert len(reading.problems) == sum(fact["of"] not in known for fact in more)
     for key, claim in known.items():
-        of_key = [fact for fact in more if fact["key"] == key]
-        named = [fact for fact in of_key if fact.get("id") is not None]
-        words = ["claimed", *(fact["state"] for fact in of_key)]
-        own = [fact["id"] for fact in named if fact["state"] in ("accepted", "created")]
-        assert reading.entries[key] == Entry(
-            key,
-            claim["url"],
-            claim["spec"],
-            fake=claim["fake"] is True,
+        of_key = [fact for fact in more if fact["of"] == key]
+        became = [fact for fact in of_key if "state" in fact]
+        names = [fact["id"] for fact in became if fact["id"] is not None]
+        words = ["claimed", *(fact["state"] for fact in became)]
+        own = [fact["id"] for fact in became if fact["state"] in ("accepted", "created")]
+        back = max([0, *(at for at, it in enumerate(became, 1) if it["state"] == "created")])
+        gone = [fact["id"] for fact in became[back:] if fact["state"] == "deleting"]
+        assert reading.instances[key] == Instance(
+            key=key,
+            url=claim["url"],
+            wanted=claim["spec"],
+            fake=claim["fake"],
             share=claim["share"],
             state=State(words[-1]),
-            id=[None, *(fact["id"] for fact in named)][-1],
-            ids=[*dict.fromkeys(own)],
-            deleted=[fact["id"] for fact in named if fact["state"] == "deleting"],
+            id=[None, *names][-1],
+            ids=[*dict.fromkeys(name for name in own if name is not None)],
+            accepted=[name for name in gone if name is not None],
             was_ready="ready" in words,
-            prepared=any(fact.get("prepared") for fact in of_key),
+            prepared=len(became) < len(of_key),
         )
-    took = [fact for fact in more if fact["key"] in known]
+    took = [fact for fact in more if fact["of"] in known and "state" in fact]
     for state, longest in (("created", reading.row_lag), ("ready", reading.boot)):
-        seconds = [fact.get("seconds", 0.0) for fact in took if fact["state"] == state]
+        seconds = [fact["seconds"] for fact in took if fact["state"] == state]
         assert longest == max([0.0, *seconds])

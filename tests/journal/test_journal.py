@@ -12,12 +12,13 @@ from typing import get_args
 import pytest
 
 from pytest_hydrasmoke._journal import journal as room
-from pytest_hydrasmoke._journal.codec import decode, encode
+from pytest_hydrasmoke._journal.codec import decode, encode, entries_of
 from pytest_hydrasmoke._journal.events import (
     Answered,
     Attempt,
     Became,
     Claimed,
+    CleanedUp,
     Counted,
     Cured,
     Drifted,
@@ -27,9 +28,12 @@ from pytest_hydrasmoke._journal.events import (
     FailedTest,
     Heard,
     Leaked,
+    Learned,
     Noted,
+    Prepared,
     RunsCounted,
     Selected,
+    ShareFailed,
     Skipped,
     Status,
     Thought,
@@ -69,7 +73,11 @@ EVENTS: list[Event] = [
     WHOLE,
     Turn(1, None),
     Became(State.READY, "an-id"),
-    Claimed({"tier_id": "t", "more": {"a": [1, None]}}),
+    Claimed({"tier_id": "t", "more": {"a": [1, None]}}, False, "https://router.example", True, "s"),
+    Prepared(),
+    ShareFailed("session", {"tier_id": "t"}, "no room"),
+    CleanedUp(),
+    Learned(State.DELETED, ("an-id",), 400),
     Answered("poll", 404, (("found", "boolean"), ("zone", "null"))),
     Heard("message", "object", ("a", "b"), "token"),
     FailedTest("test_a", "words", "failed", (1, 2), ("run-0",), again=True),
@@ -97,6 +105,12 @@ def test_what_is_written_is_what_is_read(event: Event) -> None:
     assert decode(encode(entry, str, replies=True)) == entry
 
 
+def changed(event: Event, **fields: object) -> bytes:
+    """Return the line of an event, with some fields of it others."""
+    line = encode(Entry(1.5, "k", event), str, replies=True)
+    return json.dumps(json.loads(line) | fields).encode()
+
+
 def test_any_other_line_is_left_out() -> None:
     line = encode(Entry(1.5, None, Status("x")), str, replies=True)
     known = json.loads(line)
@@ -106,11 +120,16 @@ def test_any_other_line_is_left_out() -> None:
         b"[]",
         b"7",
         b"\xff",
-        b'{"at": 1.0, "of": "k", "is": "Became", "state": "no state", "id": null}',
-        b'{"at": 1.0, "of": "k", "is": "Turn", "number": 1, "message": "", "usage": [1, 2, 3]}',
+        line.replace(b'"schema": 4', b'"schema": 3'),
+        *(changed(Status("x"), of=of) for of in (7, ["k"])),
+        *(changed(Became(State.READY), **it) for it in ({"state": "no state"}, {"id": 7})),
+        changed(Turn(1, ""), usage=[1, 2, 3]),
         b"[" * 100_000,
     )
-    assert [decode(it) for it in others] == [None] * len(others)
+    for it in others:
+        with pytest.raises(ValueError):
+            decode(it)
+    assert list(entries_of(b"\n".join((*others, line)))) == [decode(line)]
 
 
 def test_the_token_and_what_was_said_are_left_out_where_it_is_written(tmp_path: Path) -> None:

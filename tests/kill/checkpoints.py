@@ -12,10 +12,11 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytest_hydrasmoke._journal.events import Became, Entry
 from pytest_hydrasmoke._run import ledger as ledgers
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
@@ -46,16 +47,17 @@ def around_request(name: str) -> None:
 def around_note() -> None:
     inner = ledgers.append
 
-    def wrapped(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> None:
-        what = facts.get("state", "end")
+    def wrapped(folder: Path, entry: Entry, *, make: bool = False) -> None:
+        what = type(entry.event).__name__.lower()
+        what = entry.event.state if isinstance(entry.event, Became) else what
 
         def half() -> None:
             with (folder / "ledger.jsonl").open("a") as file:
-                file.write(f'\n{{"key": "{facts.get("key")}", "state": "{what}')
+                file.write(f'\n{{"at": {entry.at}, "of": "{entry.of}", "is": "{what}')
 
         checkpoint(f"note {what}: before")
         checkpoint(f"note {what}: half", half)
-        inner(folder, facts, make=make)
+        inner(folder, entry, make=make)
         checkpoint(f"note {what}: after")
 
     ledgers.append = wrapped

@@ -13,13 +13,12 @@ from kill_tools import router, start, sweep
 FORKS = """
 import os, signal, sys, time
 from pathlib import Path
-from pytest_hydrasmoke._run.ledger import Intent, Ledger
-from pytest_hydrasmoke._journal.states import State
-
+from pytest_hydrasmoke._journal.events import Claimed
+from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.folder import folder_of
 ledger = Ledger(Path(".hydrasmoke"), "forks")
 ledger.begin("main")
-ledger.claim(Intent({}, os.environ["HYDRA_SMOKE_URL"]), 1, 1)
+ledger.claim(Claimed({}, url=os.environ["HYDRA_SMOKE_URL"]), 1, 1)
 child = os.fork()
 if child == 0:
     os.close(1)

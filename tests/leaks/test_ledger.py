@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
-from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -22,7 +22,7 @@ def session(tmp_path: Path) -> SmokeSession:
     config = HydraSmokeConfig(
         url="http://127.0.0.1:9", token=Token(TOKEN), run_id="run", output=tmp_path
     )
-    ledger = Ledger(tmp_path, "run")
+    ledger = Ledger(tmp_path, "run", clean=scrubbing(Token(TOKEN)))
     ledger.begin("main")
     return SmokeSession(config, ledger)
 
@@ -33,7 +33,7 @@ def test_a_spec_with_the_token_in_it_is_refused(session: SmokeSession) -> None:
         with pytest.raises(ConfigError, match="the spec contains the token") as caught:
             claim()
         assert TOKEN not in str(caught.value)
-    assert not session.ledger.read().entries
+    assert not session.ledger.read().instances
     session.ledger.end()
 
 
@@ -44,6 +44,6 @@ def test_an_id_that_is_the_token_is_not_written_down(
     [record] = session.claim(SPEC)
     record.id = known
     record.becomes(State.CREATED)
-    assert session.ledger.read().entries["run-0"].id == written
+    assert session.ledger.read().instances["run-0"].id == written
     assert TOKEN not in (session.ledger.folder / "ledger.jsonl").read_text("utf-8")
     session.ledger.end()

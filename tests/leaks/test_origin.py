@@ -18,7 +18,8 @@ from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, SmokeClient
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.check import findings
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._run.ledger import Intent, Ledger
+from pytest_hydrasmoke._journal.events import Claimed
+from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.target import Link
 
@@ -270,8 +271,8 @@ def test_no_router_of_a_ledger_is_asked(
     first.answers = own_forms
     ledger = Ledger(tmp_path / ".hydrasmoke", "run")
     ledger.begin("main")
-    ledger.claim(Intent(SPEC.model_dump(), second.url), 1, 4)
-    ledger.claim(Intent(SPEC.model_dump(), first.other + "/api"), 1, 4)
+    ledger.claim(Claimed(SPEC.model_dump(), url=second.url), 1, 4)
+    ledger.claim(Claimed(SPEC.model_dump(), url=first.other + "/api"), 1, 4)
     ledger.end()
     monkeypatch.chdir(tmp_path)
     for name, value in settings(first.url, TOKEN, max_instances=1, row_settle=0).items():

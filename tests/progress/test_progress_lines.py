@@ -165,7 +165,7 @@ def test_nothing_that_fails_in_it_is_a_matter_of_the_run(
         raise ValueError
 
     progress = Progress(pytestconfig, tmp_path, Interrupts(), "gw0", clock=broken)
-    progress.changed(InstanceRecord(SPEC, "run-0"))
+    progress.changed(InstanceRecord(SPEC, key="run-0"))
     progress.pytest_unconfigure()
 
 

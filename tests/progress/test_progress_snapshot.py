@@ -17,7 +17,7 @@ BOOT = Snapshot("run-0", State.CREATED, "'booting'", "ready", 100.0, 900.0, 90.0
 
 
 def test_a_record_is_seen_as_it_stands() -> None:
-    it = InstanceRecord(SPEC, "run-0")
+    it = InstanceRecord(SPEC, key="run-0")
     assert take_snapshot(it) == Snapshot("run-0")
     it.born = 90.0
     it.state = State.CREATED
@@ -29,7 +29,7 @@ def test_a_record_is_seen_as_it_stands() -> None:
 
 
 def test_a_tool_is_named_unless_replies_are_kept_out() -> None:
-    it = InstanceRecord(SPEC, "run-0")
+    it = InstanceRecord(SPEC, key="run-0")
     it.begins("turn", 100.0, None)
     it.calls(f"look-{TOKEN}")
     assert take_snapshot(it, scrubbing(Token(TOKEN))).calling == "look-********"
@@ -39,12 +39,12 @@ def test_a_tool_is_named_unless_replies_are_kept_out() -> None:
 
 
 def test_an_instance_without_a_key_goes_by_its_id() -> None:
-    assert take_snapshot(InstanceRecord(None, None, id="an-id")).name == "an-id"
-    assert take_snapshot(InstanceRecord(None, None)).name == "?"
+    assert take_snapshot(InstanceRecord(None, id="an-id")).name == "an-id"
+    assert take_snapshot(InstanceRecord(None)).name == "?"
 
 
 def test_a_routers_word_is_harmless() -> None:
-    it = InstanceRecord(SPEC, "run-0")
+    it = InstanceRecord(SPEC, key="run-0")
     it.saw_status("\x1b[2J::error::\n" + "x" * 200, 1.0)
     status = take_snapshot(it).status
     assert status is not None
@@ -53,7 +53,7 @@ def test_a_routers_word_is_harmless() -> None:
 
 
 def test_a_router_that_tells_its_token_is_not_repeated() -> None:
-    it = InstanceRecord(SPEC, "run-0")
+    it = InstanceRecord(SPEC, key="run-0")
     it.saw_status(f"ready with {TOKEN}", 1.0)
     status = take_snapshot(it, scrubbing(Token(TOKEN))).status
     assert status is not None

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.listener import RecordListener
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._progress.plugin import Progress
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._progress.relay import RelayReader
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
 
-class Watching(RecordListener):
+class Watching(Keeper):
     """Has a worker's progress take in what a record tells."""
 
     def __init__(self, progress: Progress) -> None:
@@ -40,7 +40,7 @@ class Watched:
 
     def instance(self) -> InstanceRecord:
         key = f"nightly-7-{len(self.records)}"
-        record = InstanceRecord(SPEC, key, listener=Watching(self.progress))
+        record = InstanceRecord(SPEC, key=key, keeper=Watching(self.progress))
         self.records.append(record)
         return record
 

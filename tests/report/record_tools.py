@@ -5,7 +5,7 @@ from __future__ import annotations
 from report_tools import NOON
 from scripted_io import record
 
-from pytest_hydrasmoke._core.listener import RecordListener
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.codec import decode, encode
 from pytest_hydrasmoke._journal.events import Entry, Event
@@ -22,20 +22,20 @@ def frozen(it: InstanceRecord) -> InstanceReport:
     return report_of(it.reference or "?", it, WALL)
 
 
-class Written(RecordListener):
+class Written(Keeper):
     """Writes what records tell, as a run does, and folds it."""
 
     def __init__(self, *, replies: bool = True) -> None:
         self._replies = replies
         self.lines: list[bytes] = []
 
-    def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         entry = Entry(at, record.reference, event)
         self.lines.append(encode(entry, str, replies=self._replies))
 
     @property
     def entries(self) -> list[Entry]:
-        return [entry for line in self.lines if (entry := decode(line)) is not None]
+        return [*map(decode, self.lines)]
 
 
 def told(**processes: Written) -> list[InstanceReport]:

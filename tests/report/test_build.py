@@ -77,8 +77,8 @@ def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) 
 
 def lived(listener: Written | None = None) -> InstanceRecord:
     """A record of an instance that has seen everything, from 100 on."""
-    it = InstanceRecord(SPEC, KEY)
-    it.listener = listener or Written()
+    it = InstanceRecord(SPEC, key=KEY)
+    it.keeper = listener or Written()
     it.note(Claimed(SPEC.model_dump()), 99.0)
     it.id = ID
     it.note(Became(State.DELETED, ID), 100.0)
@@ -222,7 +222,7 @@ def written(*, replies: bool) -> InstanceReport:
     it = lived(file)
     [failed] = [entry.event.number for entry in file.entries if isinstance(entry.event, Failed)]
     failure = FailedTest("test_a", "it failed: so be it", "failed", (failed,))
-    file.noted(it, 105.6, failure)
+    file.note(it, 105.6, failure)
     [report] = told(main=file)
     return report
 
@@ -253,8 +253,8 @@ def test_what_was_never_used_has_no_beginning() -> None:
 def another(at: float) -> tuple[InstanceRecord, Written]:
     """What another process has of the same instance, at first a status word."""
     file = Written()
-    it = InstanceRecord(SPEC, KEY, id=ID)
-    it.listener = file
+    it = InstanceRecord(SPEC, key=KEY, id=ID)
+    it.keeper = file
     it.note(Became(State.READY, ID), at)
     it.saw_status("running", at)
     return it, file
@@ -289,9 +289,9 @@ def test_a_process_on_another_host_has_a_clock_of_its_own(tmp_path: Path) -> Non
 
 
 def life(*steps: tuple[float, Event]) -> Written:
-    file, it = Written(), InstanceRecord(SPEC, KEY)
+    file, it = Written(), InstanceRecord(SPEC, key=KEY)
     for at, event in steps:
-        file.noted(it, at, event)
+        file.note(it, at, event)
     return file
 
 
@@ -318,7 +318,7 @@ def test_attached_instances_are_told_once_each_by_their_id() -> None:
     files = [Written(), Written()]
     for file in files:
         it = attached()
-        it.listener = file
+        it.keeper = file
         it.note(Claimed(None, attached=True), 1.0)
     [story] = told(main=files[0], gw0=files[1])
     assert (story.outcome, story.idempotency_key, story.reference) == ("attached", None, ID)

@@ -15,7 +15,7 @@ def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
     files = {"main": Written(), "gw0": Written()}
     for file, codes in zip(files.values(), ((404, 401), (401, 404, 418)), strict=True):
         it = record(id=ID)
-        it.listener = file
+        it.keeper = file
         for code in codes:
             it.saw_attempt(Attempt(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
     seen = [

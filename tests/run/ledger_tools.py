@@ -9,10 +9,11 @@ import pytest
 from owner_tools import SPEC
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._run.ledger import Intent, Ledger
+from pytest_hydrasmoke._journal.events import Claimed
+from pytest_hydrasmoke._run.ledger import Ledger
 
 URL = "https://router.example"
-INTENT = Intent(SPEC, URL, "shared")
+CLAIM = Claimed(SPEC, url=URL, share="shared")
 
 
 def begun(output: Path, name: str = "main", run_id: str = "owner", *, fake: bool = False) -> Ledger:
@@ -23,7 +24,7 @@ def begun(output: Path, name: str = "main", run_id: str = "owner", *, fake: bool
 
 
 def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
-    return ledger.claim(INTENT, number, most)
+    return ledger.claim(CLAIM, number, most)
 
 
 def refusal(work: Callable[[], object]) -> str:

@@ -64,7 +64,7 @@ class Process:
             self.ledger,
             on_ready=lambda instance: self.told.append(instance.id),
             forms=forms,
-            note=Journal(self.ledger.folder, name, config.run_id, str, replies=True).note,
+            tell=Journal(self.ledger.folder, name, config.run_id, str, replies=True).note,
         )
         self.sharing = Sharing(self.session, worker=name != MAIN)
 

@@ -13,6 +13,7 @@ from liar import Liar
 from owner_tools import SPEC, alive, config_for, environment_for, kill, open_keys, session_for
 
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
@@ -96,18 +97,20 @@ class Bench:
 
     def write(self, key: str, state: State, run_id: str = "owner", **fields: Any) -> Path:
         """Write a line into a run's ledger; gives the run's folder."""
+        return self._add(run_id, Entry(0.0, key, Became(state, **fields)))
+
+    def _add(self, run_id: str, entry: Entry) -> Path:
         folder = self.of(run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        append(folder, {"key": key, "state": state, **fields}, make=state is State.CLAIMED)
+        append(folder, entry, make=isinstance(entry.event, Claimed))
         return folder
 
     def claim(
         self, key: str, url: str | None = None, *, fake: bool = False, run_id: str | None = None
     ) -> Path:
         """Let a ledger have a claim, of which nothing came; gives the run's folder."""
-        more = {"url": self.router.url if url is None else url, "spec": SPEC, "share": None}
-        run_id = run_id or key.rpartition("-")[0]
-        return self.write(key, State.CLAIMED, run_id, **more, fake=fake)
+        claimed = Claimed(SPEC, url=self.router.url if url is None else url, fake=fake)
+        return self._add(run_id or key.rpartition("-")[0], Entry(0.0, key, claimed))
 
     def of(self, run_id: str) -> Path:
         return folder_of(self.output, run_id)

@@ -79,7 +79,7 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
             assert key == "net-mine"
-            assert key in it.world.session.ledger.read().entries
+            assert key in it.world.session.ledger.read().instances
             accepted = await result(it.client.provision(SPEC, key))
             assert accepted.idempotency_key == key
             # Once it is there, another provision is nobody's news.

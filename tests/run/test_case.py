@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -28,9 +27,10 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
+from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.case import BOOT, DELETED_FOR, LEARNED, WELL, Case, End, Home
-from pytest_hydrasmoke._run.ledger_lines import Reading, parse
+from pytest_hydrasmoke._run.case import BOOT, DELETED_FOR, LEARNED, WELL, Case, End
+from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -38,12 +38,12 @@ URL = "https://router.example"
 ROW_SETTLE = 3600.0
 POLICY = policy_of(patient=True, row_wait=5.0, delete_timeout=30.0)
 
-ACCEPTED = {"state": "accepted", "id": ID}
-CREATED = {"state": "created", "id": ID, "seconds": 1.0}
-READY = {"state": "ready", "id": ID, "seconds": 20.0}
-DELETING = {"state": "deleting", "id": ID}
-GONE = {"state": "gone", "id": ID}
-REFUSED = {"state": "refused"}
+ACCEPTED = Became(State.ACCEPTED, ID)
+CREATED = Became(State.CREATED, ID, 1.0)
+READY = Became(State.READY, ID, 20.0)
+DELETING = Became(State.DELETING, ID)
+GONE = Became(State.GONE, ID)
+REFUSED = Became(State.REFUSED)
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +51,16 @@ def looks_at_once() -> None:
     """Time is made up here: every wait is as long as it is."""
 
 
-def reading_of(*lines: dict[str, object]) -> Reading:
+def reading_of(*events: Became) -> Reading:
     """Read a ledger with the claim of a key, and what follows it."""
-    claim = {"state": "claimed", "url": URL, "spec": SPEC.model_dump(), "share": None}
-    told = [{"schema": 3, "key": KEY, **it} for it in ({**claim, "fake": False}, *lines)]
-    return parse("\n".join(map(json.dumps, told)).encode())
+    reading = Reading()
+    for event in (Claimed(SPEC.model_dump(), url=URL), *events):
+        reading.apply(Entry(0.0, KEY, event))
+    return reading
 
 
 def case_of(
-    *lines: dict[str, object],
+    *events: Became,
     age: float = 0.0,
     ended: bool = False,
     deleting_for: float | None = None,
@@ -67,11 +68,11 @@ def case_of(
     policy: Policy = POLICY,
 ) -> Case:
     """Return the case of a key that a ledger has, or, if not `named`, of one that it has not."""
-    folder, reading = Path("runs", "night"), reading_of(*lines)
+    folder, reading = Path("runs", "night"), reading_of(*events)
     asked = {} if deleting_for is None else {KEY: deleting_for}
-    home = Home(folder, reading, Swept(folder, age=age, asked=asked), ended)
-    entry = reading.entries[KEY] if named else None
-    return Case(KEY, home, entry, policy, ROW_SETTLE)
+    run = Swept(folder, reading, URL, ended, age=age, asked=asked)
+    known = reading.instances[KEY] if named else None
+    return Case(KEY, run, known, policy, ROW_SETTLE)
 
 
 def carry_out(case: Case, **scripts: list[object]) -> ScriptedIO:
@@ -163,7 +164,7 @@ def test_what_was_never_ready_is_looked_at_later_than_any_boot_takes(
     age: float, boot: float, end: End
 ) -> None:
     case = case_of(CREATED, age=age)
-    case.home.reading.boot = boot
+    case.run.reading.boot = boot
     io = carry_out(case, delete=[deleted(), ...])
     assert case.end is end
     # Its worker may have finished after the first one.
@@ -312,8 +313,7 @@ def test_a_run_that_has_ended_needs_no_wait_for_a_row() -> None:
 
 def test_the_age_of_a_run_that_is_only_looked_at_is_not_known() -> None:
     case = case_of(REFUSED)
-    case.home.swept = Swept(Path("night"))
-    assert (case.home.run_id, case.home.swept.age) == ("night", 0)
+    assert (case.run.run_id, case.run.age) == ("night", 0)
 
 
 # Refused

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from ledger_tools import INTENT, begun, claim, refusal
+from ledger_tools import CLAIM, begun, claim, refusal
 
 from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
@@ -39,7 +40,7 @@ def test_what_is_written_is_its_owners_alone(output: Path) -> None:
     try:
         mark_run_over(output, "swept")
         ledger = begun(output)
-        ledger.claim_key("a-key", INTENT)
+        ledger.claim_key("a-key", CLAIM)
         ledger.hold("a", nothing).release()
         ledger.stop()
     finally:
@@ -153,7 +154,7 @@ def filled(folder: Path, files: Mapping[str, str]) -> list[Path]:
 def test_all_that_a_run_leaves_is_removed(ledger: Ledger, *, has_ledger: bool) -> None:
     if has_ledger:
         claim(ledger)
-        ledger.write("owner-0", State.DELETED, None)
+        ledger.write("owner-0", Became(State.DELETED))
     filled(ledger.folder, OWN)
     ledger.end()
     assert not ledger.folder.exists()
@@ -161,7 +162,7 @@ def test_all_that_a_run_leaves_is_removed(ledger: Ledger, *, has_ledger: bool) -
 
 def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(ledger: Ledger) -> None:
     claim(ledger)
-    ledger.write("owner-0", State.DELETED, None)
+    ledger.write("owner-0", Became(State.DELETED))
     other = {name: "mine" for name in OWN if "lock" not in name}
     mine = filled(ledger.folder, {**other, "turns/0001.json": OWN[f"turns/{SHARED}.json"]})
     ledger.end()

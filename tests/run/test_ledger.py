@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from ledger_tools import INTENT, URL, begun, claim, refusal
+from ledger_tools import CLAIM, URL, begun, claim, refusal
 from owner_tools import (
     SPEC,
     alive,
@@ -24,11 +23,15 @@ from owner_tools import (
 )
 
 from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._journal.codec import SCHEMA
+from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import Ledger, append, discard_if_done, mark_run_over
+from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
 from pytest_hydrasmoke._run.locks import has_main_process, is_live
 from pytest_hydrasmoke.fake import FakeRouter
+
+CREATED = Became(State.CREATED, "an-id")
 
 # On the disk
 
@@ -48,27 +51,25 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
         lines = lines_of(session.ledger.folder)
         for file in output.rglob("*"):
             assert file.is_dir() or fake.token.encode() not in file.read_bytes()
-    assert [it["state"] for it in lines] == ["claimed", "requested", "accepted", "created", "ready"]
+    states = [it.get("state") for it in lines]
+    assert states == [None, "requested", "accepted", "created", "ready"]
     assert seen_at_sync[0] == 0
     assert len(seen_at_sync) >= 5
     # It says what a sweep needs; what an answer means is not a ledger's to say.
     line = lines[0]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("at"))
+    assert isinstance(line.pop("at"), float)
     spec = {**SPEC, "agent_name": None}
-    told = {"key": "owner-0", "state": "claimed", "url": fake.url, "spec": spec}
-    assert line == {**told, "schema": 3, "share": None, "fake": False}
+    told = {"of": "owner-0", "is": "Claimed", "url": fake.url, "spec": spec, "attached": False}
+    assert line == {**told, "schema": SCHEMA, "share": None, "fake": False}
 
 
-@pytest.mark.parametrize("fake_router", [True, False])
-def test_a_key_that_is_no_slots_is_written_as_it_is(output: Path, fake_router: bool) -> None:
-    ledger = begun(output, fake=fake_router)
-    ledger.claim_key("a-key", INTENT)
-    entry = ledger.read().entries["a-key"]
-    assert (entry.key, entry.spec, entry.url) == ("a-key", SPEC, URL)
-    assert (entry.share, entry.state, entry.id) == ("shared", State.CLAIMED, None)
-    assert entry.fake is fake_router
-    ledger.write("a-key", State.CREATED, "an-id")
-    assert ledger.read().entries["a-key"].id == "an-id"
+def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
+    ledger.claim_key("a-key", CLAIM)
+    known = ledger.read().instances["a-key"]
+    assert (known.key, known.wanted, known.url) == ("a-key", SPEC, URL)
+    assert (known.share, known.state, known.id) == ("shared", State.CLAIMED, None)
+    ledger.write("a-key", Became(State.CREATED, "an-id"))
+    assert ledger.read().instances["a-key"].id == "an-id"
     ledger.end()
 
 
@@ -82,11 +83,11 @@ def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
         flushed.append(str(place.relative_to(output.parent)))
 
     monkeypatch.setattr(os, "fsync", noted)
-    ledger.claim_key("a-key", INTENT)
+    ledger.claim_key("a-key", CLAIM)
     runs, own = f"{output.name}/runs", f"{output.name}/runs/owner"
     assert flushed == [f"{own}/ledger.jsonl", own, runs, output.name, "."]
     flushed.clear()
-    ledger.claim_key("another-key", INTENT)
+    ledger.claim_key("another-key", CLAIM)
     assert flushed == [f"{own}/ledger.jsonl"]
 
 
@@ -97,7 +98,7 @@ def test_a_ledger_that_was_removed_is_not_begun_again(output: Path, ledger: Ledg
     with pytest.raises(ConfigError, match="it was removed, or replaced, while the run used it"):
         claim(ledger)
     assert not file.exists()
-    begun(output, "gw0").claim_key("k", INTENT)
+    begun(output, "gw0").claim_key("k", CLAIM)
     with pytest.raises(ConfigError, match="removed, or replaced"):
         claim(ledger, most=9)
     shutil.rmtree(output)
@@ -107,7 +108,7 @@ def test_a_ledger_that_was_removed_is_not_begun_again(output: Path, ledger: Ledg
 
 def test_a_fact_without_its_claim_begins_no_ledger(ledger: Ledger) -> None:
     with pytest.raises(FileNotFoundError):
-        append(ledger.folder, {"key": "owner-0", "state": State.CREATED, "id": "an-id"})
+        ledger.write("owner-0", CREATED)
     assert not (ledger.folder / "ledger.jsonl").exists()
 
 
@@ -115,10 +116,10 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(ledger: Ledger) -> 
     claim(ledger)
     file = ledger.folder / "ledger.jsonl"
     with file.open("a") as half:
-        half.write('\n{"key": "owner-1", "state": "cla')
-    append(ledger.folder, {"key": "owner-0", "state": State.CREATED, "id": "an-id"})
+        half.write('\n{"at": 1.0, "of": "owner-1", "is": "Cla')
+    ledger.write("owner-0", CREATED)
     reading = ledger.read()
-    assert reading.entries["owner-0"].state is State.CREATED
+    assert reading.instances["owner-0"].state is State.CREATED
     assert reading.problems == ["line 4 can't be read, and is skipped"]
     ledger.end()
     assert file.exists()
@@ -177,25 +178,26 @@ def test_the_key_of_a_refused_request_is_never_used_again_and_one_that_was_not_s
     config = config_for(fake, output, max_instances=1)
     with running(config) as session:
         session.dispose_now(session.claim(config.spec))
-        assert reading_of(config).entries["owner-0"].state is State.UNUSED
+        assert reading_of(config).instances["owner-0"].state is State.UNUSED
         fake.fail("provision", status=422)
         with pytest.raises(Exception, match="422"):
             session.provision(config.spec)
-        assert reading_of(config).entries["owner-0"].state is State.REFUSED
+        assert reading_of(config).instances["owner-0"].state is State.REFUSED
         assert session.provision(config.spec).idempotency_key == "owner-1"
-        assert reading_of(config).entries["owner-0"].state is State.REFUSED
+        assert reading_of(config).instances["owner-0"].state is State.REFUSED
 
 
 CLAIMS = """
 import sys
 from pathlib import Path
-from pytest_hydrasmoke._run.ledger import Intent, Ledger
+from pytest_hydrasmoke._journal.events import Claimed
+from pytest_hydrasmoke._run.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]), "owner")
 ledger.begin(sys.argv[2])
 print(flush=True)
 input()
 for _ in range(10):
-    print(*ledger.claim(Intent({}, "http://127.0.0.1:9"), 1, 1000))
+    print(*ledger.claim(Claimed({}, url="http://127.0.0.1:9"), 1, 1000))
 """
 
 
@@ -285,9 +287,9 @@ def test_the_folder_goes_once_all_is_confirmed(output: Path, ledger: Ledger) -> 
     discard_if_done(ledger.folder)
     assert ledger.folder.is_dir()
     claim(ledger)
-    ledger.write("owner-0", State.CREATED, "an-id")
+    ledger.write("owner-0", Became(State.CREATED, "an-id"))
     discard_if_done(ledger.folder)
-    ledger.write("owner-0", State.DELETED, "an-id")
+    ledger.write("owner-0", Became(State.DELETED, "an-id"))
     discard_if_done(ledger.folder)
     assert run_folders(output) == [ledger.folder], "it is still live"
     ledger.end()
@@ -303,7 +305,7 @@ def test_a_ledger_that_is_not_known_to_be_settled_stays(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     claim(ledger)
-    ledger.write("owner-0", State.DELETED, None)
+    ledger.write("owner-0", Became(State.DELETED))
     allowed = iter([Path.read_bytes] * reads)
 
     def at_first(path: Path) -> bytes:

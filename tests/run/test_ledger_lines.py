@@ -11,24 +11,38 @@ from hypothesis import strategies as st
 from ledger_tools import URL
 from owner_tools import SPEC
 
+from pytest_hydrasmoke._journal.codec import encode
+from pytest_hydrasmoke._journal.events import (
+    Became,
+    Claimed,
+    Entry,
+    Event,
+    Prepared,
+    ShareFailed,
+    Status,
+)
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import append, read
 from pytest_hydrasmoke._run.ledger_lines import Reading, parse
 
-REST: dict[str, Any] = {"schema": 3, "spec": {}, "share": None, "fake": False}
-"""What a claim says beside its key and its router."""
+CREATED, READY = Became(State.CREATED, "a"), Became(State.READY, "a")
 
 
-def claimed(**other: object) -> bytes:
-    """Return the claim of a key, with some fields of it others."""
-    fields = {"key": "k", "state": "claimed", "url": URL, **REST}
-    return json.dumps({**fields, **other}).encode()
+def line(event: Event, key: object = "k", **other: object) -> bytes:
+    """Return the line of an event, with some fields of it others."""
+    text = encode(Entry(0.0, None, event), str, replies=True)
+    return json.dumps({**json.loads(text), "of": key, **other}).encode()
 
 
-def facts(*lines: dict[str, object]) -> Reading:
+def claimed(spec: Any = None, share: Any = None, **other: object) -> bytes:
+    """Return the claim of a key."""
+    return line(Claimed({} if spec is None else spec, url=URL, share=share), **other)
+
+
+def facts(*events: Event) -> Reading:
     """Read the claim of a key, and what follows it."""
-    told = [json.dumps({"schema": 3, "key": "k", **line}).encode() for line in lines]
-    return parse(b"\n".join((claimed(), *told)))
+    return parse(b"\n".join((claimed(), *map(line, events))))
 
 
 @pytest.mark.parametrize(
@@ -38,17 +52,21 @@ def facts(*lines: dict[str, object]) -> Reading:
         b"[]",
         b'"text"',
         b"{}",
-        b'{"schema": 3}',
-        b'{"key": "k", "state": "claimed", "schema": 3}',
+        b'{"schema": 4}',
+        b'{"at": 1.0, "of": "k", "is": "Claimed", "schema": 4}',
         claimed(key=1),
-        claimed(state="unheard of"),
-        claimed(state=["claimed"]),
+        claimed(key=None),
         claimed(url=1),
         claimed(spec=1),
         claimed(share=1),
+        claimed(fake=1),
+        claimed(at="now"),
+        claimed(more=1),
         *(claimed(schema=none) for none in (None, "three", [])),
-        b'{"schema": 3, "key": "k", "state": "created", "id": "no claim before it"}',
-        b'{"schema": 3, "failure": "no room", "share": "s"}',
+        line(CREATED),
+        line(Prepared()),
+        line(Status("running")),
+        line(ShareFailed("s", {}, "no room"), why=1),
         b"\xff\xfe\x00",
         b"[" * 100_000,
         b"1" * 5000,
@@ -56,14 +74,24 @@ def facts(*lines: dict[str, object]) -> Reading:
 )
 def test_a_line_that_is_none_of_ours_is_skipped(line: bytes) -> None:
     reading = parse(line)
-    assert (reading.entries, reading.written) == ({}, True)
+    assert (reading.instances, reading.written) == ({}, True)
     assert reading.problems == ["line 1 can't be read, and is skipped"]
 
 
-@pytest.mark.parametrize("schema", [2, 4])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"state": "unheard of"}, {"state": ["created"]}, {"seconds": "1"}, {"of": None}, {"of": []}],
+)
+def test_a_fact_that_is_none_changes_nothing(wrong: dict[str, object]) -> None:
+    reading = parse(claimed() + b"\n" + line(CREATED, **wrong))
+    assert reading.problems == ["line 2 can't be read, and is skipped"]
+    assert reading.instances["k"].state is State.CLAIMED
+
+
+@pytest.mark.parametrize("schema", [2, 5])
 def test_a_ledger_of_another_schema_is_told_as_such_in_one_sentence(schema: int) -> None:
     reading = parse(claimed(schema=schema) + b"\n" + claimed(schema=schema))
-    words = f"line 1 is of schema {schema}, and this release reads schema 3 alone"
+    words = f"line 1 is of schema {schema}, and this release reads schema 4 alone"
     assert (reading.problems, reading.is_settled) == ([words], False)
 
 
@@ -86,18 +114,18 @@ KNOWN_OF = {
 OF_USE = {State.CLAIMED, State.REQUESTED, State.ACCEPTED, State.CREATED, State.READY}
 
 
-@pytest.mark.parametrize("known", [{"id": "an-id"}, {}], ids=["id", "no id"])
+@pytest.mark.parametrize("name", ["an-id", None])
 @pytest.mark.parametrize("state", State)
 def test_each_state_says_whether_there_was_a_row_and_what_may_be_left(
-    state: State, known: dict[str, str]
+    state: State, name: str | None
 ) -> None:
     row, left = KNOWN_OF[state]
-    more = {"url": URL, **REST} if state is State.CLAIMED else {}
-    reading = facts({"state": "accepted", **known}, {"state": state, **more, **known})
-    entry = reading.entries["k"]
-    assert entry.state is state
-    assert (entry.had_row, entry.open) == (row and bool(known), left)
-    assert (reading.open, reading.is_settled) == ([entry] * left, not left)
+    again = Claimed({}, url=URL) if state is State.CLAIMED else Became(state, name)
+    reading = facts(Became(State.ACCEPTED, name), again)
+    known = reading.instances["k"]
+    assert known.state is state
+    assert (known.had_row, known.open) == (row and name is not None, left)
+    assert (reading.open, reading.is_settled) == ([known] * left, not left)
 
 
 @pytest.mark.parametrize("state", State)
@@ -105,9 +133,9 @@ def test_what_is_shared_is_found_by_name_and_spec_until_it_has_failed_or_is_to_g
     state: State,
 ) -> None:
     share = claimed(spec=SPEC, share="shared")
-    told = json.dumps({"schema": 3, "key": "k", "state": state, "id": "an-id"}).encode()
+    told = line(Became(state, "an-id"))
     reading = parse(share if state is State.CLAIMED else share + b"\n" + told)
-    found = reading.entries["k"] if state in OF_USE else None
+    found = reading.instances["k"] if state in OF_USE else None
     assert reading.shared("shared", SPEC) == found
     assert reading.shared("another", SPEC) is None
     assert reading.shared("shared", {**SPEC, "tier_id": "another"}) is None
@@ -120,30 +148,31 @@ def test_what_is_shared_is_found_by_name_and_spec_until_it_has_failed_or_is_to_g
 
 def test_only_an_answer_about_the_key_makes_an_instance_the_keys_own() -> None:
     reading = facts(
-        {"state": "accepted", "id": "a"},
-        {"state": "created", "id": "a"},
-        {"state": "created", "id": "b"},
-        {"state": "ready", "id": "stranger"},
-        {"state": "deleting", "id": "b"},
+        Became(State.ACCEPTED, "a"),
+        Became(State.CREATED, "a"),
+        Became(State.CREATED, "b"),
+        Became(State.READY, "stranger"),
+        Became(State.DELETING, "b"),
     )
-    [entry] = reading.open
-    assert (entry.id, entry.ids, entry.deleted) == ("b", ["a", "b"], ["b"])
+    [known] = reading.open
+    assert (known.id, known.ids, known.accepted) == ("b", ["a", "b"], ["b"])
 
 
 def test_a_ledger_tells_how_long_rows_and_boots_took() -> None:
     reading = facts(
-        {"state": "created", "id": "a", "seconds": 2.5},
-        {"state": "created", "id": "a", "seconds": 1},
-        {"state": "ready", "id": "a", "seconds": 70},
-        {"state": "gone", "id": "a", "seconds": 999},
+        Became(State.CREATED, "a", 2.5),
+        Became(State.CREATED, "a", 1.0),
+        Became(State.READY, "a", 70.0),
+        Became(State.GONE, "a", 999.0),
     )
     assert (reading.row_lag, reading.boot) == (2.5, 70)
-    assert reading.entries["k"].was_ready
+    assert reading.instances["k"].was_ready
 
 
 def test_a_key_that_is_claimed_again_begins_afresh() -> None:
-    [entry] = parse(b"\n".join((claimed(), claimed(state="unused"), claimed()))).open
-    assert (entry.state, entry.ids) == (State.CLAIMED, [])
+    [known] = facts(CREATED, READY, Became(State.DELETING, "a"), Claimed({}, url=URL)).open
+    # But it still owes what it has named.
+    assert known == Instance(key="k", url=URL, wanted={}, ids=["a"], accepted=["a"])
 
 
 def test_what_the_bundled_fake_has_provisioned_is_never_open() -> None:
@@ -152,9 +181,9 @@ def test_what_the_bundled_fake_has_provisioned_is_never_open() -> None:
 
 
 def test_an_id_that_is_no_text_leaves_the_fact() -> None:
-    reading = facts({"state": "created", "id": 7})
-    entry = reading.entries["k"]
-    assert (len(reading.problems), entry.open, entry.had_row) == (1, True, False)
+    reading = parse(claimed() + b"\n" + line(CREATED, id=7))
+    known = reading.instances["k"]
+    assert (len(reading.problems), known.open, known.had_row) == (1, True, False)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +191,7 @@ def test_an_id_that_is_no_text_leaves_the_fact() -> None:
     [
         (b"", False),
         (b"\n \n", True),
-        (b'{"failure": "no room", "share": "s", "spec": {}, "schema": 3}', True),
+        (line(ShareFailed("s", {}, "no room")), True),
     ],
 )
 def test_a_ledger_with_anything_in_it_is_written(text: bytes, written: bool) -> None:
@@ -178,17 +207,17 @@ JSON = st.recursive(
     max_leaves=5,
 )
 FIELD = st.sampled_from(
-    ["key", "state", "url", "share", "spec", "id", "schema", "seconds", "ended"]
+    ["at", "of", "is", "state", "url", "share", "spec", "id", "schema", "seconds", "fake"]
 )
-WORD = st.sampled_from([*State, "key-1", "key-2", 3, 0.5, True])
+WORD = st.sampled_from([*State, "Claimed", "Became", "CleanedUp", "key-1", "key-2", 4, 0.5, True])
 LINE = st.dictionaries(FIELD, WORD | st.just({}) | JSON, max_size=9)
 
 
 @given(st.binary() | st.lists(LINE, max_size=6))
 def test_whatever_it_says_reading_never_fails(said: bytes | list[dict[str, Any]]) -> None:
     text = said if isinstance(said, bytes) else "\n".join(map(json.dumps, said)).encode()
-    for entry in parse(text).entries.values():
-        assert entry.open or not entry.had_row or entry.fake
+    for known in parse(text).instances.values():
+        assert known.open or not known.had_row or known.fake
 
 
 @given(
@@ -201,12 +230,12 @@ def test_what_is_noted_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, told: list[tuple[State, str | None]], key: str
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    last_id, state = None, State.CLAIMED
-    for state, instance_id in [(State.CLAIMED, None), *told]:
-        more = {"url": URL, **REST} if state is State.CLAIMED else {}
-        fact = {**more, "key": key, "state": state, "id": instance_id}
-        append(folder, fact, make=state is State.CLAIMED)
-        last_id = None if state is State.CLAIMED else instance_id or last_id
+    events = [Claimed({}, url=URL), *(Became(state, name) for state, name in told)]
+    expected = Reading()
+    for at, event in enumerate(events):
+        append(folder, Entry(at, key, event), make=at == 0)
+        expected.apply(Entry(at, key, event))
     reading = read(folder)
-    assert (reading.problems, list(reading.entries)) == ([], [key])
-    assert (reading.entries[key].state, reading.entries[key].id) == (state, last_id)
+    assert (reading.problems, reading.instances) == ([], expected.instances)
+    names = [None, *(name for _, name in told if name is not None)]
+    assert reading.instances[key].id == names[-1]

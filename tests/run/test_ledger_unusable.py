@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ledger_tools import INTENT, begun, claim, refusal
+from ledger_tools import CLAIM, begun, claim, refusal
 from owner_tools import config_for, reading_of, session_for
 
 from pytest_hydrasmoke import ConfigError
@@ -31,7 +31,7 @@ def test_a_full_disk_is_no_line_written_and_a_fact_on_it_a_note(
             claim(session.ledger)
         record.becomes(State.ACCEPTED)
     assert list(record.notes) == ["not in the ledger: accepted (the disk is full)"]
-    assert reading_of(config).entries["owner-0"].state is State.CLAIMED
+    assert reading_of(config).instances["owner-0"].state is State.CLAIMED
     session.ledger.end()
 
 
@@ -76,7 +76,7 @@ def test_why_a_folder_can_not_be_used_is_told_in_whole(
     folder, file = ledger.folder, ledger.folder / "ledger.jsonl"
     file.mkdir()
     why = f"[Errno 21] Is a directory: '{file}'"
-    for work in (ledger.look, lambda: claim(ledger), lambda: ledger.claim_key("a-key", INTENT)):
+    for work in (ledger.look, lambda: claim(ledger), lambda: ledger.claim_key("a-key", CLAIM)):
         assert refusal(work) == unusable(folder, why)
     file.rmdir()
     (folder / "held").write_text("taken", "utf-8")

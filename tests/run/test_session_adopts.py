@@ -14,6 +14,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -52,7 +53,7 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
     heir.close()
     assert fake.instances[0].deleted
     [entry] = dead.ledger.read().open
-    assert (entry.state, entry.deleted) == (State.GONE, [fake.instances[0].id])
+    assert (entry.state, entry.accepted) == (State.GONE, [fake.instances[0].id])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
     if fact is None:
         (dead.ledger.folder / "ledger.jsonl").unlink()
     else:
-        dead.ledger.write(str(record.key), fact, "an-id")
+        dead.ledger.write(str(record.key), Became(fact, "an-id"))
     heir.close()
     assert report_of("it", adopted, 0.0).outcome == outcome
     assert (adopted.leak is None) is (outcome == "deleted")

@@ -20,6 +20,7 @@ from pytest_hydrasmoke import (
     ProvisionError,
 )
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
 from pytest_hydrasmoke._run.locks import MAIN
@@ -164,8 +165,9 @@ def left_unfinished(dead: Process, fact: State) -> str:
     if fact is not State.CLAIMED:
         accepted = drive(Calls(dead.session._io).provision(SPEC, key))
         for state in (State.ACCEPTED, fact):
-            prepared = state is State.READY
-            dead.session.ledger.write(key, state, accepted.instance_id, prepared=prepared)
+            dead.session.ledger.write(key, Became(state, accepted.instance_id))
+        if fact is State.READY:
+            dead.session.ledger.write(key, Prepared())
     dead.session.records.clear()
     dead.die()
     return key

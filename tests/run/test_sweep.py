@@ -15,9 +15,10 @@ from plugin_tools import until
 from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._journal.events import Claimed
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
-from pytest_hydrasmoke._run.ledger import Intent, Ledger, mark_run_over
+from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
 from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -220,7 +221,7 @@ def test_a_dry_run_only_tells(bench: Bench) -> None:
 def test_runs_of_the_fake_ended_with_it(bench: Bench) -> None:
     ledger = Ledger(bench.output, "owner", fake=True)
     ledger.begin("main")
-    ledger.claim(Intent(SPEC, "http://127.0.0.1:9"), 1, 1)
+    ledger.claim(Claimed(SPEC, url="http://127.0.0.1:9", fake=True), 1, 1)
     assert ledger._lock is not None
     ledger._lock.release()  # It was killed.
     assert bench.sweep() == (0, f"{bench.all_clear()}\n")
@@ -248,13 +249,13 @@ def test_two_sweeps_at_once_do_no_harm(bench: Bench) -> None:
 
 def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(bench: Bench) -> None:
     bench.killed()
-    real = Swept.write
+    real = Swept.learned
 
     def removed(swept: Swept, key: str, state: State, ids: Sequence[str]) -> None:
         shutil.rmtree(swept.folder)
         real(swept, key, state, ids)
 
-    bench.patch.setattr(Swept, "write", removed)
+    bench.patch.setattr(Swept, "learned", removed)
     assert bench.sweep()[0] == 0
     assert bench.alive == []
 

@@ -146,10 +146,10 @@ def test_a_gap_of_sixty_three_slots_is_no_end_of_a_run_on_another_machine(bench:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda text: text.replace(b'"state": "claimed"', b'"state": "xlaimed"', 1),
+        lambda text: text.replace(b'"is": "Claimed"', b'"is": "Xlaimed"', 1),
         lambda text: b"\xff\xfe" + text.lstrip(b"\n"),
-        lambda text: text + b'\n{"key": "owner-1", "sta',
-        lambda text: text.replace(b'"schema": 3', b'"schema": 2', 1),
+        lambda text: text + b'\n{"at": 1.0, "of": "owner-1", "i',
+        lambda text: text.replace(b'"schema": 4', b'"schema": 2', 1),
         lambda text: b"\n[]\n7\n" + text,
     ],
     ids=["a word", "bytes", "half a line", "another release", "no facts"],

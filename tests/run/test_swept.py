@@ -10,6 +10,7 @@ import pytest
 from owner_tools import SPEC
 
 from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of, swept_files, swept_name
 from pytest_hydrasmoke._run.ledger import append, read
@@ -17,6 +18,7 @@ from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.swept import Swept
 
 HOUR = 3600.0
+URL = "https://router.example"
 
 
 @pytest.fixture
@@ -30,8 +32,11 @@ def folder(output: Path) -> Path:
 
 
 def claim(folder: Path, key: str) -> None:
-    more = {"url": "https://router.example", "spec": SPEC, "share": None, "fake": False}
-    append(folder, {"key": key, "state": State.CLAIMED, **more}, make=True)
+    append(folder, Entry(0.0, key, Claimed(SPEC, url=URL)), make=True)
+
+
+def write(folder: Path, key: str, state: State, name: str | None = None) -> None:
+    append(folder, Entry(0.0, key, Became(state, name)))
 
 
 def older(file: Path, seconds: float) -> None:
@@ -41,14 +46,14 @@ def older(file: Path, seconds: float) -> None:
 
 def begin(folder: Path) -> tuple[Swept, Reading]:
     reading = read(folder)
-    return Swept.begin(folder, reading), reading
+    return Swept(folder, reading, URL).begin(), reading
 
 
 def left(folder: Path) -> list[str]:
     """Return the keys that the next sweep asks for."""
     swept, reading = begin(folder)
     swept.end()
-    return [entry.key for entry in reading.open]
+    return [str(known.key) for known in reading.open]
 
 
 def test_an_age_is_the_difference_of_two_files_times(folder: Path) -> None:
@@ -70,37 +75,37 @@ def test_a_sweep_leaves_the_ledger_as_old_as_it_is(folder: Path) -> None:
     older(folder / "ledger.jsonl", HOUR)
     before = (folder / "ledger.jsonl").stat().st_mtime
     swept, _ = begin(folder)
-    swept.write("owner-0", State.DELETED)
+    swept.learned("owner-0", State.DELETED)
     assert (folder / "ledger.jsonl").stat().st_mtime == before
 
 
 def test_what_a_sweep_has_closed_is_closed_for_the_next_one(folder: Path) -> None:
     swept, _ = begin(folder)
-    swept.write("owner-0", State.DELETED)
+    swept.learned("owner-0", State.DELETED)
     swept.end()
     assert left(folder) == ["owner-1"]
     swept, _ = begin(folder)
-    swept.write("owner-1", State.ABSENT)
+    swept.learned("owner-1", State.ABSENT)
     assert left(folder) == []
 
 
 def test_what_was_closed_is_open_again_once_the_ledger_grows(folder: Path) -> None:
     swept, _ = begin(folder)
-    swept.write("owner-0", State.DELETED)
-    append(folder, {"key": "owner-0", "state": State.REQUESTED, "id": None})
+    swept.learned("owner-0", State.DELETED)
+    write(folder, "owner-0", State.REQUESTED)
     assert left(folder) == ["owner-0", "owner-1"]
 
 
 @pytest.mark.parametrize("state", [State.GONE, State.READY, State.REFUSED, State.DELETING])
 def test_only_a_closed_state_closes(folder: Path, state: State) -> None:
     swept, _ = begin(folder)
-    swept.write("owner-0", state)
+    swept.learned("owner-0", state)
     assert left(folder) == ["owner-0", "owner-1"]
 
 
 def test_a_key_that_the_ledger_has_not_is_not_made_up(folder: Path) -> None:
     swept, _ = begin(folder)
-    swept.write("owner-7", State.DELETED)
+    swept.learned("owner-7", State.DELETED)
     assert left(folder) == ["owner-0", "owner-1"]
 
 
@@ -110,14 +115,15 @@ def test_a_key_that_the_ledger_has_not_is_not_made_up(folder: Path) -> None:
         lambda text: text[: len(text) // 2],
         lambda text: text.replace(b"deleted", b"delete!"),
         lambda text: text.replace(b'"size"', b'"sizes"'),
+        lambda text: text.replace(b'"ids": []', b'"ids": 7'),
         lambda text: b"[]\n7\n\xff\n" + text.replace(b"{", b"["),
         lambda text: b"[" * 100_000,
     ],
-    ids=["cut", "a word", "a field", "no facts", "deep"],
+    ids=["cut", "a word", "a field", "a number", "no facts", "deep"],
 )
 def test_a_damaged_line_closes_nothing(folder: Path, damage: Any) -> None:
     swept, _ = begin(folder)
-    swept.write("owner-0", State.DELETED)
+    swept.learned("owner-0", State.DELETED)
     [file] = swept_files(folder)
     file.write_bytes(damage(file.read_bytes()))
     assert left(folder) == ["owner-0", "owner-1"]
@@ -126,7 +132,7 @@ def test_a_damaged_line_closes_nothing(folder: Path, damage: Any) -> None:
 def test_the_first_sweep_that_asked_for_a_deletion_counts(folder: Path) -> None:
     for hours in (1, 3, 2):
         swept, _ = begin(folder)
-        swept.write("owner-0", State.DELETING)
+        swept.learned("owner-0", State.DELETING)
         for file in swept_files(folder):
             if file.stat().st_size and file == swept._file:
                 older(file, hours * HOUR)
@@ -140,12 +146,12 @@ def test_a_deletion_is_as_old_as_the_first_delete_since_it_was_seen_alive(folder
     for hours, alive in ((4, False), (3, True), (1, False)):
         swept, reading = begin(folder)
         assert swept.deleting_for("owner-0", by_run=True) >= 5 * HOUR - 1 or hours == 1
-        reading.entries["owner-0"].deleted.append("made-up")
+        reading.instances["owner-0"].accepted.append("made-up")
         if alive:
             swept.saw_alive("owner-0")
             assert swept.deleting_for("owner-0", by_run=True) == 0
         else:
-            swept.write("owner-0", State.DELETING, ["made-up"])
+            swept.learned("owner-0", State.DELETING, ["made-up"])
         assert swept._file is not None
         older(swept._file, hours * HOUR)
     swept, _ = begin(folder)
@@ -153,16 +159,16 @@ def test_a_deletion_is_as_old_as_the_first_delete_since_it_was_seen_alive(folder
 
 
 def test_a_delete_before_it_was_seen_alive_proves_nothing(folder: Path) -> None:
-    append(folder, {"key": "owner-0", "state": State.CREATED, "id": "made-up"})
-    append(folder, {"key": "owner-0", "state": State.DELETING, "id": "made-up"})
+    write(folder, "owner-0", State.CREATED, "made-up")
+    write(folder, "owner-0", State.DELETING, "made-up")
     swept, reading = begin(folder)
-    assert reading.entries["owner-0"].deleted == ["made-up"]
+    assert reading.instances["owner-0"].accepted == ["made-up"]
     swept.saw_alive("owner-0")
-    assert begin(folder)[1].entries["owner-0"].deleted == []
-    append(folder, {"key": "owner-1", "state": State.CREATED, "id": "other"})
-    append(folder, {"key": "owner-1", "state": State.DELETING, "id": "other"})
-    append(folder, {"key": "owner-1", "state": State.CREATED, "id": "other"})
-    assert read(folder).entries["owner-1"].deleted == []
+    assert begin(folder)[1].instances["owner-0"].accepted == []
+    write(folder, "owner-1", State.CREATED, "other")
+    write(folder, "owner-1", State.DELETING, "other")
+    write(folder, "owner-1", State.CREATED, "other")
+    assert read(folder).instances["owner-1"].accepted == []
 
 
 def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
@@ -172,7 +178,7 @@ def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
     swept.end()
     assert swept_files(folder) == []
     swept, _ = begin(folder)
-    swept.write("owner-0", State.ABSENT)
+    swept.learned("owner-0", State.ABSENT)
     swept.end()
     assert len(swept_files(folder)) == 1
 
@@ -185,14 +191,14 @@ def test_what_no_ledger_has_is_as_old_as_the_sweep_that_has_found_it(output: Pat
     older(folder / swept_name("another"), 9 * HOUR)
     for slot in range(2):
         swept, _ = begin(folder)
-        swept.found(f"owner-{slot}", "https://router.example", ["made-up"])
+        swept.found(f"owner-{slot}", ["made-up"])
         assert swept.age_of(f"owner-{slot}") == 0
         assert swept._file is not None
         older(swept._file, (2 - slot) * HOUR)
     swept, reading = begin(folder)
     assert [swept.age_of(key) // (HOUR - 1) for key in ("owner-0", "owner-1")] == [2, 1]
     assert swept.age_of("owner-2") == swept.age == 0
-    assert [entry.ids for entry in reading.open] == [["made-up"], ["made-up"]]
+    assert [known.ids for known in reading.open] == [["made-up"], ["made-up"]]
 
 
 def test_a_folder_that_cant_be_written_is_no_error(
@@ -204,7 +210,7 @@ def test_a_folder_that_cant_be_written_is_no_error(
     with monkeypatch.context() as patch:
         patch.setattr(files, "make_mark", closed)
         swept, _ = begin(folder)
-    swept.write("owner-0", State.DELETED)
+    swept.learned("owner-0", State.DELETED)
     swept.end()
     assert (swept.age, swept_files(folder)) == (0, [])
 
@@ -214,6 +220,6 @@ def test_a_folder_that_is_removed_meanwhile_is_not_made_again(folder: Path) -> N
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
-    swept.write("owner-0", State.DELETED)
+    swept.learned("owner-0", State.DELETED)
     swept.end()
     assert not folder.exists()

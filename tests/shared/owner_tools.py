@@ -74,8 +74,8 @@ def open_keys(output: Path) -> list[str]:
     found: list[str] = []
     for folder in run_folders(output):
         reading = read(folder)
-        Swept.begin(folder, reading).end()
-        found += [entry.key for entry in reading.open]
+        Swept(folder, reading).begin().end()
+        found += [str(known.key) for known in reading.open]
     return found
 
 

@@ -17,9 +17,10 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
-from pytest_hydrasmoke._core.listener import RecordListener
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Became, Event
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
 
@@ -205,23 +206,24 @@ class ScriptedIO:
 
 def record(*, state: State = State.CLAIMED, id: str | None = None) -> InstanceRecord:  # noqa: A002
     born = None if state is State.CLAIMED else START
-    return InstanceRecord(SPEC, KEY, id=id, state=state, born=born)
+    return InstanceRecord(SPEC, key=KEY, id=id, state=state, born=born)
 
 
 def attached() -> InstanceRecord:
-    return InstanceRecord(None, None, id=ID, attached=True)
+    return InstanceRecord(None, id=ID, attached=True)
 
 
 @dataclass
-class Listening(RecordListener):
+class Listening(Keeper):
     """Hands what a record says, or asks, to functions."""
 
-    state: Callable[[InstanceRecord], object] = lambda record: None
+    state: Callable[[Became], object] = lambda event: None
     change: Callable[[InstanceRecord], object] = lambda record: None
     allow: Callable[[], object] = lambda: None
 
-    def state_changed(self, record: InstanceRecord) -> None:
-        self.state(record)
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+        if isinstance(event, Became):
+            self.state(event)
 
     def changed(self, record: InstanceRecord) -> None:
         self.change(record)

@@ -175,7 +175,7 @@ def sweep(
 
 def open_keys(output: Path) -> set[str]:
     """Return the keys that ledgers call open."""
-    return {entry.key for run in run_folders(output) for entry in read(run).open}
+    return {str(known.key) for run in run_folders(output) for known in read(run).open}
 
 
 class Ages:

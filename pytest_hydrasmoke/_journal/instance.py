@@ -1,0 +1,83 @@
+"""What clean-up knows of an instance: what follows from the entries of a ledger, or of a journal.
+
+A process folds its own entries as it writes them; another process, or a sweep, those that it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .events import Became, Claimed, Prepared
+from .states import CLOSED, HAS_ROW, State
+
+NAMING = frozenset({State.ACCEPTED, State.CREATED})
+"""States whose id is from an answer about the key itself: it is the key's to delete."""
+
+
+@dataclass(kw_only=True)
+class Instance:
+    """An instance that has a key, or that the run is attached to."""
+
+    key: str | None = None
+    url: str = ""
+    """The router's."""
+    wanted: Mapping[str, Any] | None = None
+    """Its spec, as plain data; None if it is not known, as for an attached instance."""
+    attached: bool = False
+    """Whether the run is attached to it: it has no key, and is never deleted."""
+    fake: bool = False
+    """Whether the bundled fake provisioned it, which ended with its run."""
+    share: str | None = None
+    """The name of its share; None if it is private to one process."""
+    state: State = State.CLAIMED
+    id: str | None = None
+    ids: list[str] = field(default_factory=list[str])
+    """The instances that the key's own answers have named."""
+    accepted: list[str] = field(default_factory=list[str])
+    """Those whose deletion the router has accepted."""
+    was_ready: bool = False
+    prepared: bool = False
+    """Whether a process has called the hook for an instance that is ready."""
+
+    def learn(self, event: Claimed | Became | Prepared) -> None:
+        """Add what an entry says."""
+        match event:
+            case Claimed():
+                self.wanted = self.wanted if event.spec is None else event.spec
+                self.attached = event.attached
+                self.url, self.fake, self.share = event.url, event.fake, event.share
+                self.state = State.CLAIMED
+            case Prepared():
+                self.prepared = True
+            case _:
+                state, name = event.state, event.id
+                self.state, self.id = state, self.id if name is None else name
+                self.was_ready |= state is State.READY
+                if state is State.CREATED:
+                    self.accepted.clear()  # It came back.
+                if name is not None and state in NAMING and name not in self.ids:
+                    self.ids.append(name)
+                if name is not None and state is State.DELETING:
+                    self.accepted.append(name)
+
+    def again(self) -> Instance:
+        """Return what a new claim of its key begins with: it still owes what it has named."""
+        return Instance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
+
+    def take_over(self, known: Instance) -> None:
+        """Go on from what is known elsewhere."""
+        for one in fields(Instance):
+            setattr(self, one.name, copy(getattr(known, one.name)))
+
+    @property
+    def had_row(self) -> bool:
+        """Whether the router had a row for it: after that, "not found" means gone."""
+        return bool(self.ids) and self.state in HAS_ROW | {State.GONE}
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody has to look again: at the bundled fake, nobody can."""
+        return self.state not in CLOSED and not self.fake
