@@ -87,4 +87,4 @@ async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
     assert record.id is not None
     now = calls.io.now()
     seen = await look(calls, record, policy, record.id, now + FIRST_LOOK)
-    return seen.says in ("gone", "under way", "unknown")
+    return seen.says_gone

@@ -4,7 +4,7 @@ One look is no proof: a replica lags behind, a status flaps, a row comes back. S
 good for as long as it has held. What must hold how long:
 
 - A gone word: no time. `deleting` and the like: none for a run, whose last look judges it, and
-  `UNDER_WAY` for a sweep.
+  `UNDER_WAY` for a sweep; a last look waits for another answer.
 - Not found: no time if a DELETE was accepted (2xx), else `UNASKED`: the answer, and the key's, may
   come from a replica that does not know the instance yet.
 - Not found, while the key still names it with a ready word: that is a contradiction. It must hold
@@ -32,6 +32,7 @@ REFUSED_AFTER = 3.0
 """Seconds from a refusal until a key without a row will not get one."""
 NEXT_LOOK = 1.0
 """Seconds between two looks at what must hold."""
+STILL_DELETING = "the router is still deleting it"
 
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
 
@@ -46,6 +47,11 @@ class Look:
     """What was seen, where it is not gone."""
     named: str | None = None
     """The instance that its key names; None if the key has no row."""
+
+    @property
+    def says_gone(self) -> bool:
+        """Whether it is gone, for all that a single look can show."""
+        return self.says in ("gone", "under way", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,10 @@ class Seen:
     """That answer, with what the key names."""
     alive: bool = False
     """Whether any look saw it alive."""
+
+    def deleted(self, *, accepted: bool) -> Seen:
+        """Add that somebody else has sent a DELETE, which proves nothing by itself."""
+        return replace(self, accepted=self.accepted or accepted)
 
     def answered(self, at: float, *, accepted: bool) -> Seen:
         """Add the answer to a DELETE: 2xx, else 404, 409 or 410."""
@@ -114,9 +124,14 @@ class Verdict:
     """Whether the proof is of a row that was kept."""
 
 
-def judge(seen: Seen, manner: Manner, *, patient: bool = False) -> Verdict:
-    """Judge what was seen of one instance; a sweep is `patient` with a deletion under way."""
+def judge(seen: Seen, manner: Manner, *, patient: bool = False, last: bool = False) -> Verdict:
+    """Judge what was seen of one instance, by a `last` look or before it.
+
+    A sweep is `patient` with a deletion under way.
+    """
     look = seen.look
+    if last and look is not None and look.says == "under way":
+        return Verdict(why=STILL_DELETING)
     if look is None or seen.asked is None:
         return Verdict(ask=True, why="the router was not asked yet")
     if look.says in ("alive", "nothing"):
@@ -154,7 +169,7 @@ def _of_contradiction(seen: Seen, look: Look, hold: float) -> Verdict:
 
 def _for_how_long(seen: Seen, look: Look, hold: float) -> str:
     words = {
-        "under way": "the router is still deleting it",
+        "under way": STILL_DELETING,
         "unknown": "it is not found, but the router has accepted no delete",
         "contradiction": f"it is not found, but its key names it: {look.why}",
     }[look.says]

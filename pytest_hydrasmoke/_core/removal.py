@@ -19,14 +19,13 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .looks import DoubtError, conclusive, look, named
 from .policy import Policy, poll_interval
-from .proof import NEXT_LOOK, Verdict, judge
+from .proof import NEXT_LOOK, Look, Verdict, judge
 from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
 
 UNDER_WAY_LOOKS = 3
 """How often a last look sees a deletion under way until it stops looking."""
-STILL_DELETING = "the router is still deleting it"
 FIRST_LOOK = 5.0
 """Seconds to find out whether an instance is gone before this run deletes it."""
 
@@ -87,7 +86,7 @@ class Removal:
             record.permit()
         except ConfigError:
             return
-        if seen.says in ("gone", "under way", "unknown") and self._is_ours(seen.named):
+        if seen.says_gone and self._is_ours(seen.named):
             record.note(Conflict(_gone_before(record.run_id or "")))
 
     def _is_ours(self, named: str | None) -> bool:
@@ -137,13 +136,11 @@ class Removal:
         self, calls: Calls, instance_id: str, deadline: float
     ) -> tuple[str, float] | None:
         """Go on with one instance; return why it is not proved gone, and when to look again."""
-        record, policy, plain = self._record, self._policy, plain_id(instance_id)
-        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
-        if verdict.ask:
-            await self._ask(calls, instance_id, deadline)
-        seen = await look(calls, self._record, self._policy, instance_id, deadline)
-        record.evidence[plain] = record.evidence[plain].saw(seen)
-        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+        record, policy = self._record, self._policy
+        before = judge(
+            record.evidence[plain_id(instance_id)], policy.manner, patient=policy.patient
+        )
+        seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
         if seen.named is not None and not self._is_ours(seen.named):
             # This is the key's instance now.
             record.names(seen.named)
@@ -159,6 +156,17 @@ class Removal:
                 "once that has held, and a further delete has found nothing"
             )
         return None
+
+    async def _see(
+        self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
+    ) -> tuple[Look, Verdict]:
+        """Send a delete if one is due, look, and judge."""
+        record, policy, plain = self._record, self._policy, plain_id(instance_id)
+        if ask:
+            await self._ask(calls, instance_id, deadline)
+        found = await look(calls, record, policy, instance_id, deadline)
+        seen = record.evidence[plain] = record.evidence[plain].saw(found)
+        return found, judge(seen, policy.manner, patient=policy.patient, last=last)
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""
@@ -194,24 +202,18 @@ class Removal:
         return "; ".join(dict.fromkeys(doubts)) or None
 
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
-        record, io, policy, plain = self._record, calls.io, self._policy, plain_id(known)
-        verdict, under_way = Verdict(), 0
+        io, verdict, under_way = calls.io, Verdict(), 0
         while True:
-            if verdict.ask:
-                await self._ask(calls, known, until)
-            seen = await look(calls, record, policy, known, until)
+            # The first look is before any delete, which might hide what is there.
+            seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
             if seen.says == "alive" or not self._is_ours(seen.named):
                 what = seen.why or f"its key names {seen.named}"
                 raise LeakError(f"it was proved gone, and is there again: {what}")
-            record.evidence[plain] = record.evidence[plain].saw(seen)
-            verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
-            if seen.says == "under way":
-                # One that goes on is not waited for, but one that is only said ends soon.
-                under_way += 1
-                verdict = Verdict(why=STILL_DELETING)
-            again = verdict.next_look or io.now() + NEXT_LOOK
             if verdict.proved:
                 return None
+            # One that goes on is not waited for, but one that is only said ends soon.
+            under_way += seen.says == "under way"
+            again = verdict.next_look or io.now() + NEXT_LOOK
             if seen.says == "nothing" or under_way == UNDER_WAY_LOOKS or again > until:
                 return verdict.why
             await io.sleep(max(again - io.now(), 0.0))

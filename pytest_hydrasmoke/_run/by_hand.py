@@ -176,8 +176,7 @@ class ByHand:
         """Record that a test's client, and not another run, deleted an instance of the run."""
         for record in self._named(instance_id):
             plain, accepted = plain_id(instance_id), code < 300
-            seen = record.evidence[plain]
-            record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
+            record.evidence[plain] = record.evidence[plain].deleted(accepted=accepted)
             record.deletion_asked = True
             # Without a row the answer proves nothing: a router may accept any id.
             if accepted and record.state in HAS_ROW:

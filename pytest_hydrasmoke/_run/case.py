@@ -14,9 +14,9 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.removal import STILL_DELETING, NoRowError, Removal
+from pytest_hydrasmoke._core.removal import NoRowError, Removal
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State

@@ -52,6 +52,7 @@ class Case:
     next_look: float | None = None
     why: str = ""
     patient: bool = False
+    last: bool = False
     keeps_rows: bool = False
 
 
@@ -76,6 +77,12 @@ CASES = {
     "under way long enough for a sweep": Case(
         looks(accepted(), (3, "under way"), (13, "under way")), proved=True, patient=True
     ),
+    "under way, at a last look": Case(
+        looks(accepted(), (3, "under way"), (13, "under way")),
+        why="the router is still deleting it",
+        last=True,
+    ),
+    "gone, at a last look": Case(looks(accepted(), (0, "gone")), proved=True, last=True),
     # Not found.
     "unknown": Case(looks(accepted(), (0, "unknown")), proved=True),
     "unknown, accepted before a fault": Case(
@@ -173,7 +180,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_was_seen_proves_what_the_table_says(name: str) -> None:
     case = CASES[name]
-    verdict = judge(case.seen, Manner(case.keeps_rows), patient=case.patient)
+    verdict = judge(case.seen, Manner(case.keeps_rows), patient=case.patient, last=case.last)
     kept = case.proved and case.seen.look is not None and case.seen.look.says == "contradiction"
     assert verdict == Verdict(
         proved=case.proved,
