@@ -7,8 +7,9 @@ delete however the steps end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, plain_id
@@ -72,6 +73,22 @@ def phase(
         if timed:
             record.took(name, start, io.now() - start)
             record.rests()
+
+
+async def bring_up(io: IO, records: Sequence[InstanceRecord], policy: Policy) -> None:
+    """Take instances from any state to ready, side by side.
+
+    The first failure stops the others, and is raised.
+    """
+    works = [partial(_bring_up, record, policy) for record in records]
+    for failure in (await io.gather(works, together=True)).values():
+        raise failure
+
+
+async def _bring_up(record: InstanceRecord, policy: Policy, io: IO) -> None:
+    calls = Calls(io, record)
+    await check_free(calls, record, policy)
+    await provision(calls, record, policy)
 
 
 async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:

@@ -19,9 +19,10 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.deletion import is_gone
+from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.keeper import Keeper, check_process
+from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
@@ -38,10 +39,9 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand, OfClients
 from .claims import Claims
-from .disposal import deleted_by_others, dispose, to_delete
 from .last_look import LastLook, look_back
 from .ledger import Ledger
-from .provisioning import bring_up
+from .ledger_lines import Reading as LedgerReading
 
 __tracebackhide__ = hide_own_frames
 
@@ -273,6 +273,12 @@ class SmokeSession(Keeper):
         record.state = state
         self.tell(Became(state, record.id), record.key, None)
 
+    def _in_ledger(self) -> LedgerReading:
+        """Read the ledger, if that can be done: else a sweep may read it later."""
+        with contextlib.suppress(OSError):
+            return self.ledger.read()
+        return LedgerReading()
+
     def adopt(self, told: Mapping[str, Story]) -> None:
         """Own what other processes of this run have left: in the ledger, or as they have `told`.
 
@@ -282,9 +288,7 @@ class SmokeSession(Keeper):
         run_id = self.config.run_id
         # A worker on another host is a run of its own.
         mine = (it for it in told.items() if not it[1].attached and run_of(it[0]) == run_id)
-        left = dict[str, Instance](mine)
-        with contextlib.suppress(OSError):  # Else a sweep may read it later.
-            left |= self.ledger.read().instances
+        left = {**dict[str, Instance](mine), **self._in_ledger().instances}
         for key, instance in left.items():
             if key not in known and instance.state not in CLOSED:
                 record = self.join(instance)
@@ -313,9 +317,15 @@ class SmokeSession(Keeper):
                 # There is no last look, but what leaked is tried once more.
                 record.leaks(None if record.state in HAS_ROW else record.leak)
         self.dispose_now(self._own)
-        for record, state in deleted_by_others(self.records, self.ledger):
-            record.leaks(None)
-            self._follow(record, state)
+        # Another process may have recorded a deletion while this one asked for a row. Once that is
+        # seen, a ledger proves nothing against the router's answers.
+        unseen = [it for it in self.records if it.leak is not None and it.state not in HAS_ROW]
+        known = self._in_ledger().instances if unseen else {}
+        for record in unseen:
+            told = known.get(str(record.key))
+            if told is not None and told.state in (State.GONE, State.DELETED):
+                record.leaks(None)
+                self._follow(record, told.state)
         self._io.close()
 
     def look_back(self) -> list[str]:
@@ -326,10 +336,7 @@ class SmokeSession(Keeper):
         if self._looked_back or self.ledger.fake or self.interrupts.received is not None:
             return []
         self._looked_back = True
-        row_lag = 0.0
-        with contextlib.suppress(OSError):
-            row_lag = self.ledger.read().row_lag
         self._io.close()  # It looks over new connections.
-        look = LastLook(self.policy, self._io.now(), row_lag)
+        look = LastLook(self.policy, self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
             return drive(look_back(self._io, self._own, look))
