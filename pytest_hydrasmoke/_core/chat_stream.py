@@ -9,7 +9,7 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
 
-from .chat import Turn
+from .chat import OpenTurn
 
 __tracebackhide__ = hide_own_frames
 
@@ -21,7 +21,7 @@ class ChatStream:
     stream breaks off, and after an event in which the agent reported an error.
     """
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
 
     def __enter__(self) -> Self:
@@ -32,10 +32,10 @@ class ChatStream:
         return self
 
     def __next__(self) -> ChatEvent:
-        step = self._turn.take() or drive(self._turn.next())
-        if step is None:
+        event = self._turn.take() or drive(self._turn.next())
+        if event is None:
             raise StopIteration
-        return step[0]
+        return event
 
     def __exit__(
         self,
@@ -49,7 +49,7 @@ class ChatStream:
 class AsyncChatStream:
     """The async twin of `ChatStream`, for `async with` and `async for`."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
 
     async def __aenter__(self) -> Self:
@@ -60,10 +60,10 @@ class AsyncChatStream:
         return self
 
     async def __anext__(self) -> ChatEvent:
-        step = self._turn.take() or await self._turn.next()
-        if step is None:
+        event = self._turn.take() or await self._turn.next()
+        if event is None:
             raise StopAsyncIteration
-        return step[0]
+        return event
 
     async def __aexit__(
         self,

@@ -38,9 +38,10 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 
 from .keeper import Keeper
-from .moments import Doing, TurnStory
+from .phases import Doing
 from .proof import Seen
 from .sightings import Sightings
+from .told_turn import so_far
 from .turn_account import Baseline, TurnAccount, settles
 from .turn_account import Counted as CountedRows
 from .turn_log import TurnLog
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._api.calls import Attempt
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
+
+    from .chat import OpenTurn
 
 
 _numbers = count(1)
@@ -103,7 +106,7 @@ class InstanceRecord(Story):
     """Whether the running test has used it."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    open_turn: TurnStory | None = None
+    open_turn: OpenTurn | None = None
     """The turn under way."""
     keeper: Keeper = field(default_factory=Keeper, repr=False)
     pid: int = field(default_factory=os.getpid, repr=False)
@@ -173,14 +176,14 @@ class InstanceRecord(Story):
         """Its turns, with the one under way as it is by now."""
         turns = [(it.at, it.turn) for it in self.turns]
         if (turn := self.open_turn) is not None and turns:
-            turns[-1] = turn.at, turn.as_event
+            turns[-1] = turn.at, so_far(turn)
         return turns
 
     def end_turn(self) -> None:
         """Tell of a turn under way as far as it has come; harmless if there is none."""
         turn, self.open_turn = self.open_turn, None
         if turn is not None:
-            self.note(turn.as_event, turn.at)
+            self.note(so_far(turn), turn.at)
 
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its keeper raises."""

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.keeper import Keeper, check_process
@@ -26,7 +27,6 @@ from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
@@ -66,8 +66,8 @@ class SmokeSession(Keeper):
     """Returns the name of the running test."""
     origin: Callable[[], Origin | None] = lambda: None
     """Returns the user of an instance that is not shared; called once per instance."""
-    tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
-    """Begins to record a turn, given its instance's log and its message."""
+    on_turn: Callable[[OpenTurn], None] = lambda turn: None
+    """Told of each turn before its message leaves: it may have it recorded."""
     run: Callable[[], int | None] = lambda: None
     """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
@@ -83,7 +83,7 @@ class SmokeSession(Keeper):
         self._pid = os.getpid()
         self._logs = TurnLogs(
             self.ledger.folder / "turns",
-            *(self.test, self.tape, self.run),
+            *(self.test, self.on_turn, self.run),
             *(self.ledger.name, self.ledger.other_lives),
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
@@ -135,7 +135,7 @@ class SmokeSession(Keeper):
         """Return the turn log of an instance; one outside the run gets a log of its own."""
         same = plain_id(instance_id)
         known = (it.log for it in self.records if plain_id(it.id or "") == same)
-        return next(known, TurnLog(TurnLogs(tape=self.tape)))
+        return next(known, TurnLog(TurnLogs(on_turn=self.on_turn)))
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
