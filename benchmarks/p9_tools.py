@@ -39,8 +39,8 @@ async def _read(calls: Calls) -> Kept:
     kept = Kept(content)
     try:
         await turn.open()
-        while (step := await turn.next()) is not None:
-            assert kept.add(step[0], step[1].text)
+        while (event := await turn.next()) is not None:
+            assert kept.add(event)
     finally:
         await turn.close()
     return kept

@@ -6,8 +6,7 @@ stream has run to the end.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -21,7 +20,6 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
@@ -66,14 +64,15 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end = TurnEnd(end)
-        self._again: Meaning | None = None
-        """The last meaning that added nothing but the runtime."""
-        self._meaning = reading.reader(text_wanted=text_wanted)
-        self._finds_text = text_of if self._meaning is course else ""
+        self._reader = reading.reader()
+        self._text_wanted = text_wanted
         self._quoted = reading.quoted
         self.content = content
         self._decoder = SseDecoder()
-        self._waiting: deque[ChatEvent] = deque()
+        self._waiting: Iterator[ChatEvent] = iter(())
+        """Events that have arrived."""
+        self.unread: Iterator[ChatEvent] = iter(())
+        """Those that only add text to the reply: they need not be read."""
         self._stream: Stream | None = None
         self._tape: Tape | None = None
         self._began = self._last_at = 0.0
@@ -145,23 +144,20 @@ class Turn:
             return
         self.fail(late)
 
-    def take(self) -> tuple[ChatEvent, Meaning] | None:
-        """Return the next event that has arrived and its meaning, else None; raises `ChatError`."""
-        if not self._waiting:
+    def take(self) -> ChatEvent | None:
+        """Return the next event that has arrived, else None; raises `ChatError`."""
+        event = next(self._waiting, None)
+        if event is None:
             if self._agents_error is not None:
                 self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
-            return None
-        event = self._waiting.popleft()
-        known = self._meaning(event)
-        # In a stream that is not kept most events share one meaning object.
-        if known is not self._again:
-            known = self._take_in(event, known)
-        event._reads = known.text or self._finds_text  # pyright: ignore[reportPrivateUsage]
+            return next(self.unread, None)
+        known = self._take_in(event, self._reader.read(event))
+        event._reads = known.text  # pyright: ignore[reportPrivateUsage]
         self._last_event = event
         if self._tape is not None:
             self._tape.text.append(known.text)
         self._observer.saw(event, known)
-        return event, known
+        return event
 
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to the turn's state, and return what it means in this turn."""
@@ -170,36 +166,31 @@ class Turn:
             known = known._replace(text=known.whole)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a message)"
-            self._waiting.clear()  # Nothing after it is returned.
+            self._waiting = iter(())  # Nothing after it is returned.
         if self._last_event is None:
             self.first_event_after = event.at
         if known.text and self.first_text_after is None:
             self.first_text_after = event.at
         if self.content is not None:
-            for part in parts(event):
-                self.content.add(part, event.at)
-            if known.text:
-                self.content.add_text(len(known.text))
-        else:
-            self._again = known if known == Meaning(runtime=known.runtime) else None
+            self.content.add(known, event.at)
         return known
 
-    async def next(self) -> tuple[ChatEvent, Meaning] | None:
-        """Return the next event and its meaning, None at the turn's end; raises `ChatError`."""
-        while (step := self.take()) is None:
+    async def next(self) -> ChatEvent | None:
+        """Return the next event, None at the turn's end; raises `ChatError`."""
+        while (event := self.take()) is None:
             if self._limit is not None:
                 self.fail(ChatError(f"{self._limit}: the turn was broken off"))
             if self.over:
                 self._observer.ended()
                 return None
             await self._receive()
-        return step
+        return event
 
     async def close(self) -> None:
         """Release the stream; harmless if done before."""
         try:
             stream, self._stream = self._stream, None
-            self._waiting.clear()
+            self._waiting = self.unread = iter(())
             self._agents_error = self._limit = None
             if stream is not None:
                 await stream.close()
@@ -261,7 +252,19 @@ class Turn:
             if self._decoder.total_events > len(events):
                 self.max_gap = max(self.max_gap, self._heard_at - self._last_at)
             self._last_at = self._heard_at
-            self._waiting.extend(events)
+            if self._is_settled and self._reader.only_speaks(events):
+                text_of = self._reader.text_of
+                for event in events:
+                    event._reads = text_of  # pyright: ignore[reportPrivateUsage]
+                self._last_event, self.unread = events[-1], iter(events)
+            else:
+                self._waiting = iter(events)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether more text would change nothing: nobody wants it, and no end is to be undone."""
+        kept = self._text_wanted or self.content is not None or self._tape is not None
+        return not (kept or self._end.complete or self._end.finish_reason)
 
     def _end_without_terminal_event(self) -> None:
         self.ending = "closed"

@@ -147,8 +147,8 @@ class Handle:
         kept = Kept(content)
         try:
             await turn.open()
-            while (step := await turn.next()) is not None:
-                if not kept.add(step[0], step[1].text):
+            while (event := await turn.next()) is not None:
+                if not kept.add(event):
                     turn.fail(
                         ChatError(
                             f"the reply takes more than {HELD >> 20} MiB of memory: "

@@ -34,8 +34,9 @@ class Kept:
         self._held = self._length = 0
         self._ascii = True
 
-    def add(self, event: ChatEvent, text: str) -> bool:
+    def add(self, event: ChatEvent) -> bool:
         """Keep an event and its text; return false if there is no room."""
+        text = event.text
         self._held += held_by(event, self.events[-1] if self.events else None)
         if text:
             if text is not event.data:

@@ -52,8 +52,8 @@ def played(stream: bytes, reading: Reading) -> Said:
     drive(turn.open())
     try:
         with suppress(ChatError):
-            while (step := drive(turn.next())) is not None:
-                texts.append(step[1].text)
+            while (event := drive(turn.next())) is not None:
+                texts.append(event.text)
     finally:
         drive(turn.close())
     return said("".join(texts), content, turn.finish_reason, turn.runtimes)

@@ -53,9 +53,9 @@ class Chatted:
     async def _run(self) -> None:
         try:
             await self.turn.open()
-            while (step := await self.turn.next()) is not None:
-                self.data.append(step[0].data)
-                self.text += step[1].text
+            while (event := await self.turn.next()) is not None:
+                self.data.append(event.data)
+                self.text += event.text
         except HydraSmokeError as error:
             self.error = error
         finally:

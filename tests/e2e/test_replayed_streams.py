@@ -58,9 +58,8 @@ def told(calls: Calls, instance_id: str) -> Any:
     error: Any = None
     try:
         drive(chat.open())
-        while (step := drive(chat.next())) is not None:
-            event, meaning = step
-            events.append((event.event, event.data, event.id, event.retry, meaning.text))
+        while (event := drive(chat.next())) is not None:
+            events.append((event.event, event.data, event.id, event.retry, event.text))
     except HydraSmokeError as failed:
         # How a connection was lost is the network's to tell.
         error = type(failed), failed.message.partition(": httpx")[0].partition(": the")[0]

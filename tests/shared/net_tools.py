@@ -142,8 +142,8 @@ async def whole_turn(calls: Calls, timeout: float, instance_id: str = SOME_ID) -
     events: list[ChatEvent] = []
     try:
         await turn.open()
-        while (step := await turn.next()) is not None:
-            events.append(step[0])
+        while (event := await turn.next()) is not None:
+            events.append(event)
     finally:
         await turn.close()
     return events
