@@ -11,7 +11,7 @@ from bench_result import Bar, Result
 from bench_streams import COMPLETION_CHUNK, CONTENT_BLOCK
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
-from pytest_hydrasmoke._run.recording import Turn, as_text
+from pytest_hydrasmoke._run.recording import Recorded, as_text
 from pytest_hydrasmoke.fake import FakeRouter
 
 FRAMES = {
@@ -38,7 +38,7 @@ def _recording(frame: str, events: int) -> tuple[str, int]:
     parts = [frame.replace("TEXT", f" word{number % 100}") for number in range(events - 1)]
     chunks = [part.encode() for part in [*parts, "data: [DONE]\n\n"]]
     times = range(0, 20 * events, 20)
-    turn = Turn(1, None, SPEC, "Tell me all", None, "closed", times, chunks, None)
+    turn = Recorded(1, None, SPEC, "Tell me all", None, "closed", times, chunks, None)
     return as_text("test_it.py::test_it", [turn], "2026-01-01"), len(turn.stream)
 
 

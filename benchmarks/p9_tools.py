@@ -19,9 +19,10 @@ from p3_chat import BODY, PATH, TOKEN
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.kept_events import Kept
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -33,13 +34,14 @@ OURS, THEIRS = "hydrasmoke", "httpx-sse + json.loads"
 async def _read(calls: Calls) -> Kept:
     """Do as `SmokeInstance.chat` does, which counts LLM events too."""
     content = Content()
-    turn = Turn(
-        calls, ID, BODY["message"], timeout=60.0, end="auto", reading=Reading(), content=content
+    it, message = InstanceRecord(None, None, id=ID), BODY["message"]
+    turn = OpenTurn(
+        calls, it, message, timeout=60.0, end="auto", reading=Reading(), content=content
     )
     kept = Kept(content)
     try:
         await turn.open()
-        while (event := await turn.next()) is not None:
+        while (event := turn.take() or await turn.next()) is not None:
             assert kept.add(event)
     finally:
         await turn.close()

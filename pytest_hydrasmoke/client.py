@@ -24,9 +24,12 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.turn_end import EndRule
+from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -48,16 +51,17 @@ class ClientBase:
     _calls: Calls
     _reading: Reading
 
-    def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
-        return Turn(
-            self._calls,
-            instance_id,
-            message,
-            timeout=timeout,
-            end="auto",
-            reading=self._reading,
-            text_wanted=False,
+    _end: EndRule = "auto"
+
+    def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
+        # Of the run's own records none is told of a client's chat.
+        record = InstanceRecord(None, None, id=instance_id, log=self._log_of(instance_id))
+        return OpenTurn(
+            self._calls, record, message, timeout=timeout, end=self._end, reading=self._reading
         )
+
+    def _log_of(self, instance_id: str) -> TurnLog:
+        return TurnLog()
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

@@ -10,9 +10,11 @@ from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvent
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.account import RECENT
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.expected import expected
-from pytest_hydrasmoke._core.handle import Handle, TurnResult
+from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.kept_events import Kept
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
@@ -21,34 +23,37 @@ __tracebackhide__ = hide_own_frames
 
 
 class _Turn:
-    def __init__(self, handle: Handle, result: TurnResult) -> None:
+    def __init__(self, handle: Handle, turn: OpenTurn, kept: Kept) -> None:
         self._handle = handle
-        self._result = result
+        self._turn = turn
+        self._came = turn.came
+        self._kept = kept
+        self._events, self._text = tuple(kept.events), kept.text
 
     @property
     def message(self) -> str:
         """The message to the agent."""
-        return self._result.message
+        return self._turn.message
 
     @property
     def text(self) -> str:
         """The agent's reply: the text of all events, joined without anything between."""
-        return self._result.text
+        return self._text
 
     @property
     def events(self) -> tuple[ChatEvent, ...]:
         """Every event as it arrived."""
-        return self._result.events
+        return self._events
 
     @property
     def first_event_after(self) -> float:
         """Seconds from the request to the first event."""
-        return self._result.first_event_after
+        return self._came.first_event_after or 0.0
 
     @property
     def duration(self) -> float:
         """Seconds from the request to the last event."""
-        return self._result.duration
+        return self._came.duration
 
     @property
     def complete(self) -> bool:
@@ -56,37 +61,40 @@ class _Turn:
 
         What is said after an end takes it back.
         """
-        return self._result.complete
+        return self._came.end.complete
 
     @property
     def finish_reason(self) -> str | None:
         """Why the model stopped, in the runtime's own word; None if it was not reported."""
-        return self._result.finish_reason
+        return self._came.end.finish_reason
 
     @property
     def first_text_after(self) -> float | None:
         """Seconds from the request to the first text; None if the reply has no text."""
-        return self._result.first_text_after
+        return self._came.first_text_after
 
     @property
     def max_gap(self) -> float:
         """Seconds of the longest silence between two events."""
-        return self._result.max_gap
+        return self._came.max_gap
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tools that the agent called, in order; empty if its runtime reports none."""
-        return self._result.tool_calls
+        return self._kept.content.tool_calls
 
     @property
     def reasoning(self) -> str:
         """The model's reasoning; empty if its runtime reports none."""
-        return self._result.reasoning
+        return self._kept.content.reasoning(self._text)
 
     @property
     def usage(self) -> TokenUsage | None:
         """The tokens of the turn; None if its runtime does not report them."""
-        return self._result.usage
+        return self._kept.content.usage
+
+    def _did(self) -> str:
+        return self._kept.did(complete=self.complete)
 
     def __repr__(self) -> str:
         return (
@@ -119,8 +127,7 @@ class ChatTurn(_Turn):
         if the events may belong to another turn.
         """
         what = expected(at_least, at_most, providers, exactly, only)
-        result = self._result
-        return drive(self._handle.expect_of_turn(what, result.account, timeout, result.activity))
+        return drive(self._handle.expect_of_turn(what, self._turn.account, timeout, self._did()))
 
 
 @public
@@ -139,8 +146,7 @@ class AsyncChatTurn(_Turn):
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
         what = expected(at_least, at_most, providers, exactly, only)
-        result = self._result
-        return await self._handle.expect_of_turn(what, result.account, timeout, result.activity)
+        return await self._handle.expect_of_turn(what, self._turn.account, timeout, self._did())
 
 
 class _Instance:
@@ -189,7 +195,7 @@ class SmokeInstance(_Instance):
         event, and 16 MiB, 100,000 events and 32 MiB of memory for a turn; a turn beyond them is
         stopped.
         """
-        return ChatTurn(self._handle, drive(self._handle.chat(message, timeout)))
+        return ChatTurn(self._handle, *drive(self._handle.chat(message, timeout)))
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> ChatStream:
         """Send a message and yield the events as they arrive: `with ... as events:`."""
@@ -257,7 +263,7 @@ class AsyncSmokeInstance(_Instance):
 
     async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
         """Send a message and wait for the whole reply; see `SmokeInstance.chat`."""
-        return AsyncChatTurn(self._handle, await self._handle.chat(message, timeout))
+        return AsyncChatTurn(self._handle, *await self._handle.chat(message, timeout))
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> AsyncChatStream:
         """Send a message and yield the events as they arrive: `async with ... as events:`."""

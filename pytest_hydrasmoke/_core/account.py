@@ -18,6 +18,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 
+from .policy import Policy
 from .record import InstanceRecord
 from .settle import (
     FINEST,
@@ -78,20 +79,14 @@ def settle_limit(settle: float) -> float:
     return settle or USUAL
 
 
-async def open_account(
-    calls: Calls,
-    record: InstanceRecord,
-    *,
-    timeout: float,
-    settle: float,
-    to_come: ToCome | None = None,
-) -> Baseline:
-    """Count LLM events before a turn, once the turn before is settled, at most `settle` s later.
+async def open_account(calls: Calls, record: InstanceRecord, policy: Policy) -> Baseline:
+    """Count LLM events before a turn, once the turn before is settled.
 
-    A failed read is kept for `expect_of_turn` to report; `timeout` bounds one read. What `to_come`
-    says is not to come is not waited for. Raises `ConfigError` if another client has used what this
-    run provisioned.
+    That is at most `usage_settle` s later. A failed read is kept for `expect_of_turn` to report;
+    `llm_events_timeout` bounds one read. What `to_come` says is not to come is not waited for.
+    Raises `ConfigError` if another client has used what this run provisioned.
     """
+    settle, to_come = policy.usage_settle, policy.to_come
     io, log, waiting = calls.io, record.log, False
     limit = settle_limit(settle)
     began = io.now()
@@ -99,7 +94,7 @@ async def open_account(
     try:
         while True:
             asked, before = io.now(), log.history
-            baseline = await read_baseline(calls, record, timeout, to_come)
+            baseline = await read_baseline(calls, record, policy.llm_events_timeout, to_come)
             if baseline.error is not None:
                 return baseline
             _check_own(record, baseline)

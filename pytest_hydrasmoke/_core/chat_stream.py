@@ -10,7 +10,7 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
 
-from .chat import Turn
+from .chat import OpenTurn
 
 __tracebackhide__ = hide_own_frames
 
@@ -22,7 +22,7 @@ class ChatStream:
     stream breaks off, and after an event in which the agent reported an error.
     """
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
 
     def __enter__(self) -> Self:
@@ -33,7 +33,7 @@ class ChatStream:
         turn = self._turn
         while (event := turn.take() or drive(turn.next())) is not None:
             yield event
-            yield from turn.unread
+            yield from turn.came.unread
 
     def __next__(self) -> ChatEvent:
         return next(iter(self))
@@ -50,7 +50,7 @@ class ChatStream:
 class AsyncChatStream:
     """The async twin of `ChatStream`, for `async with` and `async for`."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
 
     async def __aenter__(self) -> Self:
@@ -62,7 +62,7 @@ class AsyncChatStream:
 
     async def __anext__(self) -> ChatEvent:
         turn = self._turn
-        event = next(turn.unread, None) or turn.take() or await turn.next()
+        event = next(turn.came.unread, None) or turn.take() or await turn.next()
         if event is None:
             raise StopAsyncIteration
         return event

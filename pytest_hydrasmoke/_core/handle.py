@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
-from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
-from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
-from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._runtimes.content import Content
 
 from .account import count_for_recording, settle_limit
 from .arguments import seconds_of, text_of, whole_of
-from .chat import Turn
+from .chat import OpenTurn
 from .deletion import delete, keep
 from .expected import Expected
 from .kept_events import HELD, Kept
@@ -25,50 +21,12 @@ from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
 from .turn_account import TurnAccount
-from .turn_observers import RecordObserver
 
 __tracebackhide__ = hide_own_frames
 
 
-LAST_WORDS = 80
-"""Characters of a reply that a failure repeats."""
 STREAMED = 1 << 20
 """Bytes of tools and reasoning that are kept of a streamed turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnResult:
-    """A finished turn."""
-
-    message: str
-    text: str
-    events: tuple[ChatEvent, ...]
-    first_event_after: float
-    duration: float
-    complete: bool
-    finish_reason: str | None
-    first_text_after: float | None
-    max_gap: float
-    tool_calls: tuple[ToolCall, ...]
-    reasoning: str
-    usage: TokenUsage | None
-    account: TurnAccount
-
-    @property
-    def activity(self) -> str:
-        """What may have caused LLM events, in words: its tools and its tokens.
-
-        Of a reply that may have been cut, its last words come first.
-        """
-        names = [safe_line(name) for name in dict.fromkeys(call.name for call in self.tool_calls)]
-        tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
-        if not self.complete:
-            last = safe_line(repr(self.text[-LAST_WORDS:]))
-            tools = f"ended without a terminal event after {last}, {tools}"
-        if self.usage is None:
-            return f"{tools}, and reported no tokens"
-        tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"
-        return f"{tools}, and took {tokens}"
 
 
 class Handle:
@@ -110,44 +68,27 @@ class Handle:
         with phase("ready", io, self.record, deadline=deadline):
             await until_ready(self._calls, self.record, self._policy, io.now())
 
-    def turn(self, message: str, timeout: float | None) -> Turn:
-        """Return a turn that is not open yet."""
-        return self._turn(message, timeout, Content(STREAMED))[0]
-
-    def _turn(
-        self, message: str, timeout: float | None, content: Content
-    ) -> tuple[Turn, RecordObserver]:
+    def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
+        """Return a turn that is not open yet; its `content` may be bounded by its reader."""
         message = text_of("message", message)
-        limit = seconds_of("timeout", timeout, self._policy.chat_timeout)
-        observer = RecordObserver(
+        return OpenTurn(
             self._calls,
             self.record,
             message,
-            content,
-            timeout=limit,
-            baseline_timeout=self._policy.llm_events_timeout,
-            settle=self._policy.usage_settle,
-            to_come=self._policy.to_come,
-        )
-        turn = Turn(
-            self._calls,
-            self.id,
-            message,
-            timeout=limit,
+            timeout=seconds_of("timeout", timeout, self._policy.chat_timeout),
             end=self._policy.chat_end,
             reading=self._reading,
-            content=content,
-            observer=observer,
+            content=content or Content(STREAMED),
+            counting=self._policy,
         )
-        return turn, observer
 
-    async def chat(self, message: str, timeout: float | None) -> TurnResult:
-        content = Content()
-        turn, observer = self._turn(message, timeout, content)
-        kept = Kept(content)
+    async def chat(self, message: str, timeout: float | None) -> tuple[OpenTurn, Kept]:
+        """Take a whole turn."""
+        kept = Kept(Content())
+        turn = self.turn(message, timeout, kept.content)
         try:
             await turn.open()
-            while (event := await turn.next()) is not None:
+            while (event := turn.take() or await turn.next()) is not None:
                 if not kept.add(event):
                     turn.fail(
                         ChatError(
@@ -161,23 +102,7 @@ class Handle:
             raise
         finally:
             await turn.close()
-        assert observer.account is not None  # `open` has set it.
-        text = kept.text
-        return TurnResult(
-            message,
-            text,
-            tuple(kept.events),
-            turn.first_event_after or 0.0,
-            turn.duration,
-            turn.complete,
-            turn.finish_reason,
-            turn.first_text_after,
-            turn.max_gap,
-            content.tool_calls,
-            content.reasoning(text),
-            content.usage,
-            observer.account,
-        )
+        return turn, kept
 
     async def llm_events(self, window_seconds: int) -> LlmEvents:
         window = whole_of("window_seconds", window_seconds)

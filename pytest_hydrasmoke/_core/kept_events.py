@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -13,6 +15,10 @@ HELD = 32 << 20
 The stream's own limits do not bound memory: a small event takes ten times its bytes there, and a
 text four times as much for a single emoji.
 """
+
+
+LAST_WORDS = 80
+"""Characters of a reply that a failure repeats."""
 
 
 def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
@@ -52,4 +58,20 @@ class Kept:
 
     @property
     def text(self) -> str:
+        """The whole reply."""
         return "".join([event.text for event in self.events])
+
+    def did(self, *, complete: bool) -> str:
+        """Return what may have caused LLM events, in words: its tools and its tokens.
+
+        Of a reply that is not `complete`, and may have been cut, its last words come first.
+        """
+        calls, usage = self.content.tool_calls, self.content.usage
+        names = [safe_line(name) for name in dict.fromkeys(call.name for call in calls)]
+        tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
+        if not complete:
+            last = safe_line(repr(self.text[-LAST_WORDS:]))
+            tools = f"ended without a terminal event after {last}, {tools}"
+        if usage is None:
+            return f"{tools}, and reported no tokens"
+        return f"{tools}, and took {usage.input_tokens} + {usage.output_tokens} tokens"

@@ -1,4 +1,4 @@
-"""The error for a chat message that was not accepted in time."""
+"""What a refused chat message means: whether it was only not accepted in time, or may be run."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | No
         words = f"not answered within {timeout:g} s: {refusal.message}"
         return ChatTimeoutError(words, next_step=IF_LATE)
     return None
+
+
+def may_run(refusal: HydraSmokeError) -> bool:
+    """Return whether the agent may process a message although no stream came of it."""
+    if isinstance(refusal, TransportError):
+        return refusal.reached
+    if isinstance(refusal, RouterError):
+        code = refusal.status_code
+        return code == 408 or not (400 <= code < 500 or code == 503)
+    return True

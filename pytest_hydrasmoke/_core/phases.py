@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pytest_hydrasmoke._journal.story import WAITS as WAITS
 
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
@@ -10,3 +12,12 @@ BOOT = PHASES[:3]
 TOKENS = "tokens"
 BUDGETS = (*PHASES, *WAITS, TOKENS)
 """Names that can have a budget; the one for tokens is the whole run's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A phase under way."""
+
+    phase: str
+    since: float
+    deadline: float | None

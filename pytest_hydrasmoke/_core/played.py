@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 
-from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import ChatError
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._transport.protocol import IO, Stream, drive
 
-from .chat import Turn
+from .incoming import Incoming
 from .reading import Reading
 
 
@@ -39,50 +35,18 @@ class Said:
 
 def played(stream: bytes, reading: Reading) -> Said:
     """Read a stream to its end, or to the point where it breaks off."""
-    content, texts = Content(), list[str]()
-    turn = Turn(
-        _Played(stream),
-        "a recording",
-        "",
-        timeout=1,
-        end="optional",
-        reading=reading,
-        content=content,
-    )
-    drive(turn.open())
-    try:
-        with suppress(ChatError):
-            while (event := drive(turn.next())) is not None:
-                texts.append(event.text)
-    finally:
-        drive(turn.close())
-    return said("".join(texts), content, turn.finish_reason, turn.runtimes)
-
-
-def said(text: str, content: Content, finish_reason: str | None, runtimes: Sequence[str]) -> Said:
-    """Combine what a turn has said."""
-    tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
-    return Said(text, ", ".join(tools), content.reasoning(text), finish_reason, tuple(runtimes))
-
-
-class _Played(Calls):
-    """Calls whose chat returns a recorded stream."""
-
-    def __init__(self, stream: bytes) -> None:
-        self.io = cast("IO", self)
-        self._replay = None
-        self._chunks = [stream] if stream else []
-
-    def now(self) -> float:
-        return 0.0
-
-    async def chat(
-        self, instance_id: str, message: str, *, deadline: float | None = None
-    ) -> tuple[Stream, float]:
-        return cast("Stream", self), 0.0
-
-    async def read(self, deadline: float) -> bytes:
-        return self._chunks.pop() if self._chunks else b""
-
-    async def close(self) -> None:
+    content = Content()
+    came = Incoming(reading, "optional", content)
+    came.most_text = math.inf
+    came.feed(stream, 0.0)
+    while came.take() is not None:
         pass
+    return said(came, content)
+
+
+def said(came: Incoming, content: Content) -> Said:
+    """Return what a turn has said, all of whose text was kept."""
+    text, end = came.text, came.end
+    tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
+    reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
+    return Said(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)

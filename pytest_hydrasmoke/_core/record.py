@@ -35,9 +35,10 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 
 from .listener import RecordListener
-from .moments import Doing, TurnStory
+from .phases import Doing
 from .proof import Evidence
 from .sightings import Sightings
+from .told_turn import so_far
 from .turn_account import Baseline, TurnAccount, settles
 from .turn_account import Counted as CountedRows
 from .turn_log import TurnLog
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._api.calls import Attempt
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
+
+    from .chat import OpenTurn
 
 
 _numbers = count(1)
@@ -104,7 +107,7 @@ class InstanceRecord(Story):
     """Whether a call about it was made since this was last reset, at a test's set-up."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    open_turn: TurnStory | None = None
+    open_turn: OpenTurn | None = None
     """The turn under way."""
     listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
     _gone: frozenset[str] = field(default=frozenset(), repr=False)
@@ -160,14 +163,14 @@ class InstanceRecord(Story):
         """Its turns, with the one under way as it is by now."""
         turns = [(it.at, it.turn) for it in self.turns]
         if (turn := self.open_turn) is not None and turns:
-            turns[-1] = turn.at, turn.as_event
+            turns[-1] = turn.at, so_far(turn)
         return turns
 
     def end_turn(self) -> None:
         """Tell of a turn under way as far as it has come; harmless if there is none."""
         turn, self.open_turn = self.open_turn, None
         if turn is not None:
-            self.note(turn.as_event, turn.at)
+            self.note(so_far(turn), turn.at)
 
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its listener raises."""

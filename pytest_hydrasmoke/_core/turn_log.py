@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
@@ -28,7 +28,9 @@ from . import settle
 from .one_turn import busy
 from .pauses import is_limit
 from .settle import History, How, LastTurn, Measured
-from .tape import Tape
+
+if TYPE_CHECKING:
+    from .chat import OpenTurn
 
 __tracebackhide__ = hide_own_frames
 
@@ -59,9 +61,10 @@ class TurnLog:
         """The number of that test's run; None where it has only one, and outside its body."""
         return self._logs.run()
 
-    def tape(self, message: str) -> Tape | None:
-        """Begin to record a turn; None where nothing is recorded."""
-        return self._logs.tape(self, message)
+    @property
+    def on_turn(self) -> Callable[[OpenTurn], None]:
+        """Told of each turn before its message leaves."""
+        return self._logs.on_turn
 
     def cut_by_a_limit(self, silence: float) -> bool:
         """Record the silence before a stream was cut; return whether it looks like a time limit."""
@@ -177,7 +180,7 @@ class TurnLogs:
         self,
         folder: Path | None = None,
         test: Callable[[], str] = lambda: "",
-        tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None,
+        on_turn: Callable[[OpenTurn], None] = lambda turn: None,
         run: Callable[[], int | None] = lambda: None,
         process: str = "",
         lives: Callable[[str], bool] = lambda process: False,
@@ -185,8 +188,8 @@ class TurnLogs:
         self._folder = folder
         self.test = test
         """Returns the name of the running test."""
-        self.tape = tape
-        """Begins to record a turn."""
+        self.on_turn = on_turn
+        """Told of each turn before its message leaves: it may have it recorded."""
         self.run = run
         """Returns the number of the test body's current run."""
         self.process = process

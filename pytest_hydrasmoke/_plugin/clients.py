@@ -9,11 +9,9 @@ from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._core.turn_log import TurnLog
-from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._run.by_hand import ByHand
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -48,7 +46,7 @@ class _RunClient(ClientBase):
     """Base of a run's clients: the run knows their turns, and what they provision."""
 
     def _join(self, run: OfRun) -> None:
-        self._run = run
+        self._run, self._end = run, run.end
         self._own_calls = self._calls
         """Calls with the run's own token."""
 
@@ -56,17 +54,8 @@ class _RunClient(ClientBase):
         if not with_its_token or other._calls is not other._own_calls:
             self._own_calls = other._own_calls
 
-    def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
-        return Turn(
-            self._calls,
-            instance_id,
-            message,
-            timeout=timeout,
-            end=self._run.end,
-            reading=self._reading,
-            text_wanted=False,
-            observer=LogObserver(self._run.log_of(instance_id), message, self._calls.io.now),
-        )
+    def _log_of(self, instance_id: str) -> TurnLog:
+        return self._run.log_of(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         if self._run.by_hand is None:

@@ -13,10 +13,9 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.account import ToCome
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
-from pytest_hydrasmoke._core.tape import Tape
-from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._journal.events import CutShort, RunsCounted
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
@@ -77,8 +76,8 @@ class Active:
         """Whether the run covers all tests."""
         self.failures = Failures(pytest_config, config, journal)
         """Which failures count against which instances."""
-        self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
-        """Begins to record a turn."""
+        self.on_turn: Callable[[OpenTurn], None] = lambda turn: None
+        """Told of each turn before its message leaves: the recorder's, where there is one."""
         self.run: int | None = None
         """The current run of the test's body, from 1, where it has several."""
         self._test = ""
@@ -101,7 +100,7 @@ class Active:
                 forms=self.forms,
                 test=lambda: self._test,
                 origin=self._claims,
-                tape=self.tape if self.replaying is None else self._asks,
+                on_turn=self.on_turn if self.replaying is None else self._asks,
                 run=lambda: self.run,
                 replay=self.replaying,
                 note=self.journal.note,
@@ -122,9 +121,10 @@ class Active:
             self.replaying.flows.goes(self.stage.owner, self.stage.run, None)
         return self.stage.claims()
 
-    def _asks(self, log: TurnLog, message: str) -> None:
+    def _asks(self, turn: OpenTurn) -> None:
         """Note a turn of a replay, which is not recorded."""
         assert self.replaying is not None
+        log = turn.record.log
         of_log = (record.key for record in self.session.records if record.log is log)
         self.replaying.flows.goes(self.stage.owner, self.stage.run, next(of_log, None))
 

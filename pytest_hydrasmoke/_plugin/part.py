@@ -171,7 +171,7 @@ def _plugins(
         # Workers write into the folder that the main process holds, one at a time.
         recordings = part.recordings or Recordings(settings.record)
         recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
-        active.tape = recorder.tape
+        active.on_turn = recorder.on_turn
         finish.on_closed = recorder.finish
         yield "recorder", recorder
     if part.reports_as is None:

@@ -16,9 +16,8 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.tape import Place, Tape
-from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._options import LIVE, flag
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
@@ -37,7 +36,8 @@ from pytest_hydrasmoke._run.manners_file import (
 from pytest_hydrasmoke._run.recording import (
     KINDS,
     FormatError,
-    Turn,
+    Place,
+    Recorded,
     VersionError,
     as_text,
     overlaid,
@@ -88,7 +88,7 @@ class Recorder:
         self._recordings = recordings
         self._fail = fail
         self._scrub = scrubbing(active.config.token)
-        self._tapes: dict[str, list[Tape]] = {}
+        self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
         self._failed: set[str] = set()
         """Fixtures that outlive a test, and whose last set-up failed."""
         self._test: _Test | None = None
@@ -97,25 +97,21 @@ class Recorder:
         self._is_worker = worker_input(pytest_config) is not None
         self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=self._is_worker)
 
-    def tape(self, log: TurnLog, message: str) -> Tape | None:
-        """Begin to record a turn for the current owner; None where it is not recorded."""
+    def on_turn(self, turn: OpenTurn) -> None:
+        """Begin to record a turn, for the current owner, unless it is not to be recorded."""
         stage = self._active.stage
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
-            return None  # Only a real router can answer the bundled checks.
+            return  # Only a real router can answer the bundled checks.
         if (test := self._test) is not None and test.live and test.id == owner:
-            return None
+            return
         records = self._active.session.records
-        record = next((one for one in records if one.log is log), None)
+        record = next((one for one in records if one.log is turn.record.log), None)
         spec = None if record is None else record.spec
-        tape = Tape(
-            message,
-            stage.run,
-            self._place(record, owner),
-            {} if spec is None else spec.model_dump(exclude_none=True),
-        )
-        self._tapes.setdefault(owner, []).append(tape)
-        return tape
+        plain = {} if spec is None else spec.model_dump(exclude_none=True)
+        begun = Recorded(stage.run, self._place(record, owner), plain, turn.message)
+        turn.records()
+        self._turns.setdefault(owner, []).append((begun, turn))
 
     def _place(self, record: InstanceRecord | None, owner: str) -> Place:
         if record is None:
@@ -141,7 +137,7 @@ class Recorder:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # A plugin may run a test again: the last outcome counts.
         self._test = _Test.of(item)
-        self._tapes.pop(item.nodeid, None)
+        self._turns.pop(item.nodeid, None)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -152,14 +148,14 @@ class Recorder:
         if fixturedef.scope == "function":
             return (yield)
         owner = owner_of(fixturedef, request)
-        earlier = len(self._tapes.get(owner, ()))
+        earlier = len(self._turns.get(owner, ()))
         try:
             result = yield
         except (pytest.skip.Exception, pytest.xfail.Exception):
             raise  # In a replay it does the same.
         except BaseException:
             self._failed.add(owner)
-            del self._tapes.get(owner, [])[earlier:]
+            del self._turns.get(owner, [])[earlier:]
             raise
         self._failed.discard(owner)
         return result
@@ -177,7 +173,7 @@ class Recorder:
         Called when instances are deleted and workers are done, and before the report is handed out,
         as its readers may fail or block.
         """
-        for owner in self._tapes:
+        for owner in self._turns:
             self._try(owner, self._leave)
         if self._is_worker:
             worker_output(self._pytest)[RECORDED] = self._notes.kept
@@ -195,7 +191,7 @@ class Recorder:
         self._notes.kept += worker_output(node).get(RECORDED, [])
 
     def _write_left(self, *, whole: bool) -> None:
-        left: dict[str, list[Turn]] = {}
+        left: dict[str, list[Recorded]] = {}
         for owner, text in self._notes.left():
             turns = left.setdefault(owner, [])
             # Workers repeat a fixture; each may have set it up for other tests, too.
@@ -241,11 +237,11 @@ class Recorder:
     def _finish_test(self, test: _Test) -> None:
         # A test that skips half-way, or is expected to fail, does the same in a replay.
         if test.failed:
-            if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
+            if test.id in self._turns or (not test.live and self._has_earlier(test.id)):
                 self._not_recorded(test.id, "it failed")
-        elif test.id in self._tapes:
-            self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
-        self._tapes.pop(test.id, None)
+        elif test.id in self._turns:
+            self._try(test.id, lambda owner: self._write(owner, self._recorded(owner)))
+        self._turns.pop(test.id, None)
 
     def _not_recorded(self, owner: str, why: str) -> None:
         # A user who removes words from recordings must know where they still are.
@@ -263,15 +259,19 @@ class Recorder:
             self._not_recorded(owner, "it was interrupted")
         elif owner in self._failed:
             self._not_recorded(owner, "its set-up failed")
-        elif self._tapes[owner]:
-            self._notes.leave(owner, as_text("", self._turns(owner), ""))
+        elif self._turns[owner]:
+            self._notes.leave(owner, as_text("", self._recorded(owner), ""))
 
-    def _turns(self, owner: str) -> list[Turn]:
-        turns = [self._masking.turn(self._scrub(owner), tape) for tape in self._tapes[owner]]
+    def _recorded(self, owner: str) -> list[Recorded]:
+        name = self._scrub(owner)
+        turns = [self._masking.turn(name, begun, turn) for begun, turn in self._turns[owner]]
         return [turn for turn in turns if turn is not None]
 
     def _write(
-        self, owner: str, turns: Sequence[Turn], merge: Callable[..., list[Turn]] | None = None
+        self,
+        owner: str,
+        turns: Sequence[Recorded],
+        merge: Callable[..., list[Recorded]] | None = None,
     ) -> None:
         if not turns:
             self._not_recorded(owner, f"{NAME} left out all of its turns")
@@ -295,7 +295,7 @@ class Recorder:
                 held.release()
         self._notes.note(owner, what, why or "")
 
-    def _known(self, old: bytes) -> list[Turn]:
+    def _known(self, old: bytes) -> list[Recorded]:
         try:
             return turns_of(old)
         except VersionError as error:

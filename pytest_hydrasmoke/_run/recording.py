@@ -20,7 +20,6 @@ from typing import Any
 
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.chat import Ending
-from pytest_hydrasmoke._core.tape import Place
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
@@ -29,6 +28,8 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _MOST = 100
 """Characters of a file's or folder's name, without its digest and suffix."""
 _MOST_FOLDERS = 8
+Place = str | int | Mapping[str, str | int] | None
+"""Which instance of its owner a turn was on, as the recording names it."""
 KINDS = ("fixture ", "hook ")
 """Prefix of an owner that is not a test."""
 
@@ -68,19 +69,19 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A turn as stored in a file."""
+class Recorded:
+    """A turn as it is stored in a file."""
 
     run: int
     instance: Place
     spec: Mapping[str, str]
     message: str
-    llm_events: Events | None
-    end: Ending | None
-    times: Sequence[float]
+    llm_events: Events | None = None
+    end: Ending | None = None
+    times: Sequence[float] = ()
     """When each chunk was read, in milliseconds since the request; written as whole numbers."""
-    chunks: Sequence[bytes]
-    refused: Refusal | None
+    chunks: Sequence[bytes] = ()
+    refused: Refusal | None = None
     said: str | None = None
     """A digest of its words, where nothing was removed from them."""
 
@@ -98,7 +99,7 @@ class VersionError(FormatError):
     """Raised where a recording has another version of the format."""
 
 
-def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
+def as_text(owner: str, turns: Sequence[Recorded], day: str) -> str:
     """Return a recording as text, one chunk per line, for review."""
     head = {"format": FORMAT, "version": VERSION, "recorded": day}
     parts = [f'{_json(head)[:-1]},\n"of": {_json(owner)},\n"turns": [\n']
@@ -109,7 +110,7 @@ def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
     return "".join([*parts, "\n]}\n"])
 
 
-def _written(turn: Turn) -> Iterator[str]:
+def _written(turn: Recorded) -> Iterator[str]:
     events = turn.llm_events
     counted = events and {
         "count": events.count,
@@ -172,7 +173,7 @@ def _encoded(data: bytes) -> str | dict[str, str]:
         return {"base64": base64.b64encode(data).decode()}
 
 
-def turns_of(text: bytes) -> list[Turn]:
+def turns_of(text: bytes) -> list[Recorded]:
     """Return the turns of a recording; raises `FormatError`."""
     try:
         plain: Any = json.loads(text)
@@ -187,9 +188,9 @@ def turns_of(text: bytes) -> list[Turn]:
         raise FormatError(f"it is damaged: {type(error).__name__}: {error}") from None
 
 
-def _turn(plain: Any) -> Turn:
+def _turn(plain: Any) -> Recorded:
     events, refused, chunks = plain["llm_events"], plain.get("refused"), plain.get("chunks", ())
-    return Turn(
+    return Recorded(
         run=plain["run"],
         instance=plain["instance"],
         spec=plain["spec"],
@@ -208,17 +209,17 @@ def _decoded(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])
 
 
-def overlaid(old: Sequence[Turn], new: Sequence[Turn], *, whole: bool) -> list[Turn]:
+def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -> list[Recorded]:
     """Replace an owner's old turns by new ones; a run may have repeated only a part of them.
 
     Drop old turns that a `whole` run did not repeat on an instance that had turns; keep further
     turns with the same message, and instances without turns in this run.
     """
-    waiting: dict[str, deque[Turn]] = {}
+    waiting: dict[str, deque[Recorded]] = {}
     for turn in new:
         waiting.setdefault(said_on(turn), deque()).append(turn)
     used = set(map(_instance, new))
-    merged: list[Turn] = []
+    merged: list[Recorded] = []
     for turn in old:
         same = waiting.get(said_on(turn))
         if same:
@@ -229,17 +230,17 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn], *, whole: bool) -> list[T
     return merged + [turn for turn in new if any(turn is one for one in left)]
 
 
-def asked(turn: Turn) -> str:
+def asked(turn: Recorded) -> str:
     """Return the key by which a turn is looked up, but for the spec of a shared instance."""
     return _json([turn.run, turn.instance, turn.message])
 
 
-def said_on(turn: Turn) -> str:
+def said_on(turn: Recorded) -> str:
     """Return the key of a turn among those of an owner that has instances of several specs."""
     return _json([asked(turn), _instance(turn)])
 
 
-def _instance(turn: Turn) -> str:
+def _instance(turn: Recorded) -> str:
     # Others are numbered, so that one with another spec takes the place of the old one.
     spec = sorted(turn.spec.items()) if turn.instance in ("shared", None) else None
     return _json([turn.instance, spec])

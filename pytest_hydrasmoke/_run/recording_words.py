@@ -11,7 +11,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
 
-from .recording import Turn, asked
+from .recording import Recorded, asked
 
 _AROUND = 3
 """How many words are shown before the first difference, and after it."""
@@ -24,16 +24,16 @@ _NONE = {"LLM events": "not counted", "format": "unknown"}
 
 
 def compared(
-    old: Sequence[Turn], new: Sequence[Turn], reading: Reading
-) -> tuple[list[Turn], str | None]:
+    old: Sequence[Recorded], new: Sequence[Recorded], reading: Reading
+) -> tuple[list[Recorded], str | None]:
     """Return new turns, or old ones where the words are equal, and a summary of the changes.
 
     The summary is None if nothing has changed.
     """
-    waiting: dict[str, deque[Turn]] = {}
+    waiting: dict[str, deque[Recorded]] = {}
     for turn in old:
         waiting.setdefault(asked(turn), deque()).append(turn)
-    kept, changes = list[Turn](), list[str]()
+    kept, changes = list[Recorded](), list[str]()
     for number, now in enumerate(new, 1):
         same = waiting.get(asked(now))
         was = same.popleft() if same else None
@@ -47,7 +47,7 @@ def compared(
     return kept, _summary(changes, gone)
 
 
-def _order(turns: Sequence[Turn]) -> dict[str, list[str]]:
+def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     """Return the messages of each instance in each run: several instances have no common order."""
     order: dict[str, list[str]] = {}
     for turn in turns:
@@ -68,11 +68,11 @@ def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:
     return "; ".join(parts) or None
 
 
-def _message(turn: Turn) -> str:
+def _message(turn: Recorded) -> str:
     return repr(safe_line(turn.message, 60))
 
 
-def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
+def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
     """Return the differences of a turn; None where the words are equal."""
     if now.llm_events is None:
         # What nobody counted this time may still be as it was.
@@ -92,11 +92,11 @@ def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
     return "; ".join(told) or None
 
 
-def _raw(turn: Turn) -> tuple[object, ...]:
+def _raw(turn: Recorded) -> tuple[object, ...]:
     return (*_frame(turn).values(), turn.stream, turn.refused)
 
 
-def _frame(turn: Turn) -> dict[str, str | None]:
+def _frame(turn: Recorded) -> dict[str, str | None]:
     """Return everything relevant of a turn except its lookup key and its stream."""
     events, counted = turn.llm_events, None
     if events is not None:
@@ -108,7 +108,7 @@ def _frame(turn: Turn) -> dict[str, str | None]:
     }
 
 
-def _words(turn: Turn, reading: Reading) -> dict[str, str | bool | None]:
+def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
     """Return the words of a turn, with readable names of its parts, in the order of telling.
 
     True stands for words that are not compared.

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.listener import RecordListener
@@ -26,7 +27,6 @@ from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
@@ -69,8 +69,8 @@ class SmokeSession(RecordListener):
     """Returns the name of the running test."""
     origin: Callable[[], Origin | None] = lambda: None
     """Returns the user of an instance that is not shared; called once per instance."""
-    tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
-    """Begins to record a turn, given its instance's log and its message."""
+    on_turn: Callable[[OpenTurn], None] = lambda turn: None
+    """Told of each turn before its message leaves: it may have it recorded."""
     run: Callable[[], int | None] = lambda: None
     """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
@@ -86,7 +86,7 @@ class SmokeSession(RecordListener):
         self._pid = os.getpid()
         self._logs = TurnLogs(
             self.ledger.folder / "turns",
-            *(self.test, self.tape, self.run),
+            *(self.test, self.on_turn, self.run),
             *(self.ledger.name, self.ledger.other_lives),
         )
         self._io = self.network.blocking(self.config.link, self.interrupts)
@@ -140,7 +140,7 @@ class SmokeSession(RecordListener):
         """Return the turn log of an instance; one outside the run gets a log of its own."""
         same = plain_id(instance_id)
         known = (it.log for it in self.records if plain_id(it.id or "") == same)
-        return next(known, TurnLog(TurnLogs(tape=self.tape)))
+        return next(known, TurnLog(TurnLogs(on_turn=self.on_turn)))
 
     def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
         self.note(event, record.reference, at)

@@ -1,4 +1,4 @@
-"""Turn a tape into the turn to be written: without the token, and as the user's hook returns it."""
+"""Turn a finished turn into what is written: without the token, and edited by the user's hook."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import surely_since
 from pytest_hydrasmoke._core.played import Said, played, said
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.tape import Tape
 
-from .recording import Events, RecordedTurn, Refusal, Turn
+from .recording import Events, Recorded, RecordedTurn, Refusal
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
 
@@ -31,19 +31,21 @@ class Masking:
         self._reading = reading
         self._edit = edit
 
-    def turn(self, owner: str, tape: Tape) -> Turn | None:
+    def turn(self, owner: str, begun: Recorded, taken: OpenTurn) -> Recorded | None:
         """Return a turn as it is to be written; None for one that the hook drops.
+
+        `begun` is what was known of it before its message left.
 
         Raises `NotWrittenError`, and what the hook raises.
         """
-        plain = _plain(tape)
+        plain = _plain(begun, taken)
         turn = self._without_token(plain)
         if self._edit is not None:
             edited = self._edited(owner, turn, self._edit)
             if edited is None:
                 return None
             turn = self._without_token(edited)
-        live = _live(tape)
+        live = _live(taken)
         doubtful = live is None or self._has_token(live)
         # Only words that came in several pieces are not masked yet.
         if doubtful and self._has_token(played(turn.stream, self._reading)):
@@ -51,7 +53,7 @@ class Masking:
         # Words that were removed must not leave a digest, either.
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
-    def _without_token(self, turn: Turn) -> Turn:
+    def _without_token(self, turn: Recorded) -> Recorded:
         scrub, refused, events = self._scrub, turn.refused, turn.llm_events
         stream = turn.stream
         hidden = self._hide(stream)
@@ -69,7 +71,7 @@ class Masking:
             refused=refused,
         )
 
-    def _edited(self, owner: str, turn: Turn, edit: Edit) -> Turn | None:
+    def _edited(self, owner: str, turn: Recorded, edit: Edit) -> Recorded | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
         shown = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
         edited = edit(shown)
@@ -87,43 +89,38 @@ class Masking:
         return any(self._scrub(text) != text for text in texts)
 
 
-def _live(tape: Tape) -> Said | None:
+def _live(turn: OpenTurn) -> Said | None:
     """Return the turn's words as they were read; None where not all of them were kept."""
-    if tape.content is None or tape.refusal is not None:
-        return None
-    return said("".join(tape.text), tape.content, tape.finish_reason, tape.runtimes)
+    content = turn.came.content
+    return None if content is None or turn.refusal is not None else said(turn.came, content)
 
 
-def _plain(tape: Tape) -> Turn:
-    refused = None
-    if (reply := tape.refusal) is not None:
+def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
+    refused, chunks = None, turn.chunks or ()
+    if (reply := turn.refusal) is not None:
         refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
-    return Turn(
-        run=tape.run,
-        instance=tape.instance,
-        spec=tape.spec,
-        message=tape.message,
-        llm_events=_counted(tape),
-        end=tape.end if refused is None else None,
-        times=[at * 1000 for at in tape.times],
-        chunks=tape.pieces,
+    return replace(
+        begun,
+        llm_events=_counted(turn),
+        end=turn.ending if refused is None else None,
+        times=[at * 1000 for at, _ in chunks],
+        chunks=[chunk for _, chunk in chunks],
         refused=refused,
     )
 
 
-def _counted(tape: Tape) -> Events | None:
-    account = tape.account
-    if account is None or account.found is None or account.before.error is not None:
+def _counted(turn: OpenTurn) -> Events | None:
+    found, before = turn.account.found, turn.account.before
+    if found is None or before.error is not None:
         return None
-    found, before = account.found, account.before
     added = max(found.events - before.count, 0)
     surely = surely_since(before.providers, found.providers, added)
     # If several had been seen before, the provider of a new event is not known.
     names = (surely or found.providers) if added else ()
-    return Events(added, tuple(sorted(names)), round(max(found.at - tape.over, 0.0), 2))
+    return Events(added, tuple(sorted(names)), round(max(found.at - turn.ended, 0.0), 2))
 
 
-def recut(turn: Turn, text: bytes) -> Turn:
+def recut(turn: Recorded, text: bytes) -> Recorded:
     """Give a turn another text, in chunks that end as near as possible to the old ends."""
     old = turn.stream
     if old == text:

@@ -10,7 +10,7 @@ from typing import Any
 from scripted_io import ID, calls_of, events, record, stream
 from stub_model import ANSWER, ARGUMENTS, LOOK, REFUSAL, REPLY, TOOL, USAGE
 
-from pytest_hydrasmoke import ChatError, TokenUsage
+from pytest_hydrasmoke import ChatError, ChatTurn, TokenUsage
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
@@ -94,7 +94,7 @@ def outcome_of(body: bytes) -> Outcome:
     _, calls = calls_of(it, chat=[stream(body)], llm_events=[events(0), ...])
     handle = Handle(calls, it, Policy(chat_end="required"), Reading())
     try:
-        turn = drive(handle.chat("hello", None))
+        turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     except ChatError as error:
         return Outcome(error=error.message)
     assert turn.complete

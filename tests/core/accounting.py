@@ -76,7 +76,7 @@ def chatting(
 def chat(io: ScriptedIO, handle: Handle) -> tuple[TurnAccount, float]:
     """Take a turn; gives its account, and the seconds that it was held up."""
     start = io.time
-    return drive(handle.chat("hello", None)).account, io.time - start
+    return drive(handle.chat("hello", None))[0].account, io.time - start
 
 
 def watched() -> InstanceRecord:

@@ -15,8 +15,10 @@ from pytest_hydrasmoke import (
     HydraSmokeError,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
@@ -33,9 +35,10 @@ IF_LATE = (
 )
 
 
-def turn_of(calls: Calls, instance_id: str = ID, **changes: Any) -> Turn:
+def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
-    return Turn(calls, instance_id, "hello", **settings)
+    content, it = Content() if kept else None, InstanceRecord(None, None, id=instance_id)
+    return OpenTurn(calls, it, "hello", content=content, **settings)
 
 
 class Chatted:
@@ -45,6 +48,7 @@ class Chatted:
         self.stream = stream(*steps)
         self.io, calls = calls_of(None, chat=[self.stream] if chat is None else chat)
         self.turn = turn_of(calls, **changes)
+        self.came = self.turn.came
         self.data: list[str] = []
         self.text = ""
         self.error: HydraSmokeError | None = None

@@ -239,7 +239,7 @@ def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
     it.log.begin(0, START)
     it.log.end("ended", START)
     io, calls = calls_of(it, llm_events=[events(0), reply(401)])
-    baseline = drive(open_account(calls, it, timeout=30, settle=5.0))
+    baseline = drive(open_account(calls, it, Policy()))
     assert baseline == Baseline(io.time, error="llm_events was refused with 401")
     assert it.doing is None
 

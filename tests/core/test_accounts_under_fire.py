@@ -18,7 +18,7 @@ from scripted_io import ID, START, Took, calls_of, events, record, reply, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, HydraSmokeError, LlmEventsError
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
@@ -26,7 +26,6 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import TurnAccount
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -145,10 +144,9 @@ class Run:
         self.next, handle = does, self.handles[does.worker]
         try:
             if does.how == "plain":
-                calls, log = handle._calls, handle.record.log
-                observer = LogObserver(log, "hello", calls.io.now)
+                beside = InstanceRecord(None, None, id=does.spelled, log=handle.record.log)
                 more: dict[str, Any] = {"timeout": 60.0, "end": "auto", "reading": Reading()}
-                turn = Turn(calls, does.spelled, "hello", observer=observer, **more)
+                turn = OpenTurn(handle._calls, beside, "hello", **more)
                 drive(turn.open())
                 while drive(turn.next()) is not None:
                     pass
@@ -160,7 +158,7 @@ class Run:
                 drive(turn.next())
                 drive(turn.close())
                 return None
-            return self.truth.turn + 1, drive(handle.chat("hello", None)).account
+            return self.truth.turn + 1, drive(handle.chat("hello", None))[0].account
         except HydraSmokeError:
             assert does.how == "refused"
             return None

@@ -47,7 +47,7 @@ def test_a_terminal_event_ends_the_turn_whatever_the_connection_does(case: str, 
     it = Chatted(*ENDS[case], end=end)
     assert it.error is None
     assert it.text == "Hi"
-    assert (it.turn.complete, it.turn.over) == (True, True)
+    assert (it.came.end.complete, it.turn.over_at is not None) == (True, True)
     assert it.io.waited <= AFTER_END
     assert it.stream.closed == 1
 
@@ -81,7 +81,12 @@ def test_only_events_move_the_2_s_after_the_end() -> None:
 
 def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
     it = Chatted(HI, HI)
-    assert (it.error, it.text, it.turn.complete, it.turn.over) == (None, "HiHi", False, True)
+    assert (it.error, it.text, it.came.end.complete, it.turn.over_at is not None) == (
+        None,
+        "HiHi",
+        False,
+        True,
+    )
     it = Chatted(HI, Took(3, HI), end="required")
     assert type(it.error) is ChatError
     assert str(it.error) == (
@@ -117,12 +122,12 @@ def test_a_model_of_an_unknown_runtime_may_wait_for_its_tools_too() -> None:
     assert Chatted(text, waits, text, end="auto").error is None, "it has gone on"
 
 
-@pytest.mark.parametrize("text_wanted", [True, False])
+@pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "made_up"])
-def test_a_finish_reason_will_do_once_the_stream_ends(reason: str, text_wanted: bool) -> None:
-    it = Chatted(HI, finished(reason), b"data: half", end="required", text_wanted=text_wanted)
+def test_a_finish_reason_will_do_once_the_stream_ends(reason: str, kept: bool) -> None:
+    it = Chatted(HI, finished(reason), b"data: half", end="required", kept=kept)
     assert it.error is None
-    assert (it.turn.complete, it.turn.finish_reason) == (True, reason)
+    assert (it.came.end.complete, it.came.end.finish_reason) == (True, reason)
     # It is no terminal event: what comes after it is waited for.
     assert [deadline - START for deadline in it.stream.deadlines] == [120] * 4
 
@@ -132,20 +137,18 @@ def test_a_model_that_waits_for_its_tools_has_not_finished(reason: str) -> None:
     it = Chatted(HI, finished(reason), end="auto")
     assert it.error is not None
     assert it.error.message == "the reply was cut: its stream ended without a terminal event"
-    assert Chatted(HI, finished(reason), HI, finished("stop"), end="auto").turn.complete
-    assert Chatted(HI, finished(reason), DONE, end="auto").turn.finish_reason == reason
+    assert Chatted(HI, finished(reason), HI, finished("stop"), end="auto").came.end.complete
+    assert Chatted(HI, finished(reason), DONE, end="auto").came.end.finish_reason == reason
 
 
-@pytest.mark.parametrize("text_wanted", [True, False])
-def test_an_agent_that_finishes_with_an_error_has_failed_whatever_its_end(
-    text_wanted: bool,
-) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_agent_that_finishes_with_an_error_has_failed_whatever_its_end(kept: bool) -> None:
     crash = finished("error").replace(b"]}", b'], "error": {"message": "no credit"}}')
     for end, words in ((crash, "no credit"), (finished("error"), "it finished with 'error'")):
-        it = Chatted(HI, end + DONE, text_wanted=text_wanted)
+        it = Chatted(HI, end + DONE, kept=kept)
         assert type(it.error) is ChatError
         assert it.error.message.startswith(f"the agent reported an error: {words}")
-        assert (it.turn.complete, it.turn.finish_reason) == (False, "error")
+        assert (it.came.end.complete, it.came.end.finish_reason) == (False, "error")
 
 
 @pytest.mark.parametrize("steps", [[], [b": ping\n\n"], [b"data: x"], [b"\n\n"]], ids=repr)
@@ -332,5 +335,5 @@ def test_a_flood_leaves_what_came_before_it() -> None:
     assert it.error.message.endswith("(max_event): the turn was broken off")
     assert len(it.stream.deadlines) == 1, "and nothing more is read"
     it = Chatted(HI + DONE + flood)
-    assert it.turn.complete
+    assert it.came.end.complete
     assert type(it.error) is ChatError

@@ -55,7 +55,7 @@ def test_a_turn_that_is_not_accepted_yet_is_asked_for_again(code: int) -> None:
     it = Chatted(chat=[busy, busy, stream(Took(1, HI), Took(1, DONE))])
     assert it.error is None
     assert it.io.calls_sent() == ["chat"] * 3
-    assert (it.turn.first_event_after, it.turn.duration) == (1.0, 2.0), "since it was accepted"
+    assert (it.came.first_event_after, it.came.duration) == (1.0, 2.0), "since it was accepted"
     assert it.io.waited == 10 + 2
 
 
@@ -197,9 +197,9 @@ def test_a_connection_that_fails_to_close_frees_the_instance() -> None:
 
 def test_times_count_from_the_request() -> None:
     it = Chatted(chat=[Took(1, stream(Took(2, b": ping\n\n"), Took(3, HI), Took(4, DONE)))])
-    assert (it.turn.first_event_after, it.turn.duration) == (6.0, 10.0)
+    assert (it.came.first_event_after, it.came.duration) == (6.0, 10.0)
     it = Chatted(Took(3, lost()))
-    assert (it.turn.first_event_after, it.turn.duration) == (None, 0.0), "no event, no times"
+    assert (it.came.first_event_after, it.came.duration) == (None, 0.0), "no event, no times"
 
 
 def test_a_turn_that_is_over_stays_over() -> None:

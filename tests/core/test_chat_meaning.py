@@ -79,7 +79,7 @@ def test_a_turn_is_read_through_its_hooks() -> None:
     it = Chatted(b"data: hello\n\ndata: bye\n\n", HANG, reading=reading, end="required")
     assert it.error is None
     assert it.text == "HELLOBYE"
-    assert it.turn.complete
+    assert it.came.end.complete
 
 
 def test_a_hook_that_raises_is_not_hidden() -> None:
@@ -93,8 +93,8 @@ def test_a_hook_that_raises_is_not_hidden() -> None:
 @pytest.mark.parametrize("steps", [[LOOKS, Took(60, SAYS)], [LOOKS, PING, Took(60, PING), SAYS]])
 def test_a_message_that_waits_for_its_tools_is_not_the_end(steps: list[Any]) -> None:
     it = Chatted(*steps, HANG)
-    assert (it.error, it.text, it.turn.complete) == (None, "I look. Cold.", True)
-    assert it.turn.finish_reason == "end_turn"
+    assert (it.error, it.text, it.came.end.complete) == (None, "I look. Cold.", True)
+    assert it.came.end.finish_reason == "end_turn"
     assert it.io.waited == 60 + AFTER_END
 
 
@@ -131,28 +131,28 @@ def response(text: str, *output: dict[str, Any], whole: bool = True) -> bytes:
     ],
 )
 def test_what_is_said_after_an_end_takes_that_end_back(told: bytes, then: bytes) -> None:
-    assert Chatted(told, end="required").turn.complete
+    assert Chatted(told, end="required").came.end.complete
     it = Chatted(told, then, end="required")
     assert it.error is not None
     assert "the reply was cut" in it.error.message
-    assert not it.turn.complete
-    assert Chatted(told, then, told, end="required").turn.complete
+    assert not it.came.end.complete
+    assert Chatted(told, then, told, end="required").came.end.complete
     # Silence after it is no end, either.
     assert type(Chatted(told, then, HANG, end="required").error) is ChatTimeoutError
 
 
 def test_line_feeds_after_an_end_say_nothing() -> None:
     blank = typed({"choices": [{"index": 0, "delta": {"content": "\n"}, "finish_reason": None}]})
-    assert Chatted(HI, finished("stop"), blank, end="required").turn.complete
+    assert Chatted(HI, finished("stop"), blank, end="required").came.end.complete
 
 
 def test_a_response_that_ends_with_a_call_waits_for_its_tool() -> None:
-    assert not Chatted(response("I look. ", LOOK), end="auto").turn.complete
+    assert not Chatted(response("I look. ", LOOK), end="auto").came.end.complete
     found = {"type": "function_call_output", "call_id": "c", "output": "7"}
-    assert Chatted(response("I look. ", LOOK, found), end="auto").turn.complete
+    assert Chatted(response("I look. ", LOOK, found), end="auto").came.end.complete
     it = Chatted(response("I look. ", LOOK), Took(60, response("Cold.")), end="auto")
-    assert (it.error, it.text, it.turn.complete) == (None, "I look. Cold.", True)
-    assert it.turn.finish_reason is None
+    assert (it.error, it.text, it.came.end.complete) == (None, "I look. Cold.", True)
+    assert it.came.end.finish_reason is None
 
 
 @pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])
@@ -170,7 +170,7 @@ def test_an_agent_that_dies_in_its_tools_has_not_replied(
     assert type(it.error) is ChatError
     assert it.error.message == "the reply was cut: its stream ended without a terminal event"
     assert it.error.expected == f"an event that ends the turn, {why} (chat_end = {end})"
-    assert not it.turn.complete
+    assert not it.came.end.complete
 
 
 @pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])
@@ -178,7 +178,7 @@ def test_where_no_end_is_needed_a_message_that_waits_for_its_tools_will_do(
     steps: list[Any],
 ) -> None:
     it = Chatted(*steps, end="optional")
-    assert (it.error, it.text, it.turn.complete) == (None, "I look. ", False)
+    assert (it.error, it.text, it.came.end.complete) == (None, "I look. ", False)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_turn_that_is_cut_between_its_messages_or_in_one_of_them(steps: list[A
     it = Chatted(*steps, end="auto")
     assert isinstance(it.error, ChatError)
     assert "cut" in it.error.message
-    assert not it.turn.complete
+    assert not it.came.end.complete
     assert type(Chatted(LOOKS, HANG).error) is ChatTimeoutError
 
 
@@ -214,7 +214,7 @@ PIECE = {
 def test_a_whole_reply_counts_where_no_piece_of_it_came(whole: bytes) -> None:
     for steps in ([whole], [PIECE[whole], whole]):
         it = Chatted(*steps)
-        assert (it.error, it.text, it.turn.complete) == (None, "Hi", True)
+        assert (it.error, it.text, it.came.end.complete) == (None, "Hi", True)
     # A hook that knows the text of an event leaves nothing to repeat.
     it = Chatted(whole, reading=Reading(chat_text=lambda event: ""))
     assert (it.error, it.text) == (None, "")
@@ -222,4 +222,4 @@ def test_a_whole_reply_counts_where_no_piece_of_it_came(whole: bytes) -> None:
 
 def test_a_hook_may_end_a_turn_with_a_message_that_waits_for_its_tools() -> None:
     it = Chatted(LOOKS, HANG, reading=Reading(chat_end=lambda event: "message_stop" in event.data))
-    assert (it.error, it.turn.complete) == (None, True)
+    assert (it.error, it.came.end.complete) == (None, True)

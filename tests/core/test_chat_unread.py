@@ -20,11 +20,12 @@ from pytest_hydrasmoke._runtimes.reader import Reader
 Outcome = tuple[object, ...]
 
 
-def outcome(chunks: list[bytes], *, text_wanted: bool) -> Outcome:
-    it = Chatted(*chunks, end="auto", text_wanted=text_wanted)
-    turn, told = it.turn, None if it.error is None else str(it.error)
-    after = turn.first_event_after, turn.first_text_after, turn.duration
-    return it.data, it.text, told, turn.complete, turn.finish_reason, list(turn.runtimes), after
+def outcome(chunks: list[bytes], *, kept: bool) -> Outcome:
+    it = Chatted(*chunks, end="auto", kept=kept)
+    came, told = it.came, None if it.error is None else str(it.error)
+    end = came.end.complete, came.end.finish_reason, came.end.runtimes
+    after = came.first_event_after, came.first_text_after, came.duration
+    return it.data, it.text, told, end, after
 
 
 @examples(100, 5_000)
@@ -36,7 +37,7 @@ def test_it_ends_and_fails_as_if_each_event_were_read(names: list[str], points: 
     told = b"".join(STREAMS[name] for name in names)
     places = sorted({min(point, len(told)) for point in points})
     chunks = [told[a:b] for a, b in zip([0, *places], [*places, len(told)], strict=True) if a < b]
-    assert outcome(chunks, text_wanted=False) == outcome(chunks, text_wanted=True)
+    assert outcome(chunks, kept=False) == outcome(chunks, kept=True)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_only_what_may_be_more_than_text_is_read(read: list[str]) -> None:
     _, calls = calls_of(None, chat=[stream(HI * 2, HI * 50, HI * 9 + finished("stop") + DONE)])
-    with ChatStream(turn_of(calls, text_wanted=False)) as events:
+    with ChatStream(turn_of(calls, kept=False)) as events:
         told = list(events)
     assert len(read) == 2 + 9 + 2
     assert "".join(event.text for event in told) == "Hi" * 61
@@ -63,14 +64,14 @@ def test_only_what_may_be_more_than_text_is_read(read: list[str]) -> None:
 
 @pytest.mark.parametrize("end", [finished("stop"), finished("stop") + DONE])
 def test_after_an_end_all_is_read(read: list[str], end: bytes) -> None:
-    it = Chatted(HI * 2, end, HI * 9, end="required", text_wanted=False)
+    it = Chatted(HI * 2, end, HI * 9, end="required", kept=False)
     assert it.error is not None, "what is said after an end takes it back"
     assert len(read) >= 2 + 1 + 9
 
 
 def test_a_stream_that_was_left_returns_no_more_of_what_has_arrived() -> None:
     _, calls = calls_of(None, chat=[stream(HI * 2, HI * 9)])
-    with ChatStream(turn_of(calls, text_wanted=False)) as events:
+    with ChatStream(turn_of(calls, kept=False)) as events:
         assert [event.text for event in islice(events, 5)] == ["Hi"] * 5
     with pytest.raises(ChatError, match="not open"):
         next(events)

@@ -142,7 +142,7 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
     io, handle = handle_of(llm_events=script, chat=[stream(HI + DONE)])
     assert drive(handle.llm_events(60)).count == 3
     assert io.sent[0].request.path.endswith("?window_seconds=60")
-    turn = drive(handle.chat("hello", None))
+    turn, _ = drive(handle.chat("hello", None))
     assert drive(handle.expect_of_turn(Expected(), turn.account, None)).count == 1
     assert drive(handle.expect_recent(Expected(), None)).count == 1
 
@@ -150,7 +150,7 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
 def told_of(*frames: bytes) -> LlmEventsError:
     """Return the failure of a turn of these frames, whose LLM events never came."""
     _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames, DONE)])
-    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
     [failure] = handle.record.failures.values()

@@ -32,9 +32,9 @@ from pytest_hydrasmoke import (
     TokenUsage,
     ToolCall,
 )
-from pytest_hydrasmoke._core import chat, one_turn, turn_observers
-from pytest_hydrasmoke._core.chat import Turn
-from pytest_hydrasmoke._core.handle import Handle, TurnResult
+from pytest_hydrasmoke._core import chat, one_turn
+from pytest_hydrasmoke._core.chat import OpenTurn
+from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -56,11 +56,14 @@ def handle_of(
     return io, Handle(calls, it, policy or Policy(), Reading())
 
 
+def chatted(handle: Handle) -> ChatTurn:
+    return ChatTurn(handle, *drive(handle.chat("hello", None)))
+
+
 def test_a_chat_gives_the_whole_turn() -> None:
     answer = stream(Took(1, HI), Took(2, b"data:  there\n\n"), Took(1, DONE))
     io, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    result = drive(handle.chat("hello", None))
-    assert isinstance(result, TurnResult)
+    result = chatted(handle)
     assert (result.message, result.text) == ("hello", "Hi there")
     assert [event.data for event in result.events] == ["Hi", " there", "[DONE]"]
     assert [event.at for event in result.events] == [1.0, 3.0, 4.0]
@@ -69,7 +72,10 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
-    assert (result.account.before, result.account.after) == (Baseline(START, number=1), None)
+    assert (result._turn.account.before, result._turn.account.after) == (
+        Baseline(START, number=1),
+        None,
+    )
     assert list(handle.record.notes) == []
 
 
@@ -77,7 +83,7 @@ def test_each_turn_has_its_baseline_which_bounds_the_one_before() -> None:
     _, handle = handle_of(
         llm_events=[events(0), events(2, "a"), ...], chat=[stream(HI + DONE), stream(HI + DONE)]
     )
-    first, second = (drive(handle.chat("hello", None)).account for _ in range(2))
+    first, second = (chatted(handle)._turn.account for _ in range(2))
     assert (first.before.count, second.before.count) == (0, 2)
     assert (first.after, second.after) == (second.before, None)
     assert handle.record.chats == 2
@@ -108,7 +114,7 @@ def test_what_is_odd_about_an_end_is_noted(
     frames: list[bytes], complete: bool, reason: str | None, notes: list[str]
 ) -> None:
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(*frames)])
-    turn = drive(handle.chat("hello", None))
+    turn = chatted(handle)
     assert (turn.text, turn.complete, turn.finish_reason) == ("Hi", complete, reason)
     assert list(handle.record.notes) == notes
     assert handle.record.turns[0].turn.finish_reason == reason
@@ -168,7 +174,7 @@ def test_a_turn_that_takes_too_much_memory_is_broken_off(case: str) -> None:
 def test_what_events_share_is_held_once() -> None:
     shared = b"id: " + b"x" * 500_000 + b"\n\n" + b"data: Hi\n\n" * 500 + DONE
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(shared)])
-    turn = drive(handle.chat("hello", None))
+    turn = chatted(handle)
     assert turn.text == "Hi" * 500
     assert len(turn.events[0].id) == 500_000
 
@@ -185,7 +191,7 @@ def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: in
 
 def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     _, handle = handle_of(llm_events=[reply(401)], chat=[stream(HI + DONE)])
-    assert drive(handle.chat("hello", None)).text == "Hi"
+    assert chatted(handle).text == "Hi"
     assert handle.record.account is not None
     assert handle.record.account.before.error == "llm_events was refused with 401"
 
@@ -201,18 +207,18 @@ def test_an_interrupt_frees_the_instance(call: str) -> None:
         assert not one_turn._busy
 
 
-def _opened_until(step: int) -> tuple[Turn, InstanceRecord] | None:
+def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
     """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
     turn = handle.turn("hello", None)
-    places = {chat.__file__, one_turn.__file__, turn_observers.__file__}
+    places = {chat.__file__, one_turn.__file__}
     steps = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename not in places:
             return None
         frame.f_trace_opcodes = True
-        is_open = frame.f_code is Turn.open.__code__ and turn._stream is not None
+        is_open = frame.f_code is OpenTurn.open.__code__ and turn._stream is not None
         if event == "opcode" and not is_open and next(steps) == step:
             raise KeyboardInterrupt
         return trace
@@ -313,13 +319,13 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time() -> None:
         Took(1, USED + DONE),
     )
     _, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    turn = chatted(handle)
     assert turn.tool_calls == (ToolCall("look", {"a": 1}, "a", None, 3.0),)
     assert (turn.reasoning, turn.usage) == ("Hm.", TokenUsage(7, 2))
     assert (turn.first_event_after, turn.first_text_after, turn.max_gap) == (1.0, 7.0, 4.0)
     assert list(handle.record.notes) == []
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(DONE)])
-    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    turn = chatted(handle)
     assert (turn.tool_calls, turn.reasoning, turn.usage) == ((), "", None)
     assert (turn.first_text_after, turn.max_gap) == (None, 0.0)
 

@@ -15,7 +15,6 @@ from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._journal.events import Turn
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import HELD_BACK
@@ -50,7 +49,7 @@ def test_a_silence_that_comes_again_is_as_of_a_limit() -> None:
     assert not is_limit(7.5, (3.0, 7.9))
     assert not is_limit(0.1, ()), "0 is no limit"
     logs = TurnLogs()
-    one, other = (LogObserver(TurnLog(logs), "hello", lambda: 0.0) for _ in range(2))
+    one, other = (TurnLog(logs) for _ in range(2))
     assert not one.cut_by_a_limit(1.6)
     assert other.cut_by_a_limit(1.5), "on another instance, behind the same proxy"
 

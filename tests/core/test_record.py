@@ -12,13 +12,15 @@ from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, reco
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.moments import TurnStory
+from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import events
-from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT, Took, TurnBegan
+from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT, Took, Turn, TurnBegan
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Request
 
 MIB = 1 << 20
@@ -149,11 +151,10 @@ def chat(it: InstanceRecord, number: int) -> None:
     for request in (count, Request("chat", "POST", f"{path}/chat")):
         it.saw_attempt(Attempt(request, 1, at / 3, at / 7, 200))
     it.saw_count(at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral")))
-    story = TurnStory(number, f"message {number}", at)
-    it.note(TurnBegan(number, story.message), at)
-    for event in range(1, 8):
-        story.saw(at * event, f"word {event} ")
-    it.note(story.as_event, at)
+    message = f"message {number}"
+    it.note(TurnBegan(number, message), at)
+    times, text = tuple([at * event for event in range(1, 8)]), f"word {number} " * 7
+    it.note(Turn(number, message, text=text, events=7, arrivals=times), at)
     it.took("first_event", at / 9, at / 11)
     it.took("turn", at / 13, at / 15)
 
@@ -179,24 +180,33 @@ def test_what_is_kept_of_a_long_run_is_small(traced: Callable[[], int]) -> None:
     assert traced() - full < MIB / 200, "it is full"
 
 
+def incoming(events: int) -> Incoming:
+    """Read a stream of so many events, one each second."""
+    came = Incoming(Reading(), "auto", Content())
+    for number in range(events):
+        came.feed(b"data: abcdefghij\n\n", float(number))
+        assert came.take() is not None
+    came.unlooked.clear()
+    return came
+
+
 def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None:
-    story = TurnStory(1, "hello", 0.0)
-    for number in range(2 * MOST_ARRIVALS - 1):
-        story.saw(number / 7, "abcdefghij")
-    assert len(story.arrivals) == 2 * MOST_ARRIVALS - 1
-    assert traced() < MIB / 15, "the text and the times, and not an object for each"
+    came = incoming(2 * MOST_ARRIVALS - 1)
+    assert len(came.arrivals) == 2 * MOST_ARRIVALS - 1
+    assert traced() < MIB / 4
+    long = incoming(20 * MOST_ARRIVALS)
+    assert traced() < MIB / 2, "its text and its times are bounded"
+    assert long.events == 20 * MOST_ARRIVALS
 
 
 def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
-    story = TurnStory(1, "hello", 0.0)
-    for number in range(50 * MOST_ARRIVALS):
-        story.saw(float(number), "abcdefghij")
-    assert story.events == 50 * MOST_ARRIVALS
-    assert len(story.text) == MOST_TEXT
-    assert MOST_ARRIVALS <= len(story.arrivals) < 2 * MOST_ARRIVALS
-    gaps = {b - a for a, b in itertools.pairwise(story.arrivals)}
+    came = incoming(50 * MOST_ARRIVALS)
+    assert came.events == 50 * MOST_ARRIVALS
+    assert len(came.text) == MOST_TEXT
+    assert MOST_ARRIVALS <= len(came.arrivals) < 2 * MOST_ARRIVALS
+    gaps = {b - a for a, b in itertools.pairwise(came.arrivals)}
     assert len(gaps) == 1
-    assert story.arrivals[0] == 0
+    assert came.arrivals[0] == 0
 
 
 @pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])

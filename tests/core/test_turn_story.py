@@ -11,14 +11,13 @@ from scripted_io import ID, Listening, Took, calls_of, events, record, stream
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept_events
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.kept_content import keep_content
-from pytest_hydrasmoke._core.moments import TurnStory
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.told_turn import with_content
 from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
 from pytest_hydrasmoke._journal.events import Turn as Told
 from pytest_hydrasmoke._journal.states import State
@@ -95,8 +94,10 @@ def test_an_event_tells_what_it_adds_to_the_reply() -> None:
         assert "".join(event.text for event in events) == "I look. Cold."
     # An event of a plain client finds it when it is asked for.
     _, calls = calls_of(None, chat=[stream(*TOLD)])
-    turn_of = Turn(calls, ID, "hello", timeout=60, end="auto", reading=Reading(), text_wanted=False)
-    with ChatStream(turn_of) as events:
+    it = InstanceRecord(None, None, id=ID)
+    with ChatStream(
+        OpenTurn(calls, it, "hello", timeout=60, end="auto", reading=Reading())
+    ) as events:
         assert "".join(event.text for event in events) == "I look. Cold."
 
 
@@ -166,9 +167,9 @@ def test_a_result_that_is_nested_too_deeply_is_told_as_that() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    content, story = Content(), TurnStory(1, "hello", 0.0)
+    content = Content()
     content.add(Meaning(parts=(ToolCalled("a", "look"), ToolResult("a", deep))), 0.0)
-    keep_content(story, content)
+    story = with_content(Told(1, "hello"), content)
     assert story.tool_calls[0].result == "(nested too deeply to be shown)"
 
 

@@ -18,8 +18,9 @@ from scripted_io import ID, SPEC, calls_of, lost, stream
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -47,8 +48,8 @@ def streams(draw: st.DrawFn) -> list[bytes]:
 def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
-    chat = Turn(
-        *(calls, instance_id, "hello"),
+    chat = OpenTurn(
+        *(calls, InstanceRecord(None, None, id=instance_id), "hello"),
         timeout=30.0,
         end="optional",
         reading=Reading(),
@@ -68,7 +69,7 @@ def told(calls: Calls, instance_id: str) -> Any:
     text = "".join(event[-1] for event in events)
     tools = [(it.name, it.arguments, it.id, it.result) for it in content.tool_calls]
     said = content.reasoning(text), tools, content.usage
-    return events, chat.complete, chat.finish_reason, said, error
+    return events, chat.came.end.complete, chat.came.end.finish_reason, said, error
 
 
 class Player:

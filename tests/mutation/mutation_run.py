@@ -69,7 +69,6 @@ TESTS = {
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
         for name in ("ledger", "ledger_lines")
     },
-    "_core.tape": ["core/test_tape.py", "run/test_taped.py"],
     **{
         f"_run.{name}": [f"run/test_{name}.py"]
         for name in (

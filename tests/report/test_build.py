@@ -11,7 +11,6 @@ from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import ChatError, PollResult, Report
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.moments import TurnStory
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Baseline
 from pytest_hydrasmoke._journal.codec import encode
@@ -29,6 +28,7 @@ from pytest_hydrasmoke._journal.events import (
     Thought,
     Tokens,
     Tool,
+    Turn,
     TurnBegan,
 )
 from pytest_hydrasmoke._journal.states import State
@@ -94,16 +94,23 @@ def lived(listener: Written | None = None) -> InstanceRecord:
     it.opens_account(Baseline(104.0))
     it.saw_count(104.0, 0, ())
     it.note(TurnBegan(1, "hello", "test_a"), 104.5)
-    story = TurnStory(1, "hello", 105.0, "test_a", taken=True)
-    story.saw(0.25, "so ")
-    story.saw(0.5, "be it")
-    story.seconds, story.error = 0.5, "the agent reported an error: so be it"
-    story.finish_reason = "error"
-    story.first_text_after = story.max_gap = 0.25
-    story.tool_calls = [Tool("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3)]
-    story.thoughts = [Thought("so be it", 0.2, 0)]
-    story.usage, story.notes = Tokens(7, 2), ["so be it"]
-    it.note(story.as_event, story.at)
+    turn = Turn(
+        *(1, "hello", "test_a"),
+        taken=True,
+        text="so be it",
+        events=2,
+        arrivals=(0.25, 0.5),
+        seconds=0.5,
+        first_text_after=0.25,
+        max_gap=0.25,
+        finish_reason="error",
+        tool_calls=(Tool("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3),),
+        thoughts=(Thought("so be it", 0.2, 0),),
+        usage=Tokens(7, 2),
+        notes=("so be it",),
+        error="the agent reported an error: so be it",
+    )
+    it.note(turn, 105.0)
     it.add_remark("in a chat, so be it", "in a chat")
     failed = ChatError("the agent reported: so be it")
     failed.phase = "turn"

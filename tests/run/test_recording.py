@@ -14,7 +14,7 @@ from recorded_turns import DONE, SPEC, TEST, frame, refusal, turn
 from pytest_hydrasmoke._run.recording import (
     Events,
     FormatError,
-    Turn,
+    Recorded,
     VersionError,
     as_text,
     overlaid,
@@ -28,9 +28,9 @@ from pytest_hydrasmoke._run.recording import (
 ASCII = st.text('a"\\\n\x1f\x7f', min_size=1).map(str.encode)
 
 
-def _turn(timed: list[tuple[int, bytes]], **more: Any) -> Turn:
+def _turn(timed: list[tuple[int, bytes]], **more: Any) -> Recorded:
     times, chunks = [at for at, _ in timed], [chunk for _, chunk in timed]
-    return Turn(times=times, chunks=chunks, refused=None, **more)
+    return Recorded(times=times, chunks=chunks, refused=None, **more)
 
 
 turns = st.builds(
@@ -49,7 +49,7 @@ turns = st.builds(
 
 
 @given(st.lists(turns), st.text())
-def test_what_is_written_is_read_back_byte_for_byte(some: list[Turn], owner: str) -> None:
+def test_what_is_written_is_read_back_byte_for_byte(some: list[Recorded], owner: str) -> None:
     text = as_text(owner, some, "2026-11-26")
     raw = text.encode()
     assert turns_of(raw) == some

@@ -10,7 +10,7 @@ from recorded_turns import DONE, differs, frame, refusal, turn
 
 from pytest_hydrasmoke._core.played import Said
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.recording import Events, Refusal, Turn
+from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
 from pytest_hydrasmoke._run.recording_words import compared
 
 
@@ -36,7 +36,7 @@ from pytest_hydrasmoke._run.recording_words import compared
         ),
     ],
 )
-def test_the_first_words_that_changed_are_told(new: Turn, told: str | None) -> None:
+def test_the_first_words_that_changed_are_told(new: Recorded, told: str | None) -> None:
     old = turn(frame("I am ready."), DONE)
     kept, change = compared([old, old], [old, new], Reading())
     assert change == (told and f"turn 2, {told}")
@@ -44,7 +44,7 @@ def test_the_first_words_that_changed_are_told(new: Turn, told: str | None) -> N
 
 
 def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
-    def says(message: str, text: str, at: int = 1) -> Turn:
+    def says(message: str, text: str, at: int = 1) -> Recorded:
         return replaced(turn(message=message), times=[at, at], chunks=[frame(text), DONE])
 
     old = [says("a", "1"), says("b", "2"), says("gone", "3"), says("a", "4")]

@@ -1,4 +1,4 @@
-"""What is written of a tape: without the token, and as a team's hook has it."""
+"""What is written of a turn: without the token, and as a team's hook has it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import replace as replaced
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from recorded_turns import DONE, SPEC, TEST, TOKEN, frame, tape, turn
+from recorded_turns import DONE, SPEC, TEST, TOKEN, frame, taken, turn
 
-from pytest_hydrasmoke import ConfigError, RecordedTurn, TransportError
-from pytest_hydrasmoke._base.errors import TransportTimeoutError
+from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_account import Baseline, Counted, TurnAccount
-from pytest_hydrasmoke._run.recording import Events, Refusal, Turn
+from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError, recut
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Reply
@@ -33,43 +32,43 @@ def test_the_token_is_masked_wherever_chunks_end_in_it(cuts: set[int]) -> None:
     stream = frame(f"It is {TOKEN}.") + DONE
     ends = [0, *sorted(cuts), len(stream)]
     chunks = [stream[a:b] for a, b in itertools.pairwise(ends)]
-    made = masking().turn(TEST, tape(*chunks, text=f"It is {TOKEN}."))
+    made = masking().turn(TEST, *taken(*chunks))
     assert made is not None
     assert made.stream == stream.replace(TOKEN.encode(), b"*" * len(TOKEN))
     assert [*map(len, made.chunks)] == [*map(len, chunks)]
 
 
-def test_a_turn_is_written_as_it_was_taped() -> None:
-    asked = replaced(tape(frame("Hi"), DONE, text="Hi"), run=2, instance=3, end="cut")
+def test_a_turn_is_written_as_it_was_read() -> None:
+    asked = taken(frame("Hi"), DONE, run=2, instance=3, end="cut")
     chunks = [frame("Hi"), DONE]
-    made = Turn(2, 3, SPEC, "Hello", None, "cut", [400.0, 400.0], chunks, None)
-    assert masking().turn(TEST, asked) == made
-    asked = replaced(tape(), run=2, instance=3, end="cut")
-    asked.refusal = Reply(503, {"content-type": "text/plain"}, b"no")
-    made = Turn(2, 3, SPEC, "Hello", None, None, [], [], Refusal(503, "text/plain", b"no"))
-    assert masking().turn(TEST, asked) == made
+    made = Recorded(2, 3, SPEC, "Hello", None, "cut", [400.0, 400.0], chunks, None)
+    assert masking().turn(TEST, *asked) == made
+    asked = taken(run=2, instance=3, end="cut")
+    asked[1].refusal = Reply(503, {"content-type": "text/plain"}, b"no")
+    made = Recorded(2, 3, SPEC, "Hello", None, None, [], [], Refusal(503, "text/plain", b"no"))
+    assert masking().turn(TEST, *asked) == made
 
 
 def test_a_token_in_a_message_is_masked() -> None:
-    made = masking().turn(TEST, tape(DONE, message=f"Is it {TOKEN}?"))
+    made = masking().turn(TEST, *taken(DONE, message=f"Is it {TOKEN}?"))
     assert made is not None
     assert made.message == "Is it ********?"
 
 
 def test_a_token_in_a_message_a_refusal_and_its_type_is_masked() -> None:
-    asked = tape(message=f"Is it {TOKEN}?")
-    asked.refusal = Reply(403, {"content-type": f"text/{TOKEN}"}, TOKEN.encode())
-    made = masking().turn(TEST, asked)
+    asked = taken(message=f"Is it {TOKEN}?")
+    asked[1].refusal = Reply(403, {"content-type": f"text/{TOKEN}"}, TOKEN.encode())
+    made = masking().turn(TEST, *asked)
     assert made is not None
     assert made.message == "Is it ********?"
     assert made.refused == Refusal(403, "text/********", b"*" * 32)
 
 
 def test_a_token_in_a_spec_and_among_the_providers_is_masked() -> None:
-    asked = replaced(tape(DONE), spec={"agent_name": f"of {TOKEN}"})
-    asked.account = TurnAccount(Baseline(0.0, 0, frozenset()))
-    asked.account.found = Counted(0.5, 2, frozenset({"anthropic", TOKEN}))
-    made = masking().turn(TEST, asked)
+    asked = taken(DONE, spec={"agent_name": f"of {TOKEN}"})
+    asked[1].account = TurnAccount(Baseline(0.0, 0, frozenset()))
+    asked[1].account.found = Counted(0.5, 2, frozenset({"anthropic", TOKEN}))
+    made = masking().turn(TEST, *asked)
     assert made is not None
     assert made.spec == {"agent_name": "of ********"}
     assert made.llm_events == Events(2, ("anthropic", "********"), 0.5)
@@ -79,7 +78,7 @@ def test_a_token_in_a_spec_and_among_the_providers_is_masked() -> None:
 def test_a_token_that_is_escaped_in_an_unknown_field_is_masked(escape: str) -> None:
     spelled = "".join(escape.format(ord(char)) for char in TOKEN)
     chunk = f'data: {{"content": "Hi", "x": {{"debug": "of {spelled}."}}}}\n\n'.encode()
-    made = masking().turn(TEST, tape(chunk[:40], chunk[40:], DONE, text="Hi"))
+    made = masking().turn(TEST, *taken(chunk[:40], chunk[40:], DONE))
     assert made is not None
     assert made.stream == chunk.replace(spelled.encode(), b"*" * len(spelled)) + DONE
     assert made.said is None
@@ -89,13 +88,13 @@ def test_a_token_in_pieces_keeps_its_turn_from_being_written() -> None:
     pieces = [frame(TOKEN[at : at + 4]) for at in range(0, len(TOKEN), 4)]
     told = "^its reply spells the token in pieces, over several events$"
     with pytest.raises(NotWrittenError, match=told):
-        masking().turn(TEST, tape(*pieces, DONE, text=TOKEN))
+        masking().turn(TEST, *taken(*pieces, DONE))
 
 
 def test_without_a_token_a_stream_is_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN", raising=False)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-    made = Masking(None, Reading(), None).turn(TEST, tape(frame(TOKEN), text=TOKEN))
+    made = Masking(None, Reading(), None).turn(TEST, *taken(frame(TOKEN)))
     assert made is not None
     assert made.chunks == [frame(TOKEN)]
 
@@ -104,7 +103,7 @@ def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> N
     def edit(given: RecordedTurn) -> RecordedTurn:
         return RecordedTurn(TEST, 1, "Hi", given.text.replace("me@corp.example", "x"))
 
-    made = masking(edit).turn(TEST, tape(frame("Mail "), frame("me@corp.example"), DONE))
+    made = masking(edit).turn(TEST, *taken(frame("Mail "), frame("me@corp.example"), DONE))
     assert made is not None
     assert (made.message, made.chunks) == (
         "Hi",
@@ -113,22 +112,22 @@ def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> N
 
 
 def test_an_edit_sees_what_is_no_text_and_may_leave_it() -> None:
-    made = masking(lambda given: given).turn(TEST, tape(b"\xff"))
+    made = masking(lambda given: given).turn(TEST, *taken(b"\xff"))
     assert made is not None
     assert made.stream == b"\xff"
-    made = masking(lambda given: replaced(given, text=given.text + "!")).turn(TEST, tape(b"\xff"))
+    made = masking(lambda given: replaced(given, text=given.text + "!")).turn(TEST, *taken(b"\xff"))
     assert made is not None
     assert made.stream == b"\xff!"
-    assert masking(lambda given: None).turn(TEST, tape(b"\xff")) is None
+    assert masking(lambda given: None).turn(TEST, *taken(b"\xff")) is None
 
 
 def test_an_edit_is_given_the_turn_without_its_token() -> None:
     seen: list[RecordedTurn] = []
-    stream = replaced(tape(frame(TOKEN), b"\xff", text=TOKEN, message=TOKEN), run=2)
-    refused = replaced(tape(), run=3)
-    refused.refusal = Reply(503, {}, b"no \xff")
+    stream = taken(frame(TOKEN), b"\xff", message=TOKEN, run=2)
+    refused = taken(run=3)
+    refused[1].refusal = Reply(503, {}, b"no \xff")
     for asked in (stream, refused):
-        masking(seen.append).turn(TEST, asked)
+        masking(seen.append).turn(TEST, *asked)
     told = frame("*" * len(TOKEN)).decode() + "\udcff"
     assert seen == [
         RecordedTurn(TEST, 2, "********", told),
@@ -137,15 +136,15 @@ def test_an_edit_is_given_the_turn_without_its_token() -> None:
 
 
 def test_an_edit_may_tell_what_an_empty_stream_did_not() -> None:
-    made = masking(lambda given: replaced(given, text="data: x\n\n")).turn(TEST, tape())
+    made = masking(lambda given: replaced(given, text="data: x\n\n")).turn(TEST, *taken())
     assert made is not None
     assert (made.times, made.chunks) == ([0.0], [b"data: x\n\n"])
 
 
 def test_an_edit_of_a_refusal_is_of_its_body() -> None:
-    asked = tape()
-    asked.refusal = Reply(503, {}, b"me")
-    made = masking(lambda it: RecordedTurn(it.owner, 1, "Hi", it.text + TOKEN)).turn(TEST, asked)
+    asked = taken()
+    asked[1].refusal = Reply(503, {}, b"me")
+    made = masking(lambda it: RecordedTurn(it.owner, 1, "Hi", it.text + TOKEN)).turn(TEST, *asked)
     assert made is not None
     assert (made.message, made.refused) == ("Hi", Refusal(503, "", b"me" + b"*" * 32))
 
@@ -187,34 +186,24 @@ def test_a_text_of_other_lines_is_cut_in_proportion() -> None:
 
 
 def test_events_are_told_as_far_as_they_were_counted() -> None:
-    asked = tape(DONE)
-    asked.over = 10.0
-    asked.account = TurnAccount(Baseline(0.0, 3, frozenset({"a"})))
+    asked = taken(DONE)
+    asked[1].ended = 10.0
+    asked[1].account = TurnAccount(Baseline(0.0, 3, frozenset({"a"})))
     assert _events(asked) is None
-    asked.account.found = Counted(10.5, 4, frozenset({"a", "b"}))
+    asked[1].account.found = Counted(10.5, 4, frozenset({"a", "b"}))
     assert _events(asked) == Events(1, ("b",), 0.5)
-    asked.account.found = Counted(10.5, 4, frozenset({"a"}))
+    asked[1].account.found = Counted(10.5, 4, frozenset({"a"}))
     assert _events(asked) == Events(1, ("a",), 0.5)
-    asked.account.found = Counted(10.568, 4, frozenset({"a"}))
+    asked[1].account.found = Counted(10.568, 4, frozenset({"a"}))
     assert _events(asked) == Events(1, ("a",), 0.57)
-    asked.account.found = Counted(9.0, 2, frozenset({"a"}))
+    asked[1].account.found = Counted(9.0, 2, frozenset({"a"}))
     assert _events(asked) == Events(0, (), 0.0)
 
 
-def _events(asked: Tape) -> Events | None:
-    made = masking().turn(TEST, asked)
+def _events(asked: tuple[Recorded, OpenTurn]) -> Events | None:
+    made = masking().turn(TEST, *asked)
     assert made is not None
     return made.llm_events
-
-
-def test_no_answer_at_all_is_a_stream_that_was_lost_or_came_too_late() -> None:
-    asked = tape()
-    asked.refused(TransportError("lost", reached=True))
-    assert asked.end == "cut"
-    asked.refused(TransportTimeoutError("late", reached=True))
-    assert asked.end == "stalled"
-    asked.refused(ConfigError("the run is over"))
-    assert asked.end == "stalled"
 
 
 @given(st.lists(st.text("ab ", max_size=4)), st.sampled_from([None, "stop", "length"]))
@@ -222,16 +211,14 @@ def test_the_digest_of_a_live_turn_is_that_of_its_stream(
     texts: list[str], finish: str | None
 ) -> None:
     frames = [*map(frame, texts), frame("", finish_reason=finish), DONE]
-    made = replaced(tape(*frames), text=texts, finish_reason=finish, content=Content())
-    made.runtimes = ["OpenAI chat"]
-    whole = masking().turn(TEST, made)
+    made = taken(*frames, content=Content())
+    whole = masking().turn(TEST, *made)
     assert whole is not None
     assert whole.said == played(whole.stream, Reading()).digest
 
 
 def test_where_something_was_taken_out_there_is_no_digest() -> None:
-    made = tape(frame(f"It is {TOKEN}."), DONE, text=f"It is {TOKEN}.")
-    made.content = Content()
-    whole = masking().turn(TEST, made)
+    made = taken(frame(f"It is {TOKEN}."), DONE, content=Content())
+    whole = masking().turn(TEST, *made)
     assert whole is not None
     assert whole.said is None

@@ -26,7 +26,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
@@ -133,8 +133,9 @@ async def all_of(stream: Any) -> list[ChatEvent]:
     return list(stream)
 
 
-def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> Turn:
-    return Turn(calls, instance_id, "hello", timeout=timeout, end="optional", reading=Reading())
+def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
+    it = InstanceRecord(None, None, id=instance_id)
+    return OpenTurn(calls, it, "hello", timeout=timeout, end="optional", reading=Reading())
 
 
 async def whole_turn(calls: Calls, timeout: float, instance_id: str = SOME_ID) -> list[ChatEvent]:

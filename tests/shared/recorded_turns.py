@@ -1,14 +1,19 @@
-"""Turns as they are recorded, and tapes of them."""
+"""Turns as they are recorded, and as they were taken."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
+from scripted_io import ID, ScriptedIO
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.chat import Ending, OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.tape import Tape
-from pytest_hydrasmoke._run.recording import Refusal, Turn
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._run.recording import Recorded, Refusal
 from pytest_hydrasmoke._run.recording_words import compared
+from pytest_hydrasmoke._runtimes.content import Content
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 TEST = "tests/test_agent.py::test_answers[de]"
@@ -27,20 +32,41 @@ def turn(
     message: str = "Hello",
     instance: int | str | None = "shared",
     spec: Mapping[str, str] = SPEC,
-) -> Turn:
+) -> Recorded:
     times = list(range(400, 400 + len(chunks)))
-    return Turn(1, instance, spec, message, None, "closed", times, list(chunks), None)
+    return Recorded(1, instance, spec, message, None, "closed", times, list(chunks), None)
 
 
-def refusal(body: bytes) -> Turn:
-    return Turn(2, None, {}, "Hello", None, None, [], [], Refusal(503, "text/plain", body))
+def refusal(body: bytes) -> Recorded:
+    return Recorded(2, None, {}, "Hello", None, None, [], [], Refusal(503, "text/plain", body))
 
 
-def tape(*chunks: bytes, text: str = "", message: str = "Hello") -> Tape:
-    made = Tape(message, 1, "shared", SPEC, [0.4] * len(chunks), list(chunks), [text])
-    made.end = "closed"
-    return made
+def taken(
+    *chunks: bytes,
+    message: str = "Hello",
+    run: int = 1,
+    instance: int | str = "shared",
+    spec: Mapping[str, str] = SPEC,
+    end: Ending = "closed",
+    content: Content | None = None,
+) -> tuple[Recorded, OpenTurn]:
+    """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
+    it = InstanceRecord(None, None, id=ID)
+    turn = OpenTurn(
+        *(Calls(ScriptedIO()), it, message),
+        timeout=60.0,
+        end="auto",
+        reading=Reading(),
+        content=content,
+    )
+    turn.records()
+    turn.ending, turn.chunks = end, [(0.4, chunk) for chunk in chunks]
+    for chunk in chunks:
+        turn.came.feed(chunk, 0.4)
+    while turn.take() is not None:
+        pass
+    return Recorded(run, instance, spec, message), turn
 
 
-def differs(old: Turn, new: Turn) -> str | None:
+def differs(old: Recorded, new: Recorded) -> str | None:
     return compared([old], [new], Reading())[1]

@@ -1,4 +1,4 @@
-"""What is taped of a turn: every byte as it was read, how its stream ended, and its LLM events."""
+"""What is recorded of a turn: its bytes as they were read, how its stream ended, its LLM events."""
 
 from __future__ import annotations
 
@@ -27,29 +27,27 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.account import (
     count_for_recording,
 )
-from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.tape import Tape
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._core.turn_observers import LogObserver
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
 
 WORD, DONE = b'data: {"choices": [{"delta": {"content": "Ready"}}]}\n\n', b"data: [DONE]\n\n"
 
 
-def taped(*answers: Any, read: int = 99) -> Tape:
-    """Run a turn, or read so many events of it."""
+def recorded(*answers: Any, read: int = 99) -> OpenTurn:
+    """Run a turn that is recorded, or read so many events of it."""
     io = ScriptedIO(chat=list(answers))
-    tapes: list[Tape] = []
-
-    def tape(log: TurnLog, message: str) -> Tape:
-        tapes.append(Tape(message, 1, "shared", {}))
-        return tapes[-1]
-
-    observer = LogObserver(TurnLog(TurnLogs(tape=tape)), "Hello", io.now)
-    turn = Turn(
-        Calls(io), ID, "Hello", timeout=60.0, end="auto", reading=Reading(), observer=observer
+    log = TurnLog(TurnLogs(on_turn=OpenTurn.records))
+    turn = OpenTurn(
+        *(Calls(io), InstanceRecord(None, None, id=ID, log=log), "Hello"),
+        timeout=60.0,
+        end="auto",
+        reading=Reading(),
+        content=Content(),
     )
 
     async def run() -> None:
@@ -63,14 +61,13 @@ def taped(*answers: Any, read: int = 99) -> Tape:
 
     with contextlib.suppress(HydraSmokeError):  # As the test that is recorded may expect it.
         drive(run())
-    [made] = tapes
-    return made
+    return turn
 
 
-def test_bytes_are_taped_as_they_were_read_and_when() -> None:
-    made = taped(stream(Took(0.5, WORD[:7]), Took(0.25, WORD[7:] + DONE)))
-    assert (made.times, made.pieces) == ([0.5, 0.75], [WORD[:7], WORD[7:] + DONE])
-    assert ("".join(made.text), made.end, made.message) == ("Ready", "closed", "Hello")
+def test_bytes_are_recorded_as_they_were_read_and_when() -> None:
+    made = recorded(stream(Took(0.5, WORD[:7]), Took(0.25, WORD[7:] + DONE)))
+    assert made.chunks == [(0.5, WORD[:7]), (0.75, WORD[7:] + DONE)]
+    assert (made.came.text, made.ending, made.message) == ("Ready", "closed", "Hello")
 
 
 @pytest.mark.parametrize(
@@ -86,33 +83,33 @@ def test_bytes_are_taped_as_they_were_read_and_when() -> None:
     ],
 )
 def test_how_a_stream_ended(steps: list[Any], end: str) -> None:
-    made = taped(stream(*steps))
-    assert (made.end, made.refusal) == (end, None)
+    made = recorded(stream(*steps))
+    assert (made.ending, made.refusal) == (end, None)
 
 
 def test_a_stream_that_its_reader_leaves() -> None:
-    made = taped(stream(WORD, WORD, DONE), read=1)
-    assert (made.end, made.pieces) == ("left", [WORD])
+    made = recorded(stream(WORD, WORD, DONE), read=1)
+    assert (made.ending, made.chunks) == ("left", [(0.0, WORD)])
 
 
 def test_refused_and_then_accepted_is_the_stream_alone() -> None:
-    made = taped(reply(503), stream(WORD, DONE))
-    assert (made.refusal, made.end) == (None, "closed")
-    assert made.times == [0.0, 0.0]
+    made = recorded(reply(503), stream(WORD, DONE))
+    assert (made.refusal, made.ending) == (None, "closed")
+    assert made.chunks == [(0.0, WORD), (0.0, DONE)]
 
 
-def test_a_refusal_that_stood_is_taped_with_its_body() -> None:
-    made = taped(reply(503, {"detail": "booting"}), ...)
+def test_a_refusal_that_stood_is_recorded_with_its_body() -> None:
+    made = recorded(reply(503, {"detail": "booting"}), ...)
     assert made.refusal is not None
     assert (made.refusal.status, made.refusal.body) == (503, b'{"detail": "booting"}')
     assert made.refusal.headers["content-type"] == "application/json"
 
 
 def test_an_answer_that_is_no_stream_is_a_refusal() -> None:
-    made = taped(stream(b"<html>", kind="text/html"))
+    made = recorded(stream(b"<html>", kind="text/html"))
     assert made.refusal is not None
     assert (made.refusal.status, made.refusal.headers["content-type"]) == (200, "text/html")
-    made = taped(reply(204))
+    made = recorded(reply(204))
     assert made.refusal is not None
     assert made.refusal.status == 204
 
@@ -121,8 +118,8 @@ def test_an_answer_that_is_no_stream_is_a_refusal() -> None:
     ("error", "end"), [(lost(), "cut"), (refused(), "cut"), (late(), "stalled")]
 )
 def test_a_message_without_an_answer(error: HydraSmokeError, end: str) -> None:
-    made = taped(error, ...)
-    assert (made.end, made.refusal, made.pieces) == (end, None, [])
+    made = recorded(error, ...)
+    assert (made.ending, made.refusal, made.chunks) == (end, None, [])
 
 
 @pytest.mark.parametrize(

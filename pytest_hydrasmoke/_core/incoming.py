@@ -1,0 +1,145 @@
+"""What comes of a chat turn: bytes in, events out that know their text; no I/O and no clock.
+
+Its memory does not grow with the stream, unless all of its text is to be kept.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT
+from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
+
+from .reading import Reading
+from .turn_end import EndRule, TurnEnd
+
+LOOKED_AT = 20
+"""How many of a turn's first events are recorded as forms; its terminal ones are too."""
+
+
+class Incoming:
+    """A turn's stream, as far as it has come; times are seconds since the request.
+
+    Without `content`, nothing but the turn's course and its times is known of it.
+    """
+
+    def __init__(self, reading: Reading, end: EndRule, content: Content | None = None) -> None:
+        self.end = TurnEnd(end)
+        self.content = content
+        self.decoder = SseDecoder()
+        self._reader = reading.reader()
+        self._waiting: Iterator[ChatEvent] = iter(())
+        """Events that have arrived."""
+        self.unread: Iterator[ChatEvent] = iter(())
+        """The same, where they only add text that is not kept: they need not be read."""
+        self.error: str | None = None
+        """The agent's error: no event after it is returned."""
+        self.limit: SseLimitError | None = None
+        """The limit that the stream has broken, after all events before it."""
+        self.last: ChatEvent | None = None
+        """The last event returned."""
+        self.last_at = 0.0
+        """When events arrived last."""
+        self.first_event_after: float | None = None
+        self.first_text_after: float | None = None
+        self.max_gap = 0.0
+        """Seconds of the longest silence between two events."""
+        self.events = 0
+        self.arrivals: array[float] = array("d")
+        """When events arrived: all of them, or every n-th of a long stream."""
+        self._every = 1
+        self.with_text = 0
+        """How many events had text."""
+        self.most_text: float = MOST_TEXT
+        """About how many characters of the reply are kept."""
+        self._texts: list[str] = []
+        self._length = 0
+        self.unlooked: list[ChatEvent] = []
+        """Events whose form is to be recorded."""
+
+    @property
+    def text(self) -> str:
+        """The reply, as far as it is kept."""
+        return "".join(self._texts)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the message to the last event returned."""
+        return 0.0 if self.last is None else self.last.at
+
+    def feed(self, chunk: bytes, at: float) -> None:
+        """Decode a chunk that arrived `at` seconds after the request; all before it is taken."""
+        begun = self.decoder.total_events > 0
+        try:
+            events = self.decoder.feed(chunk, at)
+        except SseLimitError as error:
+            # What came before the limit was broken is returned first.
+            events, self.limit = error.events, error
+        if events:
+            # Events of one chunk arrive together.
+            if begun:
+                self.max_gap = max(self.max_gap, at - self.last_at)
+            self.last_at = at
+            if self._is_settled and self._reader.only_speaks(events):
+                text_of = self._reader.text_of
+                for event in events:
+                    event._reads = text_of  # pyright: ignore[reportPrivateUsage]
+                self.last, self.unread = events[-1], iter(events)
+            else:
+                self._waiting = iter(events)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether more text would change nothing: none is kept, and no end is to be taken back."""
+        return self.content is None and not self.end.complete and self.end.finish_reason is None
+
+    def take(self) -> ChatEvent | None:
+        """Return the next event that has arrived, else None."""
+        event = next(self._waiting, None)
+        if event is None:
+            return next(self.unread, None)
+        known = self._take_in(event, self._reader.read(event))
+        event._reads = known.text  # pyright: ignore[reportPrivateUsage]
+        self.last = event
+        return event
+
+    def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
+        """Apply an event to what is known of the turn, and return what it means in it."""
+        self.end.saw(known)
+        if known.whole and not known.text and self.first_text_after is None:
+            known = known._replace(text=known.whole)
+        if known.error is not None:
+            self.error = safe_line(known.error) or "(without a message)"
+            self._waiting = iter(())
+        if self.last is None:
+            self.first_event_after = event.at
+        if known.text and self.first_text_after is None:
+            self.first_text_after = event.at
+        if self.content is not None:
+            self._keep(self.content, event, known)
+        return known
+
+    def _keep(self, content: Content, event: ChatEvent, known: Meaning) -> None:
+        content.add(known, event.at)
+        if text := known.text:
+            self.with_text += 1
+            if self._length < self.most_text:
+                self._texts.append(text)
+                self._length += len(text)
+        if self.events % self._every == 0:
+            self.arrivals.append(event.at)
+            if len(self.arrivals) == 2 * MOST_ARRIVALS:
+                del self.arrivals[1::2]
+                self._every *= 2
+        self.events += 1
+        if self.events <= LOOKED_AT or known.end:
+            self.unlooked.append(event)
+
+    def drop(self) -> None:
+        """Return no further event."""
+        self._waiting = self.unread = iter(())
+        self.error = self.limit = None
