@@ -6,6 +6,7 @@ Its memory does not grow with the stream, unless all of its text is to be kept.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterator
 
 from pytest_hydrasmoke._base.text import safe_line
@@ -32,10 +33,9 @@ class Incoming:
         self.content = content
         self.decoder = SseDecoder()
         self._reader = reading.reader()
-        self._waiting: Iterator[ChatEvent] = iter(())
-        """Events that have arrived."""
+        self._waiting: deque[ChatEvent] = deque()
         self.unread: Iterator[ChatEvent] = iter(())
-        """The same, where they only add text that is not kept: they need not be read."""
+        """Events that have arrived and only add text that is not kept: they need not be read."""
         self.error: str | None = None
         """The agent's error: no event after it is returned."""
         self.limit: SseLimitError | None = None
@@ -72,7 +72,7 @@ class Incoming:
         return 0.0 if self.last is None else self.last.at
 
     def feed(self, chunk: bytes, at: float) -> None:
-        """Decode a chunk that arrived `at` seconds after the request; all before it is taken."""
+        """Decode a chunk that arrived `at` seconds after the request."""
         begun = self.decoder.total_events > 0
         try:
             events = self.decoder.feed(chunk, at)
@@ -84,24 +84,26 @@ class Incoming:
             if begun:
                 self.max_gap = max(self.max_gap, at - self.last_at)
             self.last_at = at
+            self._waiting.extend(self.unread)
             if self._is_settled and self._reader.only_speaks(events):
                 text_of = self._reader.text_of
                 for event in events:
                     event._reads = text_of  # pyright: ignore[reportPrivateUsage]
                 self.last, self.unread = events[-1], iter(events)
             else:
-                self._waiting = iter(events)
+                self._waiting.extend(events)
 
     @property
     def _is_settled(self) -> bool:
         """Whether more text would change nothing: none is kept, and no end is to be taken back."""
-        return self.content is None and not self.end.complete and self.end.finish_reason is None
+        kept = self.content is not None or self.end.complete or self.end.finish_reason is not None
+        return not self._waiting and not kept
 
     def take(self) -> ChatEvent | None:
         """Return the next event that has arrived, else None."""
-        event = next(self._waiting, None)
-        if event is None:
+        if not self._waiting:
             return next(self.unread, None)
+        event = self._waiting.popleft()
         known = self._take_in(event, self._reader.read(event))
         event._reads = known.text  # pyright: ignore[reportPrivateUsage]
         self.last = event
@@ -114,7 +116,7 @@ class Incoming:
             known = known._replace(text=known.whole)
         if known.error is not None:
             self.error = safe_line(known.error) or "(without a message)"
-            self._waiting = iter(())
+            self._waiting.clear()
         if self.last is None:
             self.first_event_after = event.at
         if known.text and self.first_text_after is None:
@@ -141,5 +143,6 @@ class Incoming:
 
     def drop(self) -> None:
         """Return no further event."""
-        self._waiting = self.unread = iter(())
+        self._waiting.clear()
+        self.unread = iter(())
         self.error = self.limit = None

@@ -15,9 +15,15 @@ from sizes import examples
 
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core.chat_stream import ChatStream
+from pytest_hydrasmoke._core.incoming import Incoming
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.reader import Reader
 
 Outcome = tuple[object, ...]
+
+
+def said(text: str) -> bytes:
+    return HI.replace(b"Hi", text.encode())
 
 
 def outcome(chunks: list[bytes], *, kept: bool) -> Outcome:
@@ -75,3 +81,16 @@ def test_a_stream_that_was_left_returns_no_more_of_what_has_arrived() -> None:
         assert [event.text for event in islice(events, 5)] == ["Hi"] * 5
     with pytest.raises(ChatError, match="not open"):
         next(events)
+
+
+def test_nothing_is_lost_where_more_arrives_before_all_is_taken() -> None:
+    came = Incoming(Reading(), "required")
+    told: list[str] = []
+    for number, chunk in enumerate([HI * 2, HI * 9, said("a") + said("b"), said("c") * 2 + DONE]):
+        came.feed(chunk, float(number))
+        while len(told) < 2 + number and (event := came.take()) is not None:
+            told.append(event.text)
+    while (event := came.take()) is not None:
+        told.append(event.text)
+    assert told == ["Hi"] * 11 + ["a", "b", "c", "c", ""]
+    assert came.end.complete
