@@ -64,7 +64,8 @@ class Chats:
         self.count += 1
         self.events += len(turn.events)
         if self.count % 10 == 0:
-            await result(turn.expect_llm_events(at_least=1))
+            # Not the turn's own, which a loaded machine may not tell from the turn's before it.
+            await result(self._instance.expect_llm_events(at_least=1))
         if self._leak:
             self._leaked.append(bytearray(self._leak))
         await self._sleep(self._pause)

@@ -14,7 +14,7 @@ from virtual_network import VirtualNetwork
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
-from pytest_hydrasmoke._core.proof import REFUSED_AFTER
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import last_look as last_look_module
@@ -80,6 +80,22 @@ def test_a_leak_is_tried_once_more_at_the_end_of_the_run() -> None:
         assert session.look_back() == []
         assert (it.leak, it.state) == (None, State.DELETED)
         assert fake.instances[0].deleted
+
+
+def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at() -> None:
+    # A router that takes a while for a deletion then has all of the wait for it.
+    with a_run(delete_timeout=5) as (fake, session):
+        for _ in range(3):
+            session.provision(SPEC)
+        fake.fail("delete", status=400, times=10_000)
+        session.close()
+        fake._faults.reset()
+        before = len(fake.requests)
+        session.look_back()
+        asked = fake.requests[before:]
+        assert [one.route for one in asked[:3]] == ["delete"] * 3
+        assert asked[3].at - asked[2].at >= AFTER - 0.1
+        assert all(one.deleted for one in fake.instances)
 
 
 def test_one_refused_key_is_told_in_the_singular_and_its_lag_is_the_runs() -> None:

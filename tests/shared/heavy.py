@@ -93,7 +93,8 @@ PARTS = {
                 *("--ignore", "tests/fake/test_alone.py"),
             ),
             (
-                *("-m", "pytest", "--hydra-smoke-fake", "--hydra-smoke-output", SCRATCH),
+                # In one word: as a word of its own, pytest would look for its settings in there.
+                *("-m", "pytest", "--hydra-smoke-fake", f"--hydra-smoke-output={SCRATCH}"),
                 *("--pyargs", "pytest_hydrasmoke.checks"),
             ),
         ),
