@@ -26,8 +26,8 @@ from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Became, Claimed, Event, Used
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -39,6 +39,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 from .by_hand import ByHand, OfClients
 from .claims import Claims
 from .disposal import believe_others, dispose, dispose_async, to_delete
+from .folder import TURNS
 from .last_look import LastLook, look_back
 from .ledger import Ledger
 from .ledger_lines import Entry
@@ -84,10 +85,13 @@ class SmokeSession(RecordListener):
         self._ended = False
         self._looked_back = False
         self._pid = os.getpid()
-        self._logs = TurnLogs(
-            self.ledger.folder / "turns",
-            *(self.test, self.on_turn, self.run),
-            *(self.ledger.name, self.ledger.other_lives),
+        self._turns = RunTurns(
+            *(self.ledger.folder / TURNS, self.ledger.name),
+            clean=scrubbing(self.config.token),
+            test=self.test,
+            run=self.run,
+            on_turn=self.on_turn,
+            lives=self.ledger.other_lives,
         )
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(
@@ -126,21 +130,27 @@ class SmokeSession(RecordListener):
         return record
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
-        record = InstanceRecord(
-            spec,
-            key,
-            listener=self,
-            log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
-        )
+        record = InstanceRecord(spec, key, listener=self, run_turns=self._turns)
         self.records.append(record)
         record.note(Claimed(None if spec is None else spec.model_dump()))
         return record
 
-    def log_of(self, instance_id: str) -> TurnLog:
-        """Return the turn log of an instance; one outside the run gets a log of its own."""
+    def beside(self, instance_id: str) -> InstanceRecord:
+        """Return a record for a client's chat with an instance, which tells no story of it.
+
+        The run knows of the turn all the same, unless the instance is outside of it.
+        """
         same = plain_id(instance_id)
-        known = (it.log for it in self.records if plain_id(it.id or "") == same)
-        return next(known, TurnLog(TurnLogs(on_turn=self.on_turn)))
+        known = next((it for it in self.records if plain_id(it.id or "") == same), None)
+        if known is None:
+            turns = RunTurns(on_turn=self.on_turn)
+            return InstanceRecord(None, None, id=instance_id, run_turns=turns)
+        return InstanceRecord(
+            *(known.spec, known.key, known.origin),
+            id=instance_id,
+            attached=known.attached,
+            run_turns=self._turns,
+        )
 
     def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
         self.note(event, record.reference, at)
@@ -255,7 +265,7 @@ class SmokeSession(RecordListener):
             id=self.config.instance,
             attached=True,
             listener=self,
-            log=TurnLog(self._logs),
+            run_turns=self._turns,
         )
         self.records.append(record)
         record.note(Claimed(None, attached=True))
