@@ -34,7 +34,7 @@ OURS, THEIRS = "hydrasmoke", "httpx-sse + json.loads"
 async def _read(calls: Calls) -> Kept:
     """Do as `SmokeInstance.chat` does, which counts LLM events too."""
     content = Content()
-    it, message = InstanceRecord(None, None, id=ID), BODY["message"]
+    it, message = InstanceRecord(None, id=ID), BODY["message"]
     turn = OpenTurn(
         calls, it, message, timeout=60.0, end="auto", reading=Reading(), content=content
     )

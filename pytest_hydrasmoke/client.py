@@ -29,7 +29,6 @@ from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_end import EndRule
-from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -45,6 +44,11 @@ ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
+def record_of(instance_id: str) -> InstanceRecord:
+    """Return the record of a chat outside of any run, which writes nothing."""
+    return InstanceRecord(None, id=instance_id)
+
+
 class ClientBase:
     """Hold what both kinds of clients share; the clients of a run override it."""
 
@@ -54,14 +58,13 @@ class ClientBase:
     _end: EndRule = "auto"
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
-        # Of the run's own records none is told of a client's chat.
-        record = InstanceRecord(None, id=instance_id, log=self._log_of(instance_id))
+        record, end = self._record_of(instance_id), self._end
         return OpenTurn(
-            self._calls, record, message, timeout=timeout, end=self._end, reading=self._reading
+            self._calls, record, message, timeout=timeout, end=end, reading=self._reading
         )
 
-    def _log_of(self, instance_id: str) -> TurnLog:
-        return TurnLog()
+    def _record_of(self, instance_id: str) -> InstanceRecord:
+        return record_of(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

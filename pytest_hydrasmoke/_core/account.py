@@ -17,21 +17,22 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.events import Counted
 
 from .policy import Policy
 from .record import InstanceRecord
 from .settle import (
     FINEST,
     USUAL,
-    History,
     Measured,
+    Settling,
     hopeless,
     next_look,
     settled_from,
     silent,
     too_soon,
 )
-from .turn_account import Baseline, Doubt
+from .turn_account import Count, Doubt, TurnAccount, settles
 
 __tracebackhide__ = hide_own_frames
 
@@ -54,8 +55,9 @@ def life_window(record: InstanceRecord, now: float) -> int:
     """
     if record.born is not None:
         return math.ceil(now - record.born) + RECENT
-    since = record.log.history.since
-    return YEAR if since is None or not record.attached else max(math.ceil(now - since), 1)
+    if record.since is None or not record.attached:
+        return YEAR
+    return max(math.ceil(now - record.since), 1)
 
 
 def check_window(record: InstanceRecord, answer: LlmEvents, asked: float) -> None:
@@ -63,7 +65,7 @@ def check_window(record: InstanceRecord, answer: LlmEvents, asked: float) -> Non
 
     Raises `ContractError`: rows that leave the window between two counts would hide others.
     """
-    start = record.log.history.since if record.born is None else record.born
+    start = record.since if record.born is None else record.born
     age = 0.0 if start is None else asked - start
     if answer.window_seconds < age:
         raise ContractError(
@@ -79,7 +81,7 @@ def settle_limit(settle: float) -> float:
     return settle or USUAL
 
 
-async def open_account(calls: Calls, record: InstanceRecord, policy: Policy) -> Baseline:
+async def count_before(calls: Calls, record: InstanceRecord, policy: Policy) -> Count:
     """Count LLM events before a turn, once the turn before is settled.
 
     That is at most `usage_settle` s later. A failed read is kept for `expect_of_turn` to report;
@@ -87,24 +89,27 @@ async def open_account(calls: Calls, record: InstanceRecord, policy: Policy) -> 
     Raises `ConfigError` if another client has used what this run provisioned.
     """
     settle, to_come = policy.usage_settle, policy.to_come
-    io, log, waiting = calls.io, record.log, False
+    io, waiting = calls.io, False
     limit = settle_limit(settle)
     began = io.now()
-    log.refresh(began)
+    if record.settling.since is not None:
+        record.since = record.settling.since
+    elif record.since is None:
+        record.since = began
     try:
         while True:
-            asked, before = io.now(), log.history
-            baseline = await read_baseline(calls, record, policy.llm_events_timeout, to_come)
+            asked, before = io.now(), record.settling
+            baseline = await read_count(calls, record, policy.llm_events_timeout, to_come)
             if baseline.error is not None:
                 return baseline
             _check_own(record, baseline)
-            log.saw(asked, baseline.at, baseline.count, limit)
+            looked(record, asked, baseline.at, baseline.count, limit)
             strange = _strange(record, before, baseline)
             if baseline.all_counted and strange is None:
                 return baseline
-            history, known = log.history, log.known
-            until = settled_from(history, known, limit)
-            doubt = strange or _doubt(history, known, settle, asked=asked, until=until)
+            turns, known = record.settling, record.measured
+            until = settled_from(turns, known, limit)
+            doubt = strange or _doubt(turns, known, settle, asked=asked, until=until)
             if strange is not None:
                 until = max(until, began + limit)
             if asked >= until or (doubt is not None and strange is None):
@@ -114,7 +119,7 @@ async def open_account(calls: Calls, record: InstanceRecord, policy: Policy) -> 
                 waiting = True
             await io.sleep(_next(record, until, limit, io.now(), strange, to_come) - io.now())
             if strange is not None and before.last is None:
-                log.starts_at(io.now())  # The second before it is the edge of all windows.
+                record.since = io.now()  # The second before it is the edge of all windows.
     finally:
         if waiting:
             record.rests()
@@ -133,12 +138,25 @@ def _next(
         return min(until, now + EDGE)
     if to_come is not None:
         return min(until, now + FINEST)  # It costs nothing.
-    return next_look(record.log.history, record.log.known, limit, now)
+    return next_look(record.settling, record.measured, limit, now)
 
 
-async def read_baseline(
+def open_account(record: InstanceRecord, before: Count) -> TurnAccount:
+    """Begin a turn's account with the count before it, which also bounds the turn before it."""
+    if (account := record.account) is not None:
+        account.after, last = before, record.settling.last
+        if before.error is None and account.found is not None:
+            account.saw(before)
+        # What a turn that its client left still causes may come in after any count.
+        elif last is not None and last.how == "ended" and settles(account.before, before):
+            account.found = replace(before, at=last.rose)
+    record.account = TurnAccount(before)
+    return record.account
+
+
+async def read_count(
     calls: Calls, record: InstanceRecord, timeout: float, to_come: ToCome | None = None
-) -> Baseline:
+) -> Count:
     """Return the count as of now; a failed read is kept in it."""
     assert record.id is not None
     now = calls.io.now()
@@ -151,10 +169,28 @@ async def read_baseline(
         check_explained(rows_of(read))
         check_window(record, read, now)
     except HydraSmokeError as error:
-        return Baseline(calls.io.now(), error=error.message)
+        return Count(calls.io.now(), error=error.message)
     record.saw_count(calls.io.now(), read.count, read.providers)
     providers = frozenset(read.providers)
-    return Baseline(calls.io.now(), read.count, providers, all_counted=all_in or known is not None)
+    return Count(calls.io.now(), read.count, providers, all_counted=all_in or known is not None)
+
+
+def looked(record: InstanceRecord, asked: float, at: float, count: int, limit: float) -> None:
+    """Tell the run of a count over the instance's whole life.
+
+    Any turn is settled `limit` seconds after its end.
+    """
+    last = record.settling.last
+    if last is not None:
+        seen = Counted(count, asked=asked, whole=asked >= last.ended + limit)
+        record.run_turns.note(record.turns_name, seen, at)
+
+
+def is_own(record: InstanceRecord, number: int) -> bool:
+    """Return whether the last turn on it has this number, of all, and is this process's."""
+    turns = record.settling
+    own = turns.last is None or turns.last.by == record.run_turns.process
+    return own and turns.number == number
 
 
 async def count_for_recording(calls: Calls, record: InstanceRecord) -> None:
@@ -165,14 +201,14 @@ async def count_for_recording(calls: Calls, record: InstanceRecord) -> None:
     account = record.account
     if account is None or not account.recorded or account.before.doubt is not None:
         return
-    now = await read_baseline(calls, record, LAST_READ)
-    if now.error is None and record.log.is_own(account.before.number):
-        account.saw(now.at, now.count, now.providers)
+    now = await read_count(calls, record, LAST_READ)
+    if now.error is None and is_own(record, account.before.number):
+        account.saw(now)
 
 
-def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
+def _check_own(record: InstanceRecord, baseline: Count) -> None:
     # An attached instance may have been used before.
-    if record.log.history.number or not baseline.count or record.attached:
+    if record.settling.number or not baseline.count or record.attached:
         return
     step = "chat only with this run's fixtures: it can't know of other clients"
     if not is_random(str(record.run_id)):
@@ -185,7 +221,7 @@ def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
     )
 
 
-def _strange(record: InstanceRecord, before: History, baseline: Baseline) -> Doubt | None:
+def _strange(record: InstanceRecord, before: Settling, baseline: Count) -> Doubt | None:
     """Return why a count can't be a baseline yet, whatever it is; None where it can."""
     if before.last is None:
         # Windows have whole seconds: a row at their edge would be in some counts and not in others.
@@ -200,27 +236,27 @@ def _strange(record: InstanceRecord, before: History, baseline: Baseline) -> Dou
 
 
 def _doubt(
-    history: History, known: Measured, settle: float, *, asked: float, until: float
+    turns: Settling, known: Measured, settle: float, *, asked: float, until: float
 ) -> Doubt | None:
     """Return why an account that begins now may include an earlier turn's events; None if not."""
-    if history.last is None:
+    if turns.last is None:
         return None
     counts = False
-    if asked < until and hopeless(history):
-        why = f"the {history.rowless} turns before that one left none, so there was no wait"
+    if asked < until and hopeless(turns):
+        why = f"the {turns.rowless} turns before that one left none, so there was no wait"
         step = "see why the agent's usage is not recorded"
     elif asked < until and not settle:
         why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
-    elif asked >= until and too_soon(history, known, asked):
+    elif asked >= until and too_soon(turns, known, asked):
         why = f"events came up to {known.longest:.1f} s after their turn's end"
-        why += f", and {asked - history.last.ended:.1f} s were waited"
+        why += f", and {asked - turns.last.ended:.1f} s were waited"
         step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
-    elif asked >= until and silent(history, known):
+    elif asked >= until and silent(turns, known):
         why = f"that turn has left none, and none of this run was seen in {settle:g} s"
         step = "raise HYDRA_SMOKE_USAGE_SETTLE if they come later, and expect that turn's own"
         counts = True
     else:
         return None
-    test = safe_line(history.last.test) or "(no test)"
+    test = safe_line(turns.last.test) or "(no test)"
     why = f"LLM events of the turn before, of {test}, may be among them: {why}"
     return Doubt(why, step, counts)

@@ -19,12 +19,12 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import TurnBegan
+from pytest_hydrasmoke._journal.events import TurnBegan, TurnOver
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Reply, Stream
 
-from .account import open_account
+from .account import count_before, open_account
 from .incoming import Incoming
 from .not_taken import IF_LATE, may_run, not_taken
 from .one_turn import free, is_under_way, reserve
@@ -32,9 +32,8 @@ from .pauses import IDLE_LIMIT, SILENT
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
-from .settle import How
 from .told_turn import remarks, told
-from .turn_account import Baseline, TurnAccount
+from .turn_account import Count, TurnAccount
 from .turn_end import EndRule
 
 __tracebackhide__ = hide_own_frames
@@ -78,7 +77,7 @@ class OpenTurn:
         self.came = Incoming(reading, end, content)
         self.take = self.came.take
         """Returns the next event that has arrived, else None."""
-        self.account = TurnAccount(Baseline(0.0, error=NOT_COUNTED))
+        self.account = TurnAccount(Count(0.0, error=NOT_COUNTED))
         """What bounds its LLM events, once it has begun."""
         self.chunks: list[tuple[float, bytes]] | None = None
         """What was read, and when, in seconds since the request; None where it is not recorded."""
@@ -100,8 +99,10 @@ class OpenTurn:
         self.taken = False
         """Whether its message was accepted."""
         self.error: str | None = None
-        self._logged = False
-        """Whether later turns have to wait for its LLM events."""
+        self._of_all = 0
+        """Its number among the turns of all processes on its instance."""
+        self._runs = True
+        """Whether the agent may have processed its message."""
         self._stream: Stream | None = None
         self._began = self._heard_at = self._deadline = 0.0
 
@@ -117,33 +118,34 @@ class OpenTurn:
             raise
 
     async def _begin(self) -> None:
-        record, log = self.record, self.record.log
+        record, run = self.record, self.record.run_turns
         record.permit()
-        if self._counting is None:
-            log.refresh(self._io.now())
-            before = self.account.before
-        else:
-            before = await open_account(self._calls, record, self._counting)
+        run.check_free(record.turns_name, self._io.now())
+        before = self.account.before
+        if self._counting is not None:
+            before = await count_before(self._calls, record, self._counting)
             record.permit()  # The wait may have been long.
-        self.account = record.opens_account(replace(before, number=log.history.number + 1))
-        self.number, self.at = record.chats + 1, self._io.now()
-        self.test, self.run = log.test, log.run
+        self._of_all = record.settling.number + 1
+        self.account = open_account(record, replace(before, number=self._of_all))
+        self.at, self.test, self.run = self._io.now(), run.test() or None, run.run()
+        began = TurnBegan(
+            *(record.chats + 1, self.message, self.test, self.run),
+            before=before.count if before.error is None else None,
+            sure=before.doubt is None or before.doubt.counts,
+            by=run.process,
+            spec=record.spec_name,
+        )
+        run.begin(record.turns_name, began, self.at)
+        self.number = began.number
         record.open_turn = self
-        record.note(TurnBegan(self.number, self.message, self.test, self.run), self.at)
+        record.note(began, self.at)
         record.begins("turn", self.at, self.at + self._timeout)
+        run.on_turn(self)
+        self.account.recorded = self.chunks is not None
 
     async def _send(self) -> None:
-        log, account = self.record.log, self.account
         self._began = self._io.now()
         self._deadline = self._began + self._timeout
-        earlier = log.history
-        before = account.before
-        counted = before.count if before.error is None else None
-        sure = before.doubt is None or before.doubt.counts
-        log.begin(counted, self._began, sure=sure)
-        self._logged = True
-        log.on_turn(self)
-        account.recorded = self.chunks is not None
         try:
             self._stream, self._began = await self._calls.chat(
                 self._id, self.message, deadline=self._deadline
@@ -153,9 +155,7 @@ class OpenTurn:
                 self.refusal = error.answer
             elif isinstance(error, TransportError):
                 self.ending = "stalled" if error.late else "cut"
-            if not may_run(error):
-                self._logged = False
-                log.undo(earlier)
+            self._runs = may_run(error)
             late = not_taken(error, self._timeout)
             if late is None:
                 self._fails(error)
@@ -163,9 +163,7 @@ class OpenTurn:
         else:
             self.awaited, self._heard_at = self._io.now() - self._began, self._began
             self.taken, self.at = True, self._began
-            account.uncounted = self._calls.uncounted(self._id)
-            if account.uncounted is not None:
-                log.leaves_unknown()
+            self.account.uncounted = self._calls.uncounted(self._id)
             return
         self.fail(late)
 
@@ -242,7 +240,7 @@ class OpenTurn:
         self.ending, came = "closed", self.came
         if came.last is None:
             self._broken_off("the stream ended without a single event")
-        why = came.end.stream_ended(end_is_known=self.record.log.history.end_seen)
+        why = came.end.stream_ended(end_is_known=self.record.settling.end_seen)
         if came.decoder.pending and not came.end.complete:
             # An agent that says no more ends its last event; what is left was cut.
             self._broken_off(
@@ -270,7 +268,7 @@ class OpenTurn:
         silence = self._io.now() - self._heard_at
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"
-            if self.record.log.cut_by_a_limit(silence):
+            if self.record.run_turns.cut_by_a_limit(silence):
                 next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
         self.fail(ChatError(what + why, expected=expected, next_step=next_step))
 
@@ -307,12 +305,10 @@ class OpenTurn:
         """Tell how it went, before another turn may begin."""
         record, came = self.record, self.came
         self.ended = self._io.now() if self.over_at is None else self.over_at
-        if self._logged:
-            ran: How = "left" if self.over_at is None else "ended"
-            how: How = ran if self.error is None else "failed"
-            record.log.end(how, self.ended, end_seen=came.end.complete)
         if not self.number:
             return
+        over = TurnOver(self._of_all, self._how, came.end.complete, self.account.uncounted is None)
+        record.run_turns.note(record.turns_name, over, self.ended)
         self._tell()
         if came.first_event_after is not None:
             record.took("first_event", self.at, came.first_event_after)
@@ -325,3 +321,12 @@ class OpenTurn:
         self.account.unended = self.over_at is not None and not came.end.complete
         for words, brief in remarks(turn, unended=self.account.unended):
             record.add_remark(words, brief)
+
+    @property
+    def _how(self) -> str:
+        """How it ended, for those who wait for its LLM events."""
+        if not self._runs:
+            return "refused"
+        if self.error is not None:
+            return "failed"
+        return "left" if self.over_at is None else "ended"

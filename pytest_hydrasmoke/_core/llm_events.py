@@ -27,12 +27,12 @@ from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
-from .account import LAST_READ, RECENT, ToCome, check_window, life_window
+from .account import LAST_READ, RECENT, ToCome, check_window, is_own, life_window, looked
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
 from .policy import SECOND_LOOK, poll_interval
 from .record import InstanceRecord
-from .turn_account import Baseline, TurnAccount
+from .turn_account import Count, TurnAccount
 
 __tracebackhide__ = hide_own_frames
 
@@ -111,10 +111,11 @@ class Usage:
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = account.after
             self._check(expected, before, after)
-            upto, names = rows_of(answer) if after is None else after.rows
-            check_explained(Rows(upto, names), before.rows)
-            account.saw(self._io.now() if after is None else after.at, upto, names)
-            added = upto - before.count
+            names = frozenset(answer.providers)
+            upto = after or Count(self._io.now(), answer.count, names)
+            check_explained(upto.rows, before.rows)
+            account.saw(upto)
+            added, names = upto.count - before.count, upto.providers
             seen, doubtful = surely_since(before.providers, names, added), frozenset[str]()
             relevant = (names & expected.providers) | expected.unexpected(names)
             if relevant - seen and maybe_since(before.providers, names, added):
@@ -122,27 +123,27 @@ class Usage:
                     doubtful = relevant - seen
                 else:
                     since = names & set(await self._providers_since(before.at))
-                    if account.after is not None or not self._record.log.is_own(before.number):
+                    if account.after is not None or not is_own(self._record, before.number):
                         return await look()  # By now they may be another turn's.
                     seen |= since
             when = "now" if after is None else "at the next turn"
-            text = f"{added} ({before.count} before the turn, {upto} {when})"
+            text = f"{added} ({before.count} before the turn, {upto.count} {when})"
             final = after is not None
             return Look(answer, added, seen, text, doubtful, final, known, all_in)
 
         return await self._until_met(expected, look, "see the agent's log of this turn", own=True)
 
-    async def _count(self, before: Baseline) -> tuple[LlmEvents, AllCounted | None]:
-        asked, log = self._io.now(), self._record.log
-        window = life_window(self._record, asked)
+    async def _count(self, before: Count) -> tuple[LlmEvents, AllCounted | None]:
+        asked, record = self._io.now(), self._record
+        window = life_window(record, asked)
         answer, known = await self._read(window, in_part=True, before=before.rows)
-        check_window(self._record, answer, asked)
-        self._record.saw_count(self._io.now(), answer.count, answer.providers)
-        if log.is_own(before.number):
-            log.saw(asked, self._io.now(), answer.count, self._limit)
+        check_window(record, answer, asked)
+        record.saw_count(self._io.now(), answer.count, answer.providers)
+        if is_own(record, before.number):
+            looked(record, asked, self._io.now(), answer.count, self._limit)
         return answer, known
 
-    def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
+    def _check(self, expected: Expected, before: Count, after: Count | None = None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
         for baseline in (before,) if after is None else (before, after):
             if baseline.error is not None:
@@ -156,7 +157,7 @@ class Usage:
         if after is not None and after.doubt is not None:
             why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
             self._fail(expected, why, after.doubt.next_step)
-        if after is None and not self._record.log.is_own(before.number):
+        if after is None and not is_own(self._record, before.number):
             self._fail(expected, "another client has chatted since the turn", _ASK_FIRST)
 
     async def _until_met(
@@ -186,8 +187,8 @@ class Usage:
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
 
     def _late_until(self) -> float:
-        log = self._record.log
-        return settle.late_until(log.history, log.known, self._limit)
+        record = self._record
+        return settle.late_until(record.settling, record.measured, self._limit)
 
     def _all_in(self) -> bool:
         assert self._record.id is not None
@@ -195,8 +196,8 @@ class Usage:
 
     def _pause(self) -> float:
         # A turn's rows come soon after its end: look more often then.
-        now, log = self._io.now(), self._record.log
-        soon = settle.next_look(log.history, log.known, self._limit, now) - now
+        now, record = self._io.now(), self._record
+        soon = settle.next_look(record.settling, record.measured, self._limit, now) - now
         pause = poll_interval(now - self._start)
         return min(pause, soon) if soon > 0 else pause
 

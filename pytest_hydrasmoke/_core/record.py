@@ -6,6 +6,7 @@ clock.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections import defaultdict
@@ -40,11 +41,11 @@ from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 from .keeper import Keeper
 from .phases import Doing
 from .proof import Seen
+from .run_turns import RunTurns
+from .settle import Measured, Settling
 from .sightings import Sightings
 from .told_turn import so_far
-from .turn_account import Baseline, TurnAccount, settles
-from .turn_account import Counted as CountedRows
-from .turn_log import TurnLog
+from .turn_account import TurnAccount
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -87,8 +88,10 @@ class InstanceRecord(Story):
     """The tool that the agent calls in the turn under way."""
     account: TurnAccount | None = None
     """The last turn's."""
-    log: TurnLog = field(default_factory=TurnLog, repr=False)
-    """The turns on it of all processes that use it, and what is known of their LLM events."""
+    run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
+    """The turns of all processes of the run, on all of its instances."""
+    since: float | None = None
+    """When this process was first about to chat with it, if it was the run's first to do so."""
     unknown_outcomes: int = 0
     """Provision attempts that may have been carried out although no answer says so."""
     sightings: Sightings = field(default_factory=Sightings)
@@ -170,6 +173,27 @@ class InstanceRecord(Story):
             if one is not None:
                 known.setdefault(plain_id(one), one)
         return [*known.values()]
+
+    @property
+    def turns_name(self) -> str:
+        """The name by which the processes of the run tell each other of its turns."""
+        return self.key or plain_id(self.id or "")
+
+    @property
+    def spec_name(self) -> str:
+        """A name of its spec."""
+        words = "" if self.spec is None else self.spec.model_dump_json()
+        return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+    @property
+    def settling(self) -> Settling:
+        """What is known of the turns on it, of all processes."""
+        return self.run_turns.on(self.turns_name)
+
+    @property
+    def measured(self) -> Measured:
+        """What the run has measured that applies to it."""
+        return self.run_turns.measured(self.spec_name)
 
     @property
     def told_turns(self) -> list[tuple[float, Turn]]:
@@ -278,19 +302,6 @@ class InstanceRecord(Story):
         """Count as failed, for `keep`."""
         if not self.failed:
             self.note(Blamed())
-
-    def opens_account(self, before: Baseline) -> TurnAccount:
-        """Begin a turn with the count before it, which also bounds the turn before it."""
-        if self.account is not None:
-            self.account.after = before
-            last = self.log.history.last
-            if before.error is None and self.account.found is not None:
-                self.account.saw(before.at, before.count, before.providers)
-            # What a turn that its client left still causes may come in after any count.
-            elif last is not None and last.how == "ended" and settles(self.account.before, before):
-                self.account.found = CountedRows(last.rose, before.count, before.providers)
-        self.account = TurnAccount(before)
-        return self.account
 
     def saw_status(self, word: str, at: float) -> None:
         word = word[:MOST_WORD]

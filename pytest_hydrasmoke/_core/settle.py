@@ -12,9 +12,10 @@ so that they only ever grow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
+
+from pytest_hydrasmoke._journal.events import Counted, Event, TurnBegan, TurnOver
 
 LEAST = 1.0
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
@@ -28,8 +29,6 @@ FINEST = 0.02
 """Least seconds between two looks; later a share of the time since the turn's end."""
 CLOSE = 0.1
 """Seconds between looks that date a row closely enough; later on half of its time."""
-
-How = Literal["under way", "ended", "left", "failed", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ class LastTurn:
     """When they were counted last."""
     by: str = ""
     """The process that ran it."""
-    how: How = "under way"
+    how: str = "under way"
+    """Or how it ended: see `TurnOver`."""
     ended: float = math.inf
     rose: float = -math.inf
     """When the last new row of it was seen."""
@@ -62,8 +62,8 @@ class LastTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """The turns on one instance, and what was measured of them."""
+class Settling:
+    """What is known of the turns on one instance, of any process, and was measured of them."""
 
     number: int = 0
     """Turns that have begun, of any process."""
@@ -77,7 +77,11 @@ class History:
     end_seen: bool = False
     """Whether the stream of any turn had a terminal event."""
     since: float | None = None
-    """When the run's first turn on it began, or was about to."""
+    """When the run's first turn on it began."""
+    spec: str = ""
+    """What names its spec."""
+    earlier: Settling | None = field(default=None, repr=False, compare=False)
+    """The same before the last turn, which may turn out to be none."""
 
 
 class Measured(NamedTuple):
@@ -92,77 +96,87 @@ class Measured(NamedTuple):
         return self.longest is not None and self.watched >= WATCHED
 
 
-def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measured:
-    """Combine the measurements on all instances of the run, and on those of a spec."""
-    known = [history.longest for history in everywhere if history.longest is not None]
-    return Measured(max(known, default=None), sum(history.watched for history in of_spec))
+def apply(turns: Settling, at: float, event: Event, longest: float | None) -> Settling:
+    """Add what a process has written of an instance; `longest` is what the run has measured."""
+    match event:
+        case TurnBegan():
+            return _begun(turns, at, event)
+        case TurnOver():
+            return _over(turns, at, event)
+        case Counted():
+            return _counted(turns, at, event, longest or 0.0)
+        case _:
+            return turns
 
 
-def begun(
-    history: History, test: str, count: int | None, at: float, *, sure: bool, by: str = ""
-) -> History:
-    """Begin a turn, `by` a process; `count` is what was counted before, None if nothing was.
-
-    `sure` if that includes all events of earlier turns.
-    """
-    last, rowless = history.last, history.rowless
+def _begun(turns: Settling, at: float, event: TurnBegan) -> Settling:
+    last, rowless, count, sure = turns.last, turns.rowless, event.before, event.sure
     if count is not None and last is not None and last.sure:
         rowless = 0 if last.rows else rowless + 1
     if count is None:
         count, sure = 0 if last is None else last.count, False
-    turn = LastTurn(test, count, count, at, by, sure=sure)
-    return replace(history, number=history.number + 1, last=turn, rowless=rowless)
+    return replace(
+        turns,
+        number=turns.number + 1,
+        last=LastTurn(event.test or "", count, count, at, event.by, sure=sure),
+        rowless=rowless,
+        since=at if turns.since is None else turns.since,
+        spec=event.spec,
+        earlier=replace(turns, earlier=None),
+    )
 
 
-def over(history: History, how: How, at: float) -> History:
-    """End the last turn; one that has ended already stays as it was."""
-    last = history.last
-    if last is None or last.how != "under way":
-        return history
-    return replace(history, last=replace(last, how=how, ended=at, looked=max(last.looked, at)))
+def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
+    last = turns.last
+    if last is None or last.how != "under way" or event.number != turns.number:
+        return turns  # It has ended already.
+    if event.how == "refused":
+        return turns.earlier or Settling()
+    last = replace(
+        last,
+        how=event.how,
+        ended=at,
+        looked=max(last.looked, at),
+        sure=last.sure and event.known,
+    )
+    return replace(turns, last=last, end_seen=turns.end_seen or event.end_seen)
 
 
-def seen(
-    history: History, asked: float, at: float, count: int, known: Measured, limit: float
-) -> History:
-    """Apply a `count` that was requested at `asked` and answered at `at`.
-
-    Any turn is settled `limit` seconds after its end.
-    """
-    last = history.last
-    if last is None:
-        return history
-    if count > last.count:
-        history = _saw_row(replace(history, rowless=0), last, asked, at, known)
-        assert history.last is not None
-        last = replace(history.last, count=count, rose=at)
+def _counted(turns: Settling, at: float, event: Counted, longest: float) -> Settling:
+    last, asked = turns.last, event.asked
+    if last is None or asked is None:
+        return turns
+    if event.total > last.count:
+        last, turns = _saw_row(replace(turns, rowless=0), last, asked, at, longest)
+        last = replace(last, count=event.total, rose=at)
     last = replace(last, looked=at)
-    if last.how == "ended" and last.rows and not last.watch and asked >= last.ended + limit:
+    if last.how == "ended" and last.rows and not last.watch and event.whole:
         last = replace(last, watch="whole")
-        history = replace(history, watched=history.watched + 1)
-    return replace(history, last=last)
+        turns = replace(turns, watched=turns.watched + 1)
+    return replace(turns, last=last)
 
 
-def _saw_row(history: History, last: LastTurn, asked: float, at: float, known: Measured) -> History:
+def _saw_row(
+    turns: Settling, last: LastTurn, asked: float, at: float, longest: float
+) -> tuple[LastTurn, Settling]:
     """Measure a row that came since the last look."""
-    longest = known.longest or 0.0
     if last.how == "ended" and at - last.ended > longest:
         took, unseen, at_least = at - last.ended, asked - last.looked, last.looked - last.ended
         if unseen > max(CLOSE, took / 2):
             last = replace(last, watch="rough")
             if at_least > longest:
                 # It was later than any before, and nobody knows how much: watch once more.
-                history = replace(history, watched=0)
+                turns = replace(turns, watched=0)
                 longest = at_least
         elif at_least >= longest:
             # The last look, after `longest` had passed, did not see it: it did take longer.
             longest = took
-    return replace(history, last=last, longest=max(longest, history.longest or 0.0))
+    return last, replace(turns, longest=max(longest, turns.longest or 0.0))
 
 
-def settled_from(history: History, known: Measured, limit: float) -> float:
+def settled_from(turns: Settling, known: Measured, limit: float) -> float:
     """Return the time from which no more rows of the last turn are expected."""
-    last = history.last
+    last = turns.last
     if last is None:
         return -math.inf
     if last.how != "ended" or not last.rows or known.longest is None or not known.enough:
@@ -170,9 +184,9 @@ def settled_from(history: History, known: Measured, limit: float) -> float:
     return last.ended + min(limit, max(LEAST, 2 * known.longest))
 
 
-def next_look(history: History, known: Measured, limit: float, now: float) -> float:
+def next_look(turns: Settling, known: Measured, limit: float, now: float) -> float:
     """Return when to count again: often enough to date a row, not before it may be there."""
-    last, until = history.last, settled_from(history, known, limit)
+    last, until = turns.last, settled_from(turns, known, limit)
     if last is None or last.how != "ended":
         return until  # There is nothing to measure.
     since, after = now - last.ended, -math.inf
@@ -183,27 +197,27 @@ def next_look(history: History, known: Measured, limit: float, now: float) -> fl
     return min(until, max(after, now + max(FINEST, fine)))
 
 
-def late_until(history: History, known: Measured, limit: float) -> float:
+def late_until(turns: Settling, known: Measured, limit: float) -> float:
     """Return until when rows of the last turn may come late, by what was measured."""
-    last = history.last
+    last = turns.last
     longest = 0.0 if known.longest is None else known.longest
     return -math.inf if last is None else last.ended + min(limit, 2 * longest)
 
 
-def hopeless(history: History) -> bool:
+def hopeless(turns: Settling) -> bool:
     """Return whether so many turns left no row that there is no wait for more."""
-    return history.rowless >= ROWLESS
+    return turns.rowless >= ROWLESS
 
 
-def too_soon(history: History, known: Measured, asked: float) -> bool:
+def too_soon(turns: Settling, known: Measured, asked: float) -> bool:
     """Return whether a row of the last turn may come after `asked`, by what was measured."""
-    last = history.last
+    last = turns.last
     return last is not None and asked < last.ended + 2 * (known.longest or 0.0)
 
 
-def silent(history: History, known: Measured) -> bool:
+def silent(turns: Settling, known: Measured) -> bool:
     """Return whether the last turn left no row, and the run has seen none that could tell why."""
-    last = history.last
+    last = turns.last
     # One that failed may have come to nothing, and is red by itself.
     if last is None or last.how == "failed" or not last.sure:
         return False

@@ -18,16 +18,17 @@ class Doubt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """The LLM events counted just before a turn, or why that count failed."""
+class Count:
+    """The LLM events of an instance's whole life at a moment, or why they could not be counted."""
 
     at: float
     count: int = 0
     providers: frozenset[str] = frozenset()
     error: str | None = None
     doubt: Doubt | None = None
+    """Why it may not do as the count before a turn."""
     number: int = 0
-    """The turn's number among all turns on the instance, of any process."""
+    """The number of the turn before which it was made, among all turns on the instance."""
     all_counted: bool = False
     """Whether a replay says that none of an earlier turn is still to come."""
 
@@ -36,15 +37,7 @@ class Baseline:
         return Rows(self.count, self.providers)
 
 
-class Counted(NamedTuple):
-    """A count of the instance's whole life, and when it was first seen."""
-
-    at: float
-    events: int
-    providers: frozenset[str]
-
-
-def settles(before: Baseline, after: Baseline) -> bool:
+def settles(before: Count, after: Count) -> bool:
     """Return whether the counts around a turn bound its own events, all of them and no others."""
     sure = all(it.error is None and it.doubt is None for it in (before, after))
     return sure and after.number == before.number + 1
@@ -54,9 +47,9 @@ def settles(before: Baseline, after: Baseline) -> bool:
 class TurnAccount:
     """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
 
-    before: Baseline
-    after: Baseline | None = None
-    found: Counted | None = None
+    before: Count
+    after: Count | None = None
+    found: Count | None = None
     """The last count before the next turn; None where nothing counted this turn's own events."""
     recorded: bool = False
     """Whether the turn is recorded, with its LLM events if they are counted."""
@@ -65,6 +58,7 @@ class TurnAccount:
     uncounted: str | None = None
     """Why a replay can't know its LLM events; None where it does."""
 
-    def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
-        if self.found is None or self.found[1:] != (count, providers):
-            self.found = Counted(at, count, providers)
+    def saw(self, count: Count) -> None:
+        """Keep a count, unless the last one was the same: that came first."""
+        if self.found is None or self.found.rows != count.rows:
+            self.found = count

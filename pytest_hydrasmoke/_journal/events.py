@@ -254,9 +254,31 @@ class TurnBegan(NamedTuple):
     number: int
     """The turn's, of this process and instance, from 1."""
     message: str | None
-    """Said."""
+    """Said; it is not told to other processes."""
     test: str | None = None
     run: int | None = None
+    before: int | None = None
+    """The LLM events counted before it; None if nothing was."""
+    sure: bool = False
+    """Whether these include all events of earlier turns."""
+    by: str = ""
+    """The process that takes it."""
+    spec: str = ""
+    """What names the instance's spec."""
+
+
+class TurnOver(NamedTuple):
+    """The last chat turn on an instance is over; told to the run's other processes."""
+
+    number: int
+    """The turn's, of all processes, from 1."""
+    how: str
+    """It `ended`, was `left` by its reader, `failed`, was `refused`, so that there was none, or
+    `cut`: its process has died."""
+    end_seen: bool = False
+    """Whether its stream had a terminal event."""
+    known: bool = True
+    """Whether it can be known what LLM events it has: a replay may not know."""
 
 
 class Tool(NamedTuple):
@@ -313,10 +335,14 @@ class Turn(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The LLM events of the instance's whole life, where their count has changed."""
+    """The LLM events of the instance's whole life: where that has changed; each, for others."""
 
     total: int
     providers: Sequence[str] = ()
+    asked: float | None = None
+    """When the count was asked for; for the run's other processes."""
+    whole: bool = False
+    """Whether that was when all events of the last turn must be there."""
 
 
 Event = (
@@ -348,6 +374,7 @@ Event = (
     | Heard
     | Drifted
     | TurnBegan
+    | TurnOver
     | Turn
     | Counted
 )

@@ -10,19 +10,14 @@ from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAcc
 from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_end import EndRule
-from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._run.by_hand import ByHand
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
+from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient, record_of
 
 __tracebackhide__ = hide_own_frames
-
-
-def no_log(instance_id: str) -> TurnLog:
-    """Return a new log, for an instance outside of any run."""
-    return TurnLog()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,8 +26,8 @@ class OfRun:
 
     observer: Observer | None = None
     """Sees the outcome of their calls."""
-    log_of: Callable[[str], TurnLog] = no_log
-    """Returns the turn log of an instance, by id."""
+    record_of: Callable[[str], InstanceRecord] = record_of
+    """Returns the record of a chat with an instance, by id: see `SmokeSession.beside`."""
     end: EndRule = "auto"
     by_hand: ByHand | None = None
     """Owns what they provision."""
@@ -54,8 +49,8 @@ class _RunClient(ClientBase):
         if not with_its_token or other._calls is not other._own_calls:
             self._own_calls = other._own_calls
 
-    def _log_of(self, instance_id: str) -> TurnLog:
-        return self._run.log_of(instance_id)
+    def _record_of(self, instance_id: str) -> InstanceRecord:
+        return self._run.record_of(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         if self._run.by_hand is None:

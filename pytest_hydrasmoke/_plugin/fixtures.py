@@ -124,9 +124,7 @@ class Active:
     def _asks(self, turn: OpenTurn) -> None:
         """Note a turn of a replay, which is not recorded."""
         assert self.replaying is not None
-        log = turn.record.log
-        of_log = (record.key for record in self.session.records if record.log is log)
-        self.replaying.flows.goes(self.stage.owner, self.stage.run, next(of_log, None))
+        self.replaying.flows.goes(self.stage.owner, self.stage.run, turn.record.key)
 
     def _is_ready(self, instance: SmokeInstance) -> None:
         with self.stage.on(READY):
@@ -185,7 +183,7 @@ class Active:
         session = self.session
         return OfRun(
             session.sightings,
-            session.log_of,
+            session.beside,
             self.config.chat_end,
             session.by_hand,
             replay=session.replay,

@@ -105,17 +105,16 @@ class Recorder:
             return  # Only a real router can answer the bundled checks.
         if (test := self._test) is not None and test.live and test.id == owner:
             return
-        records = self._active.session.records
-        record = next((one for one in records if one.log is turn.record.log), None)
-        spec = None if record is None else record.spec
+        record = turn.record
+        spec = record.spec
         plain = {} if spec is None else spec.model_dump(exclude_none=True)
         begun = Recorded(stage.run, self._place(record, owner), plain, turn.message)
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
-    def _place(self, record: InstanceRecord | None, owner: str) -> Place:
-        if record is None:
-            return None
+    def _place(self, record: InstanceRecord, owner: str) -> Place:
+        if record.key is None and not record.attached:
+            return None  # It is outside of the run.
         if record.origin is None:
             return "shared"
         number = record.origin.number

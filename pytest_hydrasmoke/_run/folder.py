@@ -32,28 +32,24 @@ from pytest_hydrasmoke._journal.journal import JOURNAL
 from .ledger_lines import parse
 
 LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
-RECORDED = "recorded.jsonl"
+RECORDED, TURNS = "recorded.jsonl", "turns.jsonl"
 SWEPT = "swept-*.jsonl"
-LIVE, HELD, TURNS = "live", "held", "turns"
+LIVE, HELD = "live", "held"
 SEEN = ".seen"
 """Suffix of the file that shows that a process has held a lock of `live`."""
 _IN_FOLDERS = (
     (LIVE, "*.lock"),
     (LIVE, f"*{SEEN}"),
     (HELD, "*.lock"),
-    (TURNS, "*.json"),
-    (TURNS, "*.tmp"),
     (JOURNAL, "*.jsonl"),
 )
 """All other files of a run's folder; locks, marks and `over` are empty."""
-_FOLDERS = (LIVE, HELD, TURNS, JOURNAL)
+_FOLDERS = (LIVE, HELD, JOURNAL)
 _FORMS = (
     (re.compile(re.escape(PROGRESS)), re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*: ")),
     (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
     (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"at": |$)')),
-    (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.json"), re.compile(rb'\{"spec": ')),
-    (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.\d+\.tmp"), re.compile(rb'(\{"spec": |$)')),
-    (re.compile(rf"{TURNS}/of-\d+\.(json|\d+\.tmp)"), re.compile(rb'(\{"own": |$)')),
+    (re.compile(re.escape(TURNS)), re.compile(rb'(\n\{"at": |$)')),
     (re.compile(rf"{JOURNAL}/[^/]+\.jsonl"), re.compile(rb'(\{"at": |$)')),
 )
 """How files begin that are not empty, and are no ledger."""
@@ -174,16 +170,16 @@ def _has_form(file: Path) -> bool:
         text = file.read_bytes()
         return not text or parse(text).has_own
     place = file.parent.name
-    name = f"{place}/{file.name}" if place in (TURNS, JOURNAL) else file.name
+    name = f"{place}/{file.name}" if place == JOURNAL else file.name
     for path, form in _FORMS:
         if path.fullmatch(name):
             with file.open("rb") as opened_file:
                 return form.match(opened_file.read(_HEAD)) is not None
-    return file.parent.name != TURNS and file.lstat().st_size == 0
+    return file.lstat().st_size == 0
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, PROGRESS, RECORDED, SLOTS, OVER):
+    for name in (LEDGER, PROGRESS, RECORDED, TURNS, SLOTS, OVER):
         if os.path.lexists(folder / name):
             yield folder / name
     yield from swept_files(folder)

@@ -10,8 +10,8 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
   next in line.
 - `live/*.lock`: held by each process of the run as long as it lives. The held lock, never a process
   id, shows that a run is alive. `live/*.seen`: which processes have ever held one.
-- `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
-  by its holder; `turns/*.tmp` for a moment.
+- `turns.jsonl`: every process appends to it what others must know of its chat turns
+  (`_core.run_turns`).
 - `over`: written by a sweep, or by the main process at its end: the run is over. Every process
   reads it before it provisions or chats.
 """

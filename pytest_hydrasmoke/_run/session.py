@@ -19,6 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
@@ -26,8 +27,8 @@ from pytest_hydrasmoke._core.keeper import Keeper, check_process
 from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
@@ -39,6 +40,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand, OfClients
 from .claims import Claims
+from .folder import TURNS
 from .last_look import LastLook, look_back
 from .ledger import Ledger
 from .ledger_lines import Reading as LedgerReading
@@ -81,10 +83,13 @@ class SmokeSession(Keeper):
         self._ended = False
         self._looked_back = False
         self._pid = os.getpid()
-        self._logs = TurnLogs(
-            self.ledger.folder / "turns",
-            *(self.test, self.on_turn, self.run),
-            *(self.ledger.name, self.ledger.other_lives),
+        self._turns = RunTurns(
+            *(self.ledger.folder / TURNS, self.ledger.name),
+            clean=scrubbing(self.config.token),
+            test=self.test,
+            run=self.run,
+            on_turn=self.on_turn,
+            lives=self.ledger.other_lives,
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self.policy = dataclasses.replace(
@@ -125,17 +130,24 @@ class SmokeSession(Keeper):
         return record
 
     def _record(self, spec: InstanceSpec | None, key: str, claimed: Claimed) -> InstanceRecord:
-        log = TurnLog(self._logs, "" if spec is None else spec.model_dump_json())
-        record = InstanceRecord(spec, key=key, keeper=self, log=log)
+        record = InstanceRecord(spec, key=key, keeper=self, run_turns=self._turns)
         self.records.append(record)
         record.note(claimed)
         return record
 
-    def log_of(self, instance_id: str) -> TurnLog:
-        """Return the turn log of an instance; one outside the run gets a log of its own."""
+    def beside(self, instance_id: str) -> InstanceRecord:
+        """Return a record for a client's chat with an instance, which tells no story of it.
+
+        The run knows of the turn all the same, unless the instance is outside of it.
+        """
         same = plain_id(instance_id)
-        known = (it.log for it in self.records if plain_id(it.id or "") == same)
-        return next(known, TurnLog(TurnLogs(on_turn=self.on_turn)))
+        known = next((it for it in self.records if plain_id(it.id or "") == same), None)
+        if known is None:
+            turns = RunTurns(on_turn=self.on_turn)
+            return InstanceRecord(None, id=instance_id, run_turns=turns)
+        own = InstanceRecord(known.spec, known.origin, key=known.key, run_turns=self._turns)
+        own.id, own.attached = instance_id, known.attached
+        return own
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
@@ -225,11 +237,7 @@ class SmokeSession(Keeper):
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
         record = InstanceRecord(
-            None,
-            id=self.config.instance,
-            attached=True,
-            keeper=self,
-            log=TurnLog(self._logs),
+            None, id=self.config.instance, attached=True, keeper=self, run_turns=self._turns
         )
         self.records.append(record)
         record.note(Claimed(None, attached=True))

@@ -4,7 +4,7 @@ Under xdist the processes of a run find each other through its ledger. The proce
 lock of a share provisions the instance if no process has, or takes over from one that died while it
 did; otherwise it joins by poll. The lock is held from set-up to teardown, so that the LLM events of
 a turn are that turn's own, and is released when its process ends. What is known of the last turn
-passes from one holder to the next (`_core.turn_log`).
+passes from one holder to the next (`_core.run_turns`).
 """
 
 from __future__ import annotations
@@ -102,16 +102,12 @@ class Sharing:
     def _bring_up(self, wanted: _Wanted, known: Instance | None) -> InstanceRecord:
         spec, share = wanted
         if spec is None:
-            record = self._session.attach()
-            record.log.share(record.name)
-            return record
+            return self._session.attach()
         if known is None:
             [record] = self._session.claim(spec, share=share)
         else:
             record = self._session.join(known, spec)
         record.shared_across_workers = self._worker and share == EVERYBODY
-        if share == EVERYBODY:
-            record.log.share(str(record.key))
         return self._session.bring_up(record)
 
     def give_up_if_gone(self, test: str) -> None:

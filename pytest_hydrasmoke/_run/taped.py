@@ -113,7 +113,7 @@ def _counted(turn: OpenTurn) -> Events | None:
     found, before = turn.account.found, turn.account.before
     if found is None or before.error is not None:
         return None
-    added = max(found.events - before.count, 0)
+    added = max(found.count - before.count, 0)
     surely = surely_since(before.providers, found.providers, added)
     # If several had been seen before, the provider of a new event is not known.
     names = (surely or found.providers) if added else ()

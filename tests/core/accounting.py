@@ -14,15 +14,13 @@ from scripted_io import (
     record,
     stream,
 )
+from turns_told import know
 
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.settle import (
-    WATCHED,
-    History,
-)
+from pytest_hydrasmoke._core.settle import WATCHED
 from pytest_hydrasmoke._core.turn_account import TurnAccount
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
@@ -81,5 +79,5 @@ def chat(io: ScriptedIO, handle: Handle) -> tuple[TurnAccount, float]:
 
 def watched() -> InstanceRecord:
     it = ready()
-    it.log.history = History(watched=WATCHED, longest=0.2)
+    know(it, watched=WATCHED, longest=0.2, spec=it.spec_name)
     return it

@@ -37,7 +37,7 @@ IF_LATE = (
 
 def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
-    content, it = Content() if kept else None, InstanceRecord(None, None, id=instance_id)
+    content, it = Content() if kept else None, InstanceRecord(None, id=instance_id)
     return OpenTurn(calls, it, "hello", content=content, **settings)
 
 

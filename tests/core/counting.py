@@ -16,12 +16,12 @@ from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
+from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 
-def ready(*baselines: Baseline, born: float | None = START) -> InstanceRecord:
+def ready(*baselines: Count, born: float | None = START) -> InstanceRecord:
     it = record(state=State.READY, id=ID)
     it.born = born
     if baselines:
@@ -63,4 +63,4 @@ def names(given: str) -> frozenset[str]:
     return frozenset(given)
 
 
-BEFORE = Baseline(START, 5, frozenset("a"))
+BEFORE = Count(START, 5, frozenset("a"))

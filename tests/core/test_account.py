@@ -19,6 +19,7 @@ from scripted_io import (
     reply,
     stream,
 )
+from turns_told import begin, end
 
 from pytest_hydrasmoke import (
     ChatTimeoutError,
@@ -27,7 +28,7 @@ from pytest_hydrasmoke import (
     RejectedError,
     TransportError,
 )
-from pytest_hydrasmoke._core.account import open_account
+from pytest_hydrasmoke._core.account import count_before
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
@@ -37,7 +38,7 @@ from pytest_hydrasmoke._core.settle import (
     USUAL,
     WATCHED,
 )
-from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._transport.protocol import drive
 
 
@@ -98,10 +99,10 @@ def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
         account, waited = chat(io, handle)
         rows.at.append(io.time - START + 0.2)
         drive(handle.expect_of_turn(Expected(), account, None))
-        assert handle.record.log.history.longest == pytest.approx(0.2, abs=0.05)
+        assert handle.record.settling.longest == pytest.approx(0.2, abs=0.05)
         io.time += 5
         drive(handle.expect_of_turn(Expected(), account, None))
-    assert handle.record.log.history.watched == WATCHED
+    assert handle.record.settling.watched == WATCHED
     account, waited = chat(io, handle)
     rows.at.append(io.time - START + 0.2)
     assert waited == 0.0
@@ -120,7 +121,7 @@ def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
     before = len(io.calls_sent("llm_events"))
     assert chat(io, handle)[1] == pytest.approx(settle)
     assert len(io.calls_sent("llm_events")) - before == 2, "one look, a wait, and the count"
-    assert handle.record.log.history.last is not None
+    assert handle.record.settling.last is not None
 
 
 @pytest.mark.parametrize(
@@ -138,8 +139,8 @@ def test_after_a_turn_that_failed_all_is_waited(broken: Any) -> None:
     io, handle = chatting(Rows(0.1), it=watched(), chats=[broken, stream(HI + DONE)])
     with pytest.raises(HydraSmokeError):
         chat(io, handle)
-    assert handle.record.log.history.last is not None
-    assert handle.record.log.history.last.how == "failed"
+    assert handle.record.settling.last is not None
+    assert handle.record.settling.last.how == "failed"
     assert chat(io, handle)[1] == pytest.approx(5.0)
 
 
@@ -166,13 +167,13 @@ def test_a_message_that_was_refused_was_no_turn(never_taken: Any, kind: type[Exc
     start = io.time
     chat(io, handle)
     assert io.time == start
-    assert handle.record.log.history.number == 2
+    assert handle.record.settling.number == 2
 
 
 def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_told() -> None:
     rows = Rows()
     io, handle = chatting(rows)
-    handle.record.log._logs.test = lambda: "test_a.py::test_x"
+    handle.record.run_turns.test = lambda: "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(6)]
     assert [waited for _, waited in turns] == [
         0,
@@ -198,7 +199,7 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
 def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() -> None:
     rows = Rows(1.5)
     io, handle = chatting(rows, settle=0.0)
-    handle.record.log._logs.test = lambda: "test_a.py::test_x"
+    handle.record.run_turns.test = lambda: "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(2)]
     assert [waited for _, waited in turns] == [0, 0]
     io.time += 2
@@ -236,11 +237,11 @@ def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
 
 def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
     it = ready()
-    it.log.begin(0, START)
-    it.log.end("ended", START)
+    begin(it, 0, START)
+    end(it, START)
     io, calls = calls_of(it, llm_events=[events(0), reply(401)])
-    baseline = drive(open_account(calls, it, Policy()))
-    assert baseline == Baseline(io.time, error="llm_events was refused with 401")
+    baseline = drive(count_before(calls, it, Policy()))
+    assert baseline == Count(io.time, error="llm_events was refused with 401")
     assert it.doing is None
 
 
@@ -270,12 +271,12 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
     rows = Rows()
     io, handle = chatting(rows)
     chat(io, handle)
-    before = handle.record.log.history
+    before = handle.record.settling
     io.__class__ = Interrupted
     with pytest.raises(Enough):
         chat(io, handle)
     io.__class__ = ScriptedIO
-    assert handle.record.log.history.number == before.number
+    assert handle.record.settling.number == before.number
     assert handle.record.doing is None
     assert chat(io, handle)[1] == pytest.approx(5)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_io import ID, START, Took, calls_of, events, record, reply, stream
+from scripted_io import ID, KEY, SPEC, START, Took, calls_of, events, record, reply, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, HydraSmokeError, LlmEventsError
@@ -24,8 +24,8 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.turn_account import TurnAccount
-from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -130,8 +130,7 @@ class Run:
         for number in range(2):
             it = record(state=State.READY, id=ID)
             it.born = START if number == 0 else None
-            it.log = TurnLog(TurnLogs(folder), "spec")
-            it.log.share("shared")
+            it.run_turns = RunTurns(folder / "turns.jsonl", f"gw{number}")
             self.handles.append(self._handle(it))
 
     def _handle(self, it: InstanceRecord) -> Handle:
@@ -144,7 +143,9 @@ class Run:
         self.next, handle = does, self.handles[does.worker]
         try:
             if does.how == "plain":
-                beside = InstanceRecord(None, None, id=does.spelled, log=handle.record.log)
+                beside = InstanceRecord(
+                    SPEC, KEY, id=does.spelled, run_turns=handle.record.run_turns
+                )
                 more: dict[str, Any] = {"timeout": 60.0, "end": "auto", "reading": Reading()}
                 turn = OpenTurn(handle._calls, beside, "hello", **more)
                 drive(turn.open())

@@ -68,7 +68,7 @@ async def test_a_reply_without_an_end_was_cut_where_its_runtime_always_tells_one
 
 def client_of_the_run(world: World, end: Any) -> Any:
     session = world.session
-    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
+    link, run = session.config.link, OfRun(record_of=session.beside, end=end)
     if world.kind == "sync":
         return RunClient(blocking_io(link, world.clock), Reading(), run)
     return AsyncRunClient(async_io(link, world.clock), Reading(), run)

@@ -38,7 +38,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -73,7 +73,7 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
     assert (result._turn.account.before, result._turn.account.after) == (
-        Baseline(START, number=1),
+        Count(START, number=1),
         None,
     )
     assert list(handle.record.notes) == []

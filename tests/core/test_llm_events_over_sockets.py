@@ -66,7 +66,7 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
 def client_of(world: World) -> Any:
     """Return the plain client that tests of a run are given."""
     session = world.session
-    link, run = session.config.link, OfRun(session.sightings, session.log_of)
+    link, run = session.config.link, OfRun(session.sightings, session.beside)
     if world.kind == "sync":
         return RunClient(blocking_io(link, world.clock), Reading(), run)
     return AsyncRunClient(async_io(link, world.clock), Reading(), run)

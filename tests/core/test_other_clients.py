@@ -14,6 +14,7 @@ from scripted_io import (
     calls_of,
     events,
 )
+from turns_told import begin, end
 
 from pytest_hydrasmoke import (
     ConfigError,
@@ -25,14 +26,14 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
+from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 
 def test_a_turn_of_another_client_closes_an_account() -> None:
     io, handle = chatting(Rows(0.1))
     account, _ = chat(io, handle)
-    handle.record.log.begin(None, io.time)
+    begin(handle.record, None, io.time)
     with pytest.raises(LlmEventsError) as caught:
         drive(handle.expect_of_turn(Expected(), account, None))
     assert caught.value.got == "another client has chatted since the turn"
@@ -88,8 +89,8 @@ def test_an_attached_instance_that_others_use_all_the_time_has_no_account() -> N
 
 def test_after_a_turn_of_another_client_events_are_nobody_elses_and_waited_for() -> None:
     io, handle = chatting(Rows(0.5))
-    handle.record.log.begin(None, io.time)
-    handle.record.log.end("ended", io.time)
+    begin(handle.record, None, io.time)
+    end(handle.record, io.time)
     io.time += 1
     assert chat(io, handle)[1] == pytest.approx(4)
 
@@ -169,8 +170,8 @@ def of_turn(wanted: Expected, it: InstanceRecord, *script: Any) -> tuple[Scripte
         return io, error
 
 
-def before(count: int, names: str, after: Baseline | None = None) -> InstanceRecord:
-    return ready(account=TurnAccount(Baseline(START, count, frozenset(names)), after))
+def before(count: int, names: str, after: Count | None = None) -> InstanceRecord:
+    return ready(account=TurnAccount(Count(START, count, frozenset(names)), after))
 
 
 ONLY_A = Expected(providers=frozenset("a"), only=True)
@@ -203,7 +204,7 @@ def test_a_stranger_known_before_is_looked_for_since_the_turn_began() -> None:
 
 @pytest.mark.parametrize("wanted", [ONLY_A, Expected(providers=frozenset("a"))], ids=str)
 def test_who_it_was_can_not_be_told_once_the_next_turn_has_begun(wanted: Expected) -> None:
-    after = Baseline(START + 9, 6, frozenset("ab"))
+    after = Count(START + 9, 6, frozenset("ab"))
     io, error = of_turn(wanted, before(5, "ab", after), events(9, "a", "b"))
     assert error.got == (
         "1 (5 before the turn, 6 at the next turn), from no provider, and perhaps from "

@@ -14,7 +14,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
+from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._journal.events import Turn
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import HELD_BACK
@@ -48,10 +48,9 @@ def test_a_silence_that_comes_again_is_as_of_a_limit() -> None:
     assert is_limit(7.5, (3.0, 7.7))
     assert not is_limit(7.5, (3.0, 7.9))
     assert not is_limit(0.1, ()), "0 is no limit"
-    logs = TurnLogs()
-    one, other = (TurnLog(logs) for _ in range(2))
-    assert not one.cut_by_a_limit(1.6)
-    assert other.cut_by_a_limit(1.5), "on another instance, behind the same proxy"
+    turns = RunTurns()
+    assert not turns.cut_by_a_limit(1.6)
+    assert turns.cut_by_a_limit(1.5), "on any instance, behind the same proxy"
 
 
 def test_chats_that_are_cut_after_the_same_silence_are_cut_by_a_limit() -> None:

@@ -19,17 +19,17 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ContractError
 from pytest_hydrasmoke._core.account import (
-    read_baseline,
+    read_count,
 )
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.llm_events import Usage
-from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._transport.protocol import drive
 
 OF_A = Expected(providers=names("a"))
 
 
-SEEN = Baseline(START, 5, frozenset("ab"))
+SEEN = Count(START, 5, frozenset("ab"))
 
 
 def test_a_name_known_before_is_looked_for_since_the_turn_began() -> None:
@@ -49,7 +49,7 @@ def test_names_read_as_the_next_turn_begins_may_be_its_own() -> None:
     it = ready(SEEN)
 
     def meanwhile(_: Any) -> Any:
-        account_of(it).after = Baseline(START + 2, 6, frozenset("ab"))
+        account_of(it).after = Count(START + 2, 6, frozenset("ab"))
         return events(2, *"ab")
 
     io, error = turn_of(OF_A, it, events(6, *"ab"), meanwhile, events(7, *"ab"))
@@ -91,15 +91,15 @@ UNEXPLAINED = "llm_events names more providers than it counts LLM events"
 @pytest.mark.parametrize(
     ("before", "now", "expected", "got"),
     [
-        (Baseline(START), events(1, "b", "a"), "no more than 1: an LLM event of each", "2: a, b"),
-        (Baseline(START), events(0, "a"), "no more than 0: an LLM event of each", "1: a"),
+        (Count(START), events(1, "b", "a"), "no more than 1: an LLM event of each", "2: a, b"),
+        (Count(START), events(0, "a"), "no more than 0: an LLM event of each", "1: a"),
         (BEFORE, events(6, *"abc"), "no more than 1: an LLM event of each", "2: b, c"),
         (BEFORE, events(5, *"ab"), "no more than 0: an LLM event of each", "1: b"),
         (BEFORE, events(4, *"ab"), "no more than 0: an LLM event of each", "1: b"),
     ],
 )
 def test_a_provider_without_an_event_breaks_the_contract(
-    before: Baseline, now: Any, expected: str, got: str
+    before: Count, now: Any, expected: str, got: str
 ) -> None:
     with pytest.raises(ContractError) as caught:
         turn_of(Expected(0, providers=names("b")), ready(before), now, ...)
@@ -114,9 +114,9 @@ def test_so_it_does_wherever_it_is_read() -> None:
         window_of(Expected(), events(1, *"ab"), ...)
     with pytest.raises(ContractError, match=UNEXPLAINED):
         turn_of(OF_A, ready(SEEN), events(6, *"ab"), events(1, *"ab"), ...)
-    after = Baseline(START + 50, 6, frozenset("abc"))
+    after = Count(START + 50, 6, frozenset("abc"))
     with pytest.raises(ContractError, match=UNEXPLAINED):
         turn_of(Expected(), ready(BEFORE, after), events(8, *"abc"))
     it = ready()
     _, calls = calls_of(it, llm_events=[events(0, "a"), ...])
-    assert drive(read_baseline(calls, it, 5)).error == UNEXPLAINED
+    assert drive(read_count(calls, it, 5)).error == UNEXPLAINED

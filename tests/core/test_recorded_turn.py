@@ -21,6 +21,7 @@ from scripted_io import (
     reply,
     stream,
 )
+from turns_told import begin, end
 
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
@@ -30,8 +31,8 @@ from pytest_hydrasmoke._core.account import (
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
-from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
+from pytest_hydrasmoke._core.run_turns import RunTurns
+from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -41,9 +42,9 @@ WORD, DONE = b'data: {"choices": [{"delta": {"content": "Ready"}}]}\n\n', b"data
 def recorded(*answers: Any, read: int = 99) -> OpenTurn:
     """Run a turn that is recorded, or read so many events of it."""
     io = ScriptedIO(chat=list(answers))
-    log = TurnLog(TurnLogs(on_turn=OpenTurn.records))
+    it = InstanceRecord(None, id=ID, run_turns=RunTurns(on_turn=OpenTurn.records))
     turn = OpenTurn(
-        *(Calls(io), InstanceRecord(None, None, id=ID, log=log), "Hello"),
+        *(Calls(io), it, "Hello"),
         timeout=60.0,
         end="auto",
         reading=Reading(),
@@ -132,19 +133,17 @@ def test_a_message_without_an_answer(error: HydraSmokeError, end: str) -> None:
 )
 def test_the_last_turns_events_are_counted_for_a_recording(answer: Any, found: Any) -> None:
     it = ready()
-    number = it.log.begin(3, START)
-    account = it.account = TurnAccount(Baseline(START, 3, number=number), recorded=True)
+    number = begin(it, 3, START)
+    account = it.account = TurnAccount(Count(START, 3, number=number), recorded=True)
     io, calls = calls_of(it, llm_events=[answer])
     drive(count_for_recording(calls, it))
     assert len(io.sent) == 1
-    assert (account.found and account.found[1:]) == found
+    assert (account.found and account.found.rows) == found
 
 
 def test_what_a_replay_does_not_know_is_no_sign_of_a_turn_without_events() -> None:
-    log = ready().log
-    log.leaves_unknown()
-    assert log.history.last is None, "there is no turn yet"
-    log.begin(0, START)
-    log.leaves_unknown()
-    assert log.history.last is not None
-    assert not log.history.last.sure
+    it = ready()
+    begin(it, 0, START)
+    end(it, START, known=False)
+    assert it.settling.last is not None
+    assert not it.settling.last.sure

@@ -16,18 +16,16 @@ from pytest_hydrasmoke._core.settle import (
     FINEST,
     ROWLESS,
     WATCHED,
-    History,
     Measured,
-    begun,
+    Settling,
+    apply,
     hopeless,
-    measured,
     next_look,
-    over,
-    seen,
     settled_from,
     silent,
     too_soon,
 )
+from pytest_hydrasmoke._journal.events import Blamed, Counted, TurnBegan, TurnOver
 
 WHOLE = 5.0
 
@@ -35,40 +33,56 @@ WHOLE = 5.0
 KNOWN = Measured(0.2, WATCHED)
 
 
-def start(count: int | None = 0, at: float = 90.0, history: History | None = None) -> History:
-    return begun(history or History(), "test_a", count, at, sure=True)
+def start(
+    count: int | None = 0, at: float = 90.0, turns: Settling | None = None, *, sure: bool = True
+) -> Settling:
+    began = TurnBegan(1, None, "test_a", before=count, sure=sure)
+    return apply(turns or Settling(), at, began, None)
 
 
-def ended(how: Any = "ended", **changes: Any) -> History:
+def over(turns: Settling, how: str, at: float) -> Settling:
+    return apply(turns, at, TurnOver(turns.number, how), None)
+
+
+def seen(turns: Settling, asked: float, at: float, count: int, known: Measured) -> Settling:
+    whole = turns.last is not None and asked >= turns.last.ended + WHOLE
+    return apply(turns, at, Counted(count, asked=asked, whole=whole), known.longest)
+
+
+def measured(turns: Settling) -> Measured:
+    return Measured(turns.longest, turns.watched)
+
+
+def ended(how: Any = "ended", **changes: Any) -> Settling:
     """Return an instance whose first turn ended at 100, with no row yet."""
-    history = over(start(), how, 100.0)
-    assert history.last is not None
-    return replace(history, last=replace(history.last, **changes)) if changes else history
+    turns = over(start(), how, 100.0)
+    assert turns.last is not None
+    return replace(turns, last=replace(turns.last, **changes)) if changes else turns
 
 
-def looked(history: History, *looks: tuple[float, int], known: Measured | None = None) -> History:
+def looked(turns: Settling, *looks: tuple[float, int], known: Measured | None = None) -> Settling:
     """Look at these times, and see so many each time."""
     for at, count in looks:
-        now = known or measured([history], [history])
-        history = seen(history, at, at, count, now, WHOLE)
-    return history
+        now = known or measured(turns)
+        turns = seen(turns, at, at, count, now)
+    return turns
 
 
 # --- from when a turn is settled -------------------------------------------------------------
 
 
 def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
-    assert settled_from(History(), Measured(), WHOLE) == -math.inf
-    assert next_look(History(), Measured(), WHOLE, 7.0) == -math.inf
-    assert not too_soon(History(), KNOWN, 0.0)
-    assert not silent(History(), Measured())
-    assert seen(History(), 1.0, 1.0, 3, KNOWN, WHOLE) == History()
-    assert over(History(), "ended", 1.0) == History()
+    assert settled_from(Settling(), Measured(), WHOLE) == -math.inf
+    assert next_look(Settling(), Measured(), WHOLE, 7.0) == -math.inf
+    assert not too_soon(Settling(), KNOWN, 0.0)
+    assert not silent(Settling(), Measured())
+    assert seen(Settling(), 1.0, 1.0, 3, KNOWN) == Settling()
+    assert over(Settling(), "ended", 1.0) == Settling()
 
 
 ONCE = looked(ended(), (100.2, 1))
-SETTLED: dict[str, tuple[History, Measured, float, float]] = {
-    # A history, what is known, the setting, and from when it is settled.
+SETTLED: dict[str, tuple[Settling, Measured, float, float]] = {
+    # A turns, what is known, the setting, and from when it is settled.
     "nobody has watched": (ONCE, Measured(0.2, 0), WHOLE, 105),
     "watched once": (ONCE, Measured(0.2, 1), WHOLE, 105),
     "watched enough": (ONCE, KNOWN, WHOLE, 101),
@@ -84,18 +98,18 @@ SETTLED: dict[str, tuple[History, Measured, float, float]] = {
 
 @pytest.mark.parametrize("name", SETTLED)
 def test_a_turn_is_settled_twice_the_longest_time_after_its_end(name: str) -> None:
-    history, known, limit, settled = SETTLED[name]
-    assert settled_from(history, known, limit) == pytest.approx(settled)
+    turns, known, limit, settled = SETTLED[name]
+    assert settled_from(turns, known, limit) == pytest.approx(settled)
     if name.startswith("twice"):
-        assert too_soon(history, known, settled) is (settled == 105)
+        assert too_soon(turns, known, settled) is (settled == 105)
 
 
 @pytest.mark.parametrize("how", ["left", "failed", "cut"])
 def test_after_a_turn_that_was_broken_off_all_of_it_is_waited(how: str) -> None:
-    history = looked(ended(how), (100.2, 1))
-    assert settled_from(history, KNOWN, WHOLE) == 105
-    assert next_look(history, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
-    assert history.longest == 0.0, "but rows do come"
+    turns = looked(ended(how), (100.2, 1))
+    assert settled_from(turns, KNOWN, WHOLE) == 105
+    assert next_look(turns, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
+    assert turns.longest == 0.0, "but rows do come"
 
 
 # --- what is measured ------------------------------------------------------------------------
@@ -103,8 +117,8 @@ def test_after_a_turn_that_was_broken_off_all_of_it_is_waited(how: str) -> None:
 
 BEFORE_ITS_END = over(looked(start(), (95.0, 1)), "ended", 100.0)
 
-LOOKED: dict[str, tuple[History, list[tuple[float, int]], Measured | None, float | None, int]] = {
-    # A history, the looks, what is known; the longest time then, and how often it was watched.
+LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], Measured | None, float | None, int]] = {
+    # A turns, the looks, what is known; the longest time then, and how often it was watched.
     "any row": (
         ended(),
         [(100.05, 0), (100.1, 1), (100.15, 1), (100.2, 2), (105.0, 2), (106.0, 2)],
@@ -131,8 +145,8 @@ LOOKED: dict[str, tuple[History, list[tuple[float, int]], Measured | None, float
 
 @pytest.mark.parametrize("name", LOOKED)
 def test_what_looks_measure(name: str) -> None:
-    history, looks, known, longest, watched = LOOKED[name]
-    seen_so = looked(history, *looks, known=known)
+    turns, looks, known, longest, watched = LOOKED[name]
+    seen_so = looked(turns, *looks, known=known)
     assert seen_so.longest == (longest and pytest.approx(longest))
     assert seen_so.watched == watched
     assert BEFORE_ITS_END.longest == 0.0
@@ -142,18 +156,17 @@ def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late
     longest: float | None = 0.2
     for _ in range(50):
         known = Measured(longest, WATCHED)
-        history = replace(ended(), longest=longest)
-        history = looked(history, (100.01, 0), (100.21, 1), known=known)
-        history = looked(history, (settled_from(history, known, WHOLE), 1), known=known)
-        longest = history.longest
+        turns = replace(ended(), longest=longest)
+        turns = looked(turns, (100.01, 0), (100.21, 1), known=known)
+        turns = looked(turns, (settled_from(turns, known, WHOLE), 1), known=known)
+        longest = turns.longest
     assert longest == 0.2
 
 
-def test_the_longest_counts_run_wide_and_watching_by_spec() -> None:
-    mine, other = History(longest=0.1, watched=1), History(longest=0.9, watched=1)
-    assert measured([mine, other], [mine]) == Measured(0.9, 1)
-    assert measured([mine, other], [mine, other]) == Measured(0.9, 2)
-    assert measured([History()], []) == Measured()
+def test_what_says_nothing_of_turns_changes_nothing() -> None:
+    assert apply(ended(), 200.0, Blamed(), None) == ended()
+    assert apply(ended(), 200.0, Counted(7), None) == ended(), "a count that only readers need"
+    assert apply(ended(), 200.0, TurnOver(2, "left"), None) == ended()
     assert not Measured(None, WATCHED).enough
 
 
@@ -161,12 +174,12 @@ def test_the_longest_counts_run_wide_and_watching_by_spec() -> None:
 
 
 def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
-    history, now, looks = ended(), 100.0, 0
+    turns, now, looks = ended(), 100.0, 0
     while now < 105:
-        then = next_look(history, Measured(), WHOLE, now)
+        then = next_look(turns, Measured(), WHOLE, now)
         assert FINEST - 1e-9 <= then - now <= max(FINEST, (now - 100) / 8) + 1e-9 or then == 105
         now, looks = then, looks + 1
-        history = looked(history, (now, 0))
+        turns = looked(turns, (now, 0))
     assert looks < 45
 
 
@@ -181,22 +194,22 @@ def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
 
 
 def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
-    history, at = History(), 0.0
+    turns, at = Settling(), 0.0
     for _ in range(ROWLESS):
-        assert not hopeless(history)
-        history = over(start(0, at, history), "ended", at + 1)
+        assert not hopeless(turns)
+        turns = over(start(0, at, turns), "ended", at + 1)
         at += 10
-    assert not hopeless(history), "of the third nobody knows yet"
-    history = start(0, at, history)
-    assert hopeless(history)
+    assert not hopeless(turns), "of the third nobody knows yet"
+    turns = start(0, at, turns)
+    assert hopeless(turns)
     # One that may hold another's rows says nothing about its own.
-    assert start(None, at, history).rowless == history.rowless
-    assert seen(history, at, at, 1, Measured(), WHOLE).rowless == 0, "they do come after all"
+    assert start(None, at, turns).rowless == turns.rowless
+    assert seen(turns, at, at, 1, Measured()).rowless == 0, "they do come after all"
 
 
 def test_a_turn_with_rows_begins_the_count_again() -> None:
-    history = replace(looked(ended(), (100.1, 1)), rowless=2)
-    assert start(1, 200.0, history).rowless == 0
+    turns = replace(looked(ended(), (100.1, 1)), rowless=2)
+    assert start(1, 200.0, turns).rowless == 0
 
 
 def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
@@ -223,19 +236,17 @@ def test_rows_twice_as_late_as_any_before_are_in_no_other_account(
 ) -> None:
     known = Measured(longest, WATCHED)
     rows = [100 + share * longest for share in shares]
-    history, asked = ended(), 100 + begins
+    turns, asked = ended(), 100 + begins
     while True:
         # The router counts at some moment while it is asked.
-        history = seen(
-            history, asked, asked + answer, sum(it <= asked for it in rows), known, WHOLE
-        )
-        until = settled_from(history, known, WHOLE)
+        turns = seen(turns, asked, asked + answer, sum(it <= asked for it in rows), known)
+        until = settled_from(turns, known, WHOLE)
         if asked >= until:
             break
         now = asked + answer
-        asked = max(next_look(history, known, WHOLE, now), now)
-    assert history.last is not None
-    assert history.last.count == len(rows)
+        asked = max(next_look(turns, known, WHOLE, now), now)
+    assert turns.last is not None
+    assert turns.last.count == len(rows)
     assert asked <= max(100 + WHOLE, 100 + begins) + answer
 
 
@@ -243,39 +254,39 @@ def test_rows_twice_as_late_as_any_before_are_in_no_other_account(
 def test_watching_a_turn_measures_its_rows_and_hardly_more(
     lag: float, begins: float, answer: float
 ) -> None:
-    history, asked, looks = ended(), 100 + begins, 0
-    while not history.watched:
-        known = measured([history], [history])
-        history = seen(history, asked, asked + answer, int(100 + lag <= asked), known, WHOLE)
+    turns, asked, looks = ended(), 100 + begins, 0
+    while not turns.watched:
+        known = measured(turns)
+        turns = seen(turns, asked, asked + answer, int(100 + lag <= asked), known)
         now = asked + answer
-        asked = max(next_look(history, measured([history], [history]), WHOLE, now), now)
+        asked = max(next_look(turns, measured(turns), WHOLE, now), now)
         looks += 1
-    assert history.longest is not None
-    assert lag - 1e-9 <= history.longest <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
+    assert turns.longest is not None
+    assert lag - 1e-9 <= turns.longest <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
     assert looks < 60
 
 
-def wrong_baselines(due: Callable[[random.Random, float], list[float]], turns: int) -> float:
+def wrong_baselines(due: Callable[[random.Random, float], list[float]], number: int) -> float:
     """Return the share of baselines that miss rows unseen; `due` gives a turn's, by its end."""
-    chance, history, now = random.Random(1), History(), 0.0
+    chance, turns, now = random.Random(1), Settling(), 0.0
     rows: list[float] = []
     wrong = 0
-    for _ in range(turns):
+    for _ in range(number):
         while True:
             count = sum(it <= now for it in rows)
-            known = measured([history], [history])
-            history = seen(history, now, now, count, known, WHOLE)
-            known = measured([history], [history])
-            if now >= settled_from(history, known, WHOLE):
+            known = measured(turns)
+            turns = seen(turns, now, now, count, known)
+            known = measured(turns)
+            if now >= settled_from(turns, known, WHOLE):
                 break
-            now = next_look(history, known, WHOLE, now)
-        sure = not too_soon(history, known, now)
+            now = next_look(turns, known, WHOLE, now)
+        sure = not too_soon(turns, known, now)
         wrong += sure and count < len(rows)
-        history = begun(history, "", count, now, sure=sure)
+        turns = start(count, now, turns, sure=sure)
         now += 4.0 + chance.random()
-        history = over(history, "ended", now)
+        turns = over(turns, "ended", now)
         rows += due(chance, now)
-    return wrong / turns
+    return wrong / number
 
 
 def _calls(end: float) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Thought, To
 from pytest_hydrasmoke._journal.events import Turn as Told
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult
+from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance
 
 DONE = b"data: [DONE]\n\n"
@@ -94,7 +94,7 @@ def test_an_event_tells_what_it_adds_to_the_reply() -> None:
         assert "".join(event.text for event in events) == "I look. Cold."
     # An event of a plain client finds it when it is asked for.
     _, calls = calls_of(None, chat=[stream(*TOLD)])
-    it = InstanceRecord(None, None, id=ID)
+    it = InstanceRecord(None, id=ID)
     with ChatStream(
         OpenTurn(calls, it, "hello", timeout=60, end="auto", reading=Reading())
     ) as events:
@@ -168,8 +168,7 @@ def test_a_result_that_is_nested_too_deeply_is_told_as_that() -> None:
     for _ in range(100_000):
         deep = [deep]
     content = Content()
-    for part in (ToolCalled("a", "look"), ToolResult("a", deep)):
-        content.add(part, 0.0)
+    content.add(Meaning(parts=(ToolCalled("a", "look"), ToolResult("a", deep))), 0.0)
     story = with_content(Told(1, "hello"), content)
     assert story.tool_calls[0].result == "(nested too deeply to be shown)"
 

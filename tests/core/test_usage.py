@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,19 +21,20 @@ from scripted_io import (
     refused,
     reply,
 )
+from turns_told import begin, end, know
 
 from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.account import (
     RECENT,
     YEAR,
     life_window,
-    read_baseline,
+    read_count,
 )
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
 from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
+from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
@@ -58,8 +59,8 @@ def test_a_baseline_is_what_was_counted_when_its_answer_was_there() -> None:
     it = ready()
     io, calls = calls_of(it, llm_events=[Took(2, events(4, "a", "b", "a"))])
     io.time += 100
-    baseline = drive(read_baseline(calls, it, 30))
-    assert baseline == Baseline(START + 102, 4, frozenset("ab"))
+    baseline = drive(read_count(calls, it, 30))
+    assert baseline == Count(START + 102, 4, frozenset("ab"))
     assert windows(io) == [1000]
     assert io.sent[0].deadline == START + 130
 
@@ -67,11 +68,11 @@ def test_a_baseline_is_what_was_counted_when_its_answer_was_there() -> None:
 def test_a_baseline_that_can_not_be_read_is_kept_as_such() -> None:
     it = ready()
     _, calls = calls_of(it, llm_events=[Took(1, reply(401))])
-    baseline = drive(read_baseline(calls, it, 30))
-    assert baseline == Baseline(START + 1, error="llm_events was refused with 401")
+    baseline = drive(read_count(calls, it, 30))
+    assert baseline == Count(START + 1, error="llm_events was refused with 401")
 
 
-NEXT = Baseline(START + 50, 7, frozenset("a"))
+NEXT = Count(START + 50, 7, frozenset("a"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Case:
     steps: tuple[Any, ...]
     says: int | str
     """The count that is given, or what the error has got."""
-    baselines: tuple[Baseline, ...] = (BEFORE,)
+    baselines: tuple[Count, ...] = (BEFORE,)
     sleeps: tuple[float, ...] | None = ()
     """None where they are of no matter."""
     timeout: float = 30
@@ -144,7 +145,7 @@ CASES: dict[str, Case] = {
         OF_B,
         (events(2, *"ab"),),
         "1 (0 before the turn, 1 at the next turn), from a",
-        (Baseline(START), Baseline(START + 9, 1, names("a"))),
+        (Count(START), Count(START + 9, 1, names("a"))),
     ),
     # Providers, for which no second request is needed.
     "a new name": Case(OF_B, (events(6, *"ab"),), 6),
@@ -172,7 +173,7 @@ CASES: dict[str, Case] = {
         Expected(9),
         (events(1, "\x1b##[x]"), ...),
         "1 (0 before the turn, 1 now), from \\x1b# #[x]",
-        (Baseline(START),),
+        (Count(START),),
         timeout=1,
         sleeps=None,
     ),
@@ -242,10 +243,10 @@ def test_missing_events_read_so() -> None:
 def test_the_second_look_is_no_earlier_than_rows_of_this_run_have_come(
     longest: float | None, wait: float
 ) -> None:
-    it = ready(Baseline(START, 5, frozenset("a"), number=1))
-    it.log.begin(5, START)
-    it.log.end("ended", START)
-    it.log.history = replace(it.log.history, longest=longest)
+    it = ready(Count(START, 5, frozenset("a"), number=1))
+    begin(it, 5, START)
+    end(it, START)
+    know(it, longest=longest)
     io, error = turn_of(Expected(0, 0), it, events(5, "a"), events(6, "a"))
     assert (io.sleeps, error.got) == ([pytest.approx(wait)], "1 (5 before the turn, 6 now), from a")
 
@@ -269,11 +270,11 @@ def test_a_turn_that_begins_meanwhile_ends_this_one(
     assert io.sleeps == [SECOND_LOOK] * len(first)
 
 
-NO_COUNT = Baseline(START, error="llm_events was refused with 500")
+NO_COUNT = Count(START, error="llm_events was refused with 500")
 
 
 @pytest.mark.parametrize("baselines", [(NO_COUNT,), (BEFORE, NO_COUNT)], ids=["own", "next"])
-def test_a_baseline_that_was_not_read_is_never_no_events(baselines: tuple[Baseline, ...]) -> None:
+def test_a_baseline_that_was_not_read_is_never_no_events(baselines: tuple[Count, ...]) -> None:
     _, error = turn_of(Expected(0), ready(*baselines), events(9, "a"))
     assert str(error) == (
         "the LLM events are not as expected\n"

@@ -49,7 +49,7 @@ def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
     chat = OpenTurn(
-        *(calls, InstanceRecord(None, None, id=instance_id), "hello"),
+        *(calls, InstanceRecord(None, id=instance_id), "hello"),
         timeout=30.0,
         end="optional",
         reading=Reading(),

@@ -142,11 +142,11 @@ def test_what_processes_share_of_turns_is_one_file(here: Project) -> None:
 
     class Looks:
         def pytest_runtest_teardown(self) -> None:
-            folder = here.path / ".hydrasmoke" / "runs" / "run" / "turns"
-            seen.append([path.suffix for path in folder.iterdir()])
+            folder = here.path / ".hydrasmoke" / "runs" / "run"
+            seen.append([path.name for path in folder.glob("turns*")])
 
     run(here, *ALONE, "test_by_hand.py", plugins=[Looks()])
-    assert seen == [[".json"]] * 2
+    assert seen == [["turns.jsonl"]] * 2
 
 
 def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:

@@ -42,7 +42,7 @@ FILES = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "li
 FILES += (
     "live/main.seen",
     "held/a.lock",
-    "turns/a.json",
+    "turns.jsonl",
     "notes.txt",
     "live/notes.txt",
     "deep/er/notes.txt",
@@ -59,9 +59,8 @@ LOOKS = (
     "logs/debug.log",
     "run-x.wandb",
     "events.out.tfevents.1.host",
+    "turns.jsonl",
     "turns/0001.json",
-    "turns/0123456789abcdef.json",
-    "turns/0001.tmp",
     "live/notes.txt",
     "held/notes.txt",
 )

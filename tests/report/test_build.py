@@ -11,8 +11,9 @@ from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import ChatError, PollResult, Report
 from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Baseline
+from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import (
     Became,
@@ -91,7 +92,7 @@ def lived(listener: Written | None = None) -> InstanceRecord:
     it.saw_status("running", 103.0)
     it.add_remark("odd")
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
-    it.opens_account(Baseline(104.0))
+    open_account(it, Count(104.0))
     it.saw_count(104.0, 0, ())
     it.note(TurnBegan(1, "hello", "test_a"), 104.5)
     turn = Turn(

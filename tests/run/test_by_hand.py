@@ -35,7 +35,7 @@ class Hands:
     def __init__(self, world: World) -> None:
         self.world = world
         session, link = world.session, world.session.config.link
-        run = OfRun(session.sightings, session.log_of, by_hand=session.by_hand)
+        run = OfRun(session.sightings, session.beside, by_hand=session.by_hand)
         self.client: Any
         self.factory: Any
         if world.kind == "sync":

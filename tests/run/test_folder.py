@@ -128,14 +128,10 @@ def test_a_folder_that_cant_be_looked_at_has_that_flaw_and_one_that_is_gone_has_
     assert flaw(folder) == told
 
 
-SHARED = "0123456789abcdef"
 OWN = {
     "live.log": "gw0: told\n",
     "recorded.jsonl": '\n{"of": "test_it.py::test_it", "what": "new", "why": ""}\n',
-    f"turns/{SHARED}.json": '{"spec": "", "history": {}}',
-    f"turns/{SHARED}.17.tmp": '{"spec": "", "hist',
-    "turns/of-17.json": '{"own": [["", 0.2, 1]]}',
-    "turns/of-17.17.tmp": '{"own": [["", 0',
+    "turns.jsonl": '\n{"at": 9.5, "of": "owner-0", "is": "TurnOver", "num',
     "held/a-next.lock": "",
     "slots.lock": "",
 }
@@ -164,7 +160,7 @@ def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(ledger: Ledger)
     claim(ledger)
     ledger.write("owner-0", Became(State.DELETED))
     other = {name: "mine" for name in OWN if "lock" not in name}
-    mine = filled(ledger.folder, {**other, "turns/0001.json": OWN[f"turns/{SHARED}.json"]})
+    mine = filled(ledger.folder, {**other, "turns/0001.json": OWN["turns.jsonl"]})
     ledger.end()
     assert sorted(path for path in ledger.folder.rglob("*") if path.is_file()) == sorted(mine)
 

@@ -166,7 +166,7 @@ LOOK_ALIKES: dict[str, dict[str, str]] = {
     "locked": {"live/main.lock": "", "live.log": "loss 0.3", "held/a.lock": ""},
     "said": {"over": "", "live.log": "INFO: epoch 1\n", "turns/1.tmp": ""},
     "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "live.log": "gw0: mine\n", "over": ""},
-    "turns": {"turns/0001.json": "{}", "turns/0123456789abcdef.json": "{}", "live/x.seen": ""},
+    "turns": {"turns.jsonl": "{}", "turns/0001.json": "{}", "live/x.seen": ""},
     "mlflow": {"meta.yaml": "a: 1", "metrics/loss": "0 1 2", "over": ""},
     "wandb": {
         "logs/debug.log": "a",
@@ -265,9 +265,9 @@ def led_away(project: Path, name: str, there: str = "file") -> Path:
     return outside
 
 
-FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held", "runs/linked/turns"]
+FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held"]
 FILES = ["ledger.jsonl", "slots.lock", "live.log", "over", "live/main.lock", "live/gw0.lock"]
-FILES += ["held/a.lock", "turns/a.json"]
+FILES += ["held/a.lock", "turns.jsonl"]
 # Each to something that is there; files also to what only a write would make.
 LINKS = [(name, "file") for name in FOLDERS]
 LINKS += [(f"runs/linked/{name}", there) for name in FILES for there in ("file", "nothing")]

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.turn_account import Baseline, Counted, TurnAccount
+from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError, recut
 from pytest_hydrasmoke._runtimes.content import Content
@@ -66,8 +66,8 @@ def test_a_token_in_a_message_a_refusal_and_its_type_is_masked() -> None:
 
 def test_a_token_in_a_spec_and_among_the_providers_is_masked() -> None:
     asked = taken(DONE, spec={"agent_name": f"of {TOKEN}"})
-    asked[1].account = TurnAccount(Baseline(0.0, 0, frozenset()))
-    asked[1].account.found = Counted(0.5, 2, frozenset({"anthropic", TOKEN}))
+    asked[1].account = TurnAccount(Count(0.0, 0, frozenset()))
+    asked[1].account.found = Count(0.5, 2, frozenset({"anthropic", TOKEN}))
     made = masking().turn(TEST, *asked)
     assert made is not None
     assert made.spec == {"agent_name": "of ********"}
@@ -188,15 +188,15 @@ def test_a_text_of_other_lines_is_cut_in_proportion() -> None:
 def test_events_are_told_as_far_as_they_were_counted() -> None:
     asked = taken(DONE)
     asked[1].ended = 10.0
-    asked[1].account = TurnAccount(Baseline(0.0, 3, frozenset({"a"})))
+    asked[1].account = TurnAccount(Count(0.0, 3, frozenset({"a"})))
     assert _events(asked) is None
-    asked[1].account.found = Counted(10.5, 4, frozenset({"a", "b"}))
+    asked[1].account.found = Count(10.5, 4, frozenset({"a", "b"}))
     assert _events(asked) == Events(1, ("b",), 0.5)
-    asked[1].account.found = Counted(10.5, 4, frozenset({"a"}))
+    asked[1].account.found = Count(10.5, 4, frozenset({"a"}))
     assert _events(asked) == Events(1, ("a",), 0.5)
-    asked[1].account.found = Counted(10.568, 4, frozenset({"a"}))
+    asked[1].account.found = Count(10.568, 4, frozenset({"a"}))
     assert _events(asked) == Events(1, ("a",), 0.57)
-    asked[1].account.found = Counted(9.0, 2, frozenset({"a"}))
+    asked[1].account.found = Count(9.0, 2, frozenset({"a"}))
     assert _events(asked) == Events(0, (), 0.0)
 
 

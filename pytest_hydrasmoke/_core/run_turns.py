@@ -1,0 +1,152 @@
+"""The turns of a run on all of its instances, of which its processes tell each other.
+
+An agent's rows come after its turn, and under xdist the last turn on a shared instance may be
+another process's. So a turn's beginning is written before its message leaves, and each count. What
+is known of an instance's turns is a fold of these entries (`settle`), in the order in which they
+were appended; no word of a chat is in them. They are not fsynced: living processes see them anyway,
+and a later run has no turn to wait for.
+
+Points in time in them are the IO's, which is `time.monotonic()`: one clock for all processes of a
+host, which never goes back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._journal.codec import encode, entries_of
+from pytest_hydrasmoke._journal.events import Counted, Entry, TurnBegan, TurnOver
+
+from .one_turn import busy
+from .pauses import is_limit
+from .settle import Measured, Settling, apply
+
+if TYPE_CHECKING:
+    from .chat import OpenTurn
+
+__tracebackhide__ = hide_own_frames
+
+SILENCES = 100
+"""How many silences are kept, the last ones."""
+Told = TurnBegan | TurnOver | Counted
+
+
+class RunTurns:
+    """The turns of a run, as one of its processes knows them; without a `file`, of it alone."""
+
+    def __init__(
+        self,
+        file: Path | None = None,
+        process: str = "",
+        *,
+        clean: Callable[[str], str] = str,
+        test: Callable[[], str] = lambda: "",
+        run: Callable[[], int | None] = lambda: None,
+        on_turn: Callable[[OpenTurn], None] = lambda turn: None,
+        lives: Callable[[str], bool] = lambda process: False,
+    ) -> None:
+        self._file = file
+        self.process = process
+        """The name of this process."""
+        self._clean = clean
+        self.test = test
+        """Returns the running test; "" outside of any."""
+        self.run = run
+        """Returns the number of that test's run; None where it has only one, and outside of it."""
+        self.on_turn = on_turn
+        """Told of each turn before its message leaves: it may have it recorded."""
+        self._lives = lives
+        self._known: dict[str, Settling] = {}
+        self._longest: float | None = None
+        """The longest time after a turn's end at which a row was seen, on any instance."""
+        self._read_to = 0
+        self._lock = threading.Lock()
+        self._silences = deque[float](maxlen=SILENCES)
+        """The silences before cut streams: on all instances, which share their proxies."""
+
+    def on(self, name: str) -> Settling:
+        """Return what is known of the turns on an instance."""
+        self._read()
+        return self._known.get(name, Settling())
+
+    def measured(self, spec: str) -> Measured:
+        """Return what applies to an instance of a spec, from all measurements of the run."""
+        self._read()
+        watched = sum(it.watched for it in [*self._known.values()] if it.spec == spec)
+        return Measured(self._longest, watched)
+
+    def begin(self, name: str, event: TurnBegan, at: float) -> None:
+        """Write that a turn begins; raises `ConfigError` where that can't be written."""
+        try:
+            self._write(name, event, at)
+        except OSError as error:
+            raise ConfigError(
+                f"{self._file} can't be written: {error}",
+                next_step="other workers would take this turn's LLM events for theirs: give "
+                "another --hydra-smoke-output",
+            ) from None
+
+    def note(self, name: str, event: TurnOver | Counted, at: float) -> None:
+        """Write how a turn ended, or what was counted."""
+        try:
+            self._write(name, event, at)
+        except OSError:
+            # It only costs others a wait: they take the turn for one that was cut.
+            self._apply(Entry(at, name, event))
+
+    def check_free(self, name: str, now: float) -> None:
+        """Take a turn under way of a process that has died for one that was cut.
+
+        Raises `ChatBusyError` where that process lives: a test's thread, or a handle kept beyond
+        its test, chats on an instance that another one holds.
+        """
+        turns = self.on(name)
+        if turns.last is not None and turns.last.how == "under way":
+            if self._lives(turns.last.by):
+                raise busy(f", in worker {turns.last.by}")
+            self.note(name, TurnOver(turns.number, "cut"), now)
+
+    def cut_by_a_limit(self, silence: float) -> bool:
+        """Record the silence before a stream was cut; return whether it looks like a time limit."""
+        limited = is_limit(silence, tuple(self._silences))
+        self._silences.append(silence)
+        return limited
+
+    def _write(self, name: str, event: Told, at: float) -> None:
+        entry = Entry(at, name, event)
+        if self._file is None:
+            self._apply(entry)
+        else:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.append(self._file, b"\n" + encode(entry, self._clean, replies=False))
+
+    def _read(self) -> None:
+        """Apply what was appended since the last time, by any process."""
+        if self._file is None:
+            return
+        with self._lock, contextlib.suppress(OSError):
+            size = self._file.stat().st_size
+            if size == self._read_to:
+                return
+            with self._file.open("rb") as file:
+                # One that was removed begins anew.
+                file.seek(self._read_to if size > self._read_to else 0)
+                text = file.read()
+                self._read_to = file.tell() - len(text) + text.rfind(b"\n") + 1
+            for entry in entries_of(text[: text.rfind(b"\n") + 1]):
+                self._apply(entry)
+
+    def _apply(self, entry: Entry) -> None:
+        if entry.of is not None:
+            before = self._known.get(entry.of, Settling())
+            after = apply(before, entry.at, entry.event, self._longest)
+            self._known[entry.of] = after
+            if after.longest is not None:
+                self._longest = max(after.longest, self._longest or 0.0)
