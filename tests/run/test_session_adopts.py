@@ -14,8 +14,9 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._journal.events import Became
+from pytest_hydrasmoke._journal.events import Became, Claimed
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import drive
@@ -132,3 +133,27 @@ def test_a_key_in_progress_is_joined(a_run: Runs) -> None:
     instance = session.provision(SPEC)
     assert instance.id == fake.instances[0].id
     assert times(fake, "provision") == 1
+
+
+def test_what_a_process_has_told_is_adopted_where_the_ledger_can_not_be_read(a_run: Runs) -> None:
+    fake, dead = a_run()
+    instance = dead.provision(SPEC)
+    key = str(instance.idempotency_key)
+    dead.records.clear()
+    told = {name: Story(key=name) for name in (key, "another-0")}
+    for event in (Claimed(SPEC.model_dump()), Became(State.CREATED, instance.id)):
+        told[key].apply("gw0", 0.0, event)
+    told[key].leak = "it did not go"
+    told[instance.id] = Story(attached=True)
+    ledger = dead.ledger.folder / "ledger.jsonl"
+    ledger.unlink()
+    ledger.mkdir()
+    heir = SmokeSession(dead.config, dead.ledger, forms=dead.forms)
+    heir.adopt(told)
+    [adopted] = heir.records
+    assert (adopted.key, adopted.id, adopted.state) == (key, instance.id, State.CREATED)
+    assert adopted.leak == "it did not go", "it is not waited for again"
+    adopted.leaks(None)
+    heir.close()
+    assert fake.instances[0].deleted
+    ledger.rmdir()
