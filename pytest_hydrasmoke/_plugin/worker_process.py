@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
 
 def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
     """Take part with what the main process has sent; None where this worker can't."""
-    try:
-        return take_part(config, _part(config, worker), begin_watch(config))
-    except HydraSmokeError as error:
-        # An error raised here would be an internal error of xdist, with all its frames.
-        config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
-        worker_output(config)[KEY] = ""  # It leaves nothing.
-        return None
+    with ExitStack() as undo:
+        try:
+            part = _part(config, worker)
+            if part.router is not None:
+                undo.push(part.router)
+            active = take_part(config, part, begin_watch(config))
+            undo.pop_all()
+            return active
+        except HydraSmokeError as error:
+            # An error raised here would be an internal error of xdist, with all its frames.
+            config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+            worker_output(config)[KEY] = ""  # It leaves nothing.
+            return None
 
 
 class _Unable:
