@@ -19,6 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
@@ -135,22 +136,14 @@ class SmokeSession(RecordListener):
         record.note(Claimed(None if spec is None else spec.model_dump()))
         return record
 
-    def beside(self, instance_id: str) -> InstanceRecord:
-        """Return a record for a client's chat with an instance, which tells no story of it.
+    def beside(self, instance_id: str) -> Beside:
+        """Return the record of a client's chat with an instance, which may be outside of the run.
 
-        The run knows of the turn all the same, unless the instance is outside of it.
+        The run knows of the turn all the same, if it knows the instance.
         """
         same = plain_id(instance_id)
-        known = next((it for it in self.records if plain_id(it.id or "") == same), None)
-        if known is None:
-            turns = RunTurns(on_turn=self.on_turn)
-            return InstanceRecord(None, None, id=instance_id, run_turns=turns)
-        return InstanceRecord(
-            *(known.spec, known.key, known.origin),
-            id=instance_id,
-            attached=known.attached,
-            run_turns=self._turns,
-        )
+        known = (it for it in self.records if plain_id(it.id or "") == same)
+        return Beside(instance_id, next(known, None), RunTurns(on_turn=self.on_turn))
 
     def noted(self, record: InstanceRecord, at: float, event: Event) -> None:
         self.note(event, record.reference, at)
