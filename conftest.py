@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ settings.register_profile("full", max_examples=2_000, deadline=None, database=No
 settings.register_profile("sample", settings.get_profile("full"), max_examples=50, derandomize=True)
 settings.register_profile("few", settings.get_profile("sample"), max_examples=20)
 settings.load_profile("sample")
+
+
+@pytest.fixture(autouse=True)
+def _no_router_is_left() -> Iterator[None]:
+    """Name the test that leaves a fake router: others find its thread, much later."""
+    before = _routers()
+    yield
+    left = _routers() - before
+    assert not left, f"fake routers that this test has left: {sorted(left)}"
+
+
+def _routers() -> set[str]:
+    shared = getattr(sys.modules.get("pytest_hydrasmoke.fake.server"), "_shared", None)
+    return set() if shared is None else set(shared._worlds.mounts)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
 from pytest_hydrasmoke._runtimes import content
-from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._settings import model
 from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
@@ -104,9 +104,9 @@ def runtimes() -> Iterator[str]:
         frames = turn(Scenario(runtime=runtime), Said("How is it?", "Cold.", (tool,), "Hm."))
         told, reason = content.Content(), None
         for event in decoder.SseDecoder().feed(b"".join((*frames.spoken, *frames.closing))):
-            reason = meaning(event).finish or reason
-            for part in parts(event):
-                told.add(part, 0.0)
+            known = read(event)
+            reason = known.finish or reason
+            told.add(known, 0.0)
         called = [(f"`{it.arguments!r}`", f"`{it.result!r}`") for it in told.tool_calls]
         arguments, result = called[0] if called else ("no tool calls", "")
         yes = ["yes" if it else "no" for it in (told.reasoning("Cold."), told.usage)]

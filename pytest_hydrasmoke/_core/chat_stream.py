@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -28,14 +29,14 @@ class ChatStream:
         drive(self._turn.open())
         return self
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[ChatEvent]:
+        turn = self._turn
+        while (event := turn.take() or drive(turn.next())) is not None:
+            yield event
+            yield from turn.came.unread
 
     def __next__(self) -> ChatEvent:
-        event = self._turn.take() or drive(self._turn.next())
-        if event is None:
-            raise StopIteration
-        return event
+        return next(iter(self))
 
     def __exit__(
         self,
@@ -60,7 +61,8 @@ class AsyncChatStream:
         return self
 
     async def __anext__(self) -> ChatEvent:
-        event = self._turn.take() or await self._turn.next()
+        turn = self._turn
+        event = next(turn.came.unread, None) or turn.take() or await turn.next()
         if event is None:
             raise StopAsyncIteration
         return event

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Iterator
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .reading import Reading
@@ -32,11 +32,10 @@ class Incoming:
         self.end = TurnEnd(end)
         self.content = content
         self.decoder = SseDecoder()
-        self._meaning = reading.reader(text_wanted=content is not None)
-        self._finds_text = text_of if self._meaning is course else ""
+        self._reader = reading.reader()
         self._waiting: deque[ChatEvent] = deque()
-        self._again: Meaning | None = None
-        """The last meaning that added nothing but the runtime."""
+        self.unread: Iterator[ChatEvent] = iter(())
+        """Events that have arrived and only add text that is not kept: they need not be read."""
         self.error: str | None = None
         """The agent's error: no event after it is returned."""
         self.limit: SseLimitError | None = None
@@ -85,18 +84,28 @@ class Incoming:
             if begun:
                 self.max_gap = max(self.max_gap, at - self.last_at)
             self.last_at = at
-            self._waiting.extend(events)
+            self._waiting.extend(self.unread)
+            if self._is_settled and self._reader.only_speaks(events):
+                text_of = self._reader.text_of
+                for event in events:
+                    event._reads = text_of  # pyright: ignore[reportPrivateUsage]
+                self.last, self.unread = events[-1], iter(events)
+            else:
+                self._waiting.extend(events)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether more text would change nothing: none is kept, and no end is to be taken back."""
+        kept = self.content is not None or self.end.complete or self.end.finish_reason is not None
+        return not self._waiting and not kept
 
     def take(self) -> ChatEvent | None:
         """Return the next event that has arrived, else None."""
         if not self._waiting:
-            return None
+            return next(self.unread, None)
         event = self._waiting.popleft()
-        known = self._meaning(event)
-        # In a stream that is not kept most events share one meaning object.
-        if known is not self._again:
-            known = self._take_in(event, known)
-        event._reads = known.text or self._finds_text  # pyright: ignore[reportPrivateUsage]
+        known = self._take_in(event, self._reader.read(event))
+        event._reads = known.text  # pyright: ignore[reportPrivateUsage]
         self.last = event
         return event
 
@@ -114,15 +123,11 @@ class Incoming:
             self.first_text_after = event.at
         if self.content is not None:
             self._keep(self.content, event, known)
-        else:
-            self._again = known if known == Meaning(runtime=known.runtime) else None
         return known
 
     def _keep(self, content: Content, event: ChatEvent, known: Meaning) -> None:
-        for part in parts(event):
-            content.add(part, event.at)
+        content.add(known, event.at)
         if text := known.text:
-            content.add_text(len(text))
             self.with_text += 1
             if self._length < self.most_text:
                 self._texts.append(text)
@@ -139,4 +144,5 @@ class Incoming:
     def drop(self) -> None:
         """Return no further event."""
         self._waiting.clear()
+        self.unread = iter(())
         self.error = self.limit = None

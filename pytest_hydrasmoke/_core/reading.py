@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning
+from pytest_hydrasmoke._runtimes.reader import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 
@@ -19,15 +19,12 @@ class Reading:
     quoted: bool = True
     """Whether an error may quote the last event."""
 
-    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
-        """Return a function from event to meaning; it may omit a text that isn't wanted."""
-        if self.chat_text is not None or self.chat_end is not None:
-            return self.of
-        return meaning if text_wanted else course
+    def reader(self) -> Reader:
+        """Return a reader of one stream."""
+        return Reader() if self.chat_text is None and self.chat_end is None else _Hooked(self)
 
-    def of(self, event: ChatEvent) -> Meaning:
-        """Return what an event means."""
-        known = meaning(event)
+    def corrected(self, event: ChatEvent, known: Meaning) -> Meaning:
+        """Return what an event means, by the hooks if they know it."""
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
         # An event in which a hook finds a text, even an empty one, or an end, is not an error.
@@ -39,3 +36,15 @@ class Reading:
             whole=known.whole if text is None else "",
             error=None if understood else known.error,
         )
+
+
+class _Hooked(Reader):
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+
+    def read(self, event: ChatEvent) -> Meaning:
+        return self._reading.corrected(event, super().read(event))
+
+    def only_speaks(self, events: Iterable[ChatEvent]) -> bool:
+        return False

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .generic import is_anothers
-from .meaning import NO_MESSAGE, Meaning
-from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .meaning import (
+    NO_MESSAGE,
+    Meaning,
+    Part,
+    Reasoning,
+    Tokens,
+    ToolArguments,
+    ToolCalled,
+    ToolResult,
+)
 from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 NAME = "AG-UI"
@@ -23,47 +31,50 @@ _TYPES = """
 """
 TYPES = frozenset(_TYPES.split())
 
-_REASONING = frozenset(
-    {
-        "REASONING_MESSAGE_CONTENT",
-        "REASONING_MESSAGE_CHUNK",
-        "THINKING_TEXT_MESSAGE_CONTENT",
-    }
-)
-
 
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
-    if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
-        # A message may be another participant's, or a subagent's, whose failure is not the run's.
-        others = is_anothers(frame) or frame.get("subagentRunId") is not None
-        return Meaning("" if others else text_in(frame.get("delta")), runtime=NAME)
-    if kind == "RUN_FINISHED":
-        outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
-        if outcome == "cancelled":
-            return Meaning(error="the run was cancelled", runtime=NAME)
-        # A run that waits for human input has ended, and not with a success.
-        return Meaning(end=True, finish=outcome, runtime=NAME)
-    if kind == "RUN_ERROR":
-        error = message_of(frame.get("message")) or message_of(frame.get("code"))
-        return Meaning(error=error or NO_MESSAGE, runtime=NAME)
-    return Meaning(begins=kind == "RUN_STARTED", runtime=NAME)
+    delta = text_in(frame.get("delta"))
+    match kind:
+        case "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK":
+            # A message may be another participant's, or a subagent's: its failure is not the run's.
+            others = is_anothers(frame) or frame.get("subagentRunId") is not None
+            return Meaning("" if others else delta, runtime=NAME)
+        case "REASONING_MESSAGE_CONTENT" | "REASONING_MESSAGE_CHUNK":
+            return Meaning(parts=(Reasoning(delta),), runtime=NAME)
+        case "THINKING_TEXT_MESSAGE_CONTENT":
+            return Meaning(parts=(Reasoning(delta),), runtime=NAME)
+        case "RUN_STARTED":
+            return Meaning(begins=True, runtime=NAME)
+        case "RUN_FINISHED":
+            return _finished(frame)
+        case "RUN_ERROR":
+            error = message_of(frame.get("message")) or message_of(frame.get("code"))
+            return Meaning(error=error or NO_MESSAGE, runtime=NAME)
+        case _:
+            return Meaning(parts=tuple(_tool(kind, frame)), runtime=NAME)
 
 
-def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield the content of an object of this type beside text."""
+def _finished(frame: Frame) -> Meaning:
+    usages = list(frames_in(frame.get("usage")))  # an entry for each model
+    parts = (Tokens(_sum(usages, "inputTokens"), _sum(usages, "outputTokens")),)
+    outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
+    if outcome == "cancelled":
+        return Meaning(error="the run was cancelled", parts=parts, runtime=NAME)
+    # A run that waits for human input has ended, and not with a success.
+    return Meaning(end=True, finish=outcome, parts=parts, runtime=NAME)
+
+
+def _tool(kind: str, frame: Frame) -> Iterator[Part]:
     key = key_in(frame.get("toolCallId"))
-    if kind in _REASONING:
-        yield Reasoning(text_in(frame.get("delta")))
-    elif kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK") and key is not None:
+    if key is None:
+        return
+    if kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
         yield ToolCalled(key, word_in(frame.get("toolCallName")), str(key))
-    if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK") and key is not None:
+    if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK"):
         yield ToolArguments(key, text_in(frame.get("delta")))
-    elif kind == "TOOL_CALL_RESULT" and key is not None:
+    if kind == "TOOL_CALL_RESULT":
         yield ToolResult(key, frame.get("content"))
-    elif kind == "RUN_FINISHED":
-        usages = list(frames_in(frame.get("usage")))  # an entry for each model
-        yield Tokens(_sum(usages, "inputTokens"), _sum(usages, "outputTokens"))
 
 
 def _sum(usages: list[Frame], key: str) -> object:

@@ -1,16 +1,17 @@
 """The AI SDK's UI message stream: parts of a message, then `finish` and `[DONE]`.
 
-Its `start`, `finish` and `file` are common words, and are read by the generic rules.
+Its `start`, `finish` and `file` are common words, and are read by the generic rules; only what a
+`finish` tells beside its end is read here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from . import generic
 from .generic import text_of
-from .meaning import NO_MESSAGE, Meaning
-from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
-from .values import Frame, frame_of, key_in, message_of, text_in, word_in
+from .meaning import NO_MESSAGE, Meaning, Part, Reasoning, ToolArguments, ToolCalled, ToolResult
+from .values import Frame, frame_of, key_in, message_of, text_in, tokens_in, word_in
 
 NAME = "AI SDK"
 
@@ -18,44 +19,47 @@ _TYPES = """
     text-start text-delta text-end reasoning-start reasoning-delta reasoning-end
     tool-input-start tool-input-delta tool-input-available tool-input-error
     tool-output-available tool-output-error source-url source-document start-step finish-step
-    message-metadata abort
+    message-metadata abort finish error
 """
 TYPES = frozenset(_TYPES.split())
 DATA = "data-"
 """Prefix of the types of an application's own parts, such as `data-weather`."""
 
 
-def read(kind: str, frame: Frame) -> Meaning:
-    """Return what an object of this type means."""
-    if kind == "text-delta":
-        # Earlier protocols have other names for it.
-        return Meaning(text_in(frame.get("textDelta")) or text_of(frame), runtime=NAME)
-    if kind == "abort":
-        error = message_of(frame.get("reason")) or "the stream was aborted"
-        return Meaning(error=error, runtime=NAME)
-    return Meaning(runtime=NAME)
+def read(kind: str, frame: Frame) -> Meaning | None:
+    """Return what an object of this type means; None if it is another runtime's."""
+    match kind:
+        case "text-delta":
+            # Earlier protocols have other names for it.
+            return Meaning(text_in(frame.get("textDelta")) or text_of(frame), runtime=NAME)
+        case "finish":
+            return generic.read(kind, frame)._replace(parts=_tokens(frame))
+        case "error" if "errorText" not in frame:
+            return None
+        case "error":
+            return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, runtime=NAME)
+        case "abort":
+            error = message_of(frame.get("reason")) or "the stream was aborted"
+            return Meaning(error=error, runtime=NAME)
+        case "message-metadata":
+            return Meaning(parts=_tokens(frame), runtime=NAME)
+        case "reasoning-delta":
+            return Meaning(parts=(Reasoning(text_in(frame.get("delta"))),), runtime=NAME)
+        case _:
+            return Meaning(parts=tuple(_tool(kind, frame)), runtime=NAME)
 
 
-def read_error(frame: Frame) -> Meaning | None:
-    """Return what an object of the type `error` means; None if it is another runtime's."""
-    if "errorText" not in frame:
-        return None
-    return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, runtime=NAME)
+def _tokens(frame: Frame) -> tuple[Part, ...]:
+    metadata = frame_of(frame.get("messageMetadata")) or {}
+    usage = frame_of(metadata.get("usage")) or frame.get("usage")
+    return tokens_in(usage, "inputTokens", "outputTokens")
 
 
-def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield the content of an object of this type beside text."""
+def _tool(kind: str, frame: Frame) -> Iterator[Part]:
     key = key_in(frame.get("toolCallId"))
-    if kind == "reasoning-delta":
-        yield Reasoning(text_in(frame.get("delta")))
-    elif kind in ("finish", "message-metadata"):
-        metadata = frame_of(frame.get("messageMetadata")) or {}
-        usage = frame_of(metadata.get("usage")) or frame_of(frame.get("usage"))
-        if usage is not None:
-            yield Tokens(usage.get("inputTokens"), usage.get("outputTokens"))
-    elif key is None:
+    if key is None:
         return
-    elif kind in ("tool-input-start", "tool-input-available", "tool-input-error"):
+    if kind in ("tool-input-start", "tool-input-available", "tool-input-error"):
         yield ToolCalled(key, word_in(frame.get("toolName")), str(key), frame.get("input"))
     elif kind == "tool-input-delta":
         yield ToolArguments(key, text_in(frame.get("inputTextDelta")))

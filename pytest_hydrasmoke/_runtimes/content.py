@@ -1,6 +1,6 @@
-"""A turn's content beside its text: tools, reasoning and usage, combined from its events.
+"""A turn's content beside its text: tools, reasoning and usage, combined from its parts.
 
-It accepts parts in any order and of any content: what can't be read is kept as unknown, and noted;
+It accepts them in any order and of any content: what can't be read is kept as unknown, and noted;
 nothing becomes a tool that was not called.
 """
 
@@ -12,12 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import safe_line
 
-from .parts import Key, Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .meaning import (
+    Key,
+    Meaning,
+    Part,
+    Reasoning,
+    Tokens,
+    ToolArguments,
+    ToolCalled,
+    ToolResult,
+)
 
 _CALL = 700
 """Bytes of a call beside its content: itself, its pieces, and two index entries."""
@@ -83,9 +92,9 @@ class _Call:
     result: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    part: Reasoning
+class _Piece(NamedTuple):
+    text: str
+    repeats: bool
     at: float
     place: tuple[int, int]
     """How many characters of the reply, and how many calls, came before it."""
@@ -113,25 +122,30 @@ class Content:
         self.calling: str | None = None
         """The tool being called, as far as known: neither text nor a result came since."""
 
-    def add_text(self, length: int) -> None:
-        """Count the characters of text of an event."""
-        self._said += length
-        self.calling = None
+    def add(self, known: Meaning, at: float) -> None:
+        """Add what an event means, `at` seconds after the request."""
+        for part in known.parts:
+            self._add(part, at)
+        if known.text:
+            self._said += len(known.text)
+            self.calling = None
 
-    def add(self, part: Part, at: float) -> None:
-        """Add a part of an event, `at` seconds after the request."""
+    def _add(self, part: Part, at: float) -> None:
         if self._is_full and not isinstance(part, Tokens):
             self._note("it sent more reasoning and tool calls than are kept")
             return
-        self.held += _size(part)
         match part:
-            case Reasoning():
-                self._reasoning.append(_Piece(part, at, (self._said, len(self._calls))))
+            case Reasoning(text, repeats):
+                self.held += _PIECE + sys.getsizeof(text)
+                place = self._said, len(self._calls)
+                self._reasoning.append(_Piece(text, repeats, at, place))
             case ToolCalled():
                 self._add_call(part, at)
             case ToolArguments(key, piece):
+                self.held += _weight(piece)
                 self._of(key, at).pieces.append(piece)
             case ToolResult(key, result):
+                self.held += _weight(result)
                 self.calling = None
                 call = self._known.get(key)
                 if call is None:
@@ -157,6 +171,7 @@ class Content:
         return self._known[key]
 
     def _add_call(self, part: ToolCalled, at: float) -> None:
+        self.held += sum(map(_weight, (part.name, part.id, part.arguments)))
         before = self._known.get(part.key)
         another = before is not None and None not in (before.id, part.id) and before.id != part.id
         if part.new or another:
@@ -185,18 +200,14 @@ class Content:
 
     def reasoning(self, reply: str) -> str:
         """Return the reasoning, without parts that only repeat some of the reply."""
-        return "".join(piece.part.text for piece in self._pieces(reply))
+        return "".join(thought.text for thought in self.thoughts(reply))
 
     def thoughts(self, reply: str) -> Iterator[Thought]:
         """Yield the same in pieces, each at its place."""
-        for (position, _), group in groupby(self._pieces(reply), key=lambda it: it.place):
+        own = (it for it in self._reasoning if not it.repeats or it.text.strip() not in reply)
+        for (position, _), group in groupby(own, key=lambda it: it.place):
             pieces = list(group)
-            yield Thought("".join([piece.part.text for piece in pieces]), pieces[0].at, position)
-
-    def _pieces(self, reply: str) -> Iterator[_Piece]:
-        for piece in self._reasoning:
-            if not (piece.part.repeats and piece.part.text.strip() in reply):
-                yield piece
+            yield Thought("".join([piece.text for piece in pieces]), pieces[0].at, position)
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -246,21 +257,6 @@ class Content:
 
 def _refuse(word: str) -> float:
     raise ValueError(f"{word} is no JSON")
-
-
-def _size(part: Part) -> int:
-    """Estimate the bytes that a kept part takes."""
-    match part:
-        case Reasoning(text):
-            return _PIECE + sys.getsizeof(text)
-        case ToolArguments(_, piece):
-            return _POINTER + sys.getsizeof(piece)
-        case ToolCalled(name=name, id=id_, arguments=value):
-            return sum(map(_weight, (name, id_, value)))
-        case ToolResult(result=value):
-            return _weight(value)
-        case _:
-            return 0
 
 
 def _weight(value: object) -> int:

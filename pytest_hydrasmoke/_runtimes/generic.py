@@ -9,11 +9,12 @@ import re
 from functools import lru_cache
 from typing import Literal, cast
 
-from .meaning import NO_MESSAGE, NOTHING, Meaning
+from .meaning import NO_MESSAGE, Meaning
 from .values import DEPTH, Frame, frame_of, message_of, spelled_plainly, whole, word_in
 
 _Role = Literal["text", "end", "error", "silent"]
-
+DECISIVE = ("end", "error", "silent")
+"""Roles in which an event's name says more than its object."""
 
 _WORDS: dict[_Role, str] = {
     "text": """
@@ -76,7 +77,7 @@ def read(name: str, value: object) -> Meaning:
     if role == "error":
         return Meaning(error=message_of(value) or NO_MESSAGE)
     if role not in ("text", "end"):
-        return NOTHING
+        return Meaning()
     if frame is None:
         return Meaning(end=True) if role == "end" else Meaning(text_of(value))
     end = role == "end" or frame.get("done") is True
@@ -116,7 +117,7 @@ def _role_of_object(name: str, frame: Frame) -> _Role | None:
     kind = frame.get("type")
     if not isinstance(kind, str):
         kind = frame.get("event")
-    if not isinstance(kind, str) or named in ("end", "error", "silent"):
+    if not isinstance(kind, str) or named in DECISIVE:
         return named
     typed = role_of(kind)
     # "message" is the standard's name for an unnamed event, so it says nothing.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .generic import text_of
-from .meaning import NO_MESSAGE, Meaning
-from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
-from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
+from .meaning import NO_MESSAGE, Meaning, Part, Reasoning, ToolCalled, ToolResult
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, tokens_in, word_in
 
 NAME = "Goose"
 
@@ -18,25 +17,26 @@ TYPES = frozenset(
 
 def read(kind: str, frame: Frame) -> Meaning | None:
     """Return what an object of this type means; None for another runtime's `Message`."""
+    tokens = tokens_in(frame.get("token_state"), "inputTokens", "outputTokens")
     if kind == "Message":
         message = frame_of(frame.get("message"))
-        if message is None:
-            return None
-        metadata = frame_of(message.get("metadata")) or {}
-        # A message may be for the agent alone, such as a summary of the conversation.
-        seen = metadata.get("userVisible") is not False
-        return Meaning(text_of(message) if seen else "", runtime=NAME)
+        return None if message is None else _message(message, tokens)
     if kind == "Finish":
-        return Meaning(end=True, finish=word_in(frame.get("reason")), runtime=NAME)
+        return Meaning(end=True, finish=word_in(frame.get("reason")), parts=tokens, runtime=NAME)
     if kind == "Error":
         error = message_of(frame.get("error")) or message_of(frame.get("message"))
-        return Meaning(error=error or NO_MESSAGE, runtime=NAME)
-    return Meaning(runtime=NAME)
+        return Meaning(error=error or NO_MESSAGE, parts=tokens, runtime=NAME)
+    return Meaning(parts=tokens, runtime=NAME)
 
 
-def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield the content of an object of this type beside text."""
-    message = frame_of(frame.get("message")) or {}
+def _message(message: Frame, tokens: tuple[Part, ...]) -> Meaning:
+    metadata = frame_of(message.get("metadata")) or {}
+    # A message may be for the agent alone, such as a summary of the conversation.
+    text = "" if metadata.get("userVisible") is False else text_of(message)
+    return Meaning(text, parts=(*_parts(message), *tokens), runtime=NAME)
+
+
+def _parts(message: Frame) -> Iterator[Part]:
     for content in frames_in(message.get("content")):
         key = key_in(content.get("id"))
         if content.get("type") == "thinking":
@@ -49,6 +49,3 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         elif content.get("type") == "toolResponse" and key is not None:
             result = frame_of(content.get("toolResult")) or {}
             yield ToolResult(key, result.get("value", result))
-    tokens = frame_of(frame.get("token_state"))
-    if tokens is not None:
-        yield Tokens(tokens.get("inputTokens"), tokens.get("outputTokens"))

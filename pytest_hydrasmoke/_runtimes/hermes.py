@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .meaning import NO_MESSAGE, Meaning
-from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
-from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
+from .meaning import NO_MESSAGE, Meaning, Part, Reasoning, ToolCalled, ToolResult
+from .values import Frame, frames_in, key_in, message_of, text_in, tokens_in, word_in
 
 NAME = "Hermes"
 
@@ -22,54 +21,56 @@ _RUN = """
 """
 RUN = frozenset(_RUN.split())
 """Values of `event` in the data of run events."""
-SESSION = (RUN - {"message.delta"}) | {"assistant.delta", "assistant.completed"}
-"""The names of session events."""
+PROGRESS = "hermes.tool.progress"
+"""The name of an event that comes between OpenAI's chunks."""
+NAMES = (RUN - {"message.delta"}) | {"assistant.delta", "assistant.completed", PROGRESS}
+"""The names of session events, and that one."""
 
 
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an event of this kind means."""
-    if kind in ("message.delta", "assistant.delta"):
-        return Meaning(text_in(frame.get("delta")), runtime=NAME)
-    if kind == "assistant.completed":
-        return Meaning(whole=text_in(frame.get("content")), runtime=NAME)
-    if kind == "run.completed":
-        output = text_in(frame.get("output"))
-        return Meaning(end=True, finish=_finish_of(frame), whole=output, runtime=NAME)
-    if kind in ("run.failed", "run.cancelled"):
-        wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
-        return Meaning(error=message_of(frame.get("error")) or wordless, runtime=NAME)
-    return Meaning(begins=kind == "run.started", runtime=NAME)
+    match kind:
+        case "run.started":
+            return Meaning(begins=True, runtime=NAME)
+        case "message.delta" | "assistant.delta":
+            return Meaning(text_in(frame.get("delta")), runtime=NAME)
+        case "assistant.completed":
+            return Meaning(whole=text_in(frame.get("content")), runtime=NAME)
+        case "run.completed":
+            return _completed(frame)
+        case "run.failed" | "run.cancelled":
+            wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
+            return Meaning(error=message_of(frame.get("error")) or wordless, runtime=NAME)
+        case "reasoning.delta" | "reasoning.available":
+            thought = text_in(frame.get("delta")) or text_in(frame.get("text"))
+            repeats = kind == "reasoning.available"
+            return Meaning(parts=(Reasoning(thought, repeats),), runtime=NAME)
+        case _ if kind == PROGRESS:
+            return Meaning(parts=tuple(_progress(frame)))
+        case _:
+            return Meaning(parts=tuple(_tool(kind, frame)), runtime=NAME)
 
 
-def _finish_of(frame: Frame) -> str | None:
-    """Return the finish reason; a session has it in the messages that it keeps."""
+def _completed(frame: Frame) -> Meaning:
+    # A session has its finish reason in the messages that it keeps.
     messages = list(frames_in(frame.get("messages")))
-    return word_in(messages[-1].get("finish_reason")) if messages else None
+    finish = word_in(messages[-1].get("finish_reason")) if messages else None
+    whole = text_in(frame.get("output"))
+    parts = tokens_in(frame.get("usage"), "input_tokens", "output_tokens")
+    return Meaning(end=True, finish=finish, whole=whole, parts=parts, runtime=NAME)
 
 
-def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield the content of an event of this kind beside text."""
-    if kind in ("reasoning.delta", "reasoning.available"):
-        thought = text_in(frame.get("delta")) or text_in(frame.get("text"))
-        yield Reasoning(thought, repeats=kind == "reasoning.available")
-    elif kind in ("tool.started", "tool.completed"):
-        name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
-        # A name with a leading underscore is internal to the runtime, and not a `word_in`.
-        if name is None:
-            return
-        if kind == "tool.started":
-            yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
-        else:
-            # `error` is sent for a successful tool too, as false.
-            yield ToolResult(name, frame.get("result", frame.get("error") or None))
-    elif kind == "run.completed":
-        usage = frame_of(frame.get("usage"))
-        if usage is not None:
-            yield Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
+def _tool(kind: str, frame: Frame) -> Iterator[Part]:
+    name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
+    # A name with a leading underscore is internal to the runtime, and not a `word_in`.
+    if name is not None and kind == "tool.started":
+        yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
+    elif name is not None and kind == "tool.completed":
+        # `error` is sent for a successful tool too, as false.
+        yield ToolResult(name, frame.get("result", frame.get("error") or None))
 
 
-def progress(frame: Frame) -> Iterator[Part]:
-    """Yield the content of `hermes.tool.progress`, which comes between chat chunks."""
+def _progress(frame: Frame) -> Iterator[Part]:
     name, key = word_in(frame.get("tool")), key_in(frame.get("toolCallId"))
     if name is not None and frame.get("status") == "running":
         yield ToolCalled(name if key is None else key, name, None if key is None else str(key))

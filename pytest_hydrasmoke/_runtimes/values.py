@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import cast
 
-from .parts import Key
+from .meaning import Key, Tokens
 
 DEPTH = 8
 """Frames nest five deep at most; anything deeper is an attack on the call stack."""
@@ -78,3 +78,9 @@ def frames_in(value: object) -> Iterator[Frame]:
 def key_in(value: object) -> Key | None:
     """Return a key for the pieces of a tool call; None for anything else."""
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def tokens_in(usage: object, read: str, written: str, *, new: bool = False) -> tuple[Tokens, ...]:
+    """Return the tokens in an object that has them under these names; nothing for another value."""
+    frame = frame_of(usage)
+    return () if frame is None else (Tokens(frame.get(read), frame.get(written), new),)

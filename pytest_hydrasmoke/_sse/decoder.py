@@ -240,7 +240,9 @@ class SseDecoder:
                     seen, event = head, "message"
                 elif head[:7] == "event: " and head.find("\n") == len(head) - 1:
                     seen, event = head, head[7:-1] or "message"
-            if head == seen and data and "\n" not in data:
+                else:
+                    data = ""
+            if data and "\n" not in data:
                 events.append(ChatEvent(event, data, self._id, None, at))
             else:
                 self._interpret(f"{block}\n".split("\n"), at, events)

@@ -71,7 +71,7 @@ def test_a_hooks_word_comes_first(event: ChatEvent, text: Any, end: Any, meaning
     reading = Reading(
         None if text is ... else lambda _: text, None if end is ... else lambda _: end
     )
-    assert reading.of(event) == meaning
+    assert reading.reader().read(event) == meaning
 
 
 def test_a_turn_is_read_through_its_hooks() -> None:

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Thought, To
 from pytest_hydrasmoke._journal.events import Turn as Told
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult
+from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance
 
 DONE = b"data: [DONE]\n\n"
@@ -186,8 +186,7 @@ def test_a_result_that_is_nested_too_deeply_is_told_as_that() -> None:
     for _ in range(100_000):
         deep = [deep]
     content = Content()
-    for part in (ToolCalled("a", "look"), ToolResult("a", deep)):
-        content.add(part, 0.0)
+    content.add(Meaning(parts=(ToolCalled("a", "look"), ToolResult("a", deep))), 0.0)
     story = with_content(Told(1, "hello"), content)
     assert story.tool_calls[0].result == "(nested too deeply to be shown)"
 

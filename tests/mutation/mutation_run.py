@@ -59,10 +59,9 @@ TESTS = {
             "generic",
             "goose",
             "hermes",
-            "openai_chat",
-            "openai_delta",
-            "openai_responses",
-            "registry",
+            "openai",
+            "read",
+            "reader",
             "values",
         )
     },

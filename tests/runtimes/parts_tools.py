@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from runtimes_tools import read_one
+
 from pytest_hydrasmoke._runtimes import anthropic
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.registry import parts
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Part
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 
@@ -45,16 +47,21 @@ LOOK = {"city": "Oslo"}
 PIECES = ('{"city"', ': "Oslo"}')
 
 
-def event_of(frame: Any, at: float = 0.0) -> ChatEvent:
+def event_of(frame: Any) -> ChatEvent:
     name, data = frame if isinstance(frame, tuple) else ("message", frame)
     if isinstance(data, dict) and name == "message" and data.get("type") in anthropic.TYPES:
         name = data["type"]
-    return ChatEvent(name, data if isinstance(data, str) else json.dumps(data), "", None, at)
+    return ChatEvent(name, data if isinstance(data, str) else json.dumps(data))
 
 
 def content_of(frames: list[Any]) -> Content:
     content = Content()
     for at, frame in enumerate(frames):
-        for part in parts(event_of(frame, at)):
-            content.add(part, at)
+        event = event_of(frame)
+        content.add(read_one(event.data, event.event), at)
     return content
+
+
+def add(content: Content, part: Part, at: float = 0.0) -> None:
+    """Add one part."""
+    content.add(Meaning(parts=(part,)), at)

@@ -6,22 +6,33 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning, text_of
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Part
+from pytest_hydrasmoke._runtimes.read import read as read_event
+from pytest_hydrasmoke._runtimes.reader import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 DATA = Path(__file__).parents[1] / "data" / "sse"
 DONE = "data: [DONE]\n\n"
 
 
-def known(data: object, event: str = "message") -> Meaning:
+def read_one(data: object, event: str = "message") -> Meaning:
     """Return the meaning of one event; data other than a string is sent as JSON."""
-    text = data if isinstance(data, str) else json.dumps(data)
-    it = ChatEvent(event, text, "", None, 0.0)
-    found, short = meaning(it), course(it)
-    assert short._replace(text="") == found._replace(text="")
-    assert text_of(it) == found.text
+    it = ChatEvent(event, data if isinstance(data, str) else json.dumps(data))
+    found, reader = read_event(it), Reader()
+    # Once it is known what surrounds its text, it is read in another way.
+    assert [reader.read(it) for _ in range(3)] == [found] * 3
+    assert not reader.only_speaks([it]) or found == Meaning(found.text, runtime=found.runtime)
     return found
+
+
+def known(data: object, event: str = "message") -> Meaning:
+    """Return the same without its parts."""
+    return read_one(data, event)._replace(parts=())
+
+
+def parts_of(data: object, event: str = "message") -> list[Part]:
+    """Return its parts."""
+    return list(read_one(data, event).parts)
 
 
 def of(data: object, event: str = "message") -> Meaning:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from runtimes_tools import Said, body, known, read
+from runtimes_tools import Said, body, known, read, read_one
 
 from pytest_hydrasmoke._runtimes.ag_ui import TYPES
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import parts
-from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 FINISHED = 'data: {"type":"RUN_FINISHED","threadId":"t1","runId":"r1"}\n\n'
 NO_NUMBER = "the reported usage is not a number of tokens"
@@ -75,9 +72,7 @@ def test_usage_is_told_a_model_at_a_time(
     usage: Any, tokens: tuple[int, int] | None, notes: list[str]
 ) -> None:
     content = Content()
-    event = ChatEvent("message", json.dumps({"type": "RUN_FINISHED", "usage": usage}), "", None, 0)
-    for part in parts(event):
-        content.add(part, 0.0)
+    content.add(read_one({"type": "RUN_FINISHED", "usage": usage}), 0.0)
     assert content.usage == (None if tokens is None else TokenUsage(*tokens))
     assert content.notes == notes
 

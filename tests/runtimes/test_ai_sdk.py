@@ -43,7 +43,10 @@ def test_failures(frame: dict[str, str], error: str) -> None:
     assert known(frame, "error").error is not None
 
 
-SILENT = sorted((TYPES - {"text-delta", "abort"}) | {"data-weather", "data-error", "data-text"})
+SILENT = sorted(
+    (TYPES - {"text-delta", "abort", "finish", "error"})
+    | {"data-weather", "data-error", "data-text"}
+)
 
 
 def test_other_kinds_say_nothing() -> None:

@@ -12,10 +12,10 @@ from sizes import examples
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.SESSION)
+KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.NAMES)
 KINDS += ["response.output_item.added", "response.function_call_arguments.done", "tool_use"]
 NAMED = """
     choices delta tool_calls function arguments name id index usage message content item type
@@ -48,10 +48,7 @@ def test_nothing_that_chance_sends_fails_or_calls_a_tool_without_a_name(events: 
     for name, frame, kind, word in events:
         full = frame | ({} if kind is None else {"type": kind})
         full |= {} if word is None else {"event": word}
-        event = ChatEvent(name, json.dumps(full), "", None, 0.0)
-        meaning(event)
-        for part in parts(event):
-            content.add(part, 0.0)
+        content.add(read(ChatEvent(name, json.dumps(full))), 0.0)
     for it in content.tool_calls:
         assert it.name
         assert it.arguments is None or isinstance(it.arguments, dict)
@@ -86,7 +83,7 @@ SPEAK = {
 
 
 def checked(frame: Any, name: str) -> Meaning:
-    found = meaning(ChatEvent(name, json.dumps(frame), "", None, 0.0))
+    found = read(ChatEvent(name, json.dumps(frame)))
     found.text.encode()
     assert found.error is None or found.error.encode()
     assert found.finish is None or found.finish.isascii()
@@ -99,10 +96,10 @@ def test_a_frame_of_a_type_never_raises_nor_speaks_out_of_turn(
 ) -> None:
     found = checked({**frame, "type": kind}, kind if named else "message")
     assert kind in SPEAK or not found.text
-    assert kind in SPEAK or kind == "error" or found.runtime
+    assert kind in SPEAK or kind in ("error", "finish") or found.runtime
 
 
-@given(st.sampled_from(sorted(hermes.RUN | hermes.SESSION)), FRAMES, st.booleans())
+@given(st.sampled_from(sorted(hermes.RUN | hermes.NAMES)), FRAMES, st.booleans())
 def test_an_event_of_hermes_never_raises_nor_speaks_out_of_turn(
     kind: str, frame: dict[str, object], named: bool
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from runtimes_tools import Said, body, known, read
+from runtimes_tools import Said, body, known, parts_of, read
 
-from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.parts import (
+from pytest_hydrasmoke._runtimes.meaning import (
+    Meaning,
     Part,
     Reasoning,
     Tokens,
@@ -17,8 +16,6 @@ from pytest_hydrasmoke._runtimes.parts import (
     ToolCalled,
     ToolResult,
 )
-from pytest_hydrasmoke._runtimes.registry import parts
-from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 COMPLETED = """\
 event: response.completed
@@ -101,7 +98,7 @@ def test_other_kinds_say_nothing(kind: str) -> None:
 
 def said(kind: str, **fields: Any) -> list[Part]:
     """Return what an object says beside text."""
-    return list(parts(ChatEvent(kind, json.dumps({"type": kind, **fields}), "", None, 0.0)))
+    return parts_of({"type": kind, **fields}, kind)
 
 
 CALL: dict[str, Any] = {"type": "function_call", "name": "look", "arguments": "{}"}

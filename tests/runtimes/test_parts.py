@@ -21,7 +21,7 @@ from parts_tools import (
 )
 
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
-from pytest_hydrasmoke._runtimes.registry import meaning
+from pytest_hydrasmoke._runtimes.read import read
 
 HERMES_RUN: list[Any] = [
     {"event": "tool.started", "tool": "look", "preview": "Oslo"},
@@ -195,7 +195,7 @@ def test_what_a_stream_says_beside_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_none_of_it_is_text(name: str) -> None:
-    said = "".join(meaning(event_of(frame)).text for frame in STREAMS[name][0])
+    said = "".join(read(event_of(frame)).text for frame in STREAMS[name][0])
     assert said in ("", "Cold.", "plain")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from parts_tools import (
     LOOK,
+    add,
     block,
     chunk,
     content_of,
@@ -19,9 +20,10 @@ from parts_tools import (
     message,
     typed,
 )
+from runtimes_tools import read_one
 
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.parts import (
+from pytest_hydrasmoke._runtimes.meaning import (
     Part,
     Reasoning,
     Tokens,
@@ -29,7 +31,6 @@ from pytest_hydrasmoke._runtimes.parts import (
     ToolCalled,
     ToolResult,
 )
-from pytest_hydrasmoke._runtimes.registry import parts
 
 
 def test_what_it_takes_is_counted() -> None:
@@ -49,7 +50,7 @@ def test_what_it_takes_is_counted() -> None:
     ]
     content, whole = Content(), 0
     for part, more in parts_and_sizes:
-        content.add(part, 0)
+        add(content, part)
         whole += more
         assert content.held == whole
 
@@ -66,12 +67,12 @@ def test_what_it_takes_is_counted() -> None:
     ],
 )
 def test_progress_tells_of_a_call_when_it_begins(frame: Any, found: Part | None) -> None:
-    told = list(parts(event_of(("hermes.tool.progress", frame))))
-    assert told == ([] if found is None else [found])
+    assert parts_of(("hermes.tool.progress", frame)) == ([] if found is None else [found])
 
 
 def parts_of(frame: Any) -> list[Part]:
-    return list(parts(event_of(frame)))
+    event = event_of(frame)
+    return list(read_one(event.data, event.event).parts)
 
 
 @pytest.mark.parametrize(("index", "key"), [(0, 0), (7, 7), (None, 0)])
@@ -120,18 +121,16 @@ def test_goose_tells_of_tools_by_their_ids() -> None:
 def test_a_call_without_an_index_is_known_by_its_id() -> None:
     function = {"name": "look", "arguments": "{}"}
     calls = [{"id": "a", "function": function}, {"id": "b", "function": function}]
-    [one, more, other, rest] = parts(event_of(chunk({"tool_calls": calls})))
+    [one, more, other, rest] = parts_of(chunk({"tool_calls": calls}))
     assert [one, other] == [ToolCalled("a", "look", "a"), ToolCalled("b", "look", "b")]
     assert [more, rest] == [ToolArguments("a", "{}"), ToolArguments("b", "{}")]
-    [nameless, _] = parts(event_of(chunk({"tool_calls": [{"function": function}]})))
+    [nameless, _] = parts_of(chunk({"tool_calls": [{"function": function}]}))
     assert nameless == ToolCalled(0, "look")
 
 
 def test_a_whole_message_in_a_chunk_may_call_a_tool() -> None:
     whole = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "look"}}]}
-    assert list(parts(event_of({"choices": [{"message": whole}]}))) == [
-        ToolCalled("a", "look", "a")
-    ]
+    assert parts_of({"choices": [{"message": whole}]}) == [ToolCalled("a", "look", "a")]
 
 
 def looked(key: object) -> Any:
@@ -185,7 +184,7 @@ SILENT = [
 
 @pytest.mark.parametrize("frame", SILENT, ids=json.dumps)
 def test_what_says_nothing_beside_text(frame: Any) -> None:
-    assert list(parts(event_of(frame))) == []
+    assert parts_of(frame) == []
 
 
 def test_each_thing_that_could_not_be_read_is_noted_once() -> None:
@@ -196,7 +195,7 @@ def test_each_thing_that_could_not_be_read_is_noted_once() -> None:
 @pytest.mark.parametrize("value", [[[]] * 1000, [{}] * 1000, {str(n): [n] for n in range(1000)}])
 def test_what_a_value_consists_of_counts(value: object) -> None:
     content = Content()
-    content.add(ToolCalled("a", "look", None, value), 0)
+    add(content, ToolCalled("a", "look", None, value))
     assert content.held > 1000 * 64, "an empty list takes that much"
 
 
@@ -204,5 +203,5 @@ def test_deep_nesting_is_counted_too() -> None:
     content, value = Content(), list[object]()
     for _ in range(50_000):
         value = [value]
-    content.add(ToolCalled("a", "look", None, value), 0)
+    add(content, ToolCalled("a", "look", None, value))
     assert content.held > 50_000 * 64

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runtimes_tools import DATA
 
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage
-from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._runtimes.read import read as read_event
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import Reply
@@ -40,11 +40,9 @@ class Turn(NamedTuple):
 def read(stream: bytes) -> Turn:
     events = SseDecoder().feed(stream)
     content = Content()
-    meanings = [meaning(event) for event in events]
+    meanings = [read_event(event) for event in events]
     for event, found in zip(events, meanings, strict=True):
-        for part in parts(event):
-            content.add(part, event.at)
-        content.add_text(len(found.text))
+        content.add(found, event.at)
     text = "".join(found.text for found in meanings)
     calls = [(it.name, it.arguments, it.id, it.result) for it in content.tool_calls]
     ends = [number - len(events) for number, it in enumerate(meanings) if it.end]

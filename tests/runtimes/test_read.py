@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from runtimes_tools import DONE, body, known, of, read
+from runtimes_tools import DONE, body, known, of, parts_of, read
 
-from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.parts import Tokens
-from pytest_hydrasmoke._runtimes.registry import parts
-from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Tokens
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
 # much else that is no text.
@@ -167,7 +164,7 @@ def test_a_chunk_means_the_same_however_it_is_written(frame: dict[str, object]) 
 
 def test_a_chunk_may_name_its_event() -> None:
     told = {"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}
-    assert list(parts(ChatEvent("message", json.dumps(told), "", None, 0.0))) == [Tokens(7, None)]
+    assert parts_of(told) == [Tokens(7, None)]
 
 
 def test_the_kind_of_an_object_may_be_its_event() -> None:
@@ -311,5 +308,5 @@ def test_halves_of_a_surrogate_pair_become_writable() -> None:
         ("{broken", False),
     ],
 )
-def test_the_course_of_a_turn_is_told_without_its_text(data: str, end: bool) -> None:
+def test_a_key_may_be_spelled_with_escapes(data: str, end: bool) -> None:
     assert of(data).end is end

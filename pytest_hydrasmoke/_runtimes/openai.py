@@ -1,0 +1,135 @@
+"""OpenAI's chat completion chunks, which many others send too, and its Responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from .finish import is_cut_short
+from .generic import first_choice, text_of
+from .meaning import (
+    NO_MESSAGE,
+    Meaning,
+    Part,
+    Reasoning,
+    Tokens,
+    ToolArguments,
+    ToolCalled,
+    ToolResult,
+)
+from .values import (
+    DEPTH,
+    Frame,
+    frame_of,
+    frames_in,
+    key_in,
+    message_of,
+    text_in,
+    tokens_in,
+    word_in,
+)
+
+_CHAT = "OpenAI chat"
+_RESPONSES = "OpenAI Responses"
+PREFIX = "response."
+
+
+def read_chunk(frame: Frame) -> Meaning | None:
+    """Return what a chunk means; None for an object that is no chunk."""
+    choices = frame.get("choices")
+    if not isinstance(choices, list):
+        return None
+    choice = frame_of(first_choice(cast("list[object]", choices))) or {}
+    said = frame_of(choice.get("delta")) or frame_of(choice.get("message")) or {}
+    finish = word_in(choice.get("finish_reason"))
+    parts = (*_parts(said), *tokens(frame))
+    error = frame.get("error") or choice.get("error")
+    # Hermes reports a reply that met a limit as an error too, beside `length`.
+    if error and not (finish and is_cut_short(finish)):
+        words = message_of(frame) if frame.get("error") else message_of(error)
+        return Meaning(error=words or NO_MESSAGE, finish=finish, parts=parts, runtime=_CHAT)
+    return Meaning(text_of(choice, DEPTH - 1), finish=finish, parts=parts, runtime=_CHAT)
+
+
+def tokens(frame: Frame) -> tuple[Tokens, ...]:
+    """Return the tokens of a chunk, or of any other object without a type."""
+    if isinstance(frame.get("type"), str):
+        return ()
+    return tokens_in(frame.get("usage"), "prompt_tokens", "completion_tokens")
+
+
+def _parts(said: Frame) -> Iterator[Part]:
+    """Yield the content of a delta, or a message, beside text."""
+    thought = text_in(said.get("reasoning_content")) or text_in(said.get("reasoning"))
+    if thought:
+        yield Reasoning(thought)
+    for call in frames_in(said.get("tool_calls")):
+        function = frame_of(call.get("function")) or {}
+        name, call_id = word_in(function.get("name")), word_in(call.get("id"))
+        index = key_in(call.get("index"))
+        key = (call_id or 0) if index is None else index
+        if name or call_id:
+            yield ToolCalled(key, name, call_id)
+        if piece := text_in(function.get("arguments")):
+            yield ToolArguments(key, piece)
+
+
+def read_response(kind: str, frame: Frame) -> Meaning:
+    """Return what an object of this type means; `.done` objects and items repeat earlier ones."""
+    parts: tuple[Part, ...]
+    match kind.removeprefix(PREFIX):
+        case "created":
+            return Meaning(begins=True, runtime=_RESPONSES)
+        case "output_text.delta":
+            return Meaning(text_in(frame.get("delta")), runtime=_RESPONSES)
+        case "reasoning_text.delta" | "reasoning_summary_text.delta":
+            parts = (Reasoning(text_in(frame.get("delta"))),)
+        case "output_item.added" | "output_item.done":
+            parts = _item(frame_of(frame.get("item")) or {})
+        case "function_call_arguments.delta":
+            parts = (ToolArguments(_key(frame), text_in(frame.get("delta"))),)
+        case "function_call_arguments.done":
+            parts = (ToolCalled(_key(frame), arguments=frame.get("arguments")),)
+        case "completed" | "incomplete" | "failed" | "cancelled" | "done" as end:
+            return _ended(end, frame)
+        case _:
+            parts = ()
+    return Meaning(parts=parts, runtime=_RESPONSES)
+
+
+def _key(frame: Frame) -> str | int:
+    return key_in(frame.get("item_id")) or key_in(frame.get("output_index")) or 0
+
+
+def _item(item: Frame) -> tuple[Part, ...]:
+    call_id = word_in(item.get("call_id"))
+    if item.get("type") == "function_call":
+        key = key_in(item.get("id")) or call_id or 0
+        # At its beginning it has no arguments yet, or an empty text.
+        arguments = item.get("arguments") or None
+        return (ToolCalled(key, word_in(item.get("name")), call_id, arguments),)
+    if item.get("type") == "function_call_output" and call_id is not None:
+        return (ToolResult(call_id, item.get("output")),)
+    return ()
+
+
+def _ended(end: str, frame: Frame) -> Meaning:
+    response = frame_of(frame.get("response")) or {}
+    usage = tokens_in(response.get("usage"), "input_tokens", "output_tokens")
+    if end == "done":
+        # One name for all ends: the response's status says which it is.
+        end = word_in(response.get("status")) or "completed"
+    if end == "incomplete":
+        details = frame_of(response.get("incomplete_details")) or {}
+        finish = word_in(details.get("reason")) or end
+        return Meaning(end=True, finish=finish, parts=usage, runtime=_RESPONSES)
+    if end in ("failed", "cancelled"):
+        error = message_of(response.get("error")) or message_of(frame.get("error"))
+        wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
+        return Meaning(error=error or wordless, parts=usage, runtime=_RESPONSES)
+    output = list(frames_in(response.get("output")))
+    if end == "completed" and output and output[-1].get("type") == "function_call":
+        # An agent answers it and goes on with another response, or has died in its tool.
+        finish = "tool_calls"
+        return Meaning(end=True, of_message=True, finish=finish, parts=usage, runtime=_RESPONSES)
+    return Meaning(end=end == "completed", parts=usage, runtime=_RESPONSES)

@@ -1,0 +1,211 @@
+"""A stream's events are read one like the other, and mean what they mean if each is read whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from parts_tools import block, call, chunk, delta, event_of, message, typed
+from said_streams import STREAMS
+from sizes import examples
+
+from pytest_hydrasmoke._runtimes import reader as reading
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.read import read
+from pytest_hydrasmoke._runtimes.reader import Reader
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
+
+TEXT: dict[str, Callable[[str], Any]] = {
+    "chunks": lambda text: chunk({"content": text}),
+    "chunks with a role": lambda text: chunk({"role": "assistant", "content": text}),
+    "chunks of lists": lambda text: chunk({"content": [{"type": "text", "text": text}]}),
+    "whole answers": lambda text: {"choices": [{"message": {"content": text}}]},
+    "responses": lambda text: typed("response.output_text.delta", delta=text),
+    "messages": lambda text: delta(0, "text_delta", text=text),
+    "ag-ui": lambda text: typed("TEXT_MESSAGE_CONTENT", messageId="m", delta=text),
+    "ai-sdk": lambda text: typed("text-delta", textDelta=text, text="x"),
+    "goose": lambda text: message("assistant", type="text", text=text),
+    "hermes run": lambda text: {"event": "message.delta", "delta": text},
+    "hermes session": lambda text: ("assistant.delta", {"delta": text}),
+    "typed": lambda text: typed("token", content=text),
+    "typeless": lambda text: {"content": text, "finish_reason": None},
+    "named": lambda text: ("token", {"text": text}),
+    "quoted": json.dumps,
+}
+"""Events that say a text, by what sends them."""
+BESIDE: dict[str, Callable[[str], Any]] = {
+    "reasoning": lambda text: chunk({"reasoning_content": text}),
+    "reasoning that repeats": lambda text: {"event": "reasoning.available", "text": text},
+    "arguments": lambda text: call(7, arguments=text),
+    "blocks": lambda text: delta(1, "input_json_delta", partial_json=text),
+}
+"""Events with a text that is not of the reply."""
+
+
+def taught(make: Callable[[str], Any]) -> Reader:
+    """Return a reader that has read two events like those that are made."""
+    it = Reader()
+    for text in ("Hi", " there"):
+        event = event_of(make(text))
+        assert it.read(event) == read(event)
+    return it
+
+
+@pytest.mark.parametrize("kind", [*TEXT, *BESIDE])
+def test_from_the_third_event_on_only_its_text_is_read(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = {**TEXT, **BESIDE}[kind]
+    it = taught(make)
+    texts = ("x", 'a "b"\n', "\ud800", "é" * 5000, "\\", "\u2028", "any text")
+    expected = [read(event_of(make(text))) for text in texts]
+    monkeypatch.setattr(reading, "read", None)
+    assert [it.read(event_of(make(text))) for text in texts] == expected
+
+
+@pytest.mark.parametrize("kind", TEXT)
+def test_events_that_only_speak_need_no_reading(kind: str) -> None:
+    it, make = taught(TEXT[kind]), TEXT[kind]
+    assert it.only_speaks([])
+    assert it.only_speaks([event_of(make(text)) for text in ("x", "any", "two\nlines", "é 🐙")])
+    # It can't tell them from others at a glance.
+    for text in ("", '"', "\\", 'say "Hi"'):
+        assert not it.only_speaks([event_of(make("x")), event_of(make(text))])
+    like = event_of(make("x"))
+    for name, data in (
+        ("done", like.data),
+        (like.event, like.data * 2),
+        (like.event, like.data[:-1]),
+        (like.event, like.data[1:]),
+        ("message", "[DONE]"),
+    ):
+        assert not it.only_speaks([like, ChatEvent(name, data)])
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_what_is_beside_the_reply_is_never_passed_over(kind: str) -> None:
+    it, make = taught(BESIDE[kind]), BESIDE[kind]
+    assert not it.only_speaks([event_of(make("x"))])
+    assert not Reader().only_speaks([event_of(TEXT["chunks"]("x"))])
+
+
+UNLIKE: dict[str, Callable[[str], Any]] = {
+    "a text that decides": lambda text: typed(text, content=text),
+    "a text and a call": lambda text: chunk({"content": text, "tool_calls": [{"id": "a"}]}),
+    "a text and an end": lambda text: {"content": text, "done": True},
+    "a text and its reason": lambda text: {"content": text, "finish_reason": "stop"},
+    "a text that is told twice": lambda text: typed("token", content=text, text=text),
+    "a call": lambda text: block(0, type="tool_use", id="a", name=text),
+    "a long one": lambda text: chunk({"content": text}, x="x" * 4096),
+    "plain text": lambda text: text,
+    "usage": lambda text: {"content": text, "usage": {"prompt_tokens": 7}},
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_all_else_is_read_whole(kind: str) -> None:
+    make = UNLIKE[kind]
+    it = Reader()
+    for text in ("error", "error", "token", "token", "done", "x", "x", "error"):
+        event = event_of(make(text))
+        assert not it.only_speaks([event])
+        assert it.read(event) == read(event)
+
+
+def test_a_pause_between_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    make, ping = TEXT["messages"], event_of(typed("ping"))
+    it = Reader()
+    for event in (event_of(make("a")), ping, event_of(make("b")), ping):
+        it.read(event)
+    assert it.only_speaks([event_of(make("c"))])
+    assert not it.only_speaks([event_of(make("c")), ping])
+
+
+def only_text(meaning: Meaning) -> bool:
+    return meaning == Meaning(meaning.text, runtime=meaning.runtime)
+
+
+def check(it: Reader, event: ChatEvent) -> None:
+    """See that an event is read right, and not passed over if it is more than a text."""
+    found = read(event)
+    assert only_text(found) or not it.only_speaks([event])
+    assert it.read(event) == found
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams_are_read_event_by_event_and_chunk_by_chunk(name: str) -> None:
+    events = SseDecoder().feed(STREAMS[name])
+    for size in (1, 3, 20):
+        it = Reader()
+        for start in range(0, len(events), size):
+            together = events[start : start + size]
+            spoke = it.only_speaks(together)
+            assert not spoke or all(only_text(read(event)) for event in together)
+            for event in together:
+                check(it, event)
+
+
+SPELLED = r"""
+    " \ \" \u0022 { } [ ] , : null true "finish_reason":"stop" ","finish_reason":"stop
+    "},"finish_reason":"stop"}],"x":[{"y":" ","error":"boom \","error":"boom ","done":true,"x":"
+    ","\u0064one":true,"x":" ","type":"error","x":" ","usage":{"prompt_tokens":7},"x":" [DONE]
+    ","tool_calls":[{"id":"a"}],"x":" ","reasoning":"hm ","role":"user
+"""
+PIECES = st.sampled_from([*SPELLED.split(), " ", "\n", "\0", "\u2028", ""]) | st.text(max_size=3)
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> tuple[str, ChatEvent]:
+    """Draw an event like others, of which a piece is left out and another one put in."""
+    kind = draw(st.sampled_from([*TEXT, *BESIDE]))
+    text = draw(st.text(max_size=5) | PIECES)
+    event = event_of({**TEXT, **BESIDE}[kind](text))
+    data = event.data
+    if draw(st.booleans()):
+        data = json.dumps(json.loads(data), ensure_ascii=False, separators=(",", ":"))
+    start = draw(st.integers(0, len(data)))
+    left_out = draw(st.integers(0, 5) | st.just(0))
+    data = data[:start] + draw(PIECES) + data[start + left_out :]
+    name = draw(st.sampled_from([event.event, event.event, "message", "done", "error"]))
+    return kind, ChatEvent(name, data)
+
+
+@examples(100, 20_000)
+@given(changed())
+def test_a_change_of_any_kind_is_seen(one: tuple[str, ChatEvent]) -> None:
+    kind, event = one
+    check(taught({**TEXT, **BESIDE}[kind]), event)
+
+
+VALUES = st.none() | st.text(max_size=5) | st.integers() | st.just("\ud800")
+FUNCTIONS = st.fixed_dictionaries({}, optional={"name": VALUES, "arguments": VALUES})
+CALLS = st.fixed_dictionaries({}, optional={"index": VALUES, "id": VALUES, "function": FUNCTIONS})
+NESTED = st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": VALUES}), max_size=2)
+DELTAS = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": VALUES | NESTED,
+        "role": st.sampled_from(["assistant", "user", "tool", None]),
+        "type": st.sampled_from(["text", "tool", "thinking", 7]),
+        "text": VALUES,
+        "delta": st.fixed_dictionaries({"content": VALUES}),
+        "choices": st.just([{"delta": {"content": "Hi"}}]),
+        "reasoning_content": VALUES,
+        "reasoning": VALUES,
+        "tool_calls": st.lists(CALLS, max_size=2) | VALUES,
+    },
+)
+
+
+@examples(50, 5_000)
+@given(st.lists(st.tuples(DELTAS, st.integers(1, 3)), max_size=5))
+@example([({"content": "Hi"}, 3), ({"content": "Hi", "reasoning": "Hi"}, 3)])
+def test_deltas_of_chance_are_read_as_each_alone(told: Iterable[tuple[Any, int]]) -> None:
+    it = Reader()
+    for one, times in told:
+        for _ in range(times):
+            check(it, event_of(chunk(one)))
