@@ -24,10 +24,10 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
@@ -44,11 +44,6 @@ ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
-def record_of(instance_id: str) -> InstanceRecord:
-    """Return the record of a chat outside of any run, which writes nothing."""
-    return InstanceRecord(None, id=instance_id)
-
-
 class ClientBase:
     """Hold what both kinds of clients share; the clients of a run override it."""
 
@@ -63,8 +58,8 @@ class ClientBase:
             self._calls, record, message, timeout=timeout, end=end, reading=self._reading
         )
 
-    def _record_of(self, instance_id: str) -> InstanceRecord:
-        return record_of(instance_id)
+    def _record_of(self, instance_id: str) -> Beside:
+        return Beside(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

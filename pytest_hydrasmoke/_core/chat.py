@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import (
     ChatError,
     ChatTimeoutError,
@@ -69,6 +70,9 @@ class OpenTurn:
         self._calls = calls
         self._io = calls.io
         self._id = record.id
+        self._plain = plain_id(record.id)
+        self._name = record.key or self._plain
+        """The instance's, as the processes of the run tell each other of its turns."""
         self.record = record
         self.message = message
         self._timeout = timeout
@@ -109,7 +113,7 @@ class OpenTurn:
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
         try:
-            reserve(self._id, self)
+            reserve(self._plain, self)
             await self._begin()
             await self._send()
         except BaseException:
@@ -120,12 +124,12 @@ class OpenTurn:
     async def _begin(self) -> None:
         record, run = self.record, self.record.run_turns
         record.permit()
-        run.check_free(record.turns_name, self._io.now())
+        run.check_free(self._name, self._io.now())
         before = self.account.before
         if self._counting is not None:
             before = await count_before(self._calls, record, self._counting)
             record.permit()  # The wait may have been long.
-        self._of_all = record.settling.number + 1
+        self._of_all = run.on(self._name).number + 1
         self.account = open_account(record, replace(before, number=self._of_all))
         self.at, self.test, self.run = self._io.now(), run.test() or None, run.run()
         began = TurnBegan(
@@ -135,7 +139,7 @@ class OpenTurn:
             by=run.process,
             spec=record.spec_name,
         )
-        run.begin(record.turns_name, began, self.at)
+        run.begin(self._name, began, self.at)
         self.number = began.number
         record.open_turn = self
         record.note(began, self.at)
@@ -151,9 +155,8 @@ class OpenTurn:
                 self._id, self.message, deadline=self._deadline
             )
         except HydraSmokeError as error:
-            if isinstance(error.answer, Reply):
-                self.refusal = error.answer
-            elif isinstance(error, TransportError):
+            self.refusal = error.answer if isinstance(error.answer, Reply) else None
+            if isinstance(error, TransportError):
                 self.ending = "stalled" if error.late else "cut"
             self._runs = may_run(error)
             late = not_taken(error, self._timeout)
@@ -175,7 +178,8 @@ class OpenTurn:
         """Return the next event, None at the turn's end; raises `ChatError`."""
         came = self.came
         while (event := self.take()) is None:
-            self._tell()
+            if came.content is not None:
+                self._tell(came.content)
             if came.error is not None:
                 self.fail(ChatError(f"the agent reported an error: {came.error}"))
             if came.limit is not None:
@@ -194,10 +198,10 @@ class OpenTurn:
                 await stream.close()
         finally:
             try:
-                if is_under_way(self._id, self):
+                if is_under_way(self._plain, self):
                     self._conclude()
             finally:
-                free(self._id, self)
+                free(self._plain, self)
 
     async def _receive(self) -> None:
         if self._stream is None:
@@ -240,7 +244,7 @@ class OpenTurn:
         self.ending, came = "closed", self.came
         if came.last is None:
             self._broken_off("the stream ended without a single event")
-        why = came.end.stream_ended(end_is_known=self.record.settling.end_seen)
+        why = came.end.stream_ended(end_is_known=self.record.run_turns.on(self._name).end_seen)
         if came.decoder.pending and not came.end.complete:
             # An agent that says no more ends its last event; what is left was cut.
             self._broken_off(
@@ -292,14 +296,14 @@ class OpenTurn:
     def _shown(self, event: ChatEvent) -> str:
         return safe_line(f"event {event.event!r} {event.data!r}" if self._quoted else "an event")
 
-    def _tell(self) -> None:
+    def _tell(self, content: Content) -> None:
         """Tell of the events since the last time."""
-        came, record = self.came, self.record
-        for event in came.unlooked:
+        record, unlooked = self.record, self.came.unlooked
+        for event in unlooked:
             record.sightings.saw_event(event)
-        came.unlooked.clear()
-        if came.content is not None and came.content.calling != record.calling:
-            record.calls(came.content.calling)
+        unlooked.clear()
+        if content.calling != record.calling:
+            record.calls(content.calling)
 
     def _conclude(self) -> None:
         """Tell how it went, before another turn may begin."""
@@ -308,8 +312,9 @@ class OpenTurn:
         if not self.number:
             return
         over = TurnOver(self._of_all, self._how, came.end.complete, self.account.uncounted is None)
-        record.run_turns.note(record.turns_name, over, self.ended)
-        self._tell()
+        record.run_turns.note(self._name, over, self.ended)
+        if came.content is not None:
+            self._tell(came.content)
         if came.first_event_after is not None:
             record.took("first_event", self.at, came.first_event_after)
             record.took("turn", self.at, came.duration)

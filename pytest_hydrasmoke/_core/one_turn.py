@@ -7,7 +7,6 @@ interrupt came, and each step is one operation of a dict, which nothing can spli
 
 from __future__ import annotations
 
-from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import ChatBusyError, hide_own_frames
 
 __tracebackhide__ = hide_own_frames
@@ -15,9 +14,9 @@ __tracebackhide__ = hide_own_frames
 _busy: dict[str, object] = {}
 
 
-def reserve(instance_id: str, turn: object) -> None:
+def reserve(plain_id: str, turn: object) -> None:
     """Begin a turn on an instance; raises `ChatBusyError` while another one is under way."""
-    if _busy.setdefault(plain_id(instance_id), turn) is not turn:
+    if _busy.setdefault(plain_id, turn) is not turn:
         raise busy()
 
 
@@ -30,12 +29,12 @@ def busy(where: str = "") -> ChatBusyError:
     )
 
 
-def is_under_way(instance_id: str, turn: object) -> bool:
+def is_under_way(plain_id: str, turn: object) -> bool:
     """Return whether this turn has begun on an instance, and has not ended."""
-    return _busy.get(plain_id(instance_id)) is turn
+    return _busy.get(plain_id) is turn
 
 
-def free(instance_id: str, turn: object) -> None:
+def free(plain_id: str, turn: object) -> None:
     """Let the next turn begin; harmless if this one is not under way."""
-    if is_under_way(instance_id, turn):
-        del _busy[plain_id(instance_id)]
+    if is_under_way(plain_id, turn):
+        del _busy[plain_id]

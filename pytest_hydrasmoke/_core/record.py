@@ -182,8 +182,9 @@ class InstanceRecord(Story):
     @property
     def spec_name(self) -> str:
         """A name of its spec."""
-        words = "" if self.spec is None else self.spec.model_dump_json()
-        return hashlib.sha256(words.encode()).hexdigest()[:16]
+        if self.spec is None:
+            return ""
+        return hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:16]
 
     @property
     def settling(self) -> Settling:

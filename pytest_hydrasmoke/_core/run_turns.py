@@ -144,9 +144,8 @@ class RunTurns:
                 self._apply(entry)
 
     def _apply(self, entry: Entry) -> None:
-        if entry.of is not None:
-            before = self._known.get(entry.of, Settling())
-            after = apply(before, entry.at, entry.event, self._longest)
-            self._known[entry.of] = after
-            if after.longest is not None:
-                self._longest = max(after.longest, self._longest or 0.0)
+        name = entry.of or ""
+        after = apply(self._known.get(name, Settling()), entry.at, entry.event, self._longest)
+        self._known[name] = after
+        if after.longest is not None:
+            self._longest = max(after.longest, self._longest or 0.0)

@@ -122,7 +122,7 @@ def _begun(turns: Settling, at: float, event: TurnBegan) -> Settling:
         rowless=rowless,
         since=at if turns.since is None else turns.since,
         spec=event.spec,
-        earlier=replace(turns, earlier=None),
+        earlier=turns if turns.earlier is None else replace(turns, earlier=None),
     )
 
 

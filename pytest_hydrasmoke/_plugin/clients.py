@@ -9,13 +9,13 @@ from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._run.by_hand import ByHand
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient, record_of
+from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
 
 __tracebackhide__ = hide_own_frames
 
@@ -26,7 +26,7 @@ class OfRun:
 
     observer: Observer | None = None
     """Sees the outcome of their calls."""
-    record_of: Callable[[str], InstanceRecord] = record_of
+    record_of: Callable[[str], Beside] = Beside
     """Returns the record of a chat with an instance, by id: see `SmokeSession.beside`."""
     end: EndRule = "auto"
     by_hand: ByHand | None = None
@@ -49,7 +49,7 @@ class _RunClient(ClientBase):
         if not with_its_token or other._calls is not other._own_calls:
             self._own_calls = other._own_calls
 
-    def _record_of(self, instance_id: str) -> InstanceRecord:
+    def _record_of(self, instance_id: str) -> Beside:
         return self._run.record_of(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:

@@ -20,6 +20,7 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
@@ -135,19 +136,14 @@ class SmokeSession(Keeper):
         record.note(claimed)
         return record
 
-    def beside(self, instance_id: str) -> InstanceRecord:
-        """Return a record for a client's chat with an instance, which tells no story of it.
+    def beside(self, instance_id: str) -> Beside:
+        """Return the record of a client's chat with an instance, which may be outside of the run.
 
-        The run knows of the turn all the same, unless the instance is outside of it.
+        The run knows of the turn all the same, if it knows the instance.
         """
         same = plain_id(instance_id)
-        known = next((it for it in self.records if plain_id(it.id or "") == same), None)
-        if known is None:
-            turns = RunTurns(on_turn=self.on_turn)
-            return InstanceRecord(None, id=instance_id, run_turns=turns)
-        own = InstanceRecord(known.spec, known.origin, key=known.key, run_turns=self._turns)
-        own.id, own.attached = instance_id, known.attached
-        return own
+        known = (it for it in self.records if plain_id(it.id or "") == same)
+        return Beside(instance_id, next(known, None), RunTurns(on_turn=self.on_turn))
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""

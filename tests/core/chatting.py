@@ -15,9 +15,9 @@ from pytest_hydrasmoke import (
     HydraSmokeError,
 )
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -37,7 +37,7 @@ IF_LATE = (
 
 def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
-    content, it = Content() if kept else None, InstanceRecord(None, id=instance_id)
+    content, it = Content() if kept else None, Beside(instance_id)
     return OpenTurn(calls, it, "hello", content=content, **settings)
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_io import ID, KEY, SPEC, START, Took, calls_of, events, record, reply, stream
+from scripted_io import ID, START, Took, calls_of, events, record, reply, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, HydraSmokeError, LlmEventsError
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
@@ -143,9 +144,7 @@ class Run:
         self.next, handle = does, self.handles[does.worker]
         try:
             if does.how == "plain":
-                beside = InstanceRecord(
-                    SPEC, KEY, id=does.spelled, run_turns=handle.record.run_turns
-                )
+                beside = Beside(does.spelled, handle.record)
                 more: dict[str, Any] = {"timeout": 60.0, "end": "auto", "reading": Reading()}
                 turn = OpenTurn(handle._calls, beside, "hello", **more)
                 drive(turn.open())

@@ -28,9 +28,9 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.account import (
     count_for_recording,
 )
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._runtimes.content import Content
@@ -42,7 +42,7 @@ WORD, DONE = b'data: {"choices": [{"delta": {"content": "Ready"}}]}\n\n', b"data
 def recorded(*answers: Any, read: int = 99) -> OpenTurn:
     """Run a turn that is recorded, or read so many events of it."""
     io = ScriptedIO(chat=list(answers))
-    it = InstanceRecord(None, id=ID, run_turns=RunTurns(on_turn=OpenTurn.records))
+    it = Beside(ID, turns=RunTurns(on_turn=OpenTurn.records))
     turn = OpenTurn(
         *(Calls(io), it, "Hello"),
         timeout=60.0,

@@ -11,6 +11,7 @@ from scripted_io import ID, Listening, Took, calls_of, events, record, stream
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept_events
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
@@ -94,11 +95,28 @@ def test_an_event_tells_what_it_adds_to_the_reply() -> None:
         assert "".join(event.text for event in events) == "I look. Cold."
     # An event of a plain client finds it when it is asked for.
     _, calls = calls_of(None, chat=[stream(*TOLD)])
-    it = InstanceRecord(None, id=ID)
+    it = Beside(ID)
     with ChatStream(
         OpenTurn(calls, it, "hello", timeout=60, end="auto", reading=Reading())
     ) as events:
         assert "".join(event.text for event in events) == "I look. Cold."
+
+
+def test_a_chat_beside_its_instances_record_tells_no_story_and_the_run_knows_of_the_turn() -> None:
+    known = record(state=State.READY, id=ID)
+    _, calls = calls_of(None, chat=[stream(*TOLD[:3], b"")])
+    turn = OpenTurn(
+        *(calls, Beside(ID.upper(), known), "hello"),
+        timeout=60,
+        end="auto",
+        reading=Reading(),
+        content=Content(),
+    )
+    with pytest.raises(ChatError) as caught, ChatStream(turn) as events:
+        assert len(list(events)) == 5
+    assert (list(known.turns), known.failures, caught.value.failure) == ([], {}, None)
+    assert known.settling.last is not None
+    assert (known.settling.number, known.settling.last.how) == (1, "failed")
 
 
 def test_a_turn_that_fails_keeps_what_it_said() -> None:

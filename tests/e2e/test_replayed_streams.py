@@ -18,9 +18,9 @@ from scripted_io import ID, SPEC, calls_of, lost, stream
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -49,7 +49,7 @@ def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
     chat = OpenTurn(
-        *(calls, InstanceRecord(None, id=instance_id), "hello"),
+        *(calls, Beside(instance_id), "hello"),
         timeout=30.0,
         end="optional",
         reading=Reading(),

@@ -26,6 +26,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -134,7 +135,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
-    it = InstanceRecord(None, id=instance_id)
+    it = Beside(instance_id)
     return OpenTurn(calls, it, "hello", timeout=timeout, end="optional", reading=Reading())
 
 

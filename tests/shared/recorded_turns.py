@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from scripted_io import ID, ScriptedIO
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import Ending, OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._run.recording import Recorded, Refusal
 from pytest_hydrasmoke._run.recording_words import compared
 from pytest_hydrasmoke._runtimes.content import Content
@@ -51,7 +51,7 @@ def taken(
     content: Content | None = None,
 ) -> tuple[Recorded, OpenTurn]:
     """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
-    it = InstanceRecord(None, id=ID)
+    it = Beside(ID)
     turn = OpenTurn(
         *(Calls(ScriptedIO()), it, message),
         timeout=60.0,
