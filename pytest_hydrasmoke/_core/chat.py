@@ -213,13 +213,13 @@ class OpenTurn:
         if came.end.complete:
             deadline = min(deadline, self._began + came.last_at + AFTER_END)
         fault: TransportError | None = None
-        chunk, since = b"", io.now()
+        chunk, since = b"", None if came.begun else io.now()
         try:
             chunk = await self._stream.read(deadline)
         except TransportError as error:
             fault = error
         now = io.now()
-        if came.decoder.total_events == 0:
+        if since is not None:
             self.awaited += now - since
         if fault is None and chunk and now < self._deadline:
             self._heard_at, at = now, now - self._began
@@ -313,8 +313,15 @@ class OpenTurn:
             return
         over = TurnOver(self._of_all, self._how, came.end.complete, self.account.uncounted is None)
         record.run_turns.note(self._name, over, self.ended)
+        self.account.unended = self.over_at is not None and not came.end.complete
         if came.content is not None:
             self._tell(came.content)
+            self._tell_all()
+        record.rests()
+
+    def _tell_all(self) -> None:
+        """Tell of the whole turn, whose content is known."""
+        record, came = self.record, self.came
         if came.first_event_after is not None:
             record.took("first_event", self.at, came.first_event_after)
             record.took("turn", self.at, came.duration)
@@ -322,8 +329,6 @@ class OpenTurn:
         if record.open_turn is self:  # Else it was told at the run's end.
             record.open_turn = None
             record.note(turn, self.at)
-        record.rests()
-        self.account.unended = self.over_at is not None and not came.end.complete
         for words, brief in remarks(turn, unended=self.account.unended):
             record.add_remark(words, brief)
 

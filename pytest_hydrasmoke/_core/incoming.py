@@ -40,6 +40,8 @@ class Incoming:
         """The agent's error: no event after it is returned."""
         self.limit: SseLimitError | None = None
         """The limit that the stream has broken, after all events before it."""
+        self.begun = False
+        """Whether any event has arrived."""
         self.last: ChatEvent | None = None
         """The last event returned."""
         self.last_at = 0.0
@@ -73,25 +75,25 @@ class Incoming:
 
     def feed(self, chunk: bytes, at: float) -> None:
         """Decode a chunk that arrived `at` seconds after the request."""
-        begun = self.decoder.total_events > 0
         try:
             events = self.decoder.feed(chunk, at)
         except SseLimitError as error:
             # What came before the limit was broken is returned first.
             events, self.limit = error.events, error
-        if events:
-            # Events of one chunk arrive together.
-            if begun:
-                self.max_gap = max(self.max_gap, at - self.last_at)
-            self.last_at = at
-            self._waiting.extend(self.unread)
-            if self._is_settled and self._reader.only_speaks(events):
-                text_of = self._reader.text_of
-                for event in events:
-                    event._reads = text_of  # pyright: ignore[reportPrivateUsage]
-                self.last, self.unread = events[-1], iter(events)
-            else:
-                self._waiting.extend(events)
+        if not events:
+            return
+        # Events of one chunk arrive together.
+        if self.begun and at - self.last_at > self.max_gap:
+            self.max_gap = at - self.last_at
+        self.begun, self.last_at = True, at
+        self._waiting.extend(self.unread)
+        if self._is_settled and self._reader.only_speaks(events):
+            text_of = self._reader.text_of
+            for event in events:
+                event._reads = text_of  # pyright: ignore[reportPrivateUsage]
+            self.last, self.unread = events[-1], iter(events)
+        else:
+            self._waiting.extend(events)
 
     @property
     def _is_settled(self) -> bool:
