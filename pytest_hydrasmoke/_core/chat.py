@@ -81,7 +81,7 @@ class OpenTurn:
         self.came = Incoming(reading, end, content)
         self.take = self.came.take
         """Returns the next event that has arrived, else None."""
-        self.account = TurnAccount(Count(0.0, error=NOT_COUNTED))
+        self.account = TurnAccount(_not_counted(0))
         """What bounds its LLM events, once it has begun."""
         self.chunks: list[tuple[float, bytes]] | None = None
         """What was read, and when, in seconds since the request; None where it is not recorded."""
@@ -125,12 +125,13 @@ class OpenTurn:
         record, run = self.record, self.record.run_turns
         record.permit()
         run.check_free(self._name, self._io.now())
-        before = self.account.before
+        counted: Count | None = None
         if self._counting is not None:
-            before = await count_before(self._calls, record, self._counting)
+            counted = await count_before(self._calls, record, self._counting)
             record.permit()  # The wait may have been long.
-        self._of_all = run.on(self._name).number + 1
-        self.account = open_account(record, replace(before, number=self._of_all))
+        number = self._of_all = run.on(self._name).number + 1
+        before = replace(counted, number=number) if counted else _not_counted(number)
+        self.account = open_account(record, before)
         self.at, self.test, self.run = self._io.now(), run.test() or None, run.run()
         began = TurnBegan(
             *(record.chats + 1, self.message, self.test, self.run),
@@ -340,3 +341,7 @@ class OpenTurn:
         if self.error is not None:
             return "failed"
         return "left" if self.over_at is None else "ended"
+
+
+def _not_counted(number: int) -> Count:
+    return Count(0.0, error=NOT_COUNTED, number=number)

@@ -12,7 +12,7 @@ so that they only ever grow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pytest_hydrasmoke._journal.events import Counted, Event, TurnBegan, TurnOver
@@ -61,8 +61,7 @@ class LastTurn:
         return self.count - self.before if self.sure else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settling:
+class Settling(NamedTuple):
     """What is known of the turns on one instance, of any process, and was measured of them."""
 
     number: int = 0
@@ -80,7 +79,7 @@ class Settling:
     """When the run's first turn on it began."""
     spec: str = ""
     """What names its spec."""
-    earlier: Settling | None = field(default=None, repr=False, compare=False)
+    earlier: Settling | None = None
     """The same before the last turn, which may turn out to be none."""
 
 
@@ -115,14 +114,13 @@ def _begun(turns: Settling, at: float, event: TurnBegan) -> Settling:
         rowless = 0 if last.rows else rowless + 1
     if count is None:
         count, sure = 0 if last is None else last.count, False
-    return replace(
-        turns,
+    return turns._replace(
         number=turns.number + 1,
         last=LastTurn(event.test or "", count, count, at, event.by, sure=sure),
         rowless=rowless,
         since=at if turns.since is None else turns.since,
         spec=event.spec,
-        earlier=turns if turns.earlier is None else replace(turns, earlier=None),
+        earlier=turns if turns.earlier is None else turns._replace(earlier=None),
     )
 
 
@@ -139,7 +137,7 @@ def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
         looked=max(last.looked, at),
         sure=last.sure and event.known,
     )
-    return replace(turns, last=last, end_seen=turns.end_seen or event.end_seen)
+    return turns._replace(last=last, end_seen=turns.end_seen or event.end_seen)
 
 
 def _counted(turns: Settling, at: float, event: Counted, longest: float) -> Settling:
@@ -147,13 +145,13 @@ def _counted(turns: Settling, at: float, event: Counted, longest: float) -> Sett
     if last is None or asked is None:
         return turns
     if event.total > last.count:
-        last, turns = _saw_row(replace(turns, rowless=0), last, asked, at, longest)
+        last, turns = _saw_row(turns._replace(rowless=0), last, asked, at, longest)
         last = replace(last, count=event.total, rose=at)
     last = replace(last, looked=at)
     if last.how == "ended" and last.rows and not last.watch and event.whole:
         last = replace(last, watch="whole")
-        turns = replace(turns, watched=turns.watched + 1)
-    return replace(turns, last=last)
+        turns = turns._replace(watched=turns.watched + 1)
+    return turns._replace(last=last)
 
 
 def _saw_row(
@@ -166,12 +164,12 @@ def _saw_row(
             last = replace(last, watch="rough")
             if at_least > longest:
                 # It was later than any before, and nobody knows how much: watch once more.
-                turns = replace(turns, watched=0)
+                turns = turns._replace(watched=0)
                 longest = at_least
         elif at_least >= longest:
             # The last look, after `longest` had passed, did not see it: it did take longer.
             longest = took
-    return last, replace(turns, longest=max(longest, turns.longest or 0.0))
+    return last, turns._replace(longest=max(longest, turns.longest or 0.0))
 
 
 def settled_from(turns: Settling, known: Measured, limit: float) -> float:

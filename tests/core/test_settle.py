@@ -57,7 +57,7 @@ def ended(how: Any = "ended", **changes: Any) -> Settling:
     """Return an instance whose first turn ended at 100, with no row yet."""
     turns = over(start(), how, 100.0)
     assert turns.last is not None
-    return replace(turns, last=replace(turns.last, **changes)) if changes else turns
+    return turns._replace(last=replace(turns.last, **changes)) if changes else turns
 
 
 def looked(turns: Settling, *looks: tuple[float, int], known: Measured | None = None) -> Settling:
@@ -131,7 +131,7 @@ LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], Measured | None, floa
     ),
     "a first look that comes late": (ended(), [(103.0, 1), (106.0, 1)], None, 0.0, 0),
     "late, by nobody knows how much": (
-        replace(ended(), longest=0.2, watched=WATCHED),
+        ended()._replace(longest=0.2, watched=WATCHED),
         [(100.3, 1), (101.0, 1), (104.0, 2)],
         *(KNOWN, 1.0, 0),
     ),
@@ -156,7 +156,7 @@ def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late
     longest: float | None = 0.2
     for _ in range(50):
         known = Measured(longest, WATCHED)
-        turns = replace(ended(), longest=longest)
+        turns = ended()._replace(longest=longest)
         turns = looked(turns, (100.01, 0), (100.21, 1), known=known)
         turns = looked(turns, (settled_from(turns, known, WHOLE), 1), known=known)
         longest = turns.longest
@@ -208,7 +208,7 @@ def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
 
 
 def test_a_turn_with_rows_begins_the_count_again() -> None:
-    turns = replace(looked(ended(), (100.1, 1)), rowless=2)
+    turns = looked(ended(), (100.1, 1))._replace(rowless=2)
     assert start(1, 200.0, turns).rowless == 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -23,5 +22,5 @@ def end(it: InstanceRecord, at: float, how: str = "ended", **more: Any) -> None:
 
 def know(it: InstanceRecord, **changes: Any) -> None:
     """Let this have been measured on an instance."""
-    it.run_turns._known[it.turns_name] = known = replace(it.settling, **changes)
+    it.run_turns._known[it.turns_name] = known = it.settling._replace(**changes)
     it.run_turns._longest = known.longest
