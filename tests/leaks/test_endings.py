@@ -151,5 +151,25 @@ def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
         sinks = run(tmp_path / "run", "plain", *arguments, env=env, conftest=KILLED)
     assert sinks.code == -signal.SIGKILL
     ledgers = [text for name, text in sinks.texts.items() if name.endswith("ledger.jsonl")]
-    assert '"failure": "provisioning failed in the set-up of test_plain.py' in "".join(ledgers)
+    assert '"why": "provisioning failed in the set-up of test_plain.py' in "".join(ledgers)
+    assert [name for name in sinks.texts if "/journal/" in name]
     assert not sinks.holding(windows(TOKEN))
+
+
+@pytest.mark.leaks
+@pytest.mark.parametrize("replies", ["true", "false"])
+def test_what_a_killed_run_leaves_is_its_owners_and_has_replies_only_where_reports_may(
+    replies: str, router: FakeRouter, tmp_path: Path
+) -> None:
+    with router:
+        router.reply("", f"walrus {TOKEN} walrus")
+        env = settings(router.url, TOKEN, report_replies=replies)
+        # The first test chats about a walrus, too.
+        sinks = run(tmp_path / "run", "kept_out", "test_kept_out.py", env=env, conftest=KILLED)
+    assert sinks.code == -signal.SIGKILL
+    left = {name: text for name, text in sinks.texts.items() if "/runs/" in name}
+    told = {Path(name).parent.name for name, text in left.items() if "walrus" in text}
+    assert told == ({"journal"} if replies == "true" else set())
+    assert not sinks.holding(windows(TOKEN))
+    modes = {(tmp_path / "run" / name).stat().st_mode & 0o777 for name in left}
+    assert modes == {0o600}
