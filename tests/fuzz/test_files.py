@@ -25,6 +25,7 @@ from sizes import examples
 
 # A run in this process forgets every module that it was the first to import.
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._journal.codec import SCHEMA
 from pytest_hydrasmoke._run.locks import Lock
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -123,17 +124,16 @@ worlds = st.builds(
 )
 
 
-def line(**facts: Any) -> str:
-    return json.dumps({**facts, "at": "2001-01-01T00:00:00.000+00:00"})
+def line(key: str, kind: str, **facts: Any) -> str:
+    return json.dumps({"at": 100.0, "of": key, "is": kind, **facts, "schema": SCHEMA})
 
 
 def ledger(state: str, run_id: str, url: str) -> str:
     """Return the ledger of a run that was killed."""
     key = f"{run_id}-0"
-    limits = {"max_instances": 1, "fake": state == "of the fake"}
-    lines = [line(key=key, fact="intent", url=url, settings=limits, spec=SPEC)]
+    lines = [line(key, "Claimed", spec=SPEC, url=url, fake=state == "of the fake")]
     if state == "closed":
-        lines.append(line(key=key, fact="confirmed", id="i"))
+        lines.append(line(key, "Became", state="deleted", id="i"))
     if state == "cut":
         lines.append(lines[0][:30])
     return "\n".join(lines)
