@@ -317,16 +317,16 @@ class OpenTurn:
         self.account.unended = self.over_at is not None and not came.end.complete
         if came.content is not None:
             self._tell(came.content)
-            self._tell_all()
+            self._tell_all(came.content)
         record.rests()
 
-    def _tell_all(self) -> None:
+    def _tell_all(self, content: Content) -> None:
         """Tell of the whole turn, whose content is known."""
         record, came = self.record, self.came
         if came.first_event_after is not None:
             record.took("first_event", self.at, came.first_event_after)
             record.took("turn", self.at, came.duration)
-        turn = told(self)
+        turn = told(self, content)
         if record.open_turn is self:  # Else it was told at the run's end.
             record.open_turn = None
             record.note(turn, self.at)

@@ -42,7 +42,7 @@ def so_far(turn: OpenTurn) -> Turn:
     )
 
 
-def told(turn: OpenTurn) -> Turn:
+def told(turn: OpenTurn, content: Content) -> Turn:
     """Return what is known of a turn that is over."""
     came = turn.came
     event = so_far(turn)._replace(
@@ -51,8 +51,7 @@ def told(turn: OpenTurn) -> Turn:
         first_text_after=came.first_text_after,
         max_gap=came.max_gap,
     )
-    if came.content is not None:
-        event = with_content(event, came.content)
+    event = with_content(event, content)
     if came.first_event_after is not None:
         spread = came.duration - came.first_event_after
         how = pace(came.with_text, turn.awaited, spread)

@@ -33,6 +33,7 @@ from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -63,6 +64,18 @@ ONCE = ["delete", "status", "poll"]
 
 
 UNSEEN = sorted(set(State) - HAS_ROW - NOTHING_TO_DELETE)
+
+
+@pytest.mark.parametrize("seen", ["a row", "no row", "nothing that proves anything"])
+def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: str) -> None:
+    it = record(state=State.REQUESTED)
+    poll = {"a row": row(), "no row": NO_ROW}.get(seen, reply(500))
+    io, calls = calls_of(it, poll=[poll, ...], delete=[deleted()])
+    drive(Removal(it, POLICY, io.now()).ask_all(calls))
+    if seen == "a row":
+        assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
+    else:
+        assert (set(io.calls_sent()), it.state) == ({"poll"}, State.REQUESTED)
 
 
 def test_a_broken_answer_to_delete_is_noted() -> None:
