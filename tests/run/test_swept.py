@@ -19,6 +19,7 @@ from pytest_hydrasmoke._run.swept import Swept
 
 HOUR = 3600.0
 URL = "https://router.example"
+TOKEN = "made-up-token-of-a-sweep"
 
 
 @pytest.fixture
@@ -223,3 +224,17 @@ def test_a_folder_that_is_removed_meanwhile_is_not_made_again(folder: Path) -> N
     swept.learned("owner-0", State.DELETED)
     swept.end()
     assert not folder.exists()
+
+
+def test_an_id_that_echoes_the_token_is_in_no_file(folder: Path) -> None:
+    swept = Swept(
+        folder, read(folder), URL, clean=lambda said: said.replace(TOKEN, "[TOKEN]")
+    ).begin()
+    swept.found("owner-9", (f"agent-{TOKEN}", "agent-9"))
+    swept.learned("owner-0", State.DELETED, (f"agent-{TOKEN}",))
+    (file,) = swept_files(folder)
+    assert TOKEN.encode() not in file.read_bytes()
+    # The key stays, and so the next sweep asks for it.
+    _, reading = begin(folder)
+    assert reading.instances["owner-9"].ids == ["agent-9"]
+    assert left(folder) == ["owner-1", "owner-9"]
