@@ -116,7 +116,7 @@ class AsyncIO:
             max_keepalive_connections=0,
             network_backend=self._backend,
         )
-        self._gate: anyio.CapacityLimiter | None = None
+        self._gate: anyio.Semaphore | None = None
 
     def now(self) -> float:
         return clock.now()
@@ -134,7 +134,7 @@ class AsyncIO:
 
     async def send(self, request: Request, deadline: float) -> Reply:
         if self._gate is None:
-            self._gate = anyio.CapacityLimiter(IN_FLIGHT)
+            self._gate = anyio.Semaphore(IN_FLIGHT)
         try:
             self._gate.acquire_nowait()
         except anyio.WouldBlock:
