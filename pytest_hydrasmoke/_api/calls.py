@@ -18,6 +18,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.attempts import append
+from pytest_hydrasmoke._transport.beginning import is_over
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
@@ -305,7 +306,8 @@ class Calls:
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            if verdict == "fail" or left <= 0 or (isinstance(result, Reply) and stands()):
+            vain = left <= 0 or is_over() or (isinstance(result, Reply) and stands())
+            if verdict == "fail" or vain:
                 raise failure(request, result, number, earlier)
             earlier.add(result)
             wanted = asked_pause(result) if isinstance(result, Reply) else None

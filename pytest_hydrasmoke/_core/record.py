@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -319,7 +320,7 @@ class InstanceRecord(Story):
             events.Attempt(
                 call=request.call,
                 method=request.method,
-                path=request.path,
+                path=sys.intern(request.path),  # It is kept once, not with each of thousands.
                 number=attempt.number,
                 seconds=attempt.seconds,
                 status=outcome if isinstance(outcome, int) else None,

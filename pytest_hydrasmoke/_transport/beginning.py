@@ -41,3 +41,8 @@ def begin(work: Callable[[], None]) -> bool:
             raise interrupt from None
         return False
     return True
+
+
+def is_over() -> bool:
+    """Return whether the interpreter ends: from Python 3.12 on it then starts no thread."""
+    return not threading.main_thread().is_alive()

@@ -224,6 +224,7 @@ def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for it once, in `settrace`.
     sys.settrace(trace)
     try:
         drive(turn.open())

@@ -111,7 +111,19 @@ def test_a(smoke_instance_factory):
     while not smoke_instance_factory._session.records:
         pass
 """
+RETRYING = """
+import threading
 
+def test_a(smoke_client):
+    def ask():
+        threading.main_thread().join()
+        try:
+            smoke_client.llm_events("3f2c0b1e-7a54-4c1d-9d0e-2b6f8a1c5d70")
+        except Exception as error:
+            open("late.txt", "w").write(str(error))
+
+    threading.Thread(target=ask).start()
+"""
 GOING_ON = """
 import threading
 
@@ -170,6 +182,16 @@ def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path)
         ended = run(fake, tmp_path, WAITING)
         assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
     assert (tmp_path / "late.txt").exists()
+
+
+def test_a_thread_that_outlives_the_main_one_tries_nothing_again(tmp_path: Path) -> None:
+    with FakeRouter() as fake:
+        fake.fail("llm_events", status=503, times=1_000)
+        ended = run(fake, tmp_path, RETRYING)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        # Python 3.12 and later have not sent it: they start no thread to connect by.
+        assert len([it for it in fake.requests if it.route == "llm_events"]) <= 1
+    assert "llm_events" in (tmp_path / "late.txt").read_text()
 
 
 def test_a_thread_that_outlives_the_run_provisions_nothing_once_the_last_look_has_begun(

@@ -30,14 +30,14 @@ from net_tools import KINDS, SPEC, result, session_to
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core import record as record_module
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal import story
 from pytest_hydrasmoke._run.session import SmokeSession
 
 SECONDS = 120.0
 LOADED = 20
 """Chats after which all that a chat needs is loaded."""
-KEPT = 2 * MIB
+KEPT = 3 * MIB
 """What a process may grow by from then on until the record of its instance is full."""
 STEADY = MIB // 4
 """What a process may grow by after that, whatever the number of chats."""
@@ -118,7 +118,7 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
     if "most" in given:
-        record_module.MOST = given["most"]  # Less is kept, and a record is soon full.
+        story.MOST = given["most"]  # Less is kept, and a record is soon full.
     run_id = f"soak-{given['kind']}"
     # The router writes its rows at once: there is nothing to wait for between two chats.
     more = {"token": given["token"], "run_id": run_id, "usage_settle": 0.01}

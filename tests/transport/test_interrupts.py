@@ -97,6 +97,7 @@ def interrupted_at(place: int, url: str) -> str | None:
         io = SyncIO(link_to(url, ca_file=CA))
         sending = io.send(ONE, io.now() + 20)
         before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for it once, in `settrace`.
         sys.settrace(interrupt)
         try:
             drive(sending)
@@ -131,7 +132,7 @@ def test_after_an_interrupt_anywhere_the_next_request_works(over_tls: bool, step
             faults += [wrong] if wrong else []
             place += step
         print(f"interrupted at {place // step} places, TLS {over_tls}")
-        assert place > 500, "nothing was interrupted"
+        assert place > 300, "nothing was interrupted"
         # The server's ends end with ours.
         for thread in server._threads:
             thread.join(10)
