@@ -74,11 +74,13 @@ class Cured(NamedTuple):
 
 
 class RunsCounted(NamedTuple):
-    """How often the body of a test was run, and how often that passed."""
+    """How often the body of a test has begun, and how often it has passed; before each run, too."""
 
     test: str
     began: int
     passed: int
+    most: int = 0
+    """How often it is run at most."""
 
 
 class CleanedUp(NamedTuple):
@@ -176,6 +178,15 @@ class Noted(NamedTuple):
 
 
 # Of an instance: phases, requests, failures
+
+
+class Doing(NamedTuple):
+    """A phase is under way; None: none is any more."""
+
+    phase: str | None
+    deadline: float | None = None
+    tool: str | None = None
+    """The tool that the agent is calling, if it tells."""
 
 
 class Took(NamedTuple):
@@ -365,6 +376,7 @@ Event = (
     | Conflict
     | Blamed
     | Noted
+    | Doing
     | Took
     | Interrupted
     | Attempt

@@ -85,7 +85,6 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
-        self._alone = alone
         self._is_owner = alone or not worker
         """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
@@ -320,8 +319,8 @@ class SessionEnd:
             self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
             return None
         finally:
-            if not self._worker or self._alone:
-                self._journal.discard()
+            if self._is_owner:
+                self._journal.discard(self._ledger.folder)
             self._ledger.end()
             self._interrupts.leave()
             if self._fake is not None:

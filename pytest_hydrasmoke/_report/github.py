@@ -15,7 +15,7 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
 

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few
-from pytest_hydrasmoke._core.phases import TOKENS
+from pytest_hydrasmoke._journal.story import TOKENS
 
 from .manners import Manners
 from .moments import PLAIN, CountReport, ExchangeReport, Moment, SpanReport

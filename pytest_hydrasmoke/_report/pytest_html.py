@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report
 

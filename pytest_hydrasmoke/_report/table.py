@@ -10,7 +10,7 @@ from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.table import Column, Line, Piece, aligned
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report
 

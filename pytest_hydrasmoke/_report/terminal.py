@@ -9,8 +9,8 @@ import pytest
 
 from pytest_hydrasmoke._base.table import Line
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.story import TOKENS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, BreachReport, InstanceReport, Report

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke._report.model import (
     FailureReport,
     InstanceReport,
