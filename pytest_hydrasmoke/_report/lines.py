@@ -60,21 +60,19 @@ class News(NamedTuple):
 
 @dataclass(slots=True)
 class _Seen:
-    """An instance as it is by now."""
+    """An instance as it is by now for one process."""
 
     name: str
     state: State = State.CLAIMED
     status: str | None = None
     """The last status word, safe to print."""
-    joined: bool = False
-    """Whether its next state may be the one that it had before this process claimed it, too."""
+    claimed: bool = False
+    """Whether nothing was told since its claim: another process may have begun it before."""
 
 
 @dataclass(slots=True)
 class _Phase:
     seen: _Seen
-    by: str
-    """The process in which it is under way; empty for this one."""
     name: str
     since: float
     due: float
@@ -101,6 +99,14 @@ class _Phase:
         status = self.seen.status
         return () if status is None or self.name in _CHAT else (f"status {status}",)
 
+    def lasts(self, now: float) -> str:
+        """Say that it lasts, and when to say so again."""
+        self.shown, elapsed = True, now - self.since
+        again = elapsed >= FIRST
+        more = EVERY * ((elapsed - FIRST) // EVERY + 1) if again else 0.0
+        self.due = self.since + FIRST + more
+        return f"{self.seen.name}: {'still ' if again else ''}{self.words(now)}"
+
 
 class Lines:
     """The instances of a run; without `changes` there is no line for what a log shows already."""
@@ -109,8 +115,9 @@ class Lines:
         self._clean = clean
         """Masks the token."""
         self.changes = changes
-        self._seen: dict[str, _Seen] = {}
-        self._phases: dict[str, _Phase] = {}
+        self._seen: dict[tuple[str, str], _Seen] = {}
+        """By process, which is empty for this one, and key."""
+        self._phases: dict[tuple[str, str], _Phase] = {}
         self._runs: dict[str, tuple[int, float]] = {}
         """How often a test's body has begun, and when it did so last."""
 
@@ -119,124 +126,99 @@ class Lines:
         """Whether a phase may get a line later."""
         return bool(self._phases)
 
-    def apply(self, entry: Entry, process: str = "") -> News:
-        """Add an entry, and return what to tell of it; `process` is another one that wrote it."""
-        event = entry.event
-        if isinstance(event, RunsCounted):
-            return self._runs_on(process, entry.at, event)
-        if entry.of is None or not isinstance(event, Claimed | Became | Status | Failed | Doing):
-            return News()
-        name = self._safe(entry.of, _LONGEST_KEY)
-        seen = self._seen.setdefault(name, _Seen(name))
-        logged, line = self._apply(seen, process, entry.at, event)
-        return News(logged and f"{name}: {logged}", line and f"{_of(process)}{name}: {line}")
-
-    def _apply(
-        self,
-        seen: _Seen,
-        process: str,
-        at: float,
-        event: Claimed | Became | Status | Failed | Doing,
-    ) -> News:
-        phase = self._phases.get(seen.name)
-        match event:
-            case Claimed():
-                seen.joined = True
-            case Became():
-                return self._becomes(seen, at, event)
-            case Doing():
-                return self._does(seen, process, at, event)
-            case Status():
-                seen.status = self._safe(repr(event.word), 60)
-                if phase is not None:
-                    line = phase.words(at) if self.changes and phase.shown else None
-                    return News(phase.logged(at), line)
-            case Failed():
-                if phase is not None:
-                    phase.failed = True
-        return News()
-
     def due(self, now: float) -> list[str]:
         """Return the lines of phases that last."""
-        return [
-            f"{_of(phase.by)}{name}: {_lasting(phase, now)}"
-            for name, phase in self._phases.items()
-            if now >= phase.due
-        ]
+        return [phase.lasts(now) for phase in self._phases.values() if now >= phase.due]
 
     def ends(self, process: str) -> None:
         """Take it that nothing is under way in a process: it is no more."""
-        for name in [name for name, phase in self._phases.items() if phase.by == process]:
-            del self._phases[name]
+        self._phases = {key: phase for key, phase in self._phases.items() if key[0] != process}
 
-    def _becomes(self, seen: _Seen, at: float, event: Became) -> News:
-        before, seen.state, phase = seen.state, event.state, self._phases.get(seen.name)
-        joined, seen.joined = seen.joined, False
-        word = _ENDS.get(event.state)
-        # What a test asks for by hand has no phase: that it is refused is the test's affair.
-        quiet = phase is None and (joined or event.state is State.REFUSED)
-        if word is None or word == _ENDS.get(before) or quiet:
-            return News()
-        elapsed = 0.0
-        if phase is not None:
-            phase.shown = False  # The line shows how it ended.
-            elapsed = at - phase.since
-        words = word
-        if event.state is State.READY and event.seconds:
-            words = f"{word} after {_duration(event.seconds)}"
-        elif event.state is State.FAILED and seen.status is not None:
-            words = f"{word}, status {seen.status}"
-        deleted = word == "deleted"
-        # Without a time since its request it was ready before.
-        at_once = elapsed < BRIEF and (deleted or (word == "ready" and not event.seconds))
-        line = f"{word} after {_duration(elapsed)}" if deleted else words
-        return News(words, line if self.changes and not at_once else None)
+    def apply(self, entry: Entry, process: str = "") -> News:
+        """Add an entry, and return what to tell of it; `process` is another one that wrote it."""
+        event, at, by = entry.event, entry.at, f"{process}: " if process else ""
+        news = News()
+        if isinstance(event, RunsCounted):
+            name, news = by + self._safe(event.test, _LONGEST_TEST), self._runs_on(event, at)
+        elif entry.of is None:
+            return news
+        else:
+            key = process, entry.of
+            if key not in self._seen:
+                self._seen[key] = _Seen(by + self._safe(entry.of, _LONGEST_KEY))
+            seen, phase = self._seen[key], self._phases.get(key)
+            name = seen.name
+            match event:
+                case Claimed():
+                    seen.claimed = True
+                case Failed() if phase is not None:
+                    phase.failed = True
+                case Status():
+                    seen.status = self._safe(repr(event.word), 60)
+                    if phase is not None:
+                        news = News(phase.logged(at), phase.words(at) if phase.shown else None)
+                case Became():
+                    news = _outcome(seen, phase, event, at)
+                case Doing(phase=None):
+                    self._phases.pop(key, None)
+                    if phase is not None and phase.shown and phase.failed:
+                        lasted = _duration(at - phase.since)
+                        news = News(None, f"gave up {_DOING[phase.name]} after {lasted}")
+                case Doing():
+                    news = self._does(key, event, at)
+                case _:
+                    pass
+        line = f"{name}: {news.line}" if news.line is not None and self.changes else None
+        return News(news.logged and f"{name}: {news.logged}", line)
 
-    def _does(self, seen: _Seen, process: str, at: float, event: Doing) -> News:
-        if event.phase is None:
-            phase = self._phases.pop(seen.name, None)
-            if phase is None or not phase.shown or not phase.failed or not self.changes:
-                return News()
-            return News(None, f"gave up {_DOING[phase.name]} after {_duration(at - phase.since)}")
-        before = self._phases.get(seen.name)
-        # Chats are many, and their beginnings are no news.
-        brief = self.changes and event.phase not in _CHAT
-        phase = _Phase(seen, process, event.phase, at, at + (BRIEF if brief else FIRST))
-        if before is not None and before.name == event.phase:
-            phase = before
-        self._phases[seen.name] = phase
+    def _does(self, key: tuple[str, str], event: Doing, at: float) -> News:
+        phase, begins = self._phases.get(key), False
+        if phase is None or phase.name != event.phase:
+            # Chats are many, and their beginnings are no news.
+            brief = self.changes and event.phase not in _CHAT
+            due = at + (BRIEF if brief else FIRST)
+            phase, begins = _Phase(self._seen[key], str(event.phase), at, due), True
+            self._phases[key] = phase
         phase.deadline = event.deadline
         phase.tool = event.tool and self._safe(event.tool, 64)
-        return News() if phase is before else News(phase.logged(at))
+        return News(phase.logged(at) if begins else None)
 
-    def _runs_on(self, process: str, at: float, event: RunsCounted) -> News:
+    def _runs_on(self, event: RunsCounted, at: float) -> News:
         """Tell of a test's next run; it gets a line if there was time to read the one before."""
         before, since = self._runs.get(event.test, (0, at))
         self._runs[event.test] = event.began, at
         if not 0 < before < event.began:
             return News()
-        test = self._safe(event.test, _LONGEST_TEST)
-        words = f"{test}: run {event.began} of {event.most}, {event.passed} passed"
-        shown = self.changes and at - since >= BRIEF
-        return News(words, f"{_of(process)}{words}" if shown else None)
+        words = f"run {event.began} of {event.most}, {event.passed} passed"
+        return News(words, words if at - since >= BRIEF else None)
 
     def _safe(self, text: str, most: int) -> str:
         """Return words that are safe to print; the token is masked before they are cut."""
         return safe_line(self._clean(text), most)
 
 
-def _lasting(phase: _Phase, now: float) -> str:
-    """Say that a phase lasts, and when to say so again."""
-    phase.shown, elapsed = True, now - phase.since
-    if elapsed < FIRST:
-        phase.due = phase.since + FIRST
-        return phase.words(now)
-    phase.due = phase.since + FIRST + EVERY * ((elapsed - FIRST) // EVERY + 1)
-    return f"still {phase.words(now)}"
-
-
-def _of(process: str) -> str:
-    return f"{process}: " if process else ""
+def _outcome(seen: _Seen, phase: _Phase | None, event: Became, at: float) -> News:
+    """Tell of a final state."""
+    before, seen.state = _ENDS.get(seen.state), event.state
+    claimed, seen.claimed = seen.claimed, False
+    word = _ENDS.get(event.state)
+    # What a test asks for by hand has no phase: that it is refused is the test's affair.
+    quiet = phase is None and (claimed or event.state is State.REFUSED)
+    if word in (None, before) or quiet:
+        return News()
+    elapsed = 0.0 if phase is None else at - phase.since
+    if phase is not None:
+        phase.shown = False  # The line shows how it ended.
+    if word == "deleted":
+        return News(word, f"deleted after {_duration(elapsed)}" if elapsed >= BRIEF else None)
+    if word == "ready" and not event.seconds:
+        # It was ready before, or another process has told it.
+        return News(word, word if elapsed >= BRIEF else None)
+    if word == "ready":
+        word = f"ready after {_duration(event.seconds)}"
+    elif word == "failed" and seen.status is not None:
+        word = f"failed, status {seen.status}"
+    return News(word, word)
 
 
 def _duration(seconds: float) -> str:

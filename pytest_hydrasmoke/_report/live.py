@@ -32,13 +32,16 @@ TICK = 1.0
 LISTENS = 0.25
 """The same where workers are looked at, too."""
 
+_LOGGERS = (
+    "pytest_hydrasmoke",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
+"""Their records wait while nothing must block: handlers write anywhere."""
+
 logger = logging.getLogger("pytest_hydrasmoke")
-
-
-def logs_are_shown(config: pytest.Config) -> bool:
-    """Return whether log records are on the terminal already (`log_cli`)."""
-    level = live_log_level(config)
-    return level is not None and level <= logging.INFO and logger.isEnabledFor(logging.INFO)
 
 
 class Progress:
@@ -65,8 +68,9 @@ class Progress:
         self._paused = False
         self._has_workers = False
         self._ticker = Ticker(self.tick)
-        self._logs = DeferredLogs(interrupts)
-        self._logs.begin()
+        self._interrupts = interrupts
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self._may_be_handled)
 
     def saw(self, entry: Entry) -> None:
         """Tell of an entry of this process; from any thread. Failures do not affect the run."""
@@ -78,6 +82,12 @@ class Progress:
                 logger.info("%s", news.logged)
             if isinstance(entry.event, Doing):
                 self._pace()
+
+    def _may_be_handled(self, record: logging.LogRecord) -> bool:
+        if not self._interrupts.must_not_block:
+            return True
+        self._interrupts.afterwards(lambda: logging.getLogger(record.name).handle(record))
+        return False
 
     def say(self, lines: Sequence[str]) -> None:
         """Write lines that are no change; failures do not affect the run."""
@@ -114,7 +124,10 @@ class Progress:
     def pytest_sessionstart(self) -> None:
         if self._terminal is None:
             self._terminal = terminal_of(self._pytest)
-            self._lines.changes = not logs_are_shown(self._pytest)
+            level = live_log_level(self._pytest)
+            # Where log records are on the terminal already, changes are not told twice.
+            logs = level is not None and level <= logging.INFO and logger.isEnabledFor(logging.INFO)
+            self._lines.changes = not logs
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self) -> None:
@@ -149,7 +162,8 @@ class Progress:
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self) -> None:
         self.end()
-        self._logs.end()
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self._may_be_handled)
 
     def end(self) -> None:
         """Show nothing from now on; harmless if done before."""
@@ -159,37 +173,3 @@ class Progress:
             if terminal is not None:
                 terminal.close()
         self._ticker.stop()
-
-
-_LOGGERS = (
-    "pytest_hydrasmoke",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.proxy",
-    "httpcore.socks",
-)
-
-
-class DeferredLogs(logging.Filter):
-    """Holds back records of these loggers while nothing must block: handlers write anywhere."""
-
-    def __init__(self, interrupts: Interrupts) -> None:
-        super().__init__()
-        self._interrupts = interrupts
-
-    def begin(self) -> None:
-        """Filter every record from now on."""
-        for name in _LOGGERS:
-            logging.getLogger(name).addFilter(self)
-
-    def end(self) -> None:
-        """Restore the loggers; harmless if done before."""
-        for name in _LOGGERS:
-            logging.getLogger(name).removeFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record may be handled now."""
-        if not self._interrupts.must_not_block:
-            return True
-        self._interrupts.afterwards(lambda: logging.getLogger(record.name).handle(record))
-        return False

@@ -13,7 +13,7 @@ from watched import Watched, threads
 
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.ticker import Ticker
-from pytest_hydrasmoke._journal.events import Became, Doing, Entry, RunsCounted
+from pytest_hydrasmoke._journal.events import Became, Claimed, Doing, Entry, RunsCounted
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.stories import Tail
@@ -100,6 +100,7 @@ def test_what_lasts_in_a_worker_is_told_under_its_name(
     listening.wait(2)
     one.note(Became(State.READY, "an-id", 3.0), "run-0", 103.0)
     # The other one shares it.
+    two.note(Claimed(None), "run-0", 103.0)
     two.note(Became(State.READY, "an-id"), "run-0", 103.0)
     listening.wait(0.25)
     assert listening.told() == [
