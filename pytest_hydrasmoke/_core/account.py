@@ -17,7 +17,8 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import Counted, Doing
+from pytest_hydrasmoke._journal.chat import Counted
+from pytest_hydrasmoke._journal.events import Doing
 
 from .policy import Policy
 from .record import InstanceRecord

@@ -20,7 +20,8 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_WORD, Doing, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.chat import MOST_CALLS, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Reply, Stream

@@ -20,19 +20,18 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
+from pytest_hydrasmoke._journal.chat import Counted, Turn
 from pytest_hydrasmoke._journal.events import (
     MOST_PROVIDERS,
     MOST_WORD,
     Became,
     Blamed,
-    Counted,
     Event,
     Failed,
     Leaked,
     Noted,
     Status,
     Took,
-    Turn,
 )
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State

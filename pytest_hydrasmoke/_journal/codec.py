@@ -13,7 +13,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from .events import Became, Entry, Event, Learned, Noted, OfLedger, Thought, Tokens, Tool, Turn
+from .chat import Thought, Tokens, Tool, Turn
+from .events import Became, Entry, Event, Learned, Noted, OfLedger
 from .states import State
 
 SCHEMA = 4

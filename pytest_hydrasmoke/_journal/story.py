@@ -11,13 +11,13 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from .chat import Counted, Tokens, Turn, TurnBegan
 from .events import (
     Attempt,
     Became,
     Blamed,
     Claimed,
     Conflict,
-    Counted,
     Drifted,
     Event,
     Failed,
@@ -28,10 +28,7 @@ from .events import (
     Prepared,
     Skipped,
     Status,
-    Tokens,
     Took,
-    Turn,
-    TurnBegan,
     Used,
 )
 from .instance import Instance

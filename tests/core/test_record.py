@@ -17,16 +17,8 @@ from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import events
-from pytest_hydrasmoke._journal.events import (
-    MOST_ARRIVALS,
-    MOST_TEXT,
-    Became,
-    Doing,
-    Status,
-    Took,
-    Turn,
-    TurnBegan,
-)
+from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
+from pytest_hydrasmoke._journal.events import Became, Doing, Status, Took
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS, PHASES
 from pytest_hydrasmoke._runtimes.content import Content

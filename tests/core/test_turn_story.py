@@ -18,8 +18,9 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.told_turn import with_content
-from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Doing, Thought, Tokens, Tool
-from pytest_hydrasmoke._journal.events import Turn as Told
+from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
+from pytest_hydrasmoke._journal.chat import Turn as Told
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from pytest_hydrasmoke._journal import journal as room
+from pytest_hydrasmoke._journal.chat import Counted, Thought, Tokens, Tool, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode, entries_of
 from pytest_hydrasmoke._journal.events import (
     Answered,
@@ -19,7 +20,6 @@ from pytest_hydrasmoke._journal.events import (
     Became,
     Claimed,
     CleanedUp,
-    Counted,
     Cured,
     Doing,
     Drifted,
@@ -37,12 +37,7 @@ from pytest_hydrasmoke._journal.events import (
     ShareFailed,
     Skipped,
     Status,
-    Thought,
-    Tokens,
     Took,
-    Tool,
-    Turn,
-    TurnBegan,
     Used,
 )
 from pytest_hydrasmoke._journal.journal import Journal
