@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.stories import Tail
-from pytest_hydrasmoke._report import github
+from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.ledger import Ledger
@@ -177,7 +177,6 @@ def _plugins(
         yield "recorder", recorder
     if part.reports_as is None:
         yield "unawaited", finish.unawaited
-    annotations = None if part.reports_as else github.annotating(os.environ, finish.is_smoke_test)
-    if annotations is not None:
-        yield "annotations", annotations
+    if part.reports_as is None and os.environ.get("GITHUB_ACTIONS") == "true":
+        yield "annotations", Annotations(finish.is_smoke_test)
     yield "scrub", ReportCleaner(scrubbing(settings.token))

@@ -25,8 +25,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import with_commands, with_tests
-from pytest_hydrasmoke._report.manners import manners_of
+from pytest_hydrasmoke._report.build import manners_of, with_commands, with_tests
 from pytest_hydrasmoke._report.model import NOT_ENDED, CaseReport, InstanceReport, Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession

@@ -67,11 +67,7 @@ def _counted(report: Report) -> str:
     router = "fake router" if report.fake else "live router"
     if report.replaying is not None:
         router = report.fake_words
-    return (
-        f"{router}, run {report.run_id}: "
-        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
-        f"kept {report.count('kept')}, leaked {report.count('leaked')}"
-    )
+    return f"{router}, run {report.run_id}: {report.counted}"
 
 
 def _details(instance: InstanceReport, width: int) -> Iterator[Line]:

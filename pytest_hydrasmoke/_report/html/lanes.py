@@ -15,7 +15,7 @@ from pytest_hydrasmoke._report.model import (
     ToolCallReport,
     TurnReport,
 )
-from pytest_hydrasmoke._report.moments import SpanReport
+from pytest_hydrasmoke._report.parts import SpanReport
 
 from .axis import Axis
 
