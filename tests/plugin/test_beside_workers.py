@@ -74,7 +74,7 @@ def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Pa
     [failure] = told.stories.instances["run-0"].failures.values()
     assert (failure.test, failure.brief) == ("test_a", "a worker crashed")
     assert failure.message == "worker 'gw0' crashed while running 'test_a'"
-    journal.discard()
+    journal.discard(tmp_path)
 
 
 def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
     journal.note(Used("test_b"), "run-1")
     assert told.stories.smoke_tests == {"test_a", "test_b"}
     worker.close()
-    journal.discard()
+    journal.discard(tmp_path)
 
 
 def test_what_a_skipped_test_does_not_ask_is_no_news() -> None:
