@@ -1,4 +1,4 @@
-"""What an agent says, as the input of every runtime's module."""
+"""What an agent says, as the input of every runtime, and the events that it becomes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pytest_hydrasmoke.fake.records import Json
+
+Fields = dict[str, Json]
 
 MISHAP = "the agent has failed"
 AGAIN = " again"
@@ -23,6 +25,9 @@ class Event(NamedTuple):
     name: str | None = None
     comment: str | None = None
     """What follows it, such as a keep-alive."""
+
+
+DONE = Event("[DONE]")
 
 
 class Frames(NamedTuple):
@@ -69,16 +74,15 @@ class Said:
     tools: tuple[ToolUse, ...] = ()
     reasoning: str = ""
 
-    @property
-    def input_tokens(self) -> int:
-        """One token per streamed piece: a fake has no tokenizer."""
-        return len(pieces(self.message))
+    def usage(self, *names: str) -> Fields:
+        """Return the tokens read, written, and both together, by the runtime's names.
 
-    @property
-    def output_tokens(self) -> int:
-        """The tokens of everything that the model wrote."""
-        written = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
-        return sum(len(pieces(text)) for text in written)
+        One token per streamed piece: a fake has no tokenizer.
+        """
+        read = len(pieces(self.message))
+        texts = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
+        written = sum(len(pieces(text)) for text in texts)
+        return dict(zip(names, (read, written, read + written), strict=False))
 
 
 def pieces(text: str) -> list[str]:
@@ -96,9 +100,11 @@ def of_type(kind: str, **fields: Json) -> Event:
     return Event(as_json({"type": kind, **fields}))
 
 
+def deltas(kind: str, text: str, key: str = "delta", **fields: Json) -> list[Event]:
+    """Return such an event for each piece of a text."""
+    return [of_type(kind, **fields, **{key: piece}) for piece in pieces(text)]
+
+
 def named(kind: str, **fields: Json) -> Event:
-    """Return such an event with the `type` as its name too."""
+    """Return an event with the `type` as its name too."""
     return of_type(kind, **fields)._replace(name=kind)
-
-
-DONE = Event("[DONE]")
