@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
-from .public import public
 from .real_time import now
+from .records import public
 
 # Seconds between two readings of a clock that is set by hand: nobody knows how long to wait.
 _INTERVAL = 0.002

@@ -7,11 +7,8 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeVar
 
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -24,48 +21,26 @@ from .replay import NotRecordedError, Player, asked
 from .runtimes.frames import Said
 from .scenario import Scenario
 from .sse_events import turn
-from .state import Order, Replayed, World, in_case
-
-Call = TypeVar("Call", bound=BaseModel)
+from .state import Replayed, World, in_case
 
 
 class Calls:
     """The handlers of one world, one per call; each gets an accepted call."""
 
-    def __init__(
-        self, world: World, faults: Faults, token: str, player: Player | None = None
-    ) -> None:
+    def __init__(self, world: World, faults: Faults, player: Player | None) -> None:
         self._world = world
         self._scenario = world.scenario
         self._faults = faults
         self._player = player
-        self._token = token
-
-    def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
-        """Parse a request and its body, and check its token."""
-        parts: dict[str, object] = {
-            "path": request.path_params,
-            "query": dict(request.query_params),
-        }
-        if raw and "body" in kind.model_fields:
-            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
-        call = wire.check(kind, parts)
-        if not wire.bears(request.headers, self._token):
-            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
-        return call
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
         """Accept an order for an instance."""
-        body = call.body
-        order = Order(
-            body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
-        )
-        instance = self._world.provision(order)
+        instance = self._world.provision(call.body)
         if instance == "conflict":
             raise HTTPException(409, "This idempotency key belongs to another request")
         if instance == "quota":
             raise HTTPException(self._scenario.quota_status, "Quota of instances is used up")
-        answer: dict[str, Json] = {"idempotency_key": order.idempotency_key}
+        answer: dict[str, Json] = {"idempotency_key": instance.idempotency_key}
         if self._scenario.provision_instance_id != "absent":
             present = self._scenario.provision_instance_id == "present"
             answer["instance_id"] = instance.id if present else None
@@ -87,24 +62,23 @@ class Calls:
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
         """Return an instance's status."""
-        instance = _found(self._world.find(str(call.path.instance_id)))
+        instance = _found(self._world.find(call.instance_id))
         return self._success(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
         )
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
         """Start a chat turn."""
-        world, message = self._world, call.body.message
-        world.replays(str(call.path.instance_id), None)
-        instance = world.find_alive(str(call.path.instance_id))
+        world, message, instance_id = self._world, call.body.message, call.instance_id
+        world.replays(instance_id, None)
+        instance = world.find_alive(instance_id)
         if instance is None and self._player is not None:
-            refusal = self._refused_as_deleted(self._player, str(call.path.instance_id), message)
+            refusal = self._refused_as_deleted(self._player, instance_id, message)
             if refusal is not None:
                 return refusal
         instance = _found(instance)
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
-        instance_id = instance.id
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
@@ -115,9 +89,9 @@ class Calls:
             plan(turn(self._scenario, said), self._break()),
             world.clock,
             self._scenario.event_pause,
-            lambda: world.end_turn(instance_id),
+            partial(world.end_turn, instance_id),
             first_after=self._scenario.first_event_after,
-            over=lambda: world.stream_over(instance_id),
+            over=partial(world.stream_over, instance_id),
         )
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
@@ -173,7 +147,7 @@ class Calls:
 
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
-        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        instance = _found(self._world.find_alive(call.instance_id))
         if self._player is not None:
             self._player.moves_on(instance.idempotency_key)
         window, now = call.query.window_seconds, self._world.clock.now()
@@ -195,14 +169,13 @@ class Calls:
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
         """Delete an instance."""
-        instance_id = str(call.path.instance_id)
-        outcome = self._world.delete(instance_id)
+        outcome = self._world.delete(call.instance_id)
         if outcome == "unknown":
             raise HTTPException(404, "Instance not found")
         if outcome == "deleted_before" and self._scenario.second_delete != 200:
             raise HTTPException(self._scenario.second_delete, "Instance already deleted")
         word = in_case(self._scenario.gone_word, self._scenario.status_case)
-        return self._success({"instance_id": instance_id, "status": word})
+        return self._success({"instance_id": call.instance_id, "status": word})
 
     def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
         return JSONResponse({**fields, **self._scenario.extra}, status)

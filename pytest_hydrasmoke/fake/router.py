@@ -14,8 +14,7 @@ from .clock import Clock, RealClock
 from .course import Course
 from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
 from .presets import load
-from .public import public
-from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .records import Instance, Json, LlmEvent, RequestRecord, Route, public
 from .replay import Edit, Player
 from .replies import Reply
 from .scenario import Scenario
