@@ -241,7 +241,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
 def test_no_recordings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no recordings: make them with --hydra-smoke-record"):
         load(str(tmp_path))
-    with pytest.raises(ValueError, match="there is no folder "):
+    with pytest.raises(ValueError, match=r"there is no scenario '.*nothing/': give one of"):
         load(f"{tmp_path / 'nothing'}/")
 
 
