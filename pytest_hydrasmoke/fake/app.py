@@ -140,8 +140,8 @@ def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     if fault.when == "after":
         done = work()
         if isinstance(done, EventStream):
-            done.end_turn()
-            done.over()
+            done.turn.end()
+            done.turn.over = True
     return hang_up if isinstance(fault, Drop) else _failed(fault)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from .clock import Clock, Pace, pace_by
 from .faults import Break
 from .recordings import End
 from .sse_events import Turn
+from .state import OpenTurn
 
 HANG_UP = "pytest_hydrasmoke.hang_up"
 """Name of the ASGI extension by which this project's server closes a request's connection."""
@@ -120,30 +121,15 @@ class EventStream:
     """An ASGI response: one chat turn as server-sent events."""
 
     def __init__(
-        self,
-        plan: Plan,
-        clock: Clock,
-        pause: float,
-        end_turn: Callable[[], None],
-        *,
-        first_after: float = 0.0,
-        over: Callable[[], None] = lambda: None,
+        self, plan: Plan, clock: Clock, turn: OpenTurn, pause: float = 0.0, first_after: float = 0.0
     ) -> None:
+        self.turn = turn
         self._plan = plan
         self._clock = clock
         self._first_after = first_after
         # Times count from the request: once its head is out, a client may move a clock by hand.
         self._began = clock.now()
         self._pause = pause
-        self._end_turn: Callable[[], None] | None = end_turn
-        self.over = over
-        """Called once nothing more can come of it."""
-
-    def end_turn(self) -> None:
-        """End the turn; harmless if done before."""
-        end_turn, self._end_turn = self._end_turn, None
-        if end_turn is not None:
-            end_turn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
@@ -157,8 +143,8 @@ class EventStream:
         finally:
             pace.close()
             if self._plan.over_anyway:
-                self.end_turn()
-            self.over()
+                self.turn.end()
+            self.turn.over = True
         if self._plan.leave == "cut":
             await hang_up(scope, receive, send)
 
@@ -190,11 +176,11 @@ class EventStream:
                 if due > self._clock.now():
                     await pace.sleep_until(due)
             if number == self._plan.over_before:
-                self.end_turn()
+                self.turn.end()
             pace.send(len(chunk))
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if self._plan.over_before is not None and self._plan.over_before > number:
-            self.end_turn()
+            self.turn.end()
 
     def _due(self) -> Iterator[tuple[float, bytes]]:
         """Yield the chunks with the times at which they are due."""

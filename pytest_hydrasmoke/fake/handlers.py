@@ -6,8 +6,6 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
-from functools import partial
-
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -82,16 +80,13 @@ class Calls:
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
-        world.begin_turn(instance_id)
-        world.stream_began(instance_id)
         said = said or Said(message, self._scenario.reply)
         return EventStream(
             plan(turn(self._scenario, said), self._break()),
             world.clock,
+            world.begin_turn(instance_id, None),
             self._scenario.event_pause,
-            partial(world.end_turn, instance_id),
-            first_after=self._scenario.first_event_after,
-            over=partial(world.stream_over, instance_id),
+            self._scenario.first_event_after,
         )
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
@@ -103,17 +98,11 @@ class Calls:
         counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
         uncounted = player.uncounted(recording, recorded)
         self._world.replays(instance.id, Replayed(answer is not None, uncounted))
-        if counted is not None:
-            self._world.begin_turn(instance.id)
-
-        def end_turn() -> None:
-            # None are made up for a turn where nobody counted them.
-            if counted is not None:
-                self._world.end_turn(instance.id, counted)
-
+        began = self._world.begin_turn(instance.id, "unknown" if counted is None else counted)
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
-            end_turn()
+            began.end()
+            began.over = True
             return hang_up if answer is None else _refusal(answer)
         planned = plan_recorded(
             chunks,
@@ -122,9 +111,7 @@ class Calls:
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
         )
-        self._world.stream_began(instance.id)
-        over = partial(self._world.stream_over, instance.id)
-        return EventStream(planned, self._world.clock, 0.0, end_turn, over=over)
+        return EventStream(planned, self._world.clock, began)
 
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str

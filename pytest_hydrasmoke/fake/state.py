@@ -12,7 +12,7 @@ import math
 import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .clock import Clock
@@ -60,6 +60,25 @@ class Replayed:
     """Words on its LLM events, if they were not recorded: whose they are, and what to do."""
 
 
+@dataclass(slots=True, eq=False)
+class OpenTurn:
+    """A chat turn in a world; it ends at most once, and then leaves LLM events."""
+
+    world: World
+    instance_id: str
+    recorded: Counted | Literal["unknown"] | None
+    """Its LLM events as recorded; None for the scenario's."""
+    ended: bool = False
+    over: bool = False
+    """Whether nothing more can come of it, also where it never came to its end."""
+
+    def end(self) -> None:
+        """Write its LLM events; harmless if done before."""
+        if not self.ended:
+            self.ended = True
+            self.world.end_turn(self)
+
+
 class World:
     """One router's instances, requests and LLM events."""
 
@@ -83,8 +102,7 @@ class World:
             self._given: Counter[tuple[str, Reply]] = Counter()
             self._replayed: dict[str, Replayed] = {}
             self._uncounted: dict[str, str] = {}
-            self._under_way: Counter[str] = Counter()
-            self._streams: Counter[str] = Counter()
+            self._turns: list[OpenTurn] = []
 
     def in_trouble(self, route: Route) -> bool:
         """Count a request of this route; return whether the scenario's trouble hits it."""
@@ -168,35 +186,34 @@ class World:
                     return reply.said(message, given)
         return None
 
-    def begin_turn(self, instance_id: str) -> None:
-        """Note a turn whose LLM events are still to come."""
+    def begin_turn(
+        self, instance_id: str, recorded: Counted | Literal["unknown"] | None
+    ) -> OpenTurn:
+        """Begin a turn with an instance."""
+        turn = OpenTurn(self, instance_id, recorded)
         with self._lock:
-            self._under_way[instance_id] += 1
+            self._turns.append(turn)
+        return turn
 
-    def end_turn(self, instance_id: str, recorded: Counted | None = None) -> None:
-        """Write the LLM events of a turn that has ended: as recorded, if they were."""
-        scenario = self.scenario
-        if recorded is not None:
-            scenario = replace(
-                scenario,
-                llm_events_per_turn=recorded.count,
-                llm_events_lag=0.0,
-                llm_events_gap=0.0,
-                providers=tuple(recorded.providers) or scenario.providers or ("unknown",),
-            )
+    def end_turn(self, turn: OpenTurn) -> None:
+        """Write the LLM events of a turn that has ended."""
+        scenario, at = self.scenario, self.clock.now()
         with self._lock:
-            if instance_id not in self._rows:  # the world was reset while the agent spoke
+            # None are made up for a turn where nobody counted them, or whose world was reset.
+            if turn.recorded == "unknown" or turn not in self._turns:
                 return
-            first = 0  # A recording names the providers of its own turn.
-            if recorded is not None:
-                self._under_way[instance_id] -= 1
+            if turn.recorded is None:
+                count, gap = scenario.llm_events_per_turn, scenario.llm_events_gap
+                providers = scenario.providers
+                first = len(self._events_of(turn.instance_id))
+                at += scenario.llm_events_lag
             else:
-                first = len(self._events_of(instance_id))
-            at = self.clock.now() + scenario.llm_events_lag
-            for number in range(scenario.llm_events_per_turn):
-                provider = scenario.providers[(first + number) % len(scenario.providers)]
-                written_at = at + number * scenario.llm_events_gap
-                self._llm_events.append(LlmEvent(instance_id, provider, written_at))
+                # A recording names the providers of its own turn.
+                count, first, gap = turn.recorded.count, 0, 0.0
+                providers = tuple(turn.recorded.providers) or scenario.providers or ("unknown",)
+            for number in range(count):
+                provider = providers[(first + number) % len(providers)]
+                self._llm_events.append(LlmEvent(turn.instance_id, provider, at + number * gap))
 
     def _events_of(self, instance_id: str) -> list[LlmEvent]:
         return [event for event in self._llm_events if event.instance_id == instance_id]
@@ -226,22 +243,18 @@ class World:
         False, too, for one with a turn that no recording answered: its events are not recorded.
         """
         with self._lock:
-            return not self._under_way[instance_id] and not self._unwritten(instance_id)
-
-    def stream_began(self, instance_id: str) -> None:
-        """Note a turn's stream, which may end with LLM events or without."""
-        with self._lock:
-            self._streams[instance_id] += 1
-
-    def stream_over(self, instance_id: str) -> None:
-        """Note that nothing can come of a stream any more but what its turn's end has written."""
-        with self._lock:
-            self._streams[instance_id] -= 1
+            counted = all(
+                turn.recorded == "unknown" or (turn.recorded is not None and turn.ended)
+                for turn in self._turns
+                if turn.instance_id == instance_id
+            )
+            return counted and not self._unwritten(instance_id)
 
     def to_come(self, instance_id: str) -> bool:
         """Return whether LLM events of an instance's turns so far may still be written."""
         with self._lock:
-            return self._streams[instance_id] > 0 or self._unwritten(instance_id)
+            open_ones = any(it.instance_id == instance_id and not it.over for it in self._turns)
+            return open_ones or self._unwritten(instance_id)
 
     def _unwritten(self, instance_id: str) -> bool:
         now = self.clock.now()
