@@ -45,8 +45,6 @@ DOCUMENT_LIMIT = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check."""
-
     what: str
     good: bool
     words: str

@@ -24,7 +24,6 @@ CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders that have some"
     )

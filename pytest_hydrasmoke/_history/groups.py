@@ -26,8 +26,6 @@ Outcome = Literal["passed", "failed", "leaked"]
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one pipeline run, oldest first."""
-
     name: str
     runs: tuple[Run, ...]
 

@@ -41,7 +41,6 @@ class Chart:
 
 
 def render(history: History) -> str:
-    """Return the page."""
     files = (TEMPLATES / "report.css", _OWN / "history.css")
     style = "".join(file.read_text("utf-8") for file in files)
     page = environment(_OWN, {}).get_template("history.html.j2")
@@ -74,7 +73,6 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
 
 
 def chart(phase: PhaseFigures, overview: Overview) -> Chart:
-    """Return the chart of a phase."""
     top = max(phase.budget or 0.0, *(point.slowest for point in phase.points), 0.001)
 
     def y(seconds: float) -> int:

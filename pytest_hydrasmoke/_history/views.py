@@ -53,7 +53,6 @@ class Table:
 
 
 def groups(overview: Overview) -> Table:
-    """Return the groups, the newest first."""
     return _table("Groups", overview.groups[::-1], _GROUPS, overview)
 
 

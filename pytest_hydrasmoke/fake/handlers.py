@@ -32,7 +32,6 @@ class Calls:
         self._player = player
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
-        """Accept an order for an instance."""
         instance = self._world.provision(call.body)
         if instance == "conflict":
             raise HTTPException(409, "This idempotency key belongs to another request")
@@ -46,7 +45,6 @@ class Calls:
         return self._success(answer, self._scenario.provision_status)
 
     def poll(self, call: wire.PollCall) -> ASGIApp:
-        """Return whether an idempotency key has an instance."""
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
             return self._success(
@@ -59,14 +57,12 @@ class Calls:
         return self._success({"found": False, "instance_id": None, "status": None})
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
-        """Return an instance's status."""
         instance = _found(self._world.find(call.instance_id))
         return self._success(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
         )
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
-        """Start a chat turn."""
         world, message, instance_id = self._world, call.body.message, call.instance_id
         world.replays(instance_id, None)
         instance = world.find_alive(instance_id)
@@ -155,7 +151,6 @@ class Calls:
         )
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
-        """Delete an instance."""
         outcome = self._world.delete(call.instance_id)
         if outcome == "unknown":
             raise HTTPException(404, "Instance not found")

@@ -47,8 +47,6 @@ _SAMPLES: Mapping[str, Any] = {
 
 
 class ReadyMade(NamedTuple):
-    """A scenario with a name and a description."""
-
     words: str
     scenario: Scenario
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -14,7 +14,6 @@ else:
     Json = object
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
-ROUTES: tuple[Route, ...] = get_args(Route)
 Progress = Literal["queued", "running", "done"]
 
 

@@ -59,8 +59,6 @@ class PollCall(BaseModel):
 
 
 class InstanceCall(BaseModel):
-    """A request about one instance."""
-
     path: InstancePath
 
     @property
@@ -128,7 +126,6 @@ def _parsed(raw: bytes, content_type: str | None) -> Json | bytes:
 
 
 def bears(headers: Headers, token: str) -> bool:
-    """Return whether a request has the token."""
     given = headers.get("authorization", "").encode("latin-1")
     return hmac.compare_digest(given, f"Bearer {token}".encode())
 

@@ -70,7 +70,6 @@ class Server:
 
     @property
     def idle(self) -> bool:
-        """Whether no world is mounted."""
         return not self._mounts
 
     def mount(self, prefix: str, app: ASGIApp) -> None:
@@ -154,16 +153,16 @@ class Server:
             while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
                 await asyncio.sleep(_INTERVAL)
             await self._stop.wait()
-            for listener in server.servers:
-                listener.close()
-            connections = server.server_state.connections
-            while True:
-                # What was accepted before is among them by then.
-                await asyncio.sleep(_INTERVAL)
+            # Where a listener closes, asyncio loses connections that it is about to accept.
+            self._loop.remove_reader(self._socket)
+            connections, own = server.server_state.connections, {asyncio.current_task(), serving}
+            # One that was accepted, and is not among them yet, has a task.
+            while connections or asyncio.all_tasks() - own:
                 for connection in connections:
                     connection.transport.abort()
-                if not connections and not self._busy:
-                    break
+                await asyncio.sleep(_INTERVAL)
+            for listener in server.servers:
+                listener.close()
             # Without connections to wait for, uvicorn's own shutdown sleeps twice 0.1 s.
             serving.cancel()
 
@@ -175,14 +174,11 @@ _shared: Server | None = None
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """An app's place on the shared server."""
-
     server: Server
     prefix: str
 
     @property
     def url(self) -> str:
-        """The URL of the app's root."""
         return self.server.url + self.prefix
 
 

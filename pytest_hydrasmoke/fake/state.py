@@ -80,8 +80,6 @@ class OpenTurn:
 
 
 class World:
-    """One router's instances, requests and LLM events."""
-
     def __init__(self, scenario: Scenario, clock: Clock) -> None:
         self.scenario = scenario
         self.clock = clock
@@ -189,14 +187,12 @@ class World:
     def begin_turn(
         self, instance_id: str, recorded: Counted | Literal["unknown"] | None
     ) -> OpenTurn:
-        """Begin a turn with an instance."""
         turn = OpenTurn(self, instance_id, recorded)
         with self._lock:
             self._turns.append(turn)
         return turn
 
     def end_turn(self, turn: OpenTurn) -> None:
-        """Write the LLM events of a turn that has ended."""
         scenario, at = self.scenario, self.clock.now()
         with self._lock:
             # None are made up for a turn where nobody counted them, or whose world was reset.

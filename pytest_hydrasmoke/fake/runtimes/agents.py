@@ -84,7 +84,6 @@ def _close(index: int) -> Event:
 
 
 def goose(said: Said) -> Frames:
-    """Return a turn's frames."""
     tokens = said.usage("inputTokens", "outputTokens", "totalTokens")
 
     def message(role: str, **content: Json) -> Event:
@@ -209,7 +208,6 @@ def _ai_sdk_aside(said: Said) -> Iterator[Event]:
 
 
 def objects(said: Said) -> Frames:
-    """Return a turn's frames as objects."""
     aside = (of_type(kind, content=content) for kind, content in _aside(said))
     return Frames(
         spoken=[*aside, *deltas("token", said.text, "content")],
@@ -220,7 +218,6 @@ def objects(said: Said) -> Frames:
 
 
 def named_events(said: Said) -> Frames:
-    """Return a turn's frames as named events."""
     aside = (Event(as_json(content), kind) for kind, content in _aside(said))
     return Frames(
         spoken=[*aside, *(Event(piece, "token") for piece in pieces(said.text))],

@@ -19,8 +19,6 @@ _PIECE = re.compile(r"\s*\w+|\s*[^\w\s]+|\s+")
 
 
 class Event(NamedTuple):
-    """A server-sent event."""
-
     data: str
     name: str | None = None
     comment: str | None = None

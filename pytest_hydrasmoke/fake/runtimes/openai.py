@@ -28,7 +28,6 @@ def chat(said: Said) -> Frames:
 
 
 def chunk(delta: Fields, *, finish_reason: str | None = None, **more: Json) -> Event:
-    """Return a chunk of one choice."""
     return _chunk([{"index": 0, "delta": delta, "finish_reason": finish_reason}], **more)
 
 
