@@ -27,7 +27,7 @@ from .frames import (
 def anthropic(said: Said) -> Frames:
     """Return a turn's frames, without results of tools."""
     last = len(said.tools) + bool(said.reasoning)
-    written = said.usage("", "output_tokens")["output_tokens"]
+    _, written, _ = said.tokens
     ended: Json = {"stop_reason": "end_turn", "stop_sequence": None}
     return Frames(
         spoken=[

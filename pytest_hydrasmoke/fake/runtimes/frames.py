@@ -72,15 +72,16 @@ class Said:
     tools: tuple[ToolUse, ...] = ()
     reasoning: str = ""
 
-    def usage(self, *names: str) -> Fields:
-        """Return the tokens read, written, and both together, by the runtime's names.
-
-        One token per streamed piece: a fake has no tokenizer.
-        """
-        read = len(pieces(self.message))
+    @property
+    def tokens(self) -> tuple[int, int, int]:
+        """The tokens read, written, and both together: a streamed piece is one."""
         texts = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
-        written = sum(len(pieces(text)) for text in texts)
-        return dict(zip(names, (read, written, read + written), strict=False))
+        read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
+        return read, written, read + written
+
+    def usage(self, *names: str) -> Fields:
+        """Return these tokens by the runtime's names for them."""
+        return dict(zip(names, self.tokens, strict=False))
 
 
 def pieces(text: str) -> list[str]:

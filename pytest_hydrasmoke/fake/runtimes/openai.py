@@ -108,19 +108,23 @@ def _response(status: str, **fields: Json) -> Fields:
 
 
 def _completed(said: Said, items: list[Fields]) -> Fields:
-    read, written, total = said.usage("input_tokens", "output_tokens", "total_tokens").items()
-    cached: Json = {"cached_tokens": 0, "cache_write_tokens": 0}
-    thought: Json = {"reasoning_tokens": len(pieces(said.reasoning))}
-    details = [read, ("input_tokens_details", cached), written, ("output_tokens_details", thought)]
-    return _response("completed", output=items, usage=dict([*details, total]))
+    read, written, total = said.tokens
+    usage: Json = {
+        "input_tokens": read,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": len(pieces(said.reasoning))},
+        "total_tokens": total,
+    }
+    return _response("completed", output=items, usage=usage)
 
 
 def _item(what: str, index: int, item: Fields) -> _Kind:
     return f"response.output_item.{what}", {"output_index": index, "item": item}
 
 
-def _one(kind: str, id: str) -> Fields:  # noqa: A002
-    return {"id": id, "type": kind, "status": "completed"}
+def _one(kind: str, name: str) -> Fields:
+    return {"id": name, "type": kind, "status": "completed"}
 
 
 def _thought(said: Said) -> Iterator[Fields]:
