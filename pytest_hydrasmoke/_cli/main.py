@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fake.set_defaults(run=_fake)
     compare = commands.add_parser("history", help="compare the reports of many runs")
     history.add_options(compare)
-    compare.set_defaults(run=lambda options: OK if history.run(options, _say) else WRONG)
+    compare.set_defaults(run=_history)
     arguments = sys.argv[1:] if arguments is None else arguments
     own_options = ("-h", "--help", "--token")
     if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
@@ -190,6 +190,10 @@ def _sweep(options: argparse.Namespace) -> int:
         raise
     _say(clean(sweep.conclusion))
     return WRONG if sweep.left else OK
+
+
+def _history(options: argparse.Namespace) -> int:
+    return OK if history.run(options, _say) else WRONG
 
 
 @Output
