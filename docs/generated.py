@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Literal, get_args, get_origin
@@ -121,7 +122,7 @@ def journal_events() -> Iterator[str]:
         name = kind.__name__
         yield f"`{name}`"
         yield f": {one_line(inspect.getdoc(kind))}"
-        words = {field: told for field, _, told in described(events, name)}
+        words = {field: told for field, _, told in described(sys.modules[kind.__module__], name)}
         fields = [
             f"  - `{field}`" + (f": {words[field]}" if field in words else "")
             for field in kind._fields

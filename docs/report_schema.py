@@ -18,10 +18,10 @@ from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._history import model as history_model
 from pytest_hydrasmoke._history import runs as history_runs
 from pytest_hydrasmoke._history.model import History
-from pytest_hydrasmoke._report import manners, moments
 from pytest_hydrasmoke._report import model as report_model
+from pytest_hydrasmoke._report import parts
 
-SOURCES = (moments, manners, report_model, history_runs, history_model)
+SOURCES = (parts, report_model, history_runs, history_model)
 FOLDER = Path(__file__).parent / "reference"
 MODELS: dict[str, type[BaseModel]] = {"report": Report, "history": History}
 

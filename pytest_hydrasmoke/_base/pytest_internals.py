@@ -39,9 +39,9 @@ def add_section(report: pytest.TestReport, title: str, text: str) -> None:
         add(title, text)
 
 
-def worker_input(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what xdist's main process sent this worker; None if this is not a worker."""
-    return getattr(config, "workerinput", None)
+def worker_input(owner: object) -> dict[str, Any] | None:
+    """Return what xdist's main process sends a worker, of its config or node; None of no worker."""
+    return getattr(owner, "workerinput", None)
 
 
 def worker_output(owner: object) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import Counted
+from pytest_hydrasmoke._journal.chat import Counted
+from pytest_hydrasmoke._journal.events import Doing
 
 from .policy import Policy
 from .record import InstanceRecord
@@ -115,14 +116,14 @@ async def count_before(calls: Calls, record: InstanceRecord, policy: Policy) -> 
             if asked >= until or (doubt is not None and strange is None):
                 return replace(baseline, doubt=doubt)
             if not waiting:
-                record.begins("llm_events", io.now(), until)
+                record.note(Doing("llm_events", until), io.now())
                 waiting = True
             await io.sleep(_next(record, until, limit, io.now(), strange, to_come) - io.now())
             if strange is not None and before.last is None:
                 record.since = io.now()  # The second before it is the edge of all windows.
     finally:
         if waiting:
-            record.rests()
+            record.note(Doing(None), io.now())
 
 
 def _next(

@@ -29,7 +29,7 @@ class Beside(InstanceRecord):
         if known is not None:
             self.key, self.spec, self.origin = known.key, known.spec, known.origin
             self.attached, self.run_turns = known.attached, known.run_turns
-        self.account = self.open_turn = self.calling = None
+        self.account = self.open_turn = None
         self.sightings, self.chats = Sightings(), 0
 
     __repr__ = object.__repr__
@@ -38,15 +38,6 @@ class Beside(InstanceRecord):
         pass
 
     def permit(self) -> None:
-        pass
-
-    def begins(self, phase: str, at: float, deadline: float | None) -> None:
-        pass
-
-    def calls(self, tool: str | None) -> None:
-        pass
-
-    def rests(self) -> None:
         pass
 
     def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:

@@ -20,7 +20,8 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.chat import MOST_CALLS, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Reply, Stream
@@ -105,6 +106,10 @@ class OpenTurn:
         self.error: str | None = None
         self._of_all = 0
         """Its number among the turns of all processes on its instance."""
+        self._calling: str | None = None
+        """The tool that it has told to be called by the agent now."""
+        self._called = 0
+        """How many it has told."""
         self._runs = True
         """Whether the agent may have processed its message."""
         self._stream: Stream | None = None
@@ -144,7 +149,7 @@ class OpenTurn:
         self.number = began.number
         record.open_turn = self
         record.note(began, self.at)
-        record.begins("turn", self.at, self.at + self._timeout)
+        record.note(Doing("turn", self.at + self._timeout), self.at)
         run.on_turn(self)
         self.account.recorded = self.chunks is not None
 
@@ -303,8 +308,13 @@ class OpenTurn:
         for event in unlooked:
             record.sightings.saw_event(event)
         unlooked.clear()
-        if content.calling != record.calling:
-            record.calls(content.calling)
+        # What is written must not grow with each event of a chat.
+        calling = content.calling if self._called < MOST_CALLS else None
+        if calling != self._calling:
+            self._calling = calling
+            self._called += calling is not None
+            tool = calling and (calling[:MOST_WORD] if self._quoted else "a tool")
+            record.note(Doing("turn", self._deadline, tool), self._io.now())
 
     def _conclude(self) -> None:
         """Tell how it went, before another turn may begin."""
@@ -318,7 +328,7 @@ class OpenTurn:
         if came.content is not None:
             self._tell(came.content)
             self._tell_all(came.content)
-        record.rests()
+        record.note(Doing(None), self.ended)
 
     def _tell_all(self, content: Content) -> None:
         """Tell of the whole turn, whose content is known."""

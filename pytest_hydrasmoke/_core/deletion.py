@@ -19,8 +19,8 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 
-from .lifecycle import phase
 from .looks import look
+from .phases import phase
 from .policy import Policy
 from .record import InstanceRecord
 from .removal import FIRST_LOOK, Removal

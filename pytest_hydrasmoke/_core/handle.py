@@ -17,8 +17,9 @@ from .deletion import delete, keep
 from .expected import Expected
 from .keeper import check_process
 from .kept_events import HELD, Kept
-from .lifecycle import phase, status_of, until_ready, wait
+from .lifecycle import status_of, until_ready, wait
 from .llm_events import Usage
+from .phases import phase
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord

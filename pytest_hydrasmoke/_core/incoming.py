@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT
+from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError

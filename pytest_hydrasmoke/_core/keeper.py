@@ -22,9 +22,6 @@ class Keeper:
     def permit(self, record: InstanceRecord) -> None:
         """Allow a provision or a chat; raises where the run must not go on."""
 
-    def changed(self, record: InstanceRecord) -> None:
-        """Handle a change worth showing in the progress; called from any thread."""
-
 
 def check_process(pid: int) -> None:
     """Raise `ConfigError` in a forked child of a process, which takes no part in its run."""

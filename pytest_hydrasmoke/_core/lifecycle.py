@@ -7,8 +7,7 @@ delete however the steps end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -28,9 +27,10 @@ from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted, Interrupted
 from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
+from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .phases import BOOT
+from .phases import phase
 from .policy import Policy, poll_interval
 from .record import InstanceRecord
 
@@ -38,41 +38,6 @@ __tracebackhide__ = hide_own_frames
 
 
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
-
-
-@contextmanager
-def phase(
-    name: str,
-    io: IO,
-    record: InstanceRecord,
-    *,
-    deadline: float | None = None,
-    timed: bool = True,
-) -> Generator[None]:
-    """Time a phase, and add its name and times to an error that leaves it."""
-    start = io.now()
-    try:
-        if timed:
-            record.begins(name, start, deadline)
-        yield
-    except HydraSmokeError as error:
-        error.add_context(
-            phase=name,
-            seconds=io.now() - start,
-            last=record.last_state,
-            instance=record.name,
-        )
-        record.fails(error, error.brief, io.now())
-        raise
-    except BaseException:
-        # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
-        if name in BOOT:
-            record.note(Interrupted(name))
-        raise
-    finally:
-        if timed:
-            record.took(name, start, io.now() - start)
-            record.rests()
 
 
 async def bring_up(io: IO, records: Sequence[InstanceRecord], policy: Policy) -> None:

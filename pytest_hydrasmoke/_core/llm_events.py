@@ -29,7 +29,7 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 from . import settle
 from .account import LAST_READ, RECENT, ToCome, check_window, is_own, life_window, looked
 from .expected import Expected, maybe_since, surely_since
-from .lifecycle import phase
+from .phases import phase
 from .policy import SECOND_LOOK, poll_interval
 from .record import InstanceRecord
 from .turn_account import Count, TurnAccount

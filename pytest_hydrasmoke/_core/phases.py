@@ -1,23 +1,48 @@
-"""Names of what takes time or tokens: the phases of an instance, and what can have a budget."""
+"""A phase of an instance: its times, and what it adds to an error."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from pytest_hydrasmoke._journal.story import WAITS as WAITS
+from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._journal.events import Doing, Interrupted
+from pytest_hydrasmoke._journal.story import BOOT
+from pytest_hydrasmoke._transport.protocol import IO
 
-PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
-BOOT = PHASES[:3]
-"""The phases until an instance is ready."""
-TOKENS = "tokens"
-BUDGETS = (*PHASES, *WAITS, TOKENS)
-"""Names that can have a budget; the one for tokens is the whole run's."""
+from .record import InstanceRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Doing:
-    """A phase under way."""
-
-    phase: str
-    since: float
-    deadline: float | None
+@contextmanager
+def phase(
+    name: str,
+    io: IO,
+    record: InstanceRecord,
+    *,
+    deadline: float | None = None,
+    timed: bool = True,
+) -> Generator[None]:
+    """Time a phase, and add its name and times to an error that leaves it."""
+    start = io.now()
+    try:
+        if timed:
+            record.note(Doing(name, deadline), start)
+        yield
+    except HydraSmokeError as error:
+        error.add_context(
+            phase=name,
+            seconds=io.now() - start,
+            last=record.last_state,
+            instance=record.name,
+        )
+        record.fails(error, error.brief, io.now())
+        raise
+    except BaseException:
+        # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
+        if name in BOOT:
+            record.note(Interrupted(name))
+        raise
+    finally:
+        if timed:
+            record.took(name, start, io.now() - start)
+            record.note(Doing(None), io.now())

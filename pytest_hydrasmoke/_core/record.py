@@ -20,26 +20,24 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
+from pytest_hydrasmoke._journal.chat import Counted, Turn
 from pytest_hydrasmoke._journal.events import (
     MOST_PROVIDERS,
     MOST_WORD,
     Became,
     Blamed,
-    Counted,
     Event,
     Failed,
     Leaked,
     Noted,
     Status,
     Took,
-    Turn,
 )
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 
 from .keeper import Keeper
-from .phases import Doing
 from .proof import Seen
 from .run_turns import RunTurns
 from .settle import Measured, Settling
@@ -83,9 +81,6 @@ class InstanceRecord(Story):
     """None where tests share it, and where a test has provisioned it by hand."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
-    doing: Doing | None = None
-    calling: str | None = None
-    """The tool that the agent calls in the turn under way."""
     account: TurnAccount | None = None
     """The last turn's."""
     run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
@@ -229,7 +224,6 @@ class InstanceRecord(Story):
                 "the run ended before this instance was requested",
                 next_step="let a test wait for the threads that it starts",
             )
-        self.keeper.changed(self)
 
     def give_up(self) -> None:
         """Become unused if nothing was requested yet: from here on, nothing is."""
@@ -248,7 +242,6 @@ class InstanceRecord(Story):
             return
         if (self.state, self.id) != (state, name):
             self.note(Became(state, name))
-        self.keeper.changed(self)
 
     def names(self, instance_id: str) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
@@ -271,19 +264,6 @@ class InstanceRecord(Story):
         """Become refused."""
         self.refused_at = at
         self.becomes(State.REFUSED)
-
-    def begins(self, phase: str, at: float, deadline: float | None) -> None:
-        self.doing = Doing(phase, at, deadline)
-        self.keeper.changed(self)
-
-    def calls(self, tool: str | None) -> None:
-        """Record the tool that the agent is calling in its turn, None after the call."""
-        self.calling = tool
-        self.keeper.changed(self)
-
-    def rests(self) -> None:
-        self.doing = self.calling = None
-        self.keeper.changed(self)
 
     def took(self, phase: str, at: float, seconds: float) -> None:
         self.note(Took(phase, seconds), at)
@@ -308,7 +288,6 @@ class InstanceRecord(Story):
         word = word[:MOST_WORD]
         if self.statuses[-1:] != [word]:
             self.note(Status(word), at)
-            self.keeper.changed(self)
 
     def saw_attempt(self, attempt: Attempt) -> None:
         request, outcome = attempt.request, attempt.outcome

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
 from pytest_hydrasmoke._base.run_keys import is_random
-from pytest_hydrasmoke._journal.events import Conflict
+from pytest_hydrasmoke._journal.events import Conflict, Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -62,10 +62,8 @@ class Removal:
             record.forget()
             record.names(named)
         self._begin(now)
-        # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another
-        # thread, may have put the record to rest.
-        doing = record.doing
-        record.begins("delete", now if doing is None else doing.since, self._deadline)
+        # The phase has begun; its deadline is known now.
+        record.note(Doing("delete", self._deadline), now)
 
     def _begin(self, now: float) -> None:
         self._start, self._deadline = now, now + self._policy.delete_timeout

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import encode, entries_of
-from pytest_hydrasmoke._journal.events import Counted, Entry, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.events import Entry
 
 from .one_turn import busy
 from .pauses import is_limit

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from pytest_hydrasmoke._journal.events import Counted, Event, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.events import Event
 
 LEAST = 1.0
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._journal.events import (
+from pytest_hydrasmoke._journal.chat import (
     MOST_CALLS,
     MOST_OF_A_CALL,
     MOST_TEXT,

@@ -9,7 +9,7 @@ from statistics import median
 
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._base.run_keys import name_problem
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .groups import MOST_GROUPS, Group, grouped, misdated
 from .model import (

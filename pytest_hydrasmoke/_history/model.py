@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED
-from pytest_hydrasmoke._report.moments import PLAIN
+from pytest_hydrasmoke._report.parts import PLAIN
 
 from .groups import Outcome
 from .runs import Spec

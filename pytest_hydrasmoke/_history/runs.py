@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.phases import BOOT, PHASES
+from pytest_hydrasmoke._journal.story import BOOT, PHASES
 from pytest_hydrasmoke._report.model import NOT_ENDED
 from pytest_hydrasmoke._report.pipeline import web_address
 

@@ -13,16 +13,19 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from .events import Became, Entry, Event, Learned, Noted, OfLedger, Thought, Tokens, Tool, Turn
+from .chat import Thought, Tokens, Tool, Turn
+from .events import Became, Entry, Event, Learned, Noted, OfLedger
 from .states import State
 
 SCHEMA = 4
 """Version of a line."""
 KEPT_OUT = "(kept out of the report)"
 _KINDS: Mapping[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
-_SAID = frozenset({"message", "text", "finish_reason", "tool_calls", "thoughts", "notes", "error"})
+_SAID = frozenset(
+    {"message", "text", "finish_reason", "tool_calls", "thoughts", "notes", "error", "tool"}
+)
 """Fields with words of an agent or a test."""
-_WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted"})
+_WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted", "Doing"})
 _PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": Tool, "thoughts": Thought}
 
 
@@ -45,11 +48,11 @@ def encode(entry: Entry, clean: Callable[[str], str], *, replies: bool) -> bytes
 
 
 def _silent(event: Event, key: str, value: object) -> object:
-    """Return a field without words; of an error in a chat, only that there was one."""
+    """Return a field without words; of an error in a chat, or a tool, only that there was one."""
     if key not in _SAID or value is None or (isinstance(event, Noted) and not event.brief):
         return value
-    if key == "error":
-        return KEPT_OUT
+    if key in ("error", "tool"):
+        return KEPT_OUT if key == "error" else "a tool"
     return None if isinstance(value, str) else ()
 
 

@@ -10,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .chat import Counted, Turn, TurnBegan, TurnOver
 from .states import State
 
 MOST_WORD = 200
 """How many characters are kept of a word of the router's: a status, a name."""
 MOST_PROVIDERS = 20
 """How many names of providers are kept of one count."""
-MOST_TEXT = 20_000
-"""How many characters of a reply are kept, and how many of what was said beside it."""
-MOST_OF_A_CALL = 2_000
-"""How many characters are kept of a tool call's arguments, and of its result."""
-MOST_CALLS = 200
-"""How many tool calls of a turn are kept."""
-MOST_ARRIVALS = 1_000
-"""How many points in time at least are kept of a turn that has more events."""
 
 
 # Of a process
@@ -74,11 +67,13 @@ class Cured(NamedTuple):
 
 
 class RunsCounted(NamedTuple):
-    """How often the body of a test was run, and how often that passed."""
+    """How often the body of a test has begun, and how often it has passed; before each run, too."""
 
     test: str
     began: int
     passed: int
+    most: int = 0
+    """How often it is run at most."""
 
 
 class CleanedUp(NamedTuple):
@@ -178,6 +173,15 @@ class Noted(NamedTuple):
 # Of an instance: phases, requests, failures
 
 
+class Doing(NamedTuple):
+    """A phase is under way; None: none is any more."""
+
+    phase: str | None
+    deadline: float | None = None
+    tool: str | None = None
+    """The tool that the agent is calling, if it tells."""
+
+
 class Took(NamedTuple):
     """A phase that it has gone through; the entry's `at` is when it began."""
 
@@ -245,106 +249,6 @@ class Drifted(NamedTuple):
     text: str
 
 
-# Of an instance: chat
-
-
-class TurnBegan(NamedTuple):
-    """A chat turn begins, before its message leaves."""
-
-    number: int
-    """The turn's, of this process and instance, from 1."""
-    message: str | None
-    """Said; it is not told to other processes."""
-    test: str | None = None
-    run: int | None = None
-    before: int | None = None
-    """The LLM events counted before it; None if nothing was."""
-    sure: bool = False
-    """Whether these include all events of earlier turns."""
-    by: str = ""
-    """The process that takes it."""
-    spec: str = ""
-    """What names the instance's spec."""
-
-
-class TurnOver(NamedTuple):
-    """The last chat turn on an instance is over; told to the run's other processes."""
-
-    number: int
-    """The turn's, of all processes, from 1."""
-    how: str
-    """It `ended`, was `left` by its reader, `failed`, was `refused`, so that there was none, or
-    `cut`: its process has died."""
-    end_seen: bool = False
-    """Whether its stream had a terminal event."""
-    known: bool = True
-    """Whether it can be known what LLM events it has: a replay may not know."""
-
-
-class Tool(NamedTuple):
-    """A tool call, cut to limits: arguments and result as JSON, a string as it is."""
-
-    name: str
-    id: str | None
-    arguments: str | None
-    result: str | None
-    at: float
-    position: int
-
-
-class Thought(NamedTuple):
-    """A piece of the model's reasoning."""
-
-    text: str
-    at: float
-    position: int
-
-
-class Tokens(NamedTuple):
-    """Tokens that models read and wrote."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-class Turn(NamedTuple):
-    """A chat turn, at its end; the entry's `at` is when its request was sent."""
-
-    number: int
-    message: str | None
-    """Said, as are text, finish reason, tools, thoughts, notes and error."""
-    test: str | None = None
-    run: int | None = None
-    taken: bool = False
-    """Whether its message was accepted."""
-    text: str | None = ""
-    events: int = 0
-    arrivals: Sequence[float] = ()
-    seconds: float | None = None
-    first_text_after: float | None = None
-    max_gap: float = 0.0
-    complete: bool = False
-    finish_reason: str | None = None
-    tool_calls: Sequence[Tool] = ()
-    thoughts: Sequence[Thought] = ()
-    usage: Tokens | None = None
-    notes: Sequence[str] = ()
-    error: str | None = None
-    pace: str | None = None
-    """How its stream came, `streamed` or `at once`, where that could be told."""
-
-
-class Counted(NamedTuple):
-    """The LLM events of the instance's whole life: where that has changed; each, for others."""
-
-    total: int
-    providers: Sequence[str] = ()
-    asked: float | None = None
-    """When the count was asked for; for the run's other processes."""
-    whole: bool = False
-    """Whether that was when all events of the last turn must be there."""
-
-
 Event = (
     Opened
     | Selected
@@ -365,6 +269,7 @@ Event = (
     | Conflict
     | Blamed
     | Noted
+    | Doing
     | Took
     | Interrupted
     | Attempt

@@ -33,6 +33,8 @@ class Journal:
         self, folder: Path, process: str, run_id: str, clean: Callable[[str], str], *, replies: bool
     ) -> None:
         self.process = process
+        self.on_entry: Callable[[Entry], object] = lambda entry: None
+        """Told of each entry in the thread that writes it, before the next step."""
         self._clean = clean
         self._replies = replies
         self._pid = os.getpid()
@@ -58,12 +60,14 @@ class Journal:
         """Write an event, now or as of `at`; a forked child's are dropped."""
         if os.getpid() != self._pid:
             return
+        entry = Entry(clock.now() if at is None else at, of, event)
         if self._lines >= MOST_LINES and isinstance(event, Attempt):
             self._skipped[of, event.call] += 1
             if self._skipped[of, event.call] < STEP:
                 return
-            event = Skipped(event.call, self._skipped.pop((of, event.call)))
-        self._write(Entry(clock.now() if at is None else at, of, event))
+            entry = entry._replace(event=Skipped(event.call, self._skipped.pop((of, event.call))))
+        self._write(entry)
+        self.on_entry(entry)
 
     def _write(self, entry: Entry) -> None:
         line = encode(entry, self._clean, replies=self._replies)
@@ -92,13 +96,13 @@ class Journal:
             os.close(self._file)
         self._file = None
 
-    def discard(self) -> None:
-        """Remove the files of all processes: the run's report says what was in them."""
+    def discard(self, folder: Path) -> None:
+        """Remove the files of all processes of a run: its report says what was in them."""
         self.close()
         if self._reader is not None:
             os.close(self._reader)
             self._reader = None
         with contextlib.suppress(OSError):
-            for path in self._path.parent.glob("*.jsonl"):
+            for path in (folder / JOURNAL).glob("*.jsonl"):
                 path.unlink(missing_ok=True)
-            self._path.parent.rmdir()
+            (folder / JOURNAL).rmdir()

@@ -145,6 +145,28 @@ def read(folder: Path, sent: Mapping[str, str], wall: float = 0.0) -> dict[str, 
     }
 
 
+class Tail:
+    """Reads what the other processes of a run write, as they write it."""
+
+    def __init__(self, folder: Path, own: str) -> None:
+        self._folder = folder / JOURNAL
+        self._own = own
+        self._at: dict[Path, int] = {}
+
+    def new(self) -> Iterator[tuple[str, Entry]]:
+        """Yield each whole entry that has come since, with the process that wrote it."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with contextlib.suppress(OSError):  # Its process is removing it.
+                if path.stem != self._own:
+                    with path.open("rb") as file:
+                        file.seek(self._at.get(path, 0))
+                        text = file.read()
+                    whole = text[: text.rfind(b"\n") + 1]
+                    self._at[path] = self._at.get(path, 0) + len(whole)
+                    for entry in entries_of(whole):
+                        yield path.stem, entry
+
+
 def _moved(entries: Sequence[Entry], wall: float) -> list[Entry]:
     opened = (entry.event for entry in entries if isinstance(entry.event, Opened))
     by = next((event.wall - wall for event in opened), 0.0)

@@ -11,13 +11,13 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from .chat import Counted, Tokens, Turn, TurnBegan
 from .events import (
     Attempt,
     Became,
     Blamed,
     Claimed,
     Conflict,
-    Counted,
     Drifted,
     Event,
     Failed,
@@ -28,10 +28,7 @@ from .events import (
     Prepared,
     Skipped,
     Status,
-    Tokens,
     Took,
-    Turn,
-    TurnBegan,
     Used,
 )
 from .instance import Instance
@@ -46,6 +43,12 @@ MOST_NOTES = 100
 """How many notes on an instance are kept."""
 WAITS = ("first_text", "gap")
 """Times in a chat that are no phases: until the reply's first text, and between two events."""
+PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
+BOOT = PHASES[:3]
+"""The phases until an instance is ready."""
+TOKENS = "tokens"
+BUDGETS = (*PHASES, *WAITS, TOKENS)
+"""Names that can have a budget; the one for tokens is the whole run's."""
 HELD_BACK = (
     "a chat's stream came all at once: is it held back on the way? (nginx: proxy_buffering off, "
     "or X-Accel-Buffering: no)"

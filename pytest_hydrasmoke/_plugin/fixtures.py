@@ -54,8 +54,6 @@ class Active:
         worker: str | None = None,
         replaying: Replaying | None = None,
         to_come: ToCome | None = None,
-        on_change: Callable[[InstanceRecord], None] = lambda record: None,
-        run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
         self.config = config
         self._pytest = pytest_config
@@ -67,9 +65,6 @@ class Active:
         self._worker = worker
         self.replaying = replaying
         self._to_come = to_come
-        self._on_change = on_change
-        self.run_begins = run_begins
-        """Called before a test's next run: the test, its runs so far, the last one's duration."""
         self.stage = Stage(replaying)
         """Whose instances are claimed, and whose chats are under way."""
         self.selection = Selection(pytest_config)
@@ -96,7 +91,7 @@ class Active:
                 self._interrupts,
                 self.reading,
                 on_ready=self._is_ready,
-                on_change=self._changed,
+                on_state=self._claimed,
                 forms=self.forms,
                 test=lambda: self._test,
                 origin=self._claims,
@@ -110,10 +105,9 @@ class Active:
             self._session.policy = replace(self._session.policy, to_come=self._to_come)
         return self._session
 
-    def _changed(self, record: InstanceRecord) -> None:
+    def _claimed(self, record: InstanceRecord) -> None:
         if self.replaying is not None:
             self.replaying.claims(record)
-        self._on_change(record)
 
     def _claims(self) -> Origin | None:
         if self.replaying is not None:
@@ -204,15 +198,15 @@ class Active:
         record = self.sharing.take(wanted, share, request.node.nodeid)
         self.failures.shares(request.node.nodeid, record)
         self.session.uses(record)
-        self._changed(record)  # Another process may have provisioned it.
+        self._claimed(record)  # Another process may have provisioned it.
         return record
 
-    def next_run(self, test: str, number: int, words: str, lasted: float) -> None:
-        """Begin a run of a test's body; `words` sum up its earlier runs, `lasted` is in seconds."""
+    def next_run(self, test: str, number: int, passed: int, most: int) -> None:
+        """Begin a run of a test's body, of `most`; so many of the earlier ones have passed."""
         self.run = number
         if number > 1:
             self.stage.next_run()
-            self.run_begins(test, words, lasted)
+        self.journal.note(RunsCounted(test, number, passed, most))
 
     # Hooks
 
@@ -247,9 +241,9 @@ class Active:
     def pytest_runtest_teardown(self) -> None:
         self._in_teardown = True
 
-    def ran(self, test: str, began: int, passed: int) -> None:
+    def ran(self, test: str, began: int, passed: int, most: int) -> None:
         """Record how often a test's body was run so far, and how often that passed."""
-        self.journal.note(RunsCounted(test, began, passed))
+        self.journal.note(RunsCounted(test, began, passed, most))
         self.failures.runs = began, passed
 
     def release(self) -> None:

@@ -17,8 +17,9 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._journal.journal import Journal
-from pytest_hydrasmoke._progress.plugin import Progress
-from pytest_hydrasmoke._report import github
+from pytest_hydrasmoke._journal.stories import Tail
+from pytest_hydrasmoke._report.github import Annotations
+from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -101,7 +102,7 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
     """Begin this process's part of the run, and register its plugins."""
     settings, router = part.settings, part.router
     is_replay = router is not None and router.scenario.recordings is not None
-    scrub, replies = scrubbing(settings.token), settings.report_replies
+    scrub = scrubbing(settings.token)
     ledger = Ledger(
         settings.output,
         settings.run_id,
@@ -111,16 +112,12 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
     )
     ledger.begin(part.shares_as or MAIN)
     name = part.reports_as or MAIN
-    journal = Journal(ledger.folder, name, settings.run_id, scrub, replies=replies)
+    # One that is a run of its own here writes beside the others, which are read as they write.
+    folder = part.beside or ledger.folder
+    journal = Journal(folder, name, settings.run_id, scrub, replies=settings.report_replies)
     hide_frames_of_asyncio(hide_own_frames)
-    progress = Progress(
-        config,
-        part.beside or ledger.folder,
-        interrupts,
-        None if part.elsewhere else part.reports_as,
-        scrub=scrub,
-        replies=replies,
-    )
+    progress = Progress(config, Tail(folder, name), interrupts, scrub)
+    journal.on_entry = progress.saw
     active = Active(
         config,
         settings,
@@ -131,8 +128,6 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
         worker=part.shares_as,
         replaying=None if router is None or not is_replay else Replaying(config, router),
         to_come=None if router is None else asking(router),
-        on_change=progress.changed,
-        run_begins=progress.run_begins,
     )
     finish = SessionEnd(
         config,
@@ -182,7 +177,6 @@ def _plugins(
         yield "recorder", recorder
     if part.reports_as is None:
         yield "unawaited", finish.unawaited
-    annotations = None if part.reports_as else github.annotating(os.environ, finish.is_smoke_test)
-    if annotations is not None:
-        yield "annotations", annotations
+    if part.reports_as is None and os.environ.get("GITHUB_ACTIONS") == "true":
+        yield "annotations", Annotations(finish.is_smoke_test)
     yield "scrub", ReportCleaner(scrubbing(settings.token))

@@ -121,10 +121,6 @@ class _Tally:
     def is_settled(self) -> bool:
         return self.plan.is_settled(self.passed, self.failed)
 
-    @property
-    def under_way(self) -> str:
-        return f"run {self.began} of {self.plan.runs}, {self.passed} passed"
-
     def add(self, outcome: str, seconds: float, reason: str = "") -> None:
         """Add the outcome of the run that began last."""
         self.passed += outcome == "passed"
@@ -185,19 +181,17 @@ class Runs:
                 self._active.run = None
 
     def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
-        lasted = 0.0
         while not tally.is_settled:
             tally.began += 1
             if self._active is not None:
-                self._active.next_run(item.nodeid, tally.began, tally.under_way, lasted)
+                self._active.next_run(item.nodeid, tally.began, tally.passed, tally.plan.runs)
             limited, start = _has_time_limit(), self._clock()
             try:
                 runtest()
             except BaseException as error:
                 if not _is_failure(error):
                     raise
-                lasted = self._clock() - start
-                tally.add("failed", lasted, _reason(error))
+                tally.add("failed", self._clock() - start, _reason(error))
                 obstacle = self._debugs or _obstacle(item, limited)
                 if tally.is_settled or obstacle:
                     _explain(error, tally.words(obstacle))
@@ -205,8 +199,7 @@ class Runs:
                 if self._active is not None:
                     self._active.failures.run_failed(item.nodeid, error)
                 continue
-            lasted = self._clock() - start
-            tally.add("passed", lasted)
+            tally.add("passed", self._clock() - start)
             obstacle = _obstacle(item, limited)
             if obstacle and not tally.is_settled:
                 pytest.fail(tally.words(obstacle), pytrace=False)
@@ -221,8 +214,9 @@ class Runs:
         if call.when == "setup":
             self._tally = None
         if self._tally is not None:
+            tally = self._tally
             if self._active is not None:
-                self._active.ran(report.nodeid, self._tally.began, self._tally.passed)
+                self._active.ran(report.nodeid, tally.began, tally.passed, tally.plan.runs)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:

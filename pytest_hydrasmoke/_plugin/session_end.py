@@ -25,8 +25,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import with_commands, with_tests
-from pytest_hydrasmoke._report.manners import manners_of
+from pytest_hydrasmoke._report.build import manners_of, with_commands, with_tests
 from pytest_hydrasmoke._report.model import NOT_ENDED, CaseReport, InstanceReport, Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -85,7 +84,6 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
-        self._alone = alone
         self._is_owner = alone or not worker
         """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
@@ -320,8 +318,8 @@ class SessionEnd:
             self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
             return None
         finally:
-            if not self._worker or self._alone:
-                self._journal.discard()
+            if self._is_owner:
+                self._journal.discard(self._ledger.folder)
             self._ledger.end()
             self._interrupts.leave()
             if self._fake is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from pytest_hydrasmoke._core.phases import TOKENS, WAITS
+from pytest_hydrasmoke._journal.story import TOKENS, WAITS
 
 from .model import BreachReport, InstanceReport
 

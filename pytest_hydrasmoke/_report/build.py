@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.commands import Commands
 from pytest_hydrasmoke._journal.states import SETTLED, State
+from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._journal.story import Failure, Story, ToldTurn
 
 from .model import (
@@ -19,7 +20,15 @@ from .model import (
     TokensReport,
     TurnReport,
 )
-from .moments import CountReport, ExchangeReport, Moment, SpanReport
+from .parts import (
+    AnswerReport,
+    CountReport,
+    EventReport,
+    ExchangeReport,
+    Manners,
+    Moment,
+    SpanReport,
+)
 
 M = TypeVar("M", bound=Moment)
 
@@ -177,3 +186,18 @@ def with_tests(
         )
         for instance in instances
     ]
+
+
+def manners_of(stories: Stories) -> Manners:
+    """Convert what was seen of the router."""
+    # Sorted: processes see the forms in any order.
+    return Manners(
+        answers=tuple(
+            AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
+            for form in sorted(stories.answers, key=repr)
+        ),
+        events=tuple(
+            EventReport.model_validate(form._asdict()) for form in sorted(stories.heard, key=repr)
+        ),
+        drift=tuple(stories.drift),
+    )

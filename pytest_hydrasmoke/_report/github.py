@@ -15,7 +15,7 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
 
@@ -65,13 +65,10 @@ def _pieces(report: Report) -> Iterator[str]:
     router = (
         f"the bundled {report.fake_words}" if report.fake else f"live router {code(report.url)}"
     )
-    counts = ", ".join(
-        f"{outcome} {report.count(outcome)}" for outcome in ("deleted", "kept", "leaked")
-    )
     yield (
         f"## hydra-smoke: {verdict}\n\n"
         f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
-        f"provisioned {report.provisioned}, {counts}\n"
+        f"{report.counted}\n"
     )
     if report.tests_words is not None:
         yield f"\nSmoke tests: {report.tests_words}\n"
@@ -213,10 +210,3 @@ class Annotations:
         for line in shown:
             terminalreporter.ensure_newline()
             terminalreporter.line(line)
-
-
-def annotating(
-    environ: Mapping[str, str], is_smoke_test: Callable[[str], bool]
-) -> Annotations | None:
-    """Return the annotations of the run; None outside GitHub."""
-    return Annotations(is_smoke_test) if environ.get("GITHUB_ACTIONS") == "true" else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,20 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 import harfile
 
 from .model import InstanceReport, Report, TurnReport
-from .moments import ExchangeReport
+from .parts import ExchangeReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"
 _JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A request, and the chat turn that it began."""
-
-    instance: InstanceReport
-    exchange: ExchangeReport
-    turn: TurnReport | None
 
 
 def render(report: Report) -> str:
@@ -40,29 +30,32 @@ def render(report: Report) -> str:
     creator = harfile.Creator(DISTRIBUTION, version(DISTRIBUTION))
     what = "the bundled fake router" if report.fake else "a live router"
     with harfile.open(file, creator=creator, comment=f"run {report.run_id} on {what}") as har:
-        for began, entry in sorted(_entries(report), key=lambda it: it[0]):
-            _add(har, began.isoformat(timespec="milliseconds"), entry, report.url.rstrip("/"))
+        for began, instance, exchange in sorted(_requests(report), key=lambda it: it[0]):
+            when = began.isoformat(timespec="milliseconds")
+            _add(har, when, instance, exchange, report.url.rstrip("/"))
     return file.getvalue() + "\n"
 
 
-def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
+def _requests(report: Report) -> Iterator[tuple[datetime, InstanceReport, ExchangeReport]]:
     for instance in report.instances:
         if instance.began is None:
             continue
         for exchange in instance.exchanges:
-            began = instance.began + timedelta(seconds=exchange.at)
-            turn = _turn_of(exchange, instance.turns) if exchange.call == "chat" else None
-            yield began, _Entry(instance, exchange, turn)
+            yield instance.began + timedelta(seconds=exchange.at), instance, exchange
 
 
 def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
     """Return the turn of a chat's request: it begins when that leaves, a moment after `at`."""
+    if exchange.call != "chat":
+        return None
     until = exchange.at + exchange.seconds
     return next((turn for turn in turns if exchange.at <= turn.at <= until), None)
 
 
-def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
-    exchange, turn = entry.exchange, entry.turn
+def _add(
+    har: harfile.HarFile, began: str, instance: InstanceReport, exchange: ExchangeReport, base: str
+) -> None:
+    turn = _turn_of(exchange, instance.turns)
     whole = exchange.seconds if turn is None else max(exchange.seconds, turn.seconds or 0.0)
     wait, receive = _ms(exchange.seconds), _ms(whole - exchange.seconds)
     url = base + exchange.path
@@ -74,7 +67,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             url,
             _HTTP,
             queryString=[harfile.Record(*pair) for pair in parse_qsl(urlsplit(url).query)],
-            postData=_sent(entry),
+            postData=_sent(instance, exchange, turn),
         ),
         response=harfile.Response(
             # A browser's panel shows 0 as a failed request.
@@ -85,7 +78,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             comment=exchange.error or (None if turn is None else turn.error or _beside(turn)),
         ),
         timings=harfile.Timings(send=0, wait=wait, receive=receive),
-        comment=f"{exchange.call}, attempt {exchange.attempt}, of {entry.instance.name}",
+        comment=f"{exchange.call}, attempt {exchange.attempt}, of {instance.name}",
     )
 
 
@@ -97,13 +90,15 @@ def _phrase(status: int | None) -> str:
     return next((one.phrase for one in HTTPStatus if one == status), "")
 
 
-def _sent(entry: _Entry) -> harfile.PostData | None:
+def _sent(
+    instance: InstanceReport, exchange: ExchangeReport, turn: TurnReport | None
+) -> harfile.PostData | None:
     body: Mapping[str, object] | None = None
-    if entry.turn is not None and entry.turn.message is not None:
-        body = {"message": entry.turn.message}
-    if entry.exchange.call == "provision" and entry.instance.spec is not None:
-        spec = entry.instance.spec.model_dump(exclude_none=True)
-        body = {"idempotency_key": entry.instance.idempotency_key, **spec}
+    if turn is not None and turn.message is not None:
+        body = {"message": turn.message}
+    if exchange.call == "provision" and instance.spec is not None:
+        spec = instance.spec.model_dump(exclude_none=True)
+        body = {"idempotency_key": instance.idempotency_key, **spec}
     return None if body is None else harfile.PostData(_JSON, text=json.dumps(body))
 
 

@@ -15,9 +15,9 @@ from pytest_hydrasmoke._base.pytest_internals import (
     suite_properties,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.phases import PHASES, TOKENS, WAITS
-from pytest_hydrasmoke._journal.events import MOST_PROVIDERS, Turn
-from pytest_hydrasmoke._journal.story import Story
+from pytest_hydrasmoke._journal.chat import Turn
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
+from pytest_hydrasmoke._journal.story import PHASES, TOKENS, WAITS, Story
 
 from .model import InstanceReport, Report, TurnReport
 

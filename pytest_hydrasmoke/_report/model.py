@@ -11,16 +11,15 @@ from collections import Counter
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import Field
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few
-from pytest_hydrasmoke._core.phases import TOKENS
+from pytest_hydrasmoke._journal.story import TOKENS
 
-from .manners import Manners
-from .moments import PLAIN, CountReport, ExchangeReport, Moment, SpanReport
+from .parts import CountReport, ExchangeReport, Manners, Moment, Part, SpanReport
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
@@ -31,17 +30,13 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "inter
 """Of tests, in the order in which they are counted."""
 
 
-class _Part(BaseModel):
-    model_config = PLAIN
-
-
 class StatusReport(Moment):
     """A status word, at the first of several equal readings."""
 
     word: str
 
 
-class ToolCallReport(_Part):
+class ToolCallReport(Part):
     """A tool that the agent called."""
 
     name: str
@@ -56,7 +51,7 @@ class ToolCallReport(_Part):
     """How many characters of the reply came before it."""
 
 
-class ThoughtReport(_Part):
+class ThoughtReport(Part):
     """A piece of the model's reasoning, between two other things that it said or did."""
 
     text: str
@@ -66,7 +61,7 @@ class ThoughtReport(_Part):
     """How many characters of the reply came before it."""
 
 
-class TokensReport(_Part):
+class TokensReport(Part):
     """Tokens that models read and wrote."""
 
     input_tokens: int
@@ -133,7 +128,7 @@ class FailureReport(Moment):
     """Whether that test passed when it ran again."""
 
 
-class InstanceReport(_Part):
+class InstanceReport(Part):
     """One instance's story at the end of the run; phase times in seconds."""
 
     id: str | None
@@ -161,7 +156,7 @@ class InstanceReport(_Part):
     """When the run first did something with it; None if it never did."""
     phases: dict[str, float]
     """The longest time that each phase took."""
-    waits: dict[str, float] = {}
+    waits: dict[str, float] = Field({})
     """The longest time in a chat until its first text (`first_text`), and between two events
     (`gap`)."""
     tokens: TokensReport = TokensReport(input_tokens=0, output_tokens=0)
@@ -212,7 +207,7 @@ class InstanceReport(_Part):
         return f"{self.id or 'no id'} {key}"
 
 
-class CaseReport(_Part):
+class CaseReport(Part):
     """What happened to a smoke test."""
 
     id: str
@@ -230,7 +225,7 @@ class CaseReport(_Part):
     """The instances that it used, by key, or by id if they have no key."""
 
 
-class BreachReport(_Part):
+class BreachReport(Part):
     """A budget that was exceeded; seconds, or a number of tokens."""
 
     phase: str
@@ -257,7 +252,7 @@ class BreachReport(_Part):
         return f"{self.phase} took {value} s, the limit is {self.limit:g} s"
 
 
-class PipelineReport(_Part):
+class PipelineReport(Part):
     """The pipeline run that a run belongs to; names come from the pipeline, and are cut."""
 
     group: str
@@ -273,7 +268,7 @@ class PipelineReport(_Part):
 
 
 @public
-class Report(_Part):
+class Report(Part):
     """What a run did; `pytest_hydra_smoke_report` gets it once, at the end."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -300,7 +295,7 @@ class Report(_Part):
     """The smoke tests, in the order in which they were first reported."""
     not_run: int = 0
     """How many more were selected, and had not begun when the run ended."""
-    budgets: dict[str, float] = {}
+    budgets: dict[str, float] = Field({})
     """The limits that were set."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
@@ -313,6 +308,13 @@ class Report(_Part):
     def count(self, outcome: str) -> int:
         """Count the instances with an outcome."""
         return sum(instance.outcome == outcome for instance in self.instances)
+
+    @property
+    def counted(self) -> str:
+        """How many instances there were, and what became of them."""
+        outcomes = ("deleted", "kept", "leaked")
+        counts = [f"{outcome} {self.count(outcome)}" for outcome in outcomes]
+        return ", ".join([f"provisioned {self.provisioned}", *counts])
 
     @property
     def tests_words(self) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report
 
@@ -20,11 +20,8 @@ def summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
     The link is relative to `own_page`, the file that pytest-html writes.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
-    counts = ", ".join(
-        f"{outcome} {report.count(outcome)}" for outcome in ("deleted", "kept", "leaked")
-    )
     yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
-    yield _paragraph(f"provisioned {report.provisioned}, {counts}")
+    yield _paragraph(report.counted)
     if report.tests_words is not None:
         yield _paragraph(f"smoke tests: {report.tests_words}")
     if report.ended is not None:

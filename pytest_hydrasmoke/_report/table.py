@@ -5,12 +5,13 @@ With very many instances, unremarkable ones show only their times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.table import Column, Line, Piece, aligned
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report
 
@@ -19,6 +20,7 @@ MANY = 12
 MARK = "*"
 """The mark of an instance's slowest phase, where there are no colours."""
 _LABEL = 8
+_SUMS: Mapping[str, Callable[[list[float]], float]] = {"median": median, "slowest": max}
 
 
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
@@ -26,8 +28,13 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     instances = report.instances
     many = len(instances) > MANY
     shown = [instance for instance in instances if not many or remarkable(instance, report)]
-    times = [_slots(instances, report), _outcomes(instances), *_times(instances, colour=colour)]
-    lines = aligned([*_with_median(times, instances)] if many else times, width)
+    slots, outcomes = _slots(instances, report), _outcomes(instances)
+    if many:
+        # Two more rows below the others.
+        slots = replace(slots, cells=(*slots.cells, *((word, "") for word in _SUMS)))
+        outcomes = replace(outcomes, cells=(*outcomes.cells, *[("", "")] * len(_SUMS)))
+    times = _times(instances, colour=colour, sums=[*_SUMS.values()] if many else [])
+    lines = aligned([slots, outcomes, *times], width)
     if shown:
         lines += [[], *aligned([_slots(shown, report), *_counts(shown, report)], width)]
     return lines
@@ -72,7 +79,12 @@ def _outcomes(instances: Sequence[InstanceReport]) -> Column:
     return Column("outcome", tuple(cells), left=True)
 
 
-def _times(instances: Sequence[InstanceReport], *, colour: bool) -> Iterator[Column]:
+def _times(
+    instances: Sequence[InstanceReport],
+    *,
+    colour: bool,
+    sums: Sequence[Callable[[list[float]], float]],
+) -> Iterator[Column]:
     slowest = [
         max(instance.phases, key=lambda name: instance.phases[name], default="")
         for instance in instances
@@ -80,10 +92,12 @@ def _times(instances: Sequence[InstanceReport], *, colour: bool) -> Iterator[Col
     marked = {name for name in slowest if name and not colour}
     for name in PHASES:
         room = " " if name in marked else ""
-        cells = (
+        cells = [
             _time(instance.phases.get(name), slow == name, room)
             for instance, slow in zip(instances, slowest, strict=True)
-        )
+        ]
+        taken = [instance.phases[name] for instance in instances if name in instance.phases]
+        cells += [_time(each(taken) if taken else None, False, room) for each in sums]
         yield Column(name + room, tuple(cells))
 
 
@@ -93,22 +107,6 @@ def _time(seconds: float | None, slowest: bool, room: str) -> Piece:
     if slowest:
         return f"{seconds:.1f}s{MARK if room else ''}", "bold"
     return f"{seconds:.1f}s{room}", ""
-
-
-def _with_median(
-    columns: Sequence[Column], instances: Sequence[InstanceReport]
-) -> Iterator[Column]:
-    """Add the median and the maximum of the phases as two rows below the others."""
-    reduce: dict[str, Callable[[list[float]], float]] = {"median": median, "slowest": max}
-    for column in columns:
-        name = column.title.strip()
-        taken = [instance.phases[name] for instance in instances if name in instance.phases]
-        room = column.title[len(name) :]
-        more = [
-            (word, "") if name == "slot" else _time(each(taken) if taken else None, False, room)
-            for word, each in reduce.items()
-        ]
-        yield Column(column.title, (*column.cells, *more), column.left)
 
 
 def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Column]:

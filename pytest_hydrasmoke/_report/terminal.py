@@ -9,8 +9,8 @@ import pytest
 
 from pytest_hydrasmoke._base.table import Line
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.story import TOKENS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, BreachReport, InstanceReport, Report
@@ -67,11 +67,7 @@ def _counted(report: Report) -> str:
     router = "fake router" if report.fake else "live router"
     if report.replaying is not None:
         router = report.fake_words
-    return (
-        f"{router}, run {report.run_id}: "
-        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
-        f"kept {report.count('kept')}, leaked {report.count('leaked')}"
-    )
+    return f"{router}, run {report.run_id}: {report.counted}"
 
 
 def _details(instance: InstanceReport, width: int) -> Iterator[Line]:

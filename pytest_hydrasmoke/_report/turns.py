@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import Tool
-from pytest_hydrasmoke._journal.events import Turn as TurnEvent
+from pytest_hydrasmoke._journal.chat import Tool
+from pytest_hydrasmoke._journal.chat import Turn as TurnEvent
 
 TITLE = "hydra-smoke: its chat turns"
 MOST = 10

@@ -31,7 +31,7 @@ from pytest_hydrasmoke._journal.journal import JOURNAL
 
 from .ledger_lines import parse
 
-LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
+LEDGER, SLOTS, OVER = "ledger.jsonl", "slots.lock", "over"
 RECORDED, TURNS = "recorded.jsonl", "turns.jsonl"
 SWEPT = "swept-*.jsonl"
 LIVE, HELD = "live", "held"
@@ -46,7 +46,6 @@ _IN_FOLDERS = (
 """All other files of a run's folder; locks, marks and `over` are empty."""
 _FOLDERS = (LIVE, HELD, JOURNAL)
 _FORMS = (
-    (re.compile(re.escape(PROGRESS)), re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*: ")),
     (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
     (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"at": |$)')),
     (re.compile(re.escape(TURNS)), re.compile(rb'(\n\{"at": |$)')),
@@ -179,7 +178,7 @@ def _has_form(file: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, PROGRESS, RECORDED, TURNS, SLOTS, OVER):
+    for name in (LEDGER, RECORDED, TURNS, SLOTS, OVER):
         if os.path.lexists(folder / name):
             yield folder / name
     yield from swept_files(folder)

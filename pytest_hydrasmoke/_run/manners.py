@@ -19,8 +19,9 @@ from pytest_hydrasmoke._api.models import (
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._journal.events import Entry
 from pytest_hydrasmoke._journal.stories import Stories
-from pytest_hydrasmoke._report.manners import EventReport, Manners, manners_of
+from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._report.model import InstanceReport, Report
+from pytest_hydrasmoke._report.parts import EventReport, Manners
 
 Answers: TypeAlias = Mapping[str, Sequence[object]]
 """The answers to each question of `QUESTIONS`."""

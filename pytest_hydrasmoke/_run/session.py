@@ -58,8 +58,8 @@ class SmokeSession(Keeper):
     interrupts: Interrupts = field(default_factory=Interrupts)
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
-    on_change: Callable[[InstanceRecord], None] = lambda record: None
-    """Called for every change of every instance; from any thread."""
+    on_state: Callable[[InstanceRecord], object] = lambda record: None
+    """Told of an instance's every state before it becomes so; from any thread."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
     """Sightings of clients that belong to no instance."""
@@ -149,8 +149,10 @@ class SmokeSession(Keeper):
         """Write an event: what other processes must know into the ledger, and into the journal."""
         if isinstance(event, Attempt):
             self.uses(record)
-        if isinstance(event, Became) and record.born is not None:
-            event = event._replace(seconds=self._io.now() - record.born)
+        if isinstance(event, Became):
+            self.on_state(record)
+            if record.born is not None:
+                event = event._replace(seconds=self._io.now() - record.born)
         # The run is attached to an instance without a key.
         if isinstance(event, Became | Prepared) and record.key is not None:
             try:
@@ -167,9 +169,6 @@ class SmokeSession(Keeper):
             record.touched, test = True, self.test()
             if test:
                 record.note(Used(test, self.in_teardown()))
-
-    def changed(self, record: InstanceRecord) -> None:
-        self.on_change(record)
 
     @property
     def forked(self) -> bool:

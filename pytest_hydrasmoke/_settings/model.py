@@ -28,8 +28,8 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import name_problem, random_run_id
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.phases import BUDGETS
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._journal.story import BUDGETS
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._transport.certificates import certificates_problem
 from pytest_hydrasmoke._transport.target import Link

@@ -121,7 +121,7 @@ def test_pytests_terminal_has_it_where_it_was(pytestconfig: pytest.Config) -> No
         for name in ("currentfspath", "showlongtestinfo", "verbosity")
         if f"self.{name}" not in inspect.getsource(pytest.TerminalReporter)
     ]
-    assert missing == [], "pytest's terminal writer has moved these: see _progress/terminal.py"
+    assert missing == [], "pytest's terminal writer has moved these: see _report/screen.py"
 
 
 def test_httpcore_names_the_steps_of_a_connection() -> None:

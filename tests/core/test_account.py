@@ -39,6 +39,7 @@ from pytest_hydrasmoke._core.settle import (
     WATCHED,
 )
 from pytest_hydrasmoke._core.turn_account import Count
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._transport.protocol import drive
 
 
@@ -236,26 +237,26 @@ def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
 
 
 def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
+    doing: list[Doing] = []
     it = ready()
+    it.keeper = Listening(doing=doing.append)
     begin(it, 0, START)
     end(it, START)
     io, calls = calls_of(it, llm_events=[events(0), reply(401)])
     baseline = drive(count_before(calls, it, Policy()))
     assert baseline == Count(io.time, error="llm_events was refused with 401")
-    assert it.doing is None
+    assert doing[-1:] == [Doing(None)]
 
 
 def test_who_watches_is_told_that_it_waits() -> None:
-    told: list[Any] = []
+    told: list[Doing] = []
     it = ready()
-    it.keeper = Listening(
-        change=lambda it: told.append(it.doing and (it.doing.phase, it.doing.deadline))
-    )
+    it.keeper = Listening(doing=told.append)
     io, handle = chatting(Rows(), it=it)
     chat(io, handle)
     end, told[:] = io.time, []
     chat(io, handle)
-    assert told[:2] == [("llm_events", end + 5), None]
+    assert told[:2] == [Doing("llm_events", end + 5), Doing(None)]
     assert "llm_events" not in it.phases, "it is no time that a turn's events took"
 
 
@@ -271,13 +272,14 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
     rows = Rows()
     io, handle = chatting(rows)
     chat(io, handle)
-    before = handle.record.settling
+    before, doing = handle.record.settling, list[Doing]()
+    handle.record.keeper = Listening(doing=doing.append)
     io.__class__ = Interrupted
     with pytest.raises(Enough):
         chat(io, handle)
     io.__class__ = ScriptedIO
     assert handle.record.settling.number == before.number
-    assert handle.record.doing is None
+    assert doing[-1:] == [Doing(None)]
     assert chat(io, handle)[1] == pytest.approx(5)
 
 

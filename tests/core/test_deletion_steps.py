@@ -34,6 +34,7 @@ from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -243,7 +244,7 @@ def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it(
     grace = io.grace
 
     async def after_a_chat(seconds: float, work: Any) -> None:
-        it.rests()
+        it.note(Doing(None), io.now())
         await grace(seconds, work)
 
     monkeypatch.setattr(io, "grace", after_a_chat)

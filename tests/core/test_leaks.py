@@ -28,6 +28,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.deletion import delete, keep
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -158,27 +159,17 @@ def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
     assert it.state is State.READY
 
 
-class Watching(Listening):
-    """Keeps the deadlines that people are told of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deadlines: list[float] = []
-
-    def changed(self, record: InstanceRecord) -> None:
-        if record.doing is not None and record.doing.deadline is not None:
-            self.deadlines.append(record.doing.deadline - START)
-
-
 @pytest.mark.parametrize("state", [State.READY, State.ACCEPTED])
 def test_the_time_left_is_that_of_what_is_waited_for(state: State) -> None:
     it = ready() if state is State.READY else record(state=state, id=ID)
-    it.keeper = watching = Watching()
+    doing: list[Doing] = []
+    it.keeper = Listening(doing=doing.append)
     policy = policy_of(delete_timeout=60.0, row_wait=40.0)
     found = [row(), NO_ROW] if state is State.ACCEPTED else [NO_ROW]
     _, _, error = deleting(it, policy, poll=found, delete=[deleted()], status=[NOT_FOUND])
     assert error is None
     first = 60 if state is State.READY else 40
-    assert watching.deadlines[0] == first
-    assert max(watching.deadlines) <= 61
-    assert watching.deadlines[-1] == pytest.approx(60, abs=1)
+    deadlines = [it.deadline - START for it in doing if it.deadline is not None]
+    assert deadlines[0] == first
+    assert max(deadlines) <= 61
+    assert deadlines[-1] == pytest.approx(60, abs=1)

@@ -15,6 +15,7 @@ from scripted_io import (
     NO_ROW,
     NOT_FOUND,
     START,
+    Listening,
     ScriptedIO,
     accepted,
     attached,
@@ -40,6 +41,7 @@ from pytest_hydrasmoke._core.lifecycle import (
 )
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -102,11 +104,13 @@ def test_an_interrupt_at_any_line_of_a_boot_names_a_phase() -> None:
 
 @pytest.mark.parametrize("before", ["provision", "row"])
 def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> None:
+    doing: list[Doing] = []
     it = record()
+    it.keeper = Listening(doing=doing.append)
     io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
 
     def now() -> float:
-        if it.doing is None and before in it.phases:
+        if doing[-1:] == [Doing(None)] and before in it.phases:
             raise KeyboardInterrupt
         return START
 

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._journal.events import Turn
+from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive

@@ -13,13 +13,14 @@ from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, reco
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.incoming import Incoming
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import events
-from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT, Took, Turn, TurnBegan
+from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
+from pytest_hydrasmoke._journal.events import Became, Doing, Status, Took
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
-from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS
+from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS, PHASES
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Request
 
@@ -118,21 +119,17 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
 
 def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
     it, told = record(), []
-    it.keeper = Listening(
-        change=lambda changed: told.append(
-            (changed.doing and changed.doing.phase, changed.state.value, changed.last_state)
-        )
-    )
-    it.begins("ready", 1.0, 10.0)
+    it.keeper = keeper = Keeper()
+    keeper.note = lambda record, at, event: told.append((record.state, event))  # type: ignore[method-assign]
+    it.note(Doing("ready", 10.0), 1.0)
     it.saw_status("booting", 2.0)
     it.saw_status("booting", 3.0)
     it.becomes(State.READY)
-    it.rests()
+    assert it.last_state == "status 'booting'"
     assert told == [
-        ("ready", "claimed", None),
-        ("ready", "claimed", "status 'booting'"),
-        ("ready", "ready", "status 'booting'"),
-        (None, "ready", "status 'booting'"),
+        (State.CLAIMED, Doing("ready", 10.0)),
+        (State.CLAIMED, Status("booting")),
+        (State.READY, Became(State.READY)),
     ]
 
 

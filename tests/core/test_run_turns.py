@@ -14,8 +14,8 @@ from pytest_hydrasmoke._core.account import is_own, looked
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.settle import LastTurn, Measured, Settling, settled_from
+from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import decode
-from pytest_hydrasmoke._journal.events import TurnBegan, TurnOver
 
 WHOLE = 5.0
 

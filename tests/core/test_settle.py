@@ -24,7 +24,8 @@ from pytest_hydrasmoke._core.settle import (
     silent,
     too_soon,
 )
-from pytest_hydrasmoke._journal.events import Blamed, Counted, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.events import Blamed
 
 WHOLE = 5.0
 

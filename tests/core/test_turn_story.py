@@ -17,10 +17,10 @@ from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.told_turn import with_content
-from pytest_hydrasmoke._journal.events import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
-from pytest_hydrasmoke._journal.events import Turn as Told
+from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
+from pytest_hydrasmoke._journal.chat import Turn as Told
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
@@ -52,12 +52,14 @@ TOLD = [
 ]
 
 
-def instance_of(*steps: Any, listening: Listening | None = None) -> SmokeInstance:
+def instance_of(
+    *steps: Any, listening: Listening | None = None, reading: Reading | None = None
+) -> SmokeInstance:
     it = record(state=State.READY, id=ID)
     if listening is not None:
         it.keeper = listening
     _, calls = calls_of(it, llm_events=[events(0)] * 9, chat=[stream(*steps)])
-    return SmokeInstance(Handle(calls, it, Policy(), Reading()))
+    return SmokeInstance(Handle(calls, it, Policy(), reading or Reading()))
 
 
 def story_of(it: SmokeInstance) -> Told:
@@ -140,21 +142,41 @@ def test_frames_of_two_runtimes_are_noted() -> None:
 
 
 def test_a_tool_is_called_until_it_tells_or_the_agent_speaks() -> None:
-    seen: list[str | None] = []
-
-    def see(record: InstanceRecord) -> None:
-        if record.calling not in seen[-1:]:
-            seen.append(record.calling)
-
+    doing: list[Doing] = []
     result = frame({"type": "TOOL_CALL_RESULT", "toolCallId": "a", "content": "cold"})
     start = frame({"type": "TOOL_CALL_START", "toolCallId": "a", "toolCallName": "look"})
     wait = frame({"type": "TOOL_CALL_START", "toolCallId": "b", "toolCallName": "wait"})
     text = frame({"type": "TEXT_MESSAGE_CONTENT", "delta": "Cold."})
     end = frame({"type": "RUN_FINISHED"})
-    instance_of(start, result, wait, start, text, start, end, listening=Listening(change=see)).chat(
-        "hello"
+    instance_of(
+        start, result, wait, start, text, start, end, listening=Listening(doing=doing.append)
+    ).chat("hello")
+    assert [it.phase for it in doing] == ["turn"] * 7 + [None]
+    assert [it.tool for it in doing] == [*(None, "look", None, "wait"), *("look", None) * 2]
+
+
+def test_of_very_many_calls_no_more_is_told_while_they_come() -> None:
+    doing: list[Doing] = []
+    calls = [
+        frame({"type": kind, "toolCallId": f"{at}", "toolCallName": "look"})
+        for at in range(MOST_CALLS + 5)
+        for kind in ("TOOL_CALL_START", "TOOL_CALL_RESULT")
+    ]
+    instance_of(*calls, DONE, listening=Listening(doing=doing.append)).chat("hello")
+    assert [it.tool for it in doing].count("look") == MOST_CALLS
+    assert doing[-2].tool is None
+
+
+def test_a_tool_is_not_named_where_reports_have_no_words() -> None:
+    doing: list[Doing] = []
+    it = instance_of(
+        frame({"type": "TOOL_CALL_START", "toolCallId": "a", "toolCallName": "look"}),
+        DONE,
+        listening=Listening(doing=doing.append),
+        reading=Reading(quoted=False),
     )
-    assert seen == [None, "look", None, "wait", "look", None, "look", None]
+    it.chat("hello")
+    assert [it.tool for it in doing] == [None, "a tool", None]
 
 
 def test_of_very_much_a_part_is_kept() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import TurnBegan, TurnOver
+from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 
 
 def begin(it: InstanceRecord, before: int | None, at: float) -> int:

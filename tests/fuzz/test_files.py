@@ -40,7 +40,7 @@ OTHERS = ("one", "two", "Three.3", "smoke-4_d")
 # The plugin's own names, each in every place where it could be somebody else's.
 REPORTS = ("report.json", "report.html", "trace.har")
 TOP = (".gitignore", *REPORTS, "used", "runs", ".report.json.x")
-FILES = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "live/gw0.lock")
+FILES = ("ledger.jsonl", "over", "slots.lock", "recorded.jsonl", "live/main.lock", "live/gw0.lock")
 FILES += (
     "live/main.seen",
     "held/a.lock",
@@ -55,7 +55,6 @@ FOLDERS = ("", "live", "held", "turns")
 
 # Folders of other tools and of people, with names of the plugin's own among theirs: what they hold.
 LOOKS = (
-    "live.log",
     "recorded.jsonl",
     "meta.yaml",
     "logs/debug.log",
@@ -154,7 +153,7 @@ class Built:
         (self.project / "link").symlink_to(self.project / "real")
         self._write(self.project / "src" / "module.py")
         self._write(self.project / "full" / "notes.txt")
-        for name in ("file", "folder/ledger.jsonl", "folder/over", "folder/live.log"):
+        for name in ("file", "folder/ledger.jsonl", "folder/over", "folder/turns.jsonl"):
             self._write(self.outside / name)
         for name in ("a.lock", "folder/a.lock", "folder/live/main.lock"):
             self._write(self.outside / name, "")
@@ -207,7 +206,7 @@ class Built:
             "slots.lock": "",
             "held/a.lock": "",
         }
-        written |= {"live.log": "gw0: told", "ledger.jsonl": ledger(state, run_id, url)}
+        written |= {"turns.jsonl": '\n{"at": 1', "ledger.jsonl": ledger(state, run_id, url)}
         if state == "buried":
             written = {"over": ""}
         elif state == "empty":
@@ -267,7 +266,7 @@ class Built:
 
     def _may_write(self, run_id: str) -> Iterator[str]:
         yield from (*REPORTS, f"used/{run_id}")
-        own = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "live/main.seen")
+        own = ("ledger.jsonl", "over", "slots.lock", "live/main.lock", "live/main.seen")
         yield from (f"runs/{run_id}/{name}" for name in own)
         if self.was_empty:
             yield ".gitignore"
@@ -308,7 +307,7 @@ def at(root: str) -> Iterator[None]:
 
 UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 PROJECT = World(
-    ".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/live.log"], [], [], []
+    ".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/turns.jsonl"], [], [], []
 )
 EXPERIMENT = World(
     ".",
@@ -317,7 +316,7 @@ EXPERIMENT = World(
     [],
     [],
     [],
-    [("exp1", {"live.log", "turns/0001.json"}, {"over", "live/main.lock"})],
+    [("exp1", {"turns.jsonl", "turns/0001.json"}, {"over", "live/main.lock"})],
 )
 
 

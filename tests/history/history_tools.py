@@ -24,7 +24,7 @@ from pytest_hydrasmoke._report.model import (
     InstanceReport,
     PipelineReport,
 )
-from pytest_hydrasmoke._report.moments import SpanReport
+from pytest_hydrasmoke._report.parts import SpanReport
 
 Output = pytest.CaptureFixture[str]
 TEST = "tests/test_agent.py::test_greeting"

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.model import PhaseFigures
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import PipelineReport, TokensReport
-from pytest_hydrasmoke._report.moments import SpanReport
+from pytest_hydrasmoke._report.parts import SpanReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 REGRESSION = Demand(frozenset({"regression"}))

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from pytest_hydrasmoke._journal import journal as room
+from pytest_hydrasmoke._journal.chat import Counted, Thought, Tokens, Tool, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode, entries_of
 from pytest_hydrasmoke._journal.events import (
     Answered,
@@ -19,8 +20,8 @@ from pytest_hydrasmoke._journal.events import (
     Became,
     Claimed,
     CleanedUp,
-    Counted,
     Cured,
+    Doing,
     Drifted,
     Entry,
     Event,
@@ -36,12 +37,7 @@ from pytest_hydrasmoke._journal.events import (
     ShareFailed,
     Skipped,
     Status,
-    Thought,
-    Tokens,
     Took,
-    Tool,
-    Turn,
-    TurnBegan,
     Used,
 )
 from pytest_hydrasmoke._journal.journal import Journal
@@ -84,6 +80,7 @@ EVENTS: list[Event] = [
     Counted(2, ("a", "b")),
     Attempt("status", "GET", "/x", 1, 0.5, None, "lost"),
     Selected(("test_a", "test_b")),
+    Doing("turn", 120.0, "look"),
 ]
 
 
@@ -142,12 +139,14 @@ def test_the_token_and_what_was_said_are_left_out_where_it_is_written(tmp_path: 
         Noted("in a chat, said", "in a chat"),
         Noted("no words of secret-1 are said"),
         Drifted("secret-1"),
+        Doing("turn", 120.0, "said_so"),
     ):
         journal.note(event, "run-0")
     text = (tmp_path / "journal" / "main.jsonl").read_text("utf-8")
     assert "secret-1" not in text
     assert "so be it" not in text
     assert text.count("said") == 1, "a note without an agent's words is told"
+    assert '"tool": "a tool"' in text
     told = fold(read(tmp_path, {})).instances["run-0"]
     assert list(told.notes) == ["in a chat", "no words of **** are said"]
     assert told.turns[0].turn.error == "(kept out of the report)"
@@ -161,9 +160,9 @@ def test_a_file_is_its_owners_and_goes_with_the_run(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert sizes(tmp_path) == {"main.jsonl": file.stat().st_size}
     (file.parent / "gw0.jsonl").touch()
-    journal.discard()
+    journal.discard(tmp_path)
     assert not file.parent.exists()
-    journal.discard()
+    journal.discard(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["full", "none", "file"])

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from plugin_tools import Project
 
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke.fake import FakeRouter
 
 LIVES = """

@@ -13,7 +13,7 @@ import pytest
 from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._base.pytest_internals import add_section
-from pytest_hydrasmoke._journal.events import Thought, Tokens, Tool, Turn
+from pytest_hydrasmoke._journal.chat import Thought, Tokens, Tool, Turn
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount

@@ -1,4 +1,4 @@
-"""Fixtures of progress: a worker's, and signals that count for runs on terminals."""
+"""Fixtures of progress: one on a clock of its own, and signals that count for runs on terminals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["signals_that_count"]
 
 
 @pytest.fixture
-def watched(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Watched]:
-    made = Watched(pytestconfig, tmp_path)
+def watched(
+    pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watched]:
+    made = Watched(pytestconfig, tmp_path, monkeypatch)
     yield made
     made.progress.pytest_unconfigure()

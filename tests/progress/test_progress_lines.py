@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
+from functools import partial
 
 import pytest
 from golden import GOLDEN, golden
-from watched import SPEC, Watched, threads
+from watched import TOKEN, Watched, threads, told_of
 
-from pytest_hydrasmoke._base.errors import LeakError, ProvisionError
-from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.phases import PHASES
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Became, Doing, Failed, RunsCounted, Status
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._progress.lines import Lines
-from pytest_hydrasmoke._progress.plugin import Progress
-from pytest_hydrasmoke._progress.snapshot import Snapshot
+from pytest_hydrasmoke._journal.story import PHASES
+from pytest_hydrasmoke._report.lines import Lines
 
 # What is worth a line
 
@@ -28,28 +24,27 @@ def test_what_lasts_is_told_and_what_changes(watched: Watched) -> None:
 
 
 def test_a_turn_that_lasts_names_the_tool_that_is_called(watched: Watched) -> None:
-    record = watched.instance()
-    record.begins("turn", watched.clock.now(), None)
-    record.calls("search_flights")
+    it = watched.begins("turn")
+    it.begins("turn", tool=f"search_{TOKEN}\n")
     watched.wait(10)
-    record.calls(None)
+    it.begins("turn")
     watched.wait(30)
     assert [line.partition(": ")[2] for line in watched.told()] == [
-        "still chatting, 10 s, calling search_flights",
+        "still chatting, 10 s, calling search_********",
         "still chatting, 40 s",
     ]
 
 
 def test_what_is_over_at_once_is_its_outcome_alone(watched: Watched) -> None:
     record = watched.instance()
-    record.born = 100.0
+    record.becomes(State.REQUESTED)
     for phase in ("provision", "row", "ready"):
-        record.begins(phase, watched.clock.now(), None)
-        record.saw_status(f"in {phase}", watched.clock.now())
+        record.begins(phase)
+        record.saw_status(f"in {phase}")
         watched.wait(0.1)
     record.becomes(State.READY)
     record.rests()
-    record.begins("delete", watched.clock.now(), None)
+    record.begins("delete")
     watched.wait(1.9)
     record.becomes(State.DELETED)
     record.rests()
@@ -79,10 +74,11 @@ def test_a_deletion_that_takes_long_is_told(watched: Watched) -> None:
 def test_what_was_told_and_then_failed_is_told(watched: Watched) -> None:
     record = watched.begins("delete")
     watched.wait(20)
-    record.fails(LeakError("no"), "no", watched.clock.now())
+    record.fails()
     record.rests()
     # Not that of an earlier phase.
-    record.begins("turn", watched.clock.now(), None)
+    record.fails()
+    record.begins("turn")
     watched.wait(10)
     record.rests()
     assert watched.told() == [
@@ -96,18 +92,20 @@ def test_a_failure_is_told_once(watched: Watched) -> None:
     record = watched.begins("ready")
     watched.wait(3)
     record.becomes(State.FAILED)
-    record.fails(ProvisionError("failed"), "failed", watched.clock.now())
+    record.fails()
     record.rests()
     assert watched.told() == ["nightly-7-0: booting, 3 s", "nightly-7-0: failed"]
 
 
 def test_what_another_process_has_told_is_not_told_again(watched: Watched) -> None:
     # It has joined an instance that is ready by now.
-    for record in (watched.begins("ready", State.REQUESTED), watched.begins("ready", State.READY)):
+    for record in (watched.joined(State.REQUESTED), watched.joined(State.READY)):
+        record.begins("ready")
         record.becomes(State.READY)
         record.rests()
     assert watched.told() == []
-    slow = watched.begins("ready", State.REQUESTED)
+    slow = watched.joined(State.REQUESTED)
+    slow.begins("ready")
     watched.wait(2)
     slow.becomes(State.READY)
     assert watched.told() == ["nightly-7-2: booting, 2 s", "nightly-7-2: ready"]
@@ -123,26 +121,34 @@ def test_a_run_is_told_if_the_one_before_it_lasted(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "pytest_hydrasmoke"):
-        watched.progress.run_begins("test_a.py::test_b", "run 2 of 5, 1 passed", 1.9)
-        watched.progress.run_begins("test_a.py::test_b", "run 3 of 5, 2 passed", 2.0)
-        watched.progress.run_begins(f"test_a.py::test_b[\x1b{'a' * 999}]", "run 2 of 3", 2.0)
+        name, long_name = "test_a.py::test_b", f"test_a.py::test_b[\x1b{'a' * 999}]"
+        for number, test in ((1, name), (2, name), (3, name), (1, long_name), (2, long_name)):
+            watched.run_begins(test, number, number - 1)
+            watched.wait(1.9 if number == 1 and test is name else 2.0)
+        watched.run_begins(name, 3, 3)  # That is how it went.
+        watched.run_begins(name, 1, 0)  # A plugin runs it again.
     [line, long] = watched.told()
     assert line == "test_a.py::test_b: run 3 of 5, 2 passed"
     assert len(long) < 400
-    assert long.endswith(": run 2 of 3")
+    assert long.endswith(": run 2 of 5, 1 passed")
     assert "\x1b" not in long
     assert caplog.messages[:2] == ["test_a.py::test_b: run 2 of 5, 1 passed", line]
+    assert len(caplog.messages) == 3
 
 
 def test_changes_that_a_log_shows_are_not_told_twice() -> None:
     lines = Lines(changes=False)
-    assert lines.run_begins("test_a: run 2 of 3", 5.0) == []
-    seen = Snapshot("run-0", State.CREATED, "'booting'", "ready", 100.0)
-    ready = Snapshot("run-0", State.READY, "'booting'", born=100.0)
-    assert lines.changed(Snapshot("run-0"), seen, 100.0) is None
+    tell = partial(told_of, lines)
+    assert tell(90.0, RunsCounted("test_a", 1, 0, 3)) == (None, None)
+    assert tell(95.0, RunsCounted("test_a", 2, 1, 3)) == ("test_a: run 2 of 3, 1 passed", None)
+    assert tell(100.0, Doing("ready")) == ("run-0: ready", None)
+    assert tell(100.0, Status("booting")).line is None
     assert lines.due(109.0) == []
     assert lines.due(110.0) == ["run-0: still booting, 10 s, status 'booting'"]
-    assert lines.changed(seen, ready, 111.0) is None
+    assert tell(111.0, Status("running")).line is None
+    tell(111.0, Failed(1, "it", "it"))
+    assert tell(111.0, Became(State.READY, None, 11.0)) == ("run-0: ready after 11 s", None)
+    assert tell(111.0, Doing(None)) == (None, None)
     assert not lines.under_way
 
 
@@ -159,14 +165,11 @@ def test_nothing_is_told_while_somebody_debugs(watched: Watched) -> None:
 
 
 def test_nothing_that_fails_in_it_is_a_matter_of_the_run(
-    pytestconfig: pytest.Config, tmp_path: Path
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> float:
-        raise ValueError
-
-    progress = Progress(pytestconfig, tmp_path, Interrupts(), "gw0", clock=broken)
-    progress.changed(InstanceRecord(SPEC, key="run-0"))
-    progress.pytest_unconfigure()
+    monkeypatch.delattr(watched.terminal, "lines")
+    watched.instance().becomes(State.KEPT)
+    watched.progress.say(["a line"])
 
 
 def test_the_page_shows_lines_that_there_are() -> None:
@@ -197,7 +200,7 @@ def test_what_is_logged_while_signals_are_held_comes_afterwards(
     record, interrupts = watched.instance(), watched.interrupts
     with caplog.at_level(logging.DEBUG):
         with interrupts.hold():
-            record.begins("delete", 100.0, None)
+            record.begins("delete")
             logging.getLogger("httpcore.http11").debug("send_request_headers.started")
             record.becomes(State.DELETED)
             assert caplog.messages == []

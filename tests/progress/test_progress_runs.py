@@ -15,8 +15,8 @@ from inner import ALONE, only
 from progress_tools import TOKEN, Booting, on_terminal, rest_of, settings, shown, timeless
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._progress import lines, plugin
-from pytest_hydrasmoke._progress.terminal import Terminal
+from pytest_hydrasmoke._report import lines, live
+from pytest_hydrasmoke._report.screen import Terminal
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 SUITE = Path(__file__).parent.parent / "suites" / "progress"
@@ -162,7 +162,7 @@ def test_a_phase_that_lasts_is_told_while_it_lasts(
     monkeypatch.setattr(Terminal, "write_line", heard)
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, 0.0)
-    monkeypatch.setattr(plugin, "TICK", 0.01)
+    monkeypatch.setattr(live, "TICK", 0.01)
     result = pytester.runpytest_inprocess(*LEAN, "test_waits.py")
     assert result.ret == 0
     assert "run-0: still booting, status 'queued'" in told(result.outlines)

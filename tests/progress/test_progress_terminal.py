@@ -16,7 +16,7 @@ from progress_tools import pseudo_terminal, rest_of, shown
 from systems import poll_without_devices
 
 from pytest_hydrasmoke._base import platform
-from pytest_hydrasmoke._progress.terminal import Terminal, terminal_of
+from pytest_hydrasmoke._report.screen import Terminal, terminal_of
 
 Config = pytest.Config
 

@@ -1,4 +1,4 @@
-"""A worker's progress on a clock of its own, and instances to make up a story of."""
+"""Progress on a clock and a terminal of its own, and instances to make up a story of."""
 
 from __future__ import annotations
 
@@ -7,49 +7,117 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke import InstanceSpec, VirtualClock
+from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.keeper import Keeper
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._journal.events import (
+    Became,
+    Claimed,
+    Doing,
+    Entry,
+    Event,
+    Failed,
+    RunsCounted,
+    Status,
+)
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._progress.plugin import Progress
-from pytest_hydrasmoke._progress.relay import RelayReader
+from pytest_hydrasmoke._journal.stories import Tail
+from pytest_hydrasmoke._report import live
+from pytest_hydrasmoke._report.lines import Lines, News
+from pytest_hydrasmoke._report.live import Progress
 
-SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+TOKEN = "a-made-up-token-of-nobody"
 
 
-class Watching(Keeper):
-    """Has a worker's progress take in what a record tells."""
+class Rows:
+    """A terminal whose lines are kept."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
-    def changed(self, record: InstanceRecord) -> None:
-        self._progress.changed(record)
+    def write_line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Told:
+    """An instance of which events tell."""
+
+    def __init__(self, watched: Watched, name: str) -> None:
+        self._watched = watched
+        self.name = name
+        self.born: float | None = None
+
+    def note(self, event: Event) -> None:
+        self._watched.note(event, self.name)
+
+    def begins(self, phase: str, deadline: float | None = None, tool: str | None = None) -> None:
+        self.note(Doing(phase, deadline, tool))
+
+    def rests(self) -> None:
+        self.note(Doing(None))
+
+    def becomes(self, state: State) -> None:
+        now = self._watched.clock.now()
+        if state is State.REQUESTED:
+            self.born = now
+        self.note(Became(state, None, 0.0 if self.born is None else now - self.born))
+
+    def saw_status(self, word: str) -> None:
+        self.note(Status(word))
+
+    def fails(self) -> None:
+        self.note(Failed(1, "it", "it"))
 
 
 class Watched:
-    """A worker's progress on a clock of its own, and instances to make up a story of."""
+    """Progress on a clock of its own, and instances to make up a story of."""
 
-    def __init__(self, config: pytest.Config, folder: Path) -> None:
+    def __init__(
+        self, config: pytest.Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.clock = VirtualClock(100.0)
         self.interrupts = Interrupts()
-        self.progress = Progress(config, folder, self.interrupts, "gw0", clock=self.clock.now)
-        self.records: list[InstanceRecord] = []
-        self._folder = folder
+        self.terminal = Rows()
+        monkeypatch.setattr(live, "terminal_of", lambda config: self.terminal)
+        self.progress = Progress(
+            config,
+            Tail(folder, "main"),
+            self.interrupts,
+            scrubbing(Token(TOKEN)),
+            clock=self.clock.now,
+        )
+        self.progress.pytest_sessionstart()
+        self._number = 0
 
-    def instance(self) -> InstanceRecord:
-        key = f"nightly-7-{len(self.records)}"
-        record = InstanceRecord(SPEC, key=key, keeper=Watching(self.progress))
-        self.records.append(record)
-        return record
+    def note(self, event: Event, name: str | None) -> None:
+        self.progress.saw(Entry(self.clock.now(), name, event))
 
-    def begins(self, phase: str, state: State = State.CREATED) -> InstanceRecord:
+    def instance(self) -> Told:
+        name = f"nightly-7-{self._number}"
+        self._number += 1
+        return Told(self, name)
+
+    def begins(self, phase: str) -> Told:
         """Return a new instance, at the beginning of a phase."""
-        record = self.instance()
-        record.state = state
-        record.begins(phase, self.clock.now(), None)
-        return record
+        told = self.instance()
+        told.begins(phase)
+        return told
+
+    def joined(self, state: State) -> Told:
+        """Return an instance that another process has begun."""
+        told = self.instance()
+        told.note(Claimed(None))
+        told.note(Became(state))
+        return told
+
+    def run_begins(self, test: str, number: int, passed: int) -> None:
+        self.note(RunsCounted(test, number, passed, 5), None)
 
     def wait(self, *seconds: float) -> None:
         """Let time pass, with a tick after each of several waits."""
@@ -59,36 +127,41 @@ class Watched:
 
     def told(self) -> list[str]:
         """Return all lines so far."""
-        return [line.removeprefix("gw0: ") for line in RelayReader(self._folder).new_lines()]
+        return [line.removeprefix("hydra-smoke: ") for line in self.terminal.lines]
 
     def boot(self) -> None:
         """Tell of two instances, of which one fails, two chats, and a deletion."""
         one, two = self.instance(), self.instance()
-        for record in (one, two):
-            record.born = self.clock.now()
-            record.begins("provision", self.clock.now(), 1000.0)
-            record.becomes(State.ACCEPTED)
+        for it in (one, two):
+            it.becomes(State.REQUESTED)
+            it.begins("provision", 1000.0)
+            it.becomes(State.ACCEPTED)
         self.wait(2)
-        one.begins("row", self.clock.now(), 1000.0)
-        one.saw_status("queued", self.clock.now())
+        one.begins("row", 1000.0)
+        one.saw_status("queued")
         two.becomes(State.REFUSED)
         two.rests()
         self.wait(1, 2)
-        one.begins("ready", self.clock.now(), 1000.0)
-        one.saw_status("booting", self.clock.now())
+        one.begins("ready", 1000.0)
+        one.saw_status("booting")
         self.wait(1, 1, 8, 30, 30)
-        one.saw_status("running", self.clock.now())
+        one.saw_status("running")
         one.becomes(State.READY)
         one.rests()
-        one.begins("turn", self.clock.now(), self.clock.now() + 120)
+        one.begins("turn", self.clock.now() + 120)
         self.wait(2)
         one.rests()
-        one.begins("turn", self.clock.now(), self.clock.now() + 120)
+        one.begins("turn", self.clock.now() + 120)
         self.wait(9, 1, 21)
         one.rests()
-        one.begins("delete", self.clock.now(), self.clock.now() + 60)
+        one.begins("delete", self.clock.now() + 60)
         one.becomes(State.DELETED)
         one.rests()
+
+
+def told_of(lines: Lines, at: float, event: Event, name: str | None = "run-0") -> News:
+    """Tell of an event: of a test's, without an instance."""
+    return lines.apply(Entry(at, None if isinstance(event, RunsCounted) else name, event))
 
 
 def threads() -> list[str]:

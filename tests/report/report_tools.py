@@ -8,7 +8,6 @@ from typing import Any
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._report.build import with_commands
-from pytest_hydrasmoke._report.manners import Manners
 from pytest_hydrasmoke._report.model import (
     BreachReport,
     FailureReport,
@@ -16,7 +15,7 @@ from pytest_hydrasmoke._report.model import (
     StatusReport,
     TurnReport,
 )
-from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
+from pytest_hydrasmoke._report.parts import CountReport, ExchangeReport, Manners, SpanReport
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ID = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"

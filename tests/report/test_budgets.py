@@ -5,7 +5,7 @@ from __future__ import annotations
 from record_tools import frozen, part
 from scripted_io import KEY, record
 
-from pytest_hydrasmoke._journal.events import Turn
+from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
 

@@ -14,6 +14,7 @@ from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count
+from pytest_hydrasmoke._journal.chat import Thought, Tokens, Tool, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import (
     Became,
@@ -26,11 +27,6 @@ from pytest_hydrasmoke._journal.events import (
     Hosted,
     Leaked,
     Opened,
-    Thought,
-    Tokens,
-    Tool,
-    Turn,
-    TurnBegan,
 )
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.stories import fail_test, fold, read

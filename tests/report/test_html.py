@@ -23,7 +23,7 @@ from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report.html import page as html
 from pytest_hydrasmoke._report.html.lanes import chats_of
 from pytest_hydrasmoke._report.model import FailureReport, ThoughtReport, ToolCallReport
-from pytest_hydrasmoke._report.moments import CountReport, SpanReport
+from pytest_hydrasmoke._report.parts import CountReport, SpanReport
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -7,7 +7,7 @@ from scripted_io import ID, record
 
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._journal.stories import fold
-from pytest_hydrasmoke._report.manners import manners_of
+from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._transport.protocol import Request
 
 

@@ -14,7 +14,7 @@ from report_tools import a_failed_report, a_long_report, a_report, an_instance
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
+from pytest_hydrasmoke._report.parts import AnswerReport, EventReport, Manners
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = ROOT / "docs" / "reference" / "report-schema.json"

@@ -69,13 +69,13 @@ def test_the_folder_ignores_itself(output: Path, write: Callable[[Path], object]
 
 def test_what_is_no_runs_folder_is_not_discarded(folder: Path) -> None:
     (folder / "live").mkdir(parents=True)
-    for name in ("ledger.jsonl", "live/main.lock", "live.log"):
+    for name in ("ledger.jsonl", "live/main.lock", "turns.jsonl"):
         (folder / name).touch()
     (folder / "over").write_text("mine", "utf-8")
     discard_if_done(folder)
     discard_ledger(folder)
     left = sorted(path.name for path in folder.iterdir())
-    assert left == ["ledger.jsonl", "live", "live.log", "over"]
+    assert left == ["ledger.jsonl", "live", "over", "turns.jsonl"]
 
 
 def test_a_ledger_that_is_a_folder_is_not_discarded(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_folder_that_cant_be_looked_at_has_that_flaw_and_one_that_is_gone_has_
 
 
 OWN = {
-    "live.log": "gw0: told\n",
+    "journal/gw0.jsonl": '{"at": 9.5, "of": null, "is": "Opened", "pro',
     "recorded.jsonl": '\n{"of": "test_it.py::test_it", "what": "new", "why": ""}\n',
     "turns.jsonl": '\n{"at": 9.5, "of": "owner-0", "is": "TurnOver", "num',
     "held/a-next.lock": "",

@@ -9,9 +9,14 @@ from report_tools import a_report, an_instance, exchange, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._core.sightings import form_of
-from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
-from pytest_hydrasmoke._report.moments import CountReport, SpanReport
+from pytest_hydrasmoke._report.parts import (
+    AnswerReport,
+    CountReport,
+    EventReport,
+    Manners,
+    SpanReport,
+)
 from pytest_hydrasmoke._run.manners import QUESTIONS, answered, seen_in
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario

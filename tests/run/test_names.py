@@ -130,7 +130,7 @@ def test_a_worker_whose_name_leads_out_takes_no_part(
 def test_an_output_folder_that_is_the_project_keeps_the_projects_files(
     live: Live, project: Project
 ) -> None:
-    for name in (*REPORTS, "used.txt", "runs/exp-1/live.log"):
+    for name in (*REPORTS, "used.txt", "runs/exp-1/turns.jsonl"):
         project.put(name)
     before = seen(project.folder)
     result = live(FAILS, "--hydra-smoke-output=.", "--hydra-smoke-run-id=one")
@@ -141,7 +141,7 @@ def test_an_output_folder_that_is_the_project_keeps_the_projects_files(
         result.stdout.fnmatch_lines([told])
     code, told = project.sweep("--output", ".")
     assert code == 0
-    assert "no run   exp-1: it contains other files, such as live.log" in told
+    assert "no run   exp-1: it contains other files, such as turns.jsonl" in told
     assert kept(before, project.folder)
     assert [path.name for path in (project.folder / "runs").iterdir()] == ["exp-1"]
 
@@ -161,11 +161,11 @@ def test_what_a_user_put_into_a_runs_folder_stays_there(project: Project) -> Non
 
 
 LOOK_ALIKES: dict[str, dict[str, str]] = {
-    "log": {"live.log": "epoch 1", "live/notes.txt": "mine", "turns/0001.json": "{}"},
+    "log": {"turns.jsonl": "epoch 1", "live/notes.txt": "mine", "turns/0001.json": "{}"},
     "over": {"over": "", "turns/0001.json": "{}", "recorded.jsonl": '{"loss": 1}\n'},
-    "locked": {"live/main.lock": "", "live.log": "loss 0.3", "held/a.lock": ""},
-    "said": {"over": "", "live.log": "INFO: epoch 1\n", "turns/1.tmp": ""},
-    "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "live.log": "gw0: mine\n", "over": ""},
+    "locked": {"live/main.lock": "", "recorded.jsonl": "loss 0.3", "held/a.lock": ""},
+    "said": {"over": "", "turns.jsonl": "INFO: epoch 1\n", "turns/1.tmp": ""},
+    "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "turns.jsonl": "gw0: mine\n", "over": ""},
     "turns": {"turns.jsonl": "{}", "turns/0001.json": "{}", "live/x.seen": ""},
     "mlflow": {"meta.yaml": "a: 1", "metrics/loss": "0 1 2", "over": ""},
     "wandb": {
@@ -221,7 +221,7 @@ def test_a_file_of_somebody_elses_in_a_runs_folder_is_left_alone(
 
 def test_names_that_no_run_has_are_named_and_left_alone(project: Project) -> None:
     for name in (".cache", "nul", "a b"):
-        project.put(f".hydrasmoke/runs/{name}/live.log")
+        project.put(f".hydrasmoke/runs/{name}/turns.jsonl")
     project.put(".hydrasmoke/runs/notes.txt")
     before = seen(project.runs)
     code, told = project.sweep()
@@ -266,7 +266,7 @@ def led_away(project: Path, name: str, there: str = "file") -> Path:
 
 
 FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held"]
-FILES = ["ledger.jsonl", "slots.lock", "live.log", "over", "live/main.lock", "live/gw0.lock"]
+FILES = ["ledger.jsonl", "slots.lock", "recorded.jsonl", "over", "live/main.lock", "live/gw0.lock"]
 FILES += ["held/a.lock", "turns.jsonl"]
 # Each to something that is there; files also to what only a write would make.
 LINKS = [(name, "file") for name in FOLDERS]

@@ -110,7 +110,7 @@ class Life(RuleBasedStateMachine):
         self.in_trouble = False
         self.mine = {
             self.output / name: name.encode()
-            for name in ("notes.txt", "runs/exp1/turns/0001.json", "runs/exp1/live.log")
+            for name in ("notes.txt", "runs/exp1/turns/0001.json", "runs/exp1/turns.jsonl")
         }
         for path, text in self.mine.items():
             path.parent.mkdir(parents=True, exist_ok=True)

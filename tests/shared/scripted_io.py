@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
 from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import Became, Event
+from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
 
@@ -218,15 +218,14 @@ class Listening(Keeper):
     """Hands what a record says, or asks, to functions."""
 
     state: Callable[[Became], object] = lambda event: None
-    change: Callable[[InstanceRecord], object] = lambda record: None
+    doing: Callable[[Doing], object] = lambda event: None
     allow: Callable[[], object] = lambda: None
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         if isinstance(event, Became):
             self.state(event)
-
-    def changed(self, record: InstanceRecord) -> None:
-        self.change(record)
+        if isinstance(event, Doing):
+            self.doing(event)
 
     def permit(self, record: InstanceRecord) -> None:
         self.allow()

@@ -51,12 +51,11 @@ class Axis:
     seconds: float
 
     def x(self, at: float) -> str:
-        """Return a point's position in percent, for SVG."""
-        return f"{self._share(at) * 100:.2f}%"
+        """Return a point's position, or a length, in percent, for SVG.
 
-    def span(self, seconds: float) -> str:
-        """Return a length in percent; if it is too short to be seen, its stroke shows it."""
-        return self.x(seconds)
+        What is too short to be seen is shown by its stroke.
+        """
+        return f"{self._share(at) * 100:.2f}%"
 
     @property
     def ticks(self) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from pytest_hydrasmoke._core.phases import PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke._report.model import (
     FailureReport,
     InstanceReport,
@@ -15,7 +15,7 @@ from pytest_hydrasmoke._report.model import (
     ToolCallReport,
     TurnReport,
 )
-from pytest_hydrasmoke._report.moments import SpanReport
+from pytest_hydrasmoke._report.parts import SpanReport
 
 from .axis import Axis
 

@@ -13,7 +13,7 @@ from functools import cache
 
 import jinja2
 
-from pytest_hydrasmoke._core.phases import TOKENS
+from pytest_hydrasmoke._journal.story import TOKENS
 from pytest_hydrasmoke._report.model import FAKE_ENDED, UNPROVED, Report
 
 from .axis import WIDTH, clock, moment

@@ -12,7 +12,7 @@ from itertools import groupby
 from statistics import median
 
 from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport
-from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport
+from pytest_hydrasmoke._report.parts import CountReport, ExchangeReport
 
 from .axis import Axis
 from .lanes import Chat, Lane, chats_of, lanes_of

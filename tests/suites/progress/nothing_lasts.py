@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pytest_hydrasmoke._progress import lines
+from pytest_hydrasmoke._report import lines
 
 lines.BRIEF = lines.FIRST = float("inf")

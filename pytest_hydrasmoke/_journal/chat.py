@@ -1,0 +1,112 @@
+"""What can happen in a chat with an instance: events like those of `events`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+MOST_TEXT = 20_000
+"""How many characters of a reply are kept, and how many of what was said beside it."""
+MOST_OF_A_CALL = 2_000
+"""How many characters are kept of a tool call's arguments, and of its result."""
+MOST_CALLS = 200
+"""How many tool calls of a turn are kept."""
+MOST_ARRIVALS = 1_000
+"""How many points in time at least are kept of a turn that has more events."""
+
+
+class TurnBegan(NamedTuple):
+    """A chat turn begins, before its message leaves."""
+
+    number: int
+    """The turn's, of this process and instance, from 1."""
+    message: str | None
+    """Said; it is not told to other processes."""
+    test: str | None = None
+    run: int | None = None
+    before: int | None = None
+    """The LLM events counted before it; None if nothing was."""
+    sure: bool = False
+    """Whether these include all events of earlier turns."""
+    by: str = ""
+    """The process that takes it."""
+    spec: str = ""
+    """What names the instance's spec."""
+
+
+class TurnOver(NamedTuple):
+    """The last chat turn on an instance is over; told to the run's other processes."""
+
+    number: int
+    """The turn's, of all processes, from 1."""
+    how: str
+    """It `ended`, was `left` by its reader, `failed`, was `refused`, so that there was none, or
+    `cut`: its process has died."""
+    end_seen: bool = False
+    """Whether its stream had a terminal event."""
+    known: bool = True
+    """Whether it can be known what LLM events it has: a replay may not know."""
+
+
+class Tool(NamedTuple):
+    """A tool call, cut to limits: arguments and result as JSON, a string as it is."""
+
+    name: str
+    id: str | None
+    arguments: str | None
+    result: str | None
+    at: float
+    position: int
+
+
+class Thought(NamedTuple):
+    """A piece of the model's reasoning."""
+
+    text: str
+    at: float
+    position: int
+
+
+class Tokens(NamedTuple):
+    """Tokens that models read and wrote."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Turn(NamedTuple):
+    """A chat turn, at its end; the entry's `at` is when its request was sent."""
+
+    number: int
+    message: str | None
+    """Said, as are text, finish reason, tools, thoughts, notes and error."""
+    test: str | None = None
+    run: int | None = None
+    taken: bool = False
+    """Whether its message was accepted."""
+    text: str | None = ""
+    events: int = 0
+    arrivals: Sequence[float] = ()
+    seconds: float | None = None
+    first_text_after: float | None = None
+    max_gap: float = 0.0
+    complete: bool = False
+    finish_reason: str | None = None
+    tool_calls: Sequence[Tool] = ()
+    thoughts: Sequence[Thought] = ()
+    usage: Tokens | None = None
+    notes: Sequence[str] = ()
+    error: str | None = None
+    pace: str | None = None
+    """How its stream came, `streamed` or `at once`, where that could be told."""
+
+
+class Counted(NamedTuple):
+    """The LLM events of the instance's whole life: where that has changed; each, for others."""
+
+    total: int
+    providers: Sequence[str] = ()
+    asked: float | None = None
+    """When the count was asked for; for the run's other processes."""
+    whole: bool = False
+    """Whether that was when all events of the last turn must be there."""

@@ -1,0 +1,81 @@
+"""Parts of a report: moments of an instance, and forms of the router's answers without values."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+PLAIN = ConfigDict(
+    frozen=True,
+    # In the schema: what is written has every field.
+    json_schema_serialization_defaults_required=True,
+)
+
+
+class Part(BaseModel):
+    """A part of a report."""
+
+    model_config = PLAIN
+
+
+class Moment(Part):
+    """Something that happened to an instance."""
+
+    at: float
+    """Seconds since the instance's `began`."""
+
+
+class SpanReport(Moment):
+    """A phase, each time that it was gone through; seconds."""
+
+    phase: str
+    seconds: float
+
+
+class ExchangeReport(Moment):
+    """A request: answered with a status code, or failed with an error; seconds to the answer."""
+
+    call: str
+    method: str
+    path: str
+    attempt: int
+    """From 1; each attempt is a request of its own."""
+    seconds: float
+    status: int | None
+    error: str | None
+
+
+class CountReport(Moment):
+    """The LLM events of the instance's whole life, when their count had changed."""
+
+    count: int
+    providers: tuple[str, ...]
+
+
+class AnswerReport(Part):
+    """The form of a call's answer, without its values."""
+
+    call: str
+    code: int
+    fields: dict[str, str]
+    """What kind of value each had: null, boolean, string, number, list, object."""
+
+
+class EventReport(Part):
+    """The form of a stream's event, without the words of the reply."""
+
+    event: str
+    data: str
+    """`done` (`[DONE]`), `object` or `text`."""
+    keys: tuple[str, ...]
+    """The keys at the top of an object."""
+    kind: str | None
+    """An object's `type`, if that is a word."""
+
+
+class Manners(Part):
+    """How the router answers where its contract leaves it open: forms without values."""
+
+    answers: tuple[AnswerReport, ...] = ()
+    events: tuple[EventReport, ...] = ()
+    drift: tuple[str, ...] = ()
+    """What the contract does not know, in any answer."""
