@@ -11,7 +11,7 @@ from bench_result import Bar, Result
 from bench_streams import COMPLETION_CHUNK, CONTENT_BLOCK
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
-from pytest_hydrasmoke._run.recording import Recorded, as_text
+from pytest_hydrasmoke._recordings.format import Recorded, as_text
 from pytest_hydrasmoke.fake import FakeRouter
 
 FRAMES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._run.recording import RecordedTurn
-from pytest_hydrasmoke._run.taped import Edit, NotWrittenError
+from pytest_hydrasmoke._recordings.format import NotWrittenError, RecordedTurn
+from pytest_hydrasmoke._recordings.masking import Edit
 
 NAME = "pytest_hydra_smoke_record"
 

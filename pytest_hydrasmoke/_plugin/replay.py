@@ -18,8 +18,7 @@ from pytest_hydrasmoke._api.replayed import AllCounted, Replayed
 from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._run.recording import RecordedTurn
-from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke._recordings.format import NotWrittenError, RecordedTurn
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._recordings.format import KINDS
 from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._run.recording import KINDS
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.course import Course

@@ -255,7 +255,7 @@ class SessionEnd:
                 "tests": tuple(tests),
                 "not_run": self.ending.not_run(stories.selected, {one.id for one in tests}),
                 "breaches": tuple(breaches(instances, begun.budgets)),
-                "manners": manners_of(stories),
+                "manners": manners_of(stories.forms),
             }
         )
 

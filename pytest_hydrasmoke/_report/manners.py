@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._journal.stories import Stories
+from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 
 from .moments import PLAIN
 
@@ -43,16 +45,18 @@ class Manners(_Form):
     """What the contract does not know, in any answer."""
 
 
-def manners_of(stories: Stories) -> Manners:
+def manners_of(forms: Iterable[Event]) -> Manners:
     """Convert what was seen of the router."""
     # Sorted: processes see the forms in any order.
+    every = sorted(forms, key=repr)
     return Manners(
         answers=tuple(
             AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in sorted(stories.answers, key=repr)
+            for form in every
+            if isinstance(form, Answered)
         ),
         events=tuple(
-            EventReport.model_validate(form._asdict()) for form in sorted(stories.heard, key=repr)
+            EventReport.model_validate(form._asdict()) for form in every if isinstance(form, Heard)
         ),
-        drift=tuple(stories.drift),
+        drift=tuple(form.text for form in every if isinstance(form, Drifted)),
     )

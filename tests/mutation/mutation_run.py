@@ -70,15 +70,8 @@ TESTS = {
         for name in ("ledger", "ledger_lines")
     },
     **{
-        f"_run.{name}": [f"run/test_{name}.py"]
-        for name in (
-            "recording",
-            "recording_words",
-            "recordings",
-            "manners",
-            "manners_file",
-            "taped",
-        )
+        f"_recordings.{name}": [f"recordings/test_{name}.py"]
+        for name in ("compare", "format", "manners", "masking", "store")
     },
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.course": REPLAY,

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.fixtures import Active
-from pytest_hydrasmoke._plugin.recorder_notes import NEW, Notes
+from pytest_hydrasmoke._plugin.recorder import Tape
 from pytest_hydrasmoke._plugin.replay import Replaying
 from pytest_hydrasmoke._plugin.replay_notes import notes
 from pytest_hydrasmoke._plugin.told import Told
@@ -30,12 +30,15 @@ RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "
 
 
 def test_what_a_worker_can_not_leave_in_the_runs_folder_it_sends(tmp_path: Path) -> None:
-    notes = Notes(tmp_path / "no-folder" / "recorded.jsonl", str, from_worker=True)
-    notes.note("test_a", NEW, "")
-    assert notes.kept == [{"of": "test_a", "what": NEW, "why": ""}]
-    written = Notes(tmp_path / "recorded.jsonl", str, from_worker=True)
-    written.note("test_a", NEW, "")
-    assert written.kept == []
+    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
+    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
+        tape = Tape(file)
+        tape.add(**line)
+        assert list(tape.lines()) == tape.kept == [line]
+        tape.discard()
+    written = Tape(tmp_path / "recorded.jsonl")
+    written.add(**line)
+    assert (written.kept, list(written.lines())) == ([], [line])
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_hydrasmoke import RecordedTurn, _hookspecs
 from pytest_hydrasmoke._plugin.record_hook import edit_of
-from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke._recordings.format import NotWrittenError
 
 TURN = RecordedTurn("test_it.py::test_it", 1, "Hello", "data: I am\n\n")
 

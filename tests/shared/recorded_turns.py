@@ -11,8 +11,8 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import Ending, OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.recording import Recorded, Refusal
-from pytest_hydrasmoke._run.recording_words import compared
+from pytest_hydrasmoke._recordings.compare import compared
+from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"

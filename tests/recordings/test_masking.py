@@ -14,11 +14,11 @@ from recorded_turns import DONE, SPEC, TEST, TOKEN, frame, taken, turn
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
-from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
-from pytest_hydrasmoke._run.taped import Masking, NotWrittenError, recut
+from pytest_hydrasmoke._recordings.compare import played
+from pytest_hydrasmoke._recordings.format import Events, NotWrittenError, Recorded, Refusal
+from pytest_hydrasmoke._recordings.masking import Masking, recut
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Reply
 

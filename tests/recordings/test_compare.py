@@ -8,10 +8,9 @@ from dataclasses import replace as replaced
 import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
-from pytest_hydrasmoke._core.played import Said
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
-from pytest_hydrasmoke._run.recording_words import compared
+from pytest_hydrasmoke._recordings.compare import Said, compared, played
+from pytest_hydrasmoke._recordings.format import Events, Recorded, Refusal
 
 
 @pytest.mark.parametrize(
@@ -235,3 +234,39 @@ def test_llm_events_that_nobody_counted_this_time_are_as_they_were() -> None:
     kept, told = compared([counted], [now], Reading())
     assert kept == [now]
     assert told == "turn 1, text: 'I am set.', and was 'I am ready.'"
+
+
+# What a stream says
+
+CALL = {"index": 0, "id": "1", "function": {"name": "find", "arguments": '{"a": 1}'}}
+
+
+def test_text_tools_thoughts_and_finish_reason_are_read() -> None:
+    stream = frame("", delta={"reasoning_content": "Well."}) + frame(
+        "", delta={"tool_calls": [CALL]}
+    )
+    stream += frame("Found.", finish_reason="stop") + b"data: [DONE]\n\n"
+    assert played(stream, Reading()) == Said(
+        "Found.", "find({'a': 1}) -> None", "Well.", "stop", ("OpenAI chat",)
+    )
+
+
+def test_a_stream_that_breaks_off_says_what_came_before() -> None:
+    stream = frame("I am") + b'data: {"error": {"message": "no"}}\n\n'
+    assert played(stream, Reading()).text == "I am"
+    assert played(b"", Reading()) == Said("", "", "", None, ())
+
+
+def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
+    one = Said("Found.", "", "Well.", "stop", ("OpenAI chat",))
+    same = replaced(one, reasoning="Let me see.")
+    others = [
+        replaced(one, reasoning=""),
+        replaced(one, runtimes=("Anthropic",)),
+        replaced(one, runtimes=()),
+        replaced(one, text="Lost."),
+        replaced(one, tools="find"),
+        replaced(one, finish_reason="length"),
+    ]
+    assert same.digest == one.digest
+    assert len({it.digest for it in (one, *others)}) == 7

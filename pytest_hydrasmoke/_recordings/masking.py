@@ -10,16 +10,12 @@ from dataclasses import replace
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import surely_since
-from pytest_hydrasmoke._core.played import Said, played, said
 from pytest_hydrasmoke._core.reading import Reading
 
-from .recording import Events, Recorded, RecordedTurn, Refusal
+from .compare import Said, played, said
+from .format import Events, NotWrittenError, Recorded, RecordedTurn, Refusal
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
-
-
-class NotWrittenError(Exception):
-    """Raised where a turn can't be written; says why."""
 
 
 class Masking:
