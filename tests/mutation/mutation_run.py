@@ -77,7 +77,6 @@ TESTS = {
     "fake.course": REPLAY,
     "fake.replay": REPLAY,
     "fake.nearest": REPLAY,
-    "fake.specs": REPLAY,
 }
 
 # mutmut changes no function with a decorator: without its cache, or as what its property calls, it

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from inner import ALONE
@@ -17,8 +16,7 @@ from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.fixtures import Active
 from pytest_hydrasmoke._plugin.recorder import Tape
-from pytest_hydrasmoke._plugin.replay import Replaying
-from pytest_hydrasmoke._plugin.replay_notes import notes
+from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.told import Told
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
@@ -52,14 +50,12 @@ def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.P
 
 
 def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
-    taken: list[Mapping[str, Any]] = []
-    replaying = SimpleNamespace(course=SimpleNamespace(add=taken.append))
-    take = Replaying.pytest_testnodedown
-    take(
-        cast("Replaying", replaying), SimpleNamespace(workeroutput={"hydra_smoke_replay": {"a": 1}})
-    )
-    take(cast("Replaying", replaying), SimpleNamespace())
-    assert taken == [{"a": 1}]
+    taken: list[tuple[str, ...]] = []
+    replaying = cast("Replaying", SimpleNamespace(course=SimpleNamespace(add=taken.extend)))
+    sent = SimpleNamespace(workeroutput={"hydra_smoke_replay": [("begun", "test_a")]})
+    Replaying.pytest_testnodedown(replaying, sent)
+    Replaying.pytest_testnodedown(replaying, SimpleNamespace())
+    assert taken == [("begun", "test_a")]
 
 
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:
