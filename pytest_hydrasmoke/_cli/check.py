@@ -29,10 +29,10 @@ from pytest_hydrasmoke._recordings.manners import (
     ROUTER,
     Answers,
     answered,
-    answers_in,
     drift,
     in_words,
     joined,
+    known_in,
 )
 from pytest_hydrasmoke._report.manners import manners_of
 from pytest_hydrasmoke._run.reaching import Reaching
@@ -144,7 +144,7 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
     file = next((file for file in files if file.is_file()), None)
     try:
-        known: Answers = {} if file is None else answers_in(file.read_bytes())
+        known = {} if file is None else known_in(file)
     except (OSError, NotWrittenError) as error:
         return Finding("left open", False, f"{file}: {error}")
     every = joined(known, here)

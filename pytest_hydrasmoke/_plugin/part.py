@@ -19,6 +19,7 @@ from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report import github
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
@@ -28,7 +29,7 @@ from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Active
 from .needs import limit
-from .recorder import Recorder, Tape
+from .recorder import Recorder
 from .refusal import Refusal
 from .replay import Replaying
 from .report_cleaner import ReportCleaner

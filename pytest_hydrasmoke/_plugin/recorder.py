@@ -6,24 +6,23 @@ process writes all files, those of fixtures and hooks from what several workers 
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._base.files import append
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._options import LIVE, flag
+from pytest_hydrasmoke._recordings import manners
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import (
     KINDS,
@@ -32,20 +31,12 @@ from pytest_hydrasmoke._recordings.format import (
     Recorded,
     as_text,
     overlaid,
-    said_on,
     turns_of,
 )
-from pytest_hydrasmoke._recordings.manners import (
-    ROUTER,
-    Answers,
-    answers_in,
-    drift,
-    joined,
-    seen_in,
-)
-from pytest_hydrasmoke._recordings.manners import as_text as manners_text
+from pytest_hydrasmoke._recordings.manners import ROUTER
 from pytest_hydrasmoke._recordings.masking import Masking
-from pytest_hydrasmoke._recordings.store import Recordings, replace
+from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 
@@ -62,40 +53,6 @@ NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
 """What can become of a recording."""
 _MOST = 10
 """How many of a kind the summary lists."""
-
-
-class Tape:
-    """What has become of turns: a line for each owner whose turns are over, by any process.
-
-    It is in the run's folder, as a worker may be killed. What finds no room there, or is of a
-    worker on another host (which has no `file`), is kept, and sent when the worker ends.
-    """
-
-    def __init__(self, file: Path | None) -> None:
-        self.file = file
-        self.kept: list[dict[str, str]] = []
-
-    def add(self, **line: str) -> None:
-        if self.file is not None:
-            with suppress(OSError):
-                # Begins with a newline: the line before may have been cut short on a full disk.
-                append(self.file, b"\n" + json.dumps(line).encode() + b"\n")
-                return
-        self.kept.append(line)
-
-    def lines(self) -> Iterator[dict[str, str]]:
-        if self.file is not None:
-            with suppress(OSError), self.file.open("rb") as lines:
-                for line in lines:
-                    with suppress(ValueError):  # It is empty, or was cut short.
-                        yield json.loads(line)
-        yield from self.kept
-
-    def discard(self) -> None:
-        """Remove the file."""
-        if self.file is not None:
-            with suppress(OSError):
-                self.file.unlink()
 
 
 class Recorder:
@@ -222,7 +179,7 @@ class Recorder:
         """Write the router's manners, and fail the run for what could not be written."""
         assert self._recordings is not None  # This is the main process.
         with self._told(ROUTER):
-            self._write_manners(self._recordings.folder / ROUTER, seen_in(report))
+            self._lines += manners.update(self._recordings.folder / ROUTER, manners.seen_in(report))
         for owner, why in self._unwritten.items():
             self._fail("recording", owner, self._words(self._recordings.folder, owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
@@ -276,15 +233,13 @@ class Recorder:
             turns = turns_of(line["turns"].encode())
             if owner.startswith(KINDS):
                 # Workers repeat a fixture; each may have set it up for other tests, too.
-                told = parts.setdefault(owner, [])
-                known = set(map(said_on, told))
-                told += [turn for turn in turns if said_on(turn) not in known]
+                parts[owner] = overlaid(parts.get(owner, ()), turns, whole=False)
             else:
                 self._write(recordings, owner, turns)
         for owner, turns in parts.items():
             self._write(recordings, owner, turns, whole=whole)
         with self._told(ROUTER):
-            _known_manners(recordings.folder / ROUTER)  # Whether it can be read.
+            manners.known_in(recordings.folder / ROUTER)  # Whether it can be read.
         for test in map(self._scrub, self._failed & self._reported):
             if recordings.path(test).exists():
                 self._came.setdefault(test, (NOT_RECORDED, "it failed"))
@@ -309,13 +264,6 @@ class Recorder:
                 day = datetime.now(UTC).date().isoformat()
                 recordings.write(owner, as_text(owner, turns, day))
             self._came[owner] = what, self._clean(why or "")
-
-    def _write_manners(self, file: Path, seen: Answers) -> None:
-        known = _known_manners(file)
-        every = joined(known, seen)
-        if every != known:
-            replace(file, manners_text(every))
-            self._lines += drift(known, seen) if known else ()
 
     @contextmanager
     def _told(self, owner: str) -> Generator[None]:
@@ -372,7 +320,3 @@ def _earlier(recordings: Recordings, owner: str, what: str) -> str:
     if what != NOT_RECORDED or not path.exists():
         return ""
     return f"; its earlier recording stays: {path.relative_to(recordings.folder).as_posix()}"
-
-
-def _known_manners(file: Path) -> Answers:
-    return answers_in(file.read_bytes()) if file.exists() else {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias, cast
 
 from pytest_hydrasmoke._api.models import (
@@ -25,6 +26,7 @@ from pytest_hydrasmoke._report.manners import EventReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .format import NotWrittenError
+from .store import replace
 
 FORMAT, VERSION = "pytest-hydrasmoke router", 1
 ROUTER = "router.json"
@@ -189,6 +191,20 @@ def as_text(answers: Answers) -> str:
     head = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}'
     lines = [f"{json.dumps(name)}: {json.dumps(it)}" for name, it in answers.items() if it]
     return ",\n".join([head, *lines]) + "}\n"
+
+
+def known_in(file: Path) -> Answers:
+    """Return the answers in a file, if it is there; raises `NotWrittenError` and `OSError`."""
+    return answers_in(file.read_bytes()) if file.exists() else {}
+
+
+def update(file: Path, seen: Answers) -> Iterator[str]:
+    """Add answers to a file, and yield what is drift; raises as `known_in` does."""
+    known = known_in(file)
+    every = joined(known, seen)
+    if every != known:
+        replace(file, as_text(every))
+        yield from drift(known, seen) if known else ()
 
 
 def answers_in(text: bytes) -> Answers:

@@ -21,7 +21,7 @@ Edit = Callable[[RecordedTurn], RecordedTurn | None]
 class Masking:
     """Removes the token from turns, and applies the user's hook."""
 
-    def __init__(self, token: Token | None, reading: Reading, edit: Edit | None) -> None:
+    def __init__(self, token: Token | None, reading: Reading, edit: Edit) -> None:
         self._hide = hiding(token)
         self._scrub = scrubbing(token)
         self._reading = reading
@@ -36,10 +36,10 @@ class Masking:
         """
         plain = _plain(begun, taken)
         turn = self._without_token(plain)
-        if self._edit is not None:
-            edited = self._edited(owner, turn, self._edit)
-            if edited is None:
-                return None
+        edited = self._edited(owner, turn)
+        if edited is None:
+            return None
+        if edited is not turn:
             turn = self._without_token(edited)
         live = _live(taken)
         doubtful = live is None or self._has_token(live)
@@ -67,14 +67,12 @@ class Masking:
             refused=refused,
         )
 
-    def _edited(self, owner: str, turn: Recorded, edit: Edit) -> Recorded | None:
+    def _edited(self, owner: str, turn: Recorded) -> Recorded | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
         shown = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
-        edited = edit(shown)
-        if edited is None:
-            return None
-        if edited == shown:
-            return turn
+        edited = self._edit(shown)
+        if edited is None or edited == shown:
+            return None if edited is None else turn
         text = edited.text.encode("utf-8", "surrogateescape")
         if turn.refused is not None:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))

@@ -16,11 +16,10 @@ from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
 from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
-from .replay import Edit, Player
+from .replay import Edit, Player, Stage
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
-from .stage import Stage
 from .state import World
 
 _Order: TypeAlias = Reset | Reply | Failure | Drop | Break

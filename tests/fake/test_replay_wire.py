@@ -15,8 +15,8 @@ from replay_tools import COUNTED, REFUSED, TEST, Playing, how_to_record
 
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.presets import load
+from pytest_hydrasmoke.fake.replay import Stage
 from pytest_hydrasmoke.fake.router import stage_of
-from pytest_hydrasmoke.fake.stage import Stage
 
 
 def test_anybody_gets_the_first_that_has_the_message_then_the_next(playing: Playing) -> None:

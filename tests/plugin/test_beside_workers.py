@@ -15,11 +15,11 @@ from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.fixtures import Active
-from pytest_hydrasmoke._plugin.recorder import Tape
 from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.told import Told
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake.course import Course

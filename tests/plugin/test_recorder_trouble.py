@@ -9,7 +9,7 @@ import pytest
 from plugin_tools import Project, alone_or_workers, nothing_left
 from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 
-from pytest_hydrasmoke._plugin.recorder import Tape
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke.fake import FakeRouter
 
 ODD = """

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Reply
 
 
-def masking(edit: Callable[[RecordedTurn], RecordedTurn | None] | None = None) -> Masking:
+def masking(edit: Callable[[RecordedTurn], RecordedTurn | None] = lambda turn: turn) -> Masking:
     return Masking(Token(TOKEN), Reading(), edit)
 
 
@@ -94,7 +94,7 @@ def test_a_token_in_pieces_keeps_its_turn_from_being_written() -> None:
 def test_without_a_token_a_stream_is_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN", raising=False)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-    made = Masking(None, Reading(), None).turn(TEST, *taken(frame(TOKEN)))
+    made = Masking(None, Reading(), lambda turn: turn).turn(TEST, *taken(frame(TOKEN)))
     assert made is not None
     assert made.chunks == [frame(TOKEN)]
 
