@@ -144,7 +144,7 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
     file = next((file for file in files if file.is_file()), None)
     try:
-        known = {} if file is None else known_in(file)
+        known: Answers = {} if file is None else known_in(file)
     except (OSError, NotWrittenError) as error:
         return Finding("left open", False, f"{file}: {error}")
     every = joined(known, here)

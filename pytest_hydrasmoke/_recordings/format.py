@@ -77,9 +77,8 @@ class Recorded:
     message: str
     llm_events: Events | None = None
     end: Ending | None = None
-    times: Sequence[float] = ()
-    """When each chunk was read, in milliseconds since the request; written as whole numbers."""
-    chunks: Sequence[bytes] = ()
+    chunks: Sequence[tuple[float, bytes]] = ()
+    """What was read, and when, in milliseconds since the request; written as whole numbers."""
     refused: Refusal | None = None
     said: str | None = None
     """A digest of its words, where nothing was removed from them."""
@@ -87,7 +86,7 @@ class Recorded:
     @property
     def stream(self) -> bytes:
         """All that was read."""
-        return b"".join(self.chunks)
+        return b"".join(chunk for _, chunk in self.chunks)
 
 
 class NotWrittenError(Exception):
@@ -116,17 +115,18 @@ def _written(turn: Recorded) -> Iterator[str]:
     if turn.said is not None:
         yield f'"said": {_json(turn.said)},\n'
     yield f'"end": {_json(turn.end)},\n"chunks": [\n'
-    yield _lines(turn.times, turn.chunks)
+    yield _lines(turn.chunks)
     yield "\n]}" if turn.chunks else "]}"
 
 
-def _lines(times: Sequence[float], chunks: Sequence[bytes]) -> str:
+def _lines(chunks: Sequence[tuple[float, bytes]]) -> str:
     # Recording spends most of its CPU time here, so nothing in here runs once per chunk except C
     # functions, unless a chunk is not ASCII.
-    texts: Iterable[str] = map(_chunk, chunks)
-    if all(map(bytes.isascii, chunks)):
+    times, parts = zip(*chunks, strict=True) if chunks else ((), ())
+    texts: Iterable[str] = map(_chunk, parts)
+    if all(map(bytes.isascii, parts)):
         # It escapes a DEL, too, the only one of `_ODD` in ASCII.
-        texts = map(encode_basestring_ascii, map(bytes.decode, chunks))
+        texts = map(encode_basestring_ascii, map(bytes.decode, parts))
     lines = ",\n".join(["[%d,%s]"] * len(chunks))
     return lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
 
@@ -174,7 +174,7 @@ def turns_of(text: bytes) -> list[Recorded]:
 
 
 def _turn(plain: Any) -> Recorded:
-    events, refused, chunks = plain["llm_events"], plain.get("refused"), plain.get("chunks", ())
+    events, refused = plain["llm_events"], plain.get("refused")
     return Recorded(
         run=plain["run"],
         instance=plain["instance"],
@@ -182,8 +182,7 @@ def _turn(plain: Any) -> Recorded:
         message=plain["message"],
         llm_events=events and Events(events["count"], tuple(events["providers"]), events["after"]),
         end=plain.get("end"),
-        times=[at for at, _ in chunks],
-        chunks=[_decoded(chunk) for _, chunk in chunks],
+        chunks=[(at, _decoded(chunk)) for at, chunk in plain.get("chunks", ())],
         refused=refused
         and Refusal(refused["status"], refused["content_type"], _decoded(refused["body"])),
         said=plain.get("said"),

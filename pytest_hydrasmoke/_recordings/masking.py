@@ -90,15 +90,14 @@ def _live(turn: OpenTurn) -> Said | None:
 
 
 def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
-    refused, chunks = None, turn.chunks or ()
+    refused = None
     if (reply := turn.refusal) is not None:
         refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
     return replace(
         begun,
         llm_events=_counted(turn),
         end=turn.ending if refused is None else None,
-        times=[at * 1000 for at, _ in chunks],
-        chunks=[chunk for _, chunk in chunks],
+        chunks=[(at * 1000, chunk) for at, chunk in turn.chunks or ()],
         refused=refused,
     )
 
@@ -120,15 +119,12 @@ def recut(turn: Recorded, text: bytes) -> Recorded:
     if old == text:
         return turn
     if not old:
-        return replace(turn, times=[0], chunks=[text])
+        return replace(turn, chunks=[(0, text)])
     moved = _moved(old, text)
-    ends = [moved(end) for end in itertools.accumulate(map(len, turn.chunks))]
-    parts = [
-        (at, text[start:end])
-        for at, start, end in zip(turn.times, [0, *ends], ends, strict=False)
-        if start < end
-    ]
-    return replace(turn, times=[at for at, _ in parts], chunks=[part for _, part in parts])
+    ends = [moved(end) for end in itertools.accumulate(len(chunk) for _, chunk in turn.chunks)]
+    parts = zip(turn.chunks, [0, *ends], ends, strict=False)
+    chunks = [(at, text[start:end]) for (at, _), start, end in parts if start < end]
+    return replace(turn, chunks=chunks)
 
 
 def _moved(old: bytes, text: bytes) -> Callable[[int], int]:

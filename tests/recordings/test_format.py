@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace as replaced
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,14 +25,9 @@ from pytest_hydrasmoke._recordings.format import (
 ASCII = st.text('a"\\\n\x1f\x7f', min_size=1).map(str.encode)
 
 
-def _turn(timed: list[tuple[int, bytes]], **more: Any) -> Recorded:
-    times, chunks = [at for at, _ in timed], [chunk for _, chunk in timed]
-    return Recorded(times=times, chunks=chunks, refused=None, **more)
-
-
 turns = st.builds(
-    _turn,
-    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1) | ASCII)),
+    Recorded,
+    chunks=st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1) | ASCII)),
     run=st.integers(1, 9),
     instance=st.one_of(
         st.none(), st.just("shared"), st.integers(0, 9), st.just({"of": TEST, "number": 1})
@@ -53,7 +46,7 @@ def test_what_is_written_is_read_back_byte_for_byte(some: list[Recorded], owner:
     raw = text.encode()
     assert turns_of(raw) == some
     assert owner_in(raw) == owner
-    assert [it.stream for it in some] == [b"".join(it.chunks) for it in some]
+    assert [it.stream for it in some] == [b"".join(part for _, part in it.chunks) for it in some]
     # As an editor, and a review, count lines.
     assert len(text.splitlines()) == text.count("\n")
 
@@ -87,12 +80,6 @@ def test_what_can_t_be_seen_is_spelled_and_nothing_is_no_line() -> None:
     assert '"message": "a\\u007fb",' in text
     assert "\x7f" not in text
     assert text.endswith('"chunks": [\n]}\n]}\n')
-
-
-@pytest.mark.parametrize("times", [[400], [400, 401, 402]])
-def test_a_chunk_without_its_time_is_not_written(times: list[float]) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        as_text(TEST, [replaced(turn(frame("Ready"), DONE), times=times)], "2026-11-26")
 
 
 OPENAI = (

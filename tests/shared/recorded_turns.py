@@ -33,12 +33,11 @@ def turn(
     instance: int | str | None = "shared",
     spec: Mapping[str, str] = SPEC,
 ) -> Recorded:
-    times = list(range(400, 400 + len(chunks)))
-    return Recorded(1, instance, spec, message, None, "closed", times, list(chunks), None)
+    return Recorded(1, instance, spec, message, None, "closed", [*enumerate(chunks, 400)])
 
 
 def refusal(body: bytes) -> Recorded:
-    return Recorded(2, None, {}, "Hello", None, None, [], [], Refusal(503, "text/plain", body))
+    return Recorded(2, None, {}, "Hello", chunks=[], refused=Refusal(503, "text/plain", body))
 
 
 def taken(
