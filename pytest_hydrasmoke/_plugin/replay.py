@@ -77,10 +77,10 @@ class Replaying:
     # `_api.replayed.Replay`
 
     def last(self, instance_id: str) -> Replayed | None:
-        return self._stage.last(plain_id(instance_id))
+        return self._stage.world.last_replayed(plain_id(instance_id))
 
     def uncounted(self, instance_id: str) -> str | None:
-        return self._stage.uncounted(plain_id(instance_id))
+        return self._stage.world.uncounted(plain_id(instance_id))
 
     def all_counted(self, instance_id: str) -> AllCounted | None:
         all_asked = self._stage.all_counted(plain_id(instance_id))

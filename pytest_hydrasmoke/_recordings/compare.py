@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -15,7 +14,7 @@ from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.content import Content
 
-from .format import Recorded, asked
+from .format import Recorded, asked, by_key
 
 _AROUND = 3
 """How many words are shown before the first difference, and after it."""
@@ -73,9 +72,7 @@ def compared(
 
     The summary is None if nothing has changed.
     """
-    waiting: dict[str, deque[Recorded]] = {}
-    for turn in old:
-        waiting.setdefault(asked(turn), deque()).append(turn)
+    waiting = by_key(old, asked)
     kept, changes = list[Recorded](), list[str]()
     for number, now in enumerate(new, 1):
         same = waiting.get(asked(now))
@@ -92,11 +89,10 @@ def compared(
 
 def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     """Return the messages of each instance in each run: several instances have no common order."""
-    order: dict[str, list[str]] = {}
-    for turn in turns:
-        if turn.instance is not None:  # Any number of instances are recorded so.
-            order.setdefault(asked(replaced(turn, message="")), []).append(turn.message)
-    return order
+    # Any number of instances are recorded as none.
+    known = [turn for turn in turns if turn.instance is not None]
+    order = by_key(known, lambda turn: asked(replaced(turn, message="")))
+    return {key: [turn.message for turn in same] for key, same in order.items()}
 
 
 def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import PurePosixPath
@@ -199,9 +199,7 @@ def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -
     Drop old turns that a `whole` run did not repeat on an instance that had turns; keep further
     turns with the same message, and instances without turns in this run.
     """
-    waiting: dict[str, deque[Recorded]] = {}
-    for turn in new:
-        waiting.setdefault(said_on(turn), deque()).append(turn)
+    waiting = by_key(new, said_on)
     used = set(map(_instance, new))
     merged: list[Recorded] = []
     for turn in old:
@@ -212,6 +210,14 @@ def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -
             merged.append(turn)
     left = [turn for turns in waiting.values() for turn in turns]
     return merged + [turn for turn in new if any(turn is one for one in left)]
+
+
+def by_key(turns: Iterable[Recorded], key: Callable[[Recorded], str]) -> dict[str, deque[Recorded]]:
+    """Return the turns with each key, in their order."""
+    found: dict[str, deque[Recorded]] = {}
+    for turn in turns:
+        found.setdefault(key(turn), deque()).append(turn)
+    return found
 
 
 def asked(turn: Recorded) -> str:

@@ -20,7 +20,7 @@ from .course import Course, shown_path
 from .nearest import nearest, shown
 from .recordings import Claim, Turn
 from .records import Instance
-from .state import Replayed, World
+from .state import World
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
@@ -224,26 +224,16 @@ class Player:
         return shlex.join(words if self._test is None else [*words, self._test])
 
 
-class Stage:
-    """What a process says to its own replay, and asks of it."""
+class Stage(NamedTuple):
+    """What a process has of its own replay: it says who chats, and asks what no answer says."""
 
-    def __init__(self, world: World, player: Player) -> None:
-        self._world = world
-        self.player = player
-        """Plays the turns of whoever is on stage."""
-
-    def last(self, instance_id: str) -> Replayed | None:
-        """Return what answered the last chat with an instance; None if it was no recording."""
-        return self._world.last_replayed(instance_id)
-
-    def uncounted(self, instance_id: str) -> str | None:
-        """Return words on the last turn of an instance whose LLM events were not recorded."""
-        return self._world.uncounted(instance_id)
+    world: World
+    player: Player
 
     def all_counted(self, instance_id: str) -> AllAsked | None:
         """Return what to say with a count of all that will come; None if more may come."""
-        instance = self._world.find_alive(instance_id)
-        if instance is None or not self._world.all_counted(instance_id):
+        instance = self.world.find_alive(instance_id)
+        if instance is None or not self.world.all_counted(instance_id):
             return None
         return self.player.counted(asked("", instance))
 

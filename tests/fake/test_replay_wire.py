@@ -132,42 +132,44 @@ def test_llm_events_are_counted_as_they_were(staged: Any, playing: Playing) -> N
         return caller.llm_events(instance_id).json()["providers"]
 
     assert counted("a") == ["b", "a"]
-    assert stage.uncounted(instance_id) is None
+    assert stage.world.uncounted(instance_id) is None
     assert counted("b") == ["b", "a"]
     words = (
         f"the LLM events of 'b', recorded for {TEST}, were not counted then; to record them, "
         "expect them after it (turn.expect_llm_events), and run: "
         f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
     )
-    assert stage.last(instance_id).uncounted == words
+    assert stage.world.last_replayed(instance_id).uncounted == words
     assert counted("c") == ["b", "a", "c", "c"]
-    assert (stage.uncounted(instance_id), stage.last(instance_id).uncounted) == (words, None)
+    assert stage.world.uncounted(instance_id) == words
+    assert stage.world.last_replayed(instance_id).uncounted is None
     caller.router.reset()
     assert not caller.router.instances
-    assert stage.last(instance_id) is None
+    assert stage.world.last_replayed(instance_id) is None
 
 
 def test_what_answered_a_chat_is_known_until_the_next(staged: Any) -> None:
     turns = says("a", "x"), turn("b", refused=REFUSED), says("b", "y")
     caller, stage, instance_id = staged(*turns, turn("late", refused={**REFUSED, "status": 410}))
-    assert stage.last(instance_id) is None
+    assert stage.world.last_replayed(instance_id) is None
     for message, refused in (("a", False), ("b", True), ("b", True)):
-        before = stage.last(instance_id)
+        before = stage.world.last_replayed(instance_id)
         caller.chat(instance_id, message)
-        last = stage.last(instance_id)
+        last = stage.world.last_replayed(instance_id)
         assert last is not before
         assert last.refused is refused
     # Trouble that came before it was asked, or a reply of a script, is no recording's answer.
     caller.router.fail("chat")
-    before = stage.last(instance_id)
+    before = stage.world.last_replayed(instance_id)
     assert caller.chat(instance_id, "b").status_code == 503
-    assert stage.last(instance_id) is before
+    assert stage.world.last_replayed(instance_id) is before
     caller.router.reply("scripted", "It is.")
     caller.chat(instance_id, "scripted")
-    assert stage.last(instance_id) is None
+    assert stage.world.last_replayed(instance_id) is None
     caller.delete(instance_id)
     assert caller.chat(instance_id, "late").status_code == 410
-    assert (stage.last(instance_id).refused, stage.last(instance_id).uncounted) == (True, None)
+    last = stage.world.last_replayed(instance_id)
+    assert (last.refused, last.uncounted) == (True, None)
     assert stage.all_counted(instance_id) is None
 
 
@@ -207,7 +209,7 @@ WORKED_ON |= {499: False, 500: True, 502: True, 503: False, 504: True}
 def test_a_refusal_that_was_not_counted_may_have_been_worked_on(staged: Any, status: int) -> None:
     caller, stage, instance_id = staged(turn("hello", refused={**REFUSED, "status": status}))
     assert caller.chat(instance_id).status_code == status
-    assert (stage.uncounted(instance_id) is not None) == WORKED_ON[status]
+    assert (stage.world.uncounted(instance_id) is not None) == WORKED_ON[status]
 
 
 def test_who_leaves_early_has_used_what_was_counted(playing: Playing) -> None:
