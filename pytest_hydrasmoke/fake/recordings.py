@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias
 
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
 """An instance's owner, and its number among the owner's, from 0; None from a client."""
@@ -22,8 +22,7 @@ End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, cut, silent until the deadline, or left by its client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """Consecutive chunks with one line each, in a file that is not read into memory."""
 
     offset: int
@@ -38,8 +37,7 @@ class Counted:
     providers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """An answer that was no stream."""
 
     status: int
@@ -138,12 +136,11 @@ def stamp_of(status: os.stat_result) -> tuple[int, int]:
 
 def chunk_of(value: object) -> bytes | None:
     """Return the bytes of a chunk, which has their time too; None for what is none."""
-    if not isinstance(value, list) or len(chunk := cast(list[object], value)) != 2:
-        return None
-    milliseconds = chunk[0]
-    if type(milliseconds) is not int or milliseconds < 0:
-        return None
-    return bytes_of(chunk[1])
+    match value:
+        case [milliseconds, content] if type(milliseconds) is int and milliseconds >= 0:
+            return bytes_of(content)
+        case _:
+            return None
 
 
 def bytes_of(value: object) -> bytes | None:
