@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from pytest_hydrasmoke._api.models import plain_id
-from pytest_hydrasmoke._api.replayed import AllCounted, Replayed
 from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
@@ -48,14 +46,15 @@ def as_argument(config: pytest.Config, test: str) -> str:
 
 
 class Replaying:
-    """This process's replay: told who chats, and asked what no answer of a router says."""
+    """Tells this process's replay who chats."""
 
     def __init__(self, pytest_config: pytest.Config, router: FakeRouter) -> None:
-        from pytest_hydrasmoke.fake.router import stage_of
+        from pytest_hydrasmoke.fake.router import replay_of
 
         self._pytest = pytest_config
-        self._stage = stage_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
-        self.course = self._stage.player.course
+        self.replay = replay_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
+        """What its calls ask."""
+        self.course = self.replay.player.course
         """What has come of the recordings."""
         self.flows = Flows(lambda owner, key: self.course.note("unordered", owner, key))
         """Who chats from several threads or tasks."""
@@ -65,26 +64,14 @@ class Replaying:
         if begins and owner is not None:
             self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
-        self._stage.player.enter(owner, run, begins=begins, test=test)
+        self.replay.player.enter(owner, run, begins=begins, test=test)
 
     def claims(self, record: InstanceRecord) -> None:
         """Say who owns an instance."""
         assert record.key is not None  # A run against a fake is attached to nothing.
         origin = record.origin
         whose = None if origin is None else (origin.owner, origin.number)
-        self._stage.player.claim(record.key, whose or "shared")
-
-    # `_api.replayed.Replay`
-
-    def last(self, instance_id: str) -> Replayed | None:
-        return self._stage.world.last_replayed(plain_id(instance_id))
-
-    def uncounted(self, instance_id: str) -> str | None:
-        return self._stage.world.uncounted(plain_id(instance_id))
-
-    def all_counted(self, instance_id: str) -> AllCounted | None:
-        all_asked = self._stage.all_counted(plain_id(instance_id))
-        return None if all_asked is None else AllCounted(*all_asked)
+        self.replay.player.claim(record.key, whose or "shared")
 
     # Hooks
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
 """An instance's owner, and its number among the owner's, from 0; None from a client."""
@@ -136,11 +136,12 @@ def stamp_of(status: os.stat_result) -> tuple[int, int]:
 
 def chunk_of(value: object) -> bytes | None:
     """Return the bytes of a chunk, which has their time too; None for what is none."""
-    match value:
-        case [milliseconds, content] if type(milliseconds) is int and milliseconds >= 0:
-            return bytes_of(content)
-        case _:
-            return None
+    if not isinstance(value, list) or len(chunk := cast(list[object], value)) != 2:
+        return None
+    milliseconds = chunk[0]
+    if type(milliseconds) is not int or milliseconds < 0:
+        return None
+    return bytes_of(chunk[1])
 
 
 def bytes_of(value: object) -> bytes | None:

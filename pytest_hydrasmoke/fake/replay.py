@@ -20,7 +20,7 @@ from .course import Course, shown_path
 from .nearest import nearest, shown
 from .recordings import Claim, Turn
 from .records import Instance
-from .state import World
+from .state import Replayed, World
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
@@ -224,11 +224,19 @@ class Player:
         return shlex.join(words if self._test is None else [*words, self._test])
 
 
-class Stage(NamedTuple):
+class Replay(NamedTuple):
     """What a process has of its own replay: it says who chats, and asks what no answer says."""
 
     world: World
     player: Player
+
+    def last(self, instance_id: str) -> Replayed | None:
+        """Return what answered the last chat with an instance; None if it was no recording."""
+        return self.world.last_replayed(instance_id)
+
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return words on LLM events of an instance that were not recorded; None if all were."""
+        return self.world.uncounted(instance_id)
 
     def all_counted(self, instance_id: str) -> AllAsked | None:
         """Return what to say with a count of all that will come; None if more may come."""
