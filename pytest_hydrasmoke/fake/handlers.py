@@ -87,12 +87,12 @@ class Calls:
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
         try:
-            recording, recorded = player.answer(asked(message, instance))
-            chunks = recording.chunks(recorded)
+            recorded = player.answer(asked(message, instance))
+            chunks = recorded.stream()
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
         counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
-        uncounted = player.uncounted(recording, recorded)
+        uncounted = player.uncounted(recorded)
         self._world.replays(instance.id, Replayed(answer is not None, uncounted))
         began = self._world.begin_turn(instance.id, "unknown" if counted is None else counted)
         if end is None or (end == "cut" and not recorded.chunks):
@@ -117,7 +117,7 @@ class Calls:
         if instance is None:
             return None
         try:
-            _, recorded = player.answer(asked(message, instance))
+            recorded = player.answer(asked(message, instance))
         except (NotRecordedError, ValueError):
             return None  # No recorded turn answers it: the router refuses it itself.
         if recorded.refused is None:
