@@ -50,7 +50,7 @@ def _no_router_is_left() -> Iterator[None]:
 
 def _routers() -> set[str]:
     shared = getattr(sys.modules.get("pytest_hydrasmoke.fake.server"), "_shared", None)
-    return set() if shared is None else set(shared._worlds.mounts)
+    return set() if shared is None else set(shared._mounts)
 
 
 def pytest_configure(config: pytest.Config) -> None:

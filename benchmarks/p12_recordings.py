@@ -11,7 +11,7 @@ from bench_result import Bar, Result
 from bench_streams import COMPLETION_CHUNK, CONTENT_BLOCK
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
-from pytest_hydrasmoke._run.recording import Recorded, as_text
+from pytest_hydrasmoke._recordings.format import Recorded, as_text
 from pytest_hydrasmoke.fake import FakeRouter
 
 FRAMES = {
@@ -36,9 +36,9 @@ def run(events: int = 500, long: int = 100_000) -> Result:
 def _recording(frame: str, events: int) -> tuple[str, int]:
     """Return a recording of a turn, a chunk an event, and the bytes of its stream."""
     parts = [frame.replace("TEXT", f" word{number % 100}") for number in range(events - 1)]
-    chunks = [part.encode() for part in [*parts, "data: [DONE]\n\n"]]
-    times = range(0, 20 * events, 20)
-    turn = Recorded(1, None, SPEC, "Tell me all", None, "closed", times, chunks, None)
+    every = enumerate([*parts, "data: [DONE]\n\n"])
+    chunks = [(20.0 * number, part.encode()) for number, part in every]
+    turn = Recorded(1, None, SPEC, "Tell me all", None, "closed", chunks)
     return as_text("test_it.py::test_it", [turn], "2026-01-01"), len(turn.stream)
 
 

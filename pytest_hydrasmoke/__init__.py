@@ -40,9 +40,9 @@ if TYPE_CHECKING:
         UnauthorizedError,
     )
     from pytest_hydrasmoke._clock.virtual import VirtualClock
+    from pytest_hydrasmoke._recordings.format import RecordedTurn
     from pytest_hydrasmoke._report.model import Report
     from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
-    from pytest_hydrasmoke._run.recording import RecordedTurn
     from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke._sse.decoder import ChatEvent
@@ -76,7 +76,7 @@ _HOMES = {
         "UnauthorizedError",
     ),
     "_run.factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
-    "_run.recording": ("RecordedTurn",),
+    "_recordings.format": ("RecordedTurn",),
     "_api.models": (
         "DeleteResult",
         "InstanceSpec",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._recordings.format import RecordedTurn
     from pytest_hydrasmoke._report.model import Report
-    from pytest_hydrasmoke._run.recording import RecordedTurn
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke.instance import SmokeInstance
 

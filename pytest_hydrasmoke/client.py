@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls, Observer
@@ -17,7 +17,6 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
@@ -34,6 +33,9 @@ from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import StrPath, authorized, link_of, link_to
 from pytest_hydrasmoke._transport.protocol import drive
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import Replay
 
 __tracebackhide__ = hide_own_frames
 

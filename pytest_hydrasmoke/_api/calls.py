@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -33,7 +33,6 @@ from .models import (
     ProvisionAccepted,
     plain_id,
 )
-from .replayed import AllCounted, Replay, Replayed
 from .responses import (
     Earlier,
     failure,
@@ -42,6 +41,10 @@ from .responses import (
     unreadable_answer,
 )
 from .retry import RULES, TRANSIENT, Outcome, asked_pause, decide, pause
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import AllAsked, Replay
+    from pytest_hydrasmoke.fake.state import Replayed
 
 __tracebackhide__ = hide_own_frames
 
@@ -221,7 +224,7 @@ class Calls:
         deadline: float | None = None,
         in_part: bool = False,
         before: Rows = NONE,
-    ) -> tuple[LlmEvents, AllCounted | None]:
+    ) -> tuple[LlmEvents, AllAsked | None]:
         """Do the same, and say whether a replay will count no more; None if it may.
 
         `in_part` counts the recorded ones even so, as for a turn among them. Whether what was added
@@ -233,8 +236,8 @@ class Calls:
         uncounted, known = None, None
         if self._replay is not None:
             # Before the request, so that it counts all that this tells of.
-            uncounted = None if in_part else self._replay.uncounted(instance_id)
-            known = self._replay.all_counted(instance_id)
+            uncounted = None if in_part else self._replay.uncounted(plain_id(instance_id))
+            known = self._replay.all_counted(plain_id(instance_id))
         counted = self._parse(LlmEvents, request, await self._call(request, deadline))
         if not explained(rows_of(counted), before):
             # A router may read names and count one after the other, and a row come in between.
@@ -249,7 +252,7 @@ class Calls:
         return None if last is None else last.uncounted
 
     def _replayed(self, instance_id: str) -> Replayed | None:
-        return None if self._replay is None else self._replay.last(instance_id)
+        return None if self._replay is None else self._replay.last(plain_id(instance_id))
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""

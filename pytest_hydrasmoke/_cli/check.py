@@ -22,15 +22,19 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._run.manners import QUESTIONS, Answers, observer, seen_by
-from pytest_hydrasmoke._run.manners_file import (
+from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._recordings.format import NotWrittenError
+from pytest_hydrasmoke._recordings.manners import (
+    QUESTIONS,
     ROUTER,
-    MannersError,
-    answers_in,
+    Answers,
+    answered,
     drift,
     in_words,
     joined,
+    known_in,
 )
+from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -45,8 +49,6 @@ DOCUMENT_LIMIT = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check."""
-
     what: str
     good: bool
     words: str
@@ -61,7 +63,7 @@ def findings(
     or the token fails, the checks that need it are left out.
     """
     with closing(SyncIO(config.link)) as io:
-        seen = observer()
+        seen = Sightings()
         calls = Calls(io, seen)
         with Reaching(config.url, wait_aloud) as reaching:
             router = _router(Calls(io, reaching), config)
@@ -74,7 +76,7 @@ def findings(
             yield _unknown_key(calls, config)
             yield _unknown_instance(calls)
             yield _contract(config.link)
-            yield _manners(config, seen_by(seen))
+            yield _manners(config, answered(manners_of(seen.seen)))
 
 
 def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
@@ -140,8 +142,8 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
     file = next((file for file in files if file.is_file()), None)
     try:
-        known: Answers = {} if file is None else answers_in(file.read_bytes())
-    except (OSError, MannersError) as error:
+        known: Answers = {} if file is None else known_in(file)
+    except (OSError, NotWrittenError) as error:
         return Finding("left open", False, f"{file}: {error}")
     every = joined(known, here)
     lines = [*in_words(every), *(drift(known, here) if known else ())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,6 @@ CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders that have some"
     )
@@ -72,75 +71,58 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import files, text
+    from pytest_hydrasmoke._history import files, views
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.findings import Demand, hidden, no_commit, problems
     from pytest_hydrasmoke._history.reading import read
+    from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
+    from pytest_hydrasmoke._report import pipeline
 
-    named = options.group or (own_group(os.environ) if options.expect else None)
+    own = os.environ.get(variable("group")) or pipeline.own_group(os.environ)
+    named = options.group or (own if options.expect else None)
     # Cleaned in the same way as names in reports.
     group = named and safe_line(named, 1_000)
-    named_views = {name: getattr(options, name) for name in VIEWS}
-    views: dict[str, Path] = {name: path for name, path in named_views.items() if path is not None}
-    files.refuse_reports(views, options.paths)
-    _refuse_no_baseline(options)
-    # A view that is written to standard output must be alone there.
-    out = aside if files.STANDARD_OUTPUT in views.values() else say
-    found = read(options.paths)
-    shown = history(
-        found,
-        last=options.last,
-        group=group,
-        fake=options.include_fake,
-        now=datetime.now(UTC),
-    )
-    for line in text.lines(shown, shutil.get_terminal_size().columns):
-        out(line)
-    demand = Demand(options.fail_on, group, options.expect)
-    if not shown.overviews:
-        for line in hidden(shown, demand):
-            out(f"FAILED {line}")
-        problem, next_step = _nothing(found, include_fake=options.include_fake)
-        raise ConfigError(problem, next_step=next_step)
-    files.write(shown, views, say)
-    red = problems(shown, demand)
-    for line in red:
-        out(f"FAILED {line}")
-    warning = no_commit(shown, demand)
-    if warning is not None:
-        out(warning)
-    return not red
-
-
-def _refuse_no_baseline(options: argparse.Namespace) -> None:
-    """Raise `ConfigError` where a regression is demanded, but could never be found."""
-    from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
-
+    targets: dict[str, Path] = {
+        name: path for name in VIEWS if (path := getattr(options, name)) is not None
+    }
+    files.refuse_reports(targets, options.paths)
     if "regression" in options.fail_on and options.last <= ENOUGH:
         raise ConfigError(
             f"--last {options.last} leaves no baseline for --fail-on regression, which takes "
             f"{ENOUGH} green groups before the newest one",
             next_step=f"give --last {ENOUGH + 1} or more, better {BASELINE + 1}",
         )
+    # A view that is written to standard output must be alone there.
+    out = aside if files.STANDARD_OUTPUT in targets.values() else say
+    found = read(options.paths)
+    now = datetime.now(UTC)
+    shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
+    for line in views.lines(shown, shutil.get_terminal_size().columns):
+        out(line)
+    demand = Demand(options.fail_on, group, options.expect)
+    red = problems(shown, demand) if shown.overviews else hidden(shown, demand)
+    if shown.overviews:
+        files.write(shown, targets, say)
+    for line in red:
+        out(f"FAILED {line}")
+    if not shown.overviews:
+        raise _nothing(found, include_fake=options.include_fake)
+    warning = no_commit(shown, demand)
+    if warning is not None:
+        out(warning)
+    return not red
 
 
-def own_group(environ: Mapping[str, str]) -> str | None:
-    """Return the group of this pipeline's runs, if there is a pipeline."""
-    from pytest_hydrasmoke._report import pipeline
-
-    return environ.get(variable("group")) or pipeline.own_group(environ)
-
-
-def _nothing(found: Found, *, include_fake: bool) -> tuple[str, str]:
+def _nothing(found: Found, *, include_fake: bool) -> ConfigError:
     """Return why nothing can be shown, and what to do about it."""
     if found.runs and not include_fake and all(run.fake for run in found.runs):
-        return ("every run that was read used the fake router", "give --include-fake")
-    if found.runs:
-        return (
-            "every group that could be shown had a wrong clock",
-            "set the clock of the machine that ran them, or of this one",
+        problem, next_step = "every run that was read used the fake router", "give --include-fake"
+    elif found.runs:
+        problem = "every group that could be shown had a wrong clock"
+        next_step = "set the clock of the machine that ran them, or of this one"
+    else:
+        problem = (
+            "no report could be read" if found.unread else "there is no report in these folders"
         )
-    return (
-        "no report could be read" if found.unread else "there is no report in these folders",
-        "give the report.json files of runs, or folders that contain them",
-    )
+        next_step = "give the report.json files of runs, or folders that contain them"
+    return ConfigError(problem, next_step=next_step)

@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.text import cleaner, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
-from .history import add_options as add_history_options
+from . import history
 from .output import Output, aside, flush, replace_closed
 
 OK, WRONG, SETTINGS = 0, 1, 4
@@ -56,7 +56,6 @@ class _Refused(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, and return its exit code."""
     parser = _Parser("hydra-smoke", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
@@ -85,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "(default)",
     )
     fake.set_defaults(run=_fake)
-    history = commands.add_parser("history", help="compare the reports of many runs")
-    add_history_options(history)
-    history.set_defaults(run=_history)
+    compare = commands.add_parser("history", help="compare the reports of many runs")
+    history.add_options(compare)
+    compare.set_defaults(run=_history)
     arguments = sys.argv[1:] if arguments is None else arguments
     own_options = ("-h", "--help", "--token")
     if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
@@ -194,9 +193,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> int:
-    from .history import run
-
-    return OK if run(options, _say) else WRONG
+    return OK if history.run(options, _say) else WRONG
 
 
 @Output

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
 from pytest_hydrasmoke._api.counted import NONE, Rows, check_explained, rows_of
 from pytest_hydrasmoke._api.models import LlmEvents
-from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -34,6 +33,9 @@ from .policy import SECOND_LOOK, poll_interval
 from .record import InstanceRecord
 from .turn_account import Count, TurnAccount
 
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import AllAsked
+
 __tracebackhide__ = hide_own_frames
 
 # A window has whole seconds: this fraction of one may reach back before the turn.
@@ -51,7 +53,7 @@ class Look:
     doubtful: frozenset[str] = frozenset()
     """Relevant providers that may or may not be among them."""
     final: bool = False
-    known: AllCounted | None = None
+    known: AllAsked | None = None
     """In a replay, that nothing more will be counted."""
     all_in: bool = False
     """Whether the router, asked before, has said that no more come of the turns so far."""
@@ -133,7 +135,7 @@ class Usage:
 
         return await self._until_met(expected, look, "see the agent's log of this turn", own=True)
 
-    async def _count(self, before: Count) -> tuple[LlmEvents, AllCounted | None]:
+    async def _count(self, before: Count) -> tuple[LlmEvents, AllAsked | None]:
         asked, record = self._io.now(), self._record
         window = life_window(record, asked)
         answer, known = await self._read(window, in_part=True, before=before.rows)
@@ -218,7 +220,7 @@ class Usage:
 
     async def _read(
         self, window: int, *, in_part: bool = False, before: Rows = NONE
-    ) -> tuple[LlmEvents, AllCounted | None]:
+    ) -> tuple[LlmEvents, AllAsked | None]:
         assert self._record.id is not None
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()

@@ -26,15 +26,15 @@ MOST = 200
 _MOST_FIELDS = 40
 """How many unknown fields of an answer are read; it may have tens of thousands."""
 _MOST_NAMED = 10
-_KINDS: tuple[tuple[type, str], ...] = (
-    (type(None), "null"),
-    (bool, "boolean"),
-    (str, "string"),
-    (int, "number"),
-    (float, "number"),
-    (list, "list"),
-    (tuple, "list"),
-)
+_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    str: "string",
+    int: "number",
+    float: "number",
+    list: "list",
+    tuple: "list",
+}
 _ANY = frozenset({401, 403, 422, 429})
 _KNOWN: Mapping[str, frozenset[int]] = {
     "provision": frozenset({200, 201, 202, 409}),
@@ -62,9 +62,9 @@ class Sightings:
         if code >= 300 or call == "chat":
             self._note(Answered(call, code))
         if call in _KNOWN and code < 500 and code not in _KNOWN[call] | _ANY:
-            self._drifts(f"{call} answered with {code}, which its contract does not know")
+            self._note(Drifted(f"{call} answered with {code}, which its contract does not know"))
         if attempt.oddity is not None:
-            self._drifts(f"{call} answered {attempt.oddity}")
+            self._note(Drifted(f"{call} answered {attempt.oddity}"))
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         """Record the form of an answer that could be parsed."""
@@ -78,14 +78,11 @@ class Sightings:
             named = ", ".join(sorted(map(_name, extra))[:_MOST_NAMED])
             more = len(unknown) - _MOST_NAMED
             rest = f", and {more} more" if more > 0 else ""
-            self._drifts(f"unknown in the answer to {call}: {named}{rest}")
+            self._note(Drifted(f"unknown in the answer to {call}: {named}{rest}"))
 
     def saw_event(self, event: ChatEvent) -> None:
         """Record the form of a stream's event."""
         self._note(form_of(event))
-
-    def _drifts(self, text: str) -> None:
-        self._note(Drifted(text))
 
     def _note(self, event: Event) -> None:
         if event not in self.seen and sum(type(it) is type(event) for it in self.seen) < MOST:
@@ -99,7 +96,7 @@ def _name(text: str) -> str:
 
 def kind_of(value: object) -> str:
     """Return the name of a JSON value's kind."""
-    return next((name for kind, name in _KINDS if isinstance(value, kind)), "object")
+    return _KINDS.get(type(value), "object")
 
 
 def form_of(event: ChatEvent) -> Heard:

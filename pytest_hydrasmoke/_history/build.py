@@ -98,12 +98,14 @@ def _way_out(run_id: str, *, fake: bool) -> str:
 
 def _group(group: Group) -> GroupFigures:
     cases = [case for run in group.counted for case in run.cases]
+    # The first of its runs that knows it tells of the pipeline run.
+    known = [run.of for run in group.runs]
     return GroupFigures(
         name=group.name,
         began=group.began,
-        commit=group.pipeline.commit,
-        branch=group.pipeline.branch,
-        url=group.pipeline.url,
+        commit=next((it.commit for it in known if it.commit), None),
+        branch=next((it.branch for it in known if it.branch), None),
+        url=next((it.url for it in known if it.url), None),
         outcome=group.outcome,
         runs=len(group.counted),
         told_again=len(group.runs) - len(group.counted),
@@ -133,7 +135,10 @@ def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
     budgets: dict[str, float] = {}
     for number, group in enumerate(groups):
         for key, seconds in group.times.items():
-            series[key].append(_point(number, seconds))
+            point = Point(
+                group=number, count=len(seconds), median=median(seconds), slowest=seconds[-1]
+            )
+            series[key].append(point)
         for run in group.runs:
             budgets |= run.budgets
     for phase, spec in sorted(series, key=lambda it: (PHASES.index(it[0]), it[1].name)):
@@ -145,15 +150,6 @@ def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
             points=tuple(points),
             change=_change(points, groups),
         )
-
-
-def _point(number: int, seconds: Sequence[float]) -> Point:
-    return Point(
-        group=number,
-        count=len(seconds),
-        median=median(seconds),
-        slowest=seconds[-1],
-    )
 
 
 def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:

@@ -12,9 +12,8 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report.files import as_json, replace
 
 from .model import History
-from .reading import run_of_file
-from .report_files import Kind, NoReportError, says_report
-from .text import markdown
+from .reading import NoReportError, run_of_file, says_report
+from .views import markdown
 
 STANDARD_OUTPUT = Path("-")
 
@@ -42,7 +41,7 @@ def _is_report(path: Path) -> bool:
     try:
         run_of_file(path)
     except NoReportError as error:
-        return error.kind is Kind.OURS
+        return error.ours is True
     except OSError:
         return False
     return True

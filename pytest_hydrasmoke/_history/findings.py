@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._report.html.axis import clock
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
-from .model import History, Overview, PhaseFigures, TestFigures
+from .model import GroupFigures, History, Overview, PhaseFigures, TestFigures
 from .statistics import ENOUGH
 
 _MOST = 20
@@ -28,6 +29,10 @@ class Demand:
     expect: int | None = None
     """How many runs it must have at least."""
 
+    def judged(self, overviews: Iterable[Overview]) -> list[Overview]:
+        """Return those whose newest group is judged: an older one is no substitute."""
+        return [it for it in overviews if self.group in (None, it.groups[-1].name)]
+
 
 class Finding(NamedTuple):
     """A line about the newest group, or about all of them."""
@@ -42,18 +47,15 @@ class Finding(NamedTuple):
 
 def problems(history: History, demand: Demand) -> list[str]:
     """Return why the history is red; nothing if it is not."""
-    newest = [overview.groups[-1] for overview in history.overviews.values()]
-    judged = [group for group in newest if demand.group in (None, group.name)]
-    expected, runs = demand.expect or 1, sum(group.runs for group in judged)
-    red: list[str] = []
+    judged = demand.judged(history.overviews.values())
+    expected, runs = demand.expect or 1, sum(it.groups[-1].runs for it in judged)
+    missing: list[str] = []
     if not judged or (demand.expect is not None and runs < expected):
         name = "the newest group" if demand.group is None else f"group {demand.group}"
-        few = (
-            f"missing: {name} has {runs} {'run' if runs == 1 else 'runs'}, and must have {expected}"
-        )
-        red = [few if judged else few + _there_are(history)]
-    # An older group must not stand in for a missing one.
-    return [*red, *_red(history.overviews.values(), demand), *hidden(history, demand)]
+        has = f"{runs} {'run' if runs == 1 else 'runs'}"
+        there = "" if judged else _there_are(history)
+        missing = [f"missing: {name} has {has}, and must have {expected}{there}"]
+    return [*missing, *_red(judged, demand), *hidden(history, demand)]
 
 
 def hidden(history: History, demand: Demand) -> list[str]:
@@ -62,13 +64,11 @@ def hidden(history: History, demand: Demand) -> list[str]:
         return []
     more = len(history.unread) - _MOST
     unread = [*history.unread[:_MOST], *([f"{more} more"] if more > 0 else [])]
-    return [*(f"unread: {line}" for line in unread), *_red(history.misdated, demand)]
+    return [*(f"unread: {it}" for it in unread), *_red(demand.judged(history.misdated), demand)]
 
 
-def _red(overviews: Iterable[Overview], demand: Demand) -> Iterator[str]:
-    for overview in overviews:
-        if demand.group in (None, overview.groups[-1].name):
-            yield from (str(it) for it in findings(overview) if it.kind in demand.fail_on)
+def _red(judged: Iterable[Overview], demand: Demand) -> list[str]:
+    return [str(it) for one in judged for it in findings(one) if it.kind in demand.fail_on]
 
 
 def _there_are(history: History) -> str:
@@ -81,12 +81,8 @@ def _there_are(history: History) -> str:
 
 def no_commit(history: History, demand: Demand) -> str | None:
     """Return why no test can be called flaky; None if one can, or nobody asks for it."""
-    newest = (overview.groups[-1] for overview in history.overviews.values())
-    nameless = [
-        group.name
-        for group in newest
-        if demand.group in (None, group.name) and group.commit is None
-    ]
+    newest = [it.groups[-1] for it in demand.judged(history.overviews.values())]
+    nameless = [group.name for group in newest if group.commit is None]
     if "flaky" not in demand.fail_on or not nameless:
         return None
     return (
@@ -107,7 +103,10 @@ def findings(overview: Overview) -> Iterator[Finding]:
     yield from (Finding("failure", words) for words in _failures(overview))
     for phase in overview.phases:
         if phase.change is not None and phase.change.since is not None:
-            yield Finding("regression", _slower(phase, overview, phase.change.since))
+            since = overview.groups[phase.change.since]
+            words = f"{clock(phase.change.before)} to {clock(phase.change.now)}"
+            place = f"{phase.phase} of {phase.spec.name}"
+            yield Finding("regression", f"{place}: from {words}, since {_place(since)}")
     commit = overview.groups[-1].commit
     for test in overview.tests:
         # Only the newest commit is judged: a test that is fixed would be red forever.
@@ -121,7 +120,7 @@ def findings(overview: Overview) -> Iterator[Finding]:
             yield Finding("boots", words)
     if old := sum(leak.group != newest for leak in overview.leaks):
         yield Finding("leaks of earlier groups", str(old))
-    yield from _unjudged(overview)
+    yield from _unjudged([it for it in overview.phases if it.points[-1].group == newest])
 
 
 def _failures(overview: Overview) -> Iterator[str]:
@@ -138,27 +137,17 @@ def _failures(overview: Overview) -> Iterator[str]:
         yield f"run {run.run_id} of group {newest.name} ({how}): {tests}{more}{left}"
 
 
-def _slower(phase: PhaseFigures, overview: Overview, since: int) -> str:
-    assert phase.change is not None
-    first = overview.groups[since]
-    group = f"group {first.name}"
-    place = f"commit {first.commit[:12]} ({group})" if first.commit else group
-    return (
-        f"{phase.phase} of {phase.spec.name}: from {clock(phase.change.before)} to "
-        f"{clock(phase.change.now)}, since {place}"
-    )
+def _place(group: GroupFigures) -> str:
+    name = f"group {group.name}"
+    return f"commit {group.commit[:12]} ({name})" if group.commit else name
 
 
 def _flaky(test: TestFigures, on: Sequence[str]) -> str:
-    commits = ", ".join(commit[:12] for commit in on[:3])
-    more = f" and {len(on) - 3} more" if len(on) > 3 else ""
     words = f": {test.words}" if test.words else ""
-    return f"{test.test} passed and failed on {commits}{more}{words}"
+    return f"{test.test} passed and failed on {first_few([it[:12] for it in on])}{words}"
 
 
-def _unjudged(overview: Overview) -> Iterator[Finding]:
-    newest = len(overview.groups) - 1
-    phases = [phase for phase in overview.phases if phase.points[-1].group == newest]
+def _unjudged(phases: Sequence[PhaseFigures]) -> Iterator[Finding]:
     few = [phase for phase in phases if phase.change is None or phase.change.limit is None]
     if few:
         which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .runs import Boot, Leak, Pipeline, Run, Spec
+from .runs import Boot, Leak, Run, Spec
 
 MOST_GROUPS = 1_000
 FUTURE = timedelta(days=1)
@@ -26,8 +26,6 @@ Outcome = Literal["passed", "failed", "leaked"]
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one pipeline run, oldest first."""
-
     name: str
     runs: tuple[Run, ...]
 
@@ -89,17 +87,6 @@ class Group:
         if self.leaks:
             return "leaked"
         return "failed" if self.failed else "passed"
-
-    @cached_property
-    def pipeline(self) -> Pipeline:
-        """What is known of the pipeline run, by the first of its runs that knows it."""
-        known = [run.of for run in self.runs]
-        return Pipeline(
-            group=self.name,
-            commit=next((it.commit for it in known if it.commit), None),
-            branch=next((it.branch for it in known if it.branch), None),
-            url=next((it.url for it in known if it.url), None),
-        )
 
     @property
     def boots(self) -> list[tuple[Spec, Boot]]:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from pytest_hydrasmoke._report.html.environment import TEMPLATES, environment, policy
 
-from . import tables
+from . import views
 from .findings import findings
 from .model import History, Overview, PhaseFigures, Point
-from .tables import Table
-from .text import headline
+from .views import Table, headline
 
 MOST_CHARTS = 24
 MOST_ROWS = 7_000
@@ -42,7 +41,6 @@ class Chart:
 
 
 def render(history: History) -> str:
-    """Return the page."""
     files = (TEMPLATES / "report.css", _OWN / "history.css")
     style = "".join(file.read_text("utf-8") for file in files)
     page = environment(_OWN, {}).get_template("history.html.j2")
@@ -66,16 +64,15 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
         "headline": headline(router, overview),
         "overview": overview,
         "findings": list(map(str, findings(overview))),
-        "groups": tables.groups(overview),
+        "groups": views.groups(overview),
         "charts": [chart(phase, overview) for phase in drawn],
         "undrawn": len(overview.phases) - len(drawn),
         "rows": max(MOST_ROWS // max(len(drawn), 1), 1),
-        "tables": [it for it in tables.others(overview) if it.rows],
+        "tables": [it for it in views.others(overview) if it.rows],
     }
 
 
 def chart(phase: PhaseFigures, overview: Overview) -> Chart:
-    """Return the chart of a phase."""
     top = max(phase.budget or 0.0, *(point.slowest for point in phase.points), 0.001)
 
     def y(seconds: float) -> int:
@@ -94,4 +91,4 @@ def chart(phase: PhaseFigures, overview: Overview) -> Chart:
     }
     if phase.budget is not None:
         lines = {"budget": f"M0 {y(phase.budget)}H{WIDTH}", **lines}
-    return Chart(phase, top, lines, tables.points(phase, overview))
+    return Chart(phase, top, lines, views.points(phase, overview))

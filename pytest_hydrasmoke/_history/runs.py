@@ -93,8 +93,6 @@ _NO_SPEC = Spec(region="", tier="", manifest="")
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
 class Span:
-    """A phase, each time that it was gone through."""
-
     at: Seconds
     phase: Compared
     seconds: Seconds
@@ -102,8 +100,6 @@ class Span:
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
 class Failure:
-    """What went wrong, in a phase or in a test."""
-
     at: Seconds
     message: FirstLine
     phase: Compared | None

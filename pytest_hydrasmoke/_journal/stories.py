@@ -40,10 +40,8 @@ class Stories:
     """The tests that an interrupt ended."""
     runs: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """How often a test's body was run, and how often that passed."""
-    answers: dict[Answered, None] = field(default_factory=dict[Answered, None])
-    heard: dict[Heard, None] = field(default_factory=dict[Heard, None])
-    drift: dict[str, None] = field(default_factory=dict[str, None])
-    """What the contract does not know, in any answer."""
+    forms: dict[Event, None] = field(default_factory=dict[Event, None])
+    """Those of the router's answers and streams, and what the contract does not know of them."""
 
     def apply(self, process: str, entry: Entry) -> None:
         """Add an entry of a process."""
@@ -66,12 +64,8 @@ class Stories:
             case Cured():
                 for story in self.instances.values():
                     cured(story, event.test)
-            case Answered():
-                self.answers[event] = None
-            case Heard():
-                self.heard[event] = None
-            case Drifted():
-                self.drift[event.text] = None
+            case Answered() | Heard() | Drifted():
+                self.forms[event] = None
             case _:
                 pass
 

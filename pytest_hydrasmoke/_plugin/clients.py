@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
-from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.reading import Reading
@@ -16,6 +16,9 @@ from pytest_hydrasmoke._run.by_hand import ByHand
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import Replay
 
 __tracebackhide__ = hide_own_frames
 

@@ -97,7 +97,7 @@ class Active:
                 origin=self._claims,
                 on_turn=self.on_turn if self.replaying is None else self._asks,
                 run=lambda: self.run,
-                replay=self.replaying,
+                replay=None if self.replaying is None else self.replaying.replay,
                 tell=self.journal.note,
                 in_teardown=lambda: self._in_teardown,
             )

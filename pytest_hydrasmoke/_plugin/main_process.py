@@ -14,13 +14,13 @@ import pytest
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._recordings.store import Recordings
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
-from pytest_hydrasmoke._run.recordings import Recordings
 
 from .command_line import load
 from .part import Part, address_of, serve, take_part

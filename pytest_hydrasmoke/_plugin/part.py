@@ -18,12 +18,14 @@ from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.stories import Tail
+from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._run.folder import RECORDED
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
-from pytest_hydrasmoke._run.recordings import Recordings
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Active
@@ -169,9 +171,8 @@ def _plugins(
     yield "workers", finish.workers
     yield "views", finish.views
     if settings.record is not None:
-        # Workers write into the folder that the main process holds, one at a time.
-        recordings = part.recordings or Recordings(settings.record)
-        recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
+        tape = Tape(None if part.elsewhere else ledger.folder / RECORDED)
+        recorder = Recorder(config, active, tape, part.recordings, finish.verdict.fail)
         active.on_turn = recorder.on_turn
         finish.on_closed = recorder.finish
         yield "recorder", recorder

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._run.recording import RecordedTurn
-from pytest_hydrasmoke._run.taped import Edit, NotWrittenError
+from pytest_hydrasmoke._recordings.format import NotWrittenError, RecordedTurn
+from pytest_hydrasmoke._recordings.masking import Edit
 
 NAME = "pytest_hydra_smoke_record"
 
 
-def edit_of(manager: pytest.PytestPluginManager) -> Edit | None:
-    """Return a function that applies all implementations in turn; None without any."""
+def edit_of(manager: pytest.PytestPluginManager) -> Edit:
+    """Return a function that applies all implementations in turn."""
     impls = getattr(manager.hook, NAME).get_hookimpls()
     plugins: list[object] = [impl.plugin for impl in impls]
     # In the order in which pluggy calls them.
@@ -24,14 +24,12 @@ def edit_of(manager: pytest.PytestPluginManager) -> Edit | None:
     ]
 
     def edit(turn: RecordedTurn) -> RecordedTurn | None:
+        edited: RecordedTurn | None = turn
         for caller in callers:
-            edited = _edited(caller, turn)
-            if edited is None:
-                return None
-            turn = edited
-        return turn
+            edited = edited and _edited(caller, edited)
+        return edited
 
-    return edit if callers else None
+    return edit
 
 
 def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> RecordedTurn | None:

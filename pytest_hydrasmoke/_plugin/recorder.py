@@ -1,114 +1,99 @@
-"""Recording: a test's turns are written unless it failed, and reported at the end.
+"""Recording: turns of tests that passed are kept as they end, and written when the run is over.
 
-The process that runs a test writes its file. Turns of fixtures and hooks may come from several
-workers, so they are left in the run's folder, and the main process writes them.
+The process that runs a test masks and edits its turns, and adds them to the run's tape. The main
+process writes all files, those of fixtures and hooks from what several workers have told of them.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
+from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
+from pytest_hydrasmoke._base.pytest_internals import worker_output
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._options import LIVE, flag
-from pytest_hydrasmoke._report.model import Report
-from pytest_hydrasmoke._run.folder import RECORDED
-from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.manners import Answers, seen_in
-from pytest_hydrasmoke._run.manners_file import (
-    ROUTER,
-    MannersError,
-    answers_in,
-    drift,
-    joined,
-)
-from pytest_hydrasmoke._run.manners_file import (
-    as_text as manners_text,
-)
-from pytest_hydrasmoke._run.recording import (
+from pytest_hydrasmoke._recordings import manners
+from pytest_hydrasmoke._recordings.compare import compared
+from pytest_hydrasmoke._recordings.format import (
     KINDS,
-    FormatError,
+    NotWrittenError,
     Place,
     Recorded,
-    VersionError,
     as_text,
     overlaid,
-    said_on,
     turns_of,
 )
-from pytest_hydrasmoke._run.recording_words import compared
-from pytest_hydrasmoke._run.recordings import Recordings, replace
-from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
+from pytest_hydrasmoke._recordings.manners import ROUTER
+from pytest_hydrasmoke._recordings.masking import Masking
+from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.tape import Tape
+from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
-from .recorder_notes import CHANGED, NEW, NOT_RECORDED, SAME, UNWRITTEN, Notes
 from .replay import LIVE_ONLY, as_argument
 from .stage import owner_of
 from .verdict import exit_code
 
-
-@dataclass
-class _Test:
-    """The running test, as far as it is reported."""
-
-    id: str
-    live: bool
-    """Whether a replay skips it."""
-    failed: bool = False
-
-    @classmethod
-    def of(cls, item: pytest.Item) -> _Test:
-        return cls(item.nodeid, item.get_closest_marker(LIVE_ONLY) is not None)
+NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
+    *("new", "changed", "unchanged", "not recorded", "could not be written"),
+)
+"""What can become of a recording."""
+_MOST = 10
+"""How many of a kind the summary lists."""
 
 
 class Recorder:
-    """Records turns in this process; in the main process, reports on all of them."""
+    """Records turns in this process; in the main process, writes and reports on all of them."""
 
     def __init__(
         self,
         pytest_config: pytest.Config,
         active: Active,
-        ledger: Ledger,
-        recordings: Recordings,
+        tape: Tape,
+        recordings: Recordings | None,
         fail: Callable[[str, str, str], None],
     ) -> None:
         self._pytest = pytest_config
         self._active = active
-        self._ledger = ledger
+        self._tape = tape
         self._recordings = recordings
+        """The folder, in the main process."""
         self._fail = fail
         self._scrub = scrubbing(active.config.token)
         self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
+        self._test: pytest.Item | None = None
+        """The running test."""
         self._failed: set[str] = set()
-        """Fixtures that outlive a test, and whose last set-up failed."""
-        self._test: _Test | None = None
+        """Tests, and fixtures that outlive one, that failed when they last ran or were set up."""
         self._reported: set[str] = set()
+        self._came: dict[str, tuple[str, str]] = {}
+        """What has become of each owner's recording, and why."""
         self._lines: list[str] = []
-        self._is_worker = worker_input(pytest_config) is not None
-        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=self._is_worker)
 
     def on_turn(self, turn: OpenTurn) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
-        stage = self._active.stage
+        stage, test = self._active.stage, self._test
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
             return  # Only a real router can answer the bundled checks.
-        if (test := self._test) is not None and test.live and test.id == owner:
+        if test is not None and test.nodeid == owner and test.get_closest_marker(LIVE_ONLY):
             return
-        record = turn.record
-        spec = record.spec
+        spec = turn.record.spec
         plain = {} if spec is None else spec.model_dump(exclude_none=True)
-        begun = Recorded(stage.run, self._place(record, owner), plain, turn.message)
+        begun = Recorded(stage.run, self._place(turn.record, owner), plain, turn.message)
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
@@ -126,19 +111,18 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._test = _Test.of(item)
+        self._test = item
         result = yield
-        test, self._test = self._test, None
-        self._finish_test(test)
+        self._test = None
+        # A test that skips half-way, or is expected to fail, does the same in a replay.
+        self._ends(item.nodeid, "it failed" if item.nodeid in self._failed else None)
         return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        # A plugin may run a test again: the last outcome counts.
-        self._test = _Test.of(item)
-        self._turns.pop(item.nodeid, None)
+        self._turns.pop(item.nodeid, None)  # A plugin may run a test again.
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
@@ -162,60 +146,44 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if LIVE_ONLY not in report.keywords:
             self._reported.add(report.nodeid)
-        test = self._test
-        if test is not None and test.id == report.nodeid:
-            test.failed |= report.failed
+        if report.when == "setup":
+            self._failed.discard(report.nodeid)
+        if report.failed:
+            self._failed.add(report.nodeid)
 
     def finish(self, session: pytest.Session) -> None:
-        """Leave turns outside tests to the main process; there, write them.
+        """Add the turns outside of tests; in the main process, write all that there are.
 
         Called when instances are deleted and workers are done, and before the report is handed out,
         as its readers may fail or block.
         """
-        for owner in self._turns:
-            self._try(owner, self._leave)
-        if self._is_worker:
-            worker_output(self._pytest)[RECORDED] = self._notes.kept
-        else:
-            # After a failure, what was not said may be what a fixture had no time for.
-            whole = session.exitstatus == 0 and self._active.selection.is_whole(0)
-            self._write_left(whole=whole)
-            self._try(ROUTER, self._earlier_manners)
-        if self._notes.unwritten():  # Before the exit code goes into the run's report.
+        for owner in [*self._turns]:
+            interrupted = self._test is not None and owner == self._test.nodeid
+            failed = "its set-up failed" if owner in self._failed else None
+            self._ends(owner, "it was interrupted" if interrupted else failed)
+        if self._recordings is None:
+            worker_output(self._pytest)[RECORDED] = self._tape.kept
+            return
+        # After a failure, what was not said may be what a fixture had no time for.
+        whole = session.exitstatus == 0 and self._active.selection.is_whole(0)
+        self._write_all(self._recordings, whole=whole)
+        if self._unwritten:  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Take what an xdist worker could not leave in the run's folder."""
-        self._notes.kept += worker_output(node).get(RECORDED, [])
-
-    def _write_left(self, *, whole: bool) -> None:
-        left: dict[str, list[Recorded]] = {}
-        for owner, text in self._notes.left():
-            turns = left.setdefault(owner, [])
-            # Workers repeat a fixture; each may have set it up for other tests, too.
-            known = set(map(said_on, turns))
-            turns += [turn for turn in turns_of(text.encode()) if said_on(turn) not in known]
-        for owner, turns in left.items():
-            merge = partial(overlaid, new=turns, whole=whole)
-            self._try(owner, partial(self._write, turns=turns, merge=merge))
+        self._tape.kept += worker_output(node).get(RECORDED, [])
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
         """Write the router's manners, and fail the run for what could not be written."""
-        self._try(ROUTER, partial(self._write_manners, seen=seen_in(report)))
-        for owner, why in self._notes.unwritten().items():
-            self._fail("recording", owner, self._words(owner, why))
+        assert self._recordings is not None  # This is the main process.
+        with self._told(ROUTER):
+            self._lines += manners.update(self._recordings.folder / ROUTER, manners.seen_in(report))
+        for owner, why in self._unwritten.items():
+            self._fail("recording", owner, self._words(self._recordings.folder, owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
-        self._lines += self._notes.summary(self._recordings, self._reported, whole=whole)
-
-    def _words(self, owner: str, why: str) -> str:
-        named = owner != ROUTER and not owner.startswith(KINDS)
-        test = (as_argument(self._pytest, owner),) if named else ()
-        command = ("pytest", LIVE, flag("record"), str(self._recordings.folder), *test)
-        return (
-            f"RECORDING: the recording of {owner} could not be written\n{why}\n"
-            f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"
-        )
+        self._lines += self._summary(self._recordings, whole=whole)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -223,9 +191,11 @@ class Recorder:
             terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
 
     def pytest_unconfigure(self) -> None:
-        self._recordings.end()
+        if self._recordings is not None:
+            self._recordings.end()
+            self._tape.discard()
 
-    # Writing
+    # What has become of turns
 
     @cached_property
     def _masking(self) -> Masking:
@@ -233,92 +203,120 @@ class Recorder:
         edit = edit_of(self._pytest.pluginmanager)
         return Masking(self._active.config.token, self._active.reading, edit)
 
-    def _finish_test(self, test: _Test) -> None:
-        # A test that skips half-way, or is expected to fail, does the same in a replay.
-        if test.failed:
-            if test.id in self._turns or (not test.live and self._has_earlier(test.id)):
-                self._not_recorded(test.id, "it failed")
-        elif test.id in self._turns:
-            self._try(test.id, lambda owner: self._write(owner, self._recorded(owner)))
-        self._turns.pop(test.id, None)
+    def _ends(self, owner: str, why_not: str | None) -> None:
+        """Add an owner's turns to the tape, or why they are not recorded; harmless without any."""
+        begun = self._turns.pop(owner, None)
+        if begun is None or not (begun or why_not):
+            return
+        name, what, why = self._scrub(owner), NOT_RECORDED, why_not
+        if why is None:
+            why = f"{NAME} left out all of its turns"
+            try:
+                masked = [self._masking.turn(name, *turn) for turn in begun]
+                if turns := [turn for turn in masked if turn is not None]:
+                    self._tape.add(of=name, turns=as_text("", turns, ""))
+                    return
+            except Exception as error:
+                what, why = UNWRITTEN, _in_words(error)
+        self._tape.add(of=name, what=what, why=self._clean(why))
 
-    def _not_recorded(self, owner: str, why: str) -> None:
-        # A user who removes words from recordings must know where they still are.
-        if self._has_earlier(owner):
-            path = self._recordings.path(self._scrub(owner))
-            earlier = path.relative_to(self._recordings.folder).as_posix()
-            why = f"{why}; its earlier recording stays: {earlier}"
-        self._notes.note(owner, NOT_RECORDED, why)
+    def _clean(self, why: str) -> str:
+        return safe_line(self._scrub(why), 400)
 
-    def _has_earlier(self, owner: str) -> bool:
-        return self._recordings.path(self._scrub(owner)).exists()
-
-    def _leave(self, owner: str) -> None:
-        if self._test is not None and owner == self._test.id:
-            self._not_recorded(owner, "it was interrupted")
-        elif owner in self._failed:
-            self._not_recorded(owner, "its set-up failed")
-        elif self._turns[owner]:
-            self._notes.leave(owner, as_text("", self._recorded(owner), ""))
-
-    def _recorded(self, owner: str) -> list[Recorded]:
-        name = self._scrub(owner)
-        turns = [self._masking.turn(name, begun, turn) for begun, turn in self._turns[owner]]
-        return [turn for turn in turns if turn is not None]
+    def _write_all(self, recordings: Recordings, *, whole: bool) -> None:
+        parts: dict[str, list[Recorded]] = {}
+        for line in self._tape.lines():
+            owner = line["of"]
+            if "turns" not in line:
+                self._came[owner] = line["what"], line["why"]
+                continue
+            turns = turns_of(line["turns"].encode())
+            if owner.startswith(KINDS):
+                # Workers repeat a fixture; each may have set it up for other tests, too.
+                parts[owner] = overlaid(parts.get(owner, ()), turns, whole=False)
+            else:
+                self._write(recordings, owner, turns)
+        for owner, turns in parts.items():
+            self._write(recordings, owner, turns, whole=whole)
+        with self._told(ROUTER):
+            manners.known_in(recordings.folder / ROUTER)  # Whether it can be read.
+        for test in map(self._scrub, self._failed & self._reported):
+            if recordings.path(test).exists():
+                self._came.setdefault(test, (NOT_RECORDED, "it failed"))
 
     def _write(
         self,
+        recordings: Recordings,
         owner: str,
-        turns: Sequence[Recorded],
-        merge: Callable[..., list[Recorded]] | None = None,
+        turns: list[Recorded],
+        *,
+        whole: bool | None = None,
     ) -> None:
-        if not turns:
-            self._not_recorded(owner, f"{NAME} left out all of its turns")
-            return
-        name, why = self._scrub(owner), None
-        # Only two workers can have run the same test.
-        held = self._ledger.hold("recordings", lambda: None) if self._is_worker else None
-        try:
-            old = self._recordings.read(name)
-            what = NEW if old is None else CHANGED
+        """Write a test's turns, or those of a fixture or a hook, in a `whole` run or another."""
+        with self._told(owner):
+            what, why, old = NEW, None, recordings.read(owner)
             if old is not None:
-                known = self._known(old)
-                turns = turns if merge is None else merge(known)
+                known = turns_of(old)
+                turns = turns if whole is None else overlaid(known, turns, whole=whole)
                 turns, why = compared(known, turns, self._active.reading)
                 what = SAME if why is None else CHANGED
             if what != SAME:
                 day = datetime.now(UTC).date().isoformat()
-                self._recordings.write(name, as_text(name, turns, day))
-        finally:
-            if held is not None:
-                held.release()
-        self._notes.note(owner, what, why or "")
+                recordings.write(owner, as_text(owner, turns, day))
+            self._came[owner] = what, self._clean(why or "")
 
-    def _known(self, old: bytes) -> list[Recorded]:
+    @contextmanager
+    def _told(self, owner: str) -> Generator[None]:
+        """Note an error of writing an owner's file: it fails the run, not a test."""
         try:
-            return turns_of(old)
-        except VersionError as error:
-            raise NotWrittenError(f"{error}: update pytest-hydrasmoke, or move it away") from None
-        except FormatError:
-            return []  # It is damaged, and is replaced.
-
-    def _write_manners(self, owner: str, seen: Answers) -> None:
-        known = self._earlier_manners(owner)
-        every = joined(known, seen)
-        if every != known:
-            replace(self._recordings.folder / owner, manners_text(every))
-            self._lines += drift(known, seen) if known else ()
-
-    def _earlier_manners(self, owner: str) -> Answers:
-        """Return the router's known manners; raises `MannersError` where they can't be read."""
-        path = self._recordings.folder / owner
-        return answers_in(path.read_bytes()) if path.exists() else {}
-
-    def _try(self, owner: str, work: Callable[[str], object]) -> None:
-        """Call `work`, which writes; if that fails, fail the run, not a test."""
-        try:
-            work(owner)
-        except (NotWrittenError, MannersError) as error:
-            self._notes.note(owner, UNWRITTEN, str(error))
+            yield
         except Exception as error:
-            self._notes.note(owner, UNWRITTEN, f"{type(error).__name__}: {error}")
+            self._came[owner] = UNWRITTEN, self._clean(_in_words(error))
+
+    @property
+    def _unwritten(self) -> dict[str, str]:
+        return {owner: why for owner, (what, why) in self._came.items() if what == UNWRITTEN}
+
+    def _words(self, folder: Path, owner: str, why: str) -> str:
+        named = owner != ROUTER and not owner.startswith(KINDS)
+        test = (as_argument(self._pytest, owner),) if named else ()
+        command = ("pytest", LIVE, flag("record"), str(folder), *test)
+        return (
+            f"RECORDING: the recording of {owner} could not be written\n{why}\n"
+            f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"
+        )
+
+    def _summary(self, recordings: Recordings, *, whole: bool) -> Iterator[str]:
+        """Yield what has become of recordings, and in a `whole` run the unused ones."""
+        counts = Counter(what for what, _ in self._came.values())
+        counted = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
+        yield f"recordings in {recordings.folder}: {counted or 'there was nothing to record'}"
+        for kind in (NEW, CHANGED, NOT_RECORDED, UNWRITTEN):
+            lines = [
+                f"  {kind}: {owner}{why and ': '}{why}{_earlier(recordings, owner, what)}"
+                for owner, (what, why) in sorted(self._came.items())
+                if what == kind
+            ]
+            yield from lines[:_MOST]
+            if len(lines) > _MOST:
+                yield f"  {kind}: {len(lines) - _MOST} more"
+        used = self._came.keys() | set(map(self._scrub, self._reported))
+        unused = [
+            str(path.relative_to(recordings.folder))
+            for owner, path in sorted(recordings.owners.items())
+            if owner not in used
+        ]
+        if whole and unused:
+            yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, NotWrittenError) else f"{type(error).__name__}: {error}"
+
+
+def _earlier(recordings: Recordings, owner: str, what: str) -> str:
+    # A user who removes words from recordings must know where they still are.
+    path = recordings.path(owner)
+    if what != NOT_RECORDED or not path.exists():
+        return ""
+    return f"; its earlier recording stays: {path.relative_to(recordings.folder).as_posix()}"

@@ -7,27 +7,28 @@ work, too. What has come of the recordings in xdist's workers is added up in the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
-from pytest_hydrasmoke._api.models import plain_id
-from pytest_hydrasmoke._api.replayed import AllCounted, Replayed
 from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._run.recording import RecordedTurn
-from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, RecordedTurn
+from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE
-from .flows import Flows
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
+    from pytest_hydrasmoke.fake.course import Course, Difference
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
@@ -45,17 +46,17 @@ def as_argument(config: pytest.Config, test: str) -> str:
 
 
 class Replaying:
-    """This process's replay: told who chats, and asked what no answer of a router says."""
+    """Tells this process's replay who chats."""
 
     def __init__(self, pytest_config: pytest.Config, router: FakeRouter) -> None:
-        from pytest_hydrasmoke.fake.router import stage_of
+        from pytest_hydrasmoke.fake.router import replay_of
 
         self._pytest = pytest_config
-        self._stage = stage_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
-        self._player = self._stage.player
-        self.course = self._player.course
+        self.replay = replay_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
+        """What its calls ask."""
+        self.course = self.replay.player.course
         """What has come of the recordings."""
-        self.flows = Flows(self._player.has_no_order)
+        self.flows = Flows(lambda owner, key: self.course.note("unordered", owner, key))
         """Who chats from several threads or tasks."""
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
@@ -63,26 +64,14 @@ class Replaying:
         if begins and owner is not None:
             self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
-        self._player.enter(owner, run, begins=begins, test=test)
+        self.replay.player.enter(owner, run, begins=begins, test=test)
 
     def claims(self, record: InstanceRecord) -> None:
         """Say who owns an instance."""
         assert record.key is not None  # A run against a fake is attached to nothing.
         origin = record.origin
         whose = None if origin is None else (origin.owner, origin.number)
-        self._player.claim(record.key, whose or "shared")
-
-    # `_api.replayed.Replay`
-
-    def last(self, instance_id: str) -> Replayed | None:
-        return self._stage.last(plain_id(instance_id))
-
-    def uncounted(self, instance_id: str) -> str | None:
-        return self._stage.uncounted(plain_id(instance_id))
-
-    def all_counted(self, instance_id: str) -> AllCounted | None:
-        all_asked = self._stage.all_counted(plain_id(instance_id))
-        return None if all_asked is None else AllCounted(*all_asked)
+        self.replay.player.claim(record.key, whose or "shared")
 
     # Hooks
 
@@ -99,13 +88,40 @@ class Replaying:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         if worker_input(self._pytest) is not None:
-            worker_output(self._pytest)[_CAME] = self.course.to_plain()
+            worker_output(self._pytest)[_CAME] = [*self.course.came]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Add what has come of the recordings in a worker; one that crashed has not said it."""
-        if (came := worker_output(node).get(_CAME)) is not None:
-            self.course.add(came)
+        self.course.add(worker_output(node).get(_CAME, ()))
+
+
+class Flows:
+    """Tells of each owner and instance that more than one thread or task uses it.
+
+    Their chats with it, and their claims of instances (whose key is None), have no certain order.
+    """
+
+    def __init__(self, tell: Callable[[str, str | None], object]) -> None:
+        self._tell = tell
+        self._first: dict[tuple[str, int, str | None], object] = {}
+
+    def begin(self, owner: str) -> None:
+        """Start an owner again: a test that is repeated may run in another task."""
+        for place in [place for place in self._first if place[0] == owner]:
+            del self._first[place]
+
+    def goes(self, owner: str | None, run: int, key: str | None) -> None:
+        """Note what an owner does with an instance, before it does it."""
+        if owner is None:
+            return
+        try:
+            # Not its id, which may be used again: what is kept is not.
+            flow: object = anyio.get_current_task().coro
+        except RuntimeError:
+            flow = threading.current_thread()
+        if self._first.setdefault((owner, run, key), flow) is not flow:
+            self._tell(owner, key)
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
@@ -114,9 +130,8 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
     def edit(owner: str, run: int, message: str) -> str:
         message = scrub(message)
         # Looked up each time: collection loads further conftest.py files.
-        change = edit_of(config.pluginmanager)
         try:
-            changed = None if change is None else change(RecordedTurn(owner, run, message, ""))
+            changed = edit_of(config.pluginmanager)(RecordedTurn(owner, run, message, ""))
         except NotWrittenError as problem:
             # The fake answers the chat with it.
             raise ValueError(
@@ -143,3 +158,51 @@ def header_line(recordings: Recordings) -> str:
     """Return the line on the replay in a run's header."""
     what = recordings.in_words_with_age(datetime.now(UTC).date())
     return f"hydra-smoke: FAKE, {what}; without the bundled checks"
+
+
+# What is no longer as recorded, though its tests may pass
+
+
+def notes(
+    course: Course, tests: Sequence[CaseReport], *, unset: Mapping[str, str], whole: bool
+) -> Iterator[str]:
+    """Yield notes on messages, their order, specs, and in a `whole` run on unused recordings.
+
+    `unset` are the parts of the run's spec that no setting gives.
+    """
+    outcomes = {test.id: test.outcome for test in tests}
+    for owner, messages in course.unasked().items():
+        outcome = outcomes.get(owner)
+        # A test that did not run may still send its messages.
+        if outcome not in ("skipped", "interrupted", "error"):
+            how = "failed, and did not ask" if outcome == "failed" else "no longer asks"
+            yield f"note: {owner} {how} what was recorded: {_quoted(messages)}"
+    for owner, messages in course.reordered().items():
+        # Those of others are recorded in parts, by several processes, and so in no order.
+        if not owner.startswith(KINDS):
+            how = f"in another order than recorded: later {_quoted(messages)}"
+            yield f"note: {owner} asks its messages {how}"
+    # A setting may change the spec for all: they have one note.
+    alike: dict[tuple[Difference, ...], list[str]] = {}
+    for owner, differences in course.other_specs(unset).items():
+        alike.setdefault(tuple(differences), []).append(owner)
+    for differences, who in alike.items():
+        ask, it = ("asks", "it") if len(who) == 1 else ("ask", "each")
+        yield (
+            f"note: {first_few(who)} {ask} for another spec than recorded: "
+            f"{first_few([_in_words(*it) for it in differences])}; record {it} again to ask the "
+            "agent that it means"
+        )
+    # A fixture or a hook may belong to tests that were skipped.
+    gone = [owner for owner in course.not_on_stage() if whole and not owner.startswith(KINDS)]
+    if gone:
+        yield f"note: recordings used by no test of this run: {len(gone)}: {first_few(gone)}"
+
+
+def _quoted(messages: Sequence[str]) -> str:
+    return first_few([repr(safe_line(message, 60)) for message in messages])
+
+
+def _in_words(name: str, recorded: str | None, asked: str) -> str:
+    before = "recorded without" if recorded is None else f"recorded {safe_line(recorded, 60)!r}"
+    return f"{name} {safe_line(asked, 60)!r} ({before})"

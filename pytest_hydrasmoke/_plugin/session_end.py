@@ -33,8 +33,7 @@ from pytest_hydrasmoke._run.session import SmokeSession
 from .cases import Cases
 from .ending import Ending
 from .fixtures import Active
-from .replay import header_line, unset_spec
-from .replay_notes import notes
+from .replay import header_line, notes, unset_spec
 from .report_cleaner import cleaned
 from .told import Told
 from .unawaited import Unawaited
@@ -253,7 +252,7 @@ class SessionEnd:
                 "tests": tuple(tests),
                 "not_run": self.ending.not_run(stories.selected, {one.id for one in tests}),
                 "breaches": tuple(breaches(instances, begun.budgets)),
-                "manners": manners_of(stories),
+                "manners": manners_of(stories.forms),
             }
         )
 

@@ -66,10 +66,8 @@ def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
     # a run of its own, with its own instance, ledger and deletions.
     here, there = config.invocation_params.dir, Path(sent["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
-    for place in () if beside_main else ("output", "record"):
-        path: Path | None = getattr(settings, place)
-        if path is not None and path.is_relative_to(there):
-            own[place] = here / path.relative_to(there)
+    if not beside_main and settings.output.is_relative_to(there):
+        own["output"] = here / settings.output.relative_to(there)
     router = None
     if sent["replay"]:
         router = serve(_recorded(settings.scenario, there if beside_main else here))

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.commands import Commands
+from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
-from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._journal.story import Failure, Story, ToldTurn
 
 from .model import (
@@ -188,16 +188,18 @@ def with_tests(
     ]
 
 
-def manners_of(stories: Stories) -> Manners:
+def manners_of(forms: Iterable[Event]) -> Manners:
     """Convert what was seen of the router."""
     # Sorted: processes see the forms in any order.
+    every = sorted(forms, key=repr)
     return Manners(
         answers=tuple(
             AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in sorted(stories.answers, key=repr)
+            for form in every
+            if isinstance(form, Answered)
         ),
         events=tuple(
-            EventReport.model_validate(form._asdict()) for form in sorted(stories.heard, key=repr)
+            EventReport.model_validate(form._asdict()) for form in every if isinstance(form, Heard)
         ),
-        drift=tuple(stories.drift),
+        drift=tuple(form.text for form in every if isinstance(form, Drifted)),
     )

@@ -11,10 +11,10 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
-from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
@@ -45,6 +45,9 @@ from .folder import TURNS
 from .last_look import LastLook, look_back
 from .ledger import Ledger
 from .ledger_lines import Reading as LedgerReading
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import Replay
 
 __tracebackhide__ = hide_own_frames
 

@@ -1,16 +1,16 @@
-"""The six routes as a Starlette app: routing, records and faults, around the answers of `calls`."""
+"""The six routes as a Starlette app: routing, records and faults, around the answers of `Calls`."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -27,44 +27,50 @@ from .faults import Drop, Failure, Faults
 from .handlers import Calls
 from .records import Route
 from .replay import Player
-from .state import OpenRecord, World
+from .scenario import Scenario
+from .state import World
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 """The contract, in a copy of the fake's own."""
 _RECORD = "pytest_hydrasmoke.record"
 
 Call = TypeVar("Call", bound=BaseModel)
-Taker = Callable[[Request, bytes], Callable[[], ASGIApp]]
-"""A function that accepts a request, and returns a function that does its work."""
+Endpoint = Callable[[Request], Coroutine[object, object, ASGIApp]]
 
 
 def build_app(world: World, faults: Faults, token: str, player: Player | None = None) -> Starlette:
     """Return the app of a world's six routes; with a player, its agents replay recordings."""
-    calls = Calls(world, faults, token, player)
-    key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
+    calls = Calls(world, faults, player)
+
+    def entry(
+        method: str, path: str, route: Route, kind: type[Call], work: Callable[[Call], ASGIApp]
+    ) -> Entry:
+        def begun(request: Request, raw: bytes) -> Callable[[], ASGIApp]:
+            call = wire.accepted(kind, request, raw)
+            if not wire.bears(request.headers, token):
+                status = world.scenario.unauthorized_status
+                raise HTTPException(status, "Invalid or missing token")
+            return partial(work, call)
+
+        made = Entry(wire.PREFIX + path, _endpoint(route, begun, faults, world), methods=[method])
+        # Starlette lets GET answer HEAD as well; FastAPI doesn't.
+        made.methods = {method}
+        return made
 
     # The order of the contract: where two paths match, the first wins.
-    def taken(kind: type[Call], work: Callable[[Call], ASGIApp]) -> Taker:
-        return lambda request, raw: partial(work, calls.accept(kind, request, raw))
-
-    table: list[tuple[str, str, Route, Taker]] = [
-        ("POST", "/provision", "provision", taken(wire.ProvisionCall, calls.provision)),
-        ("GET", key, "poll", taken(wire.PollCall, calls.poll)),
-        ("GET", one, "status", taken(wire.InstanceCall, calls.status)),
-        ("DELETE", one, "delete", taken(wire.InstanceCall, calls.delete)),
-        ("POST", one + "/chat", "chat", taken(wire.ChatCall, calls.chat)),
-        ("GET", one + "/llm-events", "llm_events", taken(wire.LlmEventsCall, calls.llm_events)),
-    ]
-    # First, as in FastAPI, and with HEAD: there it is a plain route, too.
-    entries = [Entry("/openapi.json", _openapi)]
-    for method, path, route, take in table:
-        entry = Entry(wire.PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
-        # Starlette lets GET answer HEAD as well; FastAPI doesn't.
-        entry.methods = {method}
-        entries.append(entry)
+    key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
     return Starlette(
-        routes=entries,
-        middleware=[Middleware(_Recorder, world=world)],
+        routes=[
+            # First, as in FastAPI, and with HEAD: there it is a plain route, too.
+            Entry("/openapi.json", _openapi),
+            entry("POST", "/provision", "provision", wire.ProvisionCall, calls.provision),
+            entry("GET", key, "poll", wire.PollCall, calls.poll),
+            entry("GET", one, "status", wire.InstanceCall, calls.status),
+            entry("DELETE", one, "delete", wire.InstanceCall, calls.delete),
+            entry("POST", f"{one}/chat", "chat", wire.ChatCall, calls.chat),
+            entry("GET", f"{one}/llm-events", "llm_events", wire.LlmEventsCall, calls.llm_events),
+        ],
+        middleware=[Middleware(_recorder, world=world)],
         exception_handlers={HTTPException: wire.answer_refused},
     )
 
@@ -73,69 +79,59 @@ async def _openapi(request: Request) -> Response:
     return Response(_DOCUMENT.read_bytes(), media_type="application/json")
 
 
-class _Recorder:
+def _recorder(app: ASGIApp, world: World) -> ASGIApp:
     """Record every request, and the status code of its answer."""
 
-    def __init__(self, app: ASGIApp, world: World) -> None:
-        self._app = app
-        self._world = world
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
             return
-        record = OpenRecord(
-            method=scope["method"],
-            path=scope["path"].removeprefix(scope.get("root_path", "")),
-            query=scope["query_string"].decode("latin-1"),
-            at=self._world.clock.now(),
-        )
-        self._world.open_record(record)
-        scope[_RECORD] = record
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        record = world.open_record(scope["method"], path, scope["query_string"].decode("latin-1"))
 
         async def noted(message: Message) -> None:
             # Before it is sent, so that a client with the answer finds it in the record.
             if message["type"] == "http.response.start":
-                record.status = message["status"]
+                record["status"] = message["status"]
             await send(message)
 
-        await self._app(scope, receive, noted)
+        await app({**scope, _RECORD: record}, receive, noted)
+
+    return recorded
 
 
-class _Endpoint:
-    """One route: its work, unless a fault precedes it or replaces its answer.
+def _endpoint(
+    route: Route,
+    begun: Callable[[Request, bytes], Callable[[], ASGIApp]],
+    faults: Faults,
+    world: World,
+) -> Endpoint:
+    """Return one route: its work, unless a fault precedes it or replaces its answer.
 
     An explicit fault hits any request. The scenario's trouble hits accepted ones: a request that
     breaks the contract is refused before anything else can go wrong.
     """
 
-    def __init__(self, route: Route, take: Taker, faults: Faults, world: World) -> None:
-        self._route: Route = route
-        self._take = take
-        self._faults = faults
-        self._world = world
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        record: OpenRecord = scope[_RECORD]
-        record.route = self._route
+    async def answered(request: Request) -> ASGIApp:
+        record: dict[str, Any] = request.scope[_RECORD]
+        record["route"] = route
         raw = await request.body()
         with suppress(ValueError, RecursionError):
             # NaN and the like, which Python reads but JSON can't hold, count as missing.
-            record.body = json.loads(raw, parse_constant=lambda _: None)
-        fault = self._faults.take(self._route)
-        answer = _with(fault, partial(self._answer, request, raw))
-        await answer(scope, receive, send)
+            record["body"] = json.loads(raw, parse_constant=lambda _: None)
+        return _with(faults.take(route), partial(done, request, raw))
 
-    def _answer(self, request: Request, raw: bytes) -> ASGIApp:
+    def done(request: Request, raw: bytes) -> ASGIApp:
         try:
-            work = self._take(request, raw)
-            hit = self._world.in_trouble(self._route)
-            return _with(_trouble(self._world, self._route) if hit else None, work)
+            work = begun(request, raw)
+            hit = world.in_trouble(route)
+            return _with(_trouble(world.scenario, route) if hit else None, work)
         except wire.InvalidRequestError as problem:
             return wire.answer_invalid(problem)
         except HTTPException as refusal:
             return wire.answer_refused(request, refusal)
+
+    return answered
 
 
 def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
@@ -144,13 +140,12 @@ def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     if fault.when == "after":
         done = work()
         if isinstance(done, EventStream):
-            done.end_turn()
-            done.over()
+            done.turn.end()
+            done.turn.over = True
     return hang_up if isinstance(fault, Drop) else _failed(fault)
 
 
-def _trouble(world: World, route: Route) -> Failure | Drop:
-    scenario = world.scenario
+def _trouble(scenario: Scenario, route: Route) -> Failure | Drop:
     if scenario.trouble in ("dropped", "lost"):
         return Drop(route=route, when="before" if scenario.trouble == "dropped" else "after")
     retry_after: int | str | None = scenario.retry_after_seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from .clock import Clock, Pace, pace_by
 from .faults import Break
 from .recordings import End
 from .sse_events import Turn
+from .state import OpenTurn
 
 HANG_UP = "pytest_hydrasmoke.hang_up"
 """Name of the ASGI extension by which this project's server closes a request's connection."""
@@ -42,9 +43,9 @@ class DroppedError(RuntimeError):
 class Plan:
     """What to send, and how to end."""
 
-    chunks: Iterable[bytes]
-    over_before: float | None = None
-    """The index of the chunk before which the turn ends; None if it never does."""
+    spoken: Iterable[bytes]
+    closing: Iterable[bytes] | None
+    """What comes once the turn has ended; None if it never does."""
     leave: Leave = "end"
     paced: bool = False
     """Whether the chunks are sent a moment apart, ignoring the scenario's pause."""
@@ -54,29 +55,34 @@ class Plan:
 
 def plan(turn: Turn, broken: Break | None) -> Plan:
     """Decide what a client receives of a turn."""
-    events = (*turn.spoken, *turn.closing)
     if broken is None:
-        return Plan(events, len(turn.spoken))
+        return Plan(turn.spoken, turn.closing)
+    spoken, events = len(turn.spoken), (*turn.spoken, *turn.closing)
     first = events[: broken.after_events]
     if broken.kind == "trickle":
         rest = b"".join(events[broken.after_events :])
-        whole = min(len(turn.spoken), len(first))
-        bytes_spoken = len(b"".join(turn.spoken[whole:]))
-        letters = [rest[i : i + 1] for i in range(len(rest))]
-        return Plan((*first, *letters), whole + bytes_spoken, paced=True)
+        chunks = (*first, *(rest[i : i + 1] for i in range(len(rest))))
+        whole = min(spoken, len(first))
+        over = whole + len(b"".join(turn.spoken[whole:]))
+        return Plan(chunks[:over], chunks[over:], paced=True)
     if broken.kind == "split":
         return _split(turn, broken.split_at)
-    # At the break the agent is done, or it never gets there.
-    done = len(first) if broken.when == "after" else None
+    more: Iterable[bytes] = ()
+    leave: Leave = "end"
     if broken.kind == "flood":
-        return Plan(itertools.chain(first, itertools.repeat(turn.more)), done)
-    if broken.kind == "error":
-        return Plan((*first, turn.error), done)
-    if broken.kind == "garbage":
-        return Plan((*first, _GARBAGE), done)
-    if len(first) > len(turn.spoken):
-        done = len(turn.spoken)
-    return Plan(first, done, leave=broken.kind)
+        more = itertools.repeat(turn.more)
+    elif broken.kind == "error":
+        more = (turn.error,)
+    elif broken.kind == "garbage":
+        more = (_GARBAGE,)
+    else:
+        leave = broken.kind
+        if len(first) > spoken:
+            return Plan(turn.spoken, first[spoken:], leave)
+    # At the break the agent is done, or it never gets there.
+    if broken.when == "after":
+        return Plan(first, more, leave)
+    return Plan(itertools.chain(first, more), None, leave)
 
 
 def plan_recorded(
@@ -96,8 +102,8 @@ def plan_recorded(
         events = _EVENT.findall(b"".join(chunks))
         return plan(Turn(tuple(events), (), runtime.error, runtime.more), broken)
     leave = _LEAVES[end]
-    over_before = math.inf if counted or leave == "end" else None
-    return Plan(chunks, over_before, leave, over_anyway=counted)
+    closing = () if counted or leave == "end" else None
+    return Plan(chunks, closing, leave, over_anyway=counted)
 
 
 def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
@@ -106,9 +112,9 @@ def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
     bounds = [0, *cuts, len(body)]
     spoken = len(b"".join(turn.spoken))
     # The turn ends before the first chunk that reaches beyond the reply.
-    over_before = sum(end <= spoken for end in bounds[1:])
+    over = sum(end <= spoken for end in bounds[1:])
     chunks = [body[start:end] for start, end in itertools.pairwise(bounds)]
-    return Plan(chunks, over_before, paced=True)
+    return Plan(chunks[:over], chunks[over:], paced=True)
 
 
 def _awkward(body: bytes) -> list[int]:
@@ -120,30 +126,15 @@ class EventStream:
     """An ASGI response: one chat turn as server-sent events."""
 
     def __init__(
-        self,
-        plan: Plan,
-        clock: Clock,
-        pause: float,
-        end_turn: Callable[[], None],
-        *,
-        first_after: float = 0.0,
-        over: Callable[[], None] = lambda: None,
+        self, plan: Plan, clock: Clock, turn: OpenTurn, pause: float = 0.0, first_after: float = 0.0
     ) -> None:
+        self.turn = turn
         self._plan = plan
         self._clock = clock
         self._first_after = first_after
         # Times count from the request: once its head is out, a client may move a clock by hand.
         self._began = clock.now()
         self._pause = pause
-        self._end_turn: Callable[[], None] | None = end_turn
-        self.over = over
-        """Called once nothing more can come of it."""
-
-    def end_turn(self) -> None:
-        """End the turn; harmless if done before."""
-        end_turn, self._end_turn = self._end_turn, None
-        if end_turn is not None:
-            end_turn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
@@ -157,8 +148,8 @@ class EventStream:
         finally:
             pace.close()
             if self._plan.over_anyway:
-                self.end_turn()
-            self.over()
+                self.turn.end()
+            self.turn.over = True
         if self._plan.leave == "cut":
             await hang_up(scope, receive, send)
 
@@ -180,8 +171,10 @@ class EventStream:
             watch.cancel()
 
     async def _play(self, pace: Pace, send: Send) -> None:
-        number = -1
-        for number, (due, chunk) in enumerate(self._due()):
+        spoken = zip(self._plan.spoken, itertools.repeat(False))
+        closing = zip(self._plan.closing or (), itertools.repeat(True))
+        due = self._began + self._first_after
+        for number, (chunk, over) in enumerate(itertools.chain(spoken, closing)):
             if number and self._plan.paced:
                 await anyio.sleep(_PACE)
             elif number or due > self._began:
@@ -189,20 +182,14 @@ class EventStream:
                 await anyio.lowlevel.checkpoint()
                 if due > self._clock.now():
                     await pace.sleep_until(due)
-            if number == self._plan.over_before:
-                self.end_turn()
+            if over:
+                self.turn.end()
             pace.send(len(chunk))
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        if self._plan.over_before is not None and self._plan.over_before > number:
-            self.end_turn()
-
-    def _due(self) -> Iterator[tuple[float, bytes]]:
-        """Yield the chunks with the times at which they are due."""
-        # From when it was due, not from when it could leave: a manual clock may jump.
-        due = self._began + self._first_after
-        for chunk in self._plan.chunks:
-            yield due, chunk
+            # From when it was due, not from when it could leave: a manual clock may jump.
             due += self._pause
+        if self._plan.closing is not None:
+            self.turn.end()
 
 
 async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:

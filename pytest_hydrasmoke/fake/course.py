@@ -5,12 +5,14 @@ Each process of a run has its own course; the main process adds those of the oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from .recordings import Recording, Recordings, Turn
-from .specs import Difference, differences
+from .recordings import Recordings, Turn
+
+Difference: TypeAlias = tuple[str, str | None, str]
+"""A field of a spec, its recorded value (None if it was not set), and the one that is asked for."""
 
 
 class Course:
@@ -20,94 +22,81 @@ class Course:
         self.recordings = recordings
         self.collected: frozenset[str] = frozenset()
         """The tests that may still be on stage, in this process or in another one."""
-        self.begun: set[str] = set()
-        self.given: set[tuple[str, int]] = set()
-        """Owners with the numbers of their turns that were played."""
-        self.late: dict[tuple[str, str], list[str]] = {}
-        """Messages of an owner that an instance, by its key, got later than recorded."""
-        self.unordered: set[tuple[str, str | None]] = set()
-        """Owners without an order on an instance, or on any, as several threads chat there."""
-        self.specs: dict[str, list[tuple[Mapping[str, str], Mapping[str, str]]]] = {}
-        """The specs of an owner's turns, each as recorded and as asked."""
-        self.of_message: dict[str, list[tuple[Recording, Turn]]] = {}
+        self.came: dict[tuple[Any, ...], None] = {}
+        """What happened, each once: `begun` (an owner), `given` (an owner, the number of its turn),
+        `late` (an owner, an instance's key, a message that it got later than recorded), `unordered`
+        (an owner, and an instance's key, or None for all: several threads or tasks chat there), and
+        `spec` (an owner, then a `Difference`)."""
+        self.of_message: dict[str, list[Turn]] = {}
         for recording in recordings.each:
             for turn in recording.turns:
-                self.of_message.setdefault(turn.message, []).append((recording, turn))
+                self.of_message.setdefault(turn.message, []).append(turn)
+
+    def note(self, *fact: str | int | None) -> None:
+        """Note what happened, and to whom."""
+        self.came[fact] = None
+
+    def add(self, came: Iterable[Sequence[Any]]) -> None:
+        """Add what has come of it in another process; harmless if done before."""
+        self.came |= dict.fromkeys(map(tuple, came))
+
+    def _all(self, kind: str) -> Mapping[tuple[Any, ...], None]:
+        return {fact[1:]: None for fact in self.came if fact[0] == kind}
 
     def unasked(self) -> Mapping[str, Sequence[str]]:
         """Return the unused messages of owners who were on stage."""
-        return {
-            recording.of: messages
-            for recording in self.recordings.each
-            if recording.of in self.begun
-            and (
-                messages := [
-                    turn.message
-                    for number, turn in enumerate(recording.turns)
-                    if (recording.of, number) not in self.given
-                ]
-            )
+        begun, given = self._all("begun"), self._all("given")
+        every = {
+            one.of: [turn.message for turn in one.turns if (one.of, turn.number) not in given]
+            for one in self.recordings.each
+            if (one.of,) in begun
         }
+        return {owner: messages for owner, messages in every.items() if messages}
 
     def reordered(self) -> Mapping[str, Sequence[str]]:
         """Return the messages that came later than recorded, of owners that have an order."""
-        late: dict[str, list[str]] = {}
-        for (owner, key), messages in self.late.items():
-            if not self.unordered & {(owner, key), (owner, None)}:
-                late.setdefault(owner, []).extend(messages)
-        return {owner: list(dict.fromkeys(messages)) for owner, messages in late.items()}
+        unordered, late = self._all("unordered"), dict[str, dict[str, None]]()
+        for owner, key, message in self._all("late"):
+            if (owner, key) not in unordered and (owner, None) not in unordered:
+                late.setdefault(owner, {})[message] = None
+        return {owner: [*messages] for owner, messages in late.items()}
 
     def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
-        """Return what owners ask for otherwise than recorded; see `specs.differences`."""
-        each = {
-            owner: [it for pair in pairs for it in differences(*pair, unset)]
-            for owner, pairs in self.specs.items()
-        }
-        return {owner: list(dict.fromkeys(found)) for owner, found in each.items() if found}
+        """Return what owners ask for otherwise than recorded.
+
+        `unset` are values that a run has where nobody gives one.
+        """
+        found: dict[str, list[Difference]] = {}
+        for owner, name, recorded, asked in self._all("spec"):
+            if unset.get(name) != asked:
+                found.setdefault(owner, []).append((name, recorded, asked))
+        return found
 
     def not_on_stage(self) -> Sequence[str]:
         """Return the owners with recordings who never were on stage."""
-        return [one.of for one in self.recordings.each if one.of not in self.begun]
+        begun = self._all("begun")
+        return [one.of for one in self.recordings.each if (one.of,) not in begun]
 
     def of_another(self, message: str) -> str:
         """Describe the first recording that has a message, and whose owner never was on stage."""
-        for recording, _ in self.of_message.get(message, ()):
-            if recording.of not in self.begun | self.collected:
+        for turn in self.of_message.get(message, ()):
+            if turn.of not in self.collected and ("begun", turn.of) not in self.came:
                 return (
-                    f"; it was for {recording.of}: if that was renamed, change `of` in "
-                    f"{shown_path(recording.file)}"
+                    f"; it was for {turn.of}: if that was renamed, change `of` in "
+                    f"{shown_path(turn.file)}"
                 )
         return ""
 
-    def asks(self, owner: str, recorded: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-        """Note the spec of an owner's turn, as recorded and as asked."""
-        pairs = self.specs.setdefault(owner, [])
-        if (recorded, wanted) not in pairs:
-            pairs.append((recorded, wanted))
+    def asks(self, turn: Turn, spec: Mapping[str, str]) -> None:
+        """Note where the spec that a turn is asked for is not the recorded one.
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return what has come of it in this process, in plain types."""
-        return {
-            "begun": sorted(self.begun),
-            "given": [list(turn) for turn in self.given],
-            "late": [[*place, messages] for place, messages in self.late.items()],
-            "unordered": [list(place) for place in self.unordered],
-            "specs": [
-                [owner, dict(recorded), dict(wanted)]
-                for owner, pairs in self.specs.items()
-                for recorded, wanted in pairs
-            ],
-        }
-
-    def add(self, plain: Mapping[str, Any]) -> None:
-        """Add what has come of it in another process; harmless if done before."""
-        self.begun.update(plain["begun"])
-        self.given.update((owner, number) for owner, number in plain["given"])
-        for owner, key, messages in plain["late"]:
-            self.late.setdefault((owner, key), []).extend(messages)
-        self.unordered.update((owner, key) for owner, key in plain["unordered"])
-        for owner, recorded, wanted in plain["specs"]:
-            self.asks(owner, recorded, wanted)
+        An empty spec, or field, is unknown: a client's instance has the former, an instance to
+        which a run was attached the latter.
+        """
+        for name, value in spec.items() if turn.spec else ():
+            recorded = turn.spec.get(name)
+            if recorded not in ("", value):
+                self.note("spec", turn.of, name, recorded, value)
 
 
 def shown_path(path: Path) -> str:

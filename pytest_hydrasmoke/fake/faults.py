@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass as plain_dataclass
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
-from .records import ROUTES, Route
+from .records import Route
 from .validity import CONFIG, AnyJson, Count, Positive, in_words
 
 When = Literal["before", "after"]
@@ -74,6 +74,10 @@ class Break:
     when: When = "before"
     split_at: Annotated[tuple[Positive, ...], AfterValidator(_offsets)] | None = None
 
+    @property
+    def route(self) -> str:
+        return "stream"
+
     @model_validator(mode="after")
     def _splits_alone(self) -> Self:
         if self.split_at is not None and self.kind != "split":
@@ -81,12 +85,9 @@ class Break:
         return self
 
 
-Fault = TypeVar("Fault", Failure | Drop, Break)
-
-
 @plain_dataclass(slots=True)
-class _Pending(Generic[Fault]):
-    fault: Fault
+class _Pending:
+    fault: Failure | Drop | Break
     after: int
     times: int
 
@@ -96,43 +97,38 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of_routes: dict[Route, list[_Pending[Failure | Drop]]]
-        self._breaks: list[_Pending[Break]]
         self.reset()
 
     def reset(self) -> None:
-        """Remove all faults."""
         with self._lock:
-            self._of_routes = {route: [] for route in ROUTES}
-            self._breaks = []
+            self._pending: list[_Pending] = []
 
     def add(self, fault: Failure | Drop | Break) -> None:
         """Have the next requests of its route, or the next streams, meet a fault."""
         with self._lock:
-            if isinstance(fault, Break):
-                self._breaks.append(_Pending(fault, fault.after, fault.times))
-            else:
-                pending = self._of_routes[fault.route]
-                pending.append(_Pending(fault, fault.after, fault.times))
+            self._pending.append(_Pending(fault, fault.after, fault.times))
 
     def take(self, route: Route) -> Failure | Drop | None:
         """Count a request of this route, and return its fault, if any."""
-        with self._lock:
-            return _take(self._of_routes[route])
+        fault = self._due(route)
+        assert not isinstance(fault, Break)
+        return fault
 
     def take_break(self) -> Break | None:
-        """Count a chat stream, and return its fault, if any."""
+        fault = self._due("stream")
+        assert fault is None or isinstance(fault, Break)
+        return fault
+
+    def _due(self, place: str) -> Failure | Drop | Break | None:
+        due = None
         with self._lock:
-            return _take(self._breaks)
-
-
-def _take(pending: list[_Pending[Fault]]) -> Fault | None:
-    due = None
-    for one in pending:
-        if one.after:
-            one.after -= 1
-        elif due is None:
-            due = one
-            one.times -= 1
-    pending[:] = [one for one in pending if one.times]
-    return None if due is None else due.fault
+            for one in self._pending:
+                if one.fault.route != place:
+                    continue
+                if one.after:
+                    one.after -= 1
+                elif due is None:
+                    due = one.fault
+                    one.times -= 1
+            self._pending = [one for one in self._pending if one.times]
+        return due

@@ -6,12 +6,7 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TypeVar
-
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -24,48 +19,25 @@ from .replay import NotRecordedError, Player, asked
 from .runtimes.frames import Said
 from .scenario import Scenario
 from .sse_events import turn
-from .state import Order, Replayed, World, in_case
-
-Call = TypeVar("Call", bound=BaseModel)
+from .state import Replayed, World, in_case
 
 
 class Calls:
     """The handlers of one world, one per call; each gets an accepted call."""
 
-    def __init__(
-        self, world: World, faults: Faults, token: str, player: Player | None = None
-    ) -> None:
+    def __init__(self, world: World, faults: Faults, player: Player | None) -> None:
         self._world = world
         self._scenario = world.scenario
         self._faults = faults
         self._player = player
-        self._token = token
-
-    def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
-        """Parse a request and its body, and check its token."""
-        parts: dict[str, object] = {
-            "path": request.path_params,
-            "query": dict(request.query_params),
-        }
-        if raw and "body" in kind.model_fields:
-            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
-        call = wire.check(kind, parts)
-        if not wire.bears(request.headers, self._token):
-            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
-        return call
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
-        """Accept an order for an instance."""
-        body = call.body
-        order = Order(
-            body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
-        )
-        instance = self._world.provision(order)
+        instance = self._world.provision(call.body)
         if instance == "conflict":
             raise HTTPException(409, "This idempotency key belongs to another request")
         if instance == "quota":
             raise HTTPException(self._scenario.quota_status, "Quota of instances is used up")
-        answer: dict[str, Json] = {"idempotency_key": order.idempotency_key}
+        answer: dict[str, Json] = {"idempotency_key": instance.idempotency_key}
         if self._scenario.provision_instance_id != "absent":
             present = self._scenario.provision_instance_id == "present"
             answer["instance_id"] = instance.id if present else None
@@ -73,7 +45,6 @@ class Calls:
         return self._success(answer, self._scenario.provision_status)
 
     def poll(self, call: wire.PollCall) -> ASGIApp:
-        """Return whether an idempotency key has an instance."""
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
             return self._success(
@@ -86,60 +57,48 @@ class Calls:
         return self._success({"found": False, "instance_id": None, "status": None})
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
-        """Return an instance's status."""
-        instance = _found(self._world.find(str(call.path.instance_id)))
+        instance = _found(self._world.find(call.instance_id))
         return self._success(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
         )
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
-        """Start a chat turn."""
-        world, message = self._world, call.body.message
-        world.replays(str(call.path.instance_id), None)
-        instance = world.find_alive(str(call.path.instance_id))
+        world, message, instance_id = self._world, call.body.message, call.instance_id
+        world.replays(instance_id, None)
+        instance = world.find_alive(instance_id)
         if instance is None and self._player is not None:
-            refusal = self._refused_as_deleted(self._player, str(call.path.instance_id), message)
+            refusal = self._refused_as_deleted(self._player, instance_id, message)
             if refusal is not None:
                 return refusal
         instance = _found(instance)
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
-        instance_id = instance.id
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
-        world.begin_turn(instance_id)
-        world.stream_began(instance_id)
         said = said or Said(message, self._scenario.reply)
         return EventStream(
             plan(turn(self._scenario, said), self._break()),
             world.clock,
+            world.begin_turn(instance_id, None),
             self._scenario.event_pause,
-            lambda: world.end_turn(instance_id),
-            first_after=self._scenario.first_event_after,
-            over=lambda: world.stream_over(instance_id),
+            self._scenario.first_event_after,
         )
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
         try:
-            recording, recorded = player.answer(asked(message, instance))
-            chunks = recording.chunks(recorded)
+            recorded = player.answer(asked(message, instance))
+            chunks = recorded.stream()
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
         counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
-        uncounted = player.uncounted(recording, recorded)
+        uncounted = player.uncounted(recorded)
         self._world.replays(instance.id, Replayed(answer is not None, uncounted))
-        if counted is not None:
-            self._world.begin_turn(instance.id)
-
-        def end_turn() -> None:
-            # None are made up for a turn where nobody counted them.
-            if counted is not None:
-                self._world.end_turn(instance.id, counted)
-
+        began = self._world.begin_turn(instance.id, "unknown" if counted is None else counted)
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
-            end_turn()
+            began.end()
+            began.over = True
             return hang_up if answer is None else _refusal(answer)
         planned = plan_recorded(
             chunks,
@@ -148,9 +107,7 @@ class Calls:
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
         )
-        self._world.stream_began(instance.id)
-        over = partial(self._world.stream_over, instance.id)
-        return EventStream(planned, self._world.clock, 0.0, end_turn, over=over)
+        return EventStream(planned, self._world.clock, began)
 
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str
@@ -160,7 +117,7 @@ class Calls:
         if instance is None:
             return None
         try:
-            _, recorded = player.answer(asked(message, instance))
+            recorded = player.answer(asked(message, instance))
         except (NotRecordedError, ValueError):
             return None  # No recorded turn answers it: the router refuses it itself.
         if recorded.refused is None:
@@ -173,7 +130,7 @@ class Calls:
 
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
-        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        instance = _found(self._world.find_alive(call.instance_id))
         if self._player is not None:
             self._player.moves_on(instance.idempotency_key)
         window, now = call.query.window_seconds, self._world.clock.now()
@@ -194,15 +151,13 @@ class Calls:
         )
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
-        """Delete an instance."""
-        instance_id = str(call.path.instance_id)
-        outcome = self._world.delete(instance_id)
+        outcome = self._world.delete(call.instance_id)
         if outcome == "unknown":
             raise HTTPException(404, "Instance not found")
         if outcome == "deleted_before" and self._scenario.second_delete != 200:
             raise HTTPException(self._scenario.second_delete, "Instance already deleted")
         word = in_case(self._scenario.gone_word, self._scenario.status_case)
-        return self._success({"instance_id": instance_id, "status": word})
+        return self._success({"instance_id": call.instance_id, "status": word})
 
     def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
         return JSONResponse({**fields, **self._scenario.extra}, status)

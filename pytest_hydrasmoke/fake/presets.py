@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from .manners import changes_in
-from .recording_files import FORMAT, ROUTER, read
+from .recording_files import ROUTER, read
 from .scenario import Scenario
 from .validity import meant
 
 _BASE = "base"
 """The key of a file that names the ready-made scenario on which it is based."""
+_AT_ONCE: dict[str, Any] = {
+    "row_after": 0.0,
+    "statuses": ((0.0, "running"),),
+    "cleanup_after": 0.0,
+    "llm_events_lag": 0.0,
+}
+"""What makes instances ready, and their LLM events come, at once."""
+_ROUTER_FORMAT = ("pytest-hydrasmoke router", 1)
+_FIRST = (
+    "provision_status",
+    "provision_instance_id",
+    "poll_before_row",
+    "unauthorized_status",
+    "not_ready_status",
+    "runtime",
+    "terminal",
+    "after_delete",
+    "second_delete",
+)
+"""Answers of a router, of which the fake gives the first."""
+_SAMPLES: Mapping[str, Any] = {
+    "null": None,
+    "boolean": False,
+    "string": "",
+    "number": 0,
+    "list": [],
+    "object": {},
+}
 
 
 class ReadyMade(NamedTuple):
-    """A scenario with a name and a description."""
-
     words: str
     scenario: Scenario
 
@@ -113,20 +138,21 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     if given and os.path.isdir(file):  # With a name that is too long, pathlib raises.
         return _from_recordings(file)
     if file.suffix == ".json":
-        raise ValueError(_no_scenario(file))
-    if file.suffix != ".toml":
-        if given.endswith(("/", os.sep)):
-            raise ValueError(f"there is no folder {file}{meant(file.name, _beside(file, ''))}")
-        known = (*READY_MADE, *_beside(file, "", ".toml"))
+        homes = (str(home) for home in file.parents if (home / ROUTER).is_file())
+        made = "a folder of them, which --hydra-smoke-record makes in a live run"
         raise ValueError(
-            f"there is no scenario {given!r}{meant(file.name, known)}: give one of "
+            f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
+            + next((f"their folder, {home}" for home in homes), made)
+        )
+    if file.suffix != ".toml":
+        raise ValueError(
+            f"there is no scenario {given!r}{_meant(file, *READY_MADE)}: give one of "
             f"{', '.join(READY_MADE)}, a .toml file, or a folder of recordings"
         )
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError:
-        hint = meant(file.name, _beside(file, file.suffix))
-        raise ValueError(f"there is no file {file}{hint}") from None
+        raise ValueError(f"there is no file {file}{_meant(file)}") from None
     except (OSError, ValueError) as problem:
         raise ValueError(f"{file} can't be read: {problem}") from None
     try:
@@ -137,32 +163,13 @@ def load(given: str, folder: Path | None = None) -> Scenario:
         raise ValueError(f"{file}: {problem}") from None
 
 
-def _no_scenario(file: Path) -> str:
-    """Return why a JSON file is no scenario, and what to give instead."""
+def _meant(file: Path, *known: str) -> str:
+    """Return a question that suggests a known name, or that of a file or folder beside it."""
     try:
-        with file.open("rb") as text:
-            is_recording = FORMAT.encode() in text.read(_HEAD)
+        beside = [name for name in os.listdir(file.parent) if not name.startswith(".")]
     except (OSError, ValueError):
-        is_recording = False
-    # It may be any number of levels below the folder that has the router's file.
-    homes = (home for home in file.parents if (home / ROUTER).is_file())
-    if is_recording:
-        return f"{file}: it is a single recording: give its folder, {next(homes, file.parent)}"
-    folder = next(homes, None)
-    they = "a folder of them, which --hydra-smoke-record makes in a live run"
-    return (
-        f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
-        f"{they if folder is None else f'their folder, {folder}'}"
-    )
-
-
-def _beside(file: Path, *suffixes: str) -> Iterator[str]:
-    """Yield the names beside a file that have one of the suffixes; "" means a folder."""
-    with contextlib.suppress(OSError, ValueError), os.scandir(file.parent) as found:
-        for entry in found:
-            kind = "" if entry.is_dir() else os.path.splitext(entry.name)[1]
-            if kind in suffixes and not entry.name.startswith("."):
-                yield entry.name
+        beside = []
+    return meant(file.name, (*known, *beside))
 
 
 def _from_toml(text: str, home: Path) -> Scenario:
@@ -180,19 +187,33 @@ def _from_toml(text: str, home: Path) -> Scenario:
 def _from_recordings(folder: Path) -> Scenario:
     recordings = read(folder)
     router = folder / ROUTER
-    manners = changes_in(router) if router.is_file() else {}
     try:
+        manners = _manners(json.loads(router.read_text("utf-8"))) if router.is_file() else {}
         return Scenario(recordings=recordings, **{**_AT_ONCE, **manners})
-    except ValueError as problem:
+    except RecursionError:
+        raise ValueError(f"{router} can't be read: it is nested too deeply") from None
+    except (OSError, ValueError, TypeError, KeyError) as problem:
         raise ValueError(f"{router}: {problem}") from None
 
 
-_AT_ONCE: dict[str, Any] = {
-    "row_after": 0.0,
-    "statuses": ((0.0, "running"),),
-    "cleanup_after": 0.0,
-    "llm_events_lag": 0.0,
-}
-"""What makes instances ready, and their LLM events come, at once."""
-_HEAD = 1 << 16
-"""The first bytes of a recording, which show that it is one."""
+def _manners(value: object) -> dict[str, Any]:
+    """Return the fields of a scenario by what `router.json` tells of a live router.
+
+    It has a list of answers to each question that the contract leaves open. What needs no replay,
+    such as the words of a boot, is not read.
+    """
+    given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if (given.get("format"), given.get("version")) != _ROUTER_FORMAT:
+        raise ValueError("it is not what recording writes: record again, without it")
+    # A second delete that no run has seen refused was answered like the first.
+    changes: dict[str, Any] = {"second_delete": 200}
+    changes |= {name: given[name][0] for name in _FIRST if given.get(name)}
+    for name in ("ready_words", "providers"):
+        if given.get(name):
+            changes[name] = tuple(given[name])
+    if "ready_words" in changes:
+        changes["statuses"] = ((0.0, changes["ready_words"][0]),)
+    gone = given.get("gone_words")
+    if gone and changes.get("after_delete") == "row":
+        changes |= {"gone_word": gone[0], "cleaned_word": gone[-1] if len(gone) > 1 else None}
+    return {**changes, "extra": {name: _SAMPLES[kind] for name, kind in given.get("extra", ())}}

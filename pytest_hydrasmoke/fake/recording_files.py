@@ -102,11 +102,12 @@ def _read(file: Path) -> Recording | None:
             "record it again, or use the release that wrote it"
         )
     of = _text("of", given)
-    turns = [_turn(f"turns[{n}]", of, turn) for n, turn in enumerate(_list("turns", given))]
-    return Recording(file, of, date.fromisoformat(_text("recorded", given)), tuple(turns), stamp)
+    turns = [_turn(file, stamp, of, *pair) for pair in enumerate(_list("turns", given))]
+    return Recording(file, of, date.fromisoformat(_text("recorded", given)), turns)
 
 
-def _turn(where: str, of: str, value: object) -> Turn:
+def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, value: object) -> Turn:
+    where = f"turns[{number}]"
     given = _object(where, value)
     end, refused = given.get("end"), given.get("refused")
     if (end is None) == (refused is None) or end not in (None, *get_args(End)):
@@ -115,6 +116,10 @@ def _turn(where: str, of: str, value: object) -> Turn:
     counted = given.get("llm_events")
     spec = _object(f"{where}.spec", given.get("spec"))
     return Turn(
+        of=of,
+        number=number,
+        file=file,
+        stamp=stamp,
         run=_number(f"{where}.run", given.get("run"), 1),
         claim=_claim(where, of, given.get("instance")),
         spec={name: text for name, text in spec.items() if isinstance(text, str)},

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
 """An instance's owner, and its number among the owner's, from 0; None from a client."""
@@ -22,8 +22,7 @@ End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, cut, silent until the deadline, or left by its client."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """Consecutive chunks with one line each, in a file that is not read into memory."""
 
     offset: int
@@ -38,8 +37,7 @@ class Counted:
     providers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """An answer that was no stream."""
 
     status: int
@@ -51,6 +49,13 @@ class Refused:
 class Turn:
     """A message, and its result: a stream, or a refusal."""
 
+    of: str
+    """Its owner: a test, a fixture or a hook."""
+    number: int
+    """Among its owner's turns, from 0."""
+    file: Path
+    stamp: tuple[int, int]
+    """Shows that the file has changed since it was read."""
     run: int
     claim: Claim
     spec: Mapping[str, str]
@@ -60,28 +65,16 @@ class Turn:
     chunks: Sequence[bytes | Lines]
     refused: Refused | None
 
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The turns of one owner: a test, a fixture or a hook."""
-
-    file: Path
-    of: str
-    recorded: date
-    turns: tuple[Turn, ...]
-    stamp: tuple[int, int]
-    """Shows that a file has changed since it was read."""
-
-    def chunks(self, turn: Turn) -> Iterator[bytes]:
-        """Yield the chunks of one of its turns; raises ValueError if the file has changed."""
+    def stream(self) -> Iterator[bytes]:
+        """Yield its chunks; raises ValueError if the file has changed."""
         # Checked now, not at the first chunk: here the request can still be refused.
         if stamp_of(self.file.stat()) != self.stamp:
             raise ValueError(f"{self.file} has changed since it was read: start the fake again")
-        return self._played(turn)
+        return self._played()
 
-    def _played(self, turn: Turn) -> Iterator[bytes]:
+    def _played(self) -> Iterator[bytes]:
         with self.file.open("rb") as lines:
-            for part in turn.chunks:
+            for part in self.chunks:
                 if not isinstance(part, Lines):
                     yield part
                     continue
@@ -90,6 +83,15 @@ class Recording:
                     chunk = chunk_in(lines.readline())
                     assert chunk is not None  # It was checked when it was read.
                     yield chunk
+
+
+class Recording(NamedTuple):
+    """The turns of one owner."""
+
+    file: Path
+    of: str
+    recorded: date
+    turns: Sequence[Turn]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
-
-from .public import public
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -15,8 +14,18 @@ else:
     Json = object
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
-ROUTES: tuple[Route, ...] = get_args(Route)
 Progress = Literal["queued", "running", "done"]
+
+
+T = TypeVar("T", bound=type)
+
+
+def public(kind: T) -> T:
+    """Name a class after the package, in tracebacks, reprs and documentation."""
+    # Resolve annotations now: later, they would be looked up in the module named here.
+    kind.__annotations__ = inspect.get_annotations(kind, eval_str=True)
+    kind.__module__ = kind.__module__.rpartition(".")[0]
+    return kind
 
 
 @public

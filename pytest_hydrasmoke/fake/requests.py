@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
 from email.message import Message
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -26,8 +25,6 @@ PREFIX = "/internal/v1/smoke"
 
 
 class SmokeProvisionRequest(BaseModel):
-    """Body of provision."""
-
     idempotency_key: Annotated[str, Field(max_length=255)]
     manifest_id: Annotated[str, Field(max_length=100)]
     region_id: Annotated[str, Field(max_length=80)]
@@ -36,8 +33,6 @@ class SmokeProvisionRequest(BaseModel):
 
 
 class SmokeChatRequest(BaseModel):
-    """Body of chat."""
-
     message: Annotated[str, Field(max_length=4000)]
 
 
@@ -48,46 +43,34 @@ class InstancePath(BaseModel):
 
 
 class KeyPath(BaseModel):
-    """Path of poll."""
-
     idempotency_key: str
 
 
 class LlmEventsQuery(BaseModel):
-    """Query of llm-events."""
-
     window_seconds: int = 900
 
 
 class ProvisionCall(BaseModel):
-    """A request to provision."""
-
     body: SmokeProvisionRequest
 
 
 class PollCall(BaseModel):
-    """A request to poll."""
-
     path: KeyPath
 
 
 class InstanceCall(BaseModel):
-    """A request for an instance's status, or to delete it."""
-
     path: InstancePath
 
+    @property
+    def instance_id(self) -> str:
+        return str(self.path.instance_id)
 
-class ChatCall(BaseModel):
-    """A request for a chat turn."""
 
-    path: InstancePath
+class ChatCall(InstanceCall):
     body: SmokeChatRequest
 
 
-class LlmEventsCall(BaseModel):
-    """A request to count LLM events."""
-
-    path: InstancePath
+class LlmEventsCall(InstanceCall):
     query: LlmEventsQuery
 
 
@@ -102,11 +85,11 @@ class InvalidRequestError(Exception):
         self.errors = errors
 
 
-def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
-    """Validate a request's parts, where a missing part was not sent, and return its call.
-
-    Raises `InvalidRequestError`.
-    """
+def accepted(kind: type[Call], request: Request, raw: bytes) -> Call:
+    """Return a request as a call; raises `InvalidRequestError`, or `HTTPException`."""
+    parts: dict[str, object] = {"path": request.path_params, "query": dict(request.query_params)}
+    if raw and "body" in kind.model_fields:
+        parts["body"] = _parsed(raw, request.headers.get("content-type"))
     try:
         return kind.model_validate(parts, from_attributes=True)
     except ValidationError as problem:
@@ -122,11 +105,8 @@ def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
     )
 
 
-def parse(raw: bytes, content_type: str | None) -> Json | bytes:
-    """Parse a non-empty body: as JSON if the header says so, else return the bytes.
-
-    Raises `InvalidRequestError` for broken JSON, and `HTTPException` for what can't be decoded.
-    """
+def _parsed(raw: bytes, content_type: str | None) -> Json | bytes:
+    """Parse a non-empty body: as JSON if the header says so, else return the bytes."""
     if not _says_json(content_type):
         return raw
     try:
@@ -146,7 +126,6 @@ def parse(raw: bytes, content_type: str | None) -> Json | bytes:
 
 
 def bears(headers: Headers, token: str) -> bool:
-    """Return whether a request has the token."""
     given = headers.get("authorization", "").encode("latin-1")
     return hmac.compare_digest(given, f"Bearer {token}".encode())
 

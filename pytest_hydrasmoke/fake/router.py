@@ -14,13 +14,11 @@ from .clock import Clock, RealClock
 from .course import Course
 from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
 from .presets import load
-from .public import public
-from .records import Instance, Json, LlmEvent, RequestRecord, Route
-from .replay import Edit, Player
+from .records import Instance, Json, LlmEvent, RequestRecord, Route, public
+from .replay import Edit, Player, Replay
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
-from .stage import Stage
 from .state import World
 
 _Order: TypeAlias = Reset | Reply | Failure | Drop | Break
@@ -217,12 +215,12 @@ def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
     router._order(ORDERS[name], **given)  # pyright: ignore[reportPrivateUsage]
 
 
-def stage_of(router: FakeRouter, edit: Edit) -> Stage:
+def replay_of(router: FakeRouter, edit: Edit) -> Replay:
     """Return the replay of a process of a run, for which the router then plays recordings."""
     player = router._player  # pyright: ignore[reportPrivateUsage]
     assert player is not None  # Its scenario has recordings.
     player.follow(edit)
-    return Stage(router._world, player)  # pyright: ignore[reportPrivateUsage]
+    return Replay(router._world, player)  # pyright: ignore[reportPrivateUsage]
 
 
 def to_come(router: FakeRouter, instance_id: str) -> bool:

@@ -13,9 +13,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, model_validator
 from pydantic.dataclasses import dataclass
 
-from .public import public
 from .recordings import Recordings
-from .records import Json, Route
+from .records import Json, Route, public
 from .replies import KEYS, copies
 from .validity import CONFIG, Count, Flag, JsonObject, Positive, Seconds, Text, in_words
 

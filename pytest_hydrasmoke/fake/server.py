@@ -14,7 +14,6 @@ import itertools
 import logging
 import socket
 import threading
-from collections.abc import Coroutine
 from concurrent import futures
 from dataclasses import dataclass
 
@@ -25,90 +24,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .chat_stream import HANG_UP, hang_up
 from .real_time import now, wait
 
-_Peer = tuple[object, ...]
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
 # Seconds for work in the loop, which takes less than a hundredth: a bug must fail, not hang.
 _PATIENCE = 10.0
 _INTERVAL = 0.001
+_TRANSPORT = "pytest_hydrasmoke.transport"
 
 
-class Worlds:
-    """The ASGI app that finds a request's world; belongs to the server's loop."""
+class _Connection(H11Protocol):
+    """A connection whose requests know its transport: ASGI has no way to close it unanswered."""
 
-    def __init__(self) -> None:
-        self.mounts: dict[str, ASGIApp] = {}
-        self.connected: dict[_Peer, asyncio.Transport] = {}
-        self.empty = asyncio.Event()
-        """Set while there are no connections."""
-        self.empty.set()
-        self._busy: dict[asyncio.Task[object], tuple[str, asyncio.Transport]] = {}
-        self._ending = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = self.connected.get(tuple(scope["client"] or ()))
-        if transport is None:  # It closed before its request was handled.
-            return
-        first = "/" + scope["path"].split("/", 2)[1]
-        prefix = first if first in self.mounts else ""
-        # A world that is gone must not answer 404, which would mean "deleted".
-        app = self.mounts.get(prefix, hang_up)
-        extensions = {**scope.get("extensions", {}), HANG_UP: transport.close}
-        task = asyncio.current_task()
-        assert task is not None
-        self._busy[task] = (prefix, transport)
-        try:
-            await app({**scope, "root_path": prefix, "extensions": extensions}, receive, send)
-        finally:
-            del self._busy[task]
-
-    async def unmount(self, prefix: str) -> None:
-        """Remove a world, and drop every request that it is still answering."""
-        del self.mounts[prefix]
-        concerned = {task: via for task, (busy, via) in self._busy.items() if busy == prefix}
-        for transport in concerned.values():
-            transport.abort()
-        if concerned:
-            await asyncio.wait(concerned)
-
-    async def disconnect(self) -> None:
-        """Close every connection, and each that was accepted and is not registered yet."""
-        self._ending = True
-        for transport in self.connected.values():
-            transport.abort()
-        await self.empty.wait()
-        if self._busy:
-            await asyncio.wait(set(self._busy))
-
-    def connect(self, peer: _Peer, transport: asyncio.Transport) -> None:
-        """Register a connection by its peer address."""
-        self.connected[peer] = transport
-        self.empty.clear()
-        if self._ending:
-            transport.abort()
-
-    def lose(self, peer: _Peer) -> None:
-        """Forget a connection."""
-        self.connected.pop(peer, None)
-        if not self.connected:
-            self.empty.set()
-
-
-def _protocol(worlds: Worlds) -> type[H11Protocol]:
-    # ASGI has no way to close a connection unanswered. Its transport has, and only the protocol
-    # class, which uvicorn lets its users choose, has access to it.
-    class Connection(H11Protocol):
-        # uvicorn narrows the type of the transport in the same way.
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            # No peer if the client closed the connection before it was accepted.
-            self._peer = tuple((transport.get_extra_info("peername") or ())[:2])
-            worlds.connect(self._peer, transport)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            worlds.lose(self._peer)
-
-    return Connection
+    # uvicorn narrows the type of the transport in the same way.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 
 class Server:
@@ -118,21 +47,18 @@ class Server:
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, address = found[0]
-        # Explicit protocol, or asyncio leaves Nagle's algorithm on: 44 ms per answer.
-        self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(address)
-            # From here on connections are accepted, even if the thread takes a moment to start.
-            self._socket.listen(256)
-        except BaseException:
-            self._socket.close()
-            raise
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        six = family == socket.AF_INET6
+        # From here on connections are accepted, even if the thread takes a moment to start.
+        self._socket = socket.create_server(
+            (host, port), family=family, backlog=256, dualstack_ipv6=six
+        )
+        # Its connections inherit it; asyncio would leave Nagle's algorithm on: 44 ms per answer.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = self._socket.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self._worlds = Worlds()
+        self.url = f"http://[{host}]:{port}" if six else f"http://{host}:{port}"
+        self._mounts: dict[str, ASGIApp] = {}
+        self._busy: dict[asyncio.Task[object], tuple[str, asyncio.Transport]] = {}
         self._loop = asyncio.new_event_loop()
         # Under `-X dev` asyncio would log its own activity in the middle of users' tests.
         self._loop.set_debug(False)
@@ -144,26 +70,30 @@ class Server:
 
     @property
     def idle(self) -> bool:
-        """Whether no world is mounted."""
-        return not self._worlds.mounts
+        return not self._mounts
 
     def mount(self, prefix: str, app: ASGIApp) -> None:
         """Serve an app under a prefix such as `/w3`, or under "" for all other paths."""
-        self._worlds.mounts[prefix] = app
+        self._mounts[prefix] = app
 
     def unmount(self, prefix: str) -> None:
         """Stop serving it, and drop what it is still answering."""
-        self._run(self._worlds.unmount(prefix))
+        done = asyncio.run_coroutine_threadsafe(self._unmount(prefix), self._loop)
+        wait(lambda seconds: futures.wait([done], seconds).done, _PATIENCE)
+        done.result(0)
+
+    async def _unmount(self, prefix: str) -> None:
+        del self._mounts[prefix]
+        concerned = {task: via for task, (busy, via) in self._busy.items() if busy == prefix}
+        for transport in concerned.values():
+            transport.abort()
+        if concerned:
+            await asyncio.wait(concerned)
 
     def close(self) -> None:
         """Close every connection, the address and the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         wait(self._has_ended, _PATIENCE)
-
-    def _run(self, work: Coroutine[object, object, None]) -> None:
-        done = asyncio.run_coroutine_threadsafe(work, self._loop)
-        wait(lambda seconds: futures.wait([done], seconds).done, _PATIENCE)
-        done.result(0)
 
     def _has_ended(self, seconds: float) -> bool:
         self._thread.join(seconds)
@@ -188,11 +118,27 @@ class Server:
             for logger in loggers:
                 logger.removeFilter(from_elsewhere)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by the world under its prefix."""
+        first = "/" + scope["path"].split("/", 2)[1]
+        prefix = first if first in self._mounts else ""
+        # A world that is gone must not answer 404, which would mean "deleted".
+        app = self._mounts.get(prefix, hang_up)
+        transport = scope["state"][_TRANSPORT]
+        extensions = {**scope.get("extensions", {}), HANG_UP: transport.close}
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy[task] = (prefix, transport)
+        try:
+            await app({**scope, "root_path": prefix, "extensions": extensions}, receive, send)
+        finally:
+            del self._busy[task]
+
     async def _serve(self) -> None:
         server = uvicorn.Server(
             uvicorn.Config(
-                self._worlds,
-                http=_protocol(self._worlds),
+                self._answer,
+                http=_Connection,
                 ws="none",
                 interface="asgi3",
                 lifespan="off",
@@ -207,9 +153,16 @@ class Server:
             while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
                 await asyncio.sleep(_INTERVAL)
             await self._stop.wait()
+            # Where a listener closes, asyncio loses connections that it is about to accept.
+            self._loop.remove_reader(self._socket)
+            connections, own = server.server_state.connections, {asyncio.current_task(), serving}
+            # One that was accepted, and is not among them yet, has a task.
+            while connections or asyncio.all_tasks() - own:
+                for connection in connections:
+                    connection.transport.abort()
+                await asyncio.sleep(_INTERVAL)
             for listener in server.servers:
                 listener.close()
-            await self._worlds.disconnect()
             # Without connections to wait for, uvicorn's own shutdown sleeps twice 0.1 s.
             serving.cancel()
 
@@ -221,14 +174,11 @@ _shared: Server | None = None
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """An app's place on the shared server."""
-
     server: Server
     prefix: str
 
     @property
     def url(self) -> str:
-        """The URL of the app's root."""
         return self.server.url + self.prefix
 
 

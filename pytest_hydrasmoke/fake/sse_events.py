@@ -6,34 +6,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from .runtimes import (
-    ag_ui,
-    ai_sdk,
-    anthropic,
-    goose,
-    hermes,
-    openai_chat,
-    openai_responses,
-    simple,
-)
+from .runtimes import agents, hermes, openai
 from .runtimes.frames import Event, Frames, Said
 from .scenario import Runtime, Scenario
 
 _LINE = re.compile(r"\r\n|\r|\n")
 _EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 _FRAMES: Mapping[Runtime, Callable[[Said], Frames]] = {
-    "openai": openai_chat.frames,
+    "openai": openai.chat,
     "hermes": hermes.chat_frames,
     "hermes-run": hermes.run_frames,
     "hermes-session": hermes.session_frames,
-    "responses": openai_responses.frames,
-    "anthropic": anthropic.frames,
-    "goose": goose.frames,
-    "ag-ui": ag_ui.frames,
-    "ai-sdk": ai_sdk.frames,
-    "objects": simple.object_frames,
-    "named": simple.named_frames,
-    "text": simple.text_frames,
+    "responses": openai.responses,
+    "anthropic": agents.anthropic,
+    "goose": agents.goose,
+    "ag-ui": agents.ag_ui,
+    "ai-sdk": agents.ai_sdk,
+    "objects": agents.objects,
+    "named": agents.named_events,
+    "text": agents.text,
 }
 
 

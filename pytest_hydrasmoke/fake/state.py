@@ -7,44 +7,48 @@ Calls may come from several threads: the server's and the test's.
 
 from __future__ import annotations
 
+import heapq
 import math
 import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from .clock import Clock
 from .recordings import Counted
-from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .records import Instance, LlmEvent, Progress, RequestRecord, Route
 from .replies import Reply, scripted
+from .requests import SmokeProvisionRequest
 from .runtimes.frames import Said
 from .scenario import Scenario, StatusCase
-from .tasks import Queue, Task
 
 _CHILD_ROWS = ("agent", "server", "dns_record")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A provision's request: the same key and the same order are the same request."""
+class _Task:
+    """A task of a worker: its duration is known when it is queued, so that nothing has to run."""
 
-    idempotency_key: str
-    manifest_id: str
-    region_id: str
-    tier_id: str
-    agent_name: str | None
+    begins_at: float
+    ends_at: float
+    """`inf` where a worker never gets there."""
+
+    def progress(self, now: float) -> Progress:
+        if now < self.begins_at:
+            return "queued"
+        return "running" if now < self.ends_at else "done"
 
 
 @dataclass(slots=True)
 class _Row:
-    order: Order
+    order: SmokeProvisionRequest
     provisioned_at: float
-    task: Task
+    task: _Task
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     deleted_at: float | None = None
-    cleanup: Task | None = None
+    cleanup: _Task | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,55 +60,47 @@ class Replayed:
     """Words on its LLM events, if they were not recorded: whose they are, and what to do."""
 
 
-@dataclass(slots=True, kw_only=True)
-class OpenRecord:
-    """A request that is being answered; `app` fills in the rest."""
+@dataclass(slots=True, eq=False)
+class OpenTurn:
+    """A chat turn in a world; it ends at most once, and then leaves LLM events."""
 
-    method: str
-    path: str
-    query: str
-    at: float
-    route: Route | None = None
-    status: int | None = None
-    body: Json = None
+    world: World
+    instance_id: str
+    recorded: Counted | Literal["unknown"] | None
+    """Its LLM events as recorded; None for the scenario's."""
+    ended: bool = False
+    over: bool = False
+    """Whether nothing more can come of it, also where it never came to its end."""
+
+    def end(self) -> None:
+        """Write its LLM events; harmless if done before."""
+        if not self.ended:
+            self.ended = True
+            self.world.end_turn(self)
 
 
 class World:
-    """One router's instances, requests and LLM events."""
-
     def __init__(self, scenario: Scenario, clock: Clock) -> None:
         self.scenario = scenario
         self.clock = clock
-        self._lock = threading.Lock()
-        self._queue = Queue(scenario.workers)
-        self._rows: dict[str, _Row] = {}
-        self._by_key: dict[str, _Row] = {}
-        self._requests: list[OpenRecord] = []
-        self._llm_events: list[LlmEvent] = []
-        self._arrived: Counter[Route] = Counter()
         self._scripted = scripted(scenario.replies)
-        self._added: dict[str, Reply] = {}
-        self._given: Counter[tuple[str, Reply]] = Counter()
-        self._replayed: dict[str, Replayed] = {}
-        self._uncounted: dict[str, str] = {}
-        self._under_way: Counter[str] = Counter()
-        self._streams: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self.reset()
 
     def reset(self) -> None:
         """Forget every instance, request, LLM event and reply that was added."""
         with self._lock:
-            self._rows.clear()
-            self._by_key.clear()
-            self._requests.clear()
-            self._llm_events.clear()
-            self._arrived.clear()
-            self._added.clear()
-            self._given.clear()
-            self._replayed.clear()
-            self._uncounted.clear()
-            self._under_way.clear()
-            self._streams.clear()
-            self._queue.clear()
+            self._free_at = [0.0] * self.scenario.workers
+            self._rows: dict[str, _Row] = {}
+            self._by_key: dict[str, _Row] = {}
+            self._requests: list[dict[str, Any]] = []
+            self._llm_events: list[LlmEvent] = []
+            self._arrived: Counter[Route] = Counter()
+            self._added: dict[str, Reply] = {}
+            self._given: Counter[tuple[str, Reply]] = Counter()
+            self._replayed: dict[str, Replayed] = {}
+            self._uncounted: dict[str, str] = {}
+            self._turns: list[OpenTurn] = []
 
     def in_trouble(self, route: Route) -> bool:
         """Count a request of this route; return whether the scenario's trouble hits it."""
@@ -116,7 +112,7 @@ class World:
             return False
         return before % scenario.trouble_every == 0
 
-    def provision(self, order: Order) -> Instance | Literal["conflict", "quota"]:
+    def provision(self, order: SmokeProvisionRequest) -> Instance | Literal["conflict", "quota"]:
         """Accept an order, once per idempotency key; or return why the scenario refuses it."""
         with self._lock:
             row = self._by_key.get(order.idempotency_key)
@@ -125,11 +121,19 @@ class World:
                 if self.scenario.quota is not None and alive >= self.scenario.quota:
                     return "quota"
                 now = self.clock.now()
-                row = _Row(order, now, self._queue.add(now, self.scenario.row_after))
+                row = _Row(order, now, self._queued(now, self.scenario.row_after))
                 self._by_key[order.idempotency_key] = self._rows[row.id] = row
             elif row.order != order and self.scenario.second_key == "conflict":
                 return "conflict"
             return self._seen(row)
+
+    def _queued(self, now: float, seconds: float) -> _Task:
+        """Queue a task that occupies a worker for so long: workers take them in order."""
+        begins_at = max(now, self._free_at[0]) if self._free_at else now
+        task = _Task(begins_at, begins_at + seconds)
+        if self._free_at:
+            heapq.heapreplace(self._free_at, task.ends_at)
+        return task
 
     def find(self, instance_id: str) -> Instance | None:
         """Return what a caller sees under this id, which may be a deleted instance."""
@@ -143,9 +147,8 @@ class World:
 
     def find_alive(self, instance_id: str) -> Instance | None:
         """Return the instance if its row exists and was not deleted."""
-        with self._lock:
-            seen = self._visible(self._rows.get(instance_id))
-            return None if seen is None or seen.deleted else seen
+        seen = self.find(instance_id)
+        return None if seen is None or seen.deleted else seen
 
     def find_deleted(self, instance_id: str) -> Instance | None:
         """Return the instance if it was deleted, whether or not callers still see it."""
@@ -163,7 +166,7 @@ class World:
             if row.deleted_at is not None:
                 return "deleted_before"
             row.deleted_at = now
-            row.cleanup = self._queue.add(now, self.scenario.cleanup_after)
+            row.cleanup = self._queued(now, self.scenario.cleanup_after)
             return "deleted"
 
     def add_reply(self, reply: Reply) -> None:
@@ -181,38 +184,35 @@ class World:
                     return reply.said(message, given)
         return None
 
-    def begin_turn(self, instance_id: str) -> None:
-        """Note a turn whose LLM events are still to come."""
+    def begin_turn(
+        self, instance_id: str, recorded: Counted | Literal["unknown"] | None
+    ) -> OpenTurn:
+        turn = OpenTurn(self, instance_id, recorded)
         with self._lock:
-            self._under_way[instance_id] += 1
+            self._turns.append(turn)
+        return turn
 
-    def end_turn(self, instance_id: str, recorded: Counted | None = None) -> None:
-        """Write the LLM events of a turn that has ended: as recorded, if they were."""
-        scenario = self.scenario
-        if recorded is not None:
-            scenario = replace(
-                scenario,
-                llm_events_per_turn=recorded.count,
-                llm_events_lag=0.0,
-                llm_events_gap=0.0,
-                providers=tuple(recorded.providers) or scenario.providers or ("unknown",),
-            )
+    def end_turn(self, turn: OpenTurn) -> None:
+        scenario, at = self.scenario, self.clock.now()
         with self._lock:
-            if instance_id not in self._rows:  # the world was reset while the agent spoke
+            # None are made up for a turn where nobody counted them, or whose world was reset.
+            if turn.recorded == "unknown" or turn not in self._turns:
                 return
-            if recorded is not None:
-                self._under_way[instance_id] -= 1
-            # A recording names the providers of its own turn.
-            written = (
-                0
-                if recorded is not None
-                else sum(event.instance_id == instance_id for event in self._llm_events)
-            )
-            at = self.clock.now() + scenario.llm_events_lag
-            for number in range(scenario.llm_events_per_turn):
-                provider = scenario.providers[(written + number) % len(scenario.providers)]
-                written_at = at + number * scenario.llm_events_gap
-                self._llm_events.append(LlmEvent(instance_id, provider, written_at))
+            if turn.recorded is None:
+                count, gap = scenario.llm_events_per_turn, scenario.llm_events_gap
+                providers = scenario.providers
+                first = len(self._events_of(turn.instance_id))
+                at += scenario.llm_events_lag
+            else:
+                # A recording names the providers of its own turn.
+                count, first, gap = turn.recorded.count, 0, 0.0
+                providers = tuple(turn.recorded.providers) or scenario.providers or ("unknown",)
+            for number in range(count):
+                provider = providers[(first + number) % len(providers)]
+                self._llm_events.append(LlmEvent(turn.instance_id, provider, at + number * gap))
+
+    def _events_of(self, instance_id: str) -> list[LlmEvent]:
+        return [event for event in self._llm_events if event.instance_id == instance_id]
 
     def replays(self, instance_id: str, answer: Replayed | None) -> None:
         """Note what answers a chat; None for another answer than a recorded one."""
@@ -239,28 +239,22 @@ class World:
         False, too, for one with a turn that no recording answered: its events are not recorded.
         """
         with self._lock:
-            now = self.clock.now()
-            return not self._under_way[instance_id] and all(
-                event.at <= now for event in self._llm_events if event.instance_id == instance_id
+            counted = all(
+                turn.recorded == "unknown" or (turn.recorded is not None and turn.ended)
+                for turn in self._turns
+                if turn.instance_id == instance_id
             )
-
-    def stream_began(self, instance_id: str) -> None:
-        """Note a turn's stream, which may end with LLM events or without."""
-        with self._lock:
-            self._streams[instance_id] += 1
-
-    def stream_over(self, instance_id: str) -> None:
-        """Note that nothing can come of a stream any more but what its turn's end has written."""
-        with self._lock:
-            self._streams[instance_id] -= 1
+            return counted and not self._unwritten(instance_id)
 
     def to_come(self, instance_id: str) -> bool:
         """Return whether LLM events of an instance's turns so far may still be written."""
         with self._lock:
-            now = self.clock.now()
-            return self._streams[instance_id] > 0 or any(
-                event.at > now for event in self._llm_events if event.instance_id == instance_id
-            )
+            open_ones = any(it.instance_id == instance_id and not it.over for it in self._turns)
+            return open_ones or self._unwritten(instance_id)
+
+    def _unwritten(self, instance_id: str) -> bool:
+        now = self.clock.now()
+        return any(event.at > now for event in self._events_of(instance_id))
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
         """Return the rows written by now, of one instance or of all, in their turns' order."""
@@ -272,18 +266,18 @@ class World:
                 if event.at <= now and instance_id in (None, event.instance_id)
             )
 
-    def open_record(self, record: OpenRecord) -> None:
-        """Record a request in its order of arrival."""
+    def open_record(self, method: str, path: str, query: str) -> dict[str, Any]:
+        """Record a request in its order of arrival; `app` fills in what comes of it."""
+        record = {"method": method, "path": path, "query": query, "at": self.clock.now()}
+        record |= {"route": None, "status": None, "body": None}
         with self._lock:
             self._requests.append(record)
+        return record
 
     def requests(self) -> tuple[RequestRecord, ...]:
         """Return every request so far, in order of arrival."""
         with self._lock:
-            return tuple(
-                RequestRecord(r.method, r.path, r.query, r.route, r.status, r.body, r.at)
-                for r in self._requests
-            )
+            return tuple(RequestRecord(**record) for record in self._requests)
 
     def instances(self) -> tuple[Instance, ...]:
         """Return every instance in its current state, in order of provision, with deleted ones."""
@@ -298,14 +292,15 @@ class World:
         return None if seen.status is None or gone else seen
 
     def _seen(self, row: _Row) -> Instance:
-        scenario, now, order = self.scenario, self.clock.now(), row.order
+        scenario, now = self.scenario, self.clock.now()
         created_at = row.task.ends_at
         ready_after = next(
             (after for after, word in scenario.statuses if word in scenario.ready_words), math.inf
         )
         booted = now >= created_at + ready_after
         deleted = row.deleted_at is not None
-        word = _word_at(scenario, now - created_at)
+        reached = [word for after, word in scenario.statuses if now - created_at >= after]
+        word = reached[-1] if reached else None
         hostname = None
         if word is not None and (booted or scenario.early_hostname):
             # A deleted row's hostname is changed, so that the next row can use it.
@@ -314,13 +309,9 @@ class World:
         gone = scenario.cleaned_word if cleanup == "done" else None
         status = (gone or scenario.gone_word) if deleted else word
         return Instance(
+            **dict(row.order),
             id=row.id,
-            idempotency_key=order.idempotency_key,
             task_id=row.task_id,
-            manifest_id=order.manifest_id,
-            region_id=order.region_id,
-            tier_id=order.tier_id,
-            agent_name=order.agent_name,
             status=None if status is None else in_case(status, scenario.status_case),
             hostname=hostname,
             ready=word in scenario.ready_words and not deleted,
@@ -337,14 +328,6 @@ class World:
 
 def _moment(at: float) -> float | None:
     return None if math.isinf(at) else at
-
-
-def _word_at(scenario: Scenario, age: float) -> str | None:
-    word = None
-    for after, next_word in scenario.statuses:
-        if age >= after:
-            word = next_word
-    return word
 
 
 def in_case(word: str, case: StatusCase) -> str:

@@ -23,8 +23,8 @@ from scripted_io import (
 from pytest_hydrasmoke import (
     HydraSmokeError,
 )
-from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.fake.replay import AllAsked
 
 PREFIX = "/internal/v1/smoke"
 
@@ -71,7 +71,7 @@ class Recorded:
     """A replay as its process asks it."""
 
     words: str | None = None
-    known: AllCounted | None = None
+    known: AllAsked | None = None
     answer: Answered | None = None
 
     def last(self, instance_id: str) -> Answered | None:
@@ -82,6 +82,6 @@ class Recorded:
         assert instance_id == ID
         return self.words
 
-    def all_counted(self, instance_id: str) -> AllCounted | None:
+    def all_counted(self, instance_id: str) -> AllAsked | None:
         assert instance_id == ID
         return self.known

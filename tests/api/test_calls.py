@@ -42,9 +42,9 @@ from pytest_hydrasmoke._api.calls import (
     Calls,
 )
 from pytest_hydrasmoke._api.models import plain_id
-from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._api.retry import RULES, decide
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.fake.replay import AllAsked
 
 SENT = {
     "provision": (
@@ -273,7 +273,7 @@ def test_a_replay_counts_no_events_that_are_not_recorded_unless_in_part() -> Non
 
 
 def test_a_replay_alone_says_that_it_will_count_no_more() -> None:
-    known = AllCounted("pytest", all_asked=True)
+    known = AllAsked("pytest", all_asked=True)
     assert drive(counts(Recorded(known=known)).count_llm_events(ID, 900))[1] == known
     assert drive(counts(None).count_llm_events(ID, 900))[1] is None
 
@@ -282,7 +282,7 @@ def test_what_a_replay_says_of_a_count_is_as_old_as_the_request() -> None:
     replay = Recorded()
 
     def more(_: Any) -> Any:
-        replay.known = AllCounted("pytest", all_asked=True)
+        replay.known = AllAsked("pytest", all_asked=True)
         return events(1, "openai")
 
     calls = Calls(ScriptedIO(llm_events=[more]), replay=replay)

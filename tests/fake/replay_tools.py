@@ -33,10 +33,10 @@ class Process:
         self.player.enter(owner, run, begins=begins, test=TEST)
 
     def says(self, message: str, key: str = "shared", **spec: str) -> str:
-        recording, turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
+        turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
         if turn.refused is not None:
             return turn.refused.body.decode()
-        return next(iter(recording.chunks(turn))).decode().removeprefix("data: ").rstrip()
+        return next(turn.stream()).decode().removeprefix("data: ").rstrip()
 
 
 class Playing:

@@ -22,7 +22,7 @@ REFUSED = {"status": 503, "content_type": "text/plain", "body": "busy"}
 
 def played(folder: Path) -> list[list[bytes]]:
     [recording] = read(folder).each
-    return [list(recording.chunks(turn)) for turn in recording.turns]
+    return [list(turn.stream()) for turn in recording.turns]
 
 
 def test_a_file_is_read_however_it_is_laid_out(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
 def test_no_recordings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no recordings: make them with --hydra-smoke-record"):
         load(str(tmp_path))
-    with pytest.raises(ValueError, match="there is no folder "):
+    with pytest.raises(ValueError, match=r"there is no scenario '.*nothing/': give one of"):
         load(f"{tmp_path / 'nothing'}/")
 
 
@@ -250,7 +250,7 @@ def test_a_file_that_changes_while_it_is_replayed(tmp_path: Path) -> None:
     [one] = read(tmp_path).each
     file.write_text(recording("t.py::test", [says("a", "something else")]))
     with pytest.raises(ValueError, match="has changed since it was read: start the fake again"):
-        one.chunks(one.turns[0])
+        one.turns[0].stream()
 
 
 def test_memory_is_flat_in_the_length_of_a_stream(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_memory_is_flat_in_the_length_of_a_stream(tmp_path: Path) -> None:
         write(folder, "t.py::test", turn("a", *chunks))
         tracemalloc.start()
         [one] = read(folder).each
-        assert sum(1 for _ in one.chunks(one.turns[0])) == length
+        assert sum(1 for _ in one.turns[0].stream()) == length
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return used

@@ -160,9 +160,9 @@ def test_where_several_threads_ask_there_is_no_order(
     one.player.claim("key-0", (TEST, 0))
     for message, place in (("b", "shared"), ("a", "shared"), ("d", "key-0"), ("c", "key-0")):
         one.says(message, place)
-    one.player.has_no_order("t.py::other", None)
+    one.course.note("unordered", "t.py::other", None)
     assert one.course.reordered() == {TEST: ["a", "c"]}
-    one.player.has_no_order(TEST, key)
+    one.course.note("unordered", TEST, key)
     assert one.course.reordered() == ({TEST: late} if late else {})
 
 
@@ -190,7 +190,7 @@ def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
         player.answer(Asked("b", "key-0", SPEC))
     player.enter(TEST, 2, begins=True, test=None)
     player.claim("key-0", "shared")
-    assert player.answer(Asked("c", "key-0", SPEC))[1].message == "a"
+    assert player.answer(Asked("c", "key-0", SPEC)).message == "a"
     assert told == [("", 1, "b"), (TEST, 2, "c")]
 
 
@@ -205,14 +205,14 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
         process.begin(owner)
         for message in messages:
             process.says(message, tier_id=f"tier of {owner}")
-    others[1].player.has_no_order("t.py::other", None)
+    others[1].course.note("unordered", "t.py::other", None)
     assert one.course.unasked() == {TEST: ["a"]}
     for process in others * 2:
-        one.course.add(json.loads(json.dumps(process.course.to_plain())))
+        one.course.add(json.loads(json.dumps([*process.course.came])))
     assert one.course.unasked() == {"t.py::other": ["c"]}
     assert one.course.reordered() == {TEST: ["b"]}
     assert one.course.not_on_stage() == []
     other = one.course.other_specs(SPEC)
-    assert {owner: [it.asked for it in found] for owner, found in other.items()} == {
+    assert {owner: [asked for _, _, asked in found] for owner, found in other.items()} == {
         owner: [f"tier of {owner}"] for owner in (TEST, "t.py::other")
     }

@@ -91,7 +91,7 @@ def test_whoever_is_on_nobodys_stage_is_told(process: Any, monkeypatch: pytest.M
 
 def test_a_test_that_is_still_to_come_was_not_renamed(process: Any) -> None:
     one = process(says("a", "1"), of="t.py::later")
-    one.course.begun.clear()
+    one.course.came.clear()
     one.begin("t.py::new")
     with pytest.raises(NotRecordedError, match=r"; it was for t\.py::later: if that was renamed"):
         one.says("a")

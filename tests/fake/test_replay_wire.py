@@ -15,8 +15,8 @@ from replay_tools import COUNTED, REFUSED, TEST, Playing, how_to_record
 
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.presets import load
-from pytest_hydrasmoke.fake.router import stage_of
-from pytest_hydrasmoke.fake.stage import Stage
+from pytest_hydrasmoke.fake.replay import Replay
+from pytest_hydrasmoke.fake.router import replay_of
 
 
 def test_anybody_gets_the_first_that_has_the_message_then_the_next(playing: Playing) -> None:
@@ -105,15 +105,15 @@ def test_a_stream_that_stalled_says_no_more(playing: Playing) -> None:
 
 @pytest.fixture
 def staged(playing: Playing) -> Any:
-    """What one process of a run has: a router, its stage, and an instance that its test shares."""
+    """What one process of a run has: a router, its replay, and an instance that its test shares."""
 
-    def ready(*turns: dict[str, Any], **scenario: Any) -> tuple[Caller, Stage, str]:
+    def ready(*turns: dict[str, Any], **scenario: Any) -> tuple[Caller, Replay, str]:
         caller, instance_id = playing.ready(*turns, **scenario)
-        stage = stage_of(caller.router, lambda owner, run, message: message)
-        stage.player.enter(TEST, 1, begins=True, test=TEST)
+        replay = replay_of(caller.router, lambda owner, run, message: message)
+        replay.player.enter(TEST, 1, begins=True, test=TEST)
         [instance] = caller.router.instances
-        stage.player.claim(instance.idempotency_key, "shared")
-        return caller, stage, instance_id
+        replay.player.claim(instance.idempotency_key, "shared")
+        return caller, replay, instance_id
 
     return ready
 
@@ -125,77 +125,79 @@ def test_llm_events_are_counted_as_they_were(staged: Any, playing: Playing) -> N
         says("c", "x", llm_events={**COUNTED, "providers": []}),
     )
     listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
-    caller, stage, instance_id = staged(*turns, **listed)
+    caller, replay, instance_id = staged(*turns, **listed)
 
     def counted(message: str) -> Any:
         caller.chat(instance_id, message)
         return caller.llm_events(instance_id).json()["providers"]
 
     assert counted("a") == ["b", "a"]
-    assert stage.uncounted(instance_id) is None
+    assert replay.uncounted(instance_id) is None
     assert counted("b") == ["b", "a"]
     words = (
         f"the LLM events of 'b', recorded for {TEST}, were not counted then; to record them, "
         "expect them after it (turn.expect_llm_events), and run: "
         f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
     )
-    assert stage.last(instance_id).uncounted == words
+    assert replay.last(instance_id).uncounted == words
     assert counted("c") == ["b", "a", "c", "c"]
-    assert (stage.uncounted(instance_id), stage.last(instance_id).uncounted) == (words, None)
+    assert replay.uncounted(instance_id) == words
+    assert replay.last(instance_id).uncounted is None
     caller.router.reset()
     assert not caller.router.instances
-    assert stage.last(instance_id) is None
+    assert replay.last(instance_id) is None
 
 
 def test_what_answered_a_chat_is_known_until_the_next(staged: Any) -> None:
     turns = says("a", "x"), turn("b", refused=REFUSED), says("b", "y")
-    caller, stage, instance_id = staged(*turns, turn("late", refused={**REFUSED, "status": 410}))
-    assert stage.last(instance_id) is None
+    caller, replay, instance_id = staged(*turns, turn("late", refused={**REFUSED, "status": 410}))
+    assert replay.last(instance_id) is None
     for message, refused in (("a", False), ("b", True), ("b", True)):
-        before = stage.last(instance_id)
+        before = replay.last(instance_id)
         caller.chat(instance_id, message)
-        last = stage.last(instance_id)
+        last = replay.last(instance_id)
         assert last is not before
         assert last.refused is refused
     # Trouble that came before it was asked, or a reply of a script, is no recording's answer.
     caller.router.fail("chat")
-    before = stage.last(instance_id)
+    before = replay.last(instance_id)
     assert caller.chat(instance_id, "b").status_code == 503
-    assert stage.last(instance_id) is before
+    assert replay.last(instance_id) is before
     caller.router.reply("scripted", "It is.")
     caller.chat(instance_id, "scripted")
-    assert stage.last(instance_id) is None
+    assert replay.last(instance_id) is None
     caller.delete(instance_id)
     assert caller.chat(instance_id, "late").status_code == 410
-    assert (stage.last(instance_id).refused, stage.last(instance_id).uncounted) == (True, None)
-    assert stage.all_counted(instance_id) is None
+    last = replay.last(instance_id)
+    assert (last.refused, last.uncounted) == (True, None)
+    assert replay.all_counted(instance_id) is None
 
 
 def test_a_count_says_whether_anything_recorded_is_missing(
     staged: Any, playing: Playing, clock: HandClock
 ) -> None:
-    caller, stage, instance_id = staged(
+    caller, replay, instance_id = staged(
         says("a", "x", llm_events=COUNTED), says("b", "x", llm_events=COUNTED), says("c", "x")
     )
     again = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
-    assert stage.all_counted(instance_id) == (again, False)
+    assert replay.all_counted(instance_id) == (again, False)
     for message, all_asked in (("a", False), ("b", False), ("c", True)):
         caller.chat(instance_id, message)
-        assert stage.all_counted(instance_id) == (again, all_asked)
+        assert replay.all_counted(instance_id) == (again, all_asked)
     # What a script says was not recorded.
     caller.router.reply("d", "scripted")
     caller.chat(instance_id, "d")
     clock.pass_by(60)
-    assert stage.all_counted(instance_id) is None
+    assert replay.all_counted(instance_id) is None
 
 
 def test_a_count_where_nothing_was_recorded_misses_nothing(staged: Any, playing: Playing) -> None:
     write(playing.folder, "t.py::empty")
-    _, stage, instance_id = staged(says("a", "x"))
+    _, replay, instance_id = staged(says("a", "x"))
     record = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
     for owner in (None, "t.py::other", "t.py::empty"):
-        stage.player.enter(owner, 1, begins=True, test=None)
-        assert stage.all_counted(instance_id) == (record, True)
+        replay.player.enter(owner, 1, begins=True, test=None)
+        assert replay.all_counted(instance_id) == (record, True)
 
 
 # By hand: what may have been worked on may have LLM events that nobody counted.
@@ -205,9 +207,9 @@ WORKED_ON |= {499: False, 500: True, 502: True, 503: False, 504: True}
 
 @pytest.mark.parametrize("status", WORKED_ON)
 def test_a_refusal_that_was_not_counted_may_have_been_worked_on(staged: Any, status: int) -> None:
-    caller, stage, instance_id = staged(turn("hello", refused={**REFUSED, "status": status}))
+    caller, replay, instance_id = staged(turn("hello", refused={**REFUSED, "status": status}))
     assert caller.chat(instance_id).status_code == status
-    assert (stage.uncounted(instance_id) is not None) == WORKED_ON[status]
+    assert (replay.uncounted(instance_id) is not None) == WORKED_ON[status]
 
 
 def test_who_leaves_early_has_used_what_was_counted(playing: Playing) -> None:
@@ -270,9 +272,7 @@ def test_a_single_recording_is_no_scenario_and_its_folder_is_named(tmp_path: Pat
     (folder / "deep").mkdir(parents=True)
     write(folder / "deep", TEST, says("hello", "x"))
     [file] = folder.rglob("*.json")
-    expected = re.escape(f"{file}: it is a single recording: give its folder, ")
-    with pytest.raises(ValueError, match=f"^{expected}{re.escape(str(file.parent))}$"):
-        load(str(file))
     (folder / "router.json").touch()
-    with pytest.raises(ValueError, match=f"^{expected}{re.escape(str(folder))}$"):
+    words = f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{words}their folder, {folder}')}$"):
         load(str(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import logging
@@ -20,7 +19,7 @@ from fake_tools import PREFIX, SPEC, Caller, HandClock
 
 from pytest_hydrasmoke import fake
 from pytest_hydrasmoke.fake import FakeRouter, Instance, LlmEvent, RequestRecord, Scenario
-from pytest_hydrasmoke.fake.server import Server, Worlds
+from pytest_hydrasmoke.fake.server import Server
 
 Calling = Callable[..., Caller]
 
@@ -201,41 +200,19 @@ def test_a_client_that_breaks_the_protocol_disturbs_nobody(calling: Calling) -> 
     assert caller.poll().status_code == 200
 
 
-def test_a_request_whose_client_has_gone_is_nobodys() -> None:
-    async def unused(*_: Any) -> Any:
-        raise AssertionError("nobody is there")
-
-    scope = {"type": "http", "path": "/w0/x", "client": ("127.0.0.1", 1)}
-    asyncio.run(Worlds()(scope, unused, unused))
-    asyncio.run(Worlds()({**scope, "client": None}, unused, unused))
-
-
-class Connection(asyncio.Transport):
-    """A connection of a client; it ends when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
-def test_a_connection_accepted_while_all_are_closed_is_closed_too() -> None:
-    async def close() -> None:
-        worlds, early, late = Worlds(), Connection(), Connection()
-        worlds.connect(("here", 1), early)
-        closing = asyncio.create_task(worlds.disconnect())
-        await asyncio.sleep(0)
-        worlds.connect(("here", 2), late)
-        assert (early.aborted, late.aborted) == (True, True)
-        worlds.lose(("here", 1))
-        await asyncio.sleep(0)
-        assert not closing.done()
-        worlds.lose(("here", 2))
-        await closing
-
-    asyncio.run(close())
+def test_the_end_of_a_server_closes_connections_without_a_request_too() -> None:
+    server = Server()
+    host, port = server.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(20)
+        ]
+        server.close()
+        for connection in connections:
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+    assert threads() == []
 
 
 def test_an_address_in_use() -> None:

@@ -15,7 +15,7 @@ from history_tools import TEST, booted, plain, report_of
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._history import report_files
+from pytest_hydrasmoke._history import reading
 from pytest_hydrasmoke._report import files
 
 Output = pytest.CaptureFixture[str]
@@ -176,7 +176,7 @@ def test_a_file_of_another_name_that_can_not_be_opened_is_named(
 ) -> None:
     put("report.json")(tmp_path, report("today"))
     put("eu.json")(tmp_path, RED["a leak"])
-    content_of = report_files.content_of
+    content_of = reading.content_of
 
     def closed(path: Path) -> bytes:
         if path.name == "eu.json":

@@ -70,21 +70,13 @@ TESTS = {
         for name in ("ledger", "ledger_lines")
     },
     **{
-        f"_run.{name}": [f"run/test_{name}.py"]
-        for name in (
-            "recording",
-            "recording_words",
-            "recordings",
-            "manners",
-            "manners_file",
-            "taped",
-        )
+        f"_recordings.{name}": [f"recordings/test_{name}.py"]
+        for name in ("compare", "format", "manners", "masking", "store")
     },
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.course": REPLAY,
     "fake.replay": REPLAY,
     "fake.nearest": REPLAY,
-    "fake.specs": REPLAY,
 }
 
 # mutmut changes no function with a decorator: without its cache, or as what its property calls, it

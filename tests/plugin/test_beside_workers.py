@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from inner import ALONE
@@ -16,12 +15,11 @@ from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.fixtures import Active
-from pytest_hydrasmoke._plugin.recorder_notes import NEW, Notes
-from pytest_hydrasmoke._plugin.replay import Replaying
-from pytest_hydrasmoke._plugin.replay_notes import notes
+from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.told import Told
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake.course import Course
@@ -30,12 +28,15 @@ RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "
 
 
 def test_what_a_worker_can_not_leave_in_the_runs_folder_it_sends(tmp_path: Path) -> None:
-    notes = Notes(tmp_path / "no-folder" / "recorded.jsonl", str, from_worker=True)
-    notes.note("test_a", NEW, "")
-    assert notes.kept == [{"of": "test_a", "what": NEW, "why": ""}]
-    written = Notes(tmp_path / "recorded.jsonl", str, from_worker=True)
-    written.note("test_a", NEW, "")
-    assert written.kept == []
+    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
+    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
+        tape = Tape(file)
+        tape.add(**line)
+        assert list(tape.lines()) == tape.kept == [line]
+        tape.discard()
+    written = Tape(tmp_path / "recorded.jsonl")
+    written.add(**line)
+    assert (written.kept, list(written.lines())) == ([], [line])
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:
@@ -49,14 +50,12 @@ def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.P
 
 
 def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
-    taken: list[Mapping[str, Any]] = []
-    replaying = SimpleNamespace(course=SimpleNamespace(add=taken.append))
-    take = Replaying.pytest_testnodedown
-    take(
-        cast("Replaying", replaying), SimpleNamespace(workeroutput={"hydra_smoke_replay": {"a": 1}})
-    )
-    take(cast("Replaying", replaying), SimpleNamespace())
-    assert taken == [{"a": 1}]
+    taken: list[tuple[str, ...]] = []
+    replaying = cast("Replaying", SimpleNamespace(course=SimpleNamespace(add=taken.extend)))
+    sent = SimpleNamespace(workeroutput={"hydra_smoke_replay": [("begun", "test_a")]})
+    Replaying.pytest_testnodedown(replaying, sent)
+    Replaying.pytest_testnodedown(replaying, SimpleNamespace())
+    assert taken == [("begun", "test_a")]
 
 
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:

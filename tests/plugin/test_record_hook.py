@@ -8,7 +8,7 @@ import pytest
 
 from pytest_hydrasmoke import RecordedTurn, _hookspecs
 from pytest_hydrasmoke._plugin.record_hook import edit_of
-from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke._recordings.format import NotWrittenError
 
 TURN = RecordedTurn("test_it.py::test_it", 1, "Hello", "data: I am\n\n")
 
@@ -18,9 +18,7 @@ def edited(*returned: Any) -> RecordedTurn | None:
     manager.add_hookspecs(_hookspecs)
     for value in returned:
         manager.register(Plugin(value))
-    edit = edit_of(manager)
-    assert edit is not None
-    return edit(TURN)
+    return edit_of(manager)(TURN)
 
 
 class Plugin:
@@ -63,7 +61,5 @@ def test_what_it_returns_is_checked(value: Any, problem: str) -> None:
         edited(value)
 
 
-def test_without_one_there_is_no_edit() -> None:
-    manager = pytest.PytestPluginManager()
-    manager.add_hookspecs(_hookspecs)
-    assert edit_of(manager) is None
+def test_without_one_a_turn_stays_as_it_is() -> None:
+    assert edited() is TURN

@@ -173,6 +173,28 @@ def test_workers_record_together(project: Project, router: FakeRouter) -> None:
     assert not (project.path / "recordings/.hydra-smoke.lock").exists()
 
 
+ELSEWHERE = """
+import os
+from pytest_hydrasmoke._run import locks
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    locks.has_main_process = lambda output, run_id: False
+"""
+
+
+def test_a_worker_on_another_host_sends_what_it_records(
+    project: Project, router: FakeRouter
+) -> None:
+    test = "def test_it(smoke_instance): assert smoke_instance.chat('a').text"
+    project.at(router).write("test_it.py", test)
+    project.write("elsewhere.py", ELSEWHERE)
+    worker = ("-p", "elsewhere", "-p", "xdist", "-n1")
+    result = project.process(*worker, "--hydra-smoke", *RECORD, "test_it.py")
+    result.assert_outcomes(passed=1)
+    assert told(result) == ["1 new", "new: test_it.py::test_it"]
+    assert asked(recorded(project)["test_it.py::test_it"]) == [(1, "shared", "a", "closed")]
+
+
 LIVE = """
     import pytest
 

@@ -14,7 +14,7 @@ from pytest_hydrasmoke.fake import FakeRouter
 HOLDS = """
 import sys
 from pathlib import Path
-from pytest_hydrasmoke._run.recordings import Recordings
+from pytest_hydrasmoke._recordings.store import Recordings
 
 recordings = Recordings(Path("recordings"))
 recordings.begin()

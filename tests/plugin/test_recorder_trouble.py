@@ -9,7 +9,7 @@ import pytest
 from plugin_tools import Project, alone_or_workers, nothing_left
 from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 
-from pytest_hydrasmoke._plugin.recorder_notes import UNWRITTEN, Notes
+from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke.fake import FakeRouter
 
 ODD = """
@@ -292,10 +292,13 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
     assert not [it for it in texts(project) if it.endswith(".tmp")]
 
 
-def test_a_note_that_was_cut_short_hides_no_later_one(tmp_path: Path) -> None:
+def test_a_line_that_was_cut_short_hides_no_later_one(tmp_path: Path) -> None:
     file = tmp_path / "recorded.jsonl"
     file.write_bytes(b'{"of": "test_it.py::test_first", "wha')
-    why = {"test_it.py::test_second": "the disk was full"}
-    [(owner, reason)] = why.items()
-    Notes(file, str, from_worker=True).note(owner, UNWRITTEN, reason)
-    assert Notes(file, str, from_worker=False).unwritten() == why
+    line = {"of": "test_it.py::test_second", "what": "not recorded", "why": "it failed"}
+    tape = Tape(file)
+    tape.add(**line)
+    assert list(tape.lines()) == [line]
+    tape.discard()
+    tape.discard()
+    assert not file.exists()

@@ -19,7 +19,7 @@ def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
         for code in codes:
             it.saw_attempt(Attempt(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
     seen = [
-        manners_of(fold({name: files[name].entries for name in names}))
+        manners_of(fold({name: files[name].entries for name in names}).forms)
         for names in (("main", "gw0"), ("gw0", "main"))
     ]
     assert seen[0] == seen[1]

@@ -11,8 +11,8 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import Ending, OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.recording import Recorded, Refusal
-from pytest_hydrasmoke._run.recording_words import compared
+from pytest_hydrasmoke._recordings.compare import compared
+from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
@@ -33,12 +33,11 @@ def turn(
     instance: int | str | None = "shared",
     spec: Mapping[str, str] = SPEC,
 ) -> Recorded:
-    times = list(range(400, 400 + len(chunks)))
-    return Recorded(1, instance, spec, message, None, "closed", times, list(chunks), None)
+    return Recorded(1, instance, spec, message, None, "closed", [*enumerate(chunks, 400)])
 
 
 def refusal(body: bytes) -> Recorded:
-    return Recorded(2, None, {}, "Hello", None, None, [], [], Refusal(503, "text/plain", body))
+    return Recorded(2, None, {}, "Hello", chunks=[], refused=Refusal(503, "text/plain", body))
 
 
 def taken(

@@ -1,4 +1,4 @@
-"""What an agent says, as the input of every runtime's module."""
+"""What an agent says, as the input of every runtime, and the events that it becomes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from pytest_hydrasmoke.fake.records import Json
 
+Fields = dict[str, Json]
+
 MISHAP = "the agent has failed"
 AGAIN = " again"
 """The text of an agent that never stops."""
@@ -17,12 +19,13 @@ _PIECE = re.compile(r"\s*\w+|\s*[^\w\s]+|\s+")
 
 
 class Event(NamedTuple):
-    """A server-sent event."""
-
     data: str
     name: str | None = None
     comment: str | None = None
     """What follows it, such as a keep-alive."""
+
+
+DONE = Event("[DONE]")
 
 
 class Frames(NamedTuple):
@@ -70,15 +73,15 @@ class Said:
     reasoning: str = ""
 
     @property
-    def input_tokens(self) -> int:
-        """One token per streamed piece: a fake has no tokenizer."""
-        return len(pieces(self.message))
+    def tokens(self) -> tuple[int, int, int]:
+        """The tokens read, written, and both together: a streamed piece is one."""
+        texts = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
+        read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
+        return read, written, read + written
 
-    @property
-    def output_tokens(self) -> int:
-        """The tokens of everything that the model wrote."""
-        written = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
-        return sum(len(pieces(text)) for text in written)
+    def usage(self, *names: str) -> Fields:
+        """Return these tokens by the runtime's names for them."""
+        return dict(zip(names, self.tokens, strict=False))
 
 
 def pieces(text: str) -> list[str]:
@@ -96,9 +99,11 @@ def of_type(kind: str, **fields: Json) -> Event:
     return Event(as_json({"type": kind, **fields}))
 
 
+def deltas(kind: str, text: str, key: str = "delta", **fields: Json) -> list[Event]:
+    """Return such an event for each piece of a text."""
+    return [of_type(kind, **fields, **{key: piece}) for piece in pieces(text)]
+
+
 def named(kind: str, **fields: Json) -> Event:
-    """Return such an event with the `type` as its name too."""
+    """Return an event with the `type` as its name too."""
     return of_type(kind, **fields)._replace(name=kind)
-
-
-DONE = Event("[DONE]")

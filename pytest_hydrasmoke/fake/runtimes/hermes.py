@@ -9,37 +9,36 @@ from collections.abc import Iterator
 
 from pytest_hydrasmoke.fake.records import Json
 
-from . import openai_chat
-from .frames import AGAIN, DONE, MISHAP, Event, Frames, Said, ToolUse, as_json, pieces
+from . import openai
+from .frames import AGAIN, DONE, MISHAP, Event, Fields, Frames, Said, ToolUse, as_json, pieces
 
 _RUN, _SESSION, _MESSAGE = "run_smoke", "session_smoke", "msg_smoke"
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 
 
 def chat_frames(said: Said) -> Frames:
     """Return the frames of its chat completions: tools are named events between the chunks."""
-    spoken = [openai_chat.chunk({"role": "assistant"}), *openai_chat.reasoning(said)]
+    spoken = [openai.chunk({"role": "assistant"})]
+    spoken += openai.chunks("reasoning_content", said.reasoning)
     for tool in said.tools:
         # While a tool runs there are keep-alives.
         spoken.append(_progress(tool, "running")._replace(comment="keepalive"))
         spoken.append(_progress(tool, "completed"))
-    failure: dict[str, Json] = {
+    failure: Fields = {
         "error": {"message": MISHAP, "type": "server_error"},
         "hermes": {"completed": False, "failed": True},
     }
     return Frames(
-        spoken=[*spoken, *openai_chat.text(said)],
-        closing=[
-            openai_chat.chunk({}, finish_reason="stop", usage=openai_chat.usage(said)),
-            DONE,
-        ],
+        spoken=[*spoken, *openai.chunks("content", said.text)],
+        closing=[openai.chunk({}, finish_reason="stop", usage=openai.usage(said)), DONE],
         # It fails, and sends its usual end all the same.
-        error=[openai_chat.chunk({}, finish_reason="error", **failure), DONE],
-        more=openai_chat.chunk({"content": AGAIN}),
+        error=[openai.chunk({}, finish_reason="error", **failure), DONE],
+        more=openai.chunk({"content": AGAIN}),
     )
 
 
 def _progress(tool: ToolUse, status: str) -> Event:
-    fields: dict[str, Json] = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
+    fields: Fields = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
     fields |= {"toolCallId": tool.id, "status": status}
     return Event(as_json(fields), "hermes.tool.progress")
 
@@ -50,11 +49,6 @@ def _preview(tool: ToolUse) -> str:
     return first if isinstance(first, str) else as_json(first)
 
 
-def _usage(said: Said) -> dict[str, Json]:
-    read, written = said.input_tokens, said.output_tokens
-    return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
-
-
 def run_frames(said: Said) -> Frames:
     """Return a turn's frames as a run's events: their kind is in the data."""
     spoken = [_of_run("reasoning.available", text=said.reasoning)] if said.reasoning else []
@@ -63,7 +57,7 @@ def run_frames(said: Said) -> Frames:
         spoken.append(started._replace(comment="keepalive"))
         spoken.append(_of_run("tool.completed", tool=tool.name, duration=0.0, error=False))
     spoken += [_of_run("message.delta", delta=piece) for piece in pieces(said.text)]
-    completed = _of_run("run.completed", output=said.text, usage=_usage(said))
+    completed = _of_run("run.completed", output=said.text, usage=said.usage(*_TOKENS))
     return Frames(
         spoken=spoken,
         closing=[completed._replace(comment="stream closed")],
@@ -90,7 +84,7 @@ def session_frames(said: Said) -> Frames:
         ],
         closing=[
             _of_message("assistant.completed", content=said.text, completed=True),
-            _of_session("run.completed", messages=[asked, answer], usage=_usage(said)),
+            _of_session("run.completed", messages=[asked, answer], usage=said.usage(*_TOKENS)),
             _of_session("done"),
         ],
         error=[_of_session("error", message=MISHAP), _of_session("done")],
@@ -100,7 +94,7 @@ def session_frames(said: Said) -> Frames:
 
 def _session_tools(said: Said) -> Iterator[Event]:
     for tool in said.tools:
-        fields: dict[str, Json] = {"tool_name": tool.name, "preview": _preview(tool)}
+        fields: Fields = {"tool_name": tool.name, "preview": _preview(tool)}
         started = _of_message("tool.started", **fields, args=tool.arguments)
         yield started._replace(comment="keepalive")
         yield _of_message("tool.completed", **fields, args=None)

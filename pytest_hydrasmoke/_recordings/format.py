@@ -11,9 +11,8 @@ import itertools
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import PurePosixPath
 from typing import Any
@@ -78,9 +77,8 @@ class Recorded:
     message: str
     llm_events: Events | None = None
     end: Ending | None = None
-    times: Sequence[float] = ()
-    """When each chunk was read, in milliseconds since the request; written as whole numbers."""
-    chunks: Sequence[bytes] = ()
+    chunks: Sequence[tuple[float, bytes]] = ()
+    """What was read, and when, in milliseconds since the request; written as whole numbers."""
     refused: Refusal | None = None
     said: str | None = None
     """A digest of its words, where nothing was removed from them."""
@@ -88,15 +86,11 @@ class Recorded:
     @property
     def stream(self) -> bytes:
         """All that was read."""
-        return b"".join(self.chunks)
+        return b"".join(chunk for _, chunk in self.chunks)
 
 
-class FormatError(ValueError):
-    """Raised where a file is not a recording that this module can read; says why."""
-
-
-class VersionError(FormatError):
-    """Raised where a recording has another version of the format."""
+class NotWrittenError(Exception):
+    """Raised where something can't be written, or replaced; says why."""
 
 
 def as_text(owner: str, turns: Sequence[Recorded], day: str) -> str:
@@ -111,36 +105,28 @@ def as_text(owner: str, turns: Sequence[Recorded], day: str) -> str:
 
 
 def _written(turn: Recorded) -> Iterator[str]:
-    events = turn.llm_events
-    counted = events and {
-        "count": events.count,
-        "providers": list(events.providers),
-        "after": events.after,
-    }
+    counted = turn.llm_events and asdict(turn.llm_events)
     head = _json({"run": turn.run, "instance": turn.instance, "spec": dict(turn.spec)})
     yield f'{head[:-1]},\n"message": {_json(turn.message)},\n"llm_events": {_json(counted)},\n'
     if turn.refused is not None:
-        refused = {
-            "status": turn.refused.status,
-            "content_type": turn.refused.content_type,
-            "body": _encoded(turn.refused.body),
-        }
+        refused = {**asdict(turn.refused), "body": _encoded(turn.refused.body)}
         yield f'"refused": {_json(refused)}}}'
         return
     if turn.said is not None:
         yield f'"said": {_json(turn.said)},\n'
     yield f'"end": {_json(turn.end)},\n"chunks": [\n'
-    yield _lines(turn.times, turn.chunks)
+    yield _lines(turn.chunks)
     yield "\n]}" if turn.chunks else "]}"
 
 
-def _lines(times: Sequence[float], chunks: Sequence[bytes]) -> str:
+def _lines(chunks: Sequence[tuple[float, bytes]]) -> str:
     # Recording spends most of its CPU time here, so nothing in here runs once per chunk except C
     # functions, unless a chunk is not ASCII.
-    texts: Iterable[str] = map(_chunk, chunks)
-    if all(map(bytes.isascii, chunks)):
+    times, parts = zip(*chunks, strict=True) if chunks else ((), ())
+    texts: Iterable[str] = map(_chunk, parts)
+    if all(map(bytes.isascii, parts)):
         # It escapes a DEL, too, the only one of `_ODD` in ASCII.
-        texts = map(encode_basestring_ascii, map(bytes.decode, chunks))
+        texts = map(encode_basestring_ascii, map(bytes.decode, parts))
     lines = ",\n".join(["[%d,%s]"] * len(chunks))
     return lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
 
@@ -174,22 +160,21 @@ def _encoded(data: bytes) -> str | dict[str, str]:
 
 
 def turns_of(text: bytes) -> list[Recorded]:
-    """Return the turns of a recording; raises `FormatError`."""
+    """Return the turns of a recording, none of a damaged one; raises `NotWrittenError`."""
     try:
         plain: Any = json.loads(text)
-        if plain.get("format") != FORMAT:
-            raise FormatError("it is not a recording")
-        if plain["version"] != VERSION:
-            raise VersionError(f"it has version {plain['version']!r} of the format, not {VERSION}")
+        if plain["format"] == FORMAT and plain["version"] != VERSION:
+            raise NotWrittenError(
+                f"it has version {plain['version']!r} of the format, not {VERSION}: update "
+                "pytest-hydrasmoke, or move it away"
+            )
         return [_turn(turn) for turn in plain["turns"]]
-    except FormatError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"it is damaged: {type(error).__name__}: {error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _turn(plain: Any) -> Recorded:
-    events, refused, chunks = plain["llm_events"], plain.get("refused"), plain.get("chunks", ())
+    events, refused = plain["llm_events"], plain.get("refused")
     return Recorded(
         run=plain["run"],
         instance=plain["instance"],
@@ -197,8 +182,7 @@ def _turn(plain: Any) -> Recorded:
         message=plain["message"],
         llm_events=events and Events(events["count"], tuple(events["providers"]), events["after"]),
         end=plain.get("end"),
-        times=[at for at, _ in chunks],
-        chunks=[_decoded(chunk) for _, chunk in chunks],
+        chunks=[(at, _decoded(chunk)) for at, chunk in plain.get("chunks", ())],
         refused=refused
         and Refusal(refused["status"], refused["content_type"], _decoded(refused["body"])),
         said=plain.get("said"),
@@ -215,9 +199,7 @@ def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -
     Drop old turns that a `whole` run did not repeat on an instance that had turns; keep further
     turns with the same message, and instances without turns in this run.
     """
-    waiting: dict[str, deque[Recorded]] = {}
-    for turn in new:
-        waiting.setdefault(said_on(turn), deque()).append(turn)
+    waiting = by_key(new, said_on)
     used = set(map(_instance, new))
     merged: list[Recorded] = []
     for turn in old:
@@ -228,6 +210,14 @@ def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -
             merged.append(turn)
     left = [turn for turns in waiting.values() for turn in turns]
     return merged + [turn for turn in new if any(turn is one for one in left)]
+
+
+def by_key(turns: Iterable[Recorded], key: Callable[[Recorded], str]) -> dict[str, deque[Recorded]]:
+    """Return the turns with each key, in their order."""
+    found: dict[str, deque[Recorded]] = {}
+    for turn in turns:
+        found.setdefault(key(turn), deque()).append(turn)
+    return found
 
 
 def asked(turn: Recorded) -> str:
@@ -264,7 +254,6 @@ def owner_in(text: bytes) -> str | None:
 # Names
 
 
-@lru_cache(1)  # Reading and writing a file both ask for it.
 def path_of(owner: str) -> PurePosixPath:
     """Return the path of a new recording, with a name that is valid on every disk."""
     kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)

@@ -1,13 +1,18 @@
-"""How a live run's router answers what its contract leaves open; pure functions of its report.
+"""How a live router answers what its contract leaves open, and `router.json`, which keeps that.
 
 There is a list of answers to each question, empty where nothing was seen: what a fake should give
 comes first. Only forms, codes and status words are kept: no id, no hostname, no message, no reply.
+
+The first run makes the file, later ones only add to it. A fake that replays the recordings has
+these manners, so an answer that is not in it is drift: what is tested offline may differ there.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from pathlib import Path
+from typing import TypeAlias, cast
 
 from pytest_hydrasmoke._api.models import (
     DeleteResult,
@@ -16,13 +21,15 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._journal.events import Entry
-from pytest_hydrasmoke._journal.stories import Stories
-from pytest_hydrasmoke._report.build import manners_of
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 from pytest_hydrasmoke._report.parts import EventReport, Manners
 
+from .format import NotWrittenError
+from .store import replace
+
+FORMAT, VERSION = "pytest-hydrasmoke router", 1
+ROUTER = "router.json"
 Answers: TypeAlias = Mapping[str, Sequence[object]]
 """The answers to each question of `QUESTIONS`."""
 
@@ -75,11 +82,16 @@ _FAILURES = {
 
 def seen_in(report: Report) -> Answers:
     """Return what a run has seen; nothing where no instance got ready."""
-    ready = [(one, end) for one in report.instances if (end := _ready_at(one)) is not None]
+    ready = [
+        (one, span.at + span.seconds)
+        for one in report.instances
+        for span in one.spans
+        if span.phase == "ready"
+    ]
     if not ready:
         return {}
     instances = [instance for instance, _ in ready]
-    boots = [_boot(instance, end) for instance, end in ready]
+    boots = [[word.word for word in one.statuses if word.at <= end] for one, end in ready]
     turns = [turn for instance in instances for turn in instance.turns]
     deleted = list(map(_after_delete, instances))
     each: Answers = {
@@ -87,7 +99,13 @@ def seen_in(report: Report) -> Answers:
         "boot_words": _distinct(word for boot in boots for word in boot[:-1]),
         "ready_words": _distinct(word for boot in boots for word in boot[-1:]),
         "terminal": sorted({turn.complete for turn in turns if turn.error is None}, reverse=True),
-        "agent_fails": sorted({way for turn in turns for way in _failures(turn.error)}),
+        "agent_fails": sorted(
+            {
+                way
+                for begin, way in _FAILURES.items()
+                if any((turn.error or "").startswith(begin) for turn in turns)
+            }
+        ),
         "providers": sorted(
             {name for instance in instances for seen in instance.usage for name in seen.providers}
         ),
@@ -95,19 +113,6 @@ def seen_in(report: Report) -> Answers:
         "gone_words": _distinct(word for _, words in deleted for word in words),
     }
     return {name: each[name] for name in QUESTIONS}
-
-
-def observer() -> Sightings:
-    """Return an observer of calls, for `seen_by`."""
-    return Sightings()
-
-
-def seen_by(calls: Sightings) -> Answers:
-    """Return what the calls have seen."""
-    stories = Stories()
-    for event in calls.seen:
-        stories.apply("", Entry(0.0, None, event))
-    return answered(manners_of(stories))
 
 
 def answered(manners: Manners) -> Answers:
@@ -127,11 +132,15 @@ def answered(manners: Manners) -> Answers:
         for name, kind in one.fields.items()
         if name not in _KNOWN
     }
-    every = tuple({one.call for one in manners.answers})
+    polls, every = forms("poll"), tuple({one.call for one in manners.answers})
     return {
         "provision_status": codes({200, 201, 202}, "provision")[::-1],
         "provision_instance_id": ["present" if kind == "string" else kind for kind in sorted(ids)],
-        "poll_before_row": list(_polls(codes({404}, "poll"), forms("poll"))),
+        "poll_before_row": [
+            *map(str, codes({404}, "poll")),
+            *(["bare"] if any(set(it) == {"found"} for it in polls) else []),
+            *(["found_false"] if any(it.get("instance_id") == "null" for it in polls) else []),
+        ],
         # That there was a name early can't be told: a ready instance has one.
         "early_hostname": ["null"] if "null" in hostnames else [],
         "unauthorized_status": codes({401, 403}, *every),
@@ -145,15 +154,6 @@ def answered(manners: Manners) -> Answers:
 
 def _distinct(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
-
-
-def _polls(missing: Sequence[int], forms: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    if missing:
-        yield "404"
-    if any(set(fields) == {"found"} for fields in forms):
-        yield "bare"
-    if any(fields.get("instance_id") == "null" for fields in forms):
-        yield "found_false"
 
 
 def _runtime(events: Sequence[EventReport]) -> str:
@@ -171,18 +171,6 @@ def _runtime(events: Sequence[EventReport]) -> str:
     return "text" if names <= {"message", "error"} else "named"
 
 
-def _ready_at(instance: InstanceReport) -> float | None:
-    return next((it.at + it.seconds for it in instance.spans if it.phase == "ready"), None)
-
-
-def _boot(instance: InstanceReport, end: float) -> list[str]:
-    return [status.word for status in instance.statuses if status.at <= end]
-
-
-def _failures(error: str | None) -> Iterator[str]:
-    yield from (way for begin, way in _FAILURES.items() if (error or "").startswith(begin))
-
-
 def _after_delete(instance: InstanceReport) -> tuple[str | None, Sequence[str]]:
     """Return what a look at a deleted instance showed in the end, and its words on the way."""
     begun = next((span.at for span in instance.spans if span.phase == "delete"), None)
@@ -193,3 +181,94 @@ def _after_delete(instance: InstanceReport) -> tuple[str | None, Sequence[str]]:
     if looks[-1:] == [404]:
         return "404", words
     return "row" if words else None, words
+
+
+# The file
+
+
+def as_text(answers: Answers) -> str:
+    """Return the file's text, one line for each question that was answered."""
+    head = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}'
+    lines = [f"{json.dumps(name)}: {json.dumps(it)}" for name, it in answers.items() if it]
+    return ",\n".join([head, *lines]) + "}\n"
+
+
+def known_in(file: Path) -> Answers:
+    """Return the answers in a file, if it is there; raises `NotWrittenError` and `OSError`."""
+    return answers_in(file.read_bytes()) if file.exists() else {}
+
+
+def update(file: Path, seen: Answers) -> Iterator[str]:
+    """Add answers to a file, and yield what is drift; raises as `known_in` does."""
+    known = known_in(file)
+    every = joined(known, seen)
+    if every != known:
+        replace(file, as_text(every))
+        yield from drift(known, seen) if known else ()
+
+
+def answers_in(text: bytes) -> Answers:
+    """Return the answers in a file; raises `NotWrittenError`."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(f"{type(error).__name__}: {error}") from None
+    given = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    if given.pop("format", None) != FORMAT:
+        raise _damaged("it is not the file that a run writes")
+    version = given.pop("version", None)
+    if version != VERSION:
+        raise NotWrittenError(
+            f"it has version {version!r} of the format, and this release writes {VERSION}: update "
+            "pytest-hydrasmoke, or move it away, and a run makes it anew"
+        )
+    if any(not isinstance(answers, list) for answers in given.values()):
+        raise _damaged("not every question in it has a list of answers")
+    return cast("Answers", given)
+
+
+def _damaged(why: str) -> NotWrittenError:
+    return NotWrittenError(
+        f"it is damaged: {why}: mend it, for example from version control, or move it away, "
+        "and a run makes it anew"
+    )
+
+
+def joined(known: Answers, seen: Answers) -> Answers:
+    """Return all answers, the known ones first: what earlier runs have seen is not lost."""
+    new = unknown(known, seen)
+    return {name: [*known.get(name, ()), *new.get(name, ())] for name in {**known, **new}}
+
+
+def unknown(known: Answers, seen: Answers) -> Answers:
+    """Return the answers that are not among the known ones."""
+    return {
+        name: new
+        for name, answers in seen.items()
+        if (new := [it for it in answers if it not in known.get(name, ())])
+    }
+
+
+def in_words(answers: Answers) -> Iterator[str]:
+    """Yield a line for each question that was answered, and how."""
+    for name, question in QUESTIONS.items():
+        if answers.get(name):
+            yield f"{question}: {_words(answers[name])}"
+
+
+def drift(known: Answers, seen: Answers) -> Iterator[str]:
+    """Yield a line for each answer that a file does not know, beside those that it knows."""
+    for name, answers in unknown(known, seen).items():
+        before = _words(known.get(name, ())) or "nothing"
+        yield f"drift: {QUESTIONS[name]}: {_words(answers)}, and {ROUTER} has {before}"
+
+
+def _words(answers: Sequence[object]) -> str:
+    # A router may use any words, and any number of them.
+    return safe_line(", ".join(map(_word, answers)), 300)
+
+
+def _word(answer: object) -> str:
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    return answer if isinstance(answer, str) else json.dumps(answer)

@@ -11,11 +11,10 @@ import pytest
 from recorded_turns import DONE, TEST, turn
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._base.files import opened
 from pytest_hydrasmoke._options import how_to_set
+from pytest_hydrasmoke._recordings.format import as_text, path_of
+from pytest_hydrasmoke._recordings.store import Recordings, replace
 from pytest_hydrasmoke._run.locks import Lock
-from pytest_hydrasmoke._run.recording import as_text, path_of
-from pytest_hydrasmoke._run.recordings import Recordings, replace
 
 
 def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
@@ -57,38 +56,13 @@ def test_a_recording_may_be_read_by_others(tmp_path: Path, place: str) -> None:
     assert (tmp_path / place).stat().st_mode & 0o777 == 0o644
 
 
-def test_two_that_write_into_a_new_folder_at_once_do_not_meet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # One sees no folder, and the other makes it; then both have a half-written file in it.
-    def after_the_other(path: Path, flags: int, mode: int) -> int:
-        try:
-            return opened(path, flags, mode)
-        except FileNotFoundError:
-            path.parent.mkdir()
-            raise
-
-    def after_the_other_s(path: Path, target: Path) -> Path:
-        monkeypatch.undo()
-        replace(tmp_path / "tests" / "b.json", "b")
-        return path.replace(target)
-
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.opened", after_the_other)
-    monkeypatch.setattr(Path, "replace", after_the_other_s)
-    replace(tmp_path / "tests" / "a.json", "a")
-    assert {it.name: it.read_text() for it in (tmp_path / "tests").iterdir()} == {
-        "a.json": "a",
-        "b.json": "b",
-    }
-
-
 def test_what_could_not_even_be_begun_is_told_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.opened", full)
+    monkeypatch.setattr("pytest_hydrasmoke._recordings.store.opened", full)
     with pytest.raises(OSError, match="No space left on device"):
         replace(tmp_path / "x.json", "{}")
 
@@ -103,7 +77,7 @@ def test_a_half_written_file_may_be_done_before_it_is_removed(
         half.rename(tmp_path / "x.json")
         return Lock(path)
 
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.Lock", done)
+    monkeypatch.setattr("pytest_hydrasmoke._recordings.store.Lock", done)
     some = Recordings(tmp_path)
     some.begin()
     some.end()
@@ -148,15 +122,15 @@ def test_what_a_killed_run_has_left_half_written_is_removed(tmp_path: Path) -> N
 def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = Recordings(tmp_path)
     some.write(TEST, as_text(TEST, [turn(DONE)], "2026-11-26"))
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings._MOST", 3)
+    monkeypatch.setattr("pytest_hydrasmoke._recordings.store._MOST", 2)
     told = "files: give a folder that is only for recordings"
     with pytest.raises(ConfigError, match=told) as caught:
         some.begin()
     assert caught.value.next_step == how_to_set("record")
     # It has become so while it is recorded into: what is not found is written where it belongs.
     assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
-    # Three folders and a file.
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings._MOST", 4)
+    # Two folders and a file.
+    monkeypatch.setattr("pytest_hydrasmoke._recordings.store._MOST", 3)
     some.begin()
     some.end()
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections import deque
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from dataclasses import replace as replaced
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.played import played
+from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._runtimes.content import Content
 
-from .recording import Recorded, asked
+from .format import Recorded, asked, by_key
 
 _AROUND = 3
 """How many words are shown before the first difference, and after it."""
@@ -23,6 +26,45 @@ _NONE = {"LLM events": "not counted", "format": "unknown"}
 """How the absence of something is called, where it is not "none"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The words of a turn, without an error of its agent."""
+
+    text: str
+    tools: str
+    reasoning: str
+    finish_reason: str | None
+    runtimes: Sequence[str]
+    """The runtimes of its events, in the order in which they first appeared."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of its words; of its reasoning, only whether there is any."""
+        # A model thinks in other words each time.
+        facts = (*self.runtimes, bool(self.reasoning))
+        words = repr((self.text, self.tools, self.finish_reason, facts))
+        return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def played(stream: bytes, reading: Reading) -> Said:
+    """Read a stream to its end, or to the point where it breaks off, without its pauses."""
+    content = Content()
+    came = Incoming(reading, "optional", content)
+    came.most_text = math.inf
+    came.feed(stream, 0.0)
+    while came.take() is not None:
+        pass
+    return said(came, content)
+
+
+def said(came: Incoming, content: Content) -> Said:
+    """Return what a turn has said, all of whose text was kept."""
+    text, end = came.text, came.end
+    tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
+    reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
+    return Said(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)
+
+
 def compared(
     old: Sequence[Recorded], new: Sequence[Recorded], reading: Reading
 ) -> tuple[list[Recorded], str | None]:
@@ -30,9 +72,7 @@ def compared(
 
     The summary is None if nothing has changed.
     """
-    waiting: dict[str, deque[Recorded]] = {}
-    for turn in old:
-        waiting.setdefault(asked(turn), deque()).append(turn)
+    waiting = by_key(old, asked)
     kept, changes = list[Recorded](), list[str]()
     for number, now in enumerate(new, 1):
         same = waiting.get(asked(now))
@@ -49,11 +89,10 @@ def compared(
 
 def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     """Return the messages of each instance in each run: several instances have no common order."""
-    order: dict[str, list[str]] = {}
-    for turn in turns:
-        if turn.instance is not None:  # Any number of instances are recorded so.
-            order.setdefault(asked(replaced(turn, message="")), []).append(turn.message)
-    return order
+    # Any number of instances are recorded as none.
+    known = [turn for turn in turns if turn.instance is not None]
+    order = by_key(known, lambda turn: asked(replaced(turn, message="")))
+    return {key: [turn.message for turn in same] for key, same in order.items()}
 
 
 def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:
@@ -77,10 +116,10 @@ def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
     if now.llm_events is None:
         # What nobody counted this time may still be as it was.
         now = replaced(now, llm_events=was.llm_events)
-    if _raw(was) == _raw(now):
-        return None
     # Reading a stream costs as much CPU time as the turn did.
-    if was.said is not None and was.said == now.said and _frame(was) == _frame(now):
+    same_words = was.said is not None and was.said == now.said
+    same = same_words or (was.stream, was.refused) == (now.stream, now.refused)
+    if same and _frame(was) == _frame(now):
         return None
     one, other = _words(was, reading), _words(now, reading)
     told, room = list[str](), _ROOM
@@ -90,10 +129,6 @@ def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
             told.append(whole if len(whole) <= room else name)
             room -= len(told[-1])
     return "; ".join(told) or None
-
-
-def _raw(turn: Recorded) -> tuple[object, ...]:
-    return (*_frame(turn).values(), turn.stream, turn.refused)
 
 
 def _frame(turn: Recorded) -> dict[str, str | None]:
@@ -130,19 +165,15 @@ def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
 
 def _change(before: str | bool | None, now: str | bool | None, none: str) -> str:
     """Return what is now and what was, around the first words that differ."""
-    old, new = ([*it.split()] if isinstance(it, str) else [] for it in (before, now))
+    old, new = (it.split() if isinstance(it, str) else [] for it in (before, now))
     pairs = zip(old, new, strict=False)
     same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
     def shown(value: str | bool | None, words: Sequence[str]) -> str:
-        if isinstance(value, str):
-            return _around(words, same)
-        return "some" if value else none
+        if not isinstance(value, str):
+            return "some" if value else none
+        part = safe_line(" ".join(words[max(same - _AROUND, 0) : same + _AROUND]), _LONGEST)
+        before, after = same > _AROUND, same + _AROUND < len(words)
+        return repr(f"{'… ' * before}{part}{' …' * after}")
 
     return f"{shown(now, new)}, and was {shown(before, old)}"
-
-
-def _around(words: Sequence[str], at: int) -> str:
-    part = " ".join(words[max(at - _AROUND, 0) : at + _AROUND])
-    dots = ("… " if at > _AROUND else "", " …" if at + _AROUND < len(words) else "")
-    return repr(f"{dots[0]}{safe_line(part, _LONGEST)}{dots[1]}")

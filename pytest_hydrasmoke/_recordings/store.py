@@ -1,20 +1,20 @@
-"""Write recordings into a folder: only whole files, and nothing is deleted."""
+"""A folder of recordings, held by one run: only whole files are written, and none is deleted."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
+from pytest_hydrasmoke._run.locks import Lock
 
-from .locks import Lock
-from .recording import HEAD, owner_in, path_of
+from .format import HEAD, owner_in, path_of
 
 LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
@@ -23,18 +23,18 @@ _MOST = 100_000
 """Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
 
 
-@dataclass
 class Recordings:
-    """The recordings in a folder; one process at a time may write them."""
+    """The recordings in a folder; the main process of one run at a time writes them."""
 
-    folder: Path
-    _held: Lock | None = field(default=None, repr=False)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: Lock | None = None
 
     @cached_property
     def owners(self) -> dict[str, Path]:
         """Owners of the recordings, with their paths; read once, as files may be moved."""
         found: dict[str, Path] = {}
-        for path in sorted(self._files()[0]):
+        for path in sorted(self._entries()):
             # Opening something that is not a file, such as a pipe, may block for ever.
             if path.suffix == ".json" and path.is_file():
                 with contextlib.suppress(OSError), path.open("rb") as file:
@@ -43,16 +43,14 @@ class Recordings:
                         found.setdefault(owner, path)
         return found
 
-    def _files(self) -> tuple[list[Path], bool]:
-        """Return the files of the folder, and whether these are all."""
-        found: list[Path] = []
-        seen = 0
-        for place, _, names in os.walk(self.folder):
-            seen += 1 + len(names)
-            if seen > _MOST:
-                return found, False
-            found += [Path(place, name) for name in names]
-        return found, True
+    def _entries(self) -> list[Path]:
+        """Return the files and folders in it, one too many at most."""
+        every = (
+            Path(place, name)
+            for place, folders, names in os.walk(self.folder)
+            for name in (*folders, *names)
+        )
+        return list(itertools.islice(every, _MOST + 1))
 
     def path(self, owner: str) -> Path:
         """Return the path of an owner's recording, existing or new."""
@@ -73,7 +71,7 @@ class Recordings:
         return text
 
     def write(self, owner: str, text: str) -> None:
-        """Write an owner's file atomically; raises `OSError`."""
+        """Write an owner's file; raises `OSError`."""
         path = self.path(owner)
         replace(path, text)
         self.owners[owner] = path
@@ -83,18 +81,16 @@ class Recordings:
 
         Raises `ConfigError` if it can't be written, is locked, or has too many other files.
         """
-        files, all_of_it = self._files()
-        if not all_of_it:
+        entries = self._entries()
+        if len(entries) > _MOST:
             raise ConfigError(
                 f"record: {self.folder} has more than {_MOST} files: give a folder that is only "
                 "for recordings",
                 next_step=how_to_set("record"),
             )
-        probe = self.folder / _TEMPORARY.replace("*", "probe")
         held = Lock(self.folder / LOCK)
         try:
-            replace(probe, "")
-            probe.unlink()
+            self.folder.mkdir(parents=True, exist_ok=True)
             if not held.acquire():
                 raise ConfigError(
                     f"record: another run records into {self.folder}, and only one at a time may",
@@ -106,7 +102,7 @@ class Recordings:
                 next_step=how_to_set("record"),
             ) from None
         self._held = held
-        for path in files:
+        for path in entries:
             if path.match(_TEMPORARY):
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -122,22 +118,15 @@ class Recordings:
 
 
 def replace(path: Path, text: str) -> None:
-    """Replace a file atomically; raises `OSError`."""
+    """Replace a file atomically, and create its folder; raises `OSError`."""
     # In the same folder: a rename works only within one file system.
     other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with os.fdopen(_created(other), "wb") as file:
+        with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
             file.write(text.encode())
         other.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             other.unlink()
         raise
-
-
-def _created(path: Path) -> int:
-    """Create a file, with its folder if that is missing; return its descriptor."""
-    with contextlib.suppress(FileNotFoundError):
-        return opened(path, NEW, 0o666)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return opened(path, NEW, 0o666)

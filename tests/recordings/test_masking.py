@@ -14,16 +14,16 @@ from recorded_turns import DONE, SPEC, TEST, TOKEN, frame, taken, turn
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
-from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
-from pytest_hydrasmoke._run.taped import Masking, NotWrittenError, recut
+from pytest_hydrasmoke._recordings.compare import played
+from pytest_hydrasmoke._recordings.format import Events, NotWrittenError, Recorded, Refusal
+from pytest_hydrasmoke._recordings.masking import Masking, recut
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Reply
 
 
-def masking(edit: Callable[[RecordedTurn], RecordedTurn | None] | None = None) -> Masking:
+def masking(edit: Callable[[RecordedTurn], RecordedTurn | None] = lambda turn: turn) -> Masking:
     return Masking(Token(TOKEN), Reading(), edit)
 
 
@@ -35,17 +35,17 @@ def test_the_token_is_masked_wherever_chunks_end_in_it(cuts: set[int]) -> None:
     made = masking().turn(TEST, *taken(*chunks))
     assert made is not None
     assert made.stream == stream.replace(TOKEN.encode(), b"*" * len(TOKEN))
-    assert [*map(len, made.chunks)] == [*map(len, chunks)]
+    assert [len(chunk) for _, chunk in made.chunks] == [*map(len, chunks)]
 
 
 def test_a_turn_is_written_as_it_was_read() -> None:
     asked = taken(frame("Hi"), DONE, run=2, instance=3, end="cut")
-    chunks = [frame("Hi"), DONE]
-    made = Recorded(2, 3, SPEC, "Hello", None, "cut", [400.0, 400.0], chunks, None)
+    chunks = [(400.0, frame("Hi")), (400.0, DONE)]
+    made = Recorded(2, 3, SPEC, "Hello", None, "cut", chunks)
     assert masking().turn(TEST, *asked) == made
     asked = taken(run=2, instance=3, end="cut")
     asked[1].refusal = Reply(503, {"content-type": "text/plain"}, b"no")
-    made = Recorded(2, 3, SPEC, "Hello", None, None, [], [], Refusal(503, "text/plain", b"no"))
+    made = Recorded(2, 3, SPEC, "Hello", None, None, [], Refusal(503, "text/plain", b"no"))
     assert masking().turn(TEST, *asked) == made
 
 
@@ -94,9 +94,9 @@ def test_a_token_in_pieces_keeps_its_turn_from_being_written() -> None:
 def test_without_a_token_a_stream_is_as_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN", raising=False)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-    made = Masking(None, Reading(), None).turn(TEST, *taken(frame(TOKEN)))
+    made = Masking(None, Reading(), lambda turn: turn).turn(TEST, *taken(frame(TOKEN)))
     assert made is not None
-    assert made.chunks == [frame(TOKEN)]
+    assert made.stream == frame(TOKEN)
 
 
 def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> None:
@@ -105,10 +105,8 @@ def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> N
 
     made = masking(edit).turn(TEST, *taken(frame("Mail "), frame("me@corp.example"), DONE))
     assert made is not None
-    assert (made.message, made.chunks) == (
-        "Hi",
-        [frame("Mail "), frame("x"), DONE],
-    )
+    chunks = [chunk for _, chunk in made.chunks]
+    assert (made.message, chunks) == ("Hi", [frame("Mail "), frame("x"), DONE])
 
 
 def test_an_edit_sees_what_is_no_text_and_may_leave_it() -> None:
@@ -138,7 +136,7 @@ def test_an_edit_is_given_the_turn_without_its_token() -> None:
 def test_an_edit_may_tell_what_an_empty_stream_did_not() -> None:
     made = masking(lambda given: replaced(given, text="data: x\n\n")).turn(TEST, *taken())
     assert made is not None
-    assert (made.times, made.chunks) == ([0.0], [b"data: x\n\n"])
+    assert made.chunks == [(0.0, b"data: x\n\n")]
 
 
 def test_an_edit_of_a_refusal_is_of_its_body() -> None:
@@ -163,10 +161,11 @@ def test_a_chunk_of_an_edited_text_ends_in_the_line_in_which_it_ended(
     old, new = ("\n".join(some).encode() for some in zip(*lines, strict=True))
     ends = [*sorted(min(cut, len(old)) for cut in cuts), len(old)]
     chunks = [old[start:end] for start, end in itertools.pairwise([0, *ends])]
-    made = recut(replaced(turn(), times=range(len(ends)), chunks=chunks), new)
+    made = recut(replaced(turn(), chunks=[*enumerate(chunks)]), new)
     assert made.stream == new
-    for number, upto in zip(made.times, itertools.accumulate(map(len, made.chunks)), strict=True):
-        end = ends[int(number)]
+    upto = 0
+    for number, chunk in made.chunks:
+        end, upto = ends[int(number)], upto + len(chunk)
         # The last character of a chunk is of its line, a line's end included.
         line = old[:end].count(b"\n") - old[:end].endswith(b"\n")
         assert upto in (0, len(new)) or new[: upto - 1].count(b"\n") == line
@@ -174,9 +173,7 @@ def test_a_chunk_of_an_edited_text_ends_in_the_line_in_which_it_ended(
 
 def test_a_text_of_other_lines_is_cut_in_proportion() -> None:
     def cut(text: bytes, *timed: tuple[int, bytes]) -> list[tuple[float, bytes]]:
-        times, chunks = [at for at, _ in timed], [chunk for _, chunk in timed]
-        made = recut(replaced(turn(), times=times, chunks=chunks), text)
-        return list(zip(made.times, made.chunks, strict=True))
+        return [*recut(replaced(turn(), chunks=timed), text).chunks]
 
     chunks = (1, b"abcd"), (2, b"\n"), (3, b"efg")
     assert cut(b"0123456789abcdef", *chunks) == [(1, b"01234567"), (2, b"89"), (3, b"abcdef")]

@@ -8,10 +8,9 @@ from dataclasses import replace as replaced
 import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
-from pytest_hydrasmoke._core.played import Said
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.recording import Events, Recorded, Refusal
-from pytest_hydrasmoke._run.recording_words import compared
+from pytest_hydrasmoke._recordings.compare import Said, compared, played
+from pytest_hydrasmoke._recordings.format import Events, Recorded, Refusal
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_the_first_words_that_changed_are_told(new: Recorded, told: str | None) 
 
 def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
     def says(message: str, text: str, at: int = 1) -> Recorded:
-        return replaced(turn(message=message), times=[at, at], chunks=[frame(text), DONE])
+        return replaced(turn(message=message), chunks=[(at, frame(text)), (at, DONE)])
 
     old = [says("a", "1"), says("b", "2"), says("gone", "3"), says("a", "4")]
     new = [says("new", "0", 2), says("b", "2", 2), says("a", "1", 2), says("a", "5", 2)]
@@ -185,7 +184,7 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     two_fields = {"manifest_id": "hermes-basic", "tier_id": "tier-1"}
     turned = dict(reversed(two_fields.items()))
     assert differs(replaced(one, spec=two_fields), replaced(one, spec=turned)) is None
-    refused = replaced(one, end=None, times=[], chunks=[], refused=Refusal(503, "", b"no"))
+    refused = replaced(one, end=None, chunks=[], refused=Refusal(503, "", b"no"))
     assert differs(refused, one) == (
         "turn 1, ending: 'closed', and was 'refused'; refusal: none, and was '503 no'"
     )
@@ -209,8 +208,8 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
 
 def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -> None:
     first = replaced(turn(frame("I am ready."), DONE), said=said("I am ready."))
-    edited = replaced(first, times=[400], chunks=[frame("I am rea") + DONE])
-    again = replaced(first, chunks=[frame("I am ready.", id="2"), DONE])
+    edited = replaced(first, chunks=[(400, frame("I am rea") + DONE)])
+    again = replaced(first, chunks=[(400, frame("I am ready.", id="2")), (401, DONE)])
     other = replaced(turn(frame("I am set."), DONE), said=said("I am set."))
     assert differs(edited, again) is None
     assert differs(edited, replaced(again, end="cut")) == (
@@ -231,7 +230,43 @@ def test_llm_events_that_nobody_counted_this_time_are_as_they_were() -> None:
     counted = replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1))
     not_counted = replaced(counted, llm_events=None)
     assert compared([counted], [not_counted], Reading()) == ([counted], None)
-    now = replaced(not_counted, chunks=[frame("I am set."), DONE])
+    now = replaced(not_counted, chunks=[(400, frame("I am set.")), (401, DONE)])
     kept, told = compared([counted], [now], Reading())
     assert kept == [now]
     assert told == "turn 1, text: 'I am set.', and was 'I am ready.'"
+
+
+# What a stream says
+
+CALL = {"index": 0, "id": "1", "function": {"name": "find", "arguments": '{"a": 1}'}}
+
+
+def test_text_tools_thoughts_and_finish_reason_are_read() -> None:
+    stream = frame("", delta={"reasoning_content": "Well."}) + frame(
+        "", delta={"tool_calls": [CALL]}
+    )
+    stream += frame("Found.", finish_reason="stop") + b"data: [DONE]\n\n"
+    assert played(stream, Reading()) == Said(
+        "Found.", "find({'a': 1}) -> None", "Well.", "stop", ("OpenAI chat",)
+    )
+
+
+def test_a_stream_that_breaks_off_says_what_came_before() -> None:
+    stream = frame("I am") + b'data: {"error": {"message": "no"}}\n\n'
+    assert played(stream, Reading()).text == "I am"
+    assert played(b"", Reading()) == Said("", "", "", None, ())
+
+
+def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
+    one = Said("Found.", "", "Well.", "stop", ("OpenAI chat",))
+    same = replaced(one, reasoning="Let me see.")
+    others = [
+        replaced(one, reasoning=""),
+        replaced(one, runtimes=("Anthropic",)),
+        replaced(one, runtimes=()),
+        replaced(one, text="Lost."),
+        replaced(one, tools="find"),
+        replaced(one, finish_reason="length"),
+    ]
+    assert same.digest == one.digest
+    assert len({it.digest for it in (one, *others)}) == 7

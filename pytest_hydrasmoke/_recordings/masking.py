@@ -10,22 +10,18 @@ from dataclasses import replace
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import surely_since
-from pytest_hydrasmoke._core.played import Said, played, said
 from pytest_hydrasmoke._core.reading import Reading
 
-from .recording import Events, Recorded, RecordedTurn, Refusal
+from .compare import Said, played, said
+from .format import Events, NotWrittenError, Recorded, RecordedTurn, Refusal
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
-
-
-class NotWrittenError(Exception):
-    """Raised where a turn can't be written; says why."""
 
 
 class Masking:
     """Removes the token from turns, and applies the user's hook."""
 
-    def __init__(self, token: Token | None, reading: Reading, edit: Edit | None) -> None:
+    def __init__(self, token: Token | None, reading: Reading, edit: Edit) -> None:
         self._hide = hiding(token)
         self._scrub = scrubbing(token)
         self._reading = reading
@@ -40,10 +36,10 @@ class Masking:
         """
         plain = _plain(begun, taken)
         turn = self._without_token(plain)
-        if self._edit is not None:
-            edited = self._edited(owner, turn, self._edit)
-            if edited is None:
-                return None
+        edited = self._edited(owner, turn)
+        if edited is None:
+            return None
+        if edited is not turn:
             turn = self._without_token(edited)
         live = _live(taken)
         doubtful = live is None or self._has_token(live)
@@ -71,14 +67,12 @@ class Masking:
             refused=refused,
         )
 
-    def _edited(self, owner: str, turn: Recorded, edit: Edit) -> Recorded | None:
+    def _edited(self, owner: str, turn: Recorded) -> Recorded | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
         shown = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
-        edited = edit(shown)
-        if edited is None:
-            return None
-        if edited == shown:
-            return turn
+        edited = self._edit(shown)
+        if edited is None or edited == shown:
+            return None if edited is None else turn
         text = edited.text.encode("utf-8", "surrogateescape")
         if turn.refused is not None:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
@@ -96,15 +90,14 @@ def _live(turn: OpenTurn) -> Said | None:
 
 
 def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
-    refused, chunks = None, turn.chunks or ()
+    refused = None
     if (reply := turn.refusal) is not None:
         refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
     return replace(
         begun,
         llm_events=_counted(turn),
         end=turn.ending if refused is None else None,
-        times=[at * 1000 for at, _ in chunks],
-        chunks=[chunk for _, chunk in chunks],
+        chunks=[(at * 1000, chunk) for at, chunk in turn.chunks or ()],
         refused=refused,
     )
 
@@ -126,15 +119,12 @@ def recut(turn: Recorded, text: bytes) -> Recorded:
     if old == text:
         return turn
     if not old:
-        return replace(turn, times=[0], chunks=[text])
+        return replace(turn, chunks=[(0, text)])
     moved = _moved(old, text)
-    ends = [moved(end) for end in itertools.accumulate(map(len, turn.chunks))]
-    parts = [
-        (at, text[start:end])
-        for at, start, end in zip(turn.times, [0, *ends], ends, strict=False)
-        if start < end
-    ]
-    return replace(turn, times=[at for at, _ in parts], chunks=[part for _, part in parts])
+    ends = [moved(end) for end in itertools.accumulate(len(chunk) for _, chunk in turn.chunks)]
+    parts = zip(turn.chunks, [0, *ends], ends, strict=False)
+    chunks = [(at, text[start:end]) for (at, _), start, end in parts if start < end]
+    return replace(turn, chunks=chunks)
 
 
 def _moved(old: bytes, text: bytes) -> Callable[[int], int]:
