@@ -132,7 +132,8 @@ class OpenTurn:
         number = self._of_all = run.on(self._name).number + 1
         before = replace(counted, number=number) if counted else _not_counted(number)
         self.account = open_account(record, before)
-        self.at, self.test, self.run = self._io.now(), run.test() or None, run.run()
+        self.at = self._io.now()
+        self.test, self.run = run.stage.test or None, run.stage.repeat
         began = TurnBegan(
             *(record.chats + 1, self.message, self.test, self.run),
             before=before.count if before.error is None else None,
@@ -145,7 +146,7 @@ class OpenTurn:
         record.open_turn = self
         record.note(began, self.at)
         record.begins("turn", self.at, self.at + self._timeout)
-        run.on_turn(self)
+        run.stage.asks(self)
         self.account.recorded = self.chunks is not None
 
     async def _send(self) -> None:

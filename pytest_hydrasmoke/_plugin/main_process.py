@@ -23,7 +23,8 @@ from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._run.recordings import Recordings
 
 from .command_line import load
-from .part import Part, address_of, serve, take_part
+from .part import take_part
+from .process import Process, address_of, serve
 from .replay import spec_of
 from .report_cleaner import cleaned
 
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
-    from .fixtures import Active
 
-
-def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Active:
+def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Process:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
     recordings: Recordings | None = None
@@ -50,35 +49,45 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
             if fake:
                 router = serve(loaded.scenario)
                 undo.callback(router.__exit__, None, None, None)
-                settings = settings.model_copy(update=_of_fake(router, loaded))
+                own: dict[str, Any] = address_of(router)
+                if router.scenario.recordings is not None:
+                    own |= spec_of(router.scenario.recordings, without=loaded.sources)
+                settings = settings.model_copy(update=own)
             scrub = scrubbing(settings.token)
             # From here on there is no other run's report in its place.
-            beginning = _begun(settings, router), settings.output
+            beginning = begun, _ = _begun(settings, router), settings.output
             _write(*beginning)
             if settings.record is not None:
                 recordings = Recordings(settings.record)
                 undo.callback(recordings.end)
-            part = Part(
-                settings=settings,
-                forms=_check_router(config, settings, loaded, recordings, fake=fake),
-                fake=fake,
-                loaded=loaded,
-                begun=beginning[0],
-                table=loaded.file,
-                router=router,
-                recordings=recordings,
-            )
+            forms = _check_router(config, settings, loaded, recordings, fake=fake)
             # A signal waits for the plugins that end what begins here.
             with interrupts.hold():
-                active = take_part(config, part, interrupts)
+                process = Process(
+                    pytestconfig=config,
+                    config=settings,
+                    interrupts=interrupts,
+                    forms=forms,
+                    fake=fake,
+                    router=router,
+                    table=loaded.file,
+                    recordings=recordings,
+                    loaded=loaded,
+                    begun=begun,
+                )
+                take_part(process)
                 undo.pop_all()
-            return active
+            return process
         except HydraSmokeError as error:
             # The router's own words may contain the token too.
             problem = scrub(str(error))
             if beginning is not None:
-                report, output = beginning
-                _write(_refused(report, problem), output)
+                begun, output = beginning
+                refused = {
+                    "exit_code": int(pytest.ExitCode.USAGE_ERROR),
+                    "ended": f"{REFUSED}: {safe_line(problem, 500)}",
+                }
+                _write(begun.model_copy(update=refused), output)
     raise pytest.UsageError(problem)
 
 
@@ -102,25 +111,11 @@ def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
     return report
 
 
-def _refused(begun: Report, problem: str) -> Report:
-    words = safe_line(problem, 500)
-    ended = {"exit_code": int(pytest.ExitCode.USAGE_ERROR), "ended": f"{REFUSED}: {words}"}
-    return begun.model_copy(update=ended)
-
-
 def _write(report: Report, output: Path) -> None:
     """Write the report before the run begins; no problem with it stops the run."""
     with suppress(OSError):
         make_output(output)
     files.begin(report, output)
-
-
-def _of_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
-    """Return the settings that a run has from its fake, and from the recordings that it replays."""
-    own = address_of(router)
-    if router.scenario.recordings is not None:
-        own |= spec_of(router.scenario.recordings, without=loaded.sources)
-    return own
 
 
 def _check_router(
@@ -140,7 +135,7 @@ def _check_router(
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))
     quiet = verbosity < -1
-    with Reaching(settings.url, _keep_quiet if quiet else _say_early) as reaching:
+    with Reaching(settings.url, (lambda words: None) if quiet else _say_early) as reaching:
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
         if recordings is not None:
@@ -153,7 +148,3 @@ def _say_early(words: str) -> None:
     # pytest has no terminal yet: write where its errors go.
     sys.stderr.write(f"hydra-smoke: {words}\n")
     sys.stderr.flush()
-
-
-def _keep_quiet(words: str) -> None:
-    pass

@@ -49,12 +49,12 @@ from pytest_hydrasmoke._run.recordings import Recordings, replace
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 
 from .bundled_checks import PACKAGE
-from .fixtures import Active
+from .conclusion import code
+from .process import Process
 from .record_hook import NAME, edit_of
 from .recorder_notes import CHANGED, NEW, NOT_RECORDED, SAME, UNWRITTEN, Notes
 from .replay import LIVE_ONLY, as_argument
 from .stage import owner_of
-from .verdict import exit_code
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Recorder:
     def __init__(
         self,
         pytest_config: pytest.Config,
-        active: Active,
+        active: Process,
         ledger: Ledger,
         recordings: Recordings,
         fail: Callable[[str, str, str], None],
@@ -182,7 +182,7 @@ class Recorder:
             self._write_left(whole=whole)
             self._try(ROUTER, self._earlier_manners)
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
-            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+            session.exitstatus = code(session.exitstatus, failed=True, signal=None, broken=False)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:

@@ -21,7 +21,7 @@ from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, worker
 from pytest_hydrasmoke._base.text import safe_text
 
 if TYPE_CHECKING:
-    from .fixtures import Active
+    from .process import Process
 
 MARKER = "hydra_smoke_runs"
 
@@ -68,7 +68,7 @@ def plan_of(mark: pytest.Mark) -> Plan:
     return Plan(n, at_least)
 
 
-def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | None) -> None:
+def take_part(config: pytest.Config, items: list[pytest.Item], process: Process | None) -> None:
     """Run marked tests as their markers say; raises `pytest.UsageError` with all that is wrong."""
     wrong = "\n".join(problems(items))
     if wrong and worker_input(config) is not None:
@@ -77,7 +77,7 @@ def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | 
         items.clear()
     elif wrong:
         raise pytest.UsageError(wrong)
-    config.pluginmanager.register(Runs(config, active), "hydra-smoke-runs")
+    config.pluginmanager.register(Runs(config, process), "hydra-smoke-runs")
 
 
 def problems(items: Sequence[pytest.Item]) -> list[str]:
@@ -149,18 +149,12 @@ class _Tally:
 
 
 class Runs:
-    """Runs the bodies of marked tests; notifies `active`, where the plugin is switched on."""
+    """Runs the bodies of marked tests; notifies `process`, where the plugin is switched on."""
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        active: Active | None,
-        clock: Callable[[], float] = now,
-    ) -> None:
+    def __init__(self, config: pytest.Config, process: Process | None) -> None:
         # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
-        self._active = active
-        self._clock = clock
+        self._process = process
         self._tally: _Tally | None = None
         """The tally of the current test, once its body was run."""
 
@@ -181,31 +175,31 @@ class Runs:
             return (yield)
         finally:
             vars(item)["runtest"] = runtest
-            if self._active is not None:
-                self._active.run = None
+            if self._process is not None:
+                self._process.stage.repeat = None
 
     def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
         lasted = 0.0
         while not tally.is_settled:
             tally.began += 1
-            if self._active is not None:
-                self._active.next_run(item.nodeid, tally.began, tally.under_way, lasted)
-            limited, start = _has_time_limit(), self._clock()
+            if self._process is not None:
+                self._process.stage.begins_run(tally.began, tally.under_way, lasted)
+            limited, start = _has_time_limit(), now()
             try:
                 runtest()
             except BaseException as error:
                 if not _is_failure(error):
                     raise
-                lasted = self._clock() - start
+                lasted = now() - start
                 tally.add("failed", lasted, _reason(error))
                 obstacle = self._debugs or _obstacle(item, limited)
                 if tally.is_settled or obstacle:
                     _explain(error, tally.words(obstacle))
                     raise
-                if self._active is not None:
-                    self._active.failures.run_failed(item.nodeid, error)
+                if self._process is not None:
+                    self._process.outcomes.run_failed(error)
                 continue
-            lasted = self._clock() - start
+            lasted = now() - start
             tally.add("passed", lasted)
             obstacle = _obstacle(item, limited)
             if obstacle and not tally.is_settled:
@@ -221,8 +215,8 @@ class Runs:
         if call.when == "setup":
             self._tally = None
         if self._tally is not None:
-            if self._active is not None:
-                self._active.ran(report.nodeid, self._tally.began, self._tally.passed)
+            if self._process is not None:
+                self._process.outcomes.ran(self._tally.began, self._tally.passed)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:
