@@ -1,8 +1,7 @@
 """What was collected: whether it is all, and why a run of it is refused before its first boot.
 
-The refusal is raised where tests are collected: under xdist in every worker, and the main process
-sets the exit code. Only certain needs are counted, since a run is refused because of them. What a
-test provisions with a factory, or requests dynamically while it runs, is not known yet.
+Only certain needs are counted, since a run is refused because of them. What a test provisions with
+a factory, or requests dynamically while it runs, is not known yet.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.pytest_internals import (
     fixture_definitions,
+    refuse,
     visible_fixtures,
-    worker_input,
-    worker_output,
 )
 from pytest_hydrasmoke._options import LIVE, TABLE, variable
 from pytest_hydrasmoke._run.factory import merged
@@ -63,10 +61,6 @@ class Selection:
         self._selects = True
 
 
-REFUSED = "hydra_smoke_refused"
-"""What a worker of xdist sends where it has refused its tests."""
-
-
 class Refusal:
     """Ends a run whose collected tests can't be run together."""
 
@@ -76,14 +70,8 @@ class Refusal:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         words = self._unread_tables(session.items) or self._too_many(session.items)
-        if words is None:
-            return
-        if worker_input(session.config) is None:
-            raise pytest.UsageError(words)
-        # An error raised here would be an internal error of xdist, with all its frames.
-        session.shouldfail = words
-        session.items.clear()
-        worker_output(session.config)[REFUSED] = True
+        if words is not None:
+            refuse(session, words)
 
     def _unread_tables(self, items: Sequence[pytest.Item]) -> str | None:
         """Return why smoke tests have another table of settings than the one that was read.

@@ -81,11 +81,11 @@ def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
 def conclude(
     process: Process, told: Told, seen: Seen, session: pytest.Session, unheard: Sequence[str]
 ) -> tuple[Report, list[str]]:
-    """Build a run's report, and say what is remarkable; sets the exit code.
+    """Build a run's report, with its exit code, and say what is remarkable.
 
     `unheard` are lines for workers of which nobody knows whether they have left anything.
     """
-    remarks, signal = [*unheard], process.interrupts.received
+    signal = process.interrupts.received
     tests = seen.cases.reports(told.stories)
     instances = with_tests(told.instances, tests)
     begun = process.begun
@@ -101,19 +101,19 @@ def conclude(
             "manners": manners_of(told.stories),
         }
     )
-    failed = bool(unheard or seen.unawaited or [*problems(draft)])
-    if session.exitstatus == 0 and not [*problems(draft)]:
+    lost = bool([*problems(draft)])
+    why = None
+    if session.exitstatus == 0 and not lost:
         why = _unproved(draft, executed=seen.cases.executed(told.stories))
-        remarks[:0] = [] if why is None else [why]
-        failed = failed or why is not None
+    failed = bool(lost or why or unheard or seen.unawaited)
     untold = untold_tokens(instances, process.config.budgets)
-    remarks += [] if untold is None else [untold]
-    session.exitstatus = code(session.exitstatus, failed=failed, signal=signal, broken=False)
+    remarks = [line for line in (why, *unheard, untold) if line is not None]
+    exit_code = code(session.exitstatus, failed=failed, signal=signal, broken=False)
     if process.replaying is not None and process.loaded is not None:
-        whole = process.selection.is_whole(session.exitstatus)
+        whole = process.selection.is_whole(exit_code)
         unset = unset_spec(process.config, process.loaded.sources)
         remarks += notes(process.replaying.course, tests, unset=unset, whole=whole)
-    facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
+    facts: dict[str, object] = {"exit_code": int(exit_code)}
     if unheard:
         # A sweep would take it for a list of all that the run had.
         facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"

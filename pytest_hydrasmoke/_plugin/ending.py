@@ -133,6 +133,7 @@ class Ending:
             return
         unheard = self.workers.unheard()
         self._report, remarks = conclude(self._process, self.told, self.seen, session, unheard)
+        session.exitstatus = self._report.exit_code
         self.views.remark(*remarks)
         self.views.write(self._report)
 

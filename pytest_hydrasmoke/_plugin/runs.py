@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -17,7 +17,7 @@ from unittest import SkipTest, TestCase
 import pytest
 
 from pytest_hydrasmoke._base.clock import now
-from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, worker_input
+from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
 from pytest_hydrasmoke._base.text import safe_text
 
 if TYPE_CHECKING:
@@ -69,29 +69,20 @@ def plan_of(mark: pytest.Mark) -> Plan:
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item], process: Process | None) -> None:
-    """Run marked tests as their markers say; raises `pytest.UsageError` with all that is wrong."""
-    wrong = "\n".join(problems(items))
-    if wrong and worker_input(config) is not None:
-        # An error raised here would be an internal error of xdist, with all its frames.
-        items[0].session.shouldfail = wrong
-        items.clear()
-    elif wrong:
-        raise pytest.UsageError(wrong)
-    config.pluginmanager.register(Runs(config, process), "hydra-smoke-runs")
-
-
-def problems(items: Sequence[pytest.Item]) -> list[str]:
-    """Store each marked test's plan; return a line for each function that can't have one."""
+    """Run marked tests as their markers say; refuses the run with all that is wrong with them."""
     found: dict[str, str] = {}
     for item in items:
         problem = _problem(item)
         if problem is not None:
             # One line for a function, however many parameters it has.
             found.setdefault(item.nodeid.partition("[")[0], problem)
-    return [f"{test}: {problem}" for test, problem in found.items()]
+    if found:
+        refuse(items[0].session, "\n".join(f"{test}: {why}" for test, why in found.items()))
+    config.pluginmanager.register(Runs(config, process), "hydra-smoke-runs")
 
 
 def _problem(item: pytest.Item) -> str | None:
+    """Store the plan of a marked test, or return why it can't have one."""
     mark = item.get_closest_marker(MARKER)
     if mark is None:
         return None

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import worker_output
+from pytest_hydrasmoke._base.pytest_internals import REFUSED, worker_output
 from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
-
-from .collected import REFUSED
 
 if TYPE_CHECKING:
     from .process import Process
 
 KEY = "hydra_smoke"
-
-
-class Worker(Protocol):
-    """The part of xdist's worker controller that is used here."""
-
-    workerinput: dict[str, Any]
 
 
 class Workers:
@@ -37,7 +29,7 @@ class Workers:
         """Whether a worker has refused the tests that it collected."""
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Worker) -> None:
+    def pytest_configure_node(self, node: Any) -> None:
         """Send an xdist worker its settings: it reads and checks none itself."""
         # A worker whose name can't be a file name takes no part in the run, and reports that.
         if name_problem(node.workerinput["workerid"]) is None:
@@ -56,7 +48,7 @@ class Workers:
         }
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Worker) -> None:
+    def pytest_testnodedown(self, node: Any) -> None:
         """Receive an xdist worker's report; one that crashed has none.
 
         Called twice for one that was interrupted and has reported.

@@ -122,6 +122,7 @@ def test_a_wrong_marker_ends_a_workers_run_in_words(
         "import pytest\n@pytest.mark.hydra_smoke_runs(0)\ndef test_a(): pass\n"
     )
     items: list[pytest.Item] = [item]
+    item.session.items = items
     with pytest.raises(pytest.UsageError, match="hydra_smoke_runs is wrong, n is 0"):
         runs.take_part(item.config, items, None)
     vars(item.config)["workerinput"] = {}
