@@ -93,9 +93,6 @@ class Ending:
         process, run = self._process, self._process.run
         self._interrupts.begin_clean_up()
         try:
-            if goal is Goal.OVER or (goal > Goal.DELETED and process.is_owner):
-                # Nothing may begin after the last look, nor between it and what it looks at.
-                run.end()
             if process.worker is None:
                 if self._interrupts.received is not None or self.workers.silent:
                     # Workers may outlive this by seconds: they must not begin anything more.
@@ -106,10 +103,15 @@ class Ending:
             run.close()
             if goal > Goal.DELETED:
                 if process.is_owner:
+                    # Nothing may begin after the last look, nor between it and what it looks at.
+                    run.end()
+                    run.close()
                     self.views.remark(*run.look_back())
                 for record in run.records:
                     record.end_turn()
         finally:
+            if goal is Goal.OVER:
+                run.end()
             self._interrupts.end_clean_up()
 
     def _adopt(self, run: SmokeSession) -> None:

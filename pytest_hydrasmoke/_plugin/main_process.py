@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from contextlib import ExitStack, suppress
@@ -14,6 +15,7 @@ import pytest
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
@@ -21,8 +23,9 @@ from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._run.recordings import Recordings
+from pytest_hydrasmoke._settings import sources
+from pytest_hydrasmoke._settings.sources import Loaded
 
-from .command_line import load
 from .part import take_part
 from .process import Process, address_of, serve
 from .replay import spec_of
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-    from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
 
@@ -44,7 +46,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
     beginning: tuple[Report, Path] | None = None
     with ExitStack() as undo:
         try:
-            loaded = load(config, live=live, fake=fake)
+            loaded = _load(config, live=live, fake=fake)
             settings = loaded.config
             if fake:
                 router = serve(loaded.scenario)
@@ -89,6 +91,55 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
                 }
                 _write(begun.model_copy(update=refused), output)
     raise pytest.UsageError(problem)
+
+
+def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
+    """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
+    if live and fake:
+        raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
+    if config.getoption("hydra_smoke_token") is not None:
+        raise pytest.UsageError(
+            f"{flag('token')} would show the token to everybody on this machine: "
+            f"set {variable('token')} in the environment, or give {flag('token_file')}"
+        )
+    options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    here = config.invocation_params.dir
+    # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
+    named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
+    places = [_place(here, argument.partition("::")[0]) for argument in named]
+    places = [place for place in places if place.exists()]
+    loaded = sources.load(options, here, fake=fake, places=places)
+    # Whatever else is wrong with the value is more important.
+    if (problem := _moved_rootdir(config)) is not None:
+        raise pytest.UsageError(problem)
+    return loaded
+
+
+def _moved_rootdir(config: pytest.Config) -> str | None:
+    """Return what is wrong where the value of an option has moved pytest's rootdir.
+
+    pytest looks for it before it knows a plugin's options: it takes a value that stands alone, and
+    is a path, for one of tests. Tests then have other names than those of their recordings, and the
+    project's configuration is not read.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    tests = [_place(here, argument.partition("::")[0]) for argument in config.args]
+    outside = [place for place in tests if not place.is_relative_to(here)]
+    if config.inipath is not None or root == here or outside or not here.is_relative_to(root):
+        return None
+    ours = {flag(name) for name in SETTINGS}
+    for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
+        place = _place(here, value)
+        if option in ours and place.exists() and not place.is_relative_to(here):
+            return (
+                f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
+                f"tests: write {option}={value}"
+            )
+    return None
+
+
+def _place(here: Path, argument: str) -> Path:
+    return Path(os.path.abspath(here / argument))
 
 
 def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:

@@ -124,7 +124,7 @@ class Process:
     @property
     def _shares_as(self) -> str:
         """Its name among those that share instances."""
-        return MAIN if self.alone else self.worker or MAIN
+        return MAIN if self.alone or self.worker is None else self.worker
 
     @property
     def forked(self) -> bool:
@@ -166,12 +166,9 @@ class Process:
             self.config.report_replies,
         )
 
-    def release(self) -> None:
-        """Release what the last test shared."""
-        self._sharing.release()
-
     def end(self) -> None:
         """Let go of all that this process holds, as the last thing in a run."""
+        self._sharing.release()
         if self.is_owner:
             self.journal.discard()
         self.ledger.end()
@@ -248,7 +245,7 @@ class Process:
             self._sharing.end(self._over.pop())
         if self.outcomes.not_found:
             self._sharing.give_up_if_gone(item.nodeid)
-        self.release()
+        self._sharing.release()
         return result
 
 
