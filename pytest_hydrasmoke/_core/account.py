@@ -229,9 +229,9 @@ def _strange(record: InstanceRecord, before: Settling, baseline: Count) -> Doubt
             return None
         why = "LLM events of another client come in all the time"
         return Doubt(why, "attach to an instance that nobody else uses")
-    if baseline.count >= before.last.count:
+    if baseline.count >= before.last.counted:
         return None
-    why = f"the count of LLM events went down, from {before.last.count} to {baseline.count}"
+    why = f"the count of LLM events went down, from {before.last.counted} to {baseline.count}"
     return Doubt(why, "tell the router's developers: a count of one window can only grow")
 
 

@@ -44,7 +44,7 @@ Ending = Literal["closed", "cut", "stalled", "left"]
 AGENTS_LOG = "see the agent's log of this turn"
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
-NOT_COUNTED = "nothing counts the LLM events of a client's own chats"
+UNCOUNTED = Count(0.0, error="nothing counts the LLM events of a client's own chats")
 
 
 class OpenTurn:
@@ -81,7 +81,7 @@ class OpenTurn:
         self.came = Incoming(reading, end, content)
         self.take = self.came.take
         """Returns the next event that has arrived, else None."""
-        self.account = TurnAccount(_not_counted(0))
+        self.account = TurnAccount(UNCOUNTED)
         """What bounds its LLM events, once it has begun."""
         self.chunks: list[tuple[float, bytes]] | None = None
         """What was read, and when, in seconds since the request; None where it is not recorded."""
@@ -130,7 +130,7 @@ class OpenTurn:
             counted = await count_before(self._calls, record, self._counting)
             record.permit()  # The wait may have been long.
         number = self._of_all = run.on(self._name).number + 1
-        before = replace(counted, number=number) if counted else _not_counted(number)
+        before = UNCOUNTED if counted is None else replace(counted, number=number)
         self.account = open_account(record, before)
         self.at = self._io.now()
         self.test, self.run = run.stage.test or None, run.stage.repeat
@@ -342,7 +342,3 @@ class OpenTurn:
         if self.error is not None:
             return "failed"
         return "left" if self.over_at is None else "ended"
-
-
-def _not_counted(number: int) -> Count:
-    return Count(0.0, error=NOT_COUNTED, number=number)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_ARRIVALS, MOST_TEXT
@@ -87,25 +87,35 @@ class Incoming:
             self.max_gap = at - self.last_at
         self.begun, self.last_at = True, at
         self._waiting.extend(self.unread)
-        if self._is_settled and self._reader.only_speaks(events):
-            text_of = self._reader.text_of
-            for event in events:
-                event._reads = text_of  # pyright: ignore[reportPrivateUsage]
-            self.last, self.unread = events[-1], iter(events)
+        if not self._waiting and self._speaking(events) == len(events):
+            self._hand_out(events)
         else:
             self._waiting.extend(events)
 
-    @property
-    def _is_settled(self) -> bool:
-        """Whether more text would change nothing: none is kept, and no end is to be taken back."""
-        kept = self.content is not None or self.end.complete or self.end.finish_reason is not None
-        return not self._waiting and not kept
-
     def take(self) -> ChatEvent | None:
         """Return the next event that has arrived, else None."""
-        if not self._waiting:
-            return next(self.unread, None)
-        event = self._waiting.popleft()
+        event = next(self.unread, None)
+        if event is not None or not self._waiting:
+            return event
+        if count := self._speaking(self._waiting):
+            self._hand_out([self._waiting.popleft() for _ in range(count)])
+            return next(self.unread)
+        return self._read(self._waiting.popleft())
+
+    def _speaking(self, events: Collection[ChatEvent]) -> int:
+        """Return how many events only add text, if that is not kept and takes no end back."""
+        if self.content is not None or self.end.complete or self.end.finish_reason is not None:
+            return 0
+        return self._reader.speaking(events)
+
+    def _hand_out(self, events: list[ChatEvent]) -> None:
+        """Return events unread."""
+        text_of = self._reader.text_of
+        for event in events:
+            event._reads = text_of  # pyright: ignore[reportPrivateUsage]
+        self.last, self.unread = events[-1], iter(events)
+
+    def _read(self, event: ChatEvent) -> ChatEvent:
         known = self._take_in(event, self._reader.read(event))
         event._reads = known.text  # pyright: ignore[reportPrivateUsage]
         self.last = event

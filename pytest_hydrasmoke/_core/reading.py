@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from pytest_hydrasmoke._runtimes.meaning import Meaning
@@ -46,5 +46,5 @@ class _Hooked(Reader):
     def read(self, event: ChatEvent) -> Meaning:
         return self._reading.corrected(event, super().read(event))
 
-    def only_speaks(self, events: Iterable[ChatEvent]) -> bool:
-        return False
+    def speaking(self, events: Collection[ChatEvent]) -> int:
+        return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -320,7 +319,7 @@ class InstanceRecord(Story):
             events.Attempt(
                 call=request.call,
                 method=request.method,
-                path=sys.intern(request.path),  # It is kept once, not with each of thousands.
+                path=request.path,
                 number=attempt.number,
                 seconds=attempt.seconds,
                 status=outcome if isinstance(outcome, int) else None,

@@ -12,7 +12,6 @@ so that they only ever grow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pytest_hydrasmoke._journal.events import Counted, Event, TurnBegan, TurnOver
@@ -31,15 +30,14 @@ CLOSE = 0.1
 """Seconds between looks that date a row closely enough; later on half of its time."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastTurn:
+class LastTurn(NamedTuple):
     """The last turn on an instance, as far as it is known."""
 
     test: str
     """The test that ran it; "" outside of any."""
     before: int
     """The LLM events counted before it."""
-    count: int
+    counted: int
     """The most that were counted since."""
     looked: float
     """When they were counted last."""
@@ -58,7 +56,7 @@ class LastTurn:
     @property
     def rows(self) -> int:
         """How many rows are known to be its own."""
-        return self.count - self.before if self.sure else 0
+        return self.counted - self.before if self.sure else 0
 
 
 class Settling(NamedTuple):
@@ -113,7 +111,7 @@ def _begun(turns: Settling, at: float, event: TurnBegan) -> Settling:
     if count is not None and last is not None and last.sure:
         rowless = 0 if last.rows else rowless + 1
     if count is None:
-        count, sure = 0 if last is None else last.count, False
+        count, sure = 0 if last is None else last.counted, False
     return turns._replace(
         number=turns.number + 1,
         last=LastTurn(event.test or "", count, count, at, event.by, sure=sure),
@@ -130,8 +128,7 @@ def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
         return turns  # It has ended already.
     if event.how == "refused":
         return turns.earlier or Settling()
-    last = replace(
-        last,
+    last = last._replace(
         how=event.how,
         ended=at,
         looked=max(last.looked, at),
@@ -144,12 +141,12 @@ def _counted(turns: Settling, at: float, event: Counted, longest: float) -> Sett
     last, asked = turns.last, event.asked
     if last is None or asked is None:
         return turns
-    if event.total > last.count:
+    if event.total > last.counted:
         last, turns = _saw_row(turns._replace(rowless=0), last, asked, at, longest)
-        last = replace(last, count=event.total, rose=at)
-    last = replace(last, looked=at)
+        last = last._replace(counted=event.total, rose=at)
+    last = last._replace(looked=at)
     if last.how == "ended" and last.rows and not last.watch and event.whole:
-        last = replace(last, watch="whole")
+        last = last._replace(watch="whole")
         turns = turns._replace(watched=turns.watched + 1)
     return turns._replace(last=last)
 
@@ -161,7 +158,7 @@ def _saw_row(
     if last.how == "ended" and at - last.ended > longest:
         took, unseen, at_least = at - last.ended, asked - last.looked, last.looked - last.ended
         if unseen > max(CLOSE, took / 2):
-            last = replace(last, watch="rough")
+            last = last._replace(watch="rough")
             if at_least > longest:
                 # It was later than any before, and nobody knows how much: watch once more.
                 turns = turns._replace(watched=0)

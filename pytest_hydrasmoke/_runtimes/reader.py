@@ -7,7 +7,7 @@ stand-in; of the events after that, only the text is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import NamedTuple
 
@@ -81,13 +81,13 @@ class Reader:
         """Return the text that an event adds to the reply."""
         return self.read(event).text
 
-    def only_speaks(self, events: Iterable[ChatEvent]) -> bool:
-        """Return whether each event surely adds text to the reply, as those before, and no more."""
+    def speaking(self, events: Collection[ChatEvent]) -> int:
+        """Return how many events, from the first on, surely add text as those before, no more."""
         if self._alike is None or not self._alike.speak:
-            return False
+            return 0
         name, head, tail = self._alike.around
         start, end = len(head), -len(tail)
-        for event in events:
+        for count, event in enumerate(events):
             data = event.data
             text = data[start:end]
             # Without a quote in it or a backslash at its end, it is one JSON text.
@@ -99,8 +99,8 @@ class Reader:
                 or '"' in text
                 or text[-1] == "\\"
             ):
-                return False
-        return True
+                return count
+        return len(events)
 
 
 def _one_text(found: Meaning) -> tuple[str, Callable[[str], Meaning]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ def ended(how: Any = "ended", **changes: Any) -> Settling:
     """Return an instance whose first turn ended at 100, with no row yet."""
     turns = over(start(), how, 100.0)
     assert turns.last is not None
-    return turns._replace(last=replace(turns.last, **changes)) if changes else turns
+    return turns._replace(last=turns.last._replace(**changes)) if changes else turns
 
 
 def looked(turns: Settling, *looks: tuple[float, int], known: Measured | None = None) -> Settling:
@@ -88,9 +87,14 @@ SETTLED: dict[str, tuple[Settling, Measured, float, float]] = {
     "watched enough": (ONCE, KNOWN, WHOLE, 101),
     "no row": (looked(ended(), (103.0, 0)), KNOWN, WHOLE, 105),
     "under way": (start(), KNOWN, WHOLE, math.inf),
-    "a short setting": (ended(count=1, rose=100.0), KNOWN, 0.1, 100.1),
+    "a short setting": (ended(counted=1, rose=100.0), KNOWN, 0.1, 100.1),
     **{
-        f"twice {longest}": (ended(count=1, rose=100.1), Measured(longest, WATCHED), WHOLE, settled)
+        f"twice {longest}": (
+            ended(counted=1, rose=100.1),
+            Measured(longest, WATCHED),
+            WHOLE,
+            settled,
+        )
         for longest, settled in ((0.0, 101), (0.4, 101), (0.6, 101.2), (2.4, 104.8), (2.6, 105))
     },
 }
@@ -246,7 +250,7 @@ def test_rows_twice_as_late_as_any_before_are_in_no_other_account(
         now = asked + answer
         asked = max(next_look(turns, known, WHOLE, now), now)
     assert turns.last is not None
-    assert turns.last.count == len(rows)
+    assert turns.last.counted == len(rows)
     assert asked <= max(100 + WHOLE, 100 + begins) + answer
 
 

@@ -97,7 +97,7 @@ def test_the_fake_answers_as_its_twin_where_it_is_awkward() -> None:
     codes, differences = asyncio.run(compare(requests(), known))
     assert differences == []
     assert {200, 307, 400, 401, 404, 405, 422, 500} <= codes.keys()
-    assert codes.total() > 900
+    assert codes.total() > 850  # Fewer are asked with an old httpx, which sends no odd paths.
 
 
 @pytest.mark.reference
