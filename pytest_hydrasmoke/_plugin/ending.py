@@ -38,15 +38,12 @@ __tracebackhide__ = hide_own_frames
 class Goal(IntEnum):
     """How far the end of a run must have come."""
 
-    RUNNING = 0
     DELETED = 1
     """What is this process's to delete is deleted, or known as a leak."""
-    REPORTED = 2
-    """The run's report is written, and true."""
-    SHOWN = 3
-    """Everybody has the report: only once."""
-    OVER = 4
-    """What nobody saw is on standard error."""
+    SHOWN = 2
+    """The run's report is written, and everybody has it."""
+    OVER = 3
+    """The report is true for good, and what nobody saw is on standard error."""
 
 
 class Ending:
@@ -60,33 +57,19 @@ class Ending:
         self.seen = Seen(process)
         self.told = Told(process, self.workers.sent)
         self.views = Views(process)
-        self._reached = Goal.RUNNING
         self._report: Report | None = None
         self._broken = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
     def reach(self, goal: Goal) -> None:
         """Come as far as the goal."""
-        process = self._process
         self._delete(goal)
-        if goal is Goal.OVER and process.is_owner:
-            process.ledger.mark_ended()
-        session = session_of(self._pytest)
-        if goal is Goal.DELETED or session is None:
-            return
-        if self._reached < Goal.REPORTED:
-            self._reached = Goal.REPORTED
-            if process.stage.recorder is not None:
-                process.stage.recorder.finish(session)
-            if process.worker is not None:
-                worker_output(self._pytest)[KEY] = process.journal.text
-        if process.worker is not None:
-            return
-        if goal is Goal.OVER:
-            self._write_late(session)
-        else:
-            self._write(session)
-            self._show()
+        if goal is Goal.SHOWN:
+            self._report_and_show()
+        elif goal is Goal.OVER:
+            if self._process.is_owner:
+                self._process.ledger.mark_ended()
+            self._report_late()
 
     def _delete(self, goal: Goal) -> None:
         """Delete what is left and this process's to delete; a further signal waits for it."""
@@ -126,18 +109,18 @@ class Ending:
             if known is not None and known.failed:
                 record.blame()
 
-    def _write(self, session: pytest.Session) -> None:
+    def _write(self, session: pytest.Session) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
         before = pytest.ExitCode.USAGE_ERROR if self.workers.refused else session.exitstatus
         number = self._interrupts.received
         session.exitstatus = code(before, failed=False, signal=number, broken=self._broken)
-        if self._report is not None and self._is_true(self._report, session.exitstatus):
-            return
-        unheard = self.workers.unheard()
-        self._report, remarks = conclude(self._process, self.told, self.seen, session, unheard)
-        session.exitstatus = self._report.exit_code
-        self.views.remark(*remarks)
-        self.views.write(self._report)
+        if self._report is None or not self._is_true(self._report, session.exitstatus):
+            unheard = self.workers.unheard()
+            self._report, remarks = conclude(self._process, self.told, self.seen, session, unheard)
+            session.exitstatus = self._report.exit_code
+            self.views.remark(*remarks)
+            self.views.write(self._report)
+        return self._report
 
     def _is_true(self, report: Report, exit_code: int) -> bool:
         now, then = (
@@ -146,27 +129,37 @@ class Ending:
         )
         return report.exit_code == exit_code and now == then
 
-    def _write_late(self, session: pytest.Session) -> None:
+    def _report_and_show(self) -> None:
+        """Report, and hand that out after its files are written: readers may fail, or block."""
+        process, session = self._process, session_of(self._pytest)
+        assert session is not None  # It is at its end.
+        if process.stage.recorder is not None:
+            process.stage.recorder.finish(session)
+        if process.worker is not None:
+            worker_output(self._pytest)[KEY] = process.journal.text
+            return
+        report = self._write(session)
+        self._interrupts.catch_up()
+        for kind, name, words in problems(report):
+            self.fail(kind, name, words)
+        for test, calls in self.seen.unawaited.items():
+            words = f"{', '.join(calls)}: called without await, so nothing was done"
+            self.fail("missing await", test, words)
+        self.views.hand_out(report)
+
+    def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
 
         pytest skips the session's end if it stops before its first test, and other hooks may raise,
         or change the exit code, after the report is written.
         """
+        session = session_of(self._pytest)
+        if self._process.worker is not None or session is None:
+            return
         with self._interrupts.hold():
             self.views.attempt("report.json may be wrong", partial(self._write, session))
         self._interrupts.catch_up()
         self.views.show_unseen(self.told.instances)
-
-    def _show(self) -> None:
-        """Hand out the report after its files are written: its readers may fail, or block."""
-        assert self._report is not None
-        self._interrupts.catch_up()
-        for kind, name, words in problems(self._report):
-            self.fail(kind, name, words)
-        for test, calls in self.seen.unawaited.items():
-            words = f"{', '.join(calls)}: called without await, so nothing was done"
-            self.fail("missing await", test, words)
-        self.views.hand_out(self._report)
 
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
@@ -225,9 +218,7 @@ class Ending:
         except BaseException as error:
             number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
             self._broken |= number is None
-            session = session_of(self._pytest)
-            if self._process.worker is None and session is not None:
-                self._write_late(session)
+            self._report_late()
             if number is None:
                 raise
             # pytest expects no exception here, and the exit code is that of the signal.

@@ -104,7 +104,7 @@ class Process:
             scrub=self.scrub,
             replies=replies,
         )
-        self.stage = Stage(self.replaying, self.progress)
+        self.stage = Stage(self.progress, self.replaying)
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.outcomes = Outcomes(self)

@@ -33,11 +33,9 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 class Stage(stage.Stage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
-    def __init__(
-        self, replaying: Replaying | None = None, progress: Progress | None = None
-    ) -> None:
-        self._replaying = replaying
+    def __init__(self, progress: Progress, replaying: Replaying | None = None) -> None:
         self._progress = progress
+        self._replaying = replaying
         self.recorder: Recorder | None = None
         self._owners: list[str] = []
         self._run = 1
@@ -67,8 +65,7 @@ class Stage(stage.Stage):
             self._run = number
             self._claimed[self.test] = self._claimed_before_runs
             self._notify()
-            if self._progress is not None:
-                self._progress.run_begins(self.test, words, lasted)
+            self._progress.run_begins(self.test, words, lasted)
 
     # `_core.stage.Stage`
 
@@ -95,8 +92,7 @@ class Stage(stage.Stage):
     def changed(self, record: InstanceRecord) -> None:
         if self._replaying is not None:
             self._replaying.claims(record)
-        if self._progress is not None:
-            self._progress.changed(record)
+        self._progress.changed(record)
 
     # Owners
 

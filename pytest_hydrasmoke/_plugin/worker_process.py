@@ -68,8 +68,7 @@ def _sent(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> dic
         "forms": None if sent["forms"] is None else Forms.from_plain(sent["forms"]),
         "fake": sent["fake"],
     }
-    if beside_main and sent["table"] is not None:
-        fields["table"] = Path(sent["table"])
+    fields["table"] = Path(sent["table"]) if beside_main and sent["table"] is not None else None
     if beside_main and not sent["replay"]:
         return fields
     # A worker on another host, or with a fake of its own, can share nothing with the others: it is
