@@ -28,10 +28,10 @@ if TYPE_CHECKING:
         SmokeInstance,
         SmokeInstanceFactory,
     )
-    from pytest_hydrasmoke._plugin.fixtures import Active
+    from pytest_hydrasmoke._plugin.process import Process
     from pytest_hydrasmoke.fake import FakeRouter
 
-_ACTIVE: pytest.StashKey[Active] = pytest.StashKey()
+_PROCESS: pytest.StashKey[Process] = pytest.StashKey()
 
 _SMOKE_FIXTURES = {
     "smoke_instance",
@@ -96,11 +96,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if ON_WINDOWS and (live or fake):
         raise pytest.UsageError(WSL)
     if live or fake:
-        from pytest_hydrasmoke._plugin.activation import switch_on
+        from pytest_hydrasmoke._plugin.begin import switch_on
 
-        active = switch_on(config, live=live, fake=fake)
-        if active is not None:
-            config.stash[_ACTIVE] = active
+        process = switch_on(config, live=live, fake=fake)
+        if process is not None:
+            config.stash[_PROCESS] = process
     elif given:
         fake_too = "" if given[0] == flag("record") else f" (live) or {FAKE} (the bundled fake)"
         raise pytest.UsageError(f"{given[0]} has no effect without {LIVE}{fake_too}")
@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(
     if _have_marker(items, "hydra_smoke_runs"):
         from pytest_hydrasmoke._plugin.runs import take_part
 
-        take_part(config, items, config.stash.get(_ACTIVE, None))
+        take_part(config, items, config.stash.get(_PROCESS, None))
     return result
 
 
@@ -139,17 +139,17 @@ def _have_marker(items: list[pytest.Item], name: str) -> bool:
     return any(mark.name == name for node in nodes for mark in node.own_markers)
 
 
-def _active(config: pytest.Config) -> Active:
-    active = config.stash.get(_ACTIVE, None)
-    if active is None:
+def _process(config: pytest.Config) -> Process:
+    process = config.stash.get(_PROCESS, None)
+    if process is None:
         pytest.skip(f"smoke tests run with {LIVE} (live) or {FAKE} (the bundled fake)")
-    return active
+    return process
 
 
 @pytest.fixture(scope="session")
 def smoke_config(pytestconfig: pytest.Config) -> HydraSmokeConfig:
     """The settings of the run; skips the test in a run without a switch."""
-    return _active(pytestconfig).config
+    return _process(pytestconfig).config
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def smoke_instance(
     For another spec, parametrize it with the fields of the spec:
     `@pytest.mark.parametrize("smoke_instance", [{"tier_id": "..."}], indirect=True)`.
     """
-    return _active(request.config).instance(request, smoke_spec)
+    return _process(request.config).instance(request, smoke_spec)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def async_smoke_instance(
 
     A call without `await` does nothing: where Python warns of one, the run fails.
     """
-    return _active(request.config).async_instance(request, smoke_spec)
+    return _process(request.config).async_instance(request, smoke_spec)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +186,7 @@ def smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> SmokeInstanceFactory:
     """Provisions instances that only you use: `factory(**spec)`, `factory.many(n, **spec)`."""
-    return _active(pytestconfig).factory()
+    return _process(pytestconfig).factory()
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def async_smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeInstanceFactory:
     """The same factory as `smoke_instance_factory`, for coroutines."""
-    return _active(pytestconfig).async_factory()
+    return _process(pytestconfig).async_factory()
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def smoke_client(
     Or let the factory own the key: `with smoke_instance_factory.own("mine") as key:` deletes at its
     end what was provisioned under it. `smoke_client.with_token(None)` is a client without a token.
     """
-    with _active(pytestconfig).client() as client:
+    with _process(pytestconfig).client() as client:
         yield client
 
 
@@ -215,7 +215,7 @@ def async_smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeClient:
     """The router's six calls, for coroutines."""
-    return _active(pytestconfig).async_client()
+    return _process(pytestconfig).async_client()
 
 
 @pytest.fixture

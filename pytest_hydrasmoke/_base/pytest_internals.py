@@ -50,6 +50,25 @@ def worker_output(owner: object) -> dict[str, Any]:
     return output
 
 
+REFUSED = "hydra_smoke_refused"
+"""What a worker of xdist sends where it has refused its tests."""
+
+
+def refuse(session: pytest.Session, words: str) -> None:
+    """End a run whose collected tests can't be run; under xdist, in every worker.
+
+    The main process then sets the exit code.
+    """
+    if worker_input(session.config) is None:
+        import pytest
+
+        raise pytest.UsageError(words)
+    # An error raised here would be an internal error of xdist, with all its frames.
+    session.shouldfail = words
+    session.items.clear()
+    worker_output(session.config)[REFUSED] = True
+
+
 def session_of(config: pytest.Config) -> pytest.Session | None:
     """Return the session, once it has begun."""
     session: pytest.Session | None = config.pluginmanager.get_plugin("session")

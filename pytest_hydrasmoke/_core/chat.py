@@ -137,7 +137,8 @@ class OpenTurn:
         number = self._of_all = run.on(self._name).number + 1
         before = UNCOUNTED if counted is None else replace(counted, number=number)
         self.account = open_account(record, before)
-        self.at, self.test, self.run = self._io.now(), run.test() or None, run.run()
+        self.at = self._io.now()
+        self.test, self.run = run.stage.test or None, run.stage.repeat
         began = TurnBegan(
             *(record.chats + 1, self.message, self.test, self.run),
             before=before.count if before.error is None else None,
@@ -150,7 +151,7 @@ class OpenTurn:
         record.open_turn = self
         record.note(began, self.at)
         record.note(Doing("turn", self.at + self._timeout), self.at)
-        run.on_turn(self)
+        run.stage.asks(self)
         self.account.recorded = self.chunks is not None
 
     async def _send(self) -> None:

@@ -17,7 +17,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
@@ -28,9 +27,7 @@ from pytest_hydrasmoke._journal.events import Entry
 from .one_turn import busy
 from .pauses import is_limit
 from .settle import Measured, Settling, apply
-
-if TYPE_CHECKING:
-    from .chat import OpenTurn
+from .stage import Stage
 
 __tracebackhide__ = hide_own_frames
 
@@ -48,21 +45,15 @@ class RunTurns:
         process: str = "",
         *,
         clean: Callable[[str], str] = str,
-        test: Callable[[], str] = lambda: "",
-        run: Callable[[], int | None] = lambda: None,
-        on_turn: Callable[[OpenTurn], None] = lambda turn: None,
+        stage: Stage | None = None,
         lives: Callable[[str], bool] = lambda process: False,
     ) -> None:
         self._file = file
         self.process = process
         """The name of this process."""
         self._clean = clean
-        self.test = test
-        """Returns the running test; "" outside of any."""
-        self.run = run
-        """Returns the number of that test's run; None where it has only one, and outside of it."""
-        self.on_turn = on_turn
-        """Told of each turn before its message leaves: it may have it recorded."""
+        self.stage = stage or Stage()
+        """Whose turns they are."""
         self._lives = lives
         self._known: dict[str, Settling] = {}
         self._longest: float | None = None

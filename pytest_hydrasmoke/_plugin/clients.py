@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.turn_end import EndRule
-from pytest_hydrasmoke._run.by_hand import ByHand
+from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
 
-if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake.replay import Replay
-
 __tracebackhide__ = hide_own_frames
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class OfRun:
-    """What a run does for its clients."""
-
-    observer: Observer | None = None
-    """Sees the outcome of their calls."""
-    record_of: Callable[[str], Beside] = Beside
-    """Returns the record of a chat with an instance, by id: see `SmokeSession.beside`."""
-    end: EndRule = "auto"
-    by_hand: ByHand | None = None
-    """Owns what they provision."""
-    replay: Replay | None = None
-
-
-NO_RUN = OfRun()
-
-
 class _RunClient(ClientBase):
-    """Base of a run's clients: the run knows their turns, and what they provision."""
+    """Base of a run's clients."""
 
-    def _join(self, run: OfRun) -> None:
-        self._run, self._end = run, run.end
+    def _join(self, run: SmokeSession) -> None:
+        self._run, self._end = run, run.config.chat_end
         self._own_calls = self._calls
         """Calls with the run's own token."""
 
@@ -53,16 +26,14 @@ class _RunClient(ClientBase):
             self._own_calls = other._own_calls
 
     def _record_of(self, instance_id: str) -> Beside:
-        return self._run.record_of(instance_id)
+        return self._run.beside(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
-        if self._run.by_hand is None:
-            return await super()._provision(spec, key)
         return await self._run.by_hand.provision(self._calls, spec, key, self._own_calls)
 
     async def _poll(self, key: str) -> PollResult:
         found = await super()._poll(key)
-        if self._run.by_hand is not None and self._calls is self._own_calls:
+        if self._calls is self._own_calls:
             self._run.by_hand.saw(key, found)
         return found
 
@@ -70,12 +41,12 @@ class _RunClient(ClientBase):
 class RunClient(_RunClient, SmokeClient):
     """A client over an IO that a run's settings have shaped."""
 
-    def __init__(self, io: SyncIO, reading: Reading, run: OfRun = NO_RUN) -> None:
-        self._use(io, reading, run.observer, replay=run.replay)
+    def __init__(self, io: SyncIO, run: SmokeSession) -> None:
+        self._use(io, run.reading, run.sightings, replay=run.replay)
         self._join(run)
 
     def _beside(self, io: SyncIO) -> RunClient:
-        client = RunClient(io, self._reading, self._run)
+        client = RunClient(io, self._run)
         client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
         return client
 
@@ -83,11 +54,11 @@ class RunClient(_RunClient, SmokeClient):
 class AsyncRunClient(_RunClient, AsyncSmokeClient):
     """An async client over an IO that a run's settings have shaped."""
 
-    def __init__(self, io: AsyncIO, reading: Reading, run: OfRun = NO_RUN) -> None:
-        self._use(io, reading, run.observer, replay=run.replay)
+    def __init__(self, io: AsyncIO, run: SmokeSession) -> None:
+        self._use(io, run.reading, run.sightings, replay=run.replay)
         self._join(run)
 
     def _beside(self, io: AsyncIO) -> AsyncRunClient:
-        client = AsyncRunClient(io, self._reading, self._run)
+        client = AsyncRunClient(io, self._run)
         client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
         return client

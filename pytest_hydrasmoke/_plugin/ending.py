@@ -1,96 +1,232 @@
-"""What ended a run before its tests were over, and which smoke tests it has not begun.
+"""How a run ends, in each of its processes: a level that hooks reach, and not a path.
 
-pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
+A hook says only how far the end must have come. What was done before is done again where something
+is new: deletion comes first, whatever ends a run, and its report stays true until the very end.
+
+The processes that run tests (the main process itself, or xdist's workers) own instances and delete
+them. Workers write journals, and the ledger lists what a dead one leaves.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator
+from enum import IntEnum
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._journal.events import Selected
-from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
+from pytest_hydrasmoke._report import terminal
+from pytest_hydrasmoke._report.model import Report
+
+from .conclusion import Told, code, conclude, problems
+from .seen import OF_NO_TEST, Seen
+from .views import Views
+from .workers import KEY, Workers
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._run.session import SmokeSession
+
+    from .process import Process
 
 __tracebackhide__ = hide_own_frames
 
-_MOST = 10
-"""How many modules that could not be collected are named."""
+
+class Goal(IntEnum):
+    """How far the end of a run must have come."""
+
+    DELETED = 1
+    """What is this process's to delete is deleted, or known as a leak."""
+    SHOWN = 2
+    """The run's report is written, and everybody has it."""
+    OVER = 3
+    """The report is true for good, and what nobody saw is on standard error."""
 
 
 class Ending:
-    """Sees how the session ends, in each of its processes."""
+    """The end of the run, as far as it has come."""
 
-    def __init__(self, journal: Journal, scrub: Callable[[str], str], *, replies: bool) -> None:
-        self._journal = journal
-        self._scrub = scrub
-        self._replies = replies
-        self._words: str | None = None
-        self._broken: list[str] = []
-        self._begun: set[str] = set()
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._pytest = process.pytestconfig
+        self._interrupts = process.interrupts
+        self.workers = Workers(process)
+        self.seen = Seen(process)
+        self.told = Told(process, self.workers.sent)
+        self.views = Views(process)
+        self._report: Report | None = None
+        self._broken = False
+        """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
-    def words(self, session: pytest.Session, received: int | None) -> str | None:
-        """Return what ended the session early; `received` is the signal that came, if one did."""
-        if received is not None:
-            return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
-        if self._words is None and self._broken:
-            # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
-            self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)
-        elif self._words is None and isinstance(session.shouldfail, str):
-            self._ended_by("stopped", session.shouldfail)
-        return self._words
+    def reach(self, goal: Goal) -> None:
+        """Come as far as the goal."""
+        self._delete(goal)
+        if goal is Goal.SHOWN:
+            self._report_and_show()
+        elif goal is Goal.OVER:
+            if self._process.is_owner:
+                self._process.ledger.mark_ended()
+            self._report_late()
 
-    def not_run(self, selected: Iterable[str], known: set[str]) -> int:
-        """Return how many of the `selected` tests have not begun.
-
-        `known` are tests that have begun, even if nothing was reported of them.
-        """
-        return len({*selected} - self._begun - known)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_collection(self) -> Generator[None, object, object]:
+    def _delete(self, goal: Goal) -> None:
+        """Delete what is left and this process's to delete; a further signal waits for it."""
+        process, run = self._process, self._process.run
+        self._interrupts.begin_clean_up()
         try:
-            return (yield)
-        except pytest.UsageError as error:
-            self._ended_by("usage error", "; ".join(map(str, error.args)), own=True)
-            raise
+            if process.worker is None:
+                if self._interrupts.received is not None or self.workers.silent:
+                    # Workers may outlive this by seconds: they must not begin anything more.
+                    process.ledger.stop()
+                self._adopt(run)
+            if self._interrupts.received is not None:
+                process.progress.say(terminal.deleting(run.pending))
+            run.close()
+            if goal > Goal.DELETED:
+                if process.is_owner:
+                    # Nothing may begin after the last look, nor between it and what it looks at.
+                    run.end()
+                    run.close()
+                    self.views.remark(*run.look_back())
+                for record in run.records:
+                    record.end_turn()
+        finally:
+            if goal is Goal.OVER:
+                run.end()
+            self._interrupts.end_clean_up()
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self._broken.append(report.nodeid)
+    def _adopt(self, run: SmokeSession) -> None:
+        """Own what workers have left: shared instances, and those of crashed workers."""
+        run.adopt(self.told.stories.instances)
+        crashed = self.seen.cases.crashed
+        while crashed:
+            self.told.crash(crashed.pop())
+        stories = self.told.stories.instances
+        for record in run.records:
+            known = stories.get(record.reference or "")
+            if known is not None and known.failed:
+                record.blame()
 
-    # Before `Refusal`, which may clear the items.
+    def _write(self, session: pytest.Session) -> Report:
+        """Write the report where there is none yet, or where it is no longer true."""
+        before = pytest.ExitCode.USAGE_ERROR if self.workers.refused else session.exitstatus
+        number = self._interrupts.received
+        session.exitstatus = code(before, failed=False, signal=number, broken=self._broken)
+        if self._report is None or not self._is_true(self._report, session.exitstatus):
+            unheard = self.workers.unheard()
+            self._report, remarks = conclude(self._process, self.told, self.seen, session, unheard)
+            session.exitstatus = self._report.exit_code
+            self.views.remark(*remarks)
+            self.views.write(self._report)
+        return self._report
+
+    def _is_true(self, report: Report, exit_code: int) -> bool:
+        now, then = (
+            [(it.idempotency_key, it.outcome, it.leak, len(it.turns)) for it in instances]
+            for instances in (self.told.instances, report.instances)
+        )
+        return report.exit_code == exit_code and now == then
+
+    def _report_and_show(self) -> None:
+        """Report, and hand that out after its files are written: readers may fail, or block."""
+        process, session = self._process, session_of(self._pytest)
+        assert session is not None  # It is at its end.
+        if process.stage.recorder is not None:
+            process.stage.recorder.finish(session)
+        if process.worker is not None:
+            worker_output(self._pytest)[KEY] = process.journal.text
+            return
+        report = self._write(session)
+        self._interrupts.catch_up()
+        for kind, name, words in problems(report):
+            self.fail(kind, name, words)
+        for test, calls in self.seen.unawaited.items():
+            words = f"{', '.join(calls)}: called without await, so nothing was done"
+            self.fail("missing await", test, words)
+        self.views.hand_out(report)
+
+    def _report_late(self) -> None:
+        """Write the report again where it is not true, and say what was not shown.
+
+        pytest skips the session's end if it stops before its first test, and other hooks may raise,
+        or change the exit code, after the report is written.
+        """
+        session = session_of(self._pytest)
+        if self._process.worker is not None or session is None:
+            return
+        with self._interrupts.hold():
+            self.views.attempt("report.json may be wrong", partial(self._write, session))
+        self._interrupts.catch_up()
+        self.views.show_unseen(self.told.instances)
+
+    def fail(self, kind: str, name: str, words: str) -> None:
+        """Fail the run at its end, for something outside any test."""
+        # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
+        # pytest-html among them, accept a test once its teardown is reported.
+        session = session_of(self._pytest)
+        assert session is not None  # It is at its end.
+        session.exitstatus = code(session.exitstatus, failed=True, signal=None, broken=False)
+        session.testscollected += 1  # The terminal shows progress as a share of these.
+        nodeid = f"{OF_NO_TEST}{kind}::{name}"
+        location = ("hydra-smoke", None, f"{kind} of {name}")
+        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
+        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
+        for report in (failed, over):
+            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
+            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
+
+    # Hooks
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
-        marked = [it.nodeid for it in session.items if it.get_closest_marker("hydra_smoke")]
-        if marked:
-            self._journal.note(Selected(marked))
+    def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
+        # Before any output: capturing ends here, which writes what a test has printed.
+        if not self._process.forked:
+            self.reach(Goal.DELETED)
         return (yield)
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._begun.add(report.nodeid)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        # Outermost: some plugins write their report first thing at the end.
+        if self._process.forked:
+            return (yield)
+        try:
+            self.reach(Goal.SHOWN)
+            return (yield)
+        except pytest.exit.Exception:
+            raise  # pytest makes its code the session's.
+        except KeyboardInterrupt:
+            number = self._interrupts.received
+            if number is not None:
+                # Here pytest expects this exception, and shows the traceback of the other.
+                raise pytest.exit.Exception(_late(number), 128 + number) from None
+            self._broken = True
+            raise
+        except BaseException:
+            self._broken = True
+            raise
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        reason = excinfo.value
-        if isinstance(reason, pytest.exit.Exception):
-            self._ended_by("pytest.exit", str(reason.msg or ""))
-        elif type(reason) is KeyboardInterrupt:
-            # pytest and xdist raise subclasses where something has stopped the session.
-            self._ended_by("interrupt", str(reason))
-        elif not self._broken:
-            self._ended_by("stopped", str(reason))
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        # Outermost: some plugins write output here, which fails if it is closed.
+        if self._process.forked:
+            return (yield)
+        try:
+            self.reach(Goal.OVER)
+            return (yield)
+        except BaseException as error:
+            number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
+            self._broken |= number is None
+            self._report_late()
+            if number is None:
+                raise
+            # pytest expects no exception here, and the exit code is that of the signal.
+            self.views.say_late(f"hydra-smoke: {_late(number)}")
+            return None
+        finally:
+            self._process.end()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._ended_by("internal error", excinfo.exconly(tryshort=True))
 
-    def _ended_by(self, kind: str, words: str, *, own: bool = False) -> None:
-        """Record an ending; the words are `own` if no test and no agent has a part in them."""
-        # Masked before it is cut: a part of the token might not be found later.
-        line = self._scrub(" ".join(words.split()))
-        shown = safe_line(line, 500) if own or self._replies else ""
-        self._words = f"{kind}: {shown}" if shown else kind
+def _late(number: int) -> str:
+    return f"interrupted by {signal.Signals(number).name} at the run's end"

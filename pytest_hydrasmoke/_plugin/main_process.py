@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from contextlib import ExitStack, suppress
@@ -14,6 +15,7 @@ import pytest
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 from pytest_hydrasmoke._recordings.store import Recordings
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED, Report
@@ -21,9 +23,11 @@ from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._settings import sources
+from pytest_hydrasmoke._settings.sources import Loaded
 
-from .command_line import load
-from .part import Part, address_of, serve, take_part
+from .part import take_part
+from .process import Process, address_of, serve
 from .replay import spec_of
 from .report_cleaner import cleaned
 
@@ -31,13 +35,10 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-    from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
-    from .fixtures import Active
 
-
-def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Active:
+def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Process:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
     recordings: Recordings | None = None
@@ -45,41 +46,100 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
     beginning: tuple[Report, Path] | None = None
     with ExitStack() as undo:
         try:
-            loaded = load(config, live=live, fake=fake)
+            loaded = _load(config, live=live, fake=fake)
             settings = loaded.config
             if fake:
                 router = serve(loaded.scenario)
                 undo.callback(router.__exit__, None, None, None)
-                settings = settings.model_copy(update=_of_fake(router, loaded))
+                own: dict[str, Any] = address_of(router)
+                if router.scenario.recordings is not None:
+                    own |= spec_of(router.scenario.recordings, without=loaded.sources)
+                settings = settings.model_copy(update=own)
             scrub = scrubbing(settings.token)
             # From here on there is no other run's report in its place.
-            beginning = _begun(settings, router), settings.output
+            beginning = begun, _ = _begun(settings, router), settings.output
             _write(*beginning)
             if settings.record is not None:
                 recordings = Recordings(settings.record)
                 undo.callback(recordings.end)
-            part = Part(
-                settings=settings,
-                forms=_check_router(config, settings, loaded, recordings, fake=fake),
-                fake=fake,
-                loaded=loaded,
-                begun=beginning[0],
-                table=loaded.file,
-                router=router,
-                recordings=recordings,
-            )
+            forms = _check_router(config, settings, loaded, recordings, fake=fake)
             # A signal waits for the plugins that end what begins here.
             with interrupts.hold():
-                active = take_part(config, part, interrupts)
+                process = Process(
+                    pytestconfig=config,
+                    config=settings,
+                    interrupts=interrupts,
+                    forms=forms,
+                    fake=fake,
+                    router=router,
+                    table=loaded.file,
+                    recordings=recordings,
+                    loaded=loaded,
+                    begun=begun,
+                )
+                take_part(process)
                 undo.pop_all()
-            return active
+            return process
         except HydraSmokeError as error:
             # The router's own words may contain the token too.
             problem = scrub(str(error))
             if beginning is not None:
-                report, output = beginning
-                _write(_refused(report, problem), output)
+                begun, output = beginning
+                refused = {
+                    "exit_code": int(pytest.ExitCode.USAGE_ERROR),
+                    "ended": f"{REFUSED}: {safe_line(problem, 500)}",
+                }
+                _write(begun.model_copy(update=refused), output)
     raise pytest.UsageError(problem)
+
+
+def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
+    """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
+    if live and fake:
+        raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
+    if config.getoption("hydra_smoke_token") is not None:
+        raise pytest.UsageError(
+            f"{flag('token')} would show the token to everybody on this machine: "
+            f"set {variable('token')} in the environment, or give {flag('token_file')}"
+        )
+    options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    here = config.invocation_params.dir
+    # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
+    named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
+    places = [_place(here, argument.partition("::")[0]) for argument in named]
+    places = [place for place in places if place.exists()]
+    loaded = sources.load(options, here, fake=fake, places=places)
+    # Whatever else is wrong with the value is more important.
+    if (problem := _moved_rootdir(config)) is not None:
+        raise pytest.UsageError(problem)
+    return loaded
+
+
+def _moved_rootdir(config: pytest.Config) -> str | None:
+    """Return what is wrong where the value of an option has moved pytest's rootdir.
+
+    pytest looks for it before it knows a plugin's options: it takes a value that stands alone, and
+    is a path, for one of tests. Tests then have other names than those of their recordings, and the
+    project's configuration is not read.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    tests = [_place(here, argument.partition("::")[0]) for argument in config.args]
+    outside = [place for place in tests if not place.is_relative_to(here)]
+    if config.inipath is not None or root == here or outside or not here.is_relative_to(root):
+        return None
+    ours = {flag(name) for name in SETTINGS}
+    for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
+        place = _place(here, value)
+        if option in ours and place.exists() and not place.is_relative_to(here):
+            return (
+                f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
+                f"tests: write {option}={value}"
+            )
+    return None
+
+
+def _place(here: Path, argument: str) -> Path:
+    return Path(os.path.abspath(here / argument))
 
 
 def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
@@ -102,25 +162,11 @@ def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
     return report
 
 
-def _refused(begun: Report, problem: str) -> Report:
-    words = safe_line(problem, 500)
-    ended = {"exit_code": int(pytest.ExitCode.USAGE_ERROR), "ended": f"{REFUSED}: {words}"}
-    return begun.model_copy(update=ended)
-
-
 def _write(report: Report, output: Path) -> None:
     """Write the report before the run begins; no problem with it stops the run."""
     with suppress(OSError):
         make_output(output)
     files.begin(report, output)
-
-
-def _of_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
-    """Return the settings that a run has from its fake, and from the recordings that it replays."""
-    own = address_of(router)
-    if router.scenario.recordings is not None:
-        own |= spec_of(router.scenario.recordings, without=loaded.sources)
-    return own
 
 
 def _check_router(
@@ -140,7 +186,7 @@ def _check_router(
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))
     quiet = verbosity < -1
-    with Reaching(settings.url, _keep_quiet if quiet else _say_early) as reaching:
+    with Reaching(settings.url, (lambda words: None) if quiet else _say_early) as reaching:
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
         if recordings is not None:
@@ -153,7 +199,3 @@ def _say_early(words: str) -> None:
     # pytest has no terminal yet: write where its errors go.
     sys.stderr.write(f"hydra-smoke: {words}\n")
     sys.stderr.flush()
-
-
-def _keep_quiet(words: str) -> None:
-    pass

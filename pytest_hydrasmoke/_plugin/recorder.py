@@ -18,7 +18,6 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._options import LIVE, flag
@@ -41,11 +40,11 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .fixtures import Active
+from .conclusion import code
+from .process import Process
 from .record_hook import NAME, edit_of
 from .replay import LIVE_ONLY, as_argument
 from .stage import owner_of
-from .verdict import exit_code
 
 NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
     *("new", "changed", "unchanged", "not recorded", "could not be written"),
@@ -61,18 +60,18 @@ class Recorder:
     def __init__(
         self,
         pytest_config: pytest.Config,
-        active: Active,
+        process: Process,
         tape: Tape,
         recordings: Recordings | None,
         fail: Callable[[str, str, str], None],
     ) -> None:
         self._pytest = pytest_config
-        self._active = active
+        self._process = process
         self._tape = tape
         self._recordings = recordings
         """The folder, in the main process."""
         self._fail = fail
-        self._scrub = scrubbing(active.config.token)
+        self._scrub = process.scrub
         self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
         self._test: pytest.Item | None = None
         """The running test."""
@@ -85,7 +84,7 @@ class Recorder:
 
     def on_turn(self, turn: OpenTurn) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
-        stage, test = self._active.stage, self._test
+        stage, test = self._process.stage, self._test
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
             return  # Only a real router can answer the bundled checks.
@@ -165,10 +164,10 @@ class Recorder:
             worker_output(self._pytest)[RECORDED] = self._tape.kept
             return
         # After a failure, what was not said may be what a fixture had no time for.
-        whole = session.exitstatus == 0 and self._active.selection.is_whole(0)
+        whole = session.exitstatus == 0 and self._process.selection.is_whole(0)
         self._write_all(self._recordings, whole=whole)
         if self._unwritten:  # Before the exit code goes into the run's report.
-            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+            session.exitstatus = code(session.exitstatus, failed=True, signal=None, broken=False)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
@@ -182,7 +181,7 @@ class Recorder:
             self._lines += manners.update(self._recordings.folder / ROUTER, manners.seen_in(report))
         for owner, why in self._unwritten.items():
             self._fail("recording", owner, self._words(self._recordings.folder, owner, why))
-        whole = self._active.selection.is_whole(report.exit_code)
+        whole = self._process.selection.is_whole(report.exit_code)
         self._lines += self._summary(self._recordings, whole=whole)
 
     @pytest.hookimpl(trylast=True)
@@ -201,7 +200,7 @@ class Recorder:
     def _masking(self) -> Masking:
         # Once tests are collected, every conftest is loaded.
         edit = edit_of(self._pytest.pluginmanager)
-        return Masking(self._active.config.token, self._active.reading, edit)
+        return Masking(self._process.config.token, self._process.reading, edit)
 
     def _ends(self, owner: str, why_not: str | None) -> None:
         """Add an owner's turns to the tape, or why they are not recorded; harmless without any."""
@@ -258,7 +257,7 @@ class Recorder:
             if old is not None:
                 known = turns_of(old)
                 turns = turns if whole is None else overlaid(known, turns, whole=whole)
-                turns, why = compared(known, turns, self._active.reading)
+                turns, why = compared(known, turns, self._process.reading)
                 what = SAME if why is None else CHANGED
             if what != SAME:
                 day = datetime.now(UTC).date().isoformat()

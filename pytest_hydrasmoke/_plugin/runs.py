@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -17,11 +17,11 @@ from unittest import SkipTest, TestCase
 import pytest
 
 from pytest_hydrasmoke._base.clock import now
-from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, worker_input
+from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
 from pytest_hydrasmoke._base.text import safe_text
 
 if TYPE_CHECKING:
-    from .fixtures import Active
+    from .process import Process
 
 MARKER = "hydra_smoke_runs"
 
@@ -68,30 +68,21 @@ def plan_of(mark: pytest.Mark) -> Plan:
     return Plan(n, at_least)
 
 
-def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | None) -> None:
-    """Run marked tests as their markers say; raises `pytest.UsageError` with all that is wrong."""
-    wrong = "\n".join(problems(items))
-    if wrong and worker_input(config) is not None:
-        # An error raised here would be an internal error of xdist, with all its frames.
-        items[0].session.shouldfail = wrong
-        items.clear()
-    elif wrong:
-        raise pytest.UsageError(wrong)
-    config.pluginmanager.register(Runs(config, active), "hydra-smoke-runs")
-
-
-def problems(items: Sequence[pytest.Item]) -> list[str]:
-    """Store each marked test's plan; return a line for each function that can't have one."""
+def take_part(config: pytest.Config, items: list[pytest.Item], process: Process | None) -> None:
+    """Run marked tests as their markers say; refuses the run with all that is wrong with them."""
     found: dict[str, str] = {}
     for item in items:
         problem = _problem(item)
         if problem is not None:
             # One line for a function, however many parameters it has.
             found.setdefault(item.nodeid.partition("[")[0], problem)
-    return [f"{test}: {problem}" for test, problem in found.items()]
+    if found:
+        refuse(items[0].session, "\n".join(f"{test}: {why}" for test, why in found.items()))
+    config.pluginmanager.register(Runs(config, process), "hydra-smoke-runs")
 
 
 def _problem(item: pytest.Item) -> str | None:
+    """Store the plan of a marked test, or return why it can't have one."""
     mark = item.get_closest_marker(MARKER)
     if mark is None:
         return None
@@ -145,18 +136,12 @@ class _Tally:
 
 
 class Runs:
-    """Runs the bodies of marked tests; notifies `active`, where the plugin is switched on."""
+    """Runs the bodies of marked tests; notifies `process`, where the plugin is switched on."""
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        active: Active | None,
-        clock: Callable[[], float] = now,
-    ) -> None:
+    def __init__(self, config: pytest.Config, process: Process | None) -> None:
         # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
-        self._active = active
-        self._clock = clock
+        self._process = process
         self._tally: _Tally | None = None
         """The tally of the current test, once its body was run."""
 
@@ -177,29 +162,30 @@ class Runs:
             return (yield)
         finally:
             vars(item)["runtest"] = runtest
-            if self._active is not None:
-                self._active.run = None
+            if self._process is not None:
+                self._process.stage.repeat = None
 
     def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
         while not tally.is_settled:
             tally.began += 1
-            if self._active is not None:
-                self._active.next_run(item.nodeid, tally.began, tally.passed, tally.plan.runs)
-            limited, start = _has_time_limit(), self._clock()
+            if self._process is not None:
+                self._process.stage.begins_run(tally.began)
+                self._process.outcomes.ran(tally.began, tally.passed, tally.plan.runs)
+            limited, start = _has_time_limit(), now()
             try:
                 runtest()
             except BaseException as error:
                 if not _is_failure(error):
                     raise
-                tally.add("failed", self._clock() - start, _reason(error))
+                tally.add("failed", now() - start, _reason(error))
                 obstacle = self._debugs or _obstacle(item, limited)
                 if tally.is_settled or obstacle:
                     _explain(error, tally.words(obstacle))
                     raise
-                if self._active is not None:
-                    self._active.failures.run_failed(item.nodeid, error)
+                if self._process is not None:
+                    self._process.outcomes.run_failed(error)
                 continue
-            tally.add("passed", self._clock() - start)
+            tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)
             if obstacle and not tally.is_settled:
                 pytest.fail(tally.words(obstacle), pytrace=False)
@@ -215,8 +201,8 @@ class Runs:
             self._tally = None
         if self._tally is not None:
             tally = self._tally
-            if self._active is not None:
-                self._active.ran(report.nodeid, tally.began, tally.passed, tally.plan.runs)
+            if self._process is not None:
+                self._process.outcomes.ran(tally.began, tally.passed, tally.plan.runs)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:

@@ -1,4 +1,4 @@
-"""Whose chats are under way in this process: a test's, a wider fixture's, or a hook's.
+"""Who is on stage in this process: a test, a wider fixture, or a hook.
 
 A recording is stored, and looked up again, by that owner. pytest's hooks show it, so that nothing
 is added to a request. Chats from a test's threads are the test's.
@@ -14,24 +14,34 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._core.record import Origin
+from pytest_hydrasmoke._core import stage
+from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke.instance import SmokeInstance
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._core.chat import OpenTurn
+    from pytest_hydrasmoke._core.handle import Handle
+
+    from .recorder import Recorder
     from .replay import Replaying
 
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
 
 
-class Stage:
+class Stage(stage.Stage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
     def __init__(self, replaying: Replaying | None = None) -> None:
         self._replaying = replaying
+        self.recorder: Recorder | None = None
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
         self._claimed_before_runs = 0
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self._hook = config.hook
 
     @property
     def owner(self) -> str | None:
@@ -43,23 +53,44 @@ class Stage:
         """The run of the test's body, from 1; always 1 outside a test."""
         return self._run if len(self._owners) == 1 else 1
 
-    def next_run(self) -> None:
-        """Begin the next run of the test's body, with the same fixtures."""
-        self._run += 1
-        self._claimed[self._owners[0]] = self._claimed_before_runs
-        self._notify()
+    def begins_run(self, number: int) -> None:
+        """Begin a run of the test's body, with the same fixtures."""
+        self.repeat = number
+        if number > 1:
+            self._run = number
+            self._claimed[self.test] = self._claimed_before_runs
+            self._notify()
+
+    # `_core.stage.Stage`
 
     def claims(self) -> Origin | None:
-        """Number an instance claimed for the current owner alone."""
         owner = self.owner
+        if self._replaying is not None:
+            # Instances that several threads claim are not numbered in a certain order.
+            self._replaying.flows.goes(owner, self.run, None)
         if owner is None:
             return None
         self._claimed[owner] += 1
         return Origin(owner, self._claimed[owner] - 1)
 
+    def asks(self, turn: OpenTurn) -> None:
+        if self._replaying is not None:
+            self._replaying.flows.goes(self.owner, self.run, turn.record.key)
+        elif self.recorder is not None:
+            self.recorder.on_turn(turn)
+
+    def is_ready(self, handle: Handle) -> None:
+        with self._on(READY):
+            self._hook.pytest_hydra_smoke_instance_ready(instance=SmokeInstance(handle))
+
+    def changed(self, record: InstanceRecord) -> None:
+        if self._replaying is not None:
+            self._replaying.claims(record)
+
+    # Owners
+
     @contextmanager
-    def on(self, owner: str) -> Generator[None]:
-        """Make this the current owner for a while."""
+    def _on(self, owner: str) -> Generator[None]:
         self._enter(owner, begins=True)
         try:
             yield
@@ -85,19 +116,28 @@ class Stage:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        with self.on(item.nodeid):
-            return (yield)
+        self.test = item.nodeid
+        with self._on(item.nodeid):
+            try:
+                return (yield)
+            except BaseException:
+                self.test = ""  # What clean-up uses, no test does.
+                raise
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # Plugins that run a test again set it up again.
-        self._run = 1
+        self.in_teardown, self._run = False, 1
         del self._claimed[item.nodeid]
         self._notify(begins=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         self._claimed_before_runs = self._claimed[item.nodeid]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        self.in_teardown = True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(
@@ -111,7 +151,7 @@ class Stage:
         del self._claimed[owner]
         # The finalizer added last is called first.
         fixturedef.addfinalizer(partial(self._leave, owner))
-        with self.on(owner):
+        with self._on(owner):
             result = yield
         fixturedef.addfinalizer(partial(self._enter, owner))
         return result

@@ -1,9 +1,11 @@
-"""Hand a run's report to all that show it, and show it in the terminal's summary."""
+"""Hand a run's report to all that show it, and show it in the terminal's header and summary."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,12 @@ from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
-from pytest_hydrasmoke._report.model import Report
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._report.model import InstanceReport, Report
+
+from .replay import header_line
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._settings.sources import Loaded
-
+    from .process import Process
 
 _ENDS = (
     "WARNING: streams of chats ended without a terminal event, and so nothing tells a cut reply "
@@ -29,41 +31,35 @@ _ENDS = (
 class Views:
     """The views of the report; no failure in them changes the run's outcome."""
 
-    def __init__(
-        self,
-        pytest_config: pytest.Config,
-        config: HydraSmokeConfig,
-        scrub: Callable[[str], str],
-        loaded: Loaded | None,
-    ) -> None:
-        self._pytest = pytest_config
-        self._config = config
-        self._scrub = scrub
-        self._loaded = loaded
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._pytest = process.pytestconfig
         self._report: Report | None = None
         self._page: Path | None = None
-        self.remarks: list[str] = []
-        """Lines that the summary shows in red."""
-        self.summary_shown = False
-        """Whether the summary was shown."""
+        self._remarks: dict[str, bool] = {}
+        """Lines that the summary shows in red, and whether they were shown."""
+        self._leaks: set[str | None] = set()
+        """The keys of the leaks that were shown."""
+
+    def remark(self, *lines: str) -> None:
+        """Add lines to the summary; those that come after it go to standard error."""
+        for line in lines:
+            self._remarks.setdefault(line, False)
 
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""
         self._report = report
-        failed = report.exit_code != pytest.ExitCode.OK
-        self._warn_of_ends(report)
-        wanted = self._config.report
-        pages = wanted == "always" or (wanted == "on-failure" and failed)
-        problems = files.write(report, self._config.output, pages=pages)
-        self.remarks += problems
-        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
-            self._page = self._config.output / files.PAGE
-
-    def _warn_of_ends(self, report: Report) -> None:
-        """Warn once of replies that may have been cut: a green run may hide that all were."""
+        config = self._process.config
+        # A green run may hide that all replies were cut.
         concerned = any(UNENDED in instance.notes for instance in report.instances)
-        if concerned and self._config.chat_end == "auto" and _ENDS not in self.remarks:
-            self.remarks.append(_ENDS)
+        if concerned and config.chat_end == "auto":
+            self.remark(_ENDS)
+        failed = report.exit_code != pytest.ExitCode.OK
+        pages = config.report == "always" or (config.report == "on-failure" and failed)
+        problems = files.write(report, config.output, pages=pages)
+        self.remark(*problems)
+        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
+            self._page = config.output / files.PAGE
 
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""
@@ -84,30 +80,64 @@ class Views:
         try:
             view()
         except Exception as error:
-            self.remarks.append(f"{otherwise}: {safe_line(repr(error))}")
+            self.remark(f"{otherwise}: {safe_line(repr(error))}")
+
+    def show_unseen(self, instances: Iterable[InstanceReport]) -> None:
+        """Write to standard error what no summary has shown: remarks, and leaks.
+
+        pytest shows none after `pytest.exit` with a code of its own. And leaks may come later: from
+        an interrupt of the first clean-up, or from a worker that outlived it.
+        """
+        for one in instances:
+            if one.outcome == "leaked" and one.idempotency_key not in self._leaks:
+                self._leaks.add(one.idempotency_key)
+                self.say_late(terminal.leak(one, fake=self._process.router is not None))
+        for remark, seen in self._remarks.items():
+            if not seen:
+                self._remarks[remark] = True
+                self.say_late(f"hydra-smoke: {remark}")
+
+    def say_late(self, line: str) -> None:
+        """Write a line to standard error, when pytest's own output is over."""
+        with suppress(Exception):  # It may be closed.
+            sys.stderr.write(self._process.scrub(line) + "\n")
+
+    # Hooks
+
+    def pytest_report_header(self) -> list[str]:
+        loaded, router = self._process.loaded, self._process.router
+        if loaded is None:
+            return []
+        lines = terminal.header(self._process.config, loaded.sources, fake=router is not None)
+        if router is not None and router.scenario.recordings is not None:
+            lines.insert(1, header_line(router.scenario.recordings))
+        warnings = [*loaded.warnings, *terminal.timeout_warning(self._pytest)]
+        lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
+        return [self._process.scrub(line) for line in lines]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._report is None:
+        report, loaded = self._report, self._process.loaded
+        if report is None:
             return
         # Under -q there was no header.
-        unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
-        remarks = (*unseen, *self.remarks)
+        unseen = loaded.warnings if loaded and terminalreporter.verbosity < 0 else ()
+        remarks = (*unseen, *self._remarks)
         # The last line of pytest, or of xdist, is the reason, and there is nothing else to show.
-        refused = self._is_refused(self._report)
+        refused = self._is_refused(report)
         if refused and not remarks:
             return
-        self.summary_shown = True
+        self._remarks = dict.fromkeys(self._remarks, True)
+        self._leaks |= {it.idempotency_key for it in report.instances if it.outcome == "leaked"}
         terminalreporter.section("hydra-smoke")
         if not refused:
-            self._sum_up(self._report, terminalreporter)
+            self._sum_up(report, terminalreporter)
         for remark in remarks:
-            terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+            terminalreporter.line(self._process.scrub(f"hydra-smoke: {remark}"), red=True)
 
     def _is_refused(self, report: Report) -> bool:
         """Return whether a usage error ended the run before its first test."""
         session = session_of(self._pytest)
         assert session is not None  # It is at its end.
-        # Under xdist, the session gets this code after the report was made.
         refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
         return refused and not report.instances and not report.tests
 
@@ -116,7 +146,7 @@ class Views:
         lines = terminal.summary(report, writer.fullwidth, colour=writer.hasmarkup)
         terminal.show(reporter, lines)
         if self._page is not None:
-            reporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
+            reporter.line(self._process.scrub(f"hydra-smoke: what happened is in {self._page}"))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:

@@ -21,15 +21,15 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.keeper import Keeper, check_process
 from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
@@ -60,28 +60,17 @@ class SmokeSession(Keeper):
     ledger: Ledger
     interrupts: Interrupts = field(default_factory=Interrupts)
     reading: Reading = field(default_factory=Reading)
-    on_ready: Callable[[SmokeInstance], object] = lambda instance: None
-    on_state: Callable[[InstanceRecord], object] = lambda record: None
-    """Told of an instance's every state before it becomes so; from any thread."""
+    stage: Stage = field(default_factory=Stage)
+    """Whose instances are claimed, and whose chats are under way."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
     """Sightings of clients that belong to no instance."""
     forms: Forms | None = None
     """The router's own forms, learned before the run; without them no "not found" is believed."""
-    test: Callable[[], str] = lambda: ""
-    """Returns the name of the running test."""
-    origin: Callable[[], Origin | None] = lambda: None
-    """Returns the user of an instance that is not shared; called once per instance."""
-    on_turn: Callable[[OpenTurn], None] = lambda turn: None
-    """Told of each turn before its message leaves: it may have it recorded."""
-    run: Callable[[], int | None] = lambda: None
-    """Returns the number of the current run of the test's body, where it has several."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
     tell: Callable[[Event, str | None, float | None], None] = lambda event, of, at: None
     """Writes an event, of an instance, at a point in time: see `_journal.journal.Journal.note`."""
-    in_teardown: Callable[[], bool] = lambda: False
-    """Returns whether the running test is in its teardown."""
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -90,9 +79,7 @@ class SmokeSession(Keeper):
         self._turns = RunTurns(
             *(self.ledger.folder / TURNS, self.ledger.name),
             clean=scrubbing(self.config.token),
-            test=self.test,
-            run=self.run,
-            on_turn=self.on_turn,
+            stage=self.stage,
             lives=self.ledger.other_lives,
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
@@ -120,7 +107,7 @@ class SmokeSession(Keeper):
         records = [self._record(spec, key, claimed) for key in keys]
         if share is None:
             for record in records:
-                record.origin = self.origin()
+                record.origin = self.stage.claims()
         return records
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
@@ -146,14 +133,14 @@ class SmokeSession(Keeper):
         """
         same = plain_id(instance_id)
         known = (it for it in self.records if plain_id(it.id or "") == same)
-        return Beside(instance_id, next(known, None), RunTurns(on_turn=self.on_turn))
+        return Beside(instance_id, next(known, None), RunTurns(stage=self.stage))
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
         if isinstance(event, Attempt):
             self.uses(record)
         if isinstance(event, Became):
-            self.on_state(record)
+            self.stage.changed(record)
             if record.born is not None:
                 event = event._replace(seconds=self._io.now() - record.born)
         # The run is attached to an instance without a key.
@@ -169,9 +156,9 @@ class SmokeSession(Keeper):
     def uses(self, record: InstanceRecord) -> None:
         """Note that the running test uses an instance: once."""
         if not record.touched:
-            record.touched, test = True, self.test()
+            record.touched, test = True, self.stage.test
             if test:
-                record.note(Used(test, self.in_teardown()))
+                record.note(Used(test, self.stage.in_teardown))
 
     @property
     def forked(self) -> bool:
@@ -243,8 +230,8 @@ class SmokeSession(Keeper):
         return record
 
     def ready(self, record: InstanceRecord) -> None:
-        """Notify listeners that an instance is ready."""
-        self.on_ready(SmokeInstance(self.handle(record)))
+        """Tell the stage that an instance is ready."""
+        self.stage.is_ready(self.handle(record))
 
     def is_gone(self, record: InstanceRecord) -> bool:
         """Return whether the router proves that an instance is gone."""

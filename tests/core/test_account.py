@@ -174,7 +174,7 @@ def test_a_message_that_was_refused_was_no_turn(never_taken: Any, kind: type[Exc
 def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_told() -> None:
     rows = Rows()
     io, handle = chatting(rows)
-    handle.record.run_turns.test = lambda: "test_a.py::test_x"
+    handle.record.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(6)]
     assert [waited for _, waited in turns] == [
         0,
@@ -200,7 +200,7 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
 def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() -> None:
     rows = Rows(1.5)
     io, handle = chatting(rows, settle=0.0)
-    handle.record.run_turns.test = lambda: "test_a.py::test_x"
+    handle.record.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(2)]
     assert [waited for _, waited in turns] == [0, 0]
     io.time += 2

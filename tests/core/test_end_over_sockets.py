@@ -10,8 +10,7 @@ from net_tools import AT_ONCE, World, all_of, next_of, result, with_kinds, withi
 
 from pytest_hydrasmoke import ChatError, ChatEvent
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
@@ -67,11 +66,11 @@ async def test_a_reply_without_an_end_was_cut_where_its_runtime_always_tells_one
 
 
 def client_of_the_run(world: World, end: Any) -> Any:
-    session = world.session
-    link, run = session.config.link, OfRun(record_of=session.beside, end=end)
+    run = world.session
+    run.config = run.config.model_copy(update={"chat_end": end})
     if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), run)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
+        return RunClient(blocking_io(run.config.link, world.clock), run)
+    return AsyncRunClient(async_io(run.config.link, world.clock), run)
 
 
 @pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))

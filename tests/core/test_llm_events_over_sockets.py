@@ -11,9 +11,8 @@ from net_tools import AT_ONCE, SPEC, World, all_of, result, with_kinds, within
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
@@ -65,11 +64,10 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
 
 def client_of(world: World) -> Any:
     """Return the plain client that tests of a run are given."""
-    session = world.session
-    link, run = session.config.link, OfRun(session.sightings, session.beside)
+    run = world.session
     if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), run)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
+        return RunClient(blocking_io(run.config.link, world.clock), run)
+    return AsyncRunClient(async_io(run.config.link, world.clock), run)
 
 
 @pytest.mark.parametrize(("kind", "spelled"), with_kinds(["{}", "urn:uuid:{}", "{{{}}}"]))

@@ -32,6 +32,7 @@ from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.run_turns import RunTurns
+from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
@@ -39,10 +40,17 @@ from pytest_hydrasmoke._transport.protocol import drive
 WORD, DONE = b'data: {"choices": [{"delta": {"content": "Ready"}}]}\n\n', b"data: [DONE]\n\n"
 
 
+class Recording(Stage):
+    """Has every turn recorded."""
+
+    def asks(self, turn: OpenTurn) -> None:
+        turn.records()
+
+
 def recorded(*answers: Any, read: int = 99) -> OpenTurn:
     """Run a turn that is recorded, or read so many events of it."""
     io = ScriptedIO(chat=list(answers))
-    it = Beside(ID, turns=RunTurns(on_turn=OpenTurn.records))
+    it = Beside(ID, turns=RunTurns(stage=Recording()))
     turn = OpenTurn(
         *(Calls(io), it, "Hello"),
         timeout=60.0,

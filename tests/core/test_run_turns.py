@@ -21,7 +21,9 @@ WHOLE = 5.0
 
 
 def turns_of(folder: Path, process: str = "gw0", **more: Any) -> RunTurns:
-    return RunTurns(folder / "turns.jsonl", process, test=lambda: "test_a", **more)
+    turns = RunTurns(folder / "turns.jsonl", process, **more)
+    turns.stage.test = "test_a"
+    return turns
 
 
 def known_to(turns: RunTurns, key: str = KEY, **changes: Any) -> InstanceRecord:

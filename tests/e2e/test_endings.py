@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from ending_tools import NOT_ALL, NOTHING, Ending, check, check_output
 from plugin_tools import Project
 
+from pytest_hydrasmoke._plugin.conclusion import code
 from pytest_hydrasmoke.fake import FakeRouter
 
 SET_UP = """
@@ -258,6 +260,33 @@ def test_a_run_ends(here: Project, router: FakeRouter, name: str) -> None:
     with pytest.raises(KeyboardInterrupt) if name == "an interrupt" else nullcontext():
         check_output(row, here.live(*row.arguments, "--junit-xml=junit.xml"))
     check(here, router, row)
+
+
+@pytest.mark.parametrize("more", [(), ("-p", "no:terminal")], ids=["summary", "none"])
+def test_what_no_summary_showed_is_on_standard_error(here: Project, more: tuple[str, ...]) -> None:
+    here.write("test_it.py", SKIPS)
+    result = here.process("--hydra-smoke", "test_it.py", *more)
+    assert result.ret == 1
+    told, late = (
+        [line for line in lines if line.startswith(NOTHING[:-1])]
+        for lines in (result.outlines, result.errlines)
+    )
+    assert (len(told), len(late)) == ((0, 1) if more else (1, 0))
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "after"),
+    [
+        (0, {}, 0),
+        (0, {"failed": True}, 1),
+        (5, {"broken": True}, 1),
+        (2, {"failed": True, "broken": True}, 2),
+        (7, {"failed": True}, 7),
+        (7, {"failed": True, "signal": 15}, 143),
+    ],
+)
+def test_an_exit_code_hides_nothing(before: int, more: dict[str, Any], after: int) -> None:
+    assert code(before, **{"failed": False, "signal": None, "broken": False, **more}) == after
 
 
 @pytest.mark.kill

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from pytest_hydrasmoke import HydraSmokeError, InstanceSpec
+from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link
@@ -92,15 +91,29 @@ def serving(origin: Origin) -> Iterator[Origin]:
         server.server_close()
 
 
+class LinkClient(SmokeClient):
+    """A client over a link, and not one that is given the token as an argument."""
+
+    def __init__(self, link: Link) -> None:
+        self._use(SyncIO(link), Reading())
+
+
+class AsyncLinkClient(AsyncSmokeClient):
+    """The same, awaited."""
+
+    def __init__(self, link: Link) -> None:
+        self._use(AsyncIO(link), Reading())
+
+
 class Calls:
     """The six calls, blocking or awaited, each alone; what they raise is no matter here."""
 
     def __init__(self, kind: str, link: Link) -> None:
         self.client: Any
         if kind == "blocking":
-            self.client = RunClient(SyncIO(link), Reading())
+            self.client = LinkClient(link)
         else:
-            self.client = AsyncRunClient(AsyncIO(link), Reading())
+            self.client = AsyncLinkClient(link)
         self._awaited = kind == "awaited"
 
     async def one(self, name: str, *arguments: object) -> str:

@@ -27,6 +27,7 @@ import httpx
 import pytest
 from inner import ALONE, only
 from leaks_tools import clean_environment, hits, windows
+from origin_tools import AsyncLinkClient, LinkClient
 
 from pytest_hydrasmoke import (
     AsyncSmokeClient,
@@ -38,10 +39,6 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
-from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -133,15 +130,14 @@ def router() -> Iterator[FakeRouter]:
 
 
 def blocking(link: Link) -> None:
-    # Not a client of its own, which is given the token as an argument.
-    client = RunClient(SyncIO(link), Reading())
+    client = LinkClient(link)
     client.poll("a-key")
     client.close()
 
 
 def awaited(link: Link) -> None:
     async def call() -> None:
-        client = AsyncRunClient(AsyncIO(link), Reading())
+        client = AsyncLinkClient(link)
         await client.poll("a-key")
         await client.aclose()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,14 +15,13 @@ from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
-from pytest_hydrasmoke._plugin.fixtures import Active
+from pytest_hydrasmoke._plugin.conclusion import Told
+from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.replay import Replaying, notes
-from pytest_hydrasmoke._plugin.told import Told
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
@@ -40,8 +40,11 @@ def test_what_a_worker_can_not_leave_in_the_runs_folder_it_sends(tmp_path: Path)
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:
-    active = SimpleNamespace(forms=None, replaying=None, config=HydraSmokeConfig(**RUN))
-    workers = Workers(pytester.parseconfig(), cast("Active", active), None, None)
+    of_run = {"forms": None, "replaying": None, "router": None, "table": None, "fake": False}
+    process = SimpleNamespace(
+        config=HydraSmokeConfig(**RUN), pytestconfig=pytester.parseconfig(), **of_run
+    )
+    workers = Workers(cast("Process", process))
     for name in ("gw0", "../gw1"):
         node = SimpleNamespace(workerinput={"workerid": name})
         workers.pytest_configure_node(node)
@@ -58,10 +61,14 @@ def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
     assert taken == [("begun", "test_a")]
 
 
+def told_of(journal: Journal, sent: Mapping[str, str]) -> Told:
+    ledger = SimpleNamespace(folder=journal._path.parents[1])
+    return Told(cast("Process", SimpleNamespace(journal=journal, ledger=ledger)), sent)
+
+
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "main", "run", str, replies=True)
-    ledger, workers = SimpleNamespace(folder=tmp_path), SimpleNamespace(sent={})
-    told = Told(cast("Ledger", ledger), journal, cast("Workers", workers))
+    told = told_of(journal, {})
     for number, test in enumerate(("test_a", "test_b")):
         journal.note(Used(test), f"run-{number}")
     journal.note(CutShort("test_b"))
@@ -80,8 +87,7 @@ def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "main", "run", str, replies=True)
     worker = Journal(tmp_path, "gw0", "run", str, replies=True)
     sent: dict[str, str] = {}
-    ledger, workers = SimpleNamespace(folder=tmp_path), SimpleNamespace(sent=sent)
-    told = Told(cast("Ledger", ledger), journal, cast("Workers", workers))
+    told = told_of(journal, sent)
     worker.note(Used("test_a"), "run-0")
     assert told.stories.smoke_tests == {"test_a"}, "of a worker that may still crash"
     sent["gw0"] = worker.text
@@ -116,6 +122,7 @@ def test_a_wrong_marker_ends_a_workers_run_in_words(
         "import pytest\n@pytest.mark.hydra_smoke_runs(0)\ndef test_a(): pass\n"
     )
     items: list[pytest.Item] = [item]
+    item.session.items = items
     with pytest.raises(pytest.UsageError, match="hydra_smoke_runs is wrong, n is 0"):
         runs.take_part(item.config, items, None)
     vars(item.config)["workerinput"] = {}

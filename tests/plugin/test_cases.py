@@ -9,7 +9,7 @@ from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._journal.events import CutShort, Entry, Event, RunsCounted, Selected, Used
 from pytest_hydrasmoke._journal.stories import Stories, fold
-from pytest_hydrasmoke._plugin.cases import Cases
+from pytest_hydrasmoke._plugin.seen import Cases
 from pytest_hydrasmoke.fake import FakeRouter
 
 SUITE = """

@@ -8,7 +8,7 @@ import pytest
 from plugin_tools import ASYNCIO, QUICK, TOKEN, Project
 
 from pytest_hydrasmoke import ChatError
-from pytest_hydrasmoke._plugin.failures import failures_of
+from pytest_hydrasmoke._plugin.outcomes import failures_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 EXPECTED = """

@@ -188,6 +188,12 @@ def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequ
     assert "INTERNALERROR" not in result.stdout.str()
 
 
+@alone_or_workers
+def test_what_is_wrong_is_a_usage_error_of_a_run(here: Project, workers: Sequence[str]) -> None:
+    assert here.fake("test_wrong.py", *workers).ret == pytest.ExitCode.USAGE_ERROR
+    assert here.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
+
+
 @pytest.mark.parametrize(
     ("kind", "shows"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_hydrasmoke._plugin.selection import Selection
+from pytest_hydrasmoke._plugin.collected import Selection
 
 
 @pytest.mark.parametrize(

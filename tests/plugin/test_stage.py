@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from inner import ALONE, only
+from pytest_hydrasmoke._progress.plugin import Progress
 
 from pytest_hydrasmoke._core.record import Origin
 from pytest_hydrasmoke._plugin.stage import Stage, owner_of
@@ -14,7 +18,7 @@ CONFTEST = """
     import pytest
     from pytest_hydrasmoke._plugin.stage import Stage
 
-    stage, told = Stage(), []
+    stage, told = Stage(None), []
 
     def pytest_configure(config):
         config.pluginmanager.register(stage)
@@ -97,7 +101,9 @@ def test_each_is_on_stage_in_its_own_set_up_and_teardown(
 def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     request: pytest.FixtureRequest,
 ) -> None:
-    stage, item = Stage(), request.node
+    runs: list[str] = []
+    progress = SimpleNamespace(run_begins=lambda test, words, lasted: runs.append(words))
+    stage, item = Stage(cast("Progress", progress)), request.node
     protocol = stage.pytest_runtest_protocol(item)
     next(protocol)
     for _ in range(2):  # A plugin may run a test again.
@@ -105,13 +111,13 @@ def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
         assert (stage.run, stage.claims()) == (1, Origin(item.nodeid, 0))
         stage.pytest_runtest_call(item)
         assert stage.claims() == Origin(item.nodeid, 1)
-        stage.next_run()
+        stage.begins_run(2, "1 failed", 0.0)
         assert (stage.run, stage.claims()) == (2, Origin(item.nodeid, 1))
-        with stage.on("hook"):
+        with stage._on("hook"):
             assert (stage.owner, stage.run) == ("hook", 1)
     with pytest.raises(StopIteration):
         protocol.send(None)
-    assert stage.owner is None
+    assert (stage.owner, runs) == (None, ["1 failed"] * 2)
 
 
 @pytest.fixture(scope="module", params=[None, 1.5])

@@ -14,7 +14,9 @@ from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.stories import fold, read
 from pytest_hydrasmoke._report.build import instances_of
@@ -52,6 +54,16 @@ class WatchedLedger(Ledger):
         return False
 
 
+class Ready(Stage):
+    """Notes which instances are ready."""
+
+    def __init__(self, told: list[str]) -> None:
+        self._told = told
+
+    def is_ready(self, handle: Handle) -> None:
+        self._told.append(str(handle.record.id))
+
+
 class Process:
     """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
 
@@ -62,7 +74,7 @@ class Process:
         self.session = SmokeSession(
             config,
             self.ledger,
-            on_ready=lambda instance: self.told.append(instance.id),
+            stage=Ready(self.told),
             forms=forms,
             tell=Journal(self.ledger.folder, name, config.run_id, str, replies=True).note,
         )

@@ -20,9 +20,8 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 
 pytestmark = pytest.mark.anyio
 
@@ -35,14 +34,13 @@ class Hands:
     def __init__(self, world: World) -> None:
         self.world = world
         session, link = world.session, world.session.config.link
-        run = OfRun(session.sightings, session.beside, by_hand=session.by_hand)
         self.client: Any
         self.factory: Any
         if world.kind == "sync":
-            self.client = RunClient(blocking_io(link, world.clock), Reading(), run)
+            self.client = RunClient(blocking_io(link, world.clock), session)
             self.factory = SmokeInstanceFactory(session)
         else:
-            self.client = AsyncRunClient(async_io(link, world.clock), Reading(), run)
+            self.client = AsyncRunClient(async_io(link, world.clock), session)
             self.factory = AsyncSmokeInstanceFactory(session, world.async_io())
 
     @property

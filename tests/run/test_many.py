@@ -32,6 +32,7 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
 )
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
+from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -67,8 +68,8 @@ async def test_many_are_provisioned_at_once_and_each_is_shown_to_the_hook(
     kind: str, a_run: Runs
 ) -> None:
     fake, session = a_run(Scenario(row_after=0.1))
-    seen: list[SmokeInstance] = []
-    session.on_ready = seen.append
+    seen: list[Handle] = []
+    vars(session.stage)["is_ready"] = seen.append
     instances = await many(kind, session, 4)
     routes = [request.route for request in fake.requests]
     # The last was asked for before the first had a row.
@@ -76,7 +77,6 @@ async def test_many_are_provisioned_at_once_and_each_is_shown_to_the_hook(
     assert {instance.id for instance in instances} == {seen.id for seen in fake.instances}
     assert [instance.idempotency_key for instance in instances] == [f"net-{i}" for i in range(4)]
     assert [instance.id for instance in seen] == [instance.id for instance in instances]
-    assert all(isinstance(instance, SmokeInstance) for instance in seen)
     session.close()
     assert all(seen.deleted for seen in fake.instances)
 
@@ -198,7 +198,7 @@ async def test_a_hook_that_fails_leaves_the_instances_to_the_clean_up(
     def fail(instance: object) -> None:
         raise ZeroDivisionError
 
-    session.on_ready = fail
+    vars(session.stage)["is_ready"] = fail
     with pytest.raises(ZeroDivisionError):
         await many(kind, session, 2)
     session.close()

@@ -1,0 +1,117 @@
+"""Switch on: the signals of a run, from before its first request on, and this process's part in it.
+
+Little is imported here: the handlers are installed before all else is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
+from pytest_hydrasmoke._base.signals import Interrupts
+
+from .bundled_checks import BundledChecks
+
+if TYPE_CHECKING:
+    from .process import Process
+
+# Options with which pytest executes no test: they must work without any settings.
+_INFO_ONLY = (
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "collectonly",
+    "setupplan",
+    "cacheshow",
+)
+
+
+def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | None:
+    """Register the plugins of the run; return None where pytest only prints information.
+
+    Raises `pytest.UsageError` with everything that is wrong.
+    """
+    if any(config.getoption(name, default=None) for name in _INFO_ONLY):
+        _collect(config, by_default=True)
+        return None
+    worker = worker_input(config)
+    with _watched(config) as interrupts:
+        if worker is None:
+            from .main_process import begin_run
+
+            process: Process | None = begin_run(config, interrupts, live=live, fake=fake)
+        else:
+            from .worker_process import join_run
+
+            process = join_run(config, worker, interrupts)
+        if process is None:
+            return None
+        # Bundled checks have no recordings: only a real router can answer them.
+        by_default = process.config.bundled_checks and process.replaying is None
+        _collect(config, by_default=by_default)
+        return process
+
+
+def _collect(config: pytest.Config, *, by_default: bool) -> None:
+    checks = BundledChecks(config, by_default=by_default)
+    config.pluginmanager.register(checks, "hydra-smoke-checks")
+
+
+@contextmanager
+def _watched(config: pytest.Config) -> Generator[Interrupts]:
+    """Install the handlers of a run; a signal during its beginning ends it with one line.
+
+    pytest itself shows nothing at that time, and its exit code does not tell signals apart.
+    """
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number))
+    interrupts.install()
+    try:
+        yield interrupts
+    except BaseException:
+        number = interrupts.received
+        if number is None:
+            interrupts.restore()
+        else:
+            early = _EndedEarly(interrupts, number)
+            config.pluginmanager.register(early, "hydra-smoke-ended-early")
+            _say_interrupted(number)
+        raise
+
+
+class _EndedEarly:
+    """Gives a run that was interrupted in its beginning the exit code of its signal."""
+
+    def __init__(self, interrupts: Interrupts, number: int) -> None:
+        self._interrupts = interrupts
+        self._number = number
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        session = session_of(config)
+        if session is not None:
+            session.exitstatus = 128 + self._number
+        self._interrupts.leave()
+
+
+def _say_interrupted(number: int) -> None:
+    name = signal.Signals(number).name
+    line = f"hydra-smoke: interrupted by {name} before anything was provisioned\n"
+    # Nobody may read it any more, as after Ctrl-C in a pipeline. Without a buffer: what stays there
+    # Python writes as it exits, and it changes the exit code where that fails.
+    with suppress(OSError):
+        os.write(2, line.encode())
+
+
+def _stop(config: pytest.Config, number: int) -> None:
+    # A test that swallows the interrupt is at least the last one.
+    session = session_of(config)
+    if session is not None:
+        session.shouldstop = f"signal {number}"

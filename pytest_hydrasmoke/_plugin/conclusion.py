@@ -1,0 +1,144 @@
+"""What a run comes to: its report, made of what all of its processes have told, and its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hydrasmoke._base.pytest_internals import failure_words
+from pytest_hydrasmoke._base.text import safe_text
+from pytest_hydrasmoke._journal.events import FailedTest
+from pytest_hydrasmoke._journal.stories import Stories, fold, read, sizes
+from pytest_hydrasmoke._report import terminal
+from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
+from pytest_hydrasmoke._report.build import instances_of, manners_of, with_commands, with_tests
+from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
+
+from .replay import notes, unset_spec
+from .report_cleaner import cleaned
+
+if TYPE_CHECKING:
+    from .process import Process
+    from .seen import Seen
+
+
+class Told:
+    """What the processes of a run have told: read again only where that has grown."""
+
+    def __init__(self, process: Process, sent: Mapping[str, str]) -> None:
+        self._process = process
+        self._sent = sent
+        """The journals of workers that came to their end."""
+        self._read: tuple[object, Stories] | None = None
+
+    @property
+    def stories(self) -> Stories:
+        """What follows from all entries by now."""
+        journal, folder = self._process.journal, self._process.ledger.folder
+        sent = {**self._sent, journal.process: journal.text}
+        now = sizes(folder), {name: len(text) for name, text in sent.items()}
+        if self._read is None or self._read[0] != now:
+            self._read = now, fold(read(folder, sent, journal.wall))
+        return self._read[1]
+
+    @property
+    def instances(self) -> list[InstanceReport]:
+        """Every request for an instance, as it is reported."""
+        # What a run has at the bundled fake ends with it: there is nothing to sweep.
+        commands = None if self._process.fake else self._process.config.commands
+        wall = self._process.journal.wall
+        return with_commands(instances_of(self.stories.instances, wall), commands)
+
+    def is_smoke_test(self, test: str) -> bool:
+        """Return whether a test has the marker, or has used an instance."""
+        return test in self.stories.smoke_tests
+
+    def crash(self, report: pytest.TestReport) -> None:
+        """Tell of a test in which a worker crashed, which could not do so itself."""
+        if report.nodeid in self.stories.cut_short:
+            return  # It was interrupted, and has said so.
+        words, used = safe_text(failure_words(report)), tuple(self.stories.users(report.nodeid))
+        failed = FailedTest(report.nodeid, words, "a worker crashed", (), used)
+        self._process.journal.note(failed)
+
+
+def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
+    """Return a run's exit code: what fails at its end adds to its tests, and hides none of them.
+
+    `failed` is the run's report, `broken` the end of the session.
+    """
+    if signal is not None:
+        return 128 + signal
+    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    return pytest.ExitCode.TESTS_FAILED if (failed or broken) and clean else before
+
+
+def conclude(
+    process: Process, told: Told, seen: Seen, session: pytest.Session, unheard: Sequence[str]
+) -> tuple[Report, list[str]]:
+    """Build a run's report, with its exit code, and say what is remarkable.
+
+    `unheard` are lines for workers of which nobody knows whether they have left anything.
+    """
+    signal = process.interrupts.received
+    tests = seen.cases.reports(told.stories)
+    instances = with_tests(told.instances, tests)
+    begun = process.begun
+    assert begun is not None  # This is the main process.
+    draft = begun.model_copy(
+        update={
+            "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
+            "ended": seen.ended(session, signal),
+            "instances": tuple(instances),
+            "tests": tuple(tests),
+            "not_run": len(told.stories.selected.keys() - {one.id for one in tests}),
+            "breaches": tuple(breaches(instances, begun.budgets)),
+            "manners": manners_of(told.stories.forms),
+        }
+    )
+    lost = bool([*problems(draft)])
+    why = None
+    if session.exitstatus == 0 and not lost:
+        why = _unproved(draft, executed=seen.cases.executed(told.stories))
+    failed = bool(lost or why or unheard or seen.unawaited)
+    untold = untold_tokens(instances, process.config.budgets)
+    remarks = [line for line in (why, *unheard, untold) if line is not None]
+    exit_code = code(session.exitstatus, failed=failed, signal=signal, broken=False)
+    if process.replaying is not None and process.loaded is not None:
+        whole = process.selection.is_whole(exit_code)
+        unset = unset_spec(process.config, process.loaded.sources)
+        remarks += notes(process.replaying.course, tests, unset=unset, whole=whole)
+    facts: dict[str, object] = {"exit_code": int(exit_code)}
+    if unheard:
+        # A sweep would take it for a list of all that the run had.
+        facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
+    # All views are made from this report.
+    report: Report = cleaned(draft.model_copy(update=facts), process.scrub)
+    return report, remarks
+
+
+def _unproved(report: Report, *, executed: bool) -> str | None:
+    """Return why a run in which nothing failed is not green; `executed`: if any smoke test was."""
+    if not executed:
+        return "no smoke test was executed: the run proves nothing"
+    if report.is_unfinished:
+        # `pytest.exit` may have asked for 0.
+        return (
+            "not all smoke tests came to their end: the run proves nothing about those that did not"
+        )
+    return None
+
+
+def problems(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield each leak, conflict and breach that fails a run: its kind, its name, and words."""
+    for instance in report.instances:
+        name = instance.id or instance.idempotency_key or "?"
+        if instance.outcome == "leaked":
+            yield "leak", name, terminal.leak(instance, fake=report.fake)
+        if instance.conflict is not None:
+            yield "conflict", name, terminal.conflict(instance)
+    for breach in report.breaches:
+        yield "budget", breach.phase, terminal.breach(breach)

@@ -1,0 +1,176 @@
+"""Match failures of tests with instances, and add both to the reports of the tests."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.errors import HydraSmokeError, NotFoundError, hide_own_frames
+from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
+from pytest_hydrasmoke._base.text import safe_text
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Cured, FailedTest, RunsCounted
+from pytest_hydrasmoke._journal.stories import cured, fail_test
+from pytest_hydrasmoke._report import junit, turns
+
+if TYPE_CHECKING:
+    from .process import Process
+
+__tracebackhide__ = hide_own_frames
+
+
+class Outcomes:
+    """What becomes of the running test, and which recorded failures made it fail.
+
+    An error carries the number of its failure; what is told of a failed test are numbers.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._replies = process.config.report_replies
+        self.records: Sequence[InstanceRecord] = ()
+        """The instances of this process: a list that grows, once it uses any."""
+        self.test_begins("")
+
+    def test_begins(self, test: str) -> None:
+        """Forget what the previous test did."""
+        self._test = test
+        self._again = False
+        """Whether a plugin runs it again."""
+        self._began = clock.now()
+        """When it was last set up, on the clock of its turns."""
+        self._causes: defaultdict[str | None, list[int]] = defaultdict(list)
+        """The numbers of the failures behind the report of each phase, until it is logged."""
+        self._runs: tuple[int, int] | None = None
+        self.shared: InstanceRecord | None = None
+        """The shared instance that it uses."""
+        self.not_found = False
+        """Whether it failed because the router does not know something."""
+        for record in self.records:
+            record.touched = False
+
+    @property
+    def used(self) -> list[InstanceRecord]:
+        """The instances that the current test has used so far."""
+        return [record for record in self.records if record.touched]
+
+    def run_failed(self, error: BaseException) -> None:
+        """Record the error of one of the test's runs: it counts if the test fails."""
+        self._causes["call"] += failures_of(error)
+
+    def ran(self, began: int, passed: int, most: int) -> None:
+        """Record how many of the test's `most` runs have begun, and how many have passed."""
+        self._process.journal.note(RunsCounted(self._test, began, passed, most))
+        self._runs = began, passed
+
+    # Hooks
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._began, self._runs = clock.now(), None
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Find which recorded failures made a test fail, and show its chat turns."""
+        if call.excinfo is not None and call.when == "setup":
+            _advise_on_scope(call.excinfo.value)
+        report = yield
+        if call.excinfo is not None:
+            errors = [*errors_in(call.excinfo.value)]
+            self._causes[report.when] += failures_of(call.excinfo.value)
+            self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
+        if self._runs is not None and junit.tests_may_carry(self._process.pytestconfig):
+            report.user_properties += junit.of_runs(*self._runs)
+        if report.failed and (chats := self._turns_of(report.nodeid)):
+            words = turns.section(chats, replies=self._replies)
+            add_section(report, turns.TITLE, self._process.scrub(words))
+        return report
+
+    def _turns_of(self, test: str) -> list[turns.Turn]:
+        """Return a test's turns in order, without those of an earlier attempt."""
+        found = [
+            (at, record.reference or "?", turn)
+            for record in self.records
+            for at, turn in record.told_turns
+            if turn.test == test and at >= self._began
+        ]
+        return [(name, turn) for _, name, turn in sorted(found, key=lambda it: it[0])]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record, for `keep` and for the run's report, which instances a failed test used."""
+        # Reports of workers, and of what is no test, are told by others.
+        if report.nodeid != self._test or not self.records:
+            return
+        causes = self._causes.pop(report.when, [])
+        # Plugins that run a test again report an outcome of their own.
+        if report.failed or str(report.outcome) == "rerun":
+            self._tell(report, causes)
+        elif report.when == "call" and report.passed and self._again:
+            self._again = False
+            self._process.journal.note(Cured(report.nodeid))
+            for record in self.records:
+                cured(record, report.nodeid)
+        if junit.tests_may_carry(self._process.pytestconfig):
+            for record in self.records:
+                failed_of_it = any(it.test == report.nodeid for it in record.failures.values())
+                if failed_of_it or record is self.shared:
+                    report.user_properties += junit.of_test(
+                        record.key, record, replies=self._replies
+                    )
+
+    def _tell(self, report: pytest.TestReport, causes: Sequence[int]) -> None:
+        words, used = safe_text(failure_words(report)), self.used
+        kind = words.partition(":")[0]
+        failed = FailedTest(
+            report.nodeid,
+            words,
+            kind if kind.isidentifier() else "failed",
+            tuple(causes),
+            tuple(record.reference for record in used if record.reference is not None),
+            again=not report.failed,
+        )
+        self._again |= failed.again
+        at = clock.now()
+        self._process.journal.note(failed, at=at)
+        for record in self.records:
+            fail_test(record, "", at, failed, uses=record in used)
+
+
+def failures_of(error: BaseException) -> Iterator[int]:
+    """Yield the numbers of the recorded failures of an error, its causes and its members."""
+    for one in errors_in(error):
+        if isinstance(one, HydraSmokeError) and one.failure is not None:
+            yield one.failure
+
+
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, its causes, and the members of exception groups."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        context = None if one.__suppress_context__ else one.__context__
+        waiting += [other for other in (one.__cause__, context) if other is not None]
+
+
+def _advise_on_scope(error: BaseException) -> None:
+    """Extend pytest's ScopeMismatch message with what to use there."""
+    words = str(error)
+    if isinstance(error, pytest.fail.Exception) and re.match(r"ScopeMismatch: .*smoke_", words):
+        error.msg = (
+            f"{words}\nhydra-smoke: a fixture of wider scope takes its instance from "
+            "smoke_instance_factory: docs/how-to/use-an-instance-in-a-wider-fixture.md"
+        )

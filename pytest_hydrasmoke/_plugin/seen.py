@@ -1,0 +1,196 @@
+"""What is seen of a session: the outcomes of its tests, what ended it early, and more.
+
+pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._journal.events import Selected
+from pytest_hydrasmoke._journal.stories import Stories
+from pytest_hydrasmoke._report.model import CaseReport
+
+if TYPE_CHECKING:
+    from .process import Process
+
+__tracebackhide__ = hide_own_frames
+
+_MOST = 10
+"""How many modules that could not be collected are named."""
+_NEVER_AWAITED = re.compile(
+    r"^coroutine '(Async(?:SmokeInstance|SmokeInstanceFactory|ChatTurn|ChatStream|SmokeClient)"
+    r"\.\w+)' was never awaited"
+)
+
+OF_NO_TEST = "hydra-smoke::"
+"""How the ids of reports begin that are of no test."""
+_OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
+"""From least to most important: of several outcomes, the last in this order counts."""
+
+
+class Seen:
+    """Sees how the session goes, in each of its processes."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._words: str | None = None
+        self._broken: list[str] = []
+        self.cases = Cases()
+        self.unawaited: dict[str, dict[str, None]] = {}
+        """What a test has called and never awaited, so that nothing was done or proved.
+
+        Python says so in a warning, which pytest shows and counts for nothing. xdist passes the
+        warnings of its workers on to the main process.
+        """
+
+    def ended(self, session: pytest.Session, received: int | None) -> str | None:
+        """Return what ended the session early; `received` is the signal that came, if one did."""
+        if received is not None:
+            return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
+        if self._words is None and self._broken:
+            # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
+            self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)
+        elif self._words is None and isinstance(session.shouldfail, str):
+            self._ended_by("stopped", session.shouldfail)
+        return self._words
+
+    def _ended_by(self, kind: str, words: str, *, own: bool = False) -> None:
+        """Record an ending; the words are `own` if no test and no agent has a part in them."""
+        # Masked before it is cut: a part of the token might not be found later.
+        line = self._process.scrub(" ".join(words.split()))
+        shown = safe_line(line, 500) if own or self._process.config.report_replies else ""
+        self._words = f"{kind}: {shown}" if shown else kind
+
+    # Hooks
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        except pytest.UsageError as error:
+            self._ended_by("usage error", "; ".join(map(str, error.args)), own=True)
+            raise
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._broken.append(report.nodeid)
+
+    # Before `Refusal`, which may clear the items.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
+        marked = [it.nodeid for it in session.items if it.get_closest_marker("hydra_smoke")]
+        if marked:
+            self._process.journal.note(Selected(marked))
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.cases.saw(report)
+
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, nodeid: str
+    ) -> None:
+        found = _NEVER_AWAITED.match(str(warning_message.message))
+        if found is not None:
+            self.unawaited.setdefault(nodeid or "(no test)", {})[found[1]] = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        reason = excinfo.value
+        if isinstance(reason, pytest.exit.Exception):
+            self._ended_by("pytest.exit", str(reason.msg or ""))
+        elif type(reason) is KeyboardInterrupt:
+            # pytest and xdist raise subclasses where something has stopped the session.
+            self._ended_by("interrupt", str(reason))
+        elif not self._broken:
+            self._ended_by("stopped", str(reason))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._ended_by("internal error", excinfo.exconly(tryshort=True))
+
+
+@dataclass(slots=True)
+class _Case:
+    """A test, as far as it is reported."""
+
+    outcome: str = _OUTCOMES[0]
+    seconds: float = 0.0
+    executed: bool = False
+    crashed: bool = False
+    """Whether its worker ended in it; xdist says the same of one that was interrupted."""
+
+
+class Cases:
+    """The tests of a run, as far as they are reported: each outcome combined from its phases.
+
+    The main process sees all reports, including those of a worker that crashes later. Which tests
+    are smoke tests, and what they used, is in the journals of the processes that ran them.
+    """
+
+    def __init__(self) -> None:
+        self._cases: dict[str, _Case] = {}
+        self.crashed: list[pytest.TestReport] = []
+        """The reports of tests in which a worker crashed, until they are told."""
+
+    def saw(self, report: pytest.TestReport) -> None:
+        """Record the report of a phase."""
+        if report.nodeid.startswith(OF_NO_TEST):
+            return
+        case = self._cases.setdefault(report.nodeid, _Case())
+        case.seconds += report.duration
+        if report.failed and report.when not in ("setup", "call", "teardown", "collect"):
+            case.crashed = True
+            self.crashed.append(report)
+            return
+        case.outcome = max(case.outcome, _outcome(report), key=_OUTCOMES.index)
+        # A skipped test was not executed; an expected failure was, but is reported as skipped.
+        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
+        case.executed |= ran
+
+    def executed(self, stories: Stories) -> bool:
+        """Return whether any smoke test was executed."""
+        smoke = stories.smoke_tests
+        return any(case.executed for test, case in self._cases.items() if test in smoke)
+
+    def reports(self, stories: Stories) -> list[CaseReport]:
+        """Return the smoke tests, in the order in which they were first reported.
+
+        One that was interrupted has no report, or no outcome.
+        """
+        begun = dict.fromkeys([*self._cases, *stories.used, *stories.cut_short])
+        smoke = stories.smoke_tests
+        return [self._report(test, stories) for test in begun if test in smoke]
+
+    def _report(self, test: str, stories: Stories) -> CaseReport:
+        case = self._cases.get(test, _Case())
+        crashed = case.crashed and test not in stories.cut_short
+        runs, passed = stories.runs.get(test, (None, None))
+        return CaseReport(
+            id=test,
+            outcome=_OUTCOMES[-1] if crashed else case.outcome,
+            seconds=case.seconds,
+            runs=runs,
+            passed=passed,
+            instances=tuple(stories.users(test)),
+        )
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if report.failed:
+        return "error" if report.when in ("setup", "teardown") else "failed"
+    if report.skipped:
+        return "xfailed" if hasattr(report, "wasxfail") else "skipped"
+    if report.passed and report.when == "call":
+        return "xpassed" if hasattr(report, "wasxfail") else "passed"
+    # The test goes on, or a plugin runs it again.
+    return _OUTCOMES[0]
