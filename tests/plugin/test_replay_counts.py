@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
@@ -30,7 +32,7 @@ def record(project: Project, suite: str, **scenario: Any) -> None:
     fields = {name: getattr(QUICK, name) for name in ("row_after", "statuses", "llm_events_lag")}
     given = {"providers": ("openai",), "llm_events_per_turn": 3, **fields, **scenario}
     with FakeRouter(Scenario(**given), TOKEN) as router:
-        result = project.at(router, max_instances=40).live(RECORD, "test_it.py")
+        result = project.at(router).live(RECORD, "test_it.py")
     assert result.ret == 0
 
 
@@ -122,11 +124,22 @@ BEFORE = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the recordings are kept, once there are any."""
+    return tmp_path_factory.mktemp("kept") / "recordings"
+
+
 @pytest.fixture
-def recorded(project: Project) -> Project:
+def recorded(project: Project, kept: Path) -> Project:
     """A project whose tests were recorded, each with an instance for itself."""
-    project.set(scope="function", usage_settle=2)
-    record(project, suite_of(BEFORE))
+    project.set(scope="function", usage_settle=2, max_instances=40)
+    if kept.exists():
+        write(project, suite_of(BEFORE))
+        shutil.copytree(kept, project.path / "recordings")
+    else:
+        record(project, suite_of(BEFORE))
+        shutil.copytree(project.path / "recordings", kept)
     return project.set(llm_events_timeout=FOREVER, usage_settle=FOREVER)
 
 
