@@ -69,7 +69,7 @@ RECORD_THEM = (
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Tried:
     """One request as it went: `at` on the IO's clock, and seconds."""
 
     request: Request
@@ -94,7 +94,7 @@ class Attempt:
 class Observer(Protocol):
     """Observe the attempts and answers of calls."""
 
-    def saw_attempt(self, attempt: Attempt) -> None: ...
+    def saw_attempt(self, attempt: Tried) -> None: ...
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...
 
@@ -335,7 +335,7 @@ class Calls:
         if self._observer is not None:
             seconds = self.io.now() - at
             odd = None if isinstance(result, TransportError) else oddity(request, result.headers)
-            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome, odd))
+            self._observer.saw_attempt(Tried(request, number, at, seconds, outcome, odd))
         return result
 
     def _parse(self, model: type[M], request: Request, reply: Reply) -> M:

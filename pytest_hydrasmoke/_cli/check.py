@@ -48,7 +48,7 @@ DOCUMENT_LIMIT = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Checked:
     what: str
     good: bool
     words: str
@@ -56,7 +56,7 @@ class Finding:
 
 def findings(
     config: HydraSmokeConfig, wait_aloud: Callable[[str], None] = lambda line: None
-) -> Iterator[Finding]:
+) -> Iterator[Checked]:
     """Check router, token, answers and contract, in this order; then tell the router's manners.
 
     `wait_aloud` is called with a line now and then while the router can't be reached. If the router
@@ -79,7 +79,7 @@ def findings(
             yield _manners(config, answered(manners_of(seen.seen)))
 
 
-def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
+def _router(calls: Calls, config: HydraSmokeConfig) -> Checked:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
     start = clock.now()
@@ -91,52 +91,52 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
         # Some routers check the token first: the next check reports what is wrong with it. Some
         # gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _token(calls, config).good:
-            return Finding("router", True, f"reached in {took:.2f} s")
+            return Checked("router", True, f"reached in {took:.2f} s")
         words = f"a gateway in front of it answered in its place: {error}"
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
-        return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
+        return Checked("router", False, f"not at this path: {error.message}\n  next step: {where}")
     except ContractError as error:
         words = f"something else answers: {error}"
     except HydraSmokeError as error:
         words = str(error)
-    return Finding("router", False, words)
+    return Checked("router", False, words)
 
 
 def _is_turned_away(error: HydraSmokeError) -> bool:
     return isinstance(error.answer, Reply) and turns_away(error.answer)
 
 
-def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
+def _token(calls: Calls, config: HydraSmokeConfig) -> Checked:
     try:
         drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except HydraSmokeError as error:
-        return Finding("token", False, str(error))
-    return Finding("token", True, "accepted")
+        return Checked("token", False, str(error))
+    return Checked("token", True, "accepted")
 
 
-def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
+def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Checked:
     key = f"{config.run_id}-{uuid.uuid4()}"
     try:
         found = drive(calls.poll(key, deadline=calls.io.now() + ANSWER_TIMEOUT)).found
     except HydraSmokeError as error:
-        return Finding("unknown key", False, str(error))
+        return Checked("unknown key", False, str(error))
     words = "found, although nothing was provisioned under it" if found else "not found"
-    return Finding("unknown key", not found, words)
+    return Checked("unknown key", not found, words)
 
 
-def _unknown_instance(calls: Calls) -> Finding:
+def _unknown_instance(calls: Calls) -> Checked:
     unknown = str(uuid.uuid4())
     try:
         status = drive(calls.status(unknown, deadline=calls.io.now() + ANSWER_TIMEOUT))
     except NotFoundError:
-        return Finding("unknown instance", True, "not found")
+        return Checked("unknown instance", True, "not found")
     except HydraSmokeError as error:
-        return Finding("unknown instance", False, str(error))
-    return Finding("unknown instance", False, f"has the status {safe_line(status.status)!r}")
+        return Checked("unknown instance", False, str(error))
+    return Checked("unknown instance", False, f"has the status {safe_line(status.status)!r}")
 
 
-def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
+def _manners(config: HydraSmokeConfig, here: Answers) -> Checked:
     """Tell how the router answers what its contract leaves open; another answer fails nothing."""
     folders = [config.record] if config.record is not None else []
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
@@ -144,34 +144,34 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
     try:
         known: Answers = {} if file is None else known_in(file)
     except (OSError, NotWrittenError) as error:
-        return Finding("left open", False, f"{file}: {error}")
+        return Checked("left open", False, f"{file}: {error}")
     every = joined(known, here)
     lines = [*in_words(every), *(drift(known, here) if known else ())]
     unseen = ", ".join(QUESTIONS[name] for name in QUESTIONS if not every.get(name))
     where = "seen here" if file is None else f"seen here and in {file}"
-    return Finding("left open", True, "\n  ".join([where, *lines, f"not seen: {unseen}"]))
+    return Checked("left open", True, "\n  ".join([where, *lines, f"not seen: {unseen}"]))
 
 
-def _contract(link: Link) -> Finding:
+def _contract(link: Link) -> Checked:
     try:
         status, body = _document(link)
     except HydraSmokeError as error:
-        return Finding("contract", False, str(error))
+        return Checked("contract", False, str(error))
     if status != 200:
-        return Finding("contract", True, f"not compared: /openapi.json is not served ({status})")
+        return Checked("contract", True, f"not compared: /openapi.json is not served ({status})")
     if len(body) >= DOCUMENT_LIMIT:
-        return Finding("contract", True, "not compared: /openapi.json is too large")
+        return Checked("contract", True, "not compared: /openapi.json is too large")
     try:
         served: object = json.loads(body)
     except (ValueError, RecursionError):
         served = None
     if not isinstance(served, Mapping):
-        return Finding("contract", True, "not compared: /openapi.json is not a JSON object")
+        return Checked("contract", True, "not compared: /openapi.json is not a JSON object")
     found = breaches(cast("Mapping[str, Any]", served))
     if not found:
-        return Finding("contract", True, "as in /openapi.json")
+        return Checked("contract", True, "as in /openapi.json")
     lines = (f"breaks: {safe_line(words)}" for words in found)
-    return Finding("contract", False, "\n  ".join(["broken", *lines]))
+    return Checked("contract", False, "\n  ".join(["broken", *lines]))
 
 
 def _document(link: Link) -> tuple[int, bytes]:

@@ -12,7 +12,7 @@ from pytest_hydrasmoke._transport.asynchronous import AsyncIO, AsyncStream
 from pytest_hydrasmoke._transport.blocking import SyncIO, SyncStream
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Group
+from pytest_hydrasmoke._transport.threads import Gathering
 
 from .virtual import Line, Turns, VirtualClock
 
@@ -40,7 +40,7 @@ class VirtualSyncIO(SyncIO):
         link: Link,
         clock: VirtualClock,
         interrupts: Interrupts | None = None,
-        group: Group | None = None,
+        group: Gathering | None = None,
     ) -> None:
         # A virtual deadline may come at any moment of real time.
         super().__init__(link, interrupts=interrupts, group=group, slice_seconds=VIRTUAL_SLICE)
@@ -51,7 +51,7 @@ class VirtualSyncIO(SyncIO):
             # Time stands still until each of a group has begun.
             self.turns.expected.add(self)
 
-    def to(self, link: Link, group: Group | None = None) -> VirtualSyncIO:
+    def to(self, link: Link, group: Gathering | None = None) -> VirtualSyncIO:
         return VirtualSyncIO(link, self._clock, self._interrupts, group or self._group)
 
     def now(self) -> float:

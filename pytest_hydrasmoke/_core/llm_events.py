@@ -43,7 +43,7 @@ _SLACK = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class CountLook:
     """One reading: what was added, by whom, and whether time can change it."""
 
     answer: LlmEvents
@@ -89,12 +89,12 @@ class Usage:
     async def of_window(self, expected: Expected) -> LlmEvents:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
 
-        async def look() -> Look:
+        async def look() -> CountLook:
             all_in = self._all_in()
             answer, known = await self._read(RECENT)
             text = f"{answer.count} in the last {RECENT} s"
             names = frozenset(answer.providers)
-            return Look(answer, answer.count, names, text, known=known, all_in=all_in)
+            return CountLook(answer, answer.count, names, text, known=known, all_in=all_in)
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
@@ -107,7 +107,7 @@ class Usage:
         if account.uncounted is not None:
             self._fail(expected, account.uncounted, RECORD_THEM)
 
-        async def look() -> Look:
+        async def look() -> CountLook:
             all_in = self._all_in()
             answer, known = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
@@ -131,7 +131,7 @@ class Usage:
             when = "now" if after is None else "at the next turn"
             text = f"{added} ({before.count} before the turn, {upto.count} {when})"
             final = after is not None
-            return Look(answer, added, seen, text, doubtful, final, known, all_in)
+            return CountLook(answer, added, seen, text, doubtful, final, known, all_in)
 
         return await self._until_met(expected, look, "see the agent's log of this turn", own=True)
 
@@ -165,7 +165,7 @@ class Usage:
     async def _until_met(
         self,
         expected: Expected,
-        look: Callable[[], Coroutine[Any, Any, Look]],
+        look: Callable[[], Coroutine[Any, Any, CountLook]],
         advice: str,
         *,
         own: bool = False,
@@ -238,7 +238,7 @@ class Usage:
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )
 
-    def _fail_unmet(self, expected: Expected, now: Look, wrong: str | None) -> NoReturn:
+    def _fail_unmet(self, expected: Expected, now: CountLook, wrong: str | None) -> NoReturn:
         """Fail with what was counted; `wrong` is the advice on what no wait can repair."""
         got = _summary(now)
         missing = expected.providers - now.seen
@@ -291,7 +291,7 @@ _RECORDED = (
 )
 
 
-def _summary(now: Look) -> str:
+def _summary(now: CountLook) -> str:
     names = _listed(now.seen) or "no provider"
     perhaps = f", and perhaps from {_listed(now.doubtful)}" if now.doubtful else ""
     return f"{now.text}, from {names}{perhaps}"

@@ -48,7 +48,7 @@ from .turn_account import TurnAccount
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.calls import Attempt
+    from pytest_hydrasmoke._api.calls import Tried
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
 
@@ -289,7 +289,7 @@ class InstanceRecord(Story):
         if self.statuses[-1:] != [word]:
             self.note(Status(word), at)
 
-    def saw_attempt(self, attempt: Attempt) -> None:
+    def saw_attempt(self, attempt: Tried) -> None:
         request, outcome = attempt.request, attempt.outcome
         if request.call == "provision" and attempt.outcome_unknown:
             self.unknown_outcomes += 1

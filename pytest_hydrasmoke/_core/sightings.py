@@ -17,7 +17,7 @@ from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.calls import Attempt
+    from pytest_hydrasmoke._api.calls import Tried
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke._transport.protocol import CallName
 
@@ -54,7 +54,7 @@ class Sightings:
     note: Callable[[Event], None] = lambda event: None
     seen: dict[Event, None] = field(default_factory=dict[Event, None])
 
-    def saw_attempt(self, attempt: Attempt) -> None:
+    def saw_attempt(self, attempt: Tried) -> None:
         """Record a code; a successful answer's fields come with `saw_answer`."""
         call, code = attempt.request.call, attempt.outcome
         if not isinstance(code, int):

@@ -25,7 +25,7 @@ from .model import (
     TestFigures,
 )
 from .reading import Found
-from .runs import Boot, Case, Run, Spec
+from .runs import Boot, PastTest, Run, Spec
 from .statistics import judged
 
 
@@ -171,7 +171,7 @@ def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
 
 
 def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
-    seen: dict[str, list[tuple[int, Run, Case]]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, Run, PastTest]]] = defaultdict(list)
     for number, group in enumerate(groups):
         for run in group.runs:
             for case in run.cases:
@@ -191,7 +191,7 @@ def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
         )
 
 
-def _flaky_on(its: Sequence[tuple[int, Run, Case]]) -> tuple[str, ...]:
+def _flaky_on(its: Sequence[tuple[int, Run, PastTest]]) -> tuple[str, ...]:
     """Return the commits on which a test has both passed and failed, with agents of one spec."""
     failed = {
         (run.of.commit, run.specs_of(case))

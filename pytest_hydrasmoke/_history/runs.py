@@ -99,7 +99,7 @@ class Span:
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
-class Failure:
+class PastFailure:
     at: Seconds
     message: FirstLine
     phase: Compared | None
@@ -124,7 +124,7 @@ class Boot:
     spec: Annotated[Spec | None, AfterValidator(_once)]
     outcome: Compared
     spans: Many[Span]
-    failures: Many[Failure]
+    failures: Many[PastFailure]
     ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
     """Seconds from provision to ready; None if it never was ready."""
     interrupted: Compared | None = None
@@ -153,7 +153,7 @@ class Boot:
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
-class Case:
+class PastTest:
     """A test's outcome in one run."""
 
     id: Name
@@ -195,7 +195,7 @@ class Run:
     began: Moment
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
     boots: Many[Boot] = Field(validation_alias="instances")
-    cases: Many[Annotated[Case, AfterValidator(_once)]] = Field(
+    cases: Many[Annotated[PastTest, AfterValidator(_once)]] = Field(
         default=(), validation_alias="tests"
     )
     ended: Annotated[Words | None, AfterValidator(lambda words: words or None)] = None
@@ -238,18 +238,18 @@ class Run:
         """Return an instance's spec with its router; the fake's port differs in each run."""
         return _at(boot.spec or _NO_SPEC, "" if self.fake else self.url)
 
-    def specs_of(self, case: Case) -> frozenset[Spec]:
+    def specs_of(self, case: PastTest) -> frozenset[Spec]:
         """Return the specs of a test's instances; of all in the run if it used none."""
         names = {boot.idempotency_key or boot.id: boot for boot in self.boots}
         used = frozenset(self.spec_of(names[it]) for it in case.instances if it in names)
         return used or self.specs
 
-    def words_of(self, case: Case) -> str | None:
+    def words_of(self, case: PastTest) -> str | None:
         """Return the first line of a test's last failure, if it has one."""
         failures = [it for boot in self.boots for it in boot.failures if it.test == case.id]
         return failures[-1].message if failures else None
 
-    def is_cured(self, case: Case) -> bool:
+    def is_cured(self, case: PastTest) -> bool:
         """Return whether a test failed first, and passed when it was run again."""
         failures = (failure for boot in self.boots for failure in boot.failures)
         return case.is_green and any(it.cured and it.test == case.id for it in failures)

@@ -61,7 +61,7 @@ class Selection:
         self._selects = True
 
 
-class Refusal:
+class Objections:
     """Ends a run whose collected tests can't be run together."""
 
     def __init__(self, process: Process) -> None:

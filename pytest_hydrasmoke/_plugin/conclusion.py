@@ -22,10 +22,10 @@ from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
     from .process import Process
-    from .seen import Seen
+    from .seen import SessionSeen
 
 
-class Told:
+class RunTold:
     """What the processes of a run have told: read again only where that has grown."""
 
     def __init__(self, process: Process, sent: Mapping[str, str]) -> None:
@@ -77,7 +77,11 @@ def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
 
 
 def conclude(
-    process: Process, told: Told, seen: Seen, session: pytest.Session, unheard: Sequence[str]
+    process: Process,
+    told: RunTold,
+    seen: SessionSeen,
+    session: pytest.Session,
+    unheard: Sequence[str],
 ) -> tuple[Report, list[str]]:
     """Build a run's report, with its exit code, and say what is remarkable.
 

@@ -22,8 +22,8 @@ from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
-from .conclusion import Told, code, conclude, problems
-from .seen import OF_NO_TEST, Seen
+from .conclusion import RunTold, code, conclude, problems
+from .seen import OF_NO_TEST, SessionSeen
 from .views import Views
 from .workers import KEY, Workers
 
@@ -54,8 +54,8 @@ class Ending:
         self._pytest = process.pytestconfig
         self._interrupts = process.interrupts
         self.workers = Workers(process)
-        self.seen = Seen(process)
-        self.told = Told(process, self.workers.sent)
+        self.seen = SessionSeen(process)
+        self.told = RunTold(process, self.workers.sent)
         self.views = Views(process)
         self._report: Report | None = None
         self._broken = False

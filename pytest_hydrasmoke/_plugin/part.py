@@ -11,7 +11,7 @@ from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._run.folder import RECORDED
 
-from .collected import Refusal
+from .collected import Objections
 from .ending import Ending
 from .process import Process
 from .recorder import Recorder
@@ -29,7 +29,7 @@ def _plugins(process: Process) -> Iterator[tuple[str, object]]:
     """Yield the plugins with their names, in the order of their registration."""
     ending = Ending(process)
     if not process.elsewhere:
-        yield "refusal", Refusal(process)
+        yield "refusal", Objections(process)
     if process.replaying is not None:
         yield "replaying", process.replaying
     yield "stage", process.stage

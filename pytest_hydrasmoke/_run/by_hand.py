@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.calls import Attempt, Calls
+from pytest_hydrasmoke._api.calls import Calls, Tried
 from pytest_hydrasmoke._api.models import (
     InstanceSpec,
     InstanceStatus,
@@ -52,7 +52,7 @@ class OfClients(Sightings):
     on_row: Callable[[str], None] = lambda instance_id: None
     on_deletion: Callable[[str, int], None] = lambda instance_id, code: None
 
-    def saw_attempt(self, attempt: Attempt) -> None:
+    def saw_attempt(self, attempt: Tried) -> None:
         Sightings.saw_attempt(self, attempt)
         code = attempt.outcome
         if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:

@@ -40,7 +40,7 @@ from pytest_hydrasmoke._journal.events import (
 
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
-from .ledger_lines import Reading, parse
+from .ledger_lines import LedgerReading, parse
 from .locks import MAIN, Lock, is_held, is_live, wait_for
 
 __tracebackhide__ = hide_own_frames
@@ -182,11 +182,11 @@ class Ledger:
             if self.read().open:
                 self._append(CleanedUp())
 
-    def read(self) -> Reading:
+    def read(self) -> LedgerReading:
         """Read the ledger, whichever processes wrote it."""
         return read(self.folder)
 
-    def look(self) -> Reading:
+    def look(self) -> LedgerReading:
         """Read the ledger; raises `ConfigError` if it can't be read."""
         try:
             return self.read()
@@ -216,12 +216,12 @@ class Ledger:
             files.make_mark(self.folder / OVER)
 
 
-def read(folder: Path) -> Reading:
+def read(folder: Path) -> LedgerReading:
     """Read a run's ledger; a missing one is empty. Raises OSError."""
     try:
         text = (folder / LEDGER).read_bytes()
     except FileNotFoundError:
-        return Reading()
+        return LedgerReading()
     return parse(text)
 
 

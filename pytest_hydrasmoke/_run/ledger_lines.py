@@ -26,7 +26,7 @@ USABLE = frozenset({State.CLAIMED, State.REQUESTED, State.ACCEPTED, State.CREATE
 
 
 @dataclass(slots=True)
-class Reading:
+class LedgerReading:
     """What follows from a ledger: instances by key, and lines that could not be read."""
 
     instances: dict[str, Instance] = field(default_factory=dict[str, Instance])
@@ -109,9 +109,9 @@ class Reading:
                 raise ValueError(key)
 
 
-def parse(text: bytes) -> Reading:
+def parse(text: bytes) -> LedgerReading:
     """Read a ledger's lines; half-written, foreign and other schemas' are told, and skipped."""
-    reading = Reading(size=len(text))
+    reading = LedgerReading(size=len(text))
     others: set[int] = set()
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():

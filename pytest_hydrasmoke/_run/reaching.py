@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.ticker import Ticker
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.calls import Attempt
+    from pytest_hydrasmoke._api.calls import Tried
     from pytest_hydrasmoke._transport.protocol import CallName
 
 FIRST = 10.0
@@ -59,7 +59,7 @@ class Reaching:
     ) -> None:
         self._ticker.stop()
 
-    def saw_attempt(self, attempt: Attempt) -> None:
+    def saw_attempt(self, attempt: Tried) -> None:
         """Count an attempt; another one follows, unless an answer does."""
         self._attempt = attempt.number + 1
 

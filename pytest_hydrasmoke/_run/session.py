@@ -44,7 +44,7 @@ from .claims import Claims
 from .folder import TURNS
 from .last_look import LastLook, look_back
 from .ledger import Ledger
-from .ledger_lines import Reading as LedgerReading
+from .ledger_lines import LedgerReading
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay

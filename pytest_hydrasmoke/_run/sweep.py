@@ -35,7 +35,7 @@ from . import locks
 from .at_risk import at_risk
 from .case import LEARNED, WELL, Case, End
 from .folder import LEDGER, OVER, folder_of
-from .ledger_lines import Reading
+from .ledger_lines import LedgerReading
 from .preflight import learn
 from .reaching import Reaching
 from .rounds import Rounds
@@ -215,7 +215,9 @@ class Sweep:
         try:
             reading = ledgers.read(folder)
         except OSError as error:
-            reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
+            reading = LedgerReading(
+                problems=[f"the file can't be read ({error.strerror or error})"]
+            )
         ended = reading.ended and not reading.problems
         clean, url = scrubbing(self.config.token), self.config.link.base_url
         run = Swept(folder, reading, url, ended, clean)

@@ -21,7 +21,7 @@ from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 
 from .folder import LEDGER, swept_files, swept_name
-from .ledger_lines import Reading
+from .ledger_lines import LedgerReading
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Swept:
     """A run that is swept: what is known of it, and one sweep's file for it."""
 
     folder: Path
-    reading: Reading
+    reading: LedgerReading
     """What its ledger says, and what sweeps have learned."""
     url: str = ""
     """The router that is asked."""

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 
 from .reasons import Reason
-from .steps import Progress
+from .steps import Reached
 
 __tracebackhide__ = hide_own_frames
 
@@ -43,16 +43,14 @@ def unwrap(result: T | TransportError) -> T:
     return result
 
 
-def lost_attempt(
-    base_url: str, reason: Reason, progress: Progress, *, late: bool
-) -> TransportError:
+def lost_attempt(base_url: str, reason: Reason, progress: Reached, *, late: bool) -> TransportError:
     """Return the error of an attempt without an answer."""
     if late:
         return _late(base_url, reason, progress)
     what = f"no connection to {base_url}"
-    if progress is Progress.BEGUN:
+    if progress is Reached.BEGUN:
         what = "the request was not sent whole"
-    elif progress is Progress.SENT:
+    elif progress is Reached.SENT:
         what = "the answer was lost"
     if reason.permanent and progress.reached:
         what = f"no answer from {base_url}"
@@ -64,20 +62,20 @@ def lost_attempt(
     )
 
 
-def _late(base_url: str, reason: Reason, progress: Progress) -> TransportTimeoutError:
+def _late(base_url: str, reason: Reason, progress: Reached) -> TransportTimeoutError:
     why = f": {reason.words}" if reason.next_step else ""
     words, next_step = {
-        Progress.CONNECTING: (f"no connection to {base_url} in time{why}", reason.next_step),
-        Progress.SHAKING_HANDS: (
+        Reached.CONNECTING: (f"no connection to {base_url} in time{why}", reason.next_step),
+        Reached.SHAKING_HANDS: (
             f"no connection to {base_url} in time: its TLS handshake did not end",
             f"see what accepts connections at {base_url}: it did not answer in TLS",
         ),
-        Progress.UNSENT: (f"the request to {base_url} was not sent in time", None),
-        Progress.BEGUN: (
+        Reached.UNSENT: (f"the request to {base_url} was not sent in time", None),
+        Reached.BEGUN: (
             "the request was not sent whole in time",
             f"see what answers at {base_url}: it did not read the request",
         ),
-        Progress.SENT: (
+        Reached.SENT: (
             "no answer in time",
             (
                 "see the router's log of this moment; if it has no such request, see what else "

@@ -27,7 +27,7 @@ from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, 
 from .protocol import LAST_CHANCE, Reply, Request, Stream, Work, alone
 from .steps import Steps
 from .target import Link
-from .threads import Group, fan_out
+from .threads import Gathering, fan_out
 from .tls import Bounded
 
 __tracebackhide__ = hide_own_frames
@@ -98,7 +98,7 @@ class SyncIO:
         link: Link,
         *,
         interrupts: Interrupts | None = None,
-        group: Group | None = None,
+        group: Gathering | None = None,
         slice_seconds: float = SLICE,
     ) -> None:
         self.link = link
@@ -108,7 +108,7 @@ class SyncIO:
         self._pool: httpcore.ConnectionPool | None = None
         self._proxy: str | None = None
 
-    def to(self, link: Link, group: Group | None = None) -> SyncIO:
+    def to(self, link: Link, group: Gathering | None = None) -> SyncIO:
         """Return a copy for another URL or token, or another thread: with its own connections."""
         return SyncIO(link, interrupts=self._interrupts, group=group or self._group)
 

@@ -123,7 +123,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
         self.cleanup_deadline = cleanup_deadline
         self.slice_seconds = slice_seconds
-        self.opened: set[DeadlineStream | Attempt] = set()
+        self.opened: set[DeadlineStream | Connecting] = set()
         """What is open, or is being opened: an interrupt may lose every other reference to it."""
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             return worked(host, port, last, connect(last, left()))
 
         left()  # No connection is begun after the deadline.
-        attempt = Attempt(connect_any, self.opened)
+        attempt = Connecting(connect_any, self.opened)
         try:
             while not clock.wait(attempt.ended.wait, self.slice_seconds):
                 left()
@@ -174,7 +174,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         return attempt.result()
 
 
-class Attempt:
+class Connecting:
     """A connection being made, in its own thread.
 
     The system takes its own time to resolve a name, and tries each address as long as its timeout
@@ -183,7 +183,7 @@ class Attempt:
     """
 
     def __init__(
-        self, connect: Callable[[], DeadlineStream], opened: set[DeadlineStream | Attempt]
+        self, connect: Callable[[], DeadlineStream], opened: set[DeadlineStream | Connecting]
     ) -> None:
         self.ended = Once()
         self._connect = connect

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._base.token import bare
 from .attempts import lost_at_proxy, lost_attempt
 from .protocol import Request
 from .reasons import reason_of
-from .steps import PROXY_ERRORS, Progress, Steps
+from .steps import PROXY_ERRORS, Reached, Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -123,7 +123,7 @@ def fault(error: Exception, link: Link, steps: Steps | None = None) -> Transport
     """Return the error of a failed attempt; without `steps` the request had been sent."""
     late, reason = isinstance(error, _LATE), reason_of(error, steps and steps.failure)
     if steps is None:
-        return lost_attempt(link.base_url, reason, Progress.SENT, late=late)
+        return lost_attempt(link.base_url, reason, Reached.SENT, late=late)
     proxy = steps.failed_proxy(error)
     if proxy is not None:
         refused = isinstance(error, PROXY_ERRORS)

@@ -25,7 +25,7 @@ _NOT_REACHED = (
 """Errors before which no request is sent: used where no step was traced."""
 
 
-class Progress(enum.IntEnum):
+class Reached(enum.IntEnum):
     """How far a request came."""
 
     CONNECTING = enum.auto()
@@ -39,7 +39,7 @@ class Progress(enum.IntEnum):
     @property
     def reached(self) -> bool:
         """Whether the request may have been carried out."""
-        return self >= Progress.BEGUN
+        return self >= Reached.BEGUN
 
 
 class Steps:
@@ -54,7 +54,7 @@ class Steps:
         self.failure: object = None
         """The first error: after a failed write, httpcore still tries to read."""
         self._passed_proxy = False
-        self._progress = Progress.CONNECTING
+        self._progress = Reached.CONNECTING
 
     @property
     def sent(self) -> bool:
@@ -65,19 +65,19 @@ class Steps:
         self.begun = True
         if step.endswith("connect_tcp.complete"):
             self.connected = info["return_value"]
-            self._progress = Progress.UNSENT
+            self._progress = Reached.UNSENT
         elif step.endswith("start_tls.started"):
-            self._progress = Progress.SHAKING_HANDS
+            self._progress = Reached.SHAKING_HANDS
         elif step.endswith("start_tls.complete"):
-            self._progress = Progress.UNSENT
+            self._progress = Reached.UNSENT
         elif step.endswith("send_request_headers.started"):
             is_tunnel = getattr(info["request"], "method", None) == b"CONNECT"
-            self._progress = Progress.UNSENT if is_tunnel else Progress.BEGUN
+            self._progress = Reached.UNSENT if is_tunnel else Reached.BEGUN
         elif step.endswith("send_request_headers.failed"):
             if isinstance(info["exception"], Unwritten):
-                self._progress = Progress.UNSENT
+                self._progress = Reached.UNSENT
         elif step.endswith("send_request_body.complete") and self.sent:
-            self._progress = Progress.SENT
+            self._progress = Reached.SENT
         elif step.endswith("receive_response_headers.complete"):
             self._passed_proxy = True
         if step.endswith(".failed") and self.failure is None:
@@ -91,10 +91,10 @@ class Steps:
         before_it = self.begun and not (self.sent or self._passed_proxy)
         return self.proxy if before_it or isinstance(error, PROXY_ERRORS) else None
 
-    def progress(self, error: BaseException) -> Progress:
+    def progress(self, error: BaseException) -> Reached:
         """Return how far the request came before an error."""
         if self.begun:
             return self._progress
         # A deadline of our own may come before the first step.
         never = isinstance(error, (TimeoutError, *_NOT_REACHED))
-        return Progress.CONNECTING if never else Progress.SENT
+        return Reached.CONNECTING if never else Reached.SENT

@@ -30,7 +30,7 @@ Of a request that is cut off, nobody knows whether it was carried out.
 
 
 @dataclass
-class Group:
+class Gathering:
     """Shared by threads that end together: a way to stop them, and a limit on their requests."""
 
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -68,7 +68,7 @@ def fan_out(
     work; so many requests, or `IN_FLIGHT`, may be under way. What has no thread, because the system
     has no more of them, the caller does itself.
     """
-    group = Group(most=at_once or IN_FLIGHT)
+    group = Gathering(most=at_once or IN_FLIGHT)
     failures: dict[int, Exception] = {}
     count = min(at_once or len(works), len(works))
     numbered = [*enumerate(works)]
@@ -106,7 +106,7 @@ class _Share:
         io: SyncIO,
         works: Sequence[tuple[int, Work]],
         failures: dict[int, Exception],
-        group: Group | None,
+        group: Gathering | None,
     ) -> None:
         self.ended = Once()
         self._io, self._works, self._failures, self._group = io, works, failures, group

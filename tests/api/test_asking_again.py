@@ -40,8 +40,8 @@ from pytest_hydrasmoke._api.calls import (
     CALL_TIMEOUT,
     FIRST_CONTACT,
     LAST_CHANCE,
-    Attempt,
     Calls,
+    Tried,
 )
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -283,10 +283,10 @@ PROVISION = Request("provision", "POST", "/provision")
 
 class Watcher:
     def __init__(self) -> None:
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Tried] = []
         self.answers: list[tuple[str, int, BaseModel]] = []
 
-    def saw_attempt(self, attempt: Attempt) -> None:
+    def saw_attempt(self, attempt: Tried) -> None:
         self.attempts.append(attempt)
 
     def saw_answer(self, call: str, code: int, answer: BaseModel) -> None:
@@ -314,7 +314,7 @@ def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out(
         **dict.fromkeys((408, 409, 429, 500, 502, 503, lost(), late()), True),
     }
     for outcome, unknown in outcomes.items():
-        assert Attempt(PROVISION, 1, 0, 0, outcome).outcome_unknown is unknown
+        assert Tried(PROVISION, 1, 0, 0, outcome).outcome_unknown is unknown
 
 
 def test_an_observer_hears_of_fields_that_are_unknown() -> None:

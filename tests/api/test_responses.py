@@ -24,7 +24,7 @@ from pytest_hydrasmoke._api.responses import detail_of, failure
 from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.reasons import Reason
-from pytest_hydrasmoke._transport.steps import Progress
+from pytest_hydrasmoke._transport.steps import Reached
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
 
@@ -77,7 +77,7 @@ def test_an_attempts_result_is_given_or_raised() -> None:
 def test_an_attempt_without_an_answer_says_how_far_it_got(
     progress: str, late: bool, message: str
 ) -> None:
-    reason, came_to = Reason("reset"), Progress[progress]
+    reason, came_to = Reason("reset"), Reached[progress]
     error = lost_attempt("https://router.example", reason, came_to, late=late)
     reached = progress in ("BEGUN", "SENT")
     assert (error.message, error.reached, error.late) == (message, reached, late)

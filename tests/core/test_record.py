@@ -11,7 +11,7 @@ import pytest
 from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
-from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._api.calls import Tried
 from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.reading import Reading
@@ -90,15 +90,15 @@ def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
 def test_only_provisions_unknown_outcomes_matter() -> None:
     it = record()
     for call, number, outcome in (("provision", 1, 500), ("provision", 2, 200), ("status", 1, 500)):
-        it.saw_attempt(Attempt(Request(call, "GET", "/x"), number, 0, 0, outcome))
+        it.saw_attempt(Tried(Request(call, "GET", "/x"), number, 0, 0, outcome))
     assert (it.requests, it.retries, it.unknown_outcomes) == ({"provision": 2, "status": 1}, 1, 1)
 
 
 def test_every_request_is_told_with_what_came_of_it() -> None:
     it = record()
     request = Request("poll", "GET", "/by-key/k")
-    it.saw_attempt(Attempt(request, 1, 7.0, 0.5, lost()))
-    it.saw_attempt(Attempt(request, 2, 8.0, 0.25, 404))
+    it.saw_attempt(Tried(request, 1, 7.0, 0.5, lost()))
+    it.saw_attempt(Tried(request, 2, 8.0, 0.25, 404))
     why = "the answer was lost (reset)"
     tried = partial(events.Attempt, "poll", "GET", "/by-key/k")
     assert list(it.exchanges) == [(7.0, tried(1, 0.5, None, why)), (8.0, tried(2, 0.25, 404))]
@@ -136,7 +136,7 @@ def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
 def test_a_long_run_takes_no_more_memory_than_its_bounds() -> None:
     it, request = record(), Request("status", "GET", "/x")
     for number in range(3 * MOST):
-        it.saw_attempt(Attempt(request, 1, number, 0, 200))
+        it.saw_attempt(Tried(request, 1, number, 0, 200))
         it.took("turn", number, 1.0)
     assert (len(it.exchanges), len(it.spans)) == (MOST, MOST)
     assert it.exchanges[-1][0] == 3 * MOST - 1, "the newest are kept"
@@ -149,7 +149,7 @@ def chat(it: InstanceRecord, number: int) -> None:
     path = f"/internal/hydra/instances/{ID}"
     count = Request("llm_events", "GET", f"{path}/llm-events?window_seconds={900 + number}")
     for request in (count, Request("chat", "POST", f"{path}/chat")):
-        it.saw_attempt(Attempt(request, 1, at / 3, at / 7, 200))
+        it.saw_attempt(Tried(request, 1, at / 3, at / 7, 200))
     it.saw_count(at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral")))
     message = f"message {number}"
     it.note(TurnBegan(number, message), at)

@@ -8,7 +8,7 @@ import pytest
 from scripted_io import lost
 
 from pytest_hydrasmoke import ChatEvent
-from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._api.calls import Tried
 from pytest_hydrasmoke._api.models import PollResult, ProvisionAccepted
 from pytest_hydrasmoke._api.retry import Outcome
 from pytest_hydrasmoke._core.sightings import MOST, Sightings, form_of, kind_of
@@ -16,8 +16,8 @@ from pytest_hydrasmoke._journal.events import Answered, Drifted, Heard
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 
 
-def attempt(call: CallName, outcome: Outcome) -> Attempt:
-    return Attempt(Request(call, "GET", "/x"), 1, 0.0, 0.0, outcome)
+def attempt(call: CallName, outcome: Outcome) -> Tried:
+    return Tried(Request(call, "GET", "/x"), 1, 0.0, 0.0, outcome)
 
 
 def event(data: str, name: str = "message") -> ChatEvent:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_hydrasmoke._journal.codec import SCHEMA
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.ledger_lines import Reading, parse
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 
 TEXTS = st.text(max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -68,7 +68,7 @@ garbage = st.binary(max_size=20).filter(lambda it: b"\n" not in it) | (JSON | st
 )
 
 
-def uses(reading: Reading) -> None:
+def uses(reading: LedgerReading) -> None:
     """Ask everything that its readers ask."""
     for key, known in reading.instances.items():
         assert known.key == key
@@ -116,7 +116,7 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     assert reading.size == len(text)
 
 
-def whole(several: list[bytes]) -> Reading:
+def whole(several: list[bytes]) -> LedgerReading:
     return parse(b"".join(several))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke._history.groups import grouped, is_repeated
-from pytest_hydrasmoke._history.runs import Boot, Case, Pipeline, Run, Spec, worse
+from pytest_hydrasmoke._history.runs import Boot, PastTest, Pipeline, Run, Spec, worse
 
 SHARD = {"group": "g", "commit": "c"}
 
@@ -152,14 +152,14 @@ def test_what_two_reports_say_of_one_run_is_what_is_red_in_either(run: Run) -> N
         {"not_run": 1},
         {"ended": "did not end"},
         {"boots": (Boot("night-0", None, None, "leaked", (), ()),)},
-        {"cases": (Case("a", "failed"),)},
+        {"cases": (PastTest("a", "failed"),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_run_is_red_for_anything_red_in_its_report(changes: dict[str, Any]) -> None:
     run = _run_without_anything()
     assert not run.is_red
-    assert not replace(run, cases=(Case("a", "passed"),)).is_red
+    assert not replace(run, cases=(PastTest("a", "passed"),)).is_red
     assert replace(run, **changes).is_red
 
 
@@ -187,13 +187,13 @@ def test_a_run_of_a_later_attempt_repeats_one_run_and_no_other_cell_of_a_matrix(
     [group] = grouped([*cells, *green])
     assert group.counted == tuple(green)
     # Shards have other tests: each has its own repetition.
-    shard = replace(cells[1], cases=(Case("only here", "failed"),))
+    shard = replace(cells[1], cases=(PastTest("only here", "failed"),))
     [group] = grouped([cells[0], shard, green[0]])
     assert group.counted == (shard, green[0])
 
 
 cases = st.builds(
-    Case,
+    PastTest,
     id=st.sampled_from("ab"),
     outcome=st.sampled_from(["passed", "failed"]),
 )
@@ -212,7 +212,7 @@ cases = st.builds(
     )
 )
 def test_groups_are_green_only_where_every_run_that_counts_is(
-    given: list[tuple[int, str | None, int | None, int, list[Case]]],
+    given: list[tuple[int, str | None, int | None, int, list[PastTest]]],
 ) -> None:
     base = _run_without_anything()
     runs = [

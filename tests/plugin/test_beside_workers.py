@@ -15,7 +15,7 @@ from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import runs
-from pytest_hydrasmoke._plugin.conclusion import Told
+from pytest_hydrasmoke._plugin.conclusion import RunTold
 from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.worker_process import _recorded
@@ -61,9 +61,9 @@ def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
     assert taken == [("begun", "test_a")]
 
 
-def told_of(journal: Journal, sent: Mapping[str, str]) -> Told:
+def told_of(journal: Journal, sent: Mapping[str, str]) -> RunTold:
     ledger = SimpleNamespace(folder=journal._path.parents[1])
-    return Told(cast("Process", SimpleNamespace(journal=journal, ledger=ledger)), sent)
+    return RunTold(cast("Process", SimpleNamespace(journal=journal, ledger=ledger)), sent)
 
 
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:

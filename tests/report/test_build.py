@@ -10,7 +10,7 @@ from report_tools import NOON, a_report, an_instance
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import ChatError, PollResult, Report
-from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._api.calls import Tried
 from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count
@@ -82,8 +82,8 @@ def lived(listener: Written | None = None) -> InstanceRecord:
     it.note(Hosted("box-1"), 100.0)
     it.note(Leaked("why"), 100.0)
     it.note(Blamed(), 100.0)
-    it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 1, 100.0, 0.5, lost()))
-    it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
+    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 1, 100.0, 0.5, lost()))
+    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
     it.took("provision", 100.0, 1.5)
     it.saw_status("running", 103.0)
     it.add_remark("odd")
@@ -267,7 +267,7 @@ def another(at: float) -> tuple[InstanceRecord, Written]:
 def test_one_story_is_made_of_what_several_processes_tell() -> None:
     one, (two, its) = Written(), another(108.0)
     lived(one)
-    two.saw_attempt(Attempt(Request("delete", "DELETE", "/d"), 1, 109.0, 0.25, 200))
+    two.saw_attempt(Tried(Request("delete", "DELETE", "/d"), 1, 109.0, 0.25, 200))
     two.took("delete", 109.0, 0.25)
     [story] = told(main=one, gw0=its)
     assert story.began == NOON

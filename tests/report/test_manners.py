@@ -5,7 +5,7 @@ from __future__ import annotations
 from record_tools import Written
 from scripted_io import ID, record
 
-from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._api.calls import Tried
 from pytest_hydrasmoke._journal.stories import fold
 from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._transport.protocol import Request
@@ -17,7 +17,7 @@ def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
         it = record(id=ID)
         it.keeper = file
         for code in codes:
-            it.saw_attempt(Attempt(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
+            it.saw_attempt(Tried(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
     seen = [
         manners_of(fold({name: files[name].entries for name in names}).forms)
         for names in (("main", "gw0"), ("gw0", "main"))

@@ -30,7 +30,7 @@ from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.case import BOOT, DELETED_FOR, LEARNED, WELL, Case, End
-from pytest_hydrasmoke._run.ledger_lines import Reading
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -51,9 +51,9 @@ def looks_at_once() -> None:
     """Time is made up here: every wait is as long as it is."""
 
 
-def reading_of(*events: Became) -> Reading:
+def reading_of(*events: Became) -> LedgerReading:
     """Read a ledger with the claim of a key, and what follows it."""
-    reading = Reading()
+    reading = LedgerReading()
     for event in (Claimed(SPEC.model_dump(), url=URL), *events):
         reading.apply(Entry(0.0, KEY, event))
     return reading

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._journal.events import (
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import append, read
-from pytest_hydrasmoke._run.ledger_lines import Reading, parse
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 
 CREATED, READY = Became(State.CREATED, "a"), Became(State.READY, "a")
 
@@ -40,7 +40,7 @@ def claimed(spec: Any = None, share: Any = None, **other: object) -> bytes:
     return line(Claimed({} if spec is None else spec, url=URL, share=share), **other)
 
 
-def facts(*events: Event) -> Reading:
+def facts(*events: Event) -> LedgerReading:
     """Read the claim of a key, and what follows it."""
     return parse(b"\n".join((claimed(), *map(line, events))))
 
@@ -231,7 +231,7 @@ def test_what_is_noted_is_read_back(
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
     events = [Claimed({}, url=URL), *(Became(state, name) for state, name in told)]
-    expected = Reading()
+    expected = LedgerReading()
     for at, event in enumerate(events):
         append(folder, Entry(at, key, event), make=at == 0)
         expected.apply(Entry(at, key, event))

@@ -9,7 +9,7 @@ from plugin_tools import Project
 from project_fixtures import no_settings, project, router, routing
 from scripted_io import refused
 
-from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._api.calls import Tried
 from pytest_hydrasmoke._run import reaching
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._transport.protocol import Request
@@ -32,7 +32,7 @@ class Waiting:
         """Let so many attempts fail by then; return what is told at that moment."""
         self._now = now
         for number in range(1, failed + 1):
-            attempt = Attempt(Request("poll", "GET", "/"), number, now, 0.0, refused())
+            attempt = Tried(Request("poll", "GET", "/"), number, now, 0.0, refused())
             self.reaching.saw_attempt(attempt)
         self.told.clear()
         self.reaching.tick()

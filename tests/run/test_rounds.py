@@ -16,7 +16,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._run.case import Case, End
-from pytest_hydrasmoke._run.ledger_lines import Reading
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.rounds import AT_ONCE, Rounds
 from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -50,7 +50,7 @@ class Paced(Case):
     """A case that has a step after each of some pauses, and ends with the last one."""
 
     def __init__(self, world: World, key: str, *pauses: float, finds: str = "") -> None:
-        super().__init__(key, Swept(Path(key), Reading()), None, Policy(), 0.0)
+        super().__init__(key, Swept(Path(key), LedgerReading()), None, Policy(), 0.0)
         self._world, self._pauses, self._finds = world, [*pauses], finds
 
     async def step(self, calls: Calls) -> None:

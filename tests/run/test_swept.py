@@ -14,7 +14,7 @@ from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of, swept_files, swept_name
 from pytest_hydrasmoke._run.ledger import append, read
-from pytest_hydrasmoke._run.ledger_lines import Reading
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.swept import Swept
 
 HOUR = 3600.0
@@ -45,7 +45,7 @@ def older(file: Path, seconds: float) -> None:
     os.utime(file, (then, then))
 
 
-def begin(folder: Path) -> tuple[Swept, Reading]:
+def begin(folder: Path) -> tuple[Swept, LedgerReading]:
     reading = read(folder)
     return Swept(folder, reading, URL).begin(), reading
 

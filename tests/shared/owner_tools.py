@@ -16,7 +16,7 @@ from inner import only
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._run.folder import all_found, folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
-from pytest_hydrasmoke._run.ledger_lines import Reading
+from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.swept import Swept
@@ -65,7 +65,7 @@ def kill(session: SmokeSession) -> None:
     session._io.close()
 
 
-def reading_of(config: HydraSmokeConfig) -> Reading:
+def reading_of(config: HydraSmokeConfig) -> LedgerReading:
     return read(folder_of(config.output, config.run_id))
 
 

@@ -32,7 +32,7 @@ from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Group
+from pytest_hydrasmoke._transport.threads import Gathering
 
 FOREVER = 1_000_000
 
@@ -65,11 +65,11 @@ class World:
 class Mortal(VirtualSyncIO):
     """Calls of a process that may be killed at any of them."""
 
-    def __init__(self, world: World, link: Link, group: Group | None = None) -> None:
+    def __init__(self, world: World, link: Link, group: Gathering | None = None) -> None:
         super().__init__(link, world.clock, group=group)
         self._world = world
 
-    def to(self, link: Link, group: Group | None = None) -> Mortal:
+    def to(self, link: Link, group: Gathering | None = None) -> Mortal:
         return Mortal(self._world, link, group)
 
     @contextmanager

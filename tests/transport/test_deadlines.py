@@ -35,10 +35,10 @@ from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport import deadlines, threads
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend, DeadlineStream
+from pytest_hydrasmoke._transport.deadlines import Connecting, DeadlineBackend, DeadlineStream
 from pytest_hydrasmoke._transport.names import NameTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
-from pytest_hydrasmoke._transport.threads import Group
+from pytest_hydrasmoke._transport.threads import Gathering
 
 STATUS = answer({"id": SOME_ID, "status": "running"})
 
@@ -186,7 +186,7 @@ def test_a_blocked_request_ends_with_its_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threads, "STOP_SECONDS", 0.1)
-    group = Group()
+    group = Gathering()
     with FaultyServer(stall, tls=server_context() if over_tls else None) as server:
         io = SyncIO(link_to(server.url, ca_file=CA), group=group)
 
@@ -296,7 +296,7 @@ def test_a_connection_that_nobody_wants_any_more_is_closed(made_first: bool) -> 
             assert wanted.wait(10)
             return DeadlineStream(httpcore.SyncBackend().connect_tcp("127.0.0.1", port), backend)
 
-        attempt = Attempt(connect, backend.opened)
+        attempt = Connecting(connect, backend.opened)
         if made_first:
             wanted.set()
             assert attempt.ended.wait(10)
@@ -313,7 +313,7 @@ def test_a_connection_that_nobody_wants_any_more_is_closed(made_first: bool) -> 
 
 
 def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
-    group = Group()
+    group = Gathering()
     io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
     drive(io.sleep(0.001))
     threading.Timer(0.02, group.stop).start()

@@ -9,7 +9,7 @@ from scripted_io import START, ScriptedIO
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._transport.protocol import IN_FLIGHT, Request, drive
-from pytest_hydrasmoke._transport.threads import Group
+from pytest_hydrasmoke._transport.threads import Gathering
 
 
 async def add(a: int, b: int) -> int:
@@ -71,14 +71,14 @@ def test_a_request_asks_for_json_and_can_not_be_changed() -> None:
 
 def test_a_thread_group_starts_running_and_bounds_its_requests() -> None:
     assert IN_FLIGHT == 16
-    group = Group()
+    group = Gathering()
     assert not group.stopped.is_set()
     taken = [group.enter(0.0) for _ in range(IN_FLIGHT + 1)]
     assert taken == [True] * IN_FLIGHT + [False]
 
 
 def test_two_thread_groups_share_nothing() -> None:
-    one, other = Group(), Group()
+    one, other = Gathering(), Gathering()
     one.stop()
     assert not other.stopped.is_set()
     assert one.places is not other.places

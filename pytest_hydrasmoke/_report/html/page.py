@@ -18,7 +18,7 @@ from pytest_hydrasmoke._report.model import FAKE_ENDED, UNPROVED, Report
 
 from .axis import WIDTH, clock, moment
 from .environment import TEMPLATES, environment, policy
-from .story import Story, is_bad, story_of
+from .story import StorySection, is_bad, story_of
 
 OPEN = 3
 """How many instances are unfolded even if nothing is wrong."""
@@ -66,7 +66,7 @@ def verdict(exit_code: int) -> str:
     return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
 
 
-def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
+def troubles(report: Report, stories: list[StorySection]) -> Iterator[Trouble]:
     """Yield what went wrong, the most important first."""
     for story in stories:
         if story.instance.outcome == "leaked":

@@ -1,6 +1,6 @@
 """Arrange what a page shows of one instance; pure.
 
-`story_of` makes a `Story` of an instance's report: the lanes of a chart, and a list of what
+`story_of` makes a `StorySection` of an instance's report: the lanes of a chart, and a list of what
 happened when. Repeated requests with the same answer are one entry that contains them all.
 """
 
@@ -61,7 +61,7 @@ Thing = ExchangeReport | Fold | StatusReport | Chat | CountReport | FailureEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoryRow:
     """An event of the story, and the template that draws it."""
 
     kind: str
@@ -83,7 +83,7 @@ class CallSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class StorySection:
     """One instance, as the page shows it."""
 
     number: int
@@ -95,7 +95,7 @@ class Story:
     words: tuple[tuple[StatusReport, float], ...]
     """The status words, each with its seconds."""
     calls: tuple[CallSummary, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[StoryRow, ...]
     failures: tuple[FailureEntry, ...]
     marks: str
     """The SVG path that marks every request."""
@@ -114,7 +114,7 @@ class Story:
         return sum(not failure.failure.cured for failure in self.failures)
 
 
-def story_of(instance: InstanceReport, number: int) -> Story:
+def story_of(instance: InstanceReport, number: int) -> StorySection:
     """Make an instance's story."""
     axis = Axis(max(_ends(instance), default=0.0))
     failures = tuple(
@@ -122,7 +122,7 @@ def story_of(instance: InstanceReport, number: int) -> Story:
         for place, failure in enumerate(instance.failures, 1)
     )
     bad = [exchange.at for exchange in instance.exchanges if is_bad(exchange)]
-    return Story(
+    return StorySection(
         number,
         instance,
         axis,
@@ -166,26 +166,26 @@ def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
         )
 
 
-def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iterator[Entry]:
+def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iterator[StoryRow]:
     # What begins at the same moment keeps this order.
-    yield from (Entry("request", exchange.at, exchange) for exchange in instance.exchanges)
-    yield from (Entry("status", status.at, status) for status in instance.statuses)
-    yield from (Entry("chat", chat.turn.at, chat) for chat in chats_of(instance))
-    yield from (Entry("usage", count.at, count) for count in instance.usage)
-    yield from (Entry("failure", failure.failure.at, failure) for failure in failures)
+    yield from (StoryRow("request", exchange.at, exchange) for exchange in instance.exchanges)
+    yield from (StoryRow("status", status.at, status) for status in instance.statuses)
+    yield from (StoryRow("chat", chat.turn.at, chat) for chat in chats_of(instance))
+    yield from (StoryRow("usage", count.at, count) for count in instance.usage)
+    yield from (StoryRow("failure", failure.failure.at, failure) for failure in failures)
 
 
-def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _folded(entries: Iterable[StoryRow]) -> Iterator[StoryRow]:
     for answer, group in groupby(entries, key=_answer):
         same = list(group)
         if answer is None or len(same) < FOLDED:
             yield from same
         else:
             exchanges = tuple(entry.it for entry in same if isinstance(entry.it, ExchangeReport))
-            yield Entry("fold", same[0].at, Fold(exchanges))
+            yield StoryRow("fold", same[0].at, Fold(exchanges))
 
 
-def _answer(entry: Entry) -> tuple[str, int | None] | None:
+def _answer(entry: StoryRow) -> tuple[str, int | None] | None:
     it = entry.it
     if not isinstance(it, ExchangeReport) or it.attempt > 1 or is_bad(it):
         return None
