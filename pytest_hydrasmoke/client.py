@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
-from pytest_hydrasmoke._api.calls import Calls, Observer
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import (
     DeleteResult,
     InstanceSpec,
@@ -17,6 +17,7 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
+from pytest_hydrasmoke._api.observer import Observer
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,7 +18,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.beginning import is_over
-from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
 from .counted import NONE, Rows, check_explained, explained, rows_of
@@ -33,6 +32,7 @@ from .models import (
     ProvisionAccepted,
     plain_id,
 )
+from .observer import Observer, Tried
 from .responses import (
     Earlier,
     failure,
@@ -40,7 +40,7 @@ from .responses import (
     unexpected_success,
     unreadable_answer,
 )
-from .retry import RULES, TRANSIENT, Outcome, asked_pause, decide, pause
+from .retry import RULES, Outcome, asked_pause, decide, pause
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay
@@ -66,37 +66,6 @@ RECORD_THEM = (
     "run the command in the message above; a test that it names must expect its turns' LLM events "
     "(turn.expect_llm_events). Mark a test that no recording can answer with hydra_smoke_live"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One request as it went: `at` on the IO's clock, and seconds."""
-
-    request: Request
-    number: int
-    at: float
-    seconds: float
-    outcome: Outcome
-    oddity: str | None = None
-    """A note on a charset that the answer can't have."""
-
-    @property
-    def outcome_unknown(self) -> bool:
-        """True if it may have been carried out although no answer says so.
-
-        The attempt that ends a call is judged by its error: it may be the router's own refusal.
-        """
-        if isinstance(self.outcome, TransportError):
-            return self.outcome.reached
-        return self.outcome == 409 or self.outcome in TRANSIENT
-
-
-class Observer(Protocol):
-    """Observe the attempts and answers of calls."""
-
-    def saw_attempt(self, attempt: Tried) -> None: ...
-
-    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...
 
 
 class Calls:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
@@ -35,17 +35,12 @@ from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
 from .told_turn import remarks, told
-from .turn_account import Count, TurnAccount
-from .turn_end import EndRule
+from .turn_account import UNCOUNTED, Count, TurnAccount
+from .turn_end import AFTER_END, Ending, EndRule
 
 __tracebackhide__ = hide_own_frames
 
-Ending = Literal["closed", "cut", "stalled", "left"]
-"""How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
 AGENTS_LOG = "see the agent's log of this turn"
-AFTER_END = 2.0
-"""Seconds without an event after the terminal one until the turn counts as over."""
-UNCOUNTED = Count(0.0, error="nothing counts the LLM events of a client's own chats")
 
 
 class OpenTurn:
@@ -54,6 +49,27 @@ class OpenTurn:
     It tells its instance's record how it goes; outside of a run, that record writes nothing. Its
     LLM events are counted by `counting`, if that is given.
     """
+
+    chunks: list[tuple[float, bytes]] | None = None
+    """What was read, and when, in seconds since the request; None where it is not recorded."""
+    refusal: Reply | None = None
+    """An answer that was not a stream."""
+    ending: Ending = "left"
+    over_at: float | None = None
+    """When the stream ran to its end, on the IO's clock."""
+    ended = 0.0
+    """When it was over: then, or when its reader left it."""
+    awaited = 0.0
+    """Seconds that the reader waited before the first event came."""
+    number = 0
+    """Among the turns of this process on its instance, from 1; 0 before it begins."""
+    at = 0.0
+    """When its request was sent."""
+    test: str | None = None
+    run: int | None = None
+    taken = False
+    """Whether its message was accepted."""
+    error: str | None = None
 
     def __init__(
         self,
@@ -84,26 +100,6 @@ class OpenTurn:
         """Returns the next event that has arrived, else None."""
         self.account = TurnAccount(UNCOUNTED)
         """What bounds its LLM events, once it has begun."""
-        self.chunks: list[tuple[float, bytes]] | None = None
-        """What was read, and when, in seconds since the request; None where it is not recorded."""
-        self.refusal: Reply | None = None
-        """An answer that was not a stream."""
-        self.ending: Ending = "left"
-        self.over_at: float | None = None
-        """When the stream ran to its end, on the IO's clock."""
-        self.ended = 0.0
-        """When it was over: then, or when its reader left it."""
-        self.awaited = 0.0
-        """Seconds that the reader waited before the first event came."""
-        self.number = 0
-        """Among the turns of this process on its instance, from 1; 0 before it begins."""
-        self.at = 0.0
-        """When its request was sent."""
-        self.test: str | None = None
-        self.run: int | None = None
-        self.taken = False
-        """Whether its message was accepted."""
-        self.error: str | None = None
         self._of_all = 0
         """Its number among the turns of all processes on its instance."""
         self._calling: str | None = None
@@ -290,18 +286,18 @@ class OpenTurn:
 
     def _fails(self, error: HydraSmokeError) -> None:
         now, last = self._io.now(), self.came.last
+        shown = "an event" if last else "no event yet"
+        if last and self._quoted:
+            shown = safe_line(f"event {last.event!r} {last.data!r}")
         error.add_context(
             phase="first_event" if last is None else "turn",
             seconds=now - self._began,
-            last=self._shown(last) if last else "no event yet",
+            last=shown,
             instance=self._id,
             next_step=AGENTS_LOG,
         )
         self.error = error.message
         self.record.fails(error, type(error).__name__, now)
-
-    def _shown(self, event: ChatEvent) -> str:
-        return safe_line(f"event {event.event!r} {event.data!r}" if self._quoted else "an event")
 
     def _tell(self, content: Content) -> None:
         """Tell of the events since the last time."""
@@ -332,7 +328,6 @@ class OpenTurn:
         record.note(Doing(None), self.ended)
 
     def _tell_all(self, content: Content) -> None:
-        """Tell of the whole turn, whose content is known."""
         record, came = self.record, self.came
         if came.first_event_after is not None:
             record.took("first_event", self.at, came.first_event_after)

@@ -48,7 +48,7 @@ from .turn_account import TurnAccount
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.calls import Tried
+    from pytest_hydrasmoke._api.observer import Tried
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
 

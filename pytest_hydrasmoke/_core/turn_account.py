@@ -37,6 +37,9 @@ class Count:
         return Rows(self.count, self.providers)
 
 
+UNCOUNTED = Count(0.0, error="nothing counts the LLM events of a client's own chats")
+
+
 def settles(before: Count, after: Count) -> bool:
     """Return whether the counts around a turn bound its own events, all of them and no others."""
     sure = all(it.error is None and it.doubt is None for it in (before, after))

@@ -14,6 +14,10 @@ from pytest_hydrasmoke._runtimes.meaning import Meaning
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
+AFTER_END = 2.0
+"""Seconds without an event after the terminal one until the turn counts as over."""
+Ending = Literal["closed", "cut", "stalled", "left"]
+"""How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._core.chat import Ending
+from pytest_hydrasmoke._core.turn_end import Ending
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.calls import Calls, Tried
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import (
     InstanceSpec,
     InstanceStatus,
@@ -15,6 +15,7 @@ from pytest_hydrasmoke._api.models import (
     ProvisionAccepted,
     plain_id,
 )
+from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (

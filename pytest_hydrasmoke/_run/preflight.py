@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 
-from pytest_hydrasmoke._api.calls import Calls, Observer
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.observer import Observer
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms

@@ -11,7 +11,7 @@ import pytest
 from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
-from pytest_hydrasmoke._api.calls import Tried
+from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.reading import Reading

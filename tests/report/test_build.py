@@ -10,7 +10,7 @@ from report_tools import NOON, a_report, an_instance
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import ChatError, PollResult, Report
-from pytest_hydrasmoke._api.calls import Tried
+from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from record_tools import Written
 from scripted_io import ID, record
 
-from pytest_hydrasmoke._api.calls import Tried
+from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._journal.stories import fold
 from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._transport.protocol import Request

@@ -9,8 +9,9 @@ from scripted_io import ID, ScriptedIO
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import Ending, OpenTurn
+from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.turn_end import Ending
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content

@@ -83,7 +83,7 @@ def test_a_router_behind_it_that_never_shakes_hands_is_left_at_a_signal(
 ) -> None:
     with silent() as port, FaultyServer(tunnel_to(port), tls=server_context()) as proxy:
         proxied(proxy.url)
-        group = blocking.Group()
+        group = blocking.Gathering()
         io = SyncIO(
             link_to(f"https://127.0.0.1:{port}", ca_file=CA, trust_env=True),
             group=group,
