@@ -25,9 +25,9 @@ __tracebackhide__ = hide_own_frames
 
 LOOK = 0.02
 """Seconds of real time after which who waits checks what keeps it waiting."""
-PATIENCE = 1.0
-"""Seconds of real time without progress after which a turn is over."""
-LOOP_PATIENCE = 0.05
+PATIENCE = 50
+"""Looks without progress after which a turn is over; a machine that stalls does not look either."""
+LOOP_PATIENCE = 3
 """The same for a task, where others of its loop want it: as they run, it does not."""
 
 Caller = tuple[threading.Thread, int | None]
@@ -75,13 +75,14 @@ class Turns:
         self.expected: set[object] = set()
         """Who is about to act: streams that are due, and clients of threads that begin."""
         self._acting: Caller | None = None
-        self._progress = real.now()
+        self._steps = 0
+        """How often anybody got on."""
 
     def take(self) -> None:
         """Have the turn if it is free."""
         with self.lock:
             self._acting = self._acting or caller()
-            self._progress = real.now()
+            self._steps += 1
 
     def leave(self) -> None:
         """Let others act."""
@@ -116,10 +117,10 @@ class Turns:
         """Block until `seconds` have passed; `check` may raise to end that."""
         woken = threading.Event()
         with self.waiting(self.now + max(seconds, 0.0), woken.set) as wait:
-            wait.blocks = True
+            wait.blocks, looked = True, (0, 0)
             while not real.wait(woken.wait, LOOK):
                 check()
-                self._look(threading.current_thread())
+                looked = self._look(threading.current_thread(), looked)
 
     async def sleep_async(self, seconds: float) -> None:
         """Sleep as a task of an event loop."""
@@ -129,10 +130,11 @@ class Turns:
 
     async def until(self, woken: anyio.Event, thread: threading.Thread | None = None) -> None:
         """Wait as a task; a client's tells its thread."""
+        looked = 0, 0
         while not woken.is_set():
             with Until(real.now() + LOOK):
                 await woken.wait()
-            self._look(thread)
+            looked = self._look(thread, looked)
 
     def forget(self, wait: Wait | Line) -> None:
         """End a wait, under `lock`."""
@@ -146,7 +148,7 @@ class Turns:
 
     def _move(self, to: float) -> None:
         self.now = max(self.now, to)
-        self._progress = real.now()
+        self._steps += 1
         for line in self.waits:
             if isinstance(line, Line) and line.until <= self.now:
                 self.forget(line)
@@ -170,15 +172,21 @@ class Turns:
             self._acting = first.who
             first.wake()
 
-    def _look(self, thread: threading.Thread | None) -> None:
-        """End a turn that has lasted too long for who waits in this thread."""
+    def _look(self, thread: threading.Thread | None, before: tuple[int, int]) -> tuple[int, int]:
+        """End a turn that has lasted too long for who waits in this thread.
+
+        Returns how far all are, and how many looks have found them there; `before` is that of the
+        last look.
+        """
         with self.lock:
-            who = self._acting
+            who, looks = self._acting, before[1] + 1 if before[0] == self._steps else 1
             patience = LOOP_PATIENCE if who and who[0] is thread else PATIENCE
-            if real.now() - self._progress > patience or (who and not who[0].is_alive()):
+            looked = self._steps, looks
+            if looks > patience or (who and not who[0].is_alive()):
                 self._acting = None
                 self.expected.clear()
             self.go_on()
+            return looked
 
 
 class Line:

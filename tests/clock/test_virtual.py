@@ -30,12 +30,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # A busy machine may give a thread no time for a second, and the order is that of time alone.
-    monkeypatch.setattr(virtual, "PATIENCE", 60.0)
+    monkeypatch.setattr(virtual, "PATIENCE", 3_000)
 
 
 @pytest.fixture
 def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(virtual, "PATIENCE", 0.1)
+    monkeypatch.setattr(virtual, "PATIENCE", 5)
 
 
 def began(*works: Callable[[], object]) -> list[threading.Thread]:
@@ -193,7 +193,7 @@ async def test_time_stands_still_while_another_task_calls(impatient: None) -> No
     async def call() -> None:
         with clock._turns.calling():
             called.set()
-            await anyio.sleep(5 * virtual.PATIENCE)
+            await anyio.sleep(5 * virtual.PATIENCE * virtual.LOOK)
             seen.append(clock.now())
 
     async with anyio.create_task_group() as group:
