@@ -85,7 +85,7 @@ class SessionSeen:
         if report.failed:
             self._broken.append(report.nodeid)
 
-    # Before `Refusal`, which may clear the items.
+    # Before `Objections`, which may clear the items.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
         marked = [it.nodeid for it in session.items if it.get_closest_marker("hydra_smoke")]

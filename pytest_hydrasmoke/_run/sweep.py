@@ -218,9 +218,8 @@ class Sweep:
             reading = LedgerReading(
                 problems=[f"the file can't be read ({error.strerror or error})"]
             )
-        ended = reading.ended and not reading.problems
         clean, url = scrubbing(self.config.token), self.config.link.base_url
-        run = Swept(folder, reading, url, ended, clean)
+        run = Swept(folder, reading, url, reading.ended and not reading.problems, clean)
         if not self.dry_run:
             run.begin()
         for problem in reading.problems:
