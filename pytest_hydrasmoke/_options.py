@@ -23,6 +23,7 @@ SETTINGS = {
     "agent_name": "name of the agent",
     "run_id": "name of this run; idempotency keys are <run id>-<slot> (default: random)",
     "ready_timeout": "seconds from provision to ready (default: 900)",
+    "deadline": "seconds for the whole run: it ends in time to delete what there is",
     "keep": "keep instances to look at: never, on-failure or always (default: never)",
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",

@@ -42,6 +42,11 @@ class Interrupts:
     def __init__(self, on_first: Callable[[int], object] = lambda number: None) -> None:
         self.received: int | None = None
         """The first signal's number."""
+        self.why: str | None = None
+        """Why the run ends, where it is this process that has ended it."""
+        self._clean_by: float | None = None
+        self._over = threading.Event()
+        """Set once the run's own deadline must not end it any more."""
         self._on_first = on_first
         self._at = math.inf
         self._stuck_at = math.inf
@@ -66,6 +71,7 @@ class Interrupts:
 
     def restore(self) -> None:
         """Restore the old handlers, except where other code has replaced ours since."""
+        self._over.set()
         for number, old in self._old.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, old)
@@ -89,6 +95,7 @@ class Interrupts:
         Whether the process ends with its run is not known here: if it does, the rest is ignored. If
         it does not, signals that come later than `LINGER` find the old handlers again.
         """
+        self._over.set()
         if self.received is None:
             self.restore()
             return
@@ -97,7 +104,20 @@ class Interrupts:
 
     def deadline(self) -> float:
         """Return the `clock.now()` by which held work must end; inf for never."""
+        if self._clean_by is not None and self.received is not None:
+            return self._clean_by
         return self._at + (ANSWERED_SECONDS if self._answered else CLEANUP_SECONDS)
+
+    def end_run_at(self, moment: float, why: str, clean_by: float) -> None:
+        """End the run at a `clock.now()` as a TERM does, with more time for its clean-up."""
+
+        def wait() -> None:
+            over = clock.wait(self._over.wait, moment - clock.now())
+            if not over and self.received is None:
+                self.why, self._clean_by = why, clean_by
+                os.kill(self._pid, signal.SIGTERM)
+
+        threading.Thread(target=wait, name="hydra-smoke-deadline", daemon=True).start()
 
     def answered(self) -> None:
         """Give clean-up more time: the router answers, if slowly."""

@@ -21,7 +21,7 @@ from .statistics import SECONDS
 
 SCHEMA_VERSION: Literal[1] = 1
 _KINDS = re.compile(
-    rf"signal: [A-Z]+|({NOT_ENDED}|{REFUSED}|collection errors|internal error|interrupt"
+    rf"signal: [A-Z]+|(deadline|{NOT_ENDED}|{REFUSED}|collection errors|internal error|interrupt"
     r"|pytest\.exit|stopped|usage error)(?=:|$)"
 )
 """The kinds of endings that have words of their own."""

@@ -60,6 +60,12 @@ class FailedTest(NamedTuple):
     """Whether a plugin runs it again."""
 
 
+class NotRun(NamedTuple):
+    """A smoke test was skipped since what it needs was shown not to work."""
+
+    test: str
+
+
 class Cured(NamedTuple):
     """A test passed that a plugin has run again."""
 
@@ -109,12 +115,15 @@ class Prepared(NamedTuple):
     """The hook for an instance that is ready was called for it: no process calls it again."""
 
 
-class ShareFailed(NamedTuple):
-    """A shared instance could not be provisioned, or was lost: no process tries that again."""
+class Refuted(NamedTuple):
+    """A test has shown that something does not work: no other test of the run tries it again."""
 
-    share: str
-    spec: Mapping[str, Any]
-    why: str
+    what: str
+    """A call, or the boot of a shared instance, by the name of its lock."""
+    test: str
+    """The first one that fails of it; empty until there is one."""
+    why: str | None
+    """A sentence that names the test; null: it works after all, as that test has shown."""
 
 
 class Learned(NamedTuple):
@@ -254,13 +263,14 @@ Event = (
     | Selected
     | CutShort
     | FailedTest
+    | NotRun
     | Cured
     | RunsCounted
     | CleanedUp
     | Claimed
     | Became
     | Prepared
-    | ShareFailed
+    | Refuted
     | Learned
     | Used
     | Status
@@ -283,7 +293,7 @@ Event = (
     | Turn
     | Counted
 )
-OfLedger = Claimed | Became | Prepared | ShareFailed | CleanedUp | Learned
+OfLedger = Claimed | Became | Prepared | Refuted | CleanedUp | Learned
 """What a ledger consists of, or a sweep's file beside it: what others than the writer must know."""
 
 

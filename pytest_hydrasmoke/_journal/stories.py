@@ -20,6 +20,7 @@ from .events import (
     Event,
     FailedTest,
     Heard,
+    NotRun,
     Opened,
     RunsCounted,
     Selected,
@@ -38,6 +39,10 @@ class Stories:
     """The smoke tests that were to run."""
     cut_short: dict[str, None] = field(default_factory=dict[str, None])
     """The tests that an interrupt ended."""
+    untried: dict[str, None] = field(default_factory=dict[str, None])
+    """The tests that were skipped since what they need was shown not to work."""
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    """What tests have failed of."""
     runs: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """How often a test's body was run, and how often that passed."""
     forms: dict[Event, None] = field(default_factory=dict[Event, None])
@@ -56,12 +61,16 @@ class Stories:
                 self.selected |= dict.fromkeys(event.tests)
             case CutShort():
                 self.cut_short[event.test] = None
+            case NotRun():
+                self.untried[event.test] = None
             case RunsCounted():
                 self.runs[event.test] = event.began, event.passed
             case FailedTest():
+                self.failures[event.test] = event.message or event.brief
                 for name, story in self.instances.items():
                     fail_test(story, process, at, event, uses=name in event.used)
             case Cured():
+                self.failures.pop(event.test, None)
                 for story in self.instances.values():
                     cured(story, event.test)
             case Answered() | Heard() | Drifted():

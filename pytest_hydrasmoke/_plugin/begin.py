@@ -55,13 +55,14 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         if process is None:
             return None
         # Bundled checks have no recordings: only a real router can answer them.
-        by_default = process.config.bundled_checks and process.replaying is None
-        _collect(config, by_default=by_default)
+        checks = process.config.bundled_checks
+        by_default = bool(checks) and process.replaying is None
+        _collect(config, by_default=by_default, core=checks == "core")
         return process
 
 
-def _collect(config: pytest.Config, *, by_default: bool) -> None:
-    checks = BundledChecks(config, by_default=by_default)
+def _collect(config: pytest.Config, *, by_default: bool, core: bool = False) -> None:
+    checks = BundledChecks(config, by_default=by_default, core=core)
     config.pluginmanager.register(checks, "hydra-smoke-checks")
 
 
@@ -82,7 +83,8 @@ def _watched(config: pytest.Config) -> Generator[Interrupts]:
         else:
             early = _EndedEarly(interrupts, number)
             config.pluginmanager.register(early, "hydra-smoke-ended-early")
-            _say_interrupted(number)
+            name = signal.Signals(number).name
+            _say(interrupts.why or f"interrupted by {name} before anything was provisioned")
         raise
 
 
@@ -101,9 +103,8 @@ class _EndedEarly:
         self._interrupts.leave()
 
 
-def _say_interrupted(number: int) -> None:
-    name = signal.Signals(number).name
-    line = f"hydra-smoke: interrupted by {name} before anything was provisioned\n"
+def _say(why: str) -> None:
+    line = f"hydra-smoke: {why}\n"
     # Nobody may read it any more, as after Ctrl-C in a pipeline. Without a buffer: what stays there
     # Python writes as it exits, and it changes the exit code where that fails.
     with suppress(OSError):

@@ -16,6 +16,13 @@ PACKAGE = "pytest_hydrasmoke/checks"
 DOTTED = "pytest_hydrasmoke.checks"
 
 
+CORE = (
+    "test_chat.py::test_chat_answers",
+    "test_chat.py::test_llm_events_of_a_chat_are_recorded",
+)
+"""One boot, one chat, and its LLM events; the run itself proves the deletion."""
+
+
 class CheckModule(pytest.Module):
     """One module of bundled checks."""
 
@@ -35,15 +42,20 @@ class CheckModule(pytest.Module):
 
 
 class BundledChecks:
-    """Collects the bundled checks: those in pytest's arguments, or all of them `by_default`."""
+    """Collects the bundled checks: those in pytest's arguments, or all of them `by_default`.
 
-    def __init__(self, config: pytest.Config, *, by_default: bool) -> None:
+    With `core` these are only some of them. Arguments beat that, too.
+    """
+
+    def __init__(self, config: pytest.Config, *, by_default: bool, core: bool = False) -> None:
         self._config = config
         # With arguments, only the checks that they name are run.
         has_arguments = config.args_source is config.ArgsSource.ARGS
         named = [arg for arg in config.args if _target(arg) is not None]
         self._named = named if has_arguments else []
-        self._all = by_default and not has_arguments
+        self._all = by_default and not has_arguments and not core
+        if by_default and core and not has_arguments:
+            self._named = [f"{PACKAGE}/{name}" for name in CORE]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:

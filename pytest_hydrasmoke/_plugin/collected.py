@@ -23,6 +23,7 @@ from pytest_hydrasmoke._base.pytest_internals import (
 )
 from pytest_hydrasmoke._options import LIVE, TABLE, variable
 from pytest_hydrasmoke._run.factory import merged
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, Wanted
 from pytest_hydrasmoke._settings.tables import nearest_table
 
 from .bundled_checks import CheckModule
@@ -72,6 +73,8 @@ class Objections:
         words = self._unread_tables(session.items) or self._too_many(session.items)
         if words is not None:
             refuse(session, words)
+        elif self._process.config.instance is None and self._process.replaying is None:
+            self._process.certain = _certain(session.items, self._process.config)
 
     def _unread_tables(self, items: Sequence[pytest.Item]) -> str | None:
         """Return why smoke tests have another table of settings than the one that was read.
@@ -141,14 +144,14 @@ def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Known:
     """What is known of a spec."""
 
     known: tuple[tuple[str, str | None], ...]
     whole: bool
     """Whether that is all of it; else an override of `smoke_spec` supplies the rest."""
 
-    def differs(self, other: _Wanted) -> bool:
+    def differs(self, other: _Known) -> bool:
         """Return whether it certainly differs from the other."""
         here, there = dict(self.known), dict(other.known)
         return any(here[name] != there[name] for name in here.keys() & there.keys())
@@ -156,7 +159,7 @@ class _Wanted:
 
 def _least(items: Sequence[pytest.Item], config: HydraSmokeConfig, *, replaying: bool) -> int:
     """Return the least number of instances that tests need."""
-    shared: dict[pytest.Item | pytest.Collector, list[_Wanted]] = {}
+    shared: dict[pytest.Item | pytest.Collector, list[_Known]] = {}
     own = 0
     for item in items:
         wanted, own_ones = _wanted(item, config.spec), _of_a_check(item)
@@ -168,9 +171,31 @@ def _least(items: Sequence[pytest.Item], config: HydraSmokeConfig, *, replaying:
     return own + sum(map(_certainly_different, shared.values()))
 
 
-def _certainly_different(specs: Iterable[_Wanted]) -> int:
+_FACTORIES = {"smoke_instance_factory", "async_smoke_instance_factory"}
+
+
+def _certain(items: Sequence[pytest.Item], config: HydraSmokeConfig) -> list[Wanted]:
+    """Return the instances that tests are sure to use, with all the session."""
+    sure: dict[Wanted, None] = {}
+    of_a_check, room = False, True
+    for item in items:
+        if _may_be_skipped(item, replaying=False):
+            continue
+        if item.getparent(CheckModule) is not None:
+            of_a_check |= _of_a_check(item) > 0
+        elif not _FACTORIES.isdisjoint(getattr(item, "fixturenames", ())):
+            room = False
+        wanted = _wanted(item, config.spec)
+        if wanted is not None and wanted.whole and scope_node(item, config.scope) is item.session:
+            sure[Wanted(InstanceSpec.model_validate(dict(wanted.known)), EVERYBODY)] = None
+    # What a team's tests provision themselves may need its place until the check comes.
+    own = [Wanted(config.spec, OF_A_CHECK)] if of_a_check and room else []
+    return [*sure, *own]
+
+
+def _certainly_different(specs: Iterable[_Known]) -> int:
     """Count specs of which no two can be the same."""
-    sure: list[_Wanted] = []
+    sure: list[_Known] = []
     # Whole specs first: a partly known one may be equal to one of them.
     for wanted in sorted(specs, key=lambda wanted: not wanted.whole):
         if all(wanted.differs(other) for other in sure):
@@ -178,7 +203,7 @@ def _certainly_different(specs: Iterable[_Wanted]) -> int:
     return len(sure)
 
 
-def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
+def _wanted(item: pytest.Item, base: InstanceSpec) -> _Known | None:
     """Return what is known of the spec of a test's shared instance; None if it shares none."""
     params = getattr(getattr(item, "callspec", None), "params", {})
     for name in ("smoke_instance", "async_smoke_instance"):
@@ -191,9 +216,9 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
             return None  # The test fails with it.
         fixture = visible_fixtures(item, "smoke_spec")[-1]
         if isinstance(changes, InstanceSpec) or fixture.func.__module__ == _PLUGIN:
-            return _Wanted(tuple(spec.model_dump().items()), whole=True)
+            return _Known(tuple(spec.model_dump().items()), whole=True)
         named: dict[str, object] = dict(changes or {})
-        return _Wanted(tuple((key, getattr(spec, key)) for key in named), whole=False)
+        return _Known(tuple((key, getattr(spec, key)) for key in named), whole=False)
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -106,10 +106,12 @@ def conclude(
     lost = bool([*problems(draft)])
     why = None
     if session.exitstatus == 0 and not lost:
-        why = _unproved(draft, executed=seen.cases.executed(told.stories))
+        executed = seen.cases.executed(told.stories)
+        why = _unproved(draft, told.stories.untried, executed=executed)
     failed = bool(lost or why or unheard or seen.unawaited)
     untold = untold_tokens(instances, process.config.budgets)
-    remarks = [line for line in (why, *unheard, untold) if line is not None]
+    ended = process.interrupts.why
+    remarks = [line for line in (ended, why, *unheard, untold) if line is not None]
     exit_code = code(session.exitstatus, failed=failed, signal=signal, broken=False)
     if process.replaying is not None and process.loaded is not None:
         whole = process.selection.is_whole(exit_code)
@@ -124,10 +126,17 @@ def conclude(
     return report, remarks
 
 
-def _unproved(report: Report, *, executed: bool) -> str | None:
+def _unproved(report: Report, untried: Collection[str], *, executed: bool) -> str | None:
     """Return why a run in which nothing failed is not green; `executed`: if any smoke test was."""
     if not executed:
         return "no smoke test was executed: the run proves nothing"
+    left = sum(one.id in untried and one.outcome == "skipped" for one in report.tests)
+    if left:
+        # A test may be expected to fail, or run again by a plugin.
+        return (
+            f"smoke tests not run: {left}, since another one failed, which did not count in the "
+            "end: the run proves nothing about them"
+        )
     if report.is_unfinished:
         # `pytest.exit` may have asked for 0.
         return (

@@ -26,6 +26,7 @@ from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
 
+from .deadline import keep_deadline
 from .part import take_part
 from .process import Process, address_of, serve
 from .replay import spec_of
@@ -48,6 +49,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
         try:
             loaded = _load(config, live=live, fake=fake)
             settings = loaded.config
+            keep_deadline(settings, interrupts)
             if fake:
                 router = serve(loaded.scenario)
                 undo.callback(router.__exit__, None, None, None)

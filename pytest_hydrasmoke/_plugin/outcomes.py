@@ -107,7 +107,10 @@ class Outcomes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record, for `keep` and for the run's report, which instances a failed test used."""
         # Reports of workers, and of what is no test, are told by others.
-        if report.nodeid != self._test or not self.records:
+        if report.nodeid != self._test:
+            return
+        # One without an instance is told, too, if it is a smoke test.
+        if not self.records and "hydra_smoke" not in report.keywords:
             return
         causes = self._causes.pop(report.when, [])
         # Plugins that run a test again report an outcome of their own.

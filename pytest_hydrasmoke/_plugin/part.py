@@ -46,7 +46,13 @@ def _plugins(process: Process) -> Iterator[tuple[str, object]]:
         process.stage.recorder = recorder
         yield "recorder", recorder
     if process.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
-        yield "annotations", Annotations(ending.told.is_smoke_test)
+        root = process.pytestconfig.rootpath
+        yield (
+            "annotations",
+            Annotations(
+                ending.told.is_smoke_test, root, os.environ, replies=process.config.report_replies
+            ),
+        )
     yield "scrub", ReportCleaner(process.scrub)
     # Registered last, and so the first to end.
     yield "progress", process.progress

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import CutShort
+from pytest_hydrasmoke._journal.events import CutShort, NotRun
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.stories import Tail
 from pytest_hydrasmoke._report.live import Progress
@@ -27,7 +27,7 @@ from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInsta
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -105,6 +105,8 @@ class Process:
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.outcomes = Outcomes(self)
+        self.certain: Sequence[Wanted] = ()
+        """What the collected tests are sure to share."""
         self._over: list[str] = []
         """The shares whose scope is over."""
 
@@ -150,7 +152,7 @@ class Process:
 
     @cached_property
     def _sharing(self) -> Sharing:
-        return Sharing(self.run, worker=self._shares_as != MAIN)
+        return Sharing(self.run, worker=self._shares_as != MAIN, certain=self.certain)
 
     @cached_property
     def reading(self) -> Reading:
@@ -214,13 +216,46 @@ class Process:
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self.config.scope)
         share = EVERYBODY if node is request.session else f"{self._shares_as} {node.nodeid}"
+        record = self.outcomes.shared = self._take(request, wanted, share, node)
+        return record
+
+    def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
+        """Return a handle on the instance that a bundled check has for itself, and deletes."""
+        self._skip_if_attached()
+        record = self._take(request, self.config.spec, OF_A_CHECK, request.session)
+        return SmokeInstance(self.run.handle(record))
+
+    def _take(
+        self,
+        request: pytest.FixtureRequest,
+        spec: InstanceSpec,
+        share: str,
+        node: pytest.Item | pytest.Collector,
+    ) -> InstanceRecord:
         if self._sharing.begins(share):
             node.addfinalizer(partial(self._over.append, share))
-        record = self._sharing.take(wanted, share, request.node.nodeid)
-        self.outcomes.shared = record
+        try:
+            record = self._sharing.take(spec, share, request.node.nodeid)
+        except NotRunError as error:
+            self.not_run(request.node.nodeid, str(error))
         self.run.uses(record)
         self.stage.changed(record)  # Another process may have provisioned it.
         return record
+
+    def refuted(self, call: str, test: str) -> str | None:
+        """Return how another test has shown that a call does not work; None if none has."""
+        known = self.ledger.look().refuted.get(call)
+        return None if known is None or known.test == test else known.why
+
+    def tell(self, call: str, test: str, why: str | None) -> None:
+        """Tell all processes that a test has shown a call not to work; None: that it does."""
+        if why is not None or call in self.ledger.look().refuted:
+            self.ledger.refute(call, test, why)
+
+    def not_run(self, test: str, why: str) -> NoReturn:
+        """Skip a test that needs what another one has shown not to work."""
+        self.journal.note(NotRun(test))
+        pytest.skip(self.scrub(why))
 
     # Hooks
 
@@ -238,8 +273,9 @@ class Process:
             if self.outcomes.used or item.get_closest_marker("hydra_smoke"):
                 self.journal.note(CutShort(item.nodeid))
             raise
-        while self._over:
-            self._sharing.end(self._over.pop())
+        if self._over:
+            self._sharing.end(self._over)
+            self._over.clear()
         if self.outcomes.not_found:
             self._sharing.give_up_if_gone(item.nodeid)
         self._sharing.release()

@@ -55,6 +55,8 @@ class SessionSeen:
 
     def ended(self, session: pytest.Session, received: int | None) -> str | None:
         """Return what ended the session early; `received` is the signal that came, if one did."""
+        if received is not None and self._process.interrupts.why is not None:
+            return self._process.interrupts.why
         if received is not None:
             return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
         if self._words is None and self._broken:
@@ -175,6 +177,7 @@ class Cases:
         case = self._cases.get(test, _Case())
         crashed = case.crashed and test not in stories.cut_short
         runs, passed = stories.runs.get(test, (None, None))
+        red = crashed or case.outcome in ("error", "failed")
         return CaseReport(
             id=test,
             outcome=_OUTCOMES[-1] if crashed else case.outcome,
@@ -182,6 +185,7 @@ class Cases:
             runs=runs,
             passed=passed,
             instances=tuple(stories.users(test)),
+            failure=stories.failures.get(test) if red else None,
         )
 
 

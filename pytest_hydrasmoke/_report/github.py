@@ -6,6 +6,7 @@ GitHub makes no link, mention or picture of them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
@@ -75,7 +76,7 @@ def _pieces(report: Report) -> Iterator[str]:
     if report.ended is not None:
         yield f"\nEnded before its tests were over: {code(report.ended)}\n"
     yield from _section("Leaked", (_leak(it, fake=report.fake) for it in _with(report, "leaked")))
-    yield from _section("Failures", _failures(report.instances))
+    yield from _section("Failures", _failures(report))
     yield from _section(
         "Budgets that were not kept",
         (f"- {code(breach.words)}, on {code(breach.place)}\n" for breach in report.breaches),
@@ -110,8 +111,10 @@ def _kept(it: InstanceReport) -> str:
     return f"- {code(it.name)}: attach with {attach}, delete with {delete}\n"
 
 
-def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    for instance in instances:
+def _failures(report: Report) -> Iterator[str]:
+    for test in report.other_failures:
+        yield f"{code(test.id)}:\n\n{block(test.failure or test.outcome)}\n"
+    for instance in report.instances:
         for failure in instance.failures:
             yield f"{_where(failure)} on {code(instance.name)}, after {failure.at:.1f} s:\n\n"
             yield block(failure.message) + "\n"
@@ -163,9 +166,14 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
 # Annotations
 
 
-def annotation(title: str, message: str) -> str:
-    """Return the line that makes GitHub show an error; nothing in it can end it early."""
-    return f"::error title={_property(safe_line(title))}::{_data(safe_text(message, 1_000))}"
+def annotation(title: str, message: str, place: tuple[str, int] | None = None) -> str:
+    """Return the line that makes GitHub show an error; nothing in it can end it early.
+
+    `place` is a file, from the repository's root, and a line.
+    """
+    where = "" if place is None else f"file={_property(place[0])},line={place[1]},"
+    shown = _data(safe_text(message, 1_000))
+    return f"::error {where}title={_property(safe_line(title))}::{shown}"
 
 
 def _data(text: str) -> str:
@@ -177,13 +185,24 @@ def _property(text: str) -> str:
 
 
 class Annotations:
-    """Annotate what no test asserts: set-up and teardown of smoke tests, and leaks.
+    """Annotate failed smoke tests, each at its own line, and leaks before all.
 
-    A failed assertion belongs to its test, whose reporters show it.
+    The bundled checks are in no repository. Of set-up and teardown, the fixture is to blame.
     """
 
-    def __init__(self, is_smoke_test: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        is_smoke_test: Callable[[str], bool],
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        replies: bool,
+    ) -> None:
         self._is_smoke_test = is_smoke_test
+        self._replies = replies
+        self._root = root
+        workspace = environ.get("GITHUB_WORKSPACE")
+        self._repository = root if workspace is None else Path(workspace)
         self._found: list[tuple[str, str]] = []
         """The tests, or nothing for a leak, each with its line."""
 
@@ -191,13 +210,26 @@ class Annotations:
         if not report.failed:
             return
         leak = report.nodeid.startswith("hydra-smoke::leak::")
-        around = report.when in ("setup", "teardown")
-        if leak or around:
-            what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
-            words = failure_words(report)
-            # Leaks come last, at the end of the run, and matter most.
-            found = ("" if leak else report.nodeid, annotation(what, words))
-            self._found.insert(0 if leak else len(self._found), found)
+        if not leak and report.nodeid.startswith("hydra-smoke::"):
+            return  # A budget or a conflict: the summary has it.
+        phase = "" if report.when == "call" else f"{report.when} of "
+        what = report.location[2] if leak else f"{phase}{report.nodeid}"
+        words = failure_words(report)
+        if report.when == "call" and not leak and not self._replies:
+            words = words.partition(":")[0]  # An assertion may quote a reply.
+        line = annotation(what, words, None if leak else self._place(report))
+        # Leaks come last, at the end of the run, and matter most.
+        self._found.insert(0 if leak else len(self._found), ("" if leak else report.nodeid, line))
+
+    def _place(self, report: pytest.TestReport) -> tuple[str, int] | None:
+        """Return the test's file and line in the repository."""
+        name, line, _ = report.location
+        # A link is no way out of the repository: nothing is looked up.
+        path = Path(os.path.normpath(self._root / name))
+        bundled = report.nodeid.startswith("pytest_hydrasmoke/checks/")
+        if bundled or line is None or not path.is_relative_to(self._repository):
+            return None
+        return path.relative_to(self._repository).as_posix(), line + 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

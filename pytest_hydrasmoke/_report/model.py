@@ -223,6 +223,8 @@ class CaseReport(Part):
     """How many of these runs passed."""
     instances: tuple[str, ...] = ()
     """The instances that it used, by key, or by id if they have no key."""
+    failure: str | None = None
+    """What it failed of, in its own words; None if it did not, or crashed its worker."""
 
 
 class BreachReport(Part):
@@ -320,9 +322,20 @@ class Report(Part):
     def tests_words(self) -> str | None:
         """How many smoke tests there were of each outcome; None where there were none."""
         counts = Counter(test.outcome for test in self.tests)
-        told = [f"{counts[name]} {name}" for name in OUTCOMES if name in counts]
+        told = [
+            f"{counts[name]} {name}{'s' if name == 'error' and counts[name] > 1 else ''}"
+            for name in OUTCOMES
+            if name in counts
+        ]
         told += [f"{self.not_run} not run"] if self.not_run else []
         return ", ".join(told) or None
+
+    @property
+    def other_failures(self) -> list[CaseReport]:
+        """The smoke tests whose failure is no instance's."""
+        told = {failure.test for it in self.instances for failure in it.failures}
+        red = ("failed", "error")
+        return [test for test in self.tests if test.outcome in red and test.id not in told]
 
     @property
     def interrupted_in(self) -> str | None:

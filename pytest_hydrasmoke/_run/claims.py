@@ -21,7 +21,16 @@ class Claims:
         self._ledger = ledger
 
     def of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:
-        """Return the claim of a key, whose spec must not contain the token."""
+        """Return the claim of a key, whose spec must not contain the token.
+
+        A run that is attached to an instance provisions none.
+        """
+        if self._config.instance is not None:
+            raise ConfigError(
+                "this run is attached to an instance, and provisions none",
+                instance=self._config.instance,
+                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
+            )
         plain, token = spec.model_dump(), self._config.token
         if any(has_token(str(value), token) for value in plain.values()):
             raise ConfigError(
@@ -42,12 +51,3 @@ class Claims:
                 "the bundled checks, which take one (bundled_checks = false)",
             )
         return keys
-
-    def check_detached(self) -> None:
-        """Check that the run may provision: it is attached to no instance."""
-        if self._config.instance is not None:
-            raise ConfigError(
-                "this run is attached to an instance, and provisions none",
-                instance=self._config.instance,
-                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
-            )

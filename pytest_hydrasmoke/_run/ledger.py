@@ -19,9 +19,8 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pytest_hydrasmoke._base import clock, files, platform, run_keys
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
@@ -35,7 +34,7 @@ from pytest_hydrasmoke._journal.events import (
     Entry,
     Event,
     Prepared,
-    ShareFailed,
+    Refuted,
 )
 
 from . import folder as run_folder
@@ -160,11 +159,21 @@ class Ledger:
         except OSError as error:
             raise self._unusable(str(error)) from None
 
-    def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
-        """Record, if possible, that no process should try to provision this again."""
+    def hold_if_free(self, name: str) -> Lock | None:
+        """Hold a name that no other process of the run holds; None if one does."""
+        try:
+            make_folder(self.folder / HELD)
+            lock = Lock(self.folder / HELD / f"{name}.lock")
+            return lock if lock.acquire() else None
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def refute(self, what: str, test: str, why: str | None) -> None:
+        """Record, if possible, that something was shown not to work; None takes that back."""
         with contextlib.suppress(OSError):
             # The router's words may echo the token.
-            self._append(ShareFailed(share, spec, self._clean(why)), make=True)
+            words = None if why is None else self._clean(why)
+            self._append(Refuted(what, test, words), make=True)
 
     def write(self, key: str, event: Became | Prepared) -> None:
         """Append a fact; raises OSError. A sweep asks the router for what was not written."""

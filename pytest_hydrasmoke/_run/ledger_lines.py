@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,7 @@ from pytest_hydrasmoke._journal.events import (
     CleanedUp,
     Entry,
     Prepared,
-    ShareFailed,
+    Refuted,
 )
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
@@ -30,7 +32,8 @@ class LedgerReading:
     """What follows from a ledger: instances by key, and lines that could not be read."""
 
     instances: dict[str, Instance] = field(default_factory=dict[str, Instance])
-    failures: list[ShareFailed] = field(default_factory=list[ShareFailed])
+    refuted: dict[str, Refuted] = field(default_factory=dict[str, Refuted])
+    """What tests have shown not to work."""
     problems: list[str] = field(default_factory=list[str])
     ended: bool = False
     """Whether the run has come to the end of its clean-up."""
@@ -49,7 +52,7 @@ class LedgerReading:
     @property
     def has_own(self) -> bool:
         """Whether any of its lines is a ledger's."""
-        return bool(self.instances or self.failures)
+        return bool(self.instances or self.refuted)
 
     @property
     def open(self) -> list[Instance]:
@@ -67,10 +70,6 @@ class LedgerReading:
             if (known.share, known.wanted) == (share, spec) and known.state in USABLE:
                 return known
         return None
-
-    def failure(self, share: str, spec: Mapping[str, Any]) -> str | None:
-        """Return why a share could not be provisioned, if a process has tried."""
-        return next((it.why for it in self.failures if (it.share, it.spec) == (share, spec)), None)
 
     def free_slots(self, run_id: str, number: int, most: int) -> list[int]:
         """Return the next free slots; empty if with `number` more there would be over `most`.
@@ -92,13 +91,18 @@ class LedgerReading:
         """Add what an entry says; raises ValueError for one that no ledger has."""
         event, key = entry.event, entry.of
         match event:
-            case ShareFailed():
-                self.failures.append(event)
+            case Refuted() if event.why is None:
+                self.refuted.pop(event.what, None)
+            case Refuted():
+                self.refuted[event.what] = event
             case CleanedUp():
                 self.ended = True
             case Claimed() if isinstance(key, str):
                 self.instances[key] = self.instances.get(key, Instance(key=key)).again()
                 self.instances[key].learn(event)
+                if event.share is not None and event.spec is not None:
+                    # Whoever boots it anew has seen what was written before.
+                    self.refuted.pop(share_name(event.share, event.spec), None)
             case Became() | Prepared() if key in self.instances:
                 self.instances[key].learn(event)
                 if isinstance(event, Became) and event.state is State.CREATED:
@@ -107,6 +111,11 @@ class LedgerReading:
                     self.boot = max(self.boot, event.seconds)
             case _:
                 raise ValueError(key)
+
+
+def share_name(share: str, spec: Mapping[str, Any]) -> str:
+    """Return the name of a shared instance, by which it is locked and told."""
+    return hashlib.sha256(json.dumps([share, spec]).encode()).hexdigest()[:16]
 
 
 def parse(text: bytes) -> LedgerReading:

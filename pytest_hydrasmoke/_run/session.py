@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, ProvisionError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -74,6 +75,8 @@ class SmokeSession(Keeper):
 
     def __post_init__(self) -> None:
         self._ended = False
+        self._booting_beside: dict[str | None, InstanceRecord | None] = {}
+        """What boots beside the one that is wanted, by key, each with the first of its spec."""
         self._looked_back = False
         self._pid = os.getpid()
         self._turns = RunTurns(
@@ -100,7 +103,6 @@ class SmokeSession(Keeper):
         self, spec: InstanceSpec, number: int = 1, share: str | None = None
     ) -> list[InstanceRecord]:
         """Own instances before they are requested, under the next free slots."""
-        self.claims.check_detached()
         self.permit()
         claimed = self.claims.of(spec, share)
         keys = self.claims.take_slots(claimed, number)
@@ -112,7 +114,6 @@ class SmokeSession(Keeper):
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a test may provision by hand: it takes no slot."""
-        self.claims.check_detached()
         self.permit()
         claimed = self.claims.of(spec)
         self.ledger.claim_key(key, claimed)
@@ -137,7 +138,7 @@ class SmokeSession(Keeper):
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
-        if isinstance(event, Attempt):
+        if isinstance(event, Attempt) and record.key not in self._booting_beside:
             self.uses(record)
         if isinstance(event, Became):
             self.stage.changed(record)
@@ -170,6 +171,9 @@ class SmokeSession(Keeper):
         if record is not None and record.attached:
             return  # It outlives the run.
         check_process(self._pid)
+        first = None if record is None else self._booting_beside.get(record.key)
+        if first is not None and first.failed:
+            raise ProvisionError("the boot of another instance with its spec failed before it")
         if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep or its main process has ended it",
@@ -191,17 +195,30 @@ class SmokeSession(Keeper):
 
     async def _provision(self, io: IO, number: int, spec: InstanceSpec) -> list[Handle]:
         records = self.claim(spec, number)
-        await self._bring_up(io, records)
+        await self._bring_up(records, io)
         for record in records:
             self.ready(record)
         return [self.handle(record, io) for record in records]
 
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
         """Take an owned instance from any state to ready; delete it if that fails."""
-        drive(self._bring_up(self._io, [record]))
+        drive(self._bring_up([record], self._io))
         return record
 
-    async def _bring_up(self, io: IO, records: list[InstanceRecord]) -> None:
+    def boot(self, records: Sequence[InstanceRecord]) -> Mapping[int, Exception]:
+        """Take owned instances to ready side by side; return what failed, by their numbers.
+
+        Each that fails is deleted at once, and ends the boot of later ones with its spec.
+        """
+        for number, record in enumerate(records[1:], 1):
+            before = (it for it in records[:number] if it.spec == record.spec)
+            self._booting_beside[record.key] = next(before, None)
+        try:
+            return drive(self._io.gather([partial(self._bring_up, [it]) for it in records]))
+        finally:
+            self._booting_beside.clear()
+
+    async def _bring_up(self, records: list[InstanceRecord], io: IO) -> None:
         try:
             await bring_up(io, records, self.policy)
         except Exception:

@@ -9,9 +9,9 @@ passes from one holder to the next (`_core.run_turns`).
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import (
@@ -25,6 +25,7 @@ from pytest_hydrasmoke._journal.events import Prepared
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 
+from .ledger_lines import share_name
 from .locks import Lock
 from .session import SmokeSession
 
@@ -33,18 +34,59 @@ __tracebackhide__ = hide_own_frames
 EVERYBODY = "session"
 """The share that all processes of the run use."""
 
-_Wanted = tuple[InstanceSpec | None, str]
+OF_A_CHECK = "check"
+"""The share of the bundled check that deletes: nobody else uses it, so it may be held beside one
+that others wait for."""
+
+
+class Wanted(NamedTuple):
+    """What a test wants to share."""
+
+    spec: InstanceSpec | None
+    """None for the instance that the run is attached to."""
+    share: str
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        return {} if self.spec is None else self.spec.model_dump()
+
+    @property
+    def name(self) -> str:
+        """The name of its lock, and of what tests have shown of it."""
+        return share_name(self.share, self.plain)
+
+    @property
+    def shown_by(self) -> list[str]:
+        """The names of those whose failed boot shows that it would not boot, either."""
+        shares = (EVERYBODY, self.share) if self.share == OF_A_CHECK else (self.share,)
+        return [share_name(share, self.plain) for share in shares]
+
+    @property
+    def words(self) -> str:
+        """What is done to have it."""
+        names = (str(value) for value in self.plain.values() if value is not None)
+        return "attaching" if self.spec is None else f"the boot of {'/'.join(names)}"
+
+
+class NotRunError(Exception):
+    """Raised for a test whose instance another test has shown not to boot, or to be gone."""
 
 
 class Sharing:
     """One process's part in the shared instances."""
 
-    def __init__(self, session: SmokeSession, *, worker: bool) -> None:
+    def __init__(
+        self, session: SmokeSession, *, worker: bool, certain: Sequence[Wanted] = ()
+    ) -> None:
         self._session = session
         self._worker = worker
+        self._certain = certain
+        """What the tests of the run are sure to use: it boots side by side."""
         self._begun: set[str] = set()
-        self._used: dict[_Wanted, InstanceRecord] = {}
-        self._held: tuple[_Wanted, Lock] | None = None
+        self._used: dict[Wanted, InstanceRecord] = {}
+        self._failed: dict[str, Exception] = {}
+        """The errors of boots that no test has been told of, by names."""
+        self._held: dict[Wanted, Lock] = {}
 
     def begins(self, share: str) -> bool:
         """Return whether a share is new to this process; if so, the caller has to call `end`."""
@@ -56,88 +98,123 @@ class Sharing:
     def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
         """Return the one instance of this spec and share, provisioned at its first use.
 
-        It is held until `release`. A failed provision, or a lost instance, is reported once: later
-        tests raise a `ProvisionError` that points to the first. With `instance` set, return that
-        one, whatever the spec. Raises `ConfigError` where the test holds another one.
+        It is held until `release`. A boot that failed, or a lost instance, is the failure of one
+        test: other ones raise `NotRunError`, which names it; the same test tries again. With
+        `instance` set, return that one, whatever the spec. Raises `ConfigError` where the test
+        holds another one, and what provisioning raises.
         """
         attached = self._session.config.instance is not None
-        wanted = (None, EVERYBODY) if attached else (spec, share)
-        plain = _plain(wanted[0])
-        self._hold(wanted, plain)
+        wanted = Wanted(None, EVERYBODY) if attached else Wanted(spec, share)
+        self._hold(wanted)
         reading = self._session.ledger.look()
-        why = reading.failure(wanted[1], plain)
-        if why is not None:
-            raise ProvisionError(
-                f"no instance: {why}",
-                next_step="see the failure of that test; this one did not try again",
-            )
-        known = reading.shared(wanted[1], plain)
+        known = reading.shared(wanted.share, wanted.plain)
+        refuted = next(filter(None, map(reading.refuted.get, wanted.shown_by)), None)
+        if refuted is not None:
+            if refuted.test not in (test, ""):
+                raise NotRunError(f"not run: {refuted.why}")
+            known = None  # What is left of a boot that failed is nobody's to use.
+        if refuted is not None and not refuted.test:
+            error = self._failed.pop(refuted.what, None) or ProvisionError(str(refuted.why))
+            self._refute(refuted.what, wanted, test, error)
+            raise error
         record = self._used.get(wanted)
-        if record is not None and (attached or (known is not None and known.key == record.key)):
-            return record
-        try:
-            record = self._bring_up(wanted, known)
-        except HydraSmokeError as error:
-            why = f"provisioning failed in the set-up of {test}: {error.message}"
-            self._session.ledger.give_up(wanted[1], plain, why)
-            raise
-        self._used[wanted] = record
-        if known is None or not known.prepared:
+        if record is None or not (attached or (known is not None and known.key == record.key)):
+            try:
+                record = self._used[wanted] = self._bring_up(wanted, known)
+            except HydraSmokeError as error:
+                self._refute(wanted.name, wanted, test, error)
+                raise
+        if not record.prepared:
             self._session.ready(record)
             record.note(Prepared())
         return record
 
-    def _hold(self, wanted: _Wanted, plain: dict[str, Any]) -> None:
-        if self._held is None:
-            digest = hashlib.sha256(json.dumps([wanted[1], plain]).encode()).hexdigest()
-            lock = self._session.ledger.hold(digest[:16], self._session.permit)
-            self._held = (wanted, lock)
-        elif self._held[0] != wanted:
+    def _refute(self, name: str, wanted: Wanted, test: str, error: Exception) -> None:
+        why = error.message if isinstance(error, HydraSmokeError) else repr(error)
+        if test:
+            why = f"{wanted.words} failed in {test}: {why}"
+        self._session.ledger.refute(name, test, why)
+
+    def _hold(self, wanted: Wanted) -> None:
+        if wanted in self._held:
+            return
+        if any(held.share != OF_A_CHECK for held in self._held):
             # Two tests that wait for each other's instance would wait for ever.
             raise ConfigError(
                 "this test uses a shared instance of another spec already",
                 next_step="get the second one from smoke_instance_factory",
             )
+        ledger = self._session.ledger
+        self._held[wanted] = ledger.hold(wanted.name, self._session.permit)
 
-    def _bring_up(self, wanted: _Wanted, known: Instance | None) -> InstanceRecord:
-        spec, share = wanted
-        if spec is None:
+    def _bring_up(self, wanted: Wanted, known: Instance | None) -> InstanceRecord:
+        if wanted.spec is None:
             return self._session.attach()
-        if known is None:
-            [record] = self._session.claim(spec, share=share)
-        else:
-            record = self._session.join(known, spec)
-        record.shared_across_workers = self._worker and share == EVERYBODY
-        return self._session.bring_up(record)
+        if known is not None:
+            record = self._session.join(known, wanted.spec)
+            record.shared_across_workers = self._across_workers(wanted)
+            return self._session.bring_up(record)
+        with contextlib.ExitStack() as holding:
+            booted = {wanted: self._claim(wanted)}
+            for other in self._beside(wanted, holding):
+                # Where there is no room, it boots when a test comes to it.
+                with contextlib.suppress(ConfigError):
+                    booted[other] = self._claim(other)
+            failures = self._session.boot([*booted.values()])
+            for number, it in enumerate(booted):
+                if number not in failures:
+                    self._used[it] = booted[it]
+                elif it != wanted:
+                    self._failed[it.name] = failures[number]
+                    self._refute(it.name, it, "", failures[number])
+        if 0 in failures:
+            raise failures[0]
+        return booted[wanted]
+
+    def _claim(self, wanted: Wanted) -> InstanceRecord:
+        assert wanted.spec is not None
+        [record] = self._session.claim(wanted.spec, share=wanted.share)
+        record.shared_across_workers = self._across_workers(wanted)
+        return record
+
+    def _across_workers(self, wanted: Wanted) -> bool:
+        return self._worker and wanted.share in (EVERYBODY, OF_A_CHECK)
+
+    def _beside(self, wanted: Wanted, holding: contextlib.ExitStack) -> Iterator[Wanted]:
+        """Hold and yield what is certain to be used, and nobody has booted or boots."""
+        if wanted not in self._certain:
+            return
+        for other in self._certain:
+            lock = None if other == wanted else self._session.ledger.hold_if_free(other.name)
+            if lock is None:
+                continue
+            holding.callback(lock.release)
+            reading = self._session.ledger.look()
+            shown = any(name in reading.refuted for name in other.shown_by)
+            if not shown and reading.shared(other.share, other.plain) is None:
+                yield other
 
     def give_up_if_gone(self, test: str) -> None:
         """Give up this test's share for all processes, if its instance is proved gone."""
-        if self._held is None or self._session.forked:
-            return
-        spec, share = self._held[0]
-        record = self._used.get((spec, share))
-        if record is None or record.key is None or record.state is not State.READY:
-            return  # It is attached, or a test has deleted it: that one is provisioned anew.
-        if self._session.is_gone(record):
-            why = f"{record.name} was found to be gone at the router in {test}"
-            self._session.ledger.give_up(share, _plain(spec), why)
+        for wanted in () if self._session.forked else self._held:
+            record = self._used.get(wanted)
+            if record is None or record.key is None or record.state is not State.READY:
+                continue  # It is attached, or a test has deleted it: that one is provisioned anew.
+            if self._session.is_gone(record):
+                why = f"{record.name} was found to be gone at the router in {test}"
+                self._session.ledger.refute(wanted.name, test, why)
 
     def release(self) -> None:
         """Let the next test use what this one holds."""
         # A forked child shares its parent's lock.
-        if self._held is not None and not self._session.forked:
-            self._held[1].release()
-            self._held = None
+        while self._held and not self._session.forked:
+            self._held.popitem()[1].release()
 
-    def end(self, share: str) -> None:
-        """Delete a share whose scope is over, if that is this process's to do."""
-        self._begun.discard(share)
-        over = [wanted for wanted in self._used if wanted[1] == share]
+    def end(self, shares: Collection[str]) -> None:
+        """Delete shares whose scope is over, as far as that is this process's to do."""
+        self._begun.difference_update(shares)
+        over = [wanted for wanted in self._used if wanted.share in shares]
         records = [self._used.pop(wanted) for wanted in over]
         self._session.dispose_now(
             [record for record in records if not record.shared_across_workers]
         )
-
-
-def _plain(spec: InstanceSpec | None) -> dict[str, Any]:
-    return {} if spec is None else spec.model_dump()

@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     PlainSerializer,
     PrivateAttr,
+    TypeAdapter,
+    ValidationError,
 )
 
 from pytest_hydrasmoke._api.models import InstanceSpec
@@ -83,6 +85,15 @@ def _uuid(value: str) -> str:
         raise ValueError("is not a UUID") from None
 
 
+def _checks(value: object) -> object:
+    if isinstance(value, str) and value.lower() == "core":
+        return "core"
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError:
+        raise ValueError("must be true, false or core") from None
+
+
 def _ca_file(path: Path) -> Path:
     problem = certificates_problem(path)
     if problem is not None:
@@ -140,6 +151,7 @@ NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # pydantic calls the last validator first.
 Budgets = Annotated[dict[str, Seconds], BeforeValidator(_of_phases), BeforeValidator(_pairs)]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
+Checks = Annotated[bool | Literal["core"], BeforeValidator(_checks)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
 
 _DEFAULTS = Policy()
@@ -189,6 +201,10 @@ class HydraSmokeConfig(BaseModel):
     row_settle: NoLessThanZero = 3600.0
     """How long after its request a key without a row may still get one: until then, a sweep does
     not count the key as absent."""
+    deadline: Seconds | None = None
+    """Seconds for the whole run, a little less than a pipeline gives it: the run ends as by a TERM
+    while there is time to delete what there is, `delete_timeout` and 10 s, or half of the seconds.
+    A runner that kills at its own limit leaves no such time."""
     keep: Literal["never", "on-failure", "always"] = "never"
     """Leave instances for a look, and print the commands that attach to them and delete them."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"
@@ -209,8 +225,9 @@ class HydraSmokeConfig(BaseModel):
     `required` always, `optional` never, `auto` where its runtime always sends one, an earlier turn
     of the instance had one, or the model waits for its tools; else it is a warning in the summary.
     A stream that ends in the middle of an event always is one."""
-    bundled_checks: bool = True
-    """Collect the bundled checks."""
+    bundled_checks: Checks = True
+    """Collect the bundled checks; `core`: only what proves one boot, one chat, its LLM events, and
+    the deletion at the end, for a run after each deployment."""
     prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (
         "Reply with one short sentence: are you ready?"
     )

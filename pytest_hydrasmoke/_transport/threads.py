@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.errors import hide_own_frames
 
 from .beginning import Once, begin
 from .protocol import IN_FLIGHT, Work, drive
 
 if TYPE_CHECKING:
     from .blocking import SyncIO
+
+__tracebackhide__ = hide_own_frames
 
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""

@@ -18,12 +18,16 @@ from pytest_hydrasmoke import (
     InstanceSpec,
     NotFoundError,
     RejectedError,
+    RouterError,
     SmokeClient,
     SmokeInstance,
     SmokeInstanceFactory,
+    TransportError,
     UnauthorizedError,
 )
 from pytest_hydrasmoke._base import clock
+
+from ._proof import needs, proving
 
 
 def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # noqa: N807
@@ -95,6 +99,8 @@ def shown(words: str, limit: int = 200) -> str:
 
 
 def see_refused(
+    request: pytest.FixtureRequest,
+    call: str,
     kind: type[E] | tuple[type[E], ...],
     ask: Callable[[], object],
     what: str,
@@ -102,35 +108,47 @@ def see_refused(
     expected: str,
     but: str = "an answer",
 ) -> E:
-    """Return the refusal of a call; raises `ContractError`, saying `what`, where it is another."""
+    """Return the refusal of a call; raises `ContractError`, saying `what`, where it is another.
+
+    A call that fails in place of it is told, and no other test tries what it must refuse.
+    """
+    refusal = f"a refusal by {call}"
+    needs(request, refusal)
     try:
         ask()
     except kind as error:
         return error
     except HydraSmokeError as error:
+        fails = isinstance(error, RouterError) and error.status_code >= 500
+        if fails or isinstance(error, TransportError):
+            with proving(request, refusal):
+                raise
         but = error.message
     broken(what, expected=expected, got=but)
 
 
-def refused(call: str, token: str, ask: Callable[[], object]) -> None:
+def refused(
+    request: pytest.FixtureRequest, call: str, token: str, ask: Callable[[], object]
+) -> None:
     """See a call refused for its token."""
     what = f"{call} does not refuse a {token} token"
     # The client's poll and delete return an answer for a 404 too: nothing is there.
     but = "an answer, as with the right token, or 404"
-    see_refused(UnauthorizedError, ask, what, expected="401 or 403", but=but)
+    see_refused(request, call, UnauthorizedError, ask, what, expected="401 or 403", but=but)
 
 
-def not_found(call: str, ask: Callable[[], object]) -> None:
+def not_found(request: pytest.FixtureRequest, call: str, ask: Callable[[], object]) -> None:
     """See a call about an instance that nobody made find none."""
     what = f"{call} does not refuse an unknown instance"
-    see_refused(NotFoundError, ask, what, expected="404")
+    see_refused(request, call, NotFoundError, ask, what, expected="404")
 
 
-def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
-    """See a request rejected for one of its fields, and no other."""
-    error = see_refused(
-        RejectedError, ask, f"the router does not reject {what}", expected=f"422, naming {field}"
-    )
+def rejected(
+    request: pytest.FixtureRequest, call: str, what: str, field: str, ask: Callable[[], object]
+) -> None:
+    """See a request of a call rejected for one of its fields, and no other."""
+    unlike = f"the router does not reject {what}"
+    error = see_refused(request, call, RejectedError, ask, unlike, expected=f"422, naming {field}")
     # A line for each field: where it is, and what is wrong with it.
     named = {line.partition(":")[0].rpartition(".")[2] for line in error.detail.splitlines()}
     if field not in error.detail or named & FIELDS - {field}:
@@ -177,10 +195,15 @@ def provision(
 
 
 def provision_refused(
-    stranger: SmokeClient, token: str, spec: InstanceSpec, key: str, owner: SmokeClient
+    request: pytest.FixtureRequest,
+    stranger: SmokeClient,
+    token: str,
+    spec: InstanceSpec,
+    key: str,
+    owner: SmokeClient,
 ) -> None:
     """See a provision refused for its token, and nothing made."""
-    refused("provision", token, lambda: stranger.provision(spec, key))
+    refused(request, "provision", token, lambda: stranger.provision(spec, key))
     if owner.poll(key).found:
         broken(
             "provision was refused, but made an instance",
@@ -190,7 +213,11 @@ def provision_refused(
 
 
 def provision_again_refused(
-    stranger: SmokeClient, token: str, instance: SmokeInstance, owner: SmokeClient
+    request: pytest.FixtureRequest,
+    stranger: SmokeClient,
+    token: str,
+    instance: SmokeInstance,
+    owner: SmokeClient,
 ) -> None:
     """See a provision under the key of an instance refused for its token."""
     key, spec = instance.idempotency_key, instance.spec
@@ -202,4 +229,4 @@ def provision_again_refused(
         if named not in (None, instance.id):
             discard(owner, named)
 
-    refused("provision", token, again)
+    refused(request, "provision", token, again)

@@ -6,30 +6,51 @@ import bisect
 import math
 from dataclasses import dataclass
 
+import pytest
+
 from pytest_hydrasmoke import HydraSmokeConfig, SmokeClient, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
+from ._proof import needs, proving
 from ._strangers import DAY, broken
 
 
 def see_counted(
-    client: SmokeClient, instance: SmokeInstance, message: str, config: HydraSmokeConfig
+    request: pytest.FixtureRequest,
+    client: SmokeClient,
+    instance: SmokeInstance,
+    message: str,
+    config: HydraSmokeConfig,
 ) -> None:
     """Chat, and see that it is counted. By the client, which settles no account before."""
+    needs(request, "chat", "llm_events")
     before = instance.llm_events(DAY).count
     with client.stream_chat(instance.id, message, timeout=config.chat_timeout) as events:
         for _ in events:
             pass
     end = clock.now() + config.llm_events_timeout
-    while (counted := instance.llm_events(DAY).count) <= before:
-        if clock.now() > end:
-            broken(
-                "llm_events does not count another chat",
-                expected=f"more than the {before} LLM events before it, within "
-                f"{config.llm_events_timeout:g} s",
-                got=str(counted),
-            )
-        clock.pause(0.25)
+    with proving(request, "llm_events"):
+        while (counted := instance.llm_events(DAY).count) <= before:
+            if clock.now() > end:
+                broken(
+                    "llm_events does not count another chat",
+                    expected=f"more than the {before} LLM events before it, within "
+                    f"{config.llm_events_timeout:g} s",
+                    got=str(counted),
+                )
+            clock.pause(0.25)
+
+
+def chat_once(
+    request: pytest.FixtureRequest, instance: SmokeInstance, config: HydraSmokeConfig
+) -> None:
+    """See an LLM event of an instance: of a chat now, where there was none."""
+    if instance.llm_events(DAY).count == 0:
+        needs(request, "llm_events")
+        with proving(request, "chat"):
+            turn = instance.chat(config.prompt)
+        with proving(request, "llm_events"):
+            turn.expect_llm_events()
 
 
 @dataclass

@@ -9,16 +9,20 @@ import pytest
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, SmokeClient, SmokeInstance
 
+from ._proof import proving
 from ._strangers import broken, shown
-from ._usage import see_aged, youngest_of
+from ._usage import chat_once, see_aged, youngest_of
 
 # The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
 # second turn would have to wait until the first one's LLM events are all in.
 _last: dict[str, ChatTurn] = {}
 
 
-def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig) -> None:
-    turn = smoke_instance.chat(smoke_config.prompt)
+def test_chat_answers(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
+) -> None:
+    with proving(request, "chat"):
+        turn = smoke_instance.chat(smoke_config.prompt)
     _last[smoke_instance.id] = turn
     if not turn.text.strip():
         pytest.fail(f"the reply has no text in any of its {len(turn.events)} events")
@@ -29,13 +33,15 @@ def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeCon
 
 
 def test_llm_events_of_a_chat_are_recorded(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
 ) -> None:
     # Another worker may have chatted since, and then nobody knows whose the events are.
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     turn = _last.pop(smoke_instance.id, None) if alone else None
-    turn = turn or smoke_instance.chat(smoke_config.prompt)
-    recorded = turn.expect_llm_events(providers=smoke_config.expect_providers)
+    with proving(request, "chat"):
+        turn = turn or smoke_instance.chat(smoke_config.prompt)
+    with proving(request, "llm_events"):
+        recorded = turn.expect_llm_events(providers=smoke_config.expect_providers)
     if not any(provider.strip() for provider in recorded.providers):
         broken(
             "llm_events names no provider",
@@ -76,10 +82,9 @@ def test_llm_events_window_is_900_where_none_is_given(
 
 
 def test_llm_events_older_than_the_window_are_not_counted(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
 ) -> None:
-    if smoke_instance.llm_events().count == 0:
-        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
+    chat_once(request, smoke_instance, smoke_config)
     whole = smoke_instance.llm_events().count
     see_aged(youngest_of(smoke_instance), smoke_config)
     if smoke_instance.llm_events().count == 0:

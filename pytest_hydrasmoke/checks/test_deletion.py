@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import pytest
 
@@ -15,10 +16,10 @@ from pytest_hydrasmoke import (
     RouterError,
     SmokeClient,
     SmokeInstance,
-    SmokeInstanceFactory,
 )
 from pytest_hydrasmoke._base import clock
 
+from ._proof import own_instance, proving, works
 from ._strangers import (
     DAY,
     LATER,
@@ -38,46 +39,48 @@ OWN_INSTANCES = 1
 
 
 def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
-    smoke_instance_factory: SmokeInstanceFactory,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     request: pytest.FixtureRequest,
 ) -> None:
-    with smoke_instance_factory() as instance:
-        other = _shared(request, smoke_config)
-        # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
-        spoken_to = request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls()
-        if other is not None:
-            _see_apart(instance, other, smoke_client, smoke_config)
-            if not spoken_to:
-                _see_counted_apart(instance, other, smoke_config)
-        _see_strangers_refused(instance.id, smoke_client, smoke_config)
-        wait_until(clock.now() + LATER, request.config)
-        _see_alive(
-            instance.id, smoke_client, smoke_config, "stranger's", f"it is gone {LATER:g} s later"
-        )
-        if not spoken_to:
-            _see_nothing_spent(instance)
-            if other is not None:
-                _see_spent_apart(instance, other, smoke_client, smoke_config)
+    # Where this check fails, the end of the run deletes it, and tells what it leaves.
+    instance = own_instance(request)
+    other = _shared(request, smoke_config)
+    # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
+    spoken_to = request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls()
+    counts = not spoken_to and works(request, "chat", "llm_events")
+    if other is not None:
+        _see_apart(instance, other, smoke_client, smoke_config)
+        if counts:
+            _see_counted_apart(instance, other, smoke_config)
+    _see_strangers_refused(request, instance.id, smoke_client, smoke_config)
+    wait_until(clock.now() + LATER, request.config)
+    _see_alive(
+        instance.id, smoke_client, smoke_config, "stranger's", f"it is gone {LATER:g} s later"
+    )
+    if not spoken_to:
+        _see_nothing_spent(instance)
+        if counts and other is not None:
+            _see_spent_apart(request, instance, other, smoke_client, smoke_config)
+    with proving(request, "delete"):
         told = smoke_client.delete(instance.id).status
-        if told.lower() in smoke_config.ready_statuses:
-            broken(
-                "delete answers that the instance is unchanged",
-                expected=f"status: {', '.join(sorted(smoke_config.gone_statuses))}, or the like",
-                got=f"status: {told!r}",
-            )
-        instance.delete()
-        _see_gone(smoke_client, instance.id, smoke_config)
-        smoke_client.delete(instance.id)
-        _see_gone(smoke_client, instance.id, smoke_config)
-        _see_silent(instance.id, smoke_client, smoke_config)
-        if other is not None and _alive(smoke_client, other.id, smoke_config) is None:
-            broken(
-                "deleting one instance deleted another",
-                expected=f"{other.id} as it was",
-                got=f"deleted with {instance.id}",
-            )
+    if told.lower() in smoke_config.ready_statuses:
+        broken(
+            "delete answers that the instance is unchanged",
+            expected=f"status: {', '.join(sorted(smoke_config.gone_statuses))}, or the like",
+            got=f"status: {told!r}",
+        )
+    instance.delete()
+    _see_gone(smoke_client, instance.id, smoke_config)
+    smoke_client.delete(instance.id)
+    _see_gone(smoke_client, instance.id, smoke_config)
+    _see_silent(request, instance.id, smoke_client, smoke_config)
+    if other is not None and _alive(smoke_client, other.id, smoke_config) is None:
+        broken(
+            "deleting one instance deleted another",
+            expected=f"{other.id} as it was",
+            got=f"deleted with {instance.id}",
+        )
 
 
 def _shared(request: pytest.FixtureRequest, config: HydraSmokeConfig) -> SmokeInstance | None:
@@ -125,12 +128,18 @@ def _see_counted_apart(one: SmokeInstance, other: SmokeInstance, config: HydraSm
         )
 
 
-def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
+def _see_strangers_refused(
+    request: pytest.FixtureRequest,
+    instance_id: str,
+    client: SmokeClient,
+    config: HydraSmokeConfig,
+) -> None:
     """Try what must be refused, and would do something: in every way to be a stranger."""
     for token in strangers(config):
         with calling(config, client, token) as stranger:
-            refused("chat", token, lambda: begin_chat(stranger, instance_id, config.prompt))
-            refused("delete", token, lambda: stranger.delete(instance_id))
+            chat = partial(begin_chat, stranger, instance_id, config.prompt)
+            refused(request, "chat", token, chat)
+            refused(request, "delete", token, lambda: stranger.delete(instance_id))
         _see_alive(instance_id, client, config, token, "401 or 403, and it is gone")
     with contextlib.suppress(RejectedError):
         begin_chat(client, instance_id, "x" * 4001)
@@ -161,14 +170,18 @@ def _see_nothing_spent(instance: SmokeInstance) -> None:
 
 
 def _see_spent_apart(
-    one: SmokeInstance, other: SmokeInstance, client: SmokeClient, config: HydraSmokeConfig
+    request: pytest.FixtureRequest,
+    one: SmokeInstance,
+    other: SmokeInstance,
+    client: SmokeClient,
+    config: HydraSmokeConfig,
 ) -> None:
     """See that a chat with `one` is counted for it, and for it alone."""
     before = counted = other.llm_events(DAY).count
     # An event of the other's last chat may come just now; it does not come twice.
     for _ in range(2):
         before = counted
-        see_counted(client, one, config.prompt, config)
+        see_counted(request, client, one, config.prompt, config)
         counted = other.llm_events(DAY).count
         if counted <= before:
             return
@@ -179,14 +192,18 @@ def _see_spent_apart(
     )
 
 
-def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
+def _see_silent(
+    request: pytest.FixtureRequest, instance_id: str, client: SmokeClient, config: HydraSmokeConfig
+) -> None:
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
     for call, ask in {
         "chat": lambda: begin_chat(client, instance_id, config.prompt, patience=SOON),
         "llm_events": lambda: client.llm_events(instance_id, None),
     }.items():
         what = f"{call} still answers for an instance that is deleted"
-        see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
+        see_refused(
+            request, call, (RouterError, ChatTimeoutError), ask, what, expected="404, or the like"
+        )
 
 
 def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:

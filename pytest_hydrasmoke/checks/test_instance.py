@@ -11,8 +11,8 @@ import pytest
 from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._strangers import DAY, SOON, begin_chat, broken, discard, not_found, wait_until
-from ._usage import see_aged, youngest_of
+from ._strangers import SOON, begin_chat, broken, discard, not_found, wait_until
+from ._usage import chat_once, see_aged, youngest_of
 
 
 def test_instance_becomes_ready(
@@ -128,24 +128,25 @@ def test_key_that_is_like_another_is_not_found(
         _see_unknown(smoke_client, unlike)
 
 
-def test_unknown_instance_is_not_found(smoke_client: SmokeClient) -> None:
+def test_unknown_instance_is_not_found(
+    smoke_client: SmokeClient, request: pytest.FixtureRequest
+) -> None:
     unknown = str(uuid.uuid4())
-    not_found("status", lambda: smoke_client.status(unknown))
-    not_found("llm_events", lambda: smoke_client.llm_events(unknown))
+    not_found(request, "status", lambda: smoke_client.status(unknown))
+    not_found(request, "llm_events", lambda: smoke_client.llm_events(unknown))
 
 
 def test_unknown_instance_takes_no_chat(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
 ) -> None:
     unknown, message = str(uuid.uuid4()), smoke_config.prompt
-    not_found("chat", lambda: begin_chat(smoke_client, unknown, message))
+    not_found(request, "chat", lambda: begin_chat(smoke_client, unknown, message))
 
 
 def test_llm_events_window_is_of_seconds(
     smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
 ) -> None:
-    if smoke_instance.llm_events(DAY).count == 0:
-        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
+    chat_once(request, smoke_instance, smoke_config)
     # An earlier check may have looked at it already, and then there is nothing to wait for.
     youngest = youngest_of(smoke_instance)
     if math.isinf(youngest.found_at):

@@ -38,35 +38,51 @@ from ._usage import see_counted
 NO_ID = "not-a-uuid"
 
 
-def test_malformed_instance_id_is_rejected(smoke_client: SmokeClient) -> None:
-    rejected(f"the status of {NO_ID!r}", "instance_id", lambda: smoke_client.status(NO_ID))
+def test_malformed_instance_id_is_rejected(
+    smoke_client: SmokeClient, request: pytest.FixtureRequest
+) -> None:
+    rejected(
+        request,
+        "status",
+        f"the status of {NO_ID!r}",
+        "instance_id",
+        lambda: smoke_client.status(NO_ID),
+    )
 
 
 @pytest.mark.parametrize("call", ["chat", "llm_events", "delete"])
 def test_malformed_instance_id_is_rejected_by(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, call: str
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    call: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     asks = {
         "chat": lambda: begin_chat(smoke_client, NO_ID, smoke_config.prompt),
         "llm_events": lambda: smoke_client.llm_events(NO_ID, None),
         "delete": lambda: smoke_client.delete(NO_ID),
     }
-    rejected(f"{call} of {NO_ID!r}", "instance_id", asks[call])
+    rejected(request, call, f"{call} of {NO_ID!r}", "instance_id", asks[call])
 
 
 def test_longest_message_is_taken(
-    smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+    smoke_client: SmokeClient,
+    smoke_instance: SmokeInstance,
+    smoke_config: HydraSmokeConfig,
+    request: pytest.FixtureRequest,
 ) -> None:
     # Its characters are what counts: the last one has more than a byte. It is not the first chat,
     # and that must not be the only one that is counted.
     message = smoke_config.prompt[:3999].ljust(3999) + "…"
-    see_counted(smoke_client, smoke_instance, message, smoke_config)
+    see_counted(request, smoke_client, smoke_instance, message, smoke_config)
 
 
 def test_overlong_message_is_rejected(
-    smoke_client: SmokeClient, smoke_instance: SmokeInstance
+    smoke_client: SmokeClient, smoke_instance: SmokeInstance, request: pytest.FixtureRequest
 ) -> None:
     rejected(
+        request,
+        "chat",
         "a message of 4001 characters",
         "message",
         lambda: begin_chat(smoke_client, smoke_instance.id, "x" * 4001),
@@ -83,12 +99,15 @@ def test_overlong_field_is_rejected(
     smoke_config: HydraSmokeConfig,
     field: str,
     limit: int,
+    request: pytest.FixtureRequest,
 ) -> None:
     # The others are as long as they may be, and so none of them is to be named.
     longest = {name: "x" * most for name, most in LIMITS.items() if name != "idempotency_key"}
     spec = smoke_spec.model_copy(update={**longest, field: "x" * (limit + 1)})
     name = _long(f"overlong_{field}_", LIMITS["idempotency_key"], smoke_config)
     rejected(
+        request,
+        "provision",
         f"a {field} of {limit + 1} characters",
         field,
         lambda: provision(smoke_instance_factory, smoke_client, spec, name),
@@ -100,10 +119,13 @@ def test_overlong_idempotency_key_is_rejected(
     smoke_client: SmokeClient,
     smoke_spec: InstanceSpec,
     smoke_config: HydraSmokeConfig,
+    request: pytest.FixtureRequest,
 ) -> None:
     length = LIMITS["idempotency_key"] + 1
     name = _long("overlong_", length, smoke_config)
     rejected(
+        request,
+        "provision",
         f"an idempotency key of {length} characters",
         "idempotency_key",
         lambda: provision(smoke_instance_factory, smoke_client, smoke_spec, name),
@@ -116,9 +138,12 @@ def test_missing_field_is_rejected(
     smoke_client: SmokeClient,
     smoke_spec: InstanceSpec,
     field: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     with smoke_client.without(field) as client:
         rejected(
+            request,
+            "provision",
             f"a provision without {field}",
             field,
             lambda: provision(smoke_instance_factory, client, smoke_spec, f"without_{field}"),
@@ -126,10 +151,15 @@ def test_missing_field_is_rejected(
 
 
 def test_missing_message_is_rejected(
-    smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+    smoke_client: SmokeClient,
+    smoke_instance: SmokeInstance,
+    smoke_config: HydraSmokeConfig,
+    request: pytest.FixtureRequest,
 ) -> None:
     with smoke_client.without("message") as client:
         rejected(
+            request,
+            "chat",
             "a chat without message",
             "message",
             lambda: begin_chat(client, smoke_instance.id, smoke_config.prompt),
@@ -143,14 +173,17 @@ def _long(name: str, length: int, config: HydraSmokeConfig) -> str:
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required(
-    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: str
+    smoke_config: HydraSmokeConfig,
+    smoke_client: SmokeClient,
+    token: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     # On calls that only read, about what there is not.
     unknown = str(uuid.uuid4())
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("poll", token, lambda: stranger.poll(f"{smoke_config.run_id}-unknown"))
-        refused("status", token, lambda: stranger.status(unknown))
-        refused("llm_events", token, lambda: stranger.llm_events(unknown))
+        refused(request, "poll", token, lambda: stranger.poll(f"{smoke_config.run_id}-unknown"))
+        refused(request, "status", token, lambda: stranger.status(unknown))
+        refused(request, "llm_events", token, lambda: stranger.llm_events(unknown))
 
 
 @pytest.mark.parametrize("token", [*STRANGERS, "longer"])
@@ -159,13 +192,14 @@ def test_token_is_required_to_read_an_instance(
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     token: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     instance_id = smoke_instance.id
     key = smoke_instance.idempotency_key or f"{smoke_config.run_id}-0"
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("poll", token, lambda: stranger.poll(key))
-        refused("status", token, lambda: stranger.status(instance_id))
-        refused("llm_events", token, lambda: stranger.llm_events(instance_id))
+        refused(request, "poll", token, lambda: stranger.poll(key))
+        refused(request, "status", token, lambda: stranger.status(instance_id))
+        refused(request, "llm_events", token, lambda: stranger.llm_events(instance_id))
 
 
 @pytest.mark.parametrize("token", STRANGERS)
@@ -174,9 +208,15 @@ def test_token_is_required_to_chat(
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     token: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("chat", token, lambda: begin_chat(stranger, smoke_instance.id, smoke_config.prompt))
+        refused(
+            request,
+            "chat",
+            token,
+            lambda: begin_chat(stranger, smoke_instance.id, smoke_config.prompt),
+        )
 
 
 @pytest.mark.parametrize("token", STRANGERS)
@@ -187,35 +227,42 @@ def test_token_is_required_to_provision(
     smoke_config: HydraSmokeConfig,
     smoke_spec: InstanceSpec,
     token: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     with (
         calling(smoke_config, smoke_client, token) as stranger,
         smoke_instance_factory.own(f"stranger_{token}") as key,
     ):
-        provision_refused(stranger, token, smoke_spec, key, smoke_client)
-        provision_again_refused(stranger, token, smoke_instance, smoke_client)
+        provision_refused(request, stranger, token, smoke_spec, key, smoke_client)
+        provision_again_refused(request, stranger, token, smoke_instance, smoke_client)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_delete(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, token: str
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    token: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("delete", token, lambda: stranger.delete(str(uuid.uuid4())))
+        refused(request, "delete", token, lambda: stranger.delete(str(uuid.uuid4())))
 
 
 def test_token_that_is_nearly_right_is_refused(
     smoke_instance: SmokeInstance,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
+    request: pytest.FixtureRequest,
 ) -> None:
     # Those that do something are tried where it is about to be deleted.
     instance_id, key = smoke_instance.id, smoke_instance.idempotency_key
     for token in nearly_right(smoke_config):
         with calling(smoke_config, smoke_client, token) as stranger:
-            refused("poll", token, lambda: stranger.poll(key or f"{smoke_config.run_id}-0"))
-            refused("status", token, lambda: stranger.status(instance_id))
-            refused("llm_events", token, lambda: stranger.llm_events(instance_id))
+            refused(
+                request, "poll", token, lambda: stranger.poll(key or f"{smoke_config.run_id}-0")
+            )
+            refused(request, "status", token, lambda: stranger.status(instance_id))
+            refused(request, "llm_events", token, lambda: stranger.llm_events(instance_id))
 
 
 def test_token_that_is_nearly_right_is_refused_to_provision(
@@ -224,6 +271,7 @@ def test_token_that_is_nearly_right_is_refused_to_provision(
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     smoke_spec: InstanceSpec,
+    request: pytest.FixtureRequest,
 ) -> None:
     for token in nearly_right(smoke_config):
         # A new key each time: a router that carries out what it refuses would make many for one.
@@ -232,5 +280,5 @@ def test_token_that_is_nearly_right_is_refused_to_provision(
             calling(smoke_config, smoke_client, token) as stranger,
             smoke_instance_factory.own(name) as key,
         ):
-            provision_refused(stranger, token, smoke_spec, key, smoke_client)
-            provision_again_refused(stranger, token, smoke_instance, smoke_client)
+            provision_refused(request, stranger, token, smoke_spec, key, smoke_client)
+            provision_again_refused(request, stranger, token, smoke_instance, smoke_client)

@@ -264,7 +264,7 @@ def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None
     router.fail("delete", status=200, times=999, body=body)
     result = check(here, DELETION)
     result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(["E *LeakError: not confirmed as deleted*", "*leaked 2"])
+    result.stdout.fnmatch_lines(["E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2"])
 
 
 CHATTY = """

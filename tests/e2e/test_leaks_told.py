@@ -174,7 +174,7 @@ def test_a_leak_of_the_fake_is_red_and_of_no_cost(
     summary = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    project.suite("endings").set(run_id="run", ready_timeout=0.3, delete_timeout=0.3)
+    project.suite("endings").set(run_id="run", ready_timeout=2, delete_timeout=0.3)
     project.write("no_row.toml", "row_after = inf")
     scenario = "--hydra-smoke-scenario=no_row.toml"
     result = project.fake(*pick("passes"), scenario, "--junit-xml=junit.xml")

@@ -47,12 +47,12 @@ facts = entries(
     id=st.none() | TEXTS,
     seconds=SECONDS,
 ) | entries("Prepared", KEYS)
-failures = entries("ShareFailed", st.none(), share=TEXTS, spec=OBJECTS, why=TEXTS)
+failures = entries("Refuted", st.none(), what=TEXTS, test=TEXTS, why=TEXTS)
 ends = entries("CleanedUp", st.none())
 # Near to what a ledger has: fields of any kind, under the right names.
 strange = st.dictionaries(
     st.sampled_from(["at", "of", "is", "state", "url", "fake", "spec", "share", "id", "schema"]),
-    JSON | NOW | st.sampled_from(["Claimed", "Became", "ShareFailed"]),
+    JSON | NOW | st.sampled_from(["Claimed", "Became", "Refuted"]),
 )
 
 
@@ -77,9 +77,9 @@ def uses(reading: LedgerReading) -> None:
         assert not (known.had_row and known.id is None)
         shared = None if known.share is None else reading.shared(known.share, known.wanted or {})
         assert shared is None or shared.open or shared.fake
-    for share, spec, why in reading.failures:
-        assert reading.failure(share, spec) is not None
-        assert isinstance(why, str)
+    for what, event in reading.refuted.items():
+        assert event.what == what
+        assert isinstance(event.why, str)
 
 
 def is_of_another_schema(text: bytes) -> bool:

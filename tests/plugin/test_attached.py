@@ -57,13 +57,13 @@ def test_factories_are_skipped_where_attached(attached: Project, router: FakeRou
 
 def test_attached_to_something_that_is_not_there(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router, instance=SOMEBODY, ready_timeout=1)
-    result = project.live(f"{CHECKS}/test_chat.py")
-    result.assert_outcomes(errors=FILES["test_chat.py"])
+    result = project.live("-rs", f"{CHECKS}/test_chat.py")
+    result.assert_outcomes(errors=1, skipped=FILES["test_chat.py"] - 1)
     result.stdout.fnmatch_lines(
         [
             "E *NotFoundError: status was refused with 404*",
-            "*no instance: *",
             "*provisioned 0, deleted 0, kept 0, leaked 0",
+            f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
         ]
     )
 

@@ -6,7 +6,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from plugin_tools import ALL, CHECKS, FILES, Project, count
+from plugin_tools import ALL, CHECKS, FILES, SOMEBODY, Project, count, nothing_left
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke.fake import FakeRouter
@@ -228,3 +228,29 @@ def test_a_broken_project_hides_nothing(project: Project) -> None:
     result = project.fake()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes(errors=1)
+
+
+# Those for after each deployment
+
+
+def test_the_core_is_one_boot_one_chat_its_usage_and_a_deletion(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("mixed").at(router, bundled_checks="core")
+    project.live("--ignore=test_mixed.py", "-v").assert_outcomes(passed=2)
+    assert [count(router, it) for it in ("provision", "chat")] == [1, 1]
+    assert nothing_left(router)
+    # Named, all of them are there.
+    project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=INSTANCE)
+
+
+@pytest.mark.parametrize(
+    ("given", "there"), [("Core", 2), ("TRUE", ALL), ("0", 0), ("core", 2)], ids=str
+)
+def test_the_setting_has_three_values(
+    project: Project, router: FakeRouter, given: str, there: int
+) -> None:
+    project.suite("mixed").at(router, bundled_checks=given, instance=SOMEBODY)
+    # Nothing is there: what matters is how many tests there are.
+    result = project.live("--ignore=test_mixed.py", "-x")
+    assert f"collected {there} item" in result.stdout.str()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plugin_tools import TOKEN, Project, alone_or_workers
+from plugin_tools import CHECKS, TOKEN, Project, alone_or_workers
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -26,6 +26,11 @@ def summary(project: Project) -> str:
     return (project.path / "summary.md").read_text("utf-8")
 
 
+def line_of(project: Project, name: str) -> int:
+    text = (project.path / "test_endings.py").read_text("utf-8").splitlines()
+    return 1 + next(at for at, line in enumerate(text) if f"def test_{name}(" in line)
+
+
 def pick(*names: str) -> list[str]:
     return [f"test_endings.py::test_{name}" for name in names]
 
@@ -38,7 +43,7 @@ def test_a_passing_run_has_a_summary_and_no_annotation(here: Project, router: Fa
     assert errors(result) == []
 
 
-def test_set_up_and_leaks_are_annotated_and_assertions_are_not(
+def test_failures_are_annotated_at_their_tests_after_leaks(
     here: Project, router: FakeRouter
 ) -> None:
     router.fail("delete", status=500, times=999)
@@ -46,11 +51,14 @@ def test_set_up_and_leaks_are_annotated_and_assertions_are_not(
     here.write("test_other.py", "def test_of_others(no_such_fixture): ...\n")
     result = here.live(*pick("fails", "setup"), "test_other.py")
     [instance] = router.instances
-    leak, setup = errors(result)
+    leak, failed, setup = errors(result)
     assert leak.startswith(f"::error title=leak of {instance.id}::")
     assert f"LEAK: {instance.id} (key run-0) may still run" in leak
     assert f"%0ATo delete it: cd {here.path} && hydra-smoke sweep --run-id run" in leak
-    assert setup.startswith("::error title=setup of test_endings.py%3A%3Atest_setup::")
+    place = "::error file=test_endings.py,line={},title={}test_endings.py%3A%3Atest_{}::"
+    assert failed.startswith(place.format(line_of(here, "fails"), "", "fails"))
+    assert "AssertionError" in failed or "assert" in failed
+    assert setup.startswith(place.format(line_of(here, "setup"), "setup of ", "setup"))
     assert setup.endswith("RuntimeError: broken set-up")
     assert TOKEN not in summary(here)
     assert "### Leaked" in summary(here)
@@ -68,9 +76,43 @@ def test_teardown_is_annotated(here: Project, workers: tuple[str, ...]) -> None:
         "def test_it(untidy): ...\n",
     )
     result = here.live(*workers, "test_it.py")
-    title = "::error title=teardown of test_it.py%3A%3Atest_it"
+    title = "::error file=test_it.py,line=6,title=teardown of test_it.py%3A%3Atest_it"
     assert errors(result) == [f"{title}::RuntimeError: ::error::100%25 untidy"]
     assert summary(here).count("## hydra-smoke: failed") == 1
+
+
+def test_places_are_the_repository_s(
+    here: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here.path.parent))
+    [line] = errors(here.live(*pick("fails")))
+    assert line.startswith(f"::error file={here.path.name}/test_endings.py,line=")
+    # A test of elsewhere, and a bundled one, have no place there.
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here.path / "app"))
+    here.set(run_id="another")
+    [line] = errors(here.live(*pick("fails")))
+    assert line.startswith("::error title=test_endings.py%3A%3Atest_fails::")
+
+
+def test_a_bundled_check_is_annotated_without_a_file(
+    here: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", "/")
+    here.set(expect_text="no such words")
+    [line] = errors(here.live(f"{CHECKS}/test_chat.py::test_chat_answers"))
+    title = f"{CHECKS}/test_chat.py%3A%3Atest_chat_answers"
+    assert line.startswith(f"::error title={title}::Failed: no match of expect_text")
+
+
+def test_a_failed_test_without_an_instance_is_in_the_summary_and_on_the_page(
+    here: Project,
+) -> None:
+    here.write("test_it.py", "def test_it(smoke_config): assert smoke_config is None, 'why not'\n")
+    here.live("test_it.py")
+    assert "`test_it.py::test_it`:\n\n```text\nAssertionError: why not" in summary(here)
+    assert "AssertionError: why not" in here.left("report.html")
+    [test] = here.report()["tests"]
+    assert test["failure"].startswith("AssertionError: why not")
 
 
 def test_no_more_than_github_shows(here: Project) -> None:
@@ -114,3 +156,10 @@ def test_replies_that_are_kept_out_of_reports_are_not_in_it(
     assert "### Failures" in summary(here)
     assert "secret words" not in summary(here)
     assert "the agent has failed" not in summary(here)
+
+
+def test_an_annotation_has_no_words_that_are_kept_out_of_reports(here: Project) -> None:
+    here.set(report_replies="false")
+    here.write("test_it.py", "def test_it(smoke_instance): assert 0, 'what the agent said'\n")
+    [line] = errors(here.live("test_it.py"))
+    assert line.endswith("::AssertionError")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN, Lock
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing, Wanted
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
 BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
+TEST = "test_a.py::test_1"
 PATIENCE = 60.0
 """Seconds, for a busy machine; nothing here takes one."""
 
@@ -67,7 +68,9 @@ class Ready(Stage):
 class Process:
     """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
 
-    def __init__(self, config: HydraSmokeConfig, name: str, forms: Forms) -> None:
+    def __init__(
+        self, config: HydraSmokeConfig, name: str, forms: Forms, certain: Sequence[Wanted] = ()
+    ) -> None:
         self.ledger = WatchedLedger(config.output, config.run_id)
         self.ledger.begin(name)
         self.told: list[str] = []
@@ -78,10 +81,12 @@ class Process:
             forms=forms,
             tell=Journal(self.ledger.folder, name, config.run_id, str, replies=True).note,
         )
-        self.sharing = Sharing(self.session, worker=name != MAIN)
+        self.sharing = Sharing(self.session, worker=name != MAIN, certain=certain)
 
-    def take(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> InstanceRecord:
-        return self.sharing.take(spec, share, "test_a.py::test_1")
+    def take(
+        self, spec: InstanceSpec = SPEC, share: str = EVERYBODY, test: str = TEST
+    ) -> InstanceRecord:
+        return self.sharing.take(spec, share, test)
 
     @contextmanager
     def holding(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> Iterator[SmokeInstance]:
@@ -111,8 +116,8 @@ class Run:
         self.stack = stack
         self.main = self.process(MAIN)
 
-    def process(self, name: str) -> Process:
-        process = Process(self.config, name, self.forms)
+    def process(self, name: str, certain: Sequence[Wanted] = ()) -> Process:
+        process = Process(self.config, name, self.forms, certain)
         self.stack.callback(process.ledger.end)
         self.stack.callback(process.end)
         self.stack.callback(process.sharing.release)
@@ -122,8 +127,8 @@ class Run:
         """Report what all processes have written."""
         return instances_of(fold(read(self.main.ledger.folder, {})).instances, 0.0)
 
-    def workers(self, number: int) -> list[Process]:
-        return [self.process(f"gw{i}") for i in range(number)]
+    def workers(self, number: int, certain: Sequence[Wanted] = ()) -> list[Process]:
+        return [self.process(f"gw{i}", certain) for i in range(number)]
 
     def times(self, route: str) -> int:
         return sum(request.route == route for request in self.fake.requests)

@@ -24,7 +24,7 @@ from owner_tools import (
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._journal.codec import SCHEMA
-from pytest_hydrasmoke._journal.events import Became
+from pytest_hydrasmoke._journal.events import Became, Refuted
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
@@ -151,13 +151,16 @@ def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(ledger: Le
 
 
 def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger: Ledger) -> None:
-    ledger.give_up("shared", SPEC, "no room")
+    ledger.refute("chat", "test_a", "it is cut")
     reading = ledger.look()
-    assert (reading.failure("shared", SPEC), reading.problems) == ("no room", [])
-    assert reading.failure("another", SPEC) is None
-    assert reading.failure("shared", {**SPEC, "tier_id": "another"}) is None
+    assert (reading.refuted, reading.problems) == (
+        {"chat": Refuted("chat", "test_a", "it is cut")},
+        [],
+    )
+    ledger.refute("chat", "test_a", None)
+    assert ledger.look().refuted == {}
     never = output.parent / "never"
-    Ledger(never, "owner").give_up("shared", SPEC, "no room")
+    Ledger(never, "owner").refute("chat", "test_a", "no room")
     Ledger(never, "owner").end()
     assert not never.exists()
 

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._journal.events import (
     Entry,
     Event,
     Prepared,
-    ShareFailed,
+    Refuted,
     Status,
 )
 from pytest_hydrasmoke._journal.instance import Instance
@@ -66,7 +66,7 @@ def facts(*events: Event) -> LedgerReading:
         line(CREATED),
         line(Prepared()),
         line(Status("running")),
-        line(ShareFailed("s", {}, "no room"), why=1),
+        line(Refuted("chat", "a test", "no room"), why=1),
         b"\xff\xfe\x00",
         b"[" * 100_000,
         b"1" * 5000,
@@ -191,7 +191,7 @@ def test_an_id_that_is_no_text_leaves_the_fact() -> None:
     [
         (b"", False),
         (b"\n \n", True),
-        (line(ShareFailed("s", {}, "no room")), True),
+        (line(Refuted("chat", "a test", "no room")), True),
     ],
 )
 def test_a_ledger_with_anything_in_it_is_written(text: bytes, written: bool) -> None:

@@ -38,11 +38,11 @@ def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Ru
     assert shared.of(SPEC, "module b", "test_3") is not first
     assert shared.of(OTHER, "module a", "test_4") is not first
     assert times(fake, "provision") == 3
-    shared.end("module a")
+    shared.end(["module a"])
     assert [seen.deleted for seen in fake.instances] == [True, False, True]
     assert shared.begins("module a")
-    shared.end("module a")
-    shared.end("never begun")
+    shared.end(["module a"])
+    shared.end(["never begun"])
     assert times(fake, "delete") == 2
 
 
@@ -64,7 +64,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
         handle.delete()
     with pytest.raises(ConfigError, match="attached to an instance, and provisions none"):
         session.provision(SPEC)
-    shared.end("all")
+    shared.end(["all"])
     session.close()
     assert not fake.instances[0].deleted
     assert report_of("it", record, 0.0).outcome == "attached"
@@ -185,7 +185,7 @@ def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, k
         shared.of(SPEC, "all", f"test_{i}").failed = failed
     record = shared.of(SPEC, "all", "test_3")
     assert session.pending == ([] if kept else [record])
-    shared.end("all")
+    shared.end(["all"])
     session.close()
     assert fake.instances[0].deleted is not kept
     assert report_of("it", record, 0.0).outcome == ("kept" if kept else "deleted")

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
 from pytest_hydrasmoke._run.locks import MAIN
-from pytest_hydrasmoke._run.sharing import EVERYBODY
+from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
 
@@ -110,7 +110,7 @@ def test_what_a_narrower_scope_shares_is_one_process_s_own(a_run: Runs) -> None:
     with first.holding(share="gw0 test_a.py") as one, second.holding(share="gw1 test_a.py") as two:
         assert one.id != two.id
     for worker in (first, second):
-        worker.sharing.end(f"{'gw0' if worker is first else 'gw1'} test_a.py")
+        worker.sharing.end([f"{'gw0' if worker is first else 'gw1'} test_a.py"])
     assert all(seen.deleted for seen in run.fake.instances)
 
 
@@ -246,11 +246,11 @@ def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs)
     first.sharing.release()
     before = len(run.fake.requests)
     for worker in (second, first):
-        with pytest.raises(ProvisionError) as caught:
-            worker.take()
+        with pytest.raises(NotRunError) as caught:
+            worker.take(test="test_a.py::test_2")
         worker.sharing.release()
-        assert caught.value.message == (
-            "no instance: provisioning failed in the set-up of test_a.py::test_1: "
+        assert str(caught.value) == (
+            "not run: the boot of hermes-basic/eu-central/tier-1 failed in test_a.py::test_1: "
             "the instance is 'failed'"
         )
     assert len(run.fake.requests) == before

@@ -19,7 +19,7 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
     for worker in (first, second):
         with worker.holding() as instance:
             instance.chat("hello")
-        worker.sharing.end(EVERYBODY)
+        worker.sharing.end([EVERYBODY])
     first.end(), second.end()
     assert [(one.id, one.outcome) for one in run.told()] == [
         (private.id, "deleted"),

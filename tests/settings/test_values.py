@@ -121,7 +121,7 @@ WRONG = [
     ("max_instances", "0", "must be greater than or equal to 1"),
     ("max_instances", "1.5", "must be a whole number"),
     ("chat_end", "never", "must be 'auto', 'required' or 'optional'"),
-    ("bundled_checks", "perhaps", "must be true or false"),
+    ("bundled_checks", "perhaps", "must be true, false or core"),
     ("prompt", "x" * 4001, "should have at most 4000 characters"),
     ("report", "perhaps", "must be 'never', 'on-failure' or 'always'"),
     ("report_replies", "perhaps", "must be true or false"),

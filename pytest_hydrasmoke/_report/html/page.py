@@ -78,6 +78,9 @@ def troubles(report: Report, stories: list[StorySection]) -> Iterator[Trouble]:
                 continue
             where = entry.failure.test or entry.failure.phase or story.instance.name
             yield Trouble("failure", entry.headline, where, entry.anchor)
+    for test in report.other_failures:
+        headline = (test.failure or test.outcome).partition("\n")[0]
+        yield Trouble("failure", headline, test.id, None)
     for breach in report.breaches:
         places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
         words = breach.words

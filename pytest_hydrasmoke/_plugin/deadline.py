@@ -1,0 +1,30 @@
+"""The deadline of a run: it ends as by a TERM, early enough to delete what there is.
+
+A runner that kills a job leaves instances behind. So a run that is told how long it may take ends
+before that: no test can hold it up, since a signal interrupts whatever it does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._base import clock
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._base.signals import Interrupts
+    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+SPARE = 10.0
+"""Seconds for the reports, and for what else ends with the run, beside the deletion."""
+
+
+def keep_deadline(config: HydraSmokeConfig, interrupts: Interrupts) -> None:
+    """Have the run of a main process end some time before its deadline, if it has one."""
+    seconds = config.deadline
+    if seconds is None:
+        return
+    kept = min(config.delete_timeout + SPARE, seconds / 2)
+    ends = clock.now() + seconds - kept
+    why = f"deadline: the run may take {seconds:g} s, and was ended {kept:g} s before that"
+    # A quarter is for what comes after the deletion.
+    interrupts.end_run_at(ends, f"{why} to delete what there is", clean_by=ends + kept * 0.75)

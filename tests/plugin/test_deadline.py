@@ -1,0 +1,77 @@
+"""A run with a deadline ends in time to delete what there is, whatever its tests do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from plugin_tools import QUICK, Project, count, nothing_left, until
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+Routing = Callable[[Scenario], FakeRouter]
+
+SECONDS = 16
+"""Half of it is for the end; xdist's workers take a while to begin."""
+SLEEPS = """
+import time
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    time.sleep(60)
+
+def test_b(smoke_instance):
+    smoke_instance.chat("never")
+"""
+BOOTS = "def test_a(smoke_instance): ...\n"
+PASSES = "def test_a(smoke_instance): smoke_instance.chat('here')\n"
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+def test_what_hangs_is_ended_before_the_deadline(
+    project: Project, router: FakeRouter, workers: tuple[str, ...]
+) -> None:
+    project.suite("bare").at(router, deadline=SECONDS).write("test_it.py", SLEEPS)
+    result = project.process("--hydra-smoke", *workers, "test_it.py")
+    assert result.ret == 128 + 15
+    assert nothing_left(router)
+    assert count(router, "chat") == 1
+    report = project.report()
+    assert report["ended"].startswith("deadline: the run may take 16 s, and was ended 8 s before")
+    assert report["not_run"] == 1
+    result.stdout.fnmatch_lines(["hydra-smoke: deadline: the run may take 16 s, *"])
+
+
+def test_a_boot_does_not_outlast_it(project: Project, routing: Routing) -> None:
+    router = routing(replace(QUICK, statuses=((0, "booting"),)))
+    project.suite("bare").at(router, ready_timeout=60).write("test_it.py", BOOTS)
+    result = project.process("--hydra-smoke", f"--hydra-smoke-deadline={SECONDS}", "test_it.py")
+    assert result.ret == 128 + 15
+    assert [it["outcome"] for it in project.report()["instances"]] == ["deleted"]
+    assert nothing_left(router)
+
+
+def test_a_router_that_is_down_does_not_outlast_it(project: Project, router: FakeRouter) -> None:
+    router.fail("poll", status=503, times=10_000)
+    project.suite("bare").at(router, ready_timeout=60).write("test_it.py", BOOTS)
+    result = project.process("--hydra-smoke", "--hydra-smoke-deadline=4", "test_it.py")
+    assert result.ret == 128 + 15
+    result.stderr.fnmatch_lines(["hydra-smoke: deadline: the run may take 4 s, *"])
+
+
+def test_a_run_that_is_quicker_knows_nothing_of_it(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router, deadline=60).write("test_it.py", PASSES)
+    result = project.live("test_it.py")
+    result.assert_outcomes(passed=1)
+    assert "deadline:" not in result.stdout.str()
+
+
+def test_it_has_the_time_of_a_deletion(project: Project, router: FakeRouter) -> None:
+    # Longer than what is left after a signal of somebody else's.
+    router.fail("delete", status=503, times=6)
+    project.suite("bare").at(router, deadline=40, delete_timeout=25).write("test_it.py", SLEEPS)
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == 128 + 15
+    assert nothing_left(router)
+    until(lambda: count(router, "delete") > 6)
