@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 from pytest_hydrasmoke._recordings.store import Recordings
-from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED, Report
+from pytest_hydrasmoke._report import files, github
+from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
+from pytest_hydrasmoke._settings.token_source import where_from
 
 from .deadline import keep_deadline
 from .part import take_part
@@ -43,6 +44,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
     recordings: Recordings | None = None
+    loaded: Loaded | None = None
     scrub = scrubbing(None)
     beginning: tuple[Report, Path] | None = None
     with ExitStack() as undo:
@@ -83,16 +85,29 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
                 undo.pop_all()
             return process
         except HydraSmokeError as error:
+            words = str(error)
+            if isinstance(error, UnauthorizedError) and loaded is not None:
+                words += f"\n  token:     {where_from(loaded.sources)}, at {loaded.config.url}"
             # The router's own words may contain the token too.
-            problem = scrub(str(error))
-            if beginning is not None:
-                begun, output = beginning
-                refused = {
-                    "exit_code": int(pytest.ExitCode.USAGE_ERROR),
-                    "ended": f"{REFUSED}: {safe_line(problem, 500)}",
-                }
-                _write(begun.model_copy(update=refused), output)
+            problem = scrub(words)
+            by = REFUSED if isinstance(error, ConfigError) else f"{REFUSED}: {PREFLIGHT}"
+            _tell_refusal(by, problem, beginning)
     raise pytest.UsageError(problem)
+
+
+def _tell_refusal(by: str, problem: str, beginning: tuple[Report, Path] | None) -> None:
+    """Write the report of a run that is refused, if it has one, and show it on GitHub."""
+    if beginning is not None:
+        begun, output = beginning
+        refused = {
+            "exit_code": int(pytest.ExitCode.USAGE_ERROR),
+            "ended": f"{by}: {safe_line(problem, 500)}",
+        }
+        _write(begun.model_copy(update=refused), output)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        with suppress(OSError):
+            github.append_refusal(problem, os.environ)
+        sys.stderr.write(github.annotation("hydra-smoke was refused", problem) + "\n")
 
 
 def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, RecordedTurn
-from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE

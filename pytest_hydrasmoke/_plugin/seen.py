@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import Selected
 from pytest_hydrasmoke._journal.stories import Stories
-from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._report.parts import CaseReport
 
 if TYPE_CHECKING:
     from .process import Process

@@ -13,7 +13,6 @@ from pytest_hydrasmoke._journal.states import SETTLED, State
 from pytest_hydrasmoke._journal.story import Failure, Story, ToldTurn
 
 from .model import (
-    CaseReport,
     FailureReport,
     InstanceReport,
     StatusReport,

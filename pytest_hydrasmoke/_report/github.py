@@ -151,12 +151,22 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
 
     Raises `OSError` if it can't be written, or is as long as GitHub accepts already.
     """
+    _append(lambda room: markdown(report, room), environ)
+
+
+def append_refusal(words: str, environ: Mapping[str, str]) -> None:
+    """Append why a run has not begun; raises as `append_summary` does."""
+    text = f"## hydra-smoke: refused before anything was provisioned\n\n{block(words)}"
+    _append(lambda room: text if _size(text) <= room else "", environ)
+
+
+def _append(render: Callable[[int], str], environ: Mapping[str, str]) -> None:
     path = environ.get(SUMMARY)
     if not path:
         return
     file = Path(path)
     there = file.stat().st_size if file.exists() else 0
-    text = markdown(report, LIMIT - there)
+    text = render(LIMIT - there)
     if not text:
         raise OSError(f"the summary has already reached GitHub's limit ({there} bytes)")
     with file.open("a", encoding="utf-8", newline="\n") as summary:

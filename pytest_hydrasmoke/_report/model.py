@@ -19,13 +19,15 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._journal.story import TOKENS
 
-from .parts import CountReport, ExchangeReport, Manners, Moment, Part, SpanReport
+from .parts import CaseReport, CountReport, ExchangeReport, Manners, Moment, Part, SpanReport
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
 
 NOT_ENDED, REFUSED = "did not end", "refused"
 """How the report of a run begins `ended` that has not come to its end, or never began."""
+PREFLIGHT = "preflight"
+"""How the reason of a refusal begins that is the router's: nothing else had begun by then."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
 """Of tests, in the order in which they are counted."""
 
@@ -207,26 +209,6 @@ class InstanceReport(Part):
         return f"{self.id or 'no id'} {key}"
 
 
-class CaseReport(Part):
-    """What happened to a smoke test."""
-
-    id: str
-    """Its node id."""
-    outcome: str
-    """`passed`, `failed`, `error` (its set-up or teardown failed), `skipped`, `xfailed`, `xpassed`,
-    or `interrupted` (it began, and has no outcome)."""
-    seconds: float
-    """Set-up, call and teardown; of all attempts if it ran again."""
-    runs: int | None = None
-    """How often its body ran with the marker `hydra_smoke_runs`; None without the marker."""
-    passed: int | None = None
-    """How many of these runs passed."""
-    instances: tuple[str, ...] = ()
-    """The instances that it used, by key, or by id if they have no key."""
-    failure: str | None = None
-    """What it failed of, in its own words; None if it did not, or crashed its worker."""
-
-
 class BreachReport(Part):
     """A budget that was exceeded; seconds, or a number of tokens."""
 
@@ -346,6 +328,11 @@ class Report(Part):
     def came_to_its_end(self) -> bool:
         """Whether the run began, and told what it left: else its lists are empty for no reason."""
         return self.ended is None or not self.ended.startswith((NOT_ENDED, REFUSED))
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether the router was not one that it could use, before anything else had begun."""
+        return (self.ended or "").startswith(f"{REFUSED}: {PREFLIGHT}: ")
 
     @property
     def is_unfinished(self) -> bool:

@@ -1,4 +1,4 @@
-"""Parts of a report: moments of an instance, and forms of the router's answers without values."""
+"""Parts of a report: moments of an instance, tests, and forms of the router's answers."""
 
 from __future__ import annotations
 
@@ -79,3 +79,23 @@ class Manners(Part):
     events: tuple[EventReport, ...] = ()
     drift: tuple[str, ...] = ()
     """What the contract does not know, in any answer."""
+
+
+class CaseReport(Part):
+    """What happened to a smoke test."""
+
+    id: str
+    """Its node id."""
+    outcome: str
+    """`passed`, `failed`, `error` (its set-up or teardown failed), `skipped`, `xfailed`, `xpassed`,
+    or `interrupted` (it began, and has no outcome)."""
+    seconds: float
+    """Set-up, call and teardown; of all attempts if it ran again."""
+    runs: int | None = None
+    """How often its body ran with the marker `hydra_smoke_runs`; None without the marker."""
+    passed: int | None = None
+    """How many of these runs passed."""
+    instances: tuple[str, ...] = ()
+    """The instances that it used, by key, or by id if they have no key."""
+    failure: str | None = None
+    """What it failed of, in its own words; None if it did not, or crashed its worker."""

@@ -24,14 +24,13 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import same_router
 
 from . import folder as run_folder
 from . import ledger as ledgers
-from . import locks
+from . import locks, told
 from .at_risk import at_risk
 from .case import LEARNED, WELL, Case, End
 from .folder import LEDGER, OVER, folder_of
@@ -42,8 +41,6 @@ from .rounds import Rounds
 from .slots import Slots, spans
 from .swept import Swept
 
-_NOTHING_LEFT = frozenset({"deleted", "attached", "unused"})
-"""Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""
 USED = (
@@ -75,6 +72,8 @@ class Sweep:
     _rounds: Rounds = field(init=False)
     _later: int = 0
     """How many are deleted, and need one more look."""
+    _nothing: list[str] = field(default_factory=list[str])
+    """The keys in ledgers that have no row."""
     _run_id: str | None = None
     """The run that is swept alone."""
 
@@ -118,6 +117,10 @@ class Sweep:
         Raises `ConfigError` where the folder in its place is not a run's.
         """
         self._run_id = run_id
+        why = told.refusal(self.config.output, run_id)
+        if why is not None:
+            self._conclude(f"run {run_id} has provisioned nothing: it was {safe_line(why, 200)}")
+            return
         if not self._knows_router():
             return
         folder = folder_of(self.config.output, run_id)
@@ -128,8 +131,9 @@ class Sweep:
                 next_step="fix that, or give another folder with --output",
             )
         is_new, has_ledger = not os.path.lexists(folder), (folder / LEDGER).exists()
-        reported = None if has_ledger else self._reported(run_id)
-        above = None if has_ledger or reported is not None else self._above(run_id)
+        url = self.config.link.base_url
+        keys = None if has_ledger else told.settled_keys(self.config.output, run_id, url)
+        above = None if has_ledger or keys is not None else self._above(run_id)
         if above is not None:
             # It may know of a request whose row is still to come.
             self._leave(f"run {run_id}", f"its ledger is in {above}: sweep with --output {above}")
@@ -137,15 +141,15 @@ class Sweep:
             ledgers.mark_run_over(self.config.output, run_id)
         run = self._begin(folder)
         slots = self._slots(run)
-        if reported is not None:
+        if keys is not None:
             run.ended = True
-            self._sweep([run], [], reported)
+            self._sweep([run], [], keys)
         else:
             self._sweep([run], [] if run.ended else [slots])
         if not self.dry_run:
             # Any other run may be about to begin, and must find the mark of its end.
-            self._discard(run, whole=is_new and reported is not None and not self._rounds.found)
-        if has_ledger or reported is not None:
+            self._discard(run, whole=is_new and keys is not None and not self._rounds.found)
+        if has_ledger or keys is not None:
             by = folder / LEDGER if has_ledger else self.config.output / "report.json"
             self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
         else:
@@ -193,23 +197,6 @@ class Sweep:
         """Return the folder further up that has a ledger, quoted as an argument of --output."""
         found = run_folder.with_ledger_above(self.config.output, run_id)
         return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
-
-    def _reported(self, run_id: str) -> list[str] | None:
-        """Return a run's keys if its report here shows that nothing is left of it."""
-        try:
-            found = (self.config.output / "report.json").read_bytes()
-            report = Report.model_validate_json(found)
-        except (OSError, ValueError):
-            return None
-        same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
-        told = same and report.came_to_its_end
-        # A boot may go on after its deletion, and a report does not tell for how long.
-        well = told and all(
-            one.outcome in _NOTHING_LEFT and (one.id is None or "ready" in one.phases)
-            for one in report.instances
-        )
-        keys = (one.idempotency_key for one in report.instances)
-        return [key for key in keys if key is not None and run_of(key) == run_id] if well else None
 
     def _begin(self, folder: Path) -> Swept:
         try:
@@ -328,7 +315,12 @@ class Sweep:
             return
         if self.wait and any(case.waits for case in cases):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
+        self._nothing.clear()
         self._rounds.carry_out(cases, more, self._end)
+        if self._nothing:
+            many = len(self._nothing) > 1
+            what = f"{len(self._nothing)} keys: " if many else ""
+            self.say(f"nothing  {what}{safe_line(spans(self._nothing))}")
 
     def _say_what_it_would_do(self, case: Case) -> None:
         doing = "ask for"
@@ -346,5 +338,7 @@ class Sweep:
             case.run.learned(case.key, learned, case.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = case.run.ended or case.known is None
-        if not quiet or case.end not in (End.GONE, End.NOTHING):
+        if case.end is End.NOTHING:
+            self._nothing += [] if quiet else [case.key]
+        elif not quiet or case.end is not End.GONE:
             self.say(case.line)

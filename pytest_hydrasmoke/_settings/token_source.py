@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,15 @@ def pick_token(
                     # A file's last newline is the editor's, not the token's.
                     values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
             return
+
+
+def where_from(sources: Mapping[str, str]) -> str:
+    """Return where the token of a run came from, in words."""
+    source = sources.get("token", "")
+    if source != "environment":
+        return f"from {source}"
+    own = any(name.upper() == variable("token") and it for name, it in os.environ.items())
+    return f"from {variable('token') if own else 'OPS_BEARER_TOKEN'}"
 
 
 def open_to_others(token_file: Path | None) -> Iterator[str]:

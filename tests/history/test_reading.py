@@ -20,7 +20,8 @@ from pytest_hydrasmoke._history import reading
 from pytest_hydrasmoke._history.reading import read, run_of_file
 from pytest_hydrasmoke._history.runs import Leak, Run, Spec
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import CaseReport, TokensReport
+from pytest_hydrasmoke._report.model import TokensReport
+from pytest_hydrasmoke._report.parts import CaseReport
 
 
 def file_of(folder: Path, content: object) -> Path:

@@ -43,6 +43,6 @@ def test_a_child_that_outlives_its_run_does_not_keep_it_live(tmp_path: Path) -> 
         finally:
             os.kill(child, signal.SIGKILL)
     assert "skipped" not in output
-    assert "nothing  (key forks-0)" in output
+    assert "nothing  forks-0" in output
     assert code == 0
     assert not run.ledgers

@@ -49,8 +49,70 @@ def test_a_run_id_of_one_s_own_and_no_router(
     refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")
 
 
-def test_a_run_id_of_one_s_own_and_a_wrong_token(project: Project, router: FakeRouter) -> None:
-    refused(project.at(router, token="not-the-token-of-it"), "ERROR: poll was refused with 401*")
+def test_a_run_id_of_one_s_own_and_a_wrong_token(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = "not-the-token-of-it"
+    line = f"*token: *from {{}}, at {router.url}"
+    refused(
+        project.at(router, token=wrong),
+        "ERROR: poll was refused with 401*",
+        line.format("HYDRA_SMOKE_TOKEN"),
+    )
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    monkeypatch.setenv("OPS_BEARER_TOKEN", wrong)
+    project.live().stderr.fnmatch_lines([line.format("OPS_BEARER_TOKEN")])
+    path = project.write("token", wrong)
+    path.chmod(0o600)
+    result = project.live(f"--hydra-smoke-token-file={path}")
+    result.stderr.fnmatch_lines([line.format("*token_file*")])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"token": "not-the-token-of-it"}, "poll was refused with 401"),
+        ({"url": "http://127.0.0.1:9", "ready_timeout": 0.5}, "poll: "),
+        ({"url": "router.example"}, "hydra-smoke can't start:"),
+    ],
+    ids=["token", "down", "settings"],
+)
+def test_a_refusal_is_one_error_on_github_and_a_sweep_knows(
+    project: Project,
+    router: FakeRouter,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, object],
+    words: str,
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+    project.suite("mixed").at(router, **{"run_id": "run", **settings})
+    result = project.live("test_mixed.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    [line] = [line for line in result.errlines if line.startswith("::")]
+    assert line.startswith(f"::error title=hydra-smoke was refused::{words}")
+    summary = (project.path / "summary.md").read_text("utf-8")
+    assert summary.startswith("## hydra-smoke: refused before anything was provisioned\n")
+    assert words in summary
+    swept = project.command("sweep", "--run-id", "run")
+    if words.startswith("poll"):
+        assert swept.ret == 0
+        swept.stdout.fnmatch_lines(
+            ["*run run has provisioned nothing: it was refused: preflight: poll*"]
+        )
+    else:
+        assert swept.ret == pytest.ExitCode.USAGE_ERROR  # The same settings are wrong for it.
+
+
+def test_a_sweep_asks_for_what_another_run_of_the_same_id_may_have_left(
+    project: Project, router: FakeRouter
+) -> None:
+    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+    with SmokeClient(router.url, token=TOKEN) as client:
+        client.provision(spec, "run-0")
+    refused(project.at(router), "ERROR: run id used before: run (the router knows its keys)")
+    project.command("sweep", "--run-id", "run", "--wait", "0").stdout.fnmatch_lines(["*deleted*"])
+    assert router.instances[0].deleted
 
 
 def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> None:

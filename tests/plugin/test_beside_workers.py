@@ -21,7 +21,7 @@ from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._recordings.tape import Tape
-from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}

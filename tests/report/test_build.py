@@ -33,7 +33,8 @@ from pytest_hydrasmoke._journal.stories import fail_test, fold, read
 from pytest_hydrasmoke._report import github, pytest_html, terminal
 from pytest_hydrasmoke._report.build import instances_of, with_tests
 from pytest_hydrasmoke._report.html import page
-from pytest_hydrasmoke._report.model import CaseReport, InstanceReport
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke._transport.protocol import Request
 
 OUTCOMES = {
