@@ -21,6 +21,7 @@ from .model import (
 )
 from .parts import (
     AnswerReport,
+    CaseReport,
     CountReport,
     EventReport,
     ExchangeReport,
