@@ -20,6 +20,7 @@ from pytest_hydrasmoke._core.lifecycle import provision
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
+from pytest_hydrasmoke._transport.target import Link
 
 ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"
 KEY = "benchmark-0"
@@ -33,6 +34,8 @@ class Boot:
         self._ready_at = ready_at
         self._now = 0.0
         self.requests = 0
+
+    link = Link("https://router.example", None)
 
     def now(self) -> float:
         return self._now

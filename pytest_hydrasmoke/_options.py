@@ -32,6 +32,25 @@ SETTINGS = {
     "scenario": "how the fake behaves: a name, a TOML file, or a folder of recordings",
 }
 """Settings that have an option too, with their help."""
+METAVARS = {
+    **dict.fromkeys(("keep", "report"), "{never,on-failure,always}"),
+    **dict.fromkeys(("ready_timeout", "deadline"), "SECONDS"),
+    **dict.fromkeys(("output", "record"), "FOLDER"),
+    "url": "URL",
+    "token_file": "FILE",
+    "instance": "UUID",
+    "run_id": "NAME",
+    "scenario": "NAME|FILE|FOLDER",
+}
+"""What stands for an option's value in its help, where that is not VALUE."""
+WITHOUT_OPTION = (
+    *("chat_timeout", "llm_events_timeout", "usage_settle", "delete_timeout", "row_settle"),
+    *("scope", "max_instances", "ready_statuses", "failed_statuses", "gone_statuses"),
+    *("chat_end", "bundled_checks", "prompt", "expect_text", "expect_providers"),
+    *("allow_http", "trust_env", "ca_file", "client_cert", "client_key", "group"),
+    *("report_replies", "budgets", "trace_url"),
+)
+"""The other settings: an option of such a name is refused, in words."""
 
 
 def flag(setting: str) -> str:

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._options import FAKE, LIVE, ON_WINDOWS, SETTINGS, WSL, flag
+from pytest_hydrasmoke._options import (
+    FAKE,
+    LIVE,
+    METAVARS,
+    ON_WINDOWS,
+    SETTINGS,
+    TABLE,
+    WITHOUT_OPTION,
+    WSL,
+    flag,
+    variable,
+)
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke import (
@@ -67,9 +78,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="smoke-test the bundled fake router, served on loopback for this run",
     )
     for name, words in SETTINGS.items():
-        group.addoption(flag(name), dest=f"hydra_smoke_{name}", metavar="VALUE", help=words)
-    # Registered only to be refused, without its value in the error message.
-    group.addoption(flag("token"), dest="hydra_smoke_token", help=argparse.SUPPRESS)
+        group.addoption(
+            flag(name),
+            dest=f"hydra_smoke_{name}",
+            metavar=METAVARS.get(name, "VALUE"),
+            help=words,
+        )
+    # Registered only to be refused, without their values in the error message.
+    for name in ("token", *WITHOUT_OPTION):
+        group.addoption(flag(name), dest=f"hydra_smoke_{name}", help=argparse.SUPPRESS)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -91,6 +108,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "hydra_smoke_live: skip this test if recordings are replayed"
     )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
+    for name in WITHOUT_OPTION:
+        if config.getoption(f"hydra_smoke_{name}") is not None:
+            raise pytest.UsageError(
+                f"{flag(name)} is no option: set {variable(name)}, or {name} in [{TABLE}]"
+            )
     settings = (*SETTINGS, "token")
     given = [flag(name) for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
     if ON_WINDOWS and (live or fake):

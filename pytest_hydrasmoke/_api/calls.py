@@ -280,7 +280,9 @@ class Calls:
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
             vain = left <= 0 or is_over() or (isinstance(result, Reply) and stands())
             if verdict == "fail" or vain:
-                raise failure(request, result, number, earlier)
+                error = failure(request, result, number, earlier)
+                error.trace = io.link.traced
+                raise error
             earlier.add(result)
             wanted = asked_pause(result) if isinstance(result, Reply) else None
             await io.sleep(min(pause(number, wanted, random.random()), left))

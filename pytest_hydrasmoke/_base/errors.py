@@ -80,6 +80,8 @@ class HydraSmokeError(Exception):
         self.turn: str | None = None
         # Its entry in an instance's record: the error is recognised by it, not by its text.
         self.failure: int | None = None
+        # The trace that its request belongs to: an id, or a link.
+        self.trace: str | None = None
         # The router's answer that caused it; the repr leaves it out.
         self.answer: object = None
 
@@ -91,12 +93,14 @@ class HydraSmokeError(Exception):
         last: str | None = None,
         instance: str | None = None,
         next_step: str | None = None,
+        trace: str | None = None,
     ) -> None:
         """Add what the raising code did not know; values that are set already stay."""
         self.phase = self.phase or phase
         self.seconds = seconds if self.seconds is None else self.seconds
         self.last = self.last or last
         self.instance = self.instance or instance
+        self.trace = self.trace or trace
         self.next_step = self.next_step or next_step
 
     def __str__(self) -> str:
@@ -116,6 +120,7 @@ class HydraSmokeError(Exception):
             ("expected", self.expected),
             ("got", self.got),
             ("turn", turn),
+            ("trace", self.trace),
             ("next step", self.next_step),
         )
         return "\n".join(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import pytest
@@ -48,6 +48,12 @@ def worker_output(owner: object) -> dict[str, Any]:
     """Return what a worker sends at its end; `owner` is its config there, its node elsewhere."""
     output: dict[str, Any] = getattr(owner, "workeroutput", {})
     return output
+
+
+def ini_names(config: pytest.Config) -> list[str]:
+    """Return the names of all values in pytest's configuration file, unknown ones too."""
+    found: object = vars(config).get("_inicfg") or vars(config).get("inicfg")
+    return [str(name) for name in cast("Mapping[object, object]", found or {})]
 
 
 REFUSED = "hydra_smoke_refused"

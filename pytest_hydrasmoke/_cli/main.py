@@ -57,6 +57,7 @@ class _Refused(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser("hydra-smoke", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"hydra-smoke {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check", help="test settings, router and token without provisioning anything"
@@ -88,13 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     history.add_options(compare)
     compare.set_defaults(run=_history)
     arguments = sys.argv[1:] if arguments is None else arguments
-    own_options = ("-h", "--help", "--token")
+    own_options = ("-h", "--help", "--version", "--token")
     if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
         parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
     options = parser.parse(arguments)
     if ON_WINDOWS:
         return _fail(WSL, SETTINGS)
     return _perform(options, shlex.join(["hydra-smoke", *arguments]))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("pytest-hydrasmoke")
 
 
 def _perform(options: argparse.Namespace, command: str) -> int:

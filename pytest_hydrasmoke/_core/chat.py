@@ -295,6 +295,7 @@ class OpenTurn:
             last=shown,
             instance=self._id,
             next_step=AGENTS_LOG,
+            trace=self._io.link.traced,
         )
         self.error = error.message
         self.record.fails(error, type(error).__name__, now)

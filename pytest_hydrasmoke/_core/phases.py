@@ -34,6 +34,7 @@ def phase(
             seconds=io.now() - start,
             last=record.last_state,
             instance=record.name,
+            trace=io.link.traced,
         )
         record.fails(error, error.brief, io.now())
         raise

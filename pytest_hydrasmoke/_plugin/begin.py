@@ -15,6 +15,7 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._options import FAKE, LIVE
 
 from .bundled_checks import BundledChecks
 
@@ -43,6 +44,8 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         _collect(config, by_default=True)
         return None
     worker = worker_input(config)
+    if live and fake and worker is None:
+        live, fake = _named_here(config)
     with _watched(config) as interrupts:
         if worker is None:
             from .main_process import begin_run
@@ -59,6 +62,18 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         by_default = bool(checks) and process.replaying is None
         _collect(config, by_default=by_default, core=checks == "core")
         return process
+
+
+def _named_here(config: pytest.Config) -> tuple[bool, bool]:
+    """Return which of both switches counts: the one on the command line, if the other is in a file.
+
+    Checks and other plugins find the same in the options.
+    """
+    live, fake = (switch in config.invocation_params.args for switch in (LIVE, FAKE))
+    if live == fake:
+        return True, True
+    config.option.hydra_smoke, config.option.hydra_smoke_fake = live, fake
+    return live, fake
 
 
 def _collect(config: pytest.Config, *, by_default: bool, core: bool = False) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
+from pytest_hydrasmoke._base.pytest_internals import ini_names
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, TABLE, flag, variable
 from pytest_hydrasmoke._recordings.store import Recordings
 from pytest_hydrasmoke._report import files, github
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
@@ -126,10 +129,25 @@ def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
     places = [_place(here, argument.partition("::")[0]) for argument in named]
     places = [place for place in places if place.exists()]
     loaded = sources.load(options, here, fake=fake, places=places)
+    loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, live=live)))
     # Whatever else is wrong with the value is more important.
     if (problem := _moved_rootdir(config)) is not None:
         raise pytest.UsageError(problem)
     return loaded
+
+
+def _of_no_effect(config: pytest.Config, *, live: bool) -> Iterator[str]:
+    """Yield a warning for what pytest's own configuration has for this plugin, and is not used."""
+    used, other = (LIVE, FAKE) if live else (FAKE, LIVE)
+    if other in config.getini("addopts"):
+        yield f"{other} of addopts is left out, as {used} is on the command line"
+    for name in ini_names(config):
+        setting = name.lower().replace("-", "_").removeprefix("hydra_smoke_")
+        if name.lower().replace("-", "_").startswith("hydra_smoke"):
+            yield (
+                f"{name} in {config.inipath} has no effect: set {variable(setting)}, or "
+                f"{setting} in [{TABLE}] of pyproject.toml"
+            )
 
 
 def _moved_rootdir(config: pytest.Config) -> str | None:
@@ -169,6 +187,8 @@ def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
         url=settings.url or "",
         began=datetime.now(UTC),
         seconds=0.0,
+        trace_id=settings.trace.id,
+        trace_url=None if settings.trace_url is None else settings.trace.shown,
         pipeline=pipeline_of(os.environ, settings.group, settings.run_id),
         exit_code=pytest.ExitCode.TESTS_FAILED,
         ended=NOT_ENDED,

@@ -71,6 +71,9 @@ def _pieces(report: Report) -> Iterator[str]:
         f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
         f"{report.counted}\n"
     )
+    trace = report.trace_url or (report.trace_id if report.exit_code else None)
+    if trace is not None:
+        yield f"\nTrace of its requests: {code(trace)}\n"
     if report.tests_words is not None:
         yield f"\nSmoke tests: {report.tests_words}\n"
     if report.ended is not None:

@@ -29,11 +29,17 @@ def render(report: Report) -> str:
     file = io.StringIO()
     creator = harfile.Creator(DISTRIBUTION, version(DISTRIBUTION))
     what = "the bundled fake router" if report.fake else "a live router"
-    with harfile.open(file, creator=creator, comment=f"run {report.run_id} on {what}") as har:
+    with harfile.open(
+        file, creator=creator, comment=f"run {report.run_id} on {what}{_trace(report)}"
+    ) as har:
         for began, instance, exchange in sorted(_requests(report), key=lambda it: it[0]):
             when = began.isoformat(timespec="milliseconds")
             _add(har, when, instance, exchange, report.url.rstrip("/"))
     return file.getvalue() + "\n"
+
+
+def _trace(report: Report) -> str:
+    return "" if report.trace_id is None else f", trace {report.trace_url or report.trace_id}"
 
 
 def _requests(report: Report) -> Iterator[tuple[datetime, InstanceReport, ExchangeReport]]:

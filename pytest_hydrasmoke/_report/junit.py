@@ -32,6 +32,8 @@ def of_run(report: Report) -> Iterator[Property]:
         "run_id": report.run_id,
         "router": "fake" if report.fake else "live",
         "url": safe_line(report.url),
+        "trace_id": report.trace_id,
+        "trace_url": report.trace_url,
         "seconds": _seconds(report.seconds),
         "provisioned": report.provisioned,
         **{outcome: report.count(outcome) for outcome in ("deleted", "kept", "leaked")},

@@ -266,6 +266,10 @@ class Report(Part):
     seconds: float
     pipeline: PipelineReport | None = None
     """The pipeline run that it belongs to."""
+    trace_id: str | None = None
+    """The trace that its requests belong to, as 32 hexadecimal digits."""
+    trace_url: str | None = None
+    """Where that is shown."""
     exit_code: int
     """pytest's exit code. If another plugin changes it later, `report.json` has the later one, and
     the hook `pytest_hydra_smoke_report` got the earlier one."""

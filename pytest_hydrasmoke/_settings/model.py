@@ -2,157 +2,44 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
-from uuid import UUID
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     PrivateAttr,
-    TypeAdapter,
-    ValidationError,
 )
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._base.run_keys import name_problem, random_run_id
-from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._base.run_keys import random_run_id
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._journal.story import BUDGETS
 from pytest_hydrasmoke._options import how_to_set
-from pytest_hydrasmoke._transport.certificates import certificates_problem
 from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.trace import Trace, trace_of
 
-
-def _words(value: object) -> object:
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-def _lower(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(word.lower() for word in words)
-
-
-def _token(value: object) -> object:
-    if isinstance(value, str):
-        value = Token(value)
-    if isinstance(value, Token) and value.problem is not None:
-        raise ValueError(value.problem)
-    return value
-
-
-def _run_id(value: str) -> str:
-    problem = name_problem(value)
-    if problem is not None:
-        raise ValueError(problem)
-    return value
-
-
-def _group(value: str) -> str:
-    if not 0 < len(value) <= LONGEST_GROUP or not value.isprintable() or value != value.strip():
-        raise ValueError(
-            f"must be 1 to {LONGEST_GROUP} printable characters, with no blank at either end"
-        )
-    return value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
-    return value
-
-
-def _uuid(value: str) -> str:
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise ValueError("is not a UUID") from None
-
-
-def _checks(value: object) -> object:
-    if isinstance(value, str) and value.lower() == "core":
-        return "core"
-    try:
-        return TypeAdapter(bool).validate_python(value)
-    except ValidationError:
-        raise ValueError("must be true, false or core") from None
-
-
-def _ca_file(path: Path) -> Path:
-    problem = certificates_problem(path)
-    if problem is not None:
-        raise ValueError(safe_text(problem, 1_000))  # Some releases of pydantic take text only.
-    return path
-
-
-# os.path.isfile() and isdir(): the methods of Path raise for a name that is too long, and for a
-# file in a folder that this user may not read.
-def _token_file(path: Path) -> Path:
-    if os.path.isfile(path):
-        return path
-    # Shown only if it looks like a path: a user may have set it to the token itself.
-    is_path = path.parent != Path() and os.path.isdir(path.parent)
-    hidden = "of this name (not shown: it may be the token)"
-    shown = safe_text(str(path), 1_000) if is_path else hidden
-    raise ValueError(f"there is no file {shown}")
-
-
-def _pairs(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    budgets: dict[str, str] = {}
-    for pair in filter(None, map(str.strip, value.split(","))):
-        name, _, most = map(str.strip, pair.partition("="))
-        if not name or not most or "=" in most:
-            raise ValueError(
-                f"{safe_line(pair, 60)!r} is not a budget: write name=number, with commas between "
-                f"budgets, such as ready=300,first_event=5. A name is one of {', '.join(BUDGETS)}"
-            )
-        budgets[name] = most
-    return budgets
-
-
-def _of_phases(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    budgets = cast("dict[object, object]", value)
-    for name in budgets:
-        if name not in BUDGETS:
-            near = nearest(str(name), BUDGETS)
-            hint = f" (did you mean {near}?)" if near else ""
-            raise ValueError(
-                f"{name!r} can't have a budget{hint}: it must be one of {', '.join(BUDGETS)}"
-            )
-    return budgets
-
-
-LONGEST_GROUP = 200
-"""Most characters of a group's name."""
-Words = Annotated[frozenset[str], BeforeValidator(_words)]
-StatusWords = Annotated[Words, AfterValidator(_lower)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-# pydantic calls the last validator first.
-Budgets = Annotated[dict[str, Seconds], BeforeValidator(_of_phases), BeforeValidator(_pairs)]
-CaFile = Annotated[Path, AfterValidator(_ca_file)]
-Checks = Annotated[bool | Literal["core"], BeforeValidator(_checks)]
-TokenFile = Annotated[Path, AfterValidator(_token_file)]
+from .values import (
+    Budgets,
+    CaFile,
+    Checks,
+    Group,
+    HiddenToken,
+    InstanceId,
+    NoLessThanZero,
+    Pattern,
+    RunId,
+    Seconds,
+    StatusWords,
+    TokenFile,
+    TraceUrl,
+    Words,
+)
 
 _DEFAULTS = Policy()
 SPEC = ("manifest_id", "region_id", "tier_id")
@@ -167,9 +54,7 @@ class HydraSmokeConfig(BaseModel):
 
     url: str | None = None
     """Where the router lives, without `/internal/...`; a path prefix is kept."""
-    token: Annotated[Token | None, BeforeValidator(_token), PlainSerializer(repr)] = Field(
-        default=None, repr=False
-    )
+    token: HiddenToken = Field(default=None, repr=False)
     """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
     token_file: TokenFile | None = None
     """A file that holds the token."""
@@ -181,10 +66,10 @@ class HydraSmokeConfig(BaseModel):
     """Which product tier it is of."""
     agent_name: str | None = None
     """The agent's name; the router's choice if not given."""
-    run_id: Annotated[str, AfterValidator(_run_id)] = Field(default_factory=random_run_id)
+    run_id: RunId = Field(default_factory=random_run_id)
     """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
     first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
-    group: Annotated[str, AfterValidator(_group)] | None = None
+    group: Group | None = None
     """Names the pipeline run that several runs belong to, such as its shards and the cells of its
     matrix; GitHub's, GitLab's or Jenkins's own if not given, else the run id."""
     ready_timeout: Seconds = _DEFAULTS.ready_timeout
@@ -209,7 +94,7 @@ class HydraSmokeConfig(BaseModel):
     """Leave instances for a look, and print the commands that attach to them and delete them."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"
     """How long an instance of `smoke_instance` lives."""
-    instance: Annotated[str, AfterValidator(_uuid)] | None = None
+    instance: InstanceId | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
     """How many instances a run may have: a request for more is refused before it is sent, and a run
@@ -232,7 +117,7 @@ class HydraSmokeConfig(BaseModel):
         "Reply with one short sentence: are you ready?"
     )
     """What the bundled chat check asks."""
-    expect_text: Annotated[str, AfterValidator(_pattern)] | None = None
+    expect_text: Pattern | None = None
     """A regular expression that the reply must match somewhere."""
     expect_providers: Words = frozenset()
     """Providers that must appear among a turn's LLM events."""
@@ -255,6 +140,10 @@ class HydraSmokeConfig(BaseModel):
     """False keeps every message and reply out of reports, HAR and summaries: out of all that this
     plugin writes. What pytest writes of a test's own words stays: explanations of assertions, in
     the terminal, JUnit and pytest-html, and parameters in the names of tests."""
+    trace_url: TraceUrl | None = None
+    """A link to a trace, such as `https://traces.example/{trace_id}`, shown where a call or a turn
+    fails and in reports; the id is put in place of `{trace_id}`. Each request tells the router its
+    trace: the pipeline's, in `TRACEPARENT`, else one of the run's own."""
     budgets: Budgets = Field(default_factory=dict[str, float])
     """Upper limits, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of a phase, until
     a reply's first text (`first_text`) and between two events of a reply (`gap`), and tokens of the
@@ -309,7 +198,14 @@ class HydraSmokeConfig(BaseModel):
             self.trust_env,
             self.client_cert,
             self.client_key,
+            run_id=self.run_id,
+            trace=self.trace,
         )
+
+    @property
+    def trace(self) -> Trace:
+        """The trace that the run's requests belong to."""
+        return trace_of(self.run_id, self.trace_url)
 
     @property
     def spec(self) -> InstanceSpec:

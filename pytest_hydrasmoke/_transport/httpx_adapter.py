@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from typing import cast
 
 import httpcore
@@ -45,8 +46,11 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
     headers = {
         "accept": request.accept,
         "accept-encoding": "identity",
-        "user-agent": "pytest-hydrasmoke",
+        "user-agent": _agent(),
+        **({} if link.trace is None else link.trace.headers()),
     }
+    if link.run_id is not None:
+        headers["x-smoke-run-id"] = link.run_id
     body = request.body
     if body is not None and link.left_out is not None:
         body = {name: value for name, value in body.items() if name != link.left_out}
@@ -63,6 +67,11 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
     elif link.token is not None:
         built.headers["authorization"] = f"Bearer {link.token.reveal()}"
     return built
+
+
+@cache
+def _agent() -> str:
+    return f"pytest-hydrasmoke/{version('pytest-hydrasmoke')}"
 
 
 def core_request(

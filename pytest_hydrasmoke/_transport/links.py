@@ -12,6 +12,7 @@ from pytest_hydrasmoke._base.token import Token
 
 from .certificates import certificates_problem, client_problem
 from .target import Link, url_problem
+from .trace import trace_of
 
 __tracebackhide__ = hide_own_frames
 
@@ -49,7 +50,7 @@ def link_to(
             next_step="give client_cert, the file of the certificate that the key belongs to, as "
             "PEM; if that file has the key in it, leave out client_key",
         )
-    return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key)
+    return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key, trace=trace_of(None))
 
 
 def _check_token(token: Token) -> None:

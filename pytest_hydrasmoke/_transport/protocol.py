@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
+
+if TYPE_CHECKING:
+    from .target import Link
 
 __tracebackhide__ = hide_own_frames
 
@@ -69,6 +72,11 @@ class Stream(Protocol):
 
 class IO(Protocol):
     """What the lifecycle may do outside itself."""
+
+    @property
+    def link(self) -> Link:
+        """Where the requests go."""
+        ...
 
     def now(self) -> float:
         """Return the time in seconds, from an arbitrary start."""

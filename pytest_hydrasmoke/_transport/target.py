@@ -15,6 +15,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
 
 from .bypass import PORTS, is_exempt
+from .trace import Trace
 
 __tracebackhide__ = hide_own_frames
 
@@ -119,6 +120,14 @@ class Link:
     """A whole header in place of the token's."""
     left_out: str | None = None
     """A field that no request's body has."""
+    run_id: str | None = None
+    """The run that its requests are of."""
+    trace: Trace | None = None
+
+    @property
+    def traced(self) -> str | None:
+        """How an error names the trace."""
+        return None if self.trace is None else self.trace.shown
 
     def proxy(self) -> str | None:
         """Return the environment's proxy for this origin, if the environment is trusted.

@@ -25,7 +25,7 @@ from . import requests as wire
 from .chat_stream import EventStream, hang_up
 from .faults import Drop, Failure, Faults
 from .handlers import Calls
-from .records import Route
+from .records import TELLING, Route
 from .replay import Player
 from .scenario import Scenario
 from .state import World
@@ -87,7 +87,10 @@ def _recorder(app: ASGIApp, world: World) -> ASGIApp:
             await app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        record = world.open_record(scope["method"], path, scope["query_string"].decode("latin-1"))
+        query = scope["query_string"].decode("latin-1")
+        headers = {key.decode("latin-1"): text.decode("latin-1") for key, text in scope["headers"]}
+        told = {name: text for name, text in headers.items() if name in TELLING}
+        record = world.open_record(scope["method"], path, query, told)
 
         async def noted(message: Message) -> None:
             # Before it is sent, so that a client with the answer finds it in the record.

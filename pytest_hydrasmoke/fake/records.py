@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class Instance:
     deleted_at: float | None
 
 
+TELLING = frozenset({"traceparent", "tracestate", "user-agent", "x-smoke-run-id"})
+"""The headers that a record keeps: none of them is secret."""
+
+
 @public
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
@@ -76,6 +80,8 @@ class RequestRecord:
     body: Json
     """The parsed JSON; None without a body, or for one that does not parse."""
     at: float
+    headers: dict[str, str] = field(default_factory=dict[str, str], hash=False)
+    """Those by which a request is found in logs and traces, by names in lower case."""
 
 
 @public

@@ -266,10 +266,13 @@ class World:
                 if event.at <= now and instance_id in (None, event.instance_id)
             )
 
-    def open_record(self, method: str, path: str, query: str) -> dict[str, Any]:
+    def open_record(
+        self, method: str, path: str, query: str, headers: dict[str, str]
+    ) -> dict[str, Any]:
         """Record a request in its order of arrival; `app` fills in what comes of it."""
-        record = {"method": method, "path": path, "query": query, "at": self.clock.now()}
-        record |= {"route": None, "status": None, "body": None}
+        record: dict[str, Any] = {"method": method, "path": path, "query": query}
+        record |= {"route": None, "status": None, "body": None, "at": self.clock.now()}
+        record["headers"] = headers
         with self._lock:
             self._requests.append(record)
         return record

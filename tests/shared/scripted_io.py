@@ -23,6 +23,7 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
+from pytest_hydrasmoke._transport.target import Link
 
 T = TypeVar("T")
 
@@ -116,6 +117,8 @@ class ScriptedIO:
     A step is a `Reply`, a `ScriptedStream` (chat), an error, a `Took` or `AtDeadline` round
     one of those, or a function of the request that gives one.
     """
+
+    link = Link("https://router.example", None)
 
     def __init__(self, **scripts: Sequence[Any]) -> None:
         self.time = START

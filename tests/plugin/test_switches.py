@@ -1,0 +1,84 @@
+"""Words for what is set in the wrong place, or twice."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+from plugin_tools import Project
+
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._options import SETTINGS, WITHOUT_OPTION
+from pytest_hydrasmoke.fake import FakeRouter
+
+CHATS = "def test_it(smoke_instance, smoke_config): print(smoke_config.url)\n"
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    project.suite("bare").at(router).write("test_it.py", CHATS)
+    return project
+
+
+def test_the_command_line_beats_addopts(here: Project, router: FakeRouter) -> None:
+    here.write("pytest.ini", "[pytest]\naddopts = --hydra-smoke-fake\n")
+    result = here.live("test_it.py")
+    result.assert_outcomes(passed=1)
+    assert len(router.instances) == 1
+    words = "--hydra-smoke-fake of addopts is left out, as --hydra-smoke is on the command line"
+    result.stdout.fnmatch_lines(["hydra-smoke: live router *", f"hydra-smoke: WARNING: {words}"])
+
+
+def test_it_does_so_the_other_way_round(here: Project, router: FakeRouter) -> None:
+    here.write("pytest.ini", "[pytest]\naddopts = --hydra-smoke\n")
+    result = here.fake("test_it.py")
+    result.assert_outcomes(passed=1)
+    assert router.instances == ()
+    result.stdout.fnmatch_lines(["hydra-smoke: WARNING: --hydra-smoke of addopts is left out, *"])
+
+
+def test_both_on_the_command_line_or_both_in_a_file_are_an_error(here: Project) -> None:
+    both = "*--hydra-smoke and --hydra-smoke-fake are both given: keep the one you mean"
+    here.live("--hydra-smoke-fake").stderr.fnmatch_lines([both])
+    here.write("pytest.ini", "[pytest]\naddopts = --hydra-smoke --hydra-smoke-fake\n")
+    here.run("test_it.py").stderr.fnmatch_lines([both])
+
+
+def test_a_setting_in_pytest_s_own_file_gets_a_hint(here: Project) -> None:
+    here.write("pytest.ini", "[pytest]\nhydra_smoke_url = https://router.example\n")
+    result = here.live("test_it.py")
+    words = "hydra_smoke_url in *pytest.ini has no effect: set HYDRA_SMOKE_URL, or url in *"
+    result.stdout.fnmatch_lines([f"hydra-smoke: WARNING: {words}"])
+
+
+@pytest.mark.parametrize("name", WITHOUT_OPTION)
+def test_an_option_that_there_is_not_names_the_variable(project: Project, name: str) -> None:
+    flag = f"--hydra-smoke-{name.replace('_', '-')}"
+    result = project.suite("bare").fake(f"{flag}=a-made-up-value")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    words = f"{flag} is no option: set HYDRA_SMOKE_{name.upper()}, or {name} in [[]tool.*"
+    result.stderr.fnmatch_lines([f"ERROR: {words}"])
+    assert "a-made-up-value" not in result.stderr.str()
+
+
+def test_every_setting_has_an_option_or_words_for_one() -> None:
+    assert {*SETTINGS, *WITHOUT_OPTION, "token"} == {*HydraSmokeConfig.model_fields}
+
+
+def test_the_help_shows_what_an_option_may_be(project: Project) -> None:
+    result = project.suite("bare").run("--help")
+    result.stdout.fnmatch_lines(
+        [
+            "*--hydra-smoke-ready-timeout=SECONDS*",
+            "*--hydra-smoke-deadline=SECONDS*",
+            "*--hydra-smoke-keep={never,on-failure,always}*",
+            "*--hydra-smoke-scenario=NAME|FILE|FOLDER*",
+        ]
+    )
+    assert "max-instances" not in result.stdout.str()
+
+
+def test_the_command_tells_its_version(project: Project) -> None:
+    result = project.command("--version")
+    assert result.ret == 0
+    assert result.outlines == [f"hydra-smoke {version('pytest-hydrasmoke')}"]
