@@ -89,7 +89,7 @@ class Ending:
                     # Nothing may begin after the last look, nor between it and what it looks at.
                     run.end()
                     run.close()
-                    self.views.remark(*run.look_back())
+                    run.look_back()
                 for record in run.records:
                     record.end_turn()
         finally:

@@ -104,8 +104,8 @@ class LastLook:
             await delete(calls, record, self.policy)
 
 
-async def look_back(io: IO, records: Sequence[InstanceRecord], look: LastLook) -> list[str]:
-    """Look once more at every instance that needs it; return lines for people, none of them red."""
+async def look_back(io: IO, records: Sequence[InstanceRecord], look: LastLook) -> None:
+    """Look once more at every instance that needs it; what proves nothing is a note."""
     leaks = [record for record in records if record.leak is not None]
     proved = [it for it in records if it.state is State.GONE and it.leak is None]
     refused = [record for record in records if record.state is State.REFUSED]
@@ -114,7 +114,6 @@ async def look_back(io: IO, records: Sequence[InstanceRecord], look: LastLook) -
     looks += [(look.of_proved, record) for record in proved]
     looks += [(look.of_refused, record) for record in refused]
     await _of_each(io, looks)
-    return _lines([record for record in refused if record.state is State.REFUSED])
 
 
 Part = Callable[[Calls, InstanceRecord], Awaitable[None]]
@@ -142,10 +141,3 @@ def _note_failure(record: InstanceRecord, error: Exception) -> None:
         record.add_remark(f"the last look at it proves nothing: {words}; a sweep looks again")
     else:
         record.leaks(record.leak or words)
-
-
-def _lines(refused: Sequence[InstanceRecord]) -> list[str]:
-    if not refused:
-        return []
-    what = "1 refused provision" if len(refused) == 1 else f"{len(refused)} refused provisions"
-    return [f"{what} had no row at the end; a sweep looks once more"]

@@ -182,8 +182,7 @@ class SmokeSession(Keeper):
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
-        [instance] = self.many(1, spec)
-        return instance
+        return self.many(1, spec)[0]
 
     def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
         """Provision several concurrently: all become ready, or all are deleted."""
@@ -295,9 +294,9 @@ class SmokeSession(Keeper):
         What they have given up is not waited for again.
         """
         known = {record.key for record in self.records}
-        run_id = self.config.run_id
         # A worker on another host is a run of its own.
-        mine = (it for it in told.items() if not it[1].attached and run_of(it[0]) == run_id)
+        ours = (it for it in told.items() if run_of(it[0]) == self.config.run_id)
+        mine = (it for it in ours if not it[1].attached)
         left = {**dict[str, Instance](mine), **self._in_ledger().instances}
         for key, instance in left.items():
             if key not in known and instance.state not in CLOSED:
@@ -338,15 +337,15 @@ class SmokeSession(Keeper):
                 self._follow(record, told.state)
         self._io.close()
 
-    def look_back(self) -> list[str]:
-        """Look once more at all that was deleted, refused or leaked; return lines for people.
+    def look_back(self) -> None:
+        """Look once more at all that was deleted, refused or leaked.
 
         Only once, by the process that owns the instances, and not after a signal.
         """
         if self._looked_back or self.ledger.fake or self.interrupts.received is not None:
-            return []
+            return
         self._looked_back = True
         self._io.close()  # It looks over new connections.
         look = LastLook(self.policy, self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
-            return drive(look_back(self._io, self._own, look))
+            drive(look_back(self._io, self._own, look))

