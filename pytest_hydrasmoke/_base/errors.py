@@ -120,8 +120,8 @@ class HydraSmokeError(Exception):
             ("expected", self.expected),
             ("got", self.got),
             ("turn", turn),
-            ("trace", self.trace),
             ("next step", self.next_step),
+            ("trace", self.trace),
         )
         return "\n".join(
             [self.message, *(f"  {name + ':':<11}{text}" for name, text in rows if text)]

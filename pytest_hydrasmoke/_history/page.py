@@ -6,7 +6,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from .findings import findings
 from .model import History, Overview, PhaseFigures, Point
 from .views import Table, headline
 
-MOST_CHARTS = 24
+MOST_LINES = 6
+"""Specs that have a line in a chart."""
 MOST_ROWS = 7_000
 """Rows of all tables of charts together."""
 MOST_LISTED = 200
@@ -30,13 +31,26 @@ _OWN = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A phase of one spec, by group; time goes upwards, from 0 to `top`."""
+class Line:
+    """A line of a chart: how it is drawn, what it is, and its path."""
 
-    phase: PhaseFigures
+    style: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A phase, by group, with a line for each spec; time goes upwards, from 0 to `top`."""
+
+    phase: str
     top: float
-    lines: Mapping[str, str]
-    """The path of each line, by its name."""
+    lines: Sequence[Line]
+    numbers: Mapping[str, float]
+    """Each spec's only time, where there is no more than one group: no line is drawn then."""
+    undrawn: int
+    """How many specs have no line."""
+    budget: float | None
     table: Table
 
 
@@ -47,6 +61,7 @@ def render(history: History) -> str:
     return page.render(
         sections=[_section(router, overview) for router, overview in history.overviews.items()],
         outcome=next(iter(history.overviews.values())).groups[-1].outcome,
+        verdict=views.last(next(iter(history.overviews.values()))),
         skipped=history.skipped,
         style=style,
         policy=policy(style),
@@ -58,37 +73,52 @@ def render(history: History) -> str:
 
 
 def _section(router: str, overview: Overview) -> Mapping[str, object]:
-    drawn = overview.phases[:MOST_CHARTS]
+    by_phase: dict[str, list[PhaseFigures]] = {}
+    for phase in overview.phases:
+        by_phase.setdefault(phase.phase, []).append(phase)
+    began = [group.began for group in overview.groups]
     return {
         "name": router,
         "headline": headline(router, overview),
         "overview": overview,
+        "noun": views.noun(overview),
         "findings": list(map(str, findings(overview))),
         "groups": views.groups(overview),
-        "charts": [chart(phase, overview) for phase in drawn],
-        "undrawn": len(overview.phases) - len(drawn),
-        "rows": max(MOST_ROWS // max(len(drawn), 1), 1),
+        "charts": [chart(name, phases, overview) for name, phases in by_phase.items()],
+        "times": [f"{moment:%Y-%m-%d}" for moment in (began[0], began[-1])],
+        "rows": max(MOST_ROWS // max(len(by_phase), 1), 1),
         "tables": [it for it in views.others(overview) if it.rows],
     }
 
 
-def chart(phase: PhaseFigures, overview: Overview) -> Chart:
-    top = max(phase.budget or 0.0, *(point.slowest for point in phase.points), 0.001)
+def chart(name: str, phases: Sequence[PhaseFigures], overview: Overview) -> Chart:
+    """Return the chart of a phase: of one spec with its slowest times, of several without."""
+    drawn, alone = phases[:MOST_LINES], len(phases) == 1
+    budget = max((it.budget for it in phases if it.budget is not None), default=None)
+    shown = [it.slowest if alone else it.median for phase in drawn for it in phase.points]
+    top = max(budget or 0.0, *shown, 0.001)
 
     def y(seconds: float) -> int:
         return round((1 - seconds / top) * HEIGHT)
 
-    def line(value: Callable[[Point], float]) -> str:
+    def path(phase: PhaseFigures, value: Callable[[Point], float]) -> str:
         # In the middle of its column: a single group is not at the edge.
         column = WIDTH / len(overview.groups)
         places = [f"{round((it.group + 0.5) * column)} {y(value(it))}" for it in phase.points]
         # A line of zero length with round ends is drawn as a dot.
         return f"M{'L'.join(places)}h0"
 
-    lines = {
-        "slowest": line(lambda point: point.slowest),
-        "median": line(lambda point: point.median),
-    }
-    if phase.budget is not None:
-        lines = {"budget": f"M0 {y(phase.budget)}H{WIDTH}", **lines}
-    return Chart(phase, top, lines, views.points(phase, overview))
+    lines = [] if budget is None else [Line("budget", "budget", f"M0 {y(budget)}H{WIDTH}")]
+    if alone:
+        lines.append(Line("slowest", "slowest", path(drawn[0], lambda point: point.slowest)))
+        lines.append(Line("median", "median", path(drawn[0], lambda point: point.median)))
+    else:
+        lines += [
+            Line(f"s{number}", it.spec.name or "-", path(it, lambda point: point.median))
+            for number, it in enumerate(drawn)
+        ]
+    numbers = {}
+    if len(overview.groups) == 1:
+        numbers = {it.spec.name: point.median for it in phases for point in it.points}
+    table = views.points(name, phases, overview)
+    return Chart(name, top, lines, numbers, len(phases) - len(drawn), budget, table)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-
-from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.table import Column, aligned
 from pytest_hydrasmoke._base.width import width_of
@@ -32,7 +31,9 @@ _GROUPS = (
     *("leaks", "tokens", "branch"),
 )
 _CHANGES = ("phase", "spec", "change.before", "change.now", "change.change", "change.groups")
-_POINTS = ("group", "count", "median", "slowest")
+_POINTS = ("group", "spec", "count", "median", "slowest")
+LAST = 10
+"""How many of the newest groups a headline sums up."""
 _BOOTS = ("spec", "instances", "ready")
 _TESTS = ("test", "words", "last_failed", "flaky", "passed", "failed", "runs", "runs_passed")
 _LEAKS = ("group", "key", "id", "way_out")
@@ -52,13 +53,45 @@ class Table:
     """The columns that have numbers or times, and nothing else."""
 
 
+@dataclass(frozen=True, slots=True)
+class _SpecPoint:
+    """A point of a phase, with the spec that it is of."""
+
+    spec: Spec
+    group: int
+    count: int
+    median: float
+    slowest: float
+
+
+def noun(overview: Overview) -> str:
+    """Return what a group is called: it is a run where each has one."""
+    return "runs" if all(it.runs + it.told_again == 1 for it in overview.groups) else "groups"
+
+
+def last(overview: Overview) -> str:
+    """Return what the newest groups came to, in words."""
+    newest = overview.groups[-LAST:]
+    counts = Counter(group.outcome for group in newest)
+    if len(newest) == 1:
+        return newest[0].outcome.capitalize()
+    told = [f"{counts[it]} {it}" for it in ("passed", "failed", "leaked") if counts[it]]
+    return f"Of the last {len(newest)}, {', '.join(told)}"
+
+
 def groups(overview: Overview) -> Table:
-    return _table("Groups", overview.groups[::-1], _GROUPS, overview)
+    return _table(noun(overview).capitalize(), overview.groups[::-1], _GROUPS, overview)
 
 
-def points(phase: PhaseFigures, overview: Overview) -> Table:
-    """Return a phase by group, the newest first."""
-    return _table(phase.phase, phase.points[::-1], _POINTS, overview)
+def points(name: str, phases: Iterable[PhaseFigures], overview: Overview) -> Table:
+    """Return a phase by group and spec, the newest first."""
+    every = [
+        _SpecPoint(phase.spec, it.group, it.count, it.median, it.slowest)
+        for phase in phases
+        for it in phase.points
+    ]
+    newest = sorted(every, key=lambda point: point.group, reverse=True)
+    return _table(name, newest, _POINTS, overview)
 
 
 def others(overview: Overview) -> list[Table]:
@@ -74,11 +107,12 @@ def others(overview: Overview) -> list[Table]:
 def _changes(overview: Overview) -> Table:
     """Return the phases of the newest group, beside the groups before."""
     changed = [phase for phase in overview.phases if phase.change is not None]
-    return _table("The newest group beside those before", changed, _CHANGES, overview)
+    one = noun(overview).removesuffix("s")
+    return _table(f"The newest {one} beside those before", changed, _CHANGES, overview)
 
 
 def _table(
-    title: str, figures: Iterable[BaseModel], fields: Sequence[str], overview: Overview
+    title: str, figures: Iterable[object], fields: Sequence[str], overview: Overview
 ) -> Table:
     rows = [[attrgetter(field)(it) for field in fields] for it in figures]
     numbers = frozenset(
@@ -151,13 +185,15 @@ def markdown(history: History) -> str:
 
 
 def headline(router: str, overview: Overview) -> str:
-    """Return how much was read, and how the newest group ended."""
+    """Return how much was read, what the last groups came to, and how the newest ended."""
     runs = sum(group.runs + group.told_again for group in overview.groups)
+    counted = f"runs: {runs}"
+    if noun(overview) == "groups":
+        counted = f"groups: {len(overview.groups)}, {counted}"
+    words = last(overview)
+    summed = "" if len(overview.groups) == 1 else f"; {words[0].lower()}{words[1:]}"
     newest = overview.groups[-1]
-    return (
-        f"{router}, groups: {len(overview.groups)}, runs: {runs}; "
-        f"the newest, {newest.name}, {newest.ended}"
-    )
+    return f"{router}, {counted}{summed}; the newest, {newest.name}, {newest.ended}"
 
 
 def _and_more(number: int, what: str) -> Iterator[str]:

@@ -155,7 +155,7 @@ WRONG: dict[str, tuple[Change, list[str]]] = {
             "ok    token: accepted",
             "WRONG unknown key: poll was refused with 400*",
             # The rest is found out all the same.
-            *["  next step: *", "ok    unknown instance: not found"],
+            *["  next step: *", "  trace: *", "ok    unknown instance: not found"],
         ],
     ),
     "what is broken behind its door": (

@@ -149,7 +149,9 @@ def test_records(calling: Calling, clock: HandClock) -> None:
         status=200,
         body={"idempotency_key": "key-0", **SPEC},
         at=1000.0,
+        headers={"user-agent": first.headers["user-agent"]},
     )
+    assert first.headers["user-agent"].startswith("python-httpx/")
     assert (chat.route, chat.status, chat.body, chat.at) == (
         "chat",
         200,

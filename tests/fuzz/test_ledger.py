@@ -110,7 +110,7 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     others = [number for number in written if is_of_another_schema(text.split(b"\n")[number - 1])]
     assert set(others[:1]) <= set(reported), "it is told once for each schema"
     # Each line that is no problem became an instance, a later fact of one, or a failure.
-    assert bool(reading.instances or reading.failures or reading.ended) == (
+    assert bool(reading.instances or reading.refuted or reading.ended) == (
         len({*reported, *others}) < len(written)
     )
     assert reading.size == len(text)
@@ -132,7 +132,7 @@ def test_what_a_killed_writer_left_spoils_no_other_line(
     expected = whole(several)
     uses(reading)
     assert reading.instances == expected.instances
-    assert reading.failures == expected.failures
+    assert reading.refuted == expected.refuted
     assert reading.ended == expected.ended
     assert len(reading.problems) == len(expected.problems) + bool(half.strip())
 

@@ -21,7 +21,7 @@ def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
     matcher = pytest.LineMatcher(lines)
     matcher.fnmatch_lines(
         [
-            "hydra-smoke history: live router, groups: 12, runs: 12; the newest, g11, failed",
+            "hydra-smoke history: live router, runs: 12; of the last 10, 9 passed, 1 failed; the newest, g11, failed",
             "began              name  commit   ended   runs  passed  failed  ready",
             "2026-01-02 14:00Z  g2    c2       passed  1     1       0       42.0 s",
             "*",
@@ -32,7 +32,7 @@ def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
         [
             "2026-01-02 23:00Z  g11   0a1b2c3  failed  1     0       1       1 min 16 s",
             "",
-            "The newest group beside those before",
+            "The newest run beside those before",
         ],
         consecutive=True,
     )
@@ -257,10 +257,10 @@ def test_a_page_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Outp
     page, data, lines = (tmp_path / f"history.{it}" for it in ("html", "json", "md"))
     options = ("--html", page, "--json", data, "--markdown", lines)
     assert command(capsys, artifacts, *options)[0] == 0
-    assert "<h1>Failed</h1>" in page.read_text("utf-8")
+    assert "<h1>Of the last 10, 9 passed, 1 failed</h1>" in page.read_text("utf-8")
     assert len(json.loads(data.read_text("utf-8"))["live"]["groups"]) == 12
     text = lines.read_text("utf-8")
-    assert text.startswith("## hydra-smoke history: failed\n\n`live router, groups: 12,")
+    assert text.startswith("## hydra-smoke history: failed\n\n`live router, runs: 12;")
     # Words of a stranger are in code spans alone, which nothing in them ends.
     told = f"flaky: {TEST} passed and failed on 0a1b2c3d4e5f: AssertionError: no `ready`¦"
     assert f"- ``{told}``" in text
@@ -323,7 +323,7 @@ def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
     assert lines[1] == "every run that was read used the fake router"
     code, lines = command(capsys, tmp_path, "--include-fake")
     assert code == 0
-    assert lines[0].startswith("hydra-smoke history: FAKE router, groups: 1,")
+    assert lines[0].startswith("hydra-smoke history: FAKE router, runs: 1;")
 
 
 def test_groups_of_the_future_are_no_history(tmp_path: Path, capsys: Output) -> None:

@@ -79,11 +79,12 @@ def test_the_page_is_valid_loads_nothing_and_runs_nothing(tmp_path: Path) -> Non
 def test_everything_is_on_it(tmp_path: Path) -> None:
     text = text_of(parsed(everything(tmp_path))[1])
     for words in (
-        "Leaked live router, groups: 3, runs: 3; the newest, g2, leaked",
-        "FAKE router, groups: 1, runs: 1; the newest, g3, passed",
+        "Of the last 3, 2 passed, 1 leaked live router, runs: 3; of the last 3, 2 passed, 1 leaked; "
+        "the newest, g2, leaked",
+        "FAKE router, runs: 1; the newest, g3, passed",
         "leak: night-0 may still run; hydra-smoke sweep --run-id night",
         "It may take 1 min 00 s.",
-        "g2 1 44.0 s 44.0 s",
+        "g2 eu-central tier-1 hermes-basic 1 44.0 s 44.0 s",
         "ready eu-central tier-1 hermes-basic 40.5 s 44.0 s +9% 2",
         "eu-central tier-1 hermes-basic 3 3",
         f"{TEST} AssertionError: no g2 1 2 1 0 0",
@@ -135,11 +136,44 @@ def test_a_chart_is_from_nothing_to_the_slowest(tmp_path: Path) -> None:
     reports = [report_of(0, booted(20.0)), report_of(1, booted(40.0), booted(80.0, 1))]
     overview = live(runs_of(tmp_path, reports))
     [phase] = overview.phases
-    chart = html.chart(phase, overview)
+    chart = html.chart("ready", [phase], overview)
     assert chart.top == 80.0
-    assert chart.lines == {"slowest": "M250 75L750 0h0", "median": "M250 75L750 25h0"}
-    limited = html.chart(phase.model_copy(update={"budget": 100.0}), overview)
-    assert (limited.top, limited.lines["budget"]) == (100.0, "M0 0H1000")
+    assert {it.name: it.path for it in chart.lines} == {
+        "slowest": "M250 75L750 0h0",
+        "median": "M250 75L750 25h0",
+    }
+    limited = html.chart("ready", [phase.model_copy(update={"budget": 100.0})], overview)
+    assert (limited.top, limited.lines[0]) == (100.0, html.Line("budget", "budget", "M0 0H1000"))
+
+
+def test_a_phase_is_a_chart_with_a_line_for_each_spec(tmp_path: Path) -> None:
+    west = SPEC.model_copy(update={"region_id": "us-west"})
+    reports = [report_of(it, booted(40.0), booted(9.0, 1, spec=west)) for it in range(3)]
+    history = history_of(runs_of(tmp_path, reports))
+    overview = live(runs_of(tmp_path / "again", reports))
+    chart = html.chart("ready", overview.phases, overview)
+    assert [it.style for it in chart.lines] == ["s0", "s1"]
+    assert len({it.path for it in chart.lines}) == 2
+    assert html.render(history).count('<div class="chart">') == 1
+
+
+def test_a_time_that_stands_alone_is_a_number(tmp_path: Path) -> None:
+    history = history_of(runs_of(tmp_path, [report_of(0, booted(42.0))]))
+    source = html.render(history)
+    assert "<dd>42.0 s</dd>" in source
+    assert "<svg" not in source
+
+
+def test_the_head_says_what_the_last_ones_came_to(tmp_path: Path) -> None:
+    reports = [report_of(it, outcomes={"a": "failed" if it == 3 else "passed"}) for it in range(14)]
+    source = html.render(history_of(runs_of(tmp_path, reports)))
+    assert "<h1>Of the last 10, 10 passed</h1>" in source
+    reports += [report_of(it, outcomes={"a": "failed"}) for it in range(14, 16)]
+    source = html.render(history_of(runs_of(tmp_path / "more", reports)))
+    assert "<h1>Of the last 10, 8 passed, 2 failed</h1>" in source
+    # Each of them has one run, and days are on the axis.
+    assert re.search(r"<h2 id=.groups1.>Runs ", source)
+    assert source.count('<p class="times">') >= 1
 
 
 def test_a_run_without_instances_has_a_page(tmp_path: Path) -> None:
@@ -151,14 +185,14 @@ def test_a_run_without_instances_has_a_page(tmp_path: Path) -> None:
 def test_what_there_is_too_much_of_is_cut_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, most in (("MOST_CHARTS", 1), ("MOST_ROWS", 1), ("MOST_LISTED", 1)):
+    for name, most in (("MOST_LINES", 1), ("MOST_ROWS", 1), ("MOST_LISTED", 1)):
         monkeypatch.setattr(html, name, most)
     west = SPEC.model_copy(update={"region_id": "us-west"})
     outcomes = {"a": "failed", "b": "failed"}
     reports = [report_of(it, booted(40.0), booted(9.0, 1, spec=west)) for it in range(2)]
     reports.append(report_of(2, booted(40.0), outcomes=outcomes))
     text = text_of(parsed(history_of(runs_of(tmp_path, reports)))[1])
-    assert "1 more phases, of other specs, are in the data" in text
+    assert "1 more specs are in the table" in text
     assert "2 more are in the data" in text
     assert "1 more are in the data" in text
 

@@ -43,6 +43,7 @@ def test_the_suite_carries_the_run_and_its_instances(here: Project, router: Fake
         "run_id": "run",
         "router": "live",
         "url": router.url,
+        "trace_id": here.report()["trace_id"],
         "provisioned": "1",
         "deleted": "1",
         "kept": "0",

@@ -69,6 +69,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "chat_end": "auto",
         "bundled_checks": True,
         "deadline": None,
+        "trace_url": None,
         "prompt": "Reply with one short sentence: are you ready?",
         "expect_text": None,
         "expect_providers": set(),
