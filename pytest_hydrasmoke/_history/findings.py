@@ -106,7 +106,7 @@ def findings(overview: Overview) -> Iterator[Finding]:
             since = overview.groups[phase.change.since]
             words = f"{clock(phase.change.before)} to {clock(phase.change.now)}"
             place = f"{phase.phase} of {phase.spec.name}"
-            yield Finding("regression", f"{place}: from {words}, since {_place(since)}")
+            yield Finding("regression", f"{place}: from {words}, since {_place(since, overview)}")
     commit = overview.groups[-1].commit
     for test in overview.tests:
         # Only the newest commit is judged: a test that is fixed would be red forever.
@@ -119,8 +119,9 @@ def findings(overview: Overview) -> Iterator[Finding]:
             words = f"{cell.ready} of {cell.instances} of {cell.spec.name} got ready"
             yield Finding("boots", words)
     if old := sum(leak.group != newest for leak in overview.leaks):
-        yield Finding("leaks of earlier groups", str(old))
-    yield from _unjudged([it for it in overview.phases if it.points[-1].group == newest])
+        yield Finding(f"leaks of earlier {overview.noun}", str(old))
+    judged = [it for it in overview.phases if it.points[-1].group == newest]
+    yield from _unjudged(judged, overview.noun)
 
 
 def _failures(overview: Overview) -> Iterator[str]:
@@ -134,11 +135,12 @@ def _failures(overview: Overview) -> Iterator[str]:
         code = "" if run.ended == NOT_ENDED else f"exit code {run.exit_code}"
         how = ", ".join(filter(None, (code, run.ended)))
         left = f"; {run.not_run} of its tests did not run" if run.not_run else ""
-        yield f"run {run.run_id} of group {newest.name} ({how}): {tests}{more}{left}"
+        of = f" of group {newest.name}" if overview.noun == "groups" else ""
+        yield f"run {run.run_id}{of} ({how}): {tests}{more}{left}"
 
 
-def _place(group: GroupFigures) -> str:
-    name = f"group {group.name}"
+def _place(group: GroupFigures, overview: Overview) -> str:
+    name = f"{overview.noun.removesuffix('s')} {group.name}"
     return f"commit {group.commit[:12]} ({name})" if group.commit else name
 
 
@@ -147,12 +149,12 @@ def _flaky(test: TestFigures, on: Sequence[str]) -> str:
     return f"{test.test} passed and failed on {first_few([it[:12] for it in on])}{words}"
 
 
-def _unjudged(phases: Sequence[PhaseFigures]) -> Iterator[Finding]:
+def _unjudged(phases: Sequence[PhaseFigures], noun: str) -> Iterator[Finding]:
     few = [phase for phase in phases if phase.change is None or phase.change.limit is None]
     if few:
         which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"
         yield Finding(
             "no baseline",
-            f"{which} could be judged, which takes {ENOUGH} green groups before with instances of "
+            f"{which} could be judged, which takes {ENOUGH} green {noun} before with instances of "
             "the same spec",
         )

@@ -180,6 +180,11 @@ class Overview(_Part):
     cells: tuple[CellFigures, ...]
     leaks: tuple[LeakFigures, ...]
 
+    @property
+    def noun(self) -> str:
+        """What its groups are called: they are runs where each has one."""
+        return "runs" if all(it.runs + it.told_again == 1 for it in self.groups) else "groups"
+
 
 class History(_Part):
     """What `hydra-smoke history` has found; live runs and those of the fake are never mixed."""

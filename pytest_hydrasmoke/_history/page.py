@@ -81,7 +81,7 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
         "name": router,
         "headline": headline(router, overview),
         "overview": overview,
-        "noun": views.noun(overview),
+        "noun": overview.noun,
         "findings": list(map(str, findings(overview))),
         "groups": views.groups(overview),
         "charts": [chart(name, phases, overview) for name, phases in by_phase.items()],

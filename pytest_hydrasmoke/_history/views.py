@@ -64,11 +64,6 @@ class _SpecPoint:
     slowest: float
 
 
-def noun(overview: Overview) -> str:
-    """Return what a group is called: it is a run where each has one."""
-    return "runs" if all(it.runs + it.told_again == 1 for it in overview.groups) else "groups"
-
-
 def last(overview: Overview) -> str:
     """Return what the newest groups came to, in words."""
     newest = overview.groups[-LAST:]
@@ -80,7 +75,7 @@ def last(overview: Overview) -> str:
 
 
 def groups(overview: Overview) -> Table:
-    return _table(noun(overview).capitalize(), overview.groups[::-1], _GROUPS, overview)
+    return _table(overview.noun.capitalize(), overview.groups[::-1], _GROUPS, overview)
 
 
 def points(name: str, phases: Iterable[PhaseFigures], overview: Overview) -> Table:
@@ -107,7 +102,7 @@ def others(overview: Overview) -> list[Table]:
 def _changes(overview: Overview) -> Table:
     """Return the phases of the newest group, beside the groups before."""
     changed = [phase for phase in overview.phases if phase.change is not None]
-    one = noun(overview).removesuffix("s")
+    one = overview.noun.removesuffix("s")
     return _table(f"The newest {one} beside those before", changed, _CHANGES, overview)
 
 
@@ -188,7 +183,7 @@ def headline(router: str, overview: Overview) -> str:
     """Return how much was read, what the last groups came to, and how the newest ended."""
     runs = sum(group.runs + group.told_again for group in overview.groups)
     counted = f"runs: {runs}"
-    if noun(overview) == "groups":
+    if overview.noun == "groups":
         counted = f"groups: {len(overview.groups)}, {counted}"
     words = last(overview)
     summed = "" if len(overview.groups) == 1 else f"; {words[0].lower()}{words[1:]}"

@@ -61,10 +61,10 @@ def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
     assert what == (
         "regression: ready of eu-central tier-1 hermes-basic: from 40.0 s to 1 min 32 s"
     )
-    assert since == "since commit c10 (group g10)"
+    assert since == "since commit c10 (run g10)"
     nowhere = [it.model_copy(update={"pipeline": without_commit(it)}) for it in reports]
     [words] = problems(history_of(runs_of(tmp_path / "local", nowhere)), REGRESSION)
-    assert words.endswith(" to 1 min 32 s, since group g10")
+    assert words.endswith(" to 1 min 32 s, since run g10")
     assert problems(made, Demand()) == []
 
 
@@ -227,14 +227,14 @@ def test_failures_and_leaks_of_the_newest_group(tmp_path: Path) -> None:
     demand = Demand(frozenset({"failure", "leak"}))
     leak, red = problems(made, demand)
     assert leak == "leak: night-0 may still run; hydra-smoke sweep --run-id night"
-    assert red.startswith("failure: run run-1 of group g1 (exit code 1): t0; t1; ")
+    assert red.startswith("failure: run run-1 (exit code 1): t0; t1; ")
     assert red.endswith("t19; and 2 more")
     unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None)
     broken = report_of(2, unnamed, run_id="x; rm -rf ~", exit_code=2, outcomes={TEST: "passed"})
     made = history_of(runs_of(tmp_path / "more", [broken]))
     assert problems(made, demand) == [
         "leak: an instance may still run; look for it at the provider",
-        "failure: run x; rm -rf ~ of group g2 (exit code 2): no test of it failed",
+        "failure: run x; rm -rf ~ (exit code 2): no test of it failed",
     ]
 
 
@@ -245,7 +245,7 @@ def test_failed_tests_have_their_last_words(tmp_path: Path) -> None:
         report_of(1, last, outcomes={TEST: "failed", "other": "failed"}),
     ]
     assert problems(history_of(runs_of(tmp_path, reports)), Demand(frozenset({"failure"}))) == [
-        f"failure: run run-1 of group g1 (exit code 1): {TEST}: no more; other"
+        f"failure: run run-1 (exit code 1): {TEST}: no more; other"
     ]
 
 

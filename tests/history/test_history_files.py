@@ -33,7 +33,7 @@ def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Outpu
     out, err = capsys.readouterr()
     assert len(json.loads(out)["live"]["groups"]) == 12
     assert err.startswith("hydra-smoke history: live router, runs: 12;")
-    assert "\nFAILED failure: run run-11 of group g11 (exit code 1)" in err
+    assert "\nFAILED failure: run run-11 (exit code 1)" in err
     assert main(["history", str(artifacts), "--markdown", "-"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("## hydra-smoke history: failed\n\n`live router,")

@@ -79,7 +79,7 @@ def test_the_page_is_valid_loads_nothing_and_runs_nothing(tmp_path: Path) -> Non
 def test_everything_is_on_it(tmp_path: Path) -> None:
     text = text_of(parsed(everything(tmp_path))[1])
     for words in (
-        "Of the last 3, 2 passed, 1 leaked live router, runs: 3; of the last 3, 2 passed, 1 leaked; "
+        "Of the last 3, 2 passed, 1 leaked live router, runs: 3; of the last 3, 2 passed, 1 leaked",
         "the newest, g2, leaked",
         "FAKE router, runs: 1; the newest, g3, passed",
         "leak: night-0 may still run; hydra-smoke sweep --run-id night",
