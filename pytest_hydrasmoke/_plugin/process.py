@@ -248,8 +248,9 @@ class Process:
         return None if known is None or known.test == test else known.why
 
     def tell(self, call: str, test: str, why: str | None) -> None:
-        """Tell all processes that a test has shown a call not to work; None: that it does."""
-        if why is not None or call in self.ledger.look().refuted:
+        """Tell all processes that a test has shown a call not to work; None takes that back."""
+        known = self.ledger.look().refuted.get(call)
+        if why is not None or (known is not None and known.test == test):
             self.ledger.refute(call, test, why)
 
     def not_run(self, test: str, why: str) -> NoReturn:
