@@ -10,6 +10,7 @@ PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +86,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=words,
         )
     # Registered only to be refused, without their values in the error message.
-    for name in ("token", *WITHOUT_OPTION):
+    for name in ("token", *_no_options()):
         group.addoption(flag(name), dest=f"hydra_smoke_{name}", help=argparse.SUPPRESS)
+
+
+def _no_options() -> tuple[str, ...]:
+    """Return settings that have no option, where the command line may have one all the same.
+
+    Each option costs every run of pytest something, so there are none elsewhere.
+    """
+    ours = any(word.startswith(f"{LIVE}-") for word in sys.argv)
+    return WITHOUT_OPTION if ours else ()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -108,8 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "hydra_smoke_live: skip this test if recordings are replayed"
     )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
-    for name in WITHOUT_OPTION:
-        if config.getoption(f"hydra_smoke_{name}") is not None:
+    for name in _no_options():
+        if config.getoption(f"hydra_smoke_{name}", None) is not None:
             raise pytest.UsageError(
                 f"{flag(name)} is no option: set {variable(name)}, or {name} in [{TABLE}]"
             )

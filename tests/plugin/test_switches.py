@@ -52,8 +52,11 @@ def test_a_setting_in_pytest_s_own_file_gets_a_hint(here: Project) -> None:
 
 
 @pytest.mark.parametrize("name", WITHOUT_OPTION)
-def test_an_option_that_there_is_not_names_the_variable(project: Project, name: str) -> None:
+def test_an_option_that_there_is_not_names_the_variable(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     flag = f"--hydra-smoke-{name.replace('_', '-')}"
+    monkeypatch.setattr("sys.argv", ["pytest", f"{flag}=a-made-up-value"])
     result = project.suite("bare").fake(f"{flag}=a-made-up-value")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     words = f"{flag} is no option: set HYDRA_SMOKE_{name.upper()}, or {name} in [[]tool.*"
