@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -71,9 +72,12 @@ def _pieces(report: Report) -> Iterator[str]:
         f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
         f"{report.counted}\n"
     )
-    trace = report.trace_url or (report.trace_id if report.exit_code else None)
-    if trace is not None:
-        yield f"\nTrace of its requests: {code(trace)}\n"
+    if report.trace_id is not None and (report.trace_url or report.exit_code):
+        trace = code(report.trace_id)
+        if report.trace_url is not None:
+            # The setting's, not a server's; nothing in it ends the link.
+            trace = f"[{trace}]({quote(report.trace_url, safe=':/?&=#%~+,;@!$*-._')})"
+        yield f"\nTrace of its requests: {trace}\n"
     if report.tests_words is not None:
         yield f"\nSmoke tests: {report.tests_words}\n"
     if report.ended is not None:

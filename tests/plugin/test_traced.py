@@ -54,6 +54,7 @@ def test_a_failure_and_all_that_shows_it_name_the_trace(
     link = f"https://traces.example/{ID}"
     router.break_stream("cut")
     here.set(trace_url="https://traces.example/{trace_id}")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here.path / "summary.md"))
     result = here.live("test_it.py", "--junit-xml=junit.xml")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"E *trace: *{link}"])
@@ -61,6 +62,7 @@ def test_a_failure_and_all_that_shows_it_name_the_trace(
     assert (report["trace_id"], report["trace_url"]) == (ID, link)
     assert link in report["instances"][0]["failures"][0]["message"]
     assert f'<a href="{link}"' in here.left("report.html")
+    assert f"[`{ID}`]({link})" in (here.path / "summary.md").read_text("utf-8")
     assert link in json.loads(here.left("trace.har"))["log"]["comment"]
     suite = ET.parse(here.path / "junit.xml").getroot().find("testsuite")
     assert suite is not None
