@@ -16,6 +16,7 @@ from pytest_hydrasmoke._base.errors import (
     NotFoundError,
     RejectedError,
     RouterError,
+    StoppedError,
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
@@ -133,6 +134,8 @@ def failure(
     request: Request, result: object, attempts: int, earlier: Earlier | None = None
 ) -> HydraSmokeError:
     """Turn the last outcome of a failed call into its error."""
+    if isinstance(result, StoppedError):
+        return result
     before = "" if earlier is None else earlier.beside(result)
     tries = "" if attempts == 1 else f" ({attempts} attempts{before})"
     if isinstance(result, TransportError):

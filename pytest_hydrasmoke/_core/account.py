@@ -254,7 +254,8 @@ def _doubt(
         step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
     elif asked >= until and silent(turns, known):
         why = f"that turn has left none, and none of this run was seen in {settle:g} s"
-        step = "raise HYDRA_SMOKE_USAGE_SETTLE if they come later, and expect that turn's own"
+        step = "no LLM event of this run was seen: see in the agent's log whether it reports its "
+        step += "usage. If it does so late, raise HYDRA_SMOKE_USAGE_SETTLE"
         counts = True
     else:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._base.errors import HydraSmokeError, StoppedError
 from pytest_hydrasmoke._journal.events import Doing, Interrupted
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO
@@ -28,19 +28,18 @@ def phase(
         if timed:
             record.note(Doing(name, deadline), start)
         yield
-    except HydraSmokeError as error:
-        error.add_context(
-            phase=name,
-            seconds=io.now() - start,
-            last=record.last_state,
-            instance=record.name,
-            trace=io.link.traced,
-        )
-        record.fails(error, error.brief, io.now())
-        raise
-    except BaseException:
-        # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
-        if name in BOOT:
+    except BaseException as error:
+        if isinstance(error, HydraSmokeError) and not isinstance(error, StoppedError):
+            error.add_context(
+                phase=name,
+                seconds=io.now() - start,
+                last=record.last_state,
+                instance=record.name,
+                trace=io.link.traced,
+            )
+            record.fails(error, error.brief, io.now())
+        elif name in BOOT:
+            # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
             record.note(Interrupted(name))
         raise
     finally:

@@ -64,6 +64,8 @@ class NotRun(NamedTuple):
     """A smoke test was skipped since what it needs was shown not to work."""
 
     test: str
+    why: str
+    """A sentence that names the test which has shown it."""
 
 
 class Cured(NamedTuple):

@@ -39,8 +39,8 @@ class Stories:
     """The smoke tests that were to run."""
     cut_short: dict[str, None] = field(default_factory=dict[str, None])
     """The tests that an interrupt ended."""
-    untried: dict[str, None] = field(default_factory=dict[str, None])
-    """The tests that were skipped since what they need was shown not to work."""
+    untried: dict[str, str] = field(default_factory=dict[str, str])
+    """The tests that were skipped since what they need was shown not to work, and why."""
     failures: dict[str, str] = field(default_factory=dict[str, str])
     """What tests have failed of."""
     runs: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
@@ -62,7 +62,7 @@ class Stories:
             case CutShort():
                 self.cut_short[event.test] = None
             case NotRun():
-                self.untried[event.test] = None
+                self.untried[event.test] = event.why
             case RunsCounted():
                 self.runs[event.test] = event.began, event.passed
             case FailedTest():

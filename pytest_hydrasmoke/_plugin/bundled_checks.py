@@ -44,7 +44,7 @@ class CheckModule(pytest.Module):
 class BundledChecks:
     """Collects the bundled checks: those in pytest's arguments, or all of them `by_default`.
 
-    With `core` these are only some of them. Arguments beat that, too.
+    With `core` these are only some of them, and so they are where an argument names all.
     """
 
     def __init__(self, config: pytest.Config, *, by_default: bool, core: bool = False) -> None:
@@ -54,8 +54,9 @@ class BundledChecks:
         named = [arg for arg in config.args if _target(arg) is not None]
         self._named = named if has_arguments else []
         self._all = by_default and not has_arguments and not core
-        if by_default and core and not has_arguments:
-            self._named = [f"{PACKAGE}/{name}" for name in CORE]
+        self._core = [f"{PACKAGE}/{name}" for name in CORE] if core else []
+        if self._core and by_default and not has_arguments:
+            self._named = self._core
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -78,7 +79,10 @@ class BundledChecks:
 
     def _modules(self, session: pytest.Session) -> list[CheckModule]:
         modules: list[CheckModule] = []
-        wanted = [target for arg in self._named if (target := _target(arg)) is not None]
+        named = self._named
+        if self._core and any(_target(arg) == ("", "") for arg in named):
+            named = [*self._core, *(arg for arg in named if _target(arg) != ("", ""))]
+        wanted = [target for arg in named if (target := _target(arg)) is not None]
         for file, test in wanted:
             _check_known(file, test)
         for path in _files():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, plain_id
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.beside import Beside
+from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -26,7 +27,13 @@ class _RunClient(ClientBase):
             self._own_calls = other._own_calls
 
     def _record_of(self, instance_id: str) -> Beside:
-        return self._run.beside(instance_id)
+        """Return the record of a chat with an instance, which may be outside of the run.
+
+        The run knows of the turn all the same, if it knows the instance.
+        """
+        run, same = self._run, plain_id(instance_id)
+        known = (it for it in run.records if plain_id(it.id or "") == same)
+        return Beside(instance_id, next(known, None), RunTurns(stage=run.stage))
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._run.by_hand.provision(self._calls, spec, key, self._own_calls)

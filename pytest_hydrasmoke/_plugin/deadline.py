@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SPARE = 10.0
 """Seconds for the reports, and for what else ends with the run, beside the deletion."""
+AFTERWARDS = 6.0
+"""Seconds of these that come after the deletion: xdist gives its workers five."""
 
 
 def keep_deadline(config: HydraSmokeConfig, interrupts: Interrupts) -> None:
@@ -26,5 +28,8 @@ def keep_deadline(config: HydraSmokeConfig, interrupts: Interrupts) -> None:
     kept = min(config.delete_timeout + SPARE, seconds / 2)
     ends = clock.now() + seconds - kept
     why = f"deadline: the run may take {seconds:g} s, and was ended {kept:g} s before that"
-    # A quarter is for what comes after the deletion.
-    interrupts.end_run_at(ends, f"{why} to delete what there is", clean_by=ends + kept * 0.75)
+    interrupts.end_run_at(
+        ends,
+        f"{why} to delete what there is: raise it, or see what took so long",
+        clean_by=ends + kept - max(kept / 4, min(AFTERWARDS, kept / 2)),
+    )

@@ -161,6 +161,13 @@ class Ending:
         self._interrupts.catch_up()
         self.views.show_unseen(self.told.instances)
 
+    def reason(self) -> str | None:
+        """Return why the run is red, if it is so, beside what its tests tell."""
+        report = self._report
+        if report is None or report.exit_code == pytest.ExitCode.OK:
+            return None
+        return report.ended or self.views.first_remark or f"exit code {report.exit_code}"
+
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,

@@ -50,7 +50,11 @@ def _plugins(process: Process) -> Iterator[tuple[str, object]]:
         yield (
             "annotations",
             Annotations(
-                ending.told.is_smoke_test, root, os.environ, replies=process.config.report_replies
+                ending.told.is_smoke_test,
+                root,
+                os.environ,
+                replies=process.config.report_replies,
+                reason=ending.reason,
             ),
         )
     yield "scrub", ReportCleaner(process.scrub)

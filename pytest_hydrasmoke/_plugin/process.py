@@ -255,8 +255,8 @@ class Process:
 
     def not_run(self, test: str, why: str) -> NoReturn:
         """Skip a test that needs what another one has shown not to work."""
-        self.journal.note(NotRun(test))
-        pytest.skip(self.scrub(why))
+        self.journal.note(NotRun(test, why))
+        pytest.skip(self.scrub(f"not run: {why}"))
 
     # Hooks
 

@@ -178,6 +178,8 @@ class Cases:
         crashed = case.crashed and test not in stories.cut_short
         runs, passed = stories.runs.get(test, (None, None))
         red = crashed or case.outcome in ("error", "failed")
+        why = stories.failures.get(test) if red else None
+        not_run = stories.untried.get(test) if case.outcome == "skipped" else None
         return CaseReport(
             id=test,
             outcome=_OUTCOMES[-1] if crashed else case.outcome,
@@ -185,7 +187,8 @@ class Cases:
             runs=runs,
             passed=passed,
             instances=tuple(stories.users(test)),
-            failure=stories.failures.get(test) if red else None,
+            failure=why,
+            not_run=not_run,
         )
 
 

@@ -46,6 +46,11 @@ class Views:
         for line in lines:
             self._remarks.setdefault(line, False)
 
+    @property
+    def first_remark(self) -> str | None:
+        """The first line that the summary shows in red."""
+        return next(iter(self._remarks), None)
+
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""
         self._report = report

@@ -7,7 +7,8 @@ from operator import attrgetter
 
 from pytest_hydrasmoke._journal.story import TOKENS, WAITS
 
-from .model import BreachReport, InstanceReport
+from .model import InstanceReport
+from .parts import BreachReport
 
 
 def breaches(

@@ -32,12 +32,17 @@ _CUT = "\nThe rest is left out because of GitHub's size limit. `report.json` has
 # Markdown
 
 
-def code(words: str) -> str:
+def code(words: str, most: int = 200) -> str:
     """Return text as a code span on one line, without bars, so that it works in a table too."""
-    line = safe_line(words).replace("|", "\N{BROKEN BAR}") or " "
+    line = safe_line(words, most).replace("|", "\N{BROKEN BAR}") or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     room = " " if line[0] in "` " or line[-1] in "` " else ""
     return f"{fence}{room}{line}{room}{fence}"
+
+
+def command(words: str | None) -> str:
+    """Return a command to paste, whole."""
+    return code(words or "", 2_000)
 
 
 def block(words: str) -> str:
@@ -85,6 +90,9 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Leaked", (_leak(it, fake=report.fake) for it in _with(report, "leaked")))
     yield from _section("Failures", _failures(report))
     yield from _section(
+        "Not run", (f"- {code(why)}: {number}\n" for why, number in report.reasons.items())
+    )
+    yield from _section(
         "Budgets that were not kept",
         (f"- {code(breach.words)}, on {code(breach.place)}\n" for breach in report.breaches),
     )
@@ -109,12 +117,12 @@ def _leak(it: InstanceReport, *, fake: bool) -> str:
         return f"{code(it.name)} {UNPROVED}.\n\n{block(why)}\n{FAKE_ENDED}.\n\n"
     return (
         f"{code(it.name)} may still run and cost money.\n\n"
-        f"{block(why)}\nTo delete it: {code(it.delete_with)}\n\n"
+        f"{block(why)}\nTo delete it: {command(it.delete_with)}\n\n"
     )
 
 
 def _kept(it: InstanceReport) -> str:
-    attach, delete = code(it.attach_with), code(it.delete_with)
+    attach, delete = command(it.attach_with), command(it.delete_with)
     return f"- {code(it.name)}: attach with {attach}, delete with {delete}\n"
 
 
@@ -123,6 +131,8 @@ def _failures(report: Report) -> Iterator[str]:
         yield f"{code(test.id)}:\n\n{block(test.failure or test.outcome)}\n"
     for instance in report.instances:
         for failure in instance.failures:
+            if instance.outcome == "leaked" and failure.phase == "delete" and failure.test is None:
+                continue  # It is told as a leak.
             yield f"{_where(failure)} on {code(instance.name)}, after {failure.at:.1f} s:\n\n"
             yield block(failure.message) + "\n"
 
@@ -214,8 +224,11 @@ class Annotations:
         environ: Mapping[str, str],
         *,
         replies: bool,
+        reason: Callable[[], str | None],
     ) -> None:
         self._is_smoke_test = is_smoke_test
+        self._reason = reason
+        """Returns why a run is red in which no test failed."""
         self._replies = replies
         self._root = root
         workspace = environ.get("GITHUB_WORKSPACE")
@@ -241,17 +254,23 @@ class Annotations:
     def _place(self, report: pytest.TestReport) -> tuple[str, int] | None:
         """Return the test's file and line in the repository."""
         name, line, _ = report.location
+        # The last of its own lines in the traceback, else its first.
+        trace = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", [])
+        places = (getattr(entry, "reprfileloc", None) for entry in trace)
+        own = [it.lineno for it in places if it is not None and it.path == name]
         # A link is no way out of the repository: nothing is looked up.
         path = Path(os.path.normpath(self._root / name))
         bundled = report.nodeid.startswith("pytest_hydrasmoke/checks/")
         if bundled or line is None or not path.is_relative_to(self._repository):
             return None
-        return path.relative_to(self._repository).as_posix(), line + 1
+        return path.relative_to(self._repository).as_posix(), own[-1] if own else line + 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         # By now it is known of each test whether it is a smoke test.
         lines = [line for test, line in self._found if not test or self._is_smoke_test(test)]
+        if not lines and (why := self._reason()) is not None:
+            lines = [annotation("hydra-smoke", why)]
         shown = lines[:MOST_ANNOTATIONS]
         more = len(lines) - len(shown) + 1
         if more > 1:

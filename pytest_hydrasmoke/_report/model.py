@@ -17,9 +17,17 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few
-from pytest_hydrasmoke._journal.story import TOKENS
 
-from .parts import CaseReport, CountReport, ExchangeReport, Manners, Moment, Part, SpanReport
+from .parts import (
+    BreachReport,
+    CaseReport,
+    CountReport,
+    ExchangeReport,
+    Manners,
+    Moment,
+    Part,
+    SpanReport,
+)
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
@@ -190,7 +198,7 @@ class InstanceReport(Part):
     def without_command(self, words: str) -> str:
         """Return a failure's words without the command that deletes it, `delete_with`."""
         command = f"\n  next step: {self.delete_with}"
-        return words.removesuffix(command) if self.delete_with else words
+        return words.replace(command, "") if self.delete_with else words
 
     @property
     def reference(self) -> str | None:
@@ -207,33 +215,6 @@ class InstanceReport(Part):
         """Id and key, if there are any."""
         key = f"(key {self.idempotency_key})" if self.idempotency_key else "(attached)"
         return f"{self.id or 'no id'} {key}"
-
-
-class BreachReport(Part):
-    """A budget that was exceeded; seconds, or a number of tokens."""
-
-    phase: str
-    """A phase, or `first_text`, `gap` or `tokens`."""
-    limit: float
-    value: float
-    instance: str
-    """Id and key of the instance with the worst value; of tokens, the one that took most."""
-    test: str | None = None
-    """For `first_text` and `gap`, the test of the worst turn; None if it is not known."""
-
-    @property
-    def place(self) -> str:
-        """The instance, and the test if it is known."""
-        return self.instance if self.test is None else f"{self.instance}, in {self.test}"
-
-    @property
-    def words(self) -> str:
-        """The value and the limit, in words."""
-        if self.phase == TOKENS:
-            return f"the run took {self.value:,.0f} tokens, the limit is {self.limit:,g}"
-        # Below one second, tenths are too coarse.
-        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
-        return f"{self.phase} took {value} s, the limit is {self.limit:g} s"
 
 
 class PipelineReport(Part):
@@ -315,6 +296,11 @@ class Report(Part):
         ]
         told += [f"{self.not_run} not run"] if self.not_run else []
         return ", ".join(told) or None
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why smoke tests were skipped for the failure of another, and how many were."""
+        return Counter(test.not_run for test in self.tests if test.not_run is not None)
 
     @property
     def other_failures(self) -> list[CaseReport]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from pytest_hydrasmoke._journal.story import TOKENS
+
 PLAIN = ConfigDict(
     frozen=True,
     # In the schema: what is written has every field.
@@ -99,3 +101,32 @@ class CaseReport(Part):
     """The instances that it used, by key, or by id if they have no key."""
     failure: str | None = None
     """What it failed of, in its own words; None if it did not, or crashed its worker."""
+    not_run: str | None = None
+    """Why it was skipped, where that is another test's failure: a sentence that names it."""
+
+
+class BreachReport(Part):
+    """A budget that was exceeded; seconds, or a number of tokens."""
+
+    phase: str
+    """A phase, or `first_text`, `gap` or `tokens`."""
+    limit: float
+    value: float
+    instance: str
+    """Id and key of the instance with the worst value; of tokens, the one that took most."""
+    test: str | None = None
+    """For `first_text` and `gap`, the test of the worst turn; None if it is not known."""
+
+    @property
+    def place(self) -> str:
+        """The instance, and the test if it is known."""
+        return self.instance if self.test is None else f"{self.instance}, in {self.test}"
+
+    @property
+    def words(self) -> str:
+        """The value and the limit, in words."""
+        if self.phase == TOKENS:
+            return f"the run took {self.value:,.0f} tokens, the limit is {self.limit:,g}"
+        # Below one second, tenths are too coarse.
+        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
+        return f"{self.phase} took {value} s, the limit is {self.limit:g} s"

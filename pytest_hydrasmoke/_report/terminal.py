@@ -13,7 +13,8 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.story import TOKENS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .model import FAKE_ENDED, UNPROVED, BreachReport, InstanceReport, Report
+from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
+from .parts import BreachReport
 from .table import MANY, MARK, remarkable, table
 
 _INDENT = " " * 9
@@ -43,6 +44,7 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
         lines.append([(f"smoke tests: {report.tests_words}", "")])
+    lines += [[(f"not run: {number}, {why}", "")] for why, number in report.reasons.items()]
     if report.interrupted_in is not None:
         lines.append([(f"interrupted in {report.interrupted_in}", "")])
     if report.ended is not None:

@@ -72,6 +72,14 @@ class ByHand:
         self._session = session
         self._owned: dict[str, InstanceRecord] = {}
 
+    def sightings(self) -> OfClients:
+        """Return the sightings of clients, which belong to no instance."""
+        return OfClients(
+            note=lambda event: self._session.tell(event, None, None),
+            on_row=self.note_row,
+            on_deletion=self.note_deletion,
+        )
+
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
         """Own a key; at the end, delete the instance that it names."""

@@ -15,13 +15,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
-from pytest_hydrasmoke._base.errors import ConfigError, ProvisionError, hide_own_frames
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    ProvisionError,
+    StoppedError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.keeper import Keeper, check_process
@@ -40,7 +44,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .by_hand import ByHand, OfClients
+from .by_hand import ByHand
 from .claims import Claims
 from .folder import TURNS
 from .last_look import LastLook, look_back
@@ -75,7 +79,7 @@ class SmokeSession(Keeper):
 
     def __post_init__(self) -> None:
         self._ended = False
-        self._booting_beside: dict[str | None, InstanceRecord | None] = {}
+        self._beside: dict[str | None, InstanceRecord | None] = {}
         """What boots beside the one that is wanted, by key, each with the first of its spec."""
         self._looked_back = False
         self._pid = os.getpid()
@@ -91,11 +95,7 @@ class SmokeSession(Keeper):
         )
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
-        self.sightings = OfClients(
-            note=lambda event: self.tell(event, None, None),
-            on_row=self.by_hand.note_row,
-            on_deletion=self.by_hand.note_deletion,
-        )
+        self.sightings = self.by_hand.sightings()
 
     # Provisioning
 
@@ -127,18 +127,9 @@ class SmokeSession(Keeper):
         record.note(claimed)
         return record
 
-    def beside(self, instance_id: str) -> Beside:
-        """Return the record of a client's chat with an instance, which may be outside of the run.
-
-        The run knows of the turn all the same, if it knows the instance.
-        """
-        same = plain_id(instance_id)
-        known = (it for it in self.records if plain_id(it.id or "") == same)
-        return Beside(instance_id, next(known, None), RunTurns(stage=self.stage))
-
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
-        if isinstance(event, Attempt) and record.key not in self._booting_beside:
+        if isinstance(event, Attempt) and record.key not in self._beside:
             self.uses(record)
         if isinstance(event, Became):
             self.stage.changed(record)
@@ -171,14 +162,18 @@ class SmokeSession(Keeper):
         if record is not None and record.attached:
             return  # It outlives the run.
         check_process(self._pid)
-        first = None if record is None else self._booting_beside.get(record.key)
+        first = None if record is None else self._beside.get(record.key)
         if first is not None and first.failed:
             raise ProvisionError("the boot of another instance with its spec failed before it")
-        if self._ended or self.ledger.is_over:
+        if self._is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep or its main process has ended it",
                 next_step="this run no longer provisions or chats; start another one",
             )
+
+    @property
+    def _is_over(self) -> bool:
+        return self._ended or self.ledger.is_over
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
@@ -211,19 +206,21 @@ class SmokeSession(Keeper):
         """
         for number, record in enumerate(records[1:], 1):
             before = (it for it in records[:number] if it.spec == record.spec)
-            self._booting_beside[record.key] = next(before, None)
+            self._beside[record.key] = next(before, None)
         try:
             return drive(self._io.gather([partial(self._bring_up, [it]) for it in records]))
         finally:
-            self._booting_beside.clear()
+            self._beside.clear()
 
     async def _bring_up(self, records: list[InstanceRecord], io: IO) -> None:
         try:
             await bring_up(io, records, self.policy)
-        except Exception:
-            for record in records:
-                record.blame()
-            await self.dispose(io, records)
+        except Exception as error:
+            # What ends a run deletes all that there is: two at once would be in each other's way.
+            if not isinstance(error, StoppedError) and not self._is_over:
+                for record in records:
+                    record.blame()
+                await self.dispose(io, records)
             raise
 
     # Handles

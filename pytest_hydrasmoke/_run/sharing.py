@@ -111,7 +111,7 @@ class Sharing:
         refuted = next(filter(None, map(reading.refuted.get, wanted.shown_by)), None)
         if refuted is not None:
             if refuted.test not in (test, ""):
-                raise NotRunError(f"not run: {refuted.why}")
+                raise NotRunError(str(refuted.why))
             known = None  # What is left of a boot that failed is nobody's to use.
         if refuted is not None and not refuted.test:
             error = self._failed.pop(refuted.what, None) or ProvisionError(str(refuted.why))

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpcore
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
+from pytest_hydrasmoke._base.errors import StoppedError, TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
 from .attempts import append, queue_timeout, unwrap
@@ -128,9 +128,9 @@ class SyncIO:
             self.check()
 
     def check(self) -> None:
-        """Raise `TransportError` once the group, if there is one, is stopped."""
+        """Raise `StoppedError` once the group, if there is one, is stopped."""
         if self.stopped:
-            raise TransportError("stopped with the rest of its group", reached=False)
+            raise StoppedError
 
     @property
     def stopped(self) -> bool:

@@ -54,7 +54,7 @@ def needs(request: pytest.FixtureRequest, *calls: str) -> None:
     for call in calls:
         why = support.refuted(call, test)
         if why is not None:
-            support.not_run(test, f"not run: {why}")
+            support.not_run(test, why)
 
 
 @contextlib.contextmanager

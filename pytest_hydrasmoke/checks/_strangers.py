@@ -119,8 +119,9 @@ def see_refused(
     except kind as error:
         return error
     except HydraSmokeError as error:
+        # With the run's own token, 401 and 403 are no answer to what is wrong with a request.
         fails = isinstance(error, RouterError) and error.status_code >= 500
-        if fails or isinstance(error, TransportError):
+        if fails or isinstance(error, TransportError | UnauthorizedError):
             with proving(request, refusal):
                 raise
         but = error.message
@@ -147,6 +148,7 @@ def rejected(
     request: pytest.FixtureRequest, call: str, what: str, field: str, ask: Callable[[], object]
 ) -> None:
     """See a request of a call rejected for one of its fields, and no other."""
+    needs(request, call)
     unlike = f"the router does not reject {what}"
     error = see_refused(request, call, RejectedError, ask, unlike, expected=f"422, naming {field}")
     # A line for each field: where it is, and what is wrong with it.

@@ -50,7 +50,7 @@ def test_a_run_that_ends_at_once_has_a_red_report(
     assert (report["run_id"], report["ended"], report["exit_code"]) == ("today", "did not end", 1)
     assert files_of(here) == ("report.json",)
     assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
-    line = "FAILED failure: run today of group today (did not end): no test of it failed"
+    line = "FAILED failure: run today (did not end): no test of it failed"
     assert line in capsys.readouterr().out.splitlines()
 
 
@@ -182,7 +182,7 @@ def test_a_history_does_not_take_a_run_that_broke_off_for_a_green_one(
     here.live()
     assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
     words = (
-        "FAILED failure: run today of group today (exit code 3, internal error: RuntimeError): no "
+        "FAILED failure: run today (exit code 3, internal error: RuntimeError): no "
         "test of it failed"
     )
     assert words in capsys.readouterr().out.splitlines()

@@ -240,7 +240,8 @@ def test_the_core_is_one_boot_one_chat_its_usage_and_a_deletion(
     project.live("--ignore=test_mixed.py", "-v").assert_outcomes(passed=2)
     assert [count(router, it) for it in ("provision", "chat")] == [1, 1]
     assert nothing_left(router)
-    # Named, all of them are there.
+    project.live("--pyargs", "pytest_hydrasmoke.checks").assert_outcomes(passed=2)
+    # Named, others are there.
     project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=INSTANCE)
 
 

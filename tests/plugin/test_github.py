@@ -56,7 +56,7 @@ def test_failures_are_annotated_at_their_tests_after_leaks(
     assert f"LEAK: {instance.id} (key run-0) may still run" in leak
     assert f"%0ATo delete it: cd {here.path} && hydra-smoke sweep --run-id run" in leak
     place = "::error file=test_endings.py,line={},title={}test_endings.py%3A%3Atest_{}::"
-    assert failed.startswith(place.format(line_of(here, "fails"), "", "fails"))
+    assert failed.startswith(place.format(line_of(here, "fails") + 1, "", "fails"))
     assert "AssertionError" in failed or "assert" in failed
     assert setup.startswith(place.format(line_of(here, "setup"), "setup of ", "setup"))
     assert setup.endswith("RuntimeError: broken set-up")
@@ -76,7 +76,7 @@ def test_teardown_is_annotated(here: Project, workers: tuple[str, ...]) -> None:
         "def test_it(untidy): ...\n",
     )
     result = here.live(*workers, "test_it.py")
-    title = "::error file=test_it.py,line=6,title=teardown of test_it.py%3A%3Atest_it"
+    title = "::error file=test_it.py,line=5,title=teardown of test_it.py%3A%3Atest_it"
     assert errors(result) == [f"{title}::RuntimeError: ::error::100%25 untidy"]
     assert summary(here).count("## hydra-smoke: failed") == 1
 

@@ -56,7 +56,7 @@ def test_an_agent_that_is_cut_is_one_failure(
     result = project.suite("bare").at(router).live(*workers, "-rs")
     shown_once(result, f"chat was shown to fail in {CHECKS}/test_chat.py::")
     # The deletion is proved all the same.
-    assert result.parseoutcomes()["passed"] > ALL - 8
+    assert result.parseoutcomes()["passed"] >= ALL - 8
     assert nothing_left(router)
 
 
@@ -68,7 +68,7 @@ def test_usage_that_is_not_counted_is_waited_for_once(
     project.suite("bare").at(router, llm_events_timeout=1)
     result = project.live(*workers, "-rs")
     shown_once(result, "llm_events was shown to fail in ")
-    assert result.parseoutcomes()["passed"] > ALL - 8
+    assert result.parseoutcomes()["passed"] >= ALL - 8
     assert nothing_left(router)
 
 

@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._report.build import with_commands
-from pytest_hydrasmoke._report.model import BreachReport, FailureReport, InstanceReport
+from pytest_hydrasmoke._report.model import FailureReport, InstanceReport
+from pytest_hydrasmoke._report.parts import BreachReport
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 IDS = (

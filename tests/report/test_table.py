@@ -13,8 +13,8 @@ from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._report.build import with_commands
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, TokensReport
-from pytest_hydrasmoke._report.parts import CaseReport, Manners
+from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
+from pytest_hydrasmoke._report.parts import BreachReport, CaseReport, Manners
 from pytest_hydrasmoke._report.table import verdict
 from pytest_hydrasmoke._report.terminal import show, summary, table
 

@@ -20,6 +20,7 @@ from run_tools import interrupt_when, no_thread_left
 from systems import DeafEvent
 
 from pytest_hydrasmoke import TransportError, TransportTimeoutError, VirtualClock
+from pytest_hydrasmoke._base.errors import StoppedError
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._transport import threads
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
@@ -70,7 +71,7 @@ def test_failures_come_in_the_order_in_which_they_happened() -> None:
         drive(io.sleep(30))
 
     failures = fan(NOWHERE, [second, first])
-    assert [type(it) for it in failures] == [ZeroDivisionError, TransportError]
+    assert [type(it) for it in failures] == [ZeroDivisionError, StoppedError]
     assert "stopped" in str(failures[1])
 
 

@@ -250,7 +250,7 @@ def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs)
             worker.take(test="test_a.py::test_2")
         worker.sharing.release()
         assert str(caught.value) == (
-            "not run: the boot of hermes-basic/eu-central/tier-1 failed in test_a.py::test_1: "
+            "the boot of hermes-basic/eu-central/tier-1 failed in test_a.py::test_1: "
             "the instance is 'failed'"
         )
     assert len(run.fake.requests) == before

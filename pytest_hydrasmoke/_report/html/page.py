@@ -81,6 +81,8 @@ def troubles(report: Report, stories: list[StorySection]) -> Iterator[Trouble]:
     for test in report.other_failures:
         headline = (test.failure or test.outcome).partition("\n")[0]
         yield Trouble("failure", headline, test.id, None)
+    for why, number in report.reasons.items():
+        yield Trouble("not run", why, f"{number} tests" if number > 1 else "1 test", None)
     for breach in report.breaches:
         places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
         words = breach.words
