@@ -257,6 +257,9 @@ class ChatTimeoutError(ChatError, TimeoutError):
 class LlmEventsError(HydraSmokeError, AssertionError):
     """Raised when the router counts other LLM events than expected, or cannot count them."""
 
+    in_vain = False
+    """Whether none at all came in time: waiting for others of the run would be in vain, too."""
+
 
 @public
 class LeakError(HydraSmokeError):

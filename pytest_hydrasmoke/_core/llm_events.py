@@ -253,9 +253,11 @@ class Usage:
             step = f"enough events came, but none from {_listed(missing)}: {_WHOSE}"
         else:
             step = _LATE
-        self._fail(expected, got, step)
+        self._fail(expected, got, step, in_vain=step == _LATE and not now.added)
 
-    def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
+    def _fail(
+        self, expected: Expected, got: str, next_step: str, *, in_vain: bool = False
+    ) -> NoReturn:
         words = "the LLM events are not as expected"
         if self._unended:
             words = f"the stream of the turn ended without a terminal event, and {words}"
@@ -267,7 +269,7 @@ class Usage:
             seconds=self._io.now() - self._start,
             next_step=next_step,
         )
-        error.turn = self._did
+        error.turn, error.in_vain = self._did, in_vain
         raise error
 
 

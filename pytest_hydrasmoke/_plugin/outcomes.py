@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import HydraSmokeError, NotFoundError, hide_own_frames
+from pytest_hydrasmoke._base.errors import (
+    HydraSmokeError,
+    LlmEventsError,
+    NotFoundError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -86,6 +91,10 @@ class Outcomes:
             errors = [*errors_in(call.excinfo.value)]
             self._causes[report.when] += failures_of(call.excinfo.value)
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
+            if any(isinstance(error, LlmEventsError) and error.in_vain for error in errors):
+                # The bundled checks don't wait once more for what nobody counts.
+                why = f"llm_events was shown to fail in {report.nodeid} (LlmEventsError)"
+                self._process.tell("llm_events", report.nodeid, why)
         if self._runs is not None and junit.tests_may_carry(self._process.pytestconfig):
             report.user_properties += junit.of_runs(*self._runs)
         if report.failed and (chats := self._turns_of(report.nodeid)):
@@ -119,6 +128,7 @@ class Outcomes:
         elif report.when == "call" and report.passed and self._again:
             self._again = False
             self._process.journal.note(Cured(report.nodeid))
+            self._process.tell("llm_events", report.nodeid, None)
             for record in self.records:
                 cured(record, report.nodeid)
         if junit.tests_may_carry(self._process.pytestconfig):

@@ -24,11 +24,16 @@ def shown_once(result: pytest.RunResult, by: str, *, leaks: int = 0) -> int:
     # A line of its own for each place in the code that skips.
     skips = [line for line in result.outlines if line.startswith("SKIPPED")]
     assert skips
-    assert all(f"not run: {by}" in line and f"{CHECKS}/test_" in line for line in skips)
+    assert all(f"not run: {by}" in line for line in skips)
     return outcomes["skipped"]
 
 
 # The bundled checks
+
+COUNTS = """
+def test_it(smoke_instance):
+    smoke_instance.chat("hello").expect_llm_events()
+"""
 
 
 @alone_or_workers
@@ -69,6 +74,16 @@ def test_usage_that_is_not_counted_is_waited_for_once(
     result = project.live(*workers, "-rs")
     shown_once(result, "llm_events was shown to fail in ")
     assert result.parseoutcomes()["passed"] >= ALL - 8
+    assert nothing_left(router)
+
+
+def test_usage_that_a_team_s_test_has_waited_for_is_not_waited_for_again(
+    project: Project, routing: Routing
+) -> None:
+    router = routing(replace(QUICK, llm_events_per_turn=0))
+    project.suite("bare").at(router, llm_events_timeout=1).write("test_it.py", COUNTS)
+    result = project.live("-rs")
+    shown_once(result, "llm_events was shown to fail in test_it.py::test_it (LlmEventsError)")
     assert nothing_left(router)
 
 
