@@ -166,6 +166,7 @@ def _fake(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from pytest_hydrasmoke._report.github import annotation
     from pytest_hydrasmoke._run.sweep import USED, Sweep
     from pytest_hydrasmoke._settings.sources import load
     from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -177,13 +178,20 @@ def _sweep(options: argparse.Namespace) -> int:
     config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
     for warning in loaded.warnings:
         aside(clean(f"WARNING: {warning}"))
-    # One line each, even if the words of a ledger or a router contain line breaks.
+    left: list[str] = []
+
+    def say(line: str) -> None:
+        # One line each, even if the words of a ledger or a router contain line breaks.
+        line = clean(" ".join(line.splitlines()))
+        left.extend([line] if line.startswith(("LEFT", "UNKNOWN")) else ())
+        _say(line)
+
     sweep = Sweep(
         config,
         SyncIO(config.link),
         options.wait,
         options.dry_run,
-        say=lambda line: _say(clean(" ".join(line.splitlines()))),
+        say=say,
         wait_aloud=lambda line: aside(clean(line)),
     )
     try:
@@ -196,6 +204,8 @@ def _sweep(options: argparse.Namespace) -> int:
         _say("something may be left")
         raise
     _say(clean(sweep.conclusion))
+    if sweep.left and os.environ.get("GITHUB_ACTIONS") == "true":
+        aside(annotation("hydra-smoke sweep", "\n".join([sweep.conclusion, *left])))
     return WRONG if sweep.left else OK
 
 

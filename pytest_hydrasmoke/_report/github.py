@@ -144,17 +144,30 @@ def _where(failure: FailureReport) -> str:
 
 
 def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    columns = ("instance", "key", "outcome", *PHASES, "chats", "retries")
-    head = f"| {' | '.join(columns)} |\n|{'---|' * 3}{'--:|' * (len(columns) - 3)}\n"
+    instances = list(instances)
+    # In a matrix, the key does not tell which is which.
+    several = len({instance.spec for instance in instances}) > 1
+    words = ("instance", "key", *(("spec",) if several else ()), "outcome")
+    columns = (*words, *PHASES, "chats", "retries")
+    head = (
+        f"| {' | '.join(columns)} |\n|{'---|' * len(words)}{'--:|' * (len(columns) - len(words))}\n"
+    )
     for instance in instances:
         times = [
             f"{instance.phases[name]:.1f} s" if name in instance.phases else "" for name in PHASES
         ]
         names = [code(instance.id or "no id"), code(instance.idempotency_key or "attached")]
+        if several:
+            names.append(code("/".join(map(str, _fields(instance)))))
         outcome = instance.outcome if instance.outcome != "leaked" else "**leaked**"
         counts = [str(instance.chats), str(instance.retries)]
         yield f"{head}| {' | '.join([*names, outcome, *times, *counts])} |\n"
         head = ""
+
+
+def _fields(instance: InstanceReport) -> list[str]:
+    spec = {} if instance.spec is None else instance.spec.model_dump(exclude_none=True)
+    return list(spec.values()) or ["-"]
 
 
 def _notes(instances: Iterable[InstanceReport]) -> Iterator[str]:

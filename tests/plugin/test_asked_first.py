@@ -152,3 +152,14 @@ def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None
     project.suite("bare").pytester.parseconfigure(*only(), "--hydra-smoke-fake")
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_sweep_that_may_have_left_something_is_an_error_on_github(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.suite("mixed").at(router, token="not-the-token-of-it")
+    result = project.command("sweep", "--run-id", "another", "--wait", "0")
+    assert result.ret == 1
+    [line] = [line for line in result.errlines if line.startswith("::")]
+    assert line.startswith("::error title=hydra-smoke sweep::something may be left%0AUNKNOWN  what")
