@@ -113,7 +113,8 @@ def itself(it: Twin, row: Row) -> Row:
 
 
 def the_first(it: Twin, row: Row) -> Row:
-    return it.rows[0]
+    """Return the one of the first key: those that boot side by side are made in any order."""
+    return min(it.rows, key=lambda one: one.key)
 
 
 def the_newest(it: Twin, row: Row) -> Row:

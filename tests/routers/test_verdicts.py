@@ -57,7 +57,7 @@ BY_ITS_CHECK = {
     "later: a refused chat costs 1.5 s later": ("test_deletion.py",),
     "windows: a window is half as long": (AGE, SECONDS),
     "windows: a window is of ten seconds each": (SECONDS,),
-    "accounts: usage goes to another instance, too": (RECORDED, "test_deletion.py"),
+    "accounts: usage goes to the first instance, too": (RECORDED, "test_deletion.py"),
     "fields: tier_id may be missing": ("test_refusals.py::test_missing_field_is_rejected",),
     "fields: a message may be missing": ("test_refusals.py::test_missing_message_is_rejected",),
     "bodies: one key and another tier_id make two": (BODY,),

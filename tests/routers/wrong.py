@@ -5,6 +5,7 @@ Each breaks that rule and keeps all others. A `*` in the words stands for any ot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,12 +93,24 @@ class Wrong(Router):
 
     def told_in(self, failures: str) -> bool:
         """Return whether a run's failures name what is wrong."""
-        at = 0
-        for part in self.words.split("*"):
-            at = failures.find(part, at)
-            if at < 0:
-                return False
-        return True
+        return any(_stand_in(failures, words.split("*")) for words in self.words.split(" | "))
+
+
+WHOSE = (
+    "LLM events of another instance are counted | llm_events does not count another chat"
+    " | LLM events of one instance are counted for another, too"
+)
+"""What is found depends on which of two instances that boot side by side is made first."""
+
+
+def _stand_in(text: str, parts: Sequence[str]) -> bool:
+    """Return whether parts stand in a text, in their order."""
+    at = 0
+    for part in parts:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+    return True
 
 
 def wrong(
@@ -138,11 +151,11 @@ AUTHORIZATION = [
 
 ISOLATION = [
     wrong("LLM events of all are counted", "LLM events of another instance are counted", counted=events(lambda row, event, age, window: age <= window)),
-    wrong("LLM events of the first one are counted", "LLM events of another instance are counted", counted=lambda it, row, window: Twin.counted(it, it.rows[0], window)),
+    wrong("LLM events of the first one are counted", "LLM events of another instance are counted", counted=lambda it, row, window: Twin.counted(it, the_first(it, row), window)),
     wrong("LLM events of the others are counted", "the LLM events are not as expected", counted=events(lambda row, event, age, window: age <= window and event.instance_id != row.id)),
     wrong("a deleted agent takes a chat", "chat still answers for an instance that is deleted", shown=shows("chat")),
     wrong("a deleted agent has LLM events", "llm_events still answers for an instance that is deleted", shown=shows("llm_events")),
-    wrong("a key names the newest one", "poll names another instance than before", answer=says("poll", instance_id=newest_id)),
+    wrong("a key names the newest one", "poll names another instance than before | provision and poll name different instances", answer=says("poll", instance_id=newest_id)),
     wrong("all keys share one", "two keys name one instance", provision=first_alive, named=by_any_key),
     wrong("a key's beginning will do", "poll names an instance for a key that nobody used", named=alike(str.startswith)),
     wrong("a key may go on", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: asked.startswith(own))),
@@ -363,13 +376,13 @@ WINDOWS = [
 ]
 
 ACCOUNTS = [
-    wrong("usage goes to the first instance", "llm_events does not count another chat", spent=spends(the_first)),
-    wrong("usage goes to the newest instance", "llm_events does not count another chat", spent=spends(the_newest)),
-    wrong("usage goes to another instance", "llm_events does not count another chat", spent=spends(another)),
-    wrong("usage goes to another instance, too", "LLM events of another instance are counted", spent=spends(itself, another)),
-    wrong("usage goes to all instances", "LLM events of one instance are counted for another, too", spent=lambda it, row: [Twin.spent(it, each) for each in it.rows]),
+    wrong("usage goes to the first instance", WHOSE, spent=spends(the_first)),
+    wrong("usage goes to the newest instance", WHOSE, spent=spends(the_newest)),
+    wrong("usage goes to another instance", WHOSE, spent=spends(another)),
+    wrong("usage goes to another instance, too", WHOSE, spent=spends(itself, another)),
+    wrong("usage goes to all instances", WHOSE, spent=lambda it, row: [Twin.spent(it, each) for each in it.rows]),
     wrong("usage goes to the first instance, too", "LLM events of one instance are counted for another, too", spent=spends(itself, the_first)),
-    wrong("the first instance alone is counted", "llm_events does not count another chat", spent=lambda it, row: Twin.spent(it, row) if row is it.rows[0] else None),
+    wrong("the first instance alone is counted", "llm_events does not count another chat", spent=lambda it, row: Twin.spent(it, row) if row is the_first(it, row) else None),
 ]
 
 FIELDS = [
