@@ -16,7 +16,6 @@ from pytest_hydrasmoke._base.errors import (
     NotFoundError,
     RejectedError,
     RouterError,
-    StoppedError,
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
@@ -24,7 +23,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Reply, Request, StoppedError
 
 from .advice import advice
 from .hop import answered_by, is_page, is_routers, turns_away, unreadable, words_of

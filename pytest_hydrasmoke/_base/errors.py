@@ -165,13 +165,6 @@ class TransportTimeoutError(TransportError, TimeoutError):
     """Raised when a call's deadline passed before an answer or a connection."""
 
 
-class StoppedError(TransportError):
-    """Raised where a call's group was stopped, as by a signal: no failure of its own."""
-
-    def __init__(self) -> None:
-        super().__init__("stopped with the rest of its group", reached=False)
-
-
 @public
 class RouterError(HydraSmokeError):
     """Raised when the router refuses a call, with `status_code` and its words in `detail`."""

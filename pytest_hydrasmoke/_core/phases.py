@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from pytest_hydrasmoke._base.errors import HydraSmokeError, StoppedError
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._journal.events import Doing, Interrupted
 from pytest_hydrasmoke._journal.story import BOOT
-from pytest_hydrasmoke._transport.protocol import IO
+from pytest_hydrasmoke._transport.protocol import IO, StoppedError
 
 from .record import InstanceRecord
 

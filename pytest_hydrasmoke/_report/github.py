@@ -146,7 +146,7 @@ def _where(failure: FailureReport) -> str:
 def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
     instances = list(instances)
     # In a matrix, the key does not tell which is which.
-    several = len({instance.spec for instance in instances}) > 1
+    several = len({tuple(_fields(instance)) for instance in instances}) > 1
     words = ("instance", "key", *(("spec",) if several else ()), "outcome")
     columns = (*words, *PHASES, "chats", "retries")
     head = (

@@ -19,7 +19,6 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ProvisionError,
-    StoppedError,
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Forms
@@ -41,7 +40,7 @@ from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import IO, drive
+from pytest_hydrasmoke._transport.protocol import IO, StoppedError, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand

@@ -17,14 +17,14 @@ from typing import Any, TypeVar
 import httpcore
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import StoppedError, TransportError, hide_own_frames
+from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .deadlines import SLICE, DeadlineBackend
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
-from .protocol import LAST_CHANCE, Reply, Request, Stream, Work, alone
+from .protocol import LAST_CHANCE, Reply, Request, StoppedError, Stream, Work, alone
 from .steps import Steps
 from .target import Link
 from .threads import Gathering, fan_out

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 
 if TYPE_CHECKING:
     from .target import Link
@@ -68,6 +68,13 @@ class Stream(Protocol):
     async def close(self) -> None:
         """Release the connection; harmless if done before."""
         ...
+
+
+class StoppedError(TransportError):
+    """Raised where a call's group was stopped, as by a signal: no failure of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("stopped with the rest of its group", reached=False)
 
 
 class IO(Protocol):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-from plugin_tools import QUICK, Project, count, nothing_left, until
+from plugin_tools import QUICK, Project, alone_or_workers, count, nothing_left, until
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -28,7 +27,7 @@ BOOTS = "def test_a(smoke_instance): ...\n"
 PASSES = "def test_a(smoke_instance): smoke_instance.chat('here')\n"
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+@alone_or_workers
 def test_what_hangs_is_ended_before_the_deadline(
     project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:

@@ -115,6 +115,33 @@ def test_a_failed_test_without_an_instance_is_in_the_summary_and_on_the_page(
     assert test["failure"].startswith("AssertionError: why not")
 
 
+def test_instances_of_a_matrix_have_their_specs(here: Project) -> None:
+    here.write(
+        "test_it.py",
+        "import pytest\n"
+        "TIERS = [{'tier_id': 'small'}, {'tier_id': 'large'}]\n"
+        "@pytest.mark.parametrize('smoke_instance', TIERS, indirect=True)\n"
+        "def test_it(smoke_instance): ...\n",
+    )
+    here.live("test_it.py").assert_outcomes(passed=2)
+    assert "| instance | key | spec | outcome |" in summary(here)
+    assert "| `made-up/nowhere/small` | deleted |" in summary(here)
+
+
+def test_a_red_run_in_which_no_test_failed_is_an_error_too(here: Project) -> None:
+    here.write("test_it.py", "def test_it(): ...\n")
+    [line] = errors(here.live("test_it.py"))
+    assert line.startswith("::error title=hydra-smoke::no smoke test was executed: the run proves")
+
+
+def test_a_budget_is_told_in_the_summary_alone(here: Project) -> None:
+    here.set(budgets="row=0.000001")
+    result = here.live(*pick("passes"))
+    assert "### Budgets that were not kept" in summary(here)
+    # The run's reason: no test of its own has failed.
+    assert len(errors(result)) == 1
+
+
 def test_no_more_than_github_shows(here: Project) -> None:
     here.write(
         "test_it.py",

@@ -20,12 +20,11 @@ from run_tools import interrupt_when, no_thread_left
 from systems import DeafEvent
 
 from pytest_hydrasmoke import TransportError, TransportTimeoutError, VirtualClock
-from pytest_hydrasmoke._base.errors import StoppedError
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._transport import threads
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import IO, Request, Work, drive
+from pytest_hydrasmoke._transport.protocol import IO, Request, StoppedError, Work, drive
 from pytest_hydrasmoke._transport.threads import fan_out
 
 pytestmark = pytest.mark.anyio

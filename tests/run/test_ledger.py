@@ -165,6 +165,18 @@ def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger
     assert not never.exists()
 
 
+def test_what_is_free_can_be_held_once(ledger: Ledger) -> None:
+    lock = ledger.hold_if_free("share")
+    assert lock is not None
+    assert ledger.hold_if_free("share") is None
+    lock.release()
+    shutil.rmtree(ledger.folder / "held")
+    (ledger.folder / "held").write_text("not a folder")
+    with pytest.raises(ConfigError, match="can't be written"):
+        ledger.hold_if_free("share")
+    (ledger.folder / "held").unlink()
+
+
 # Slots
 
 
