@@ -201,6 +201,7 @@ class Removal:
 
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
         io, verdict, under_way = calls.io, Verdict(), 0
+        held = self._record.evidence[plain_id(known)].held
         while True:
             # The first look is before any delete, which might hide what is there.
             seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
@@ -211,6 +212,9 @@ class Removal:
                 return None
             # One that goes on is not waited for, but one that is only said ends soon.
             under_way += seen.says == "under way"
+            if seen.says == "nothing" and not under_way and held and held[0] == "under way":
+                # A router may say so of a deletion that it drops: one such word proves nothing.
+                raise LeakError(f"its deletion was seen under way, and not its end: {verdict.why}")
             again = verdict.next_look or io.now() + NEXT_LOOK
             if seen.says == "nothing" or under_way == UNDER_WAY_LOOKS or again > until:
                 return verdict.why

@@ -11,6 +11,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,6 +40,7 @@ from truth_seam import (
 )
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
+from pytest_hydrasmoke._journal.states import State
 
 ROW, BOOT = 3.0, 4.0
 USUAL = {"row_after": ROW, "boot": BOOT}
@@ -348,3 +350,27 @@ def test_what_is_alive_is_told(number: int) -> None:
     run_state_machine_as_test(
         Life, settings=settings(settings.default, max_examples=number, stateful_step_count=14)
     )
+
+
+class Drawn:
+    """Draws what it is given."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def draw(self, strategy: object) -> Any:
+        return self._value
+
+
+def test_a_deletion_that_is_only_said_to_be_under_way_is_not_proved() -> None:
+    # The router says so once, drops the deletion, and does not answer the last look.
+    life: Any = Life()
+    life.begin_life(manner=Manner(deaf=1, flaps=1), ready_timeout=60.0, lives=None)
+    life.delete(data=Drawn(life.instances[0]), lives=None)
+    [record] = life.process.session.records
+    assert record.state is State.GONE
+    lie = Lie(status=0, body="", calls=frozenset({"status"}), kind=None, carried_out=True)
+    life.get_into_trouble(after=0, lies=Drawn([lie]), times=20)
+    life.end(lives=None)
+    assert record.leak is not None
+    life.teardown()
