@@ -2,8 +2,8 @@
 
 A proof may be of a moment only: a row comes back, a worker finishes a boot after the delete, a
 router carries out what it refused. So the end of a run looks once more, a while later, over new
-connections. What it does not reach is not red, unless its deletion was only seen under way: it stays
-in the ledger, and is named.
+connections. What it does not reach is not red, unless its deletion was only seen under way: it
+stays in the ledger, and is named.
 """
 
 from __future__ import annotations
