@@ -161,6 +161,22 @@ def rejected(
         )
 
 
+def like(key: str) -> set[str]:
+    """Return keys that are like one: its beginning, more, another case, as long as a key may be."""
+    return {key[:-1], f"{key}-", key.swapcase(), f"{key}-".ljust(255, "x")} - {key}
+
+
+def see_unknown(client: SmokeClient, key: str) -> None:
+    """See that a key that nobody used names no instance."""
+    found = client.poll(key)
+    if found.found or found.instance_id is not None:
+        broken(
+            "poll names an instance for a key that nobody used",
+            expected=f"found: false, instance_id: null for {key}",
+            got=f"found: {str(found.found).lower()}, instance_id: {found.instance_id}",
+        )
+
+
 def discard(client: SmokeClient, instance_id: str) -> None:
     """Delete an instance that no key of the run names, once its row is there."""
     end = clock.now() + SOON

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from functools import partial
 
 import pytest
@@ -27,8 +28,10 @@ from ._strangers import (
     begin_chat,
     broken,
     calling,
+    like,
     refused,
     see_refused,
+    see_unknown,
     strangers,
     wait_until,
 )
@@ -102,9 +105,13 @@ def _see_apart(
         broken("two keys name one instance", expected="one for each", got=one.id)
     if one.hostname is not None and one.hostname == other.hostname:
         broken("two instances have one hostname", expected="one for each", got=one.hostname)
+    # Now that both are there: a router may take such a key for another one's.
+    see_unknown(client, f"{config.run_id}-unknown-{secrets.token_hex(8)}")
     for each in (one, other):
         key = each.idempotency_key
         named = each.id if key is None else client.poll(key).instance_id
+        for unlike in like(key or config.run_id):
+            see_unknown(client, unlike)
         if named != each.id:
             broken(
                 "poll names another instance than before",

@@ -58,6 +58,10 @@ def smoke(project: Project, router: Router, *checks: str) -> tuple[Twin, pytest.
         return twin, project.live(*slow, *checks)
 
 
+BEGINNINGS = ("E ", "LEAK: ", "CONFLICT: ", "not confirmed as deleted", "expected: ", "got: ")
+"""How a failure's lines begin; those of an error without a frame of a test have no `E`."""
+
+
 def failures(result: pytest.RunResult) -> str:
     """Return the words of all failures on a line: of tests, of set-ups, of leaks, of the start."""
     lines = [line.strip() for line in (*result.stdout.lines, *result.stderr.lines)]
@@ -65,6 +69,6 @@ def failures(result: pytest.RunResult) -> str:
     of_start = False
     for line in lines:
         of_start = line.startswith("ERROR: ") or (of_start and bool(line))
-        if of_start or line.startswith(("E ", "LEAK: ", "CONFLICT: ", "not confirmed as deleted")):
+        if of_start or line.startswith(BEGINNINGS):
             told.append(line.removeprefix("E "))
     return " ".join(" ".join(told).split())
