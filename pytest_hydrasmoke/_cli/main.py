@@ -205,7 +205,7 @@ def _sweep(options: argparse.Namespace) -> int:
         raise
     _say(clean(sweep.conclusion))
     if sweep.left and os.environ.get("GITHUB_ACTIONS") == "true":
-        aside(annotation("hydra-smoke sweep", "\n".join([sweep.conclusion, *left])))
+        aside(annotation("hydra-smoke sweep", "\n".join([clean(sweep.conclusion), *left])))
     return WRONG if sweep.left else OK
 
 

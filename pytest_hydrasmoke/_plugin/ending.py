@@ -166,7 +166,8 @@ class Ending:
         report = self._report
         if report is None or report.exit_code == pytest.ExitCode.OK:
             return None
-        return report.ended or self.views.first_remark or f"exit code {report.exit_code}"
+        words = report.ended or self.views.first_remark or f"exit code {report.exit_code}"
+        return self._process.scrub(words)
 
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""

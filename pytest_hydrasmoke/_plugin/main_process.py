@@ -110,7 +110,8 @@ def _tell_refusal(by: str, problem: str, beginning: tuple[Report, Path] | None) 
     if os.environ.get("GITHUB_ACTIONS") == "true":
         with suppress(OSError):
             github.append_refusal(problem, os.environ)
-        sys.stderr.write(github.annotation("hydra-smoke was refused", problem) + "\n")
+        with suppress(OSError):  # Nobody may read it any more.
+            sys.stderr.write(github.annotation("hydra-smoke was refused", problem) + "\n")
 
 
 def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:

@@ -54,6 +54,8 @@ class Outcomes:
         self._runs: tuple[int, int] | None = None
         self.shared: InstanceRecord | None = None
         """The shared instance that it uses."""
+        self._in_vain = False
+        """Whether it has waited for LLM events of which none came."""
         self.not_found = False
         """Whether it failed because the router does not know something."""
         for record in self.records:
@@ -91,10 +93,8 @@ class Outcomes:
             errors = [*errors_in(call.excinfo.value)]
             self._causes[report.when] += failures_of(call.excinfo.value)
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
-            if any(isinstance(error, LlmEventsError) and error.in_vain for error in errors):
-                # The bundled checks don't wait once more for what nobody counts.
-                why = f"llm_events was shown to fail in {report.nodeid} (LlmEventsError)"
-                self._process.tell("llm_events", report.nodeid, why)
+            usage = (error for error in errors if isinstance(error, LlmEventsError))
+            self._in_vain |= any(error.in_vain for error in usage)
         if self._runs is not None and junit.tests_may_carry(self._process.pytestconfig):
             report.user_properties += junit.of_runs(*self._runs)
         if report.failed and (chats := self._turns_of(report.nodeid)):
@@ -151,6 +151,10 @@ class Outcomes:
             again=not report.failed,
         )
         self._again |= failed.again
+        if self._in_vain:
+            # The bundled checks don't wait once more for what nobody counts.
+            why = f"llm_events was shown to fail in {report.nodeid} (LlmEventsError)"
+            self._process.tell("llm_events", report.nodeid, why)
         at = clock.now()
         self._process.journal.note(failed, at=at)
         for record in self.records:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -248,10 +249,14 @@ class Process:
         return None if known is None or known.test == test else known.why
 
     def tell(self, call: str, test: str, why: str | None) -> None:
-        """Tell all processes that a test has shown a call not to work; None takes that back."""
-        known = self.ledger.look().refuted.get(call)
-        if why is not None or (known is not None and known.test == test):
-            self.ledger.refute(call, test, why)
+        """Tell all processes, if possible, that a test has shown a call not to work.
+
+        None takes that back, if it was this test. Hooks call this: it raises nothing.
+        """
+        with suppress(OSError):
+            known = self.ledger.read().refuted.get(call)
+            if why is not None or (known is not None and known.test == test):
+                self.ledger.refute(call, test, why)
 
     def not_run(self, test: str, why: str) -> NoReturn:
         """Skip a test that needs what another one has shown not to work."""

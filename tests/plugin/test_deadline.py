@@ -42,6 +42,20 @@ def test_what_hangs_is_ended_before_the_deadline(
     result.stdout.fnmatch_lines(["hydra-smoke: deadline: the run may take 16 s, *"])
 
 
+def test_a_test_that_takes_the_signal_for_itself_does_not_outlast_it(
+    project: Project, router: FakeRouter
+) -> None:
+    taken = SLEEPS.replace(
+        "    time.sleep", "    signal.signal(signal.SIGTERM, signal.SIG_DFL)\n    time.sleep"
+    )
+    project.suite("bare").at(router, deadline=SECONDS)
+    project.write("test_it.py", f"import signal\n{taken}")
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == 128 + 2
+    assert nothing_left(router)
+    assert project.report()["ended"].startswith("deadline: ")
+
+
 def test_a_boot_does_not_outlast_it(project: Project, routing: Routing) -> None:
     router = routing(replace(QUICK, statuses=((0, "booting"),)))
     project.suite("bare").at(router, ready_timeout=60).write("test_it.py", BOOTS)

@@ -12,8 +12,6 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Routing = Callable[[Scenario], FakeRouter]
 
-SKIPS = "SKIPPED *: not run: *"
-BOOTS = replace(QUICK, statuses=((0, "booting"), (0.2, "running")))
 NEVER = Scenario(row_after=0, statuses=((0, "booting"),))
 
 
@@ -87,6 +85,15 @@ def test_usage_that_a_team_s_test_has_waited_for_is_not_waited_for_again(
     assert nothing_left(router)
 
 
+def test_what_a_team_expects_to_fail_shows_nothing(project: Project, routing: Routing) -> None:
+    text = COUNTS.replace("def test_it", "import pytest\n@pytest.mark.xfail\ndef test_it")
+    text = text.replace("expect_llm_events()", "expect_llm_events(timeout=0.1)")
+    router = routing(replace(QUICK, llm_events_lag=1.0))
+    project.suite("bare").at(router, usage_settle=3).write("test_it.py", text)
+    checks = f"{CHECKS}/test_chat.py::test_llm_events_of_a_chat_are_recorded"
+    project.live("test_it.py", checks).assert_outcomes(xfailed=1, passed=1)
+
+
 def test_a_delete_that_fails_is_one_failure_and_each_leak_is_told_once(
     project: Project, router: FakeRouter
 ) -> None:
@@ -117,11 +124,7 @@ def test_a_router_that_refuses_nobody_is_told_by_each_call(
 
 
 THREE = """
-import os, pytest
-
-@pytest.fixture
-def quota():
-    pass
+import pytest
 
 def test_one(smoke_instance):
     smoke_instance.chat("one")
