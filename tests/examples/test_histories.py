@@ -143,7 +143,9 @@ def test_jenkins_judges_its_own_build(tmp_path: Path) -> None:
     assert "<h1>Of the last 7, 7 passed</h1>" in (tmp_path / "history.html").read_text("utf-8")
     with pytest.raises(AssertionError, match="FAILED failure: run run-8 "):
         build(8, exit_code=1)
-    assert "<h1>Of the last 8, 7 passed, 1 failed</h1>" in (tmp_path / "history.html").read_text("utf-8")
+    assert "<h1>Of the last 8, 7 passed, 1 failed</h1>" in (tmp_path / "history.html").read_text(
+        "utf-8"
+    )
     # The run has left no report of its own: the one that lies there is of a build before.
     with pytest.raises(AssertionError, match=f"missing: group {name}-9 has 0 runs"):
         run_shell(steps, tmp_path, commands, of_a_build(9))
