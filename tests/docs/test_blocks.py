@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
+from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins, write_files
 from inner import ALONE, only
 from shown import ROOT, check
 from sizes import sampled
@@ -48,13 +48,6 @@ def summary(output: str) -> str:
     """Return a run's summary by this plugin; of another command, all it says."""
     ends = re.search(r"^=+ hydra-smoke =+$.*?(?=^=)", output, re.MULTILINE | re.DOTALL)
     return ends[0] if ends else output
-
-
-def write_files(page: Path, folder: Path) -> None:
-    for block in blocks(page):
-        if block.mark == "file":
-            (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / block.name).write_text(block.text, "utf-8")
 
 
 def modules(page: Path) -> list[Block]:

@@ -1,6 +1,6 @@
 """The blocks of a page, and a folder in which they are carried out as a reader would do it.
 
-- A block after `<!-- file: NAME -->` is that file.
+- A block after `<!-- file: NAME -->` is that file, and so is an example that is shown after it.
 - `python` is a module of tests, which pass on the fake.
 - `console` holds commands: a line after `$` each, run by one shell from the page's first to its
   last. They reach a served fake wherever the page names https://router.example.
@@ -32,6 +32,7 @@ _LEXER = FencedCodeBlockLexer(
     language=r"[\w-]+", mapping={"language": "arguments", "source": "source"}
 )
 _MARK = re.compile(r"<!-- (file|shown): (\S+) -->\n\n$")
+_INCLUDED = re.compile(r"<!-- file: (\S+) -->\n\n```{literalinclude} (\S+)\n")
 INSTALLABLE = frozenset(
     {
         "pytest-hydrasmoke",
@@ -62,6 +63,16 @@ class Block:
         """What a reader types, of a console; a line that ends in a backslash goes on."""
         lines = self.text.replace("\\\n", "").splitlines()
         return "\n".join(line.removeprefix("$ ") for line in lines if line.startswith("$ "))
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """Write the files that a page shows as a reader would."""
+    files = {it.name: it.text for it in blocks(page) if it.mark == "file"}
+    for name, path in _INCLUDED.findall(page.read_text("utf-8")):
+        files[name] = (page.parent / path).read_text("utf-8")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
 
 
 def blocks(page: Path) -> Iterator[Block]:
