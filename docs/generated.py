@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from typing import Literal, get_args, get_origin
 
 from described import described, one_line
@@ -145,8 +146,9 @@ def _properties(kind: type) -> Iterator[tuple[str, str, str]]:
     """Yield a class's properties, each with its type and docstring."""
     for base in reversed(kind.__mro__):
         for name, it in vars(base).items():
-            if isinstance(it, property):
-                yield name, inspect.get_annotations(it.fget)["return"], one_line(it.__doc__)
+            if isinstance(it, property | cached_property):
+                read = it.fget if isinstance(it, property) else it.func
+                yield name, inspect.get_annotations(read)["return"], one_line(it.__doc__)
 
 
 def _toml(value: object) -> str:

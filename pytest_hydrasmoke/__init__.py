@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ProvisionTimeoutError,
         RejectedError,
         RouterError,
+        ToolCallsError,
         TransportError,
         TransportTimeoutError,
         UnauthorizedError,
@@ -48,12 +49,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
     from pytest_hydrasmoke.fake import Scenario
-    from pytest_hydrasmoke.instance import (
-        AsyncChatTurn,
-        AsyncSmokeInstance,
-        ChatTurn,
-        SmokeInstance,
-    )
+    from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+    from pytest_hydrasmoke.turn import AsyncChatStream, AsyncChatTurn, ChatStream, ChatTurn
 
 _HOMES = {
     "_clock.virtual": ("VirtualClock",),
@@ -71,6 +68,7 @@ _HOMES = {
         "ProvisionTimeoutError",
         "RejectedError",
         "RouterError",
+        "ToolCallsError",
         "TransportError",
         "TransportTimeoutError",
         "UnauthorizedError",
@@ -91,11 +89,13 @@ _HOMES = {
     "_report.model": ("Report",),
     "client": ("AsyncSmokeClient", "SmokeClient"),
     "fake": ("Scenario",),
-    "instance": ("AsyncChatTurn", "AsyncSmokeInstance", "ChatTurn", "SmokeInstance"),
+    "instance": ("AsyncSmokeInstance", "SmokeInstance"),
+    "turn": ("AsyncChatStream", "AsyncChatTurn", "ChatStream", "ChatTurn"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AsyncChatStream",
     "AsyncChatTurn",
     "AsyncSmokeClient",
     "AsyncSmokeInstance",
@@ -103,6 +103,7 @@ __all__ = [
     "ChatBusyError",
     "ChatError",
     "ChatEvent",
+    "ChatStream",
     "ChatTimeoutError",
     "ChatTurn",
     "ConfigError",
@@ -130,6 +131,7 @@ __all__ = [
     "SmokeInstanceFactory",
     "TokenUsage",
     "ToolCall",
+    "ToolCallsError",
     "TransportError",
     "TransportTimeoutError",
     "UnauthorizedError",

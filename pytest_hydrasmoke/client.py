@@ -26,7 +26,6 @@ from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._sse.decoder import ChatEvent
@@ -34,6 +33,7 @@ from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import StrPath, authorized, link_of, link_to
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.turn import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay

@@ -1,4 +1,4 @@
-"""The instances and turns that tests use: thin, sync and async, over `_core.handle`."""
+"""The instances that tests use: thin, sync and async, over `_core.handle`."""
 
 from __future__ import annotations
 
@@ -10,143 +10,12 @@ from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvent
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.account import RECENT
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.kept_events import Kept
-from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
-from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.turn import AsyncChatStream, AsyncChatTurn, ChatStream, ChatTurn
 
 __tracebackhide__ = hide_own_frames
-
-
-class _Turn:
-    def __init__(self, handle: Handle, turn: OpenTurn, kept: Kept) -> None:
-        self._handle = handle
-        self._turn = turn
-        self._came = turn.came
-        self._kept = kept
-        self._events, self._text = tuple(kept.events), kept.text
-
-    @property
-    def message(self) -> str:
-        """The message to the agent."""
-        return self._turn.message
-
-    @property
-    def text(self) -> str:
-        """The agent's reply: the text of all events, joined without anything between."""
-        return self._text
-
-    @property
-    def events(self) -> tuple[ChatEvent, ...]:
-        """Every event as it arrived."""
-        return self._events
-
-    @property
-    def first_event_after(self) -> float:
-        """Seconds from the request to the first event."""
-        return self._came.first_event_after or 0.0
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the request to the last event."""
-        return self._came.duration
-
-    @property
-    def complete(self) -> bool:
-        """True if a terminal event came, or a finish reason and then the end of the stream.
-
-        What is said after an end takes it back.
-        """
-        return self._came.end.complete
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the model stopped, in the runtime's own word; None if it was not reported."""
-        return self._came.end.finish_reason
-
-    @property
-    def first_text_after(self) -> float | None:
-        """Seconds from the request to the first text; None if the reply has no text."""
-        return self._came.first_text_after
-
-    @property
-    def max_gap(self) -> float:
-        """Seconds of the longest silence between two events."""
-        return self._came.max_gap
-
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tools that the agent called, in order; empty if its runtime reports none."""
-        return self._kept.content.tool_calls
-
-    @property
-    def reasoning(self) -> str:
-        """The model's reasoning; empty if its runtime reports none."""
-        return self._kept.content.reasoning(self._text)
-
-    @property
-    def usage(self) -> TokenUsage | None:
-        """The tokens of the turn; None if its runtime does not report them."""
-        return self._kept.content.usage
-
-    def _did(self) -> str:
-        return self._kept.did(complete=self.complete)
-
-    def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {len(self.events)} events in {self.duration:.2f} s"
-            f"{'' if self.complete else ', no terminal event'}>"
-        )
-
-
-@public
-class ChatTurn(_Turn):
-    """One finished chat turn."""
-
-    def expect_llm_events(
-        self,
-        *,
-        at_least: int | None = None,
-        at_most: int | None = None,
-        exactly: int | None = None,
-        providers: Collection[str] | None = None,
-        only: Collection[str] | None = None,
-        timeout: float | None = None,
-    ) -> LlmEvents:
-        """Wait until this turn has added these LLM events; return the router's last answer.
-
-        Counts the events between the beginning of this turn and the next one: `at_least` so many
-        (default 1), `at_most` so many, or `exactly`. Each of `providers` must have been seen since
-        the turn began; with `only`, each of these and no other. With `at_most`, `exactly` or `only`
-        the count is read again 2 s later. `timeout` in seconds, `llm_events_timeout` if None. The
-        count in the returned answer covers the instance's whole life. Raises `LlmEventsError`, also
-        if the events may belong to another turn.
-        """
-        what = expected(at_least, at_most, providers, exactly, only)
-        return drive(self._handle.expect_of_turn(what, self._turn.account, timeout, self._did()))
-
-
-@public
-class AsyncChatTurn(_Turn):
-    """One finished chat turn."""
-
-    async def expect_llm_events(
-        self,
-        *,
-        at_least: int | None = None,
-        at_most: int | None = None,
-        exactly: int | None = None,
-        providers: Collection[str] | None = None,
-        only: Collection[str] | None = None,
-        timeout: float | None = None,
-    ) -> LlmEvents:
-        """Do what `ChatTurn.expect_llm_events` does."""
-        what = expected(at_least, at_most, providers, exactly, only)
-        return await self._handle.expect_of_turn(what, self._turn.account, timeout, self._did())
 
 
 class _Instance:
@@ -199,7 +68,7 @@ class SmokeInstance(_Instance):
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> ChatStream:
         """Send a message and yield the events as they arrive: `with ... as events:`."""
-        return ChatStream(self._handle.turn(message, timeout))
+        return ChatStream(self._handle.turn(message, timeout), self._handle)
 
     def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
         """Count the instance's LLM events of the last `window_seconds`."""
@@ -267,7 +136,7 @@ class AsyncSmokeInstance(_Instance):
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> AsyncChatStream:
         """Send a message and yield the events as they arrive: `async with ... as events:`."""
-        return AsyncChatStream(self._handle.turn(message, timeout))
+        return AsyncChatStream(self._handle.turn(message, timeout), self._handle)
 
     async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
         """Count the instance's LLM events of the last `window_seconds`."""

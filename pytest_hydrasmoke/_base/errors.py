@@ -17,6 +17,7 @@
     │   ├── ChatBusyError            another turn is in progress on this instance
     │   └── ChatTimeoutError         the turn did not end in time (also a TimeoutError)
     ├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
+    ├── ToolCallsError               other tools than expected were called (also an AssertionError)
     └── LeakError                    a deletion was not confirmed: the instance may still run
 
 An error is raised where the failure is noticed. Its callers add what they alone know (phase, last
@@ -252,6 +253,11 @@ class LlmEventsError(HydraSmokeError, AssertionError):
 
     in_vain = False
     """Whether none at all came in time: waiting for others of the run would be in vain, too."""
+
+
+@public
+class ToolCallsError(HydraSmokeError, AssertionError):
+    """Raised when the agent called other tools in a turn than expected."""
 
 
 @public

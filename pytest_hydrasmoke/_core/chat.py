@@ -51,7 +51,9 @@ class OpenTurn:
     """
 
     chunks: list[tuple[float, bytes]] | None = None
-    """What was read, and when, in seconds since the request; None where it is not recorded."""
+    """What came, and when, in seconds since the request; None where that is not kept, or more
+    came."""
+    recorded = False
     refusal: Reply | None = None
     """An answer that was not a stream."""
     ending: Ending = "left"
@@ -93,7 +95,9 @@ class OpenTurn:
         self.record = record
         self.message = message
         self._timeout = timeout
-        self._quoted = reading.quoted
+        self.reading = reading
+        self._room = 0.0
+        """How many more bytes of the stream are kept."""
         self._counting = counting
         self.came = Incoming(reading, end, content)
         self.take = self.came.take
@@ -148,7 +152,7 @@ class OpenTurn:
         record.note(began, self.at)
         record.note(Doing("turn", self.at + self._timeout), self.at)
         run.stage.asks(self)
-        self.account.recorded = self.chunks is not None
+        self.account.recorded = self.recorded
 
     async def _send(self) -> None:
         self._began = self._io.now()
@@ -173,9 +177,21 @@ class OpenTurn:
             return
         self.fail(late)
 
+    def keep(self, most: float) -> None:
+        """Keep so many bytes of the stream, before any come."""
+        self.chunks, self._room = [], most
+
     def records(self) -> None:
-        """Keep what is read, before anything is."""
-        self.chunks, self.came.most_text = [], math.inf
+        """Keep all of it."""
+        self.keep(math.inf)
+        self.recorded, self.came.most_text = True, math.inf
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that its requests belong to."""
+        trace = self._io.link.trace
+        assert trace is not None  # All public ways to a router have one.
+        return trace.id
 
     async def next(self) -> ChatEvent | None:
         """Return the next event, None at the turn's end; raises `ChatError`."""
@@ -227,8 +243,7 @@ class OpenTurn:
         if fault is None and chunk and now < self._deadline:
             self._heard_at, at = now, now - self._began
             came.feed(chunk, at)
-            if self.chunks is not None:
-                self.chunks.append((at, chunk))
+            self._hold(at, chunk)
         elif came.end.complete:
             # The turn is complete: what happened to the connection afterwards does not matter.
             self.over_at, self.ending = now, "closed"
@@ -242,6 +257,13 @@ class OpenTurn:
             self._broken_off(f"the stream was cut{where}", f": {fault.message}")
         else:
             self._end_without_terminal_event()
+
+    def _hold(self, at: float, chunk: bytes) -> None:
+        self._room -= len(chunk)
+        if self._room < 0:
+            self.chunks = None
+        elif self.chunks is not None:
+            self.chunks.append((at, chunk))
 
     def _end_without_terminal_event(self) -> None:
         self.ending, came = "closed", self.came
@@ -287,7 +309,7 @@ class OpenTurn:
     def _fails(self, error: HydraSmokeError) -> None:
         now, last = self._io.now(), self.came.last
         shown = "an event" if last else "no event yet"
-        if last and self._quoted:
+        if last and self.reading.quoted:
             shown = safe_line(f"event {last.event!r} {last.data!r}")
         error.add_context(
             phase="first_event" if last is None else "turn",
@@ -311,7 +333,7 @@ class OpenTurn:
         if calling != self._calling:
             self._calling = calling
             self._called += calling is not None
-            tool = calling and (calling[:MOST_WORD] if self._quoted else "a tool")
+            tool = calling and (calling[:MOST_WORD] if self.reading.quoted else "a tool")
             record.note(Doing("turn", self._deadline, tool), self._io.now())
 
     def _conclude(self) -> None:

@@ -16,7 +16,7 @@ from .chat import OpenTurn
 from .deletion import delete, keep
 from .expected import Expected
 from .keeper import check_process
-from .kept_events import HELD, Kept
+from .kept_events import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .llm_events import Usage
 from .phases import phase
@@ -26,10 +26,6 @@ from .record import InstanceRecord
 from .turn_account import TurnAccount
 
 __tracebackhide__ = hide_own_frames
-
-
-STREAMED = 1 << 20
-"""Bytes of tools and reasoning that are kept of a streamed turn."""
 
 
 class Handle:

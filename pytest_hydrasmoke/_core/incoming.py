@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterator
+from operator import length_hint
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT
@@ -18,6 +19,8 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from .reading import Reading
 from .turn_end import EndRule, TurnEnd
 
+MOST_MODELS = 20
+"""How many models of a turn are kept."""
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
 
@@ -36,6 +39,8 @@ class Incoming:
         self._waiting: deque[ChatEvent] = deque()
         self.unread: Iterator[ChatEvent] = iter(())
         """Events that have arrived and only add text that is not kept: they need not be read."""
+        self._arrived = 0
+        """How many events came, without those that are never handed out."""
         self.error: str | None = None
         """The agent's error: no event after it is returned."""
         self.limit: SseLimitError | None = None
@@ -54,6 +59,8 @@ class Incoming:
         self.arrivals: array[float] = array("d")
         """When events arrived: all of them, or every n-th of a long stream."""
         self._every = 1
+        self.models: list[str] = []
+        """The models that it named, in their order; of many, the first."""
         self.with_text = 0
         """How many events had text."""
         self.most_text: float = MOST_TEXT
@@ -69,6 +76,11 @@ class Incoming:
         return "".join(self._texts)
 
     @property
+    def read(self) -> int:
+        """How many events its reader was given."""
+        return self._arrived - len(self._waiting) - length_hint(self.unread)
+
+    @property
     def duration(self) -> float:
         """Seconds from the message to the last event returned."""
         return 0.0 if self.last is None else self.last.at
@@ -82,6 +94,7 @@ class Incoming:
             events, self.limit = error.events, error
         if not events:
             return
+        self._arrived += len(events)
         # Events of one chunk arrive together.
         if self.begun and at - self.last_at > self.max_gap:
             self.max_gap = at - self.last_at
@@ -126,8 +139,12 @@ class Incoming:
         self.end.saw(known)
         if known.whole and not known.text and self.first_text_after is None:
             known = known._replace(text=known.whole)
+        for model in known.models:
+            if model not in self.models and len(self.models) < MOST_MODELS:
+                self.models.append(model)
         if known.error is not None:
             self.error = safe_line(known.error) or "(without a message)"
+            self._arrived -= len(self._waiting)
             self._waiting.clear()
         if self.last is None:
             self.first_event_after = event.at
@@ -155,6 +172,7 @@ class Incoming:
 
     def drop(self) -> None:
         """Return no further event."""
+        self._arrived = self.read
         self._waiting.clear()
         self.unread = iter(())
         self.error = self.limit = None

@@ -15,8 +15,8 @@ HELD = 32 << 20
 The stream's own limits do not bound memory: a small event takes ten times its bytes there, and a
 text four times as much for a single emoji.
 """
-
-
+STREAMED = 1 << 20
+"""Bytes that are kept of a turn that is streamed: of its stream, and of its tools and reasoning."""
 LAST_WORDS = 80
 """Characters of a reply that a failure repeats."""
 

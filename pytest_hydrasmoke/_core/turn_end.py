@@ -26,7 +26,7 @@ class TurnEnd:
     """What the events of a turn mean for its end."""
 
     def __init__(self, rule: EndRule) -> None:
-        self.rule = rule
+        self.rule: EndRule = rule
         self.complete = False
         self.finish_reason: str | None = None
         self.runtimes: list[str] = []

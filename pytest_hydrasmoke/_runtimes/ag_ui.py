@@ -15,7 +15,7 @@ from .meaning import (
     ToolCalled,
     ToolResult,
 )
-from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
+from .values import Frame, frame_of, frames_in, key_in, message_of, models_in, text_in, word_in
 
 NAME = "AG-UI"
 
@@ -57,12 +57,20 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 def _finished(frame: Frame) -> Meaning:
     usages = list(frames_in(frame.get("usage")))  # an entry for each model
-    parts = (Tokens(_sum(usages, "inputTokens"), _sum(usages, "outputTokens")),)
+    told = Tokens(
+        _sum(usages, "inputTokens"),
+        _sum(usages, "outputTokens"),
+        _sum(usages, "cachedInputTokens"),
+        _sum(usages, "reasoningTokens"),
+    )
+    models = models_in(*usages)
     outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
     if outcome == "cancelled":
-        return Meaning(error="the run was cancelled", parts=parts, runtime=NAME)
-    # A run that waits for human input has ended, and not with a success.
-    return Meaning(end=True, finish=outcome, parts=parts, runtime=NAME)
+        found = Meaning(error="the run was cancelled")
+    else:
+        # A run that waits for human input has ended, and not with a success.
+        found = Meaning(end=True, finish=outcome)
+    return found._replace(parts=(told,), models=models, runtime=NAME)
 
 
 def _tool(kind: str, frame: Frame) -> Iterator[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .meaning import Meaning, Part, Reasoning, ToolArguments, ToolCalled
-from .values import Frame, frame_of, key_in, text_in, tokens_in, word_in
+from .values import Frame, frame_of, key_in, models_in, text_in, tokens_in, word_in
 
 NAME = "Anthropic"
 
@@ -19,7 +19,9 @@ def read(kind: str, frame: Frame) -> Meaning:
     delta = frame_of(frame.get("delta")) or {}
     match kind:
         case "message_start":
-            return Meaning(begins=True, parts=_tokens(frame, new=True), runtime=NAME)
+            models = models_in(frame.get("message"))
+            parts = _tokens(frame, new=True)
+            return Meaning(begins=True, parts=parts, models=models, runtime=NAME)
         case "content_block_start":
             return Meaning(parts=_block(frame), runtime=NAME)
         case "content_block_delta" if delta.get("type") == "text_delta":

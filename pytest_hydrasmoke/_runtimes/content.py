@@ -33,6 +33,7 @@ _CALL = 700
 _PIECE = 250
 """The same for a piece of reasoning."""
 _POINTER = 8
+_UNTOLD: tuple[int | None, ...] = (None,) * 4
 _MOST_TOKENS = 1 << 53
 """A larger number is no count, and JSON readers do not agree on it."""
 
@@ -65,10 +66,23 @@ class TokenUsage:
     """Tokens that the model read."""
     output_tokens: int
     """Tokens that the model wrote."""
+    cached_tokens: int | None = None
+    """Tokens that the model read from a cache; None if not reported. They are among the
+    `input_tokens`, except with Anthropic's events, which count them apart."""
+    reasoning_tokens: int | None = None
+    """Tokens that the model wrote as reasoning, among the `output_tokens`; None if not reported."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
-        read, written = self.input_tokens, self.output_tokens
-        return TokenUsage(read + other.input_tokens, written + other.output_tokens)
+        return TokenUsage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            _sum(self.cached_tokens, other.cached_tokens),
+            _sum(self.reasoning_tokens, other.reasoning_tokens),
+        )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else other + (one or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +126,8 @@ class Content:
         self._known: dict[Key, _Call] = {}
         self._reasoning: list[_Piece] = []
         self._said = 0
-        self._read: int | None = None
-        self._written: int | None = None
+        self._told = _UNTOLD
+        """Tokens read and written, cached and reasoned."""
         self._earlier = TokenUsage(0, 0)
         self.notes: list[str] = []
         """Notes on what could not be read; each once."""
@@ -154,10 +168,9 @@ class Content:
                     call.result = result
             case _:
                 if part.new and (before := self.usage) is not None:
-                    self._earlier = before
-                    self._read = self._written = None
-                self._read = self._count(part.read, self._read)
-                self._written = self._count(part.written, self._written)
+                    self._earlier, self._told = before, _UNTOLD
+                counts = part.read, part.written, part.cached, part.reasoned
+                self._told = tuple(map(self._count, counts, self._told))
 
     @property
     def _is_full(self) -> bool:
@@ -212,10 +225,11 @@ class Content:
     @property
     def usage(self) -> TokenUsage | None:
         """The token usage; None where the stream did not report all of it."""
-        if self._read is None or self._written is None:
+        read, written, cached, reasoned = self._told
+        if read is None or written is None:
             return None
-        usage = self._earlier + TokenUsage(self._read, self._written)
-        if usage == TokenUsage(0, 0):
+        usage = self._earlier + TokenUsage(read, written, cached, reasoned)
+        if not usage.input_tokens and not usage.output_tokens:
             self._note("the reported usage is 0 tokens: the reply may be an error text")
         return usage
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from .meaning import NO_MESSAGE, Meaning
-from .values import DEPTH, Frame, frame_of, message_of, spelled_plainly, whole, word_in
+from .values import DEPTH, Frame, frame_of, message_of, models_in, spelled_plainly, whole, word_in
 
 _Role = Literal["text", "end", "error", "silent"]
 DECISIVE = ("end", "error", "silent")
@@ -84,7 +84,8 @@ def read(name: str, value: object) -> Meaning:
     finish = _finish_of(frame, end=end)
     if frame.get("error"):
         return Meaning(end=end, error=message_of(frame) or NO_MESSAGE, finish=finish)
-    return Meaning("" if role == "end" else text_of(frame), end, finish=finish)
+    text = "" if role == "end" else text_of(frame)
+    return Meaning(text, end, finish=finish, models=models_in(frame))
 
 
 def _finish_of(frame: Frame, *, end: bool) -> str | None:

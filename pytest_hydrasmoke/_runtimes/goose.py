@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 from .generic import text_of
 from .meaning import NO_MESSAGE, Meaning, Part, Reasoning, ToolCalled, ToolResult
-from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, tokens_in, word_in
+from .values import (
+    Frame,
+    frame_of,
+    frames_in,
+    key_in,
+    message_of,
+    models_in,
+    text_in,
+    tokens_in,
+    word_in,
+)
 
 NAME = "Goose"
 
@@ -23,6 +33,8 @@ def read(kind: str, frame: Frame) -> Meaning | None:
         return None if message is None else _message(message, tokens)
     if kind == "Finish":
         return Meaning(end=True, finish=word_in(frame.get("reason")), parts=tokens, runtime=NAME)
+    if kind == "ModelChange":
+        return Meaning(parts=tokens, models=models_in(frame), runtime=NAME)
     if kind == "Error":
         error = message_of(frame.get("error")) or message_of(frame.get("message"))
         return Meaning(error=error or NO_MESSAGE, parts=tokens, runtime=NAME)

@@ -50,6 +50,10 @@ class Tokens(NamedTuple):
 
     read: object = None
     written: object = None
+    cached: object = None
+    """Of those that were read."""
+    reasoned: object = None
+    """Of those that were written."""
     new: bool = False
     """Whether it begins the count of another model call, to be added to those before it."""
 
@@ -76,6 +80,8 @@ class Meaning(NamedTuple):
     """The whole reply once more: used only if no piece of it has come."""
     parts: tuple[Part, ...] = ()
     """Its tools, reasoning and usage: only what is known to be that."""
+    models: tuple[str, ...] = ()
+    """The models that it names, in the runtime's own words."""
     runtime: str | None = None
     """Its runtime, if that always sends a terminal event: without one, a reply was cut.
     None for words that runtimes share."""

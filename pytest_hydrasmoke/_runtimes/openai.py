@@ -24,6 +24,7 @@ from .values import (
     frames_in,
     key_in,
     message_of,
+    models_in,
     text_in,
     tokens_in,
     word_in,
@@ -47,8 +48,10 @@ def read_chunk(frame: Frame) -> Meaning | None:
     # Hermes reports a reply that met a limit as an error too, beside `length`.
     if error and not (finish and is_cut_short(finish)):
         words = message_of(frame) if frame.get("error") else message_of(error)
-        return Meaning(error=words or NO_MESSAGE, finish=finish, parts=parts, runtime=_CHAT)
-    return Meaning(text_of(choice, DEPTH - 1), finish=finish, parts=parts, runtime=_CHAT)
+        found = Meaning(error=words or NO_MESSAGE, finish=finish)
+    else:
+        found = Meaning(text_of(choice, DEPTH - 1), finish=finish)
+    return found._replace(parts=parts, models=models_in(frame), runtime=_CHAT)
 
 
 def tokens(frame: Frame) -> tuple[Tokens, ...]:
@@ -76,6 +79,11 @@ def _parts(said: Frame) -> Iterator[Part]:
 
 def read_response(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means; `.done` objects and items repeat earlier ones."""
+    found = _of_response(kind, frame)
+    return found._replace(models=models_in(frame["response"])) if "response" in frame else found
+
+
+def _of_response(kind: str, frame: Frame) -> Meaning:
     parts: tuple[Part, ...]
     match kind.removeprefix(PREFIX):
         case "created":

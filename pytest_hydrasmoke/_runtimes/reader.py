@@ -105,14 +105,15 @@ class Reader:
 
 def _one_text(found: Meaning) -> tuple[str, Callable[[str], Meaning]]:
     """Return a text of a meaning, and what makes that meaning of it if there is nothing else."""
-    runtime = found.runtime
+    # What is the same in all of them, as an event's surroundings say it.
+    meaning = partial(Meaning, models=found.models, runtime=found.runtime)
     match found.parts:
         case (Reasoning(text, repeats),):
-            return text, lambda it: Meaning(parts=(Reasoning(it, repeats),), runtime=runtime)
+            return text, lambda it: meaning(parts=(Reasoning(it, repeats),))
         case (ToolArguments(key, piece),):
-            return piece, lambda it: Meaning(parts=(ToolArguments(key, it),), runtime=runtime)
+            return piece, lambda it: meaning(parts=(ToolArguments(key, it),))
         case _:
-            return found.text, partial(Meaning, runtime=runtime)
+            return found.text, meaning
 
 
 def _around(text: str, event: ChatEvent) -> _Around | None:

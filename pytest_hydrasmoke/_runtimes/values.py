@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import cast
+from typing import TypeGuard, cast
 
 from .meaning import Key, Tokens
 
@@ -25,6 +25,22 @@ _ERROR_KEYS = (
     "code",
     "type",
 )
+
+_CACHED = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("input_tokens_details", "cached_tokens"),
+    ("inputTokenDetails", "cacheReadTokens"),
+    ("cache_read_input_tokens",),
+    ("cachedInputTokens",),
+)
+_REASONED = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+    ("outputTokenDetails", "reasoningTokens"),
+    ("reasoningTokens",),
+)
+_LONGEST_NAME = 128
+"""Characters of a model's name."""
 
 Frame = dict[str, object]
 
@@ -83,4 +99,29 @@ def key_in(value: object) -> Key | None:
 def tokens_in(usage: object, read: str, written: str, *, new: bool = False) -> tuple[Tokens, ...]:
     """Return the tokens in an object that has them under these names; nothing for another value."""
     frame = frame_of(usage)
-    return () if frame is None else (Tokens(frame.get(read), frame.get(written), new),)
+    if frame is None:
+        return ()
+    cached, reasoned = _first_at(frame, _CACHED), _first_at(frame, _REASONED)
+    return (Tokens(frame.get(read), frame.get(written), cached, reasoned, new),)
+
+
+def _first_at(frame: Frame, paths: tuple[tuple[str, ...], ...]) -> object:
+    """Return the first value at one of these paths of keys; None where there is none."""
+    for *outer, name in paths:
+        inner: Frame | None = frame
+        for key in outer:
+            inner = frame_of((inner or {}).get(key))
+        if inner is not None and inner.get(name) is not None:
+            return inner[name]
+    return None
+
+
+def models_in(*values: object) -> tuple[str, ...]:
+    """Return the models that JSON objects name, each once; nothing for other values."""
+    frames = [frame for frame in map(frame_of, values) if frame is not None]
+    names = [frame[key] for frame in frames for key in ("model", "modelId") if key in frame]
+    return tuple(dict.fromkeys(name for name in names if _is_name(name)))
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()

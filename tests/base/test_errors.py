@@ -21,6 +21,7 @@ from pytest_hydrasmoke._base.errors import (
     ProvisionTimeoutError,
     RejectedError,
     RouterError,
+    ToolCallsError,
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
@@ -44,6 +45,7 @@ TREE: dict[type, tuple[type, ...]] = {
     ChatBusyError: (ChatError,),
     ChatTimeoutError: (ChatError, TimeoutError),
     LlmEventsError: (HydraSmokeError, AssertionError),
+    ToolCallsError: (HydraSmokeError, AssertionError),
     LeakError: (HydraSmokeError,),
 }
 

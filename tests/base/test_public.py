@@ -17,6 +17,7 @@ PUBLIC = {
     *("SmokeClient", "AsyncSmokeClient", "SmokeInstance", "AsyncSmokeInstance"),
     *("SmokeInstanceFactory", "AsyncSmokeInstanceFactory"),
     *("ChatTurn", "AsyncChatTurn", "ChatEvent", "ToolCall", "TokenUsage"),
+    *("ChatStream", "AsyncChatStream", "ToolCallsError"),
     *("ProvisionAccepted", "PollResult", "InstanceStatus", "LlmEvents", "DeleteResult"),
     *("InstanceSpec", "HydraSmokeConfig", "Scenario", "VirtualClock", "RecordedTurn", "Report"),
     *("HydraSmokeError", "ConfigError", "TransportError", "TransportTimeoutError"),

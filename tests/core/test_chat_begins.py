@@ -37,8 +37,8 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._core import one_turn
-from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.turn import ChatStream
 
 ROUTERS_LOG = "see the router's log of this moment"
 

@@ -14,10 +14,10 @@ from scripted_io import calls_of, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ChatError
-from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.reader import Reader
+from pytest_hydrasmoke.turn import ChatStream
 
 Outcome = tuple[object, ...]
 

@@ -13,7 +13,6 @@ from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept_events
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
@@ -25,6 +24,7 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance
+from pytest_hydrasmoke.turn import ChatStream
 
 DONE = b"data: [DONE]\n\n"
 

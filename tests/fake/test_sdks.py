@@ -11,7 +11,12 @@ from fake_tools import Caller, HandClock
 from httpx_sse import EventSource
 from pydantic import TypeAdapter
 
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.scenario import Runtime
+
+PLAIN = {"objects", "named", "text"}
+"""Runtimes that tell of no tools."""
 
 pytestmark = pytest.mark.readers
 Calling = Callable[..., Caller]
@@ -48,6 +53,25 @@ def endpoint(calling: Calling, clock: HandClock) -> Callable[..., Endpoint]:
 
 
 Making = Callable[..., Endpoint]
+
+
+@pytest.mark.parametrize("runtime", get_args(Runtime))
+def test_the_openai_sdk_takes_a_turn_for_a_conversation(runtime: Runtime) -> None:
+    from openai.types.chat import ChatCompletionMessageParam
+
+    scenario = Scenario(runtime=runtime, replies=[SCRIPTED], statuses=((0, "running"),))
+    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+    with FakeRouter(scenario) as fake, SmokeClient(fake.url, token=fake.token) as client:
+        accepted = client.provision(spec, "key-0")
+        while not client.poll("key-0").found:
+            pass
+        with client.stream_chat(str(accepted.instance_id), "Is it cold?") as stream:
+            list(stream)
+    messages = stream.turn.as_messages()
+    assert TypeAdapter(list[ChatCompletionMessageParam]).validate_python(messages)
+    assert json.loads(json.dumps(messages)) == messages
+    calls = 0 if runtime in PLAIN else 2
+    assert [it["role"] for it in messages].count("tool") == calls
 
 
 @pytest.mark.parametrize("runtime", ["openai", "hermes"])

@@ -21,7 +21,9 @@ def read_one(data: object, event: str = "message") -> Meaning:
     found, reader = read_event(it), Reader()
     # Once it is known what surrounds its text, it is read in another way.
     assert [reader.read(it) for _ in range(3)] == [found] * 3
-    assert reader.speaking([it]) == 0 or found == Meaning(found.text, runtime=found.runtime)
+    assert reader.speaking([it]) == 0 or found == Meaning(
+        found.text, models=found.models, runtime=found.runtime
+    )
     return found
 
 

@@ -44,7 +44,7 @@ def test_failures(frame: dict[str, str], error: str) -> None:
 
 
 SILENT = sorted(
-    (TYPES - {"text-delta", "abort", "finish", "error"})
+    (TYPES - {"text-delta", "abort", "start", "finish", "error"})
     | {"data-weather", "data-error", "data-text"}
 )
 

@@ -126,7 +126,7 @@ def test_a_pause_between_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def only_text(meaning: Meaning) -> bool:
-    return meaning == Meaning(meaning.text, runtime=meaning.runtime)
+    return meaning == Meaning(meaning.text, models=meaning.models, runtime=meaning.runtime)
 
 
 def check(it: Reader, event: ChatEvent) -> None:

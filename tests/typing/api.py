@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import assert_type
 
 from pytest_hydrasmoke import (
+    AsyncChatStream,
     AsyncChatTurn,
     AsyncSmokeClient,
     AsyncSmokeInstance,
     AsyncSmokeInstanceFactory,
     ChatError,
     ChatEvent,
+    ChatStream,
     ChatTurn,
     DeleteResult,
     HydraSmokeConfig,
@@ -43,6 +45,11 @@ def test_instance(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig)
     assert_type(turn.tool_calls, tuple[ToolCall, ...])
     assert_type(turn.tool_calls[0].arguments, Mapping[str, object] | None)
     assert_type(turn.usage, TokenUsage | None)
+    assert_type(TokenUsage(1, 2).cached_tokens, int | None)
+    assert_type(turn.models, tuple[str, ...])
+    assert_type(turn.trace_id, str)
+    assert_type(turn.as_messages(), list[dict[str, object]])
+    turn.expect_tools("a", ("b", {"c": [1]}), mode="any_order", never=["d", ("e", {})])
     assert_type(turn.reasoning, str)
     assert_type(turn.first_text_after, float | None)
     assert_type(turn.max_gap, float)
@@ -54,6 +61,8 @@ def test_instance(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig)
     with smoke_instance.stream_chat("hello") as events:
         for event in events:
             assert_type(event, ChatEvent)
+    assert_type(events, ChatStream)
+    assert_type(events.turn, ChatTurn)
     assert_type(smoke_config.ready_timeout, float)
 
 
@@ -69,6 +78,8 @@ async def test_async_instance(
     async with async_smoke_instance.stream_chat("hello") as events:
         async for event in events:
             assert_type(event, ChatEvent)
+    assert_type(events, AsyncChatStream)
+    assert_type(events.turn, AsyncChatTurn)
     async with await async_smoke_instance_factory(tier_id="t") as own:
         assert_type(own, AsyncSmokeInstance)
     assert_type(await async_smoke_instance_factory.many(2), list[AsyncSmokeInstance])

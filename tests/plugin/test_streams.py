@@ -1,0 +1,109 @@
+"""Streams that tests read, left early or whole: their turns, counted, recorded and replayed."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_tools import Project
+
+from pytest_hydrasmoke.fake import FakeRouter
+
+SUITE = """
+    import pytest
+
+    def until_it_stops(stream):
+        for event in stream:
+            if '"stop"' in event.data:
+                return
+
+    def test_left(smoke_instance):
+        with smoke_instance.stream_chat("Tell me a story.") as stream:
+            until_it_stops(stream)
+        turn = stream.turn
+        assert (turn.text, turn.usage, turn.models) == ("I am ready.", None, ("smoke",))
+        assert (turn.complete, turn.finish_reason) == (False, "stop")
+        turn.expect_llm_events(exactly=1, only={"anthropic"})
+        smoke_instance.chat("And now?").expect_llm_events(exactly=1)
+
+    def test_at_its_first_word(smoke_instance):
+        with smoke_instance.stream_chat("Tell me a story.") as stream:
+            next(event for event in stream if event.text)
+        assert stream.turn.text == "I"
+        assert smoke_instance.chat("And now?").complete
+
+    @pytest.mark.anyio
+    async def test_whole(async_smoke_instance, smoke_client):
+        async with async_smoke_instance.stream_chat("Tell me a story.") as stream:
+            async for event in stream:
+                assert stream.turn.text.endswith(event.text)
+        turn = stream.turn
+        assert (turn.text, turn.complete) == ("I am ready.", True)
+        assert turn.usage.output_tokens
+        assert turn.first_text_after is not None
+        assert len(turn.trace_id) == 32
+        assert [it["role"] for it in turn.as_messages()] == ["user", "assistant"]
+        await turn.expect_llm_events(exactly=1)
+
+    def test_by_a_client(smoke_instance, smoke_client):
+        with smoke_client.stream_chat(smoke_instance.id, "Tell me a story.") as stream:
+            list(stream)
+        assert stream.turn.text == "I am ready."
+"""
+
+
+def test_a_stream_is_a_turn_live_and_replayed(project: Project, router: FakeRouter) -> None:
+    # A turn that was left is settled only then; a replay knows, and waits for nothing.
+    project.at(router, usage_settle=0.3).pytester.makepyfile(test_it=SUITE)
+    result = project.live("--hydra-smoke-record=recordings", "test_it.py", "-p", "anyio")
+    result.assert_outcomes(passed=5)  # The coroutine, under asyncio and trio.
+    project.set(usage_settle=100_000)
+    result = project.fake("--hydra-smoke-scenario=recordings/", "test_it.py", "-p", "anyio")
+    result.assert_outcomes(passed=5)
+
+
+def test_a_left_stream_that_was_not_counted_can_be(project: Project, router: FakeRouter) -> None:
+    suite = SUITE.replace('turn.expect_llm_events(exactly=1, only={"anthropic"})', "")
+    project.at(router, usage_settle=0.3).pytester.makepyfile(test_it=suite)
+    only = ("test_it.py", "-k", "left")
+    assert project.live("--hydra-smoke-record=recordings", *only).ret == 0
+    # As its failure says: expect them after it, and record again.
+    project.pytester.makepyfile(test_it=SUITE)
+    result = project.fake("--hydra-smoke-scenario=recordings/", *only)
+    result.assert_outcomes(failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*to record them, expect them after it*"])
+    assert project.live("--hydra-smoke-record=recordings", *only).ret == 0
+    assert project.fake("--hydra-smoke-scenario=recordings/", *only).ret == 0
+
+
+def test_tools_are_compared(pytester: pytest.Pytester, project: Project) -> None:
+    project.write(
+        "agent.toml",
+        """
+        runtime = "ag-ui"
+        [[replies]]
+        match = "weather"
+        text = "Cold."
+        tool_calls = [{ name = "look", arguments = { city = "Oslo" }, result = "-3" }]
+        """,
+    )
+    pytester.makepyfile(
+        """
+        def test_right(smoke_instance):
+            turn = smoke_instance.chat("How is the weather?")
+            turn.expect_tools(("look", {"city": "Oslo"}), mode="exact")
+
+        def test_wrong(smoke_instance):
+            turn = smoke_instance.chat("How is the weather?")
+            turn.expect_tools("look", never=[("look", {"city": "Oslo"})])
+        """
+    )
+    result = project.fake("--hydra-smoke-scenario=agent.toml", "test_tools_are_compared.py")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ToolCallsError: the agent called other tools than expected",
+            'E * expected: *never look(city="Oslo")',
+            'E *! look()  *look(city="Oslo")',
+        ]
+    )
+    # Nothing of the plugin's own code is shown.
+    result.stdout.no_fnmatch_line("*check_tools*")
