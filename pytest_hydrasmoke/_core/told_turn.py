@@ -50,6 +50,7 @@ def told(turn: OpenTurn, content: Content) -> Turn:
         finish_reason=came.end.finish_reason,
         first_text_after=came.first_text_after,
         max_gap=came.max_gap,
+        models=tuple(came.models),
     )
     event = with_content(event, content)
     if came.first_event_after is not None:

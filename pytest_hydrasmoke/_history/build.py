@@ -79,7 +79,9 @@ def overview(groups: Sequence[Group], *, fake: bool) -> Overview:
             phase.model_copy(update={"spec": shown(phase.spec)}) for phase in _phases(groups)
         ),
         tests=tuple(sorted(_tests(groups), key=_by_flakiness)),
-        cells=tuple(cell.model_copy(update={"spec": shown(cell.spec)}) for cell in _cells(boots)),
+        cells=tuple(
+            cell.model_copy(update={"spec": shown(cell.spec)}) for cell in _cells(boots, groups)
+        ),
         leaks=tuple(
             LeakFigures(group=number, **leak._asdict(), way_out=_way_out(leak.run_id, fake=fake))
             for number, group in enumerate(groups)
@@ -148,11 +150,11 @@ def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
             spec=spec,
             budget=budgets.get(phase),
             points=tuple(points),
-            change=_change(points, groups),
+            change=_change(points, groups, spec),
         )
 
 
-def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
+def _change(points: Sequence[Point], groups: Sequence[Group], spec: Spec) -> Change | None:
     *before, newest = points
     if newest.group != len(groups) - 1 or not before:
         return None
@@ -167,7 +169,17 @@ def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
         groups=len(compared),
         limit=found.limit,
         since=None if found.since is None else points[found.since].group,
+        models=None if found.since is None else _changed(points, found.since, groups, spec),
     )
+
+
+def _changed(
+    points: Sequence[Point], since: int, groups: Sequence[Group], spec: Spec
+) -> tuple[str, str] | None:
+    """Return the models that answered before a point and at it, where they are others."""
+    its = [groups[it.group].models.get(spec, "") for it in points[: since + 1]]
+    before = next(filter(None, reversed(its[:-1])), "")
+    return (before, its[-1]) if before and its[-1] and before != its[-1] else None
 
 
 def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
@@ -210,10 +222,12 @@ def _by_flakiness(it: TestFigures) -> tuple[object, ...]:
     return -len(it.flaky_on), -it.failed, -(it.runs - it.runs_passed), it.test
 
 
-def _cells(boots: Sequence[tuple[Spec, Boot]]) -> Iterator[CellFigures]:
+def _cells(boots: Sequence[tuple[Spec, Boot]], groups: Sequence[Group]) -> Iterator[CellFigures]:
     cells: dict[Spec, list[bool]] = defaultdict(list)
     for spec, boot in boots:
         if boot.ready is not None or boot.lost:
             cells[spec].append(boot.ready is not None)
     for spec, ready in sorted(cells.items(), key=lambda it: it[0].name):
-        yield CellFigures(spec=spec, instances=len(ready), ready=sum(ready))
+        named = (group.models.get(spec) for group in reversed(groups))
+        models = next(filter(None, named), None)
+        yield CellFigures(spec=spec, instances=len(ready), ready=sum(ready), models=models)

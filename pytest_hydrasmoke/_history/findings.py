@@ -106,6 +106,9 @@ def findings(overview: Overview) -> Iterator[Finding]:
             since = overview.groups[phase.change.since]
             words = f"{clock(phase.change.before)} to {clock(phase.change.now)}"
             place = f"{phase.phase} of {phase.spec.name}"
+            if phase.change.models is not None:
+                before, now = phase.change.models
+                words += f" (its model changed since: {before} to {now})"
             yield Finding("regression", f"{place}: from {words}, since {_place(since, overview)}")
     commit = overview.groups[-1].commit
     for test in overview.tests:

@@ -94,6 +94,14 @@ class Group:
         return [(run.spec_of(boot), boot) for run in self.runs for boot in run.boots]
 
     @cached_property
+    def models(self) -> dict[Spec, str]:
+        """The models that answered, by spec; "" where none was named."""
+        named: dict[Spec, set[str]] = defaultdict(set)
+        for spec, boot in self.boots:
+            named[spec].update(boot.models)
+        return {spec: ", ".join(sorted(its)) for spec, its in named.items()}
+
+    @cached_property
     def times(self) -> dict[tuple[str, Spec], list[float]]:
         """The seconds of each phase by spec, sorted, of the runs that count."""
         times: dict[tuple[str, Spec], list[float]] = defaultdict(list)

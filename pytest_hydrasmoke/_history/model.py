@@ -104,6 +104,8 @@ class Change(_Part):
     since: int | None
     """The first of the groups in a row, up to the newest, that were slower than usual; None where
     the newest is not."""
+    models: tuple[str, str] | None = None
+    """The models that answered before that group and in it, where they are others."""
 
     @property
     def change(self) -> str | None:
@@ -156,6 +158,8 @@ class CellFigures(_Part):
     instances: int
     ready: int
     """How many of them got ready."""
+    models: str | None = None
+    """Those that answered in the newest group that names any."""
 
 
 class LeakFigures(_Part):

@@ -128,6 +128,8 @@ class Boot:
     ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
     """Seconds from provision to ready; None if it never was ready."""
     interrupted: Compared | None = None
+    models: Many[Name] = ()
+    """Those that answered its chats."""
     input_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "input_tokens"))
     output_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "output_tokens"))
 

@@ -34,7 +34,7 @@ _CHANGES = ("phase", "spec", "change.before", "change.now", "change.change", "ch
 _POINTS = ("group", "spec", "count", "median", "slowest")
 LAST = 10
 """How many of the newest groups a headline sums up."""
-_BOOTS = ("spec", "instances", "ready")
+_BOOTS = ("spec", "instances", "ready", "models")
 _TESTS = ("test", "words", "last_failed", "flaky", "passed", "failed", "runs", "runs_passed")
 _LEAKS = ("group", "key", "id", "way_out")
 """The fields of each table's figures, which name its columns."""

@@ -95,6 +95,8 @@ class Turn(NamedTuple):
     tool_calls: Sequence[Tool] = ()
     thoughts: Sequence[Thought] = ()
     usage: Tokens | None = None
+    models: Sequence[str] = ()
+    """Those that answered, as its runtime names them."""
     notes: Sequence[str] = ()
     error: str | None = None
     pace: str | None = None

@@ -39,6 +39,8 @@ MOST = 2_000
 """How many of an instance's requests, chats and readings are kept."""
 MOST_WORDS = 200
 """How many status words of an instance are kept."""
+MOST_MODELS = 20
+"""How many models of an instance are kept."""
 MOST_NOTES = 100
 """How many notes on an instance are kept."""
 WAITS = ("first_text", "gap")
@@ -119,6 +121,8 @@ class Story(Instance):
     """The longest of each of `WAITS`."""
     tokens: Tokens = field(default_factory=Tokens)
     """The sum over all chats that reported usage."""
+    models: list[str] = field(default_factory=list[str])
+    """Those that its chats named, in their order; of many, the first."""
     untold: int = 0
     """Chats without usage."""
     chats: int = 0
@@ -221,6 +225,8 @@ class Story(Instance):
             for name, seconds in zip(WAITS, (turn.first_text_after, gap), strict=True):
                 if seconds is not None:
                     self.waits[name] = max(seconds, self.waits.get(name, 0.0))
+            new = [model for model in turn.models if model not in self.models]
+            self.models += new[: MOST_MODELS - len(self.models)]
             if turn.usage is None:
                 self.untold += 1
             else:

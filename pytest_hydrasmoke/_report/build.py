@@ -66,6 +66,7 @@ def report_of(name: str, story: Story, wall: float) -> InstanceReport:
         phases=dict(story.phases),
         waits=dict(story.waits),
         tokens=TokensReport.model_validate(story.tokens._asdict()),
+        models=tuple(story.models),
         untold=story.untold,
         chats=story.chats,
         requests=dict(story.requests),

@@ -111,6 +111,8 @@ class TurnReport(Moment):
     """The model's reasoning, up to 20,000 characters; none if replies are kept out of reports."""
     usage: TokensReport | None = None
     """None if the runtime did not report its tokens."""
+    models: tuple[str, ...] = ()
+    """Those that answered, as its runtime names them; none if it names none."""
     notes: tuple[str, ...] = ()
     """What was unusual; none if replies are kept out of reports."""
     error: str | None
@@ -171,6 +173,8 @@ class InstanceReport(Part):
     (`gap`)."""
     tokens: TokensReport = TokensReport(input_tokens=0, output_tokens=0)
     """Of all its chats whose runtime reported them."""
+    models: tuple[str, ...] = ()
+    """Those that its chats named, in their order; of many, the first 20."""
     untold: int = 0
     """How many chats did not report their tokens."""
     chats: int

@@ -121,6 +121,9 @@ class HydraSmokeConfig(BaseModel):
     """A regular expression that the reply must match somewhere."""
     expect_providers: Words = frozenset()
     """Providers that must appear among a turn's LLM events."""
+    expect_models: Words = frozenset()
+    """Patterns, such as `claude-*`: the bundled chat's runtime must name its models, and each must
+    match one of them."""
     allow_http: bool = False
     """Plain http to hosts other than this machine."""
     trust_env: bool = False

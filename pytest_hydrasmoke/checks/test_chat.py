@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -26,10 +28,21 @@ def test_chat_answers(
     _last[smoke_instance.id] = turn
     if not turn.text.strip():
         pytest.fail(f"the reply has no text in any of its {len(turn.events)} events")
+    see_models(turn, smoke_config.expect_models)
     wanted = smoke_config.expect_text
     if wanted is not None and re.search(wanted, turn.text) is None:
         # Not an assertion on the text: an agent's words are shown only when made safe.
         pytest.fail(f"no match of expect_text {wanted!r} in the reply: {shown(turn.text, 400)}")
+
+
+def see_models(turn: ChatTurn, patterns: Collection[str]) -> None:
+    """See that only models answered that match one of these patterns, if there are any."""
+    others = [it for it in turn.models if not any(fnmatchcase(it, one) for one in patterns)]
+    if patterns and (others or not turn.models):
+        wanted = f"a model of expect_models ({', '.join(sorted(patterns))})"
+        if others:
+            pytest.fail(f"{shown(', '.join(others), 400)} answered, and not {wanted}")
+        pytest.fail(f"the agent's runtime names no model: nothing shows that {wanted} answered")
 
 
 def test_llm_events_of_a_chat_are_recorded(

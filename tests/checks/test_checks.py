@@ -205,6 +205,18 @@ def test_a_reply_is_what_is_expected_of_it_or_the_check_fails(
     assert asked[-1] == {"message": "How do you do?"}
 
 
+def test_models_that_answer_are_those_expected_or_the_check_fails(
+    here: Project, project: Project, routing: Routing
+) -> None:
+    here.set(expect_models="claude-*, gpt-5*")
+    words = "Failed: smoke answered, and not a model of expect_models (claude-[*], gpt-5[*])"
+    fails(here, ANSWERS, words)
+    here.set(expect_models="claude-*, sm*e", run_id="again")
+    passes(here, ANSWERS)
+    project.at(routing(like(runtime="text")), run_id="third")
+    fails(project, ANSWERS, "Failed: the agent's runtime names no model: nothing shows that a *")
+
+
 def test_a_hostile_reply_is_made_safe(project: Project, routing: Routing) -> None:
     router = routing(like(reply="\x1b[31m##[error] and so on"))
     project.suite("bare").at(router, expect_text="no such words")

@@ -54,6 +54,29 @@ def test_a_phase_by_group(tmp_path: Path) -> None:
     assert (second.group, second.count, second.median) == (1, 1, 7.0)
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        (["gpt-5"] * 10 + ["gpt-5-mini"], " (its model changed since: gpt-5 to gpt-5-mini)"),
+        (["gpt-5"] * 9 + ["", "gpt-4"], " (its model changed since: gpt-5 to gpt-4)"),
+        (["gpt-5"] * 11, ""),
+        ([""] * 10 + ["gpt-4"], ""),
+        (["gpt-5"] * 10 + [""], ""),
+    ],
+)
+def test_a_regression_names_the_models_where_they_changed(
+    tmp_path: Path, named: list[str], words: str
+) -> None:
+    reports = [
+        report_of(at, booted(40.0 if at < 10 else 90.0, models=(it,) if it else ()))
+        for at, it in enumerate(named)
+    ]
+    made = history_of(runs_of(tmp_path, reports))
+    assert f"40.0 s to 1 min 30 s{words}, since" in problems(made, REGRESSION)[0]
+    assert made.live is not None
+    assert made.live.cells[0].models == next(filter(None, reversed(named)))
+
+
 def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
     reports = ready_after(*[40.0] * 10, 90.0, 92.0)
     made = history_of(runs_of(tmp_path, reports))

@@ -39,7 +39,8 @@ def spellings(token: str) -> frozenset[str]:
     for before in range(3):
         # Without what has bits of something else beside the token.
         ways.append(base64.b64encode(bytes(before) + raw).decode()[4 if before else 0 : -4])
-    return frozenset[str]().union(*map(windows, ways))
+    # Eight decimal digits may be those of a time.
+    return frozenset(it for it in frozenset[str]().union(*map(windows, ways)) if not it.isdigit())
 
 
 def hits(text: str, parts: frozenset[str]) -> set[str]:

@@ -105,6 +105,7 @@ def lived(listener: Written | None = None) -> InstanceRecord:
         tool_calls=(Tool("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3),),
         thoughts=(Thought("so be it", 0.2, 0),),
         usage=Tokens(7, 2),
+        models=("smoke",),
         notes=("so be it",),
         error="the agent reported an error: so be it",
     )
@@ -135,6 +136,7 @@ PROGRESS_LOG = {
     "phases": {"provision": 1.5},
     "waits": {"first_text": 0.25, "gap": 0.25},
     "tokens": {"input_tokens": 7, "output_tokens": 2},
+    "models": ("smoke",),
     "untold": 0,
     "chats": 1,
     "requests": {"provision": 2},
@@ -189,6 +191,7 @@ PROGRESS_LOG = {
             ),
             "thoughts": ({"text": "so be it", "at": 0.2, "position": 0},),
             "usage": {"input_tokens": 7, "output_tokens": 2},
+            "models": ("smoke",),
             "notes": ("so be it",),
             "error": "the agent reported an error: so be it",
             "test": "test_a",

@@ -73,6 +73,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "prompt": "Reply with one short sentence: are you ready?",
         "expect_text": None,
         "expect_providers": set(),
+        "expect_models": set(),
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
