@@ -35,6 +35,15 @@ def pytest_hydra_smoke_instance_ready(instance: SmokeInstance) -> None:
 
 
 @pytest.hookspec
+def pytest_hydra_smoke_new_conversation(instance: SmokeInstance) -> None:
+    """Begin a new conversation with a shared instance, in place of the setting's message.
+
+    Called before a test's first chat with it, if another test, or an earlier run of its body, has
+    chatted with it. What the hook chats is in the report, and in no test's account.
+    """
+
+
+@pytest.hookspec
 def pytest_hydra_smoke_record(turn: RecordedTurn) -> RecordedTurn | None:
     """Return the turn that a recording will hold; None leaves the turn out.
 

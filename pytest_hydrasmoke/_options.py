@@ -47,6 +47,7 @@ WITHOUT_OPTION = (
     *("chat_timeout", "llm_events_timeout", "usage_settle", "delete_timeout", "row_settle"),
     *("scope", "max_instances", "ready_statuses", "failed_statuses", "gone_statuses"),
     *("chat_end", "bundled_checks", "prompt", "expect_text", "expect_providers", "expect_models"),
+    "new_conversation",
     *("allow_http", "trust_env", "ca_file", "client_cert", "client_key", "group"),
     *("report_replies", "budgets", "trace_url"),
 )

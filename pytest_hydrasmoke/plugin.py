@@ -117,6 +117,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hydra_smoke_live: skip this test if recordings are replayed"
     )
+    config.addinivalue_line(
+        "markers",
+        "hydra_smoke_continues: begin no new conversation for this test (new_conversation)",
+    )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     for name in _no_options():
         if config.getoption(f"hydra_smoke_{name}", None) is not None:

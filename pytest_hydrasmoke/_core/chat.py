@@ -7,6 +7,7 @@ stream has run to the end.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NoReturn
 
@@ -84,6 +85,7 @@ class OpenTurn:
         reading: Reading,
         content: Content | None = None,
         counting: Policy | None = None,
+        first: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         assert record.id is not None
         self._calls = calls
@@ -99,6 +101,8 @@ class OpenTurn:
         self._room = 0.0
         """How many more bytes of the stream are kept."""
         self._counting = counting
+        self._first = first
+        """What is to be done before it begins."""
         self.came = Incoming(reading, end, content)
         self.take = self.came.take
         """Returns the next event that has arrived, else None."""
@@ -117,6 +121,8 @@ class OpenTurn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        if self._first is not None:
+            await self._first()
         try:
             reserve(self._plain, self)
             await self._begin()
@@ -138,7 +144,10 @@ class OpenTurn:
         before = UNCOUNTED if counted is None else replace(counted, number=number)
         self.account = open_account(record, before)
         self.at = self._io.now()
-        self.test, self.run = run.stage.test or None, run.stage.repeat
+        # What is said between tests is in no test's account.
+        alone = run.stage.is_between
+        if not alone:
+            self.test, self.run = run.stage.test or None, run.stage.repeat
         began = TurnBegan(
             *(record.chats + 1, self.message, self.test, self.run),
             before=before.count if before.error is None else None,
@@ -151,7 +160,8 @@ class OpenTurn:
         record.open_turn = self
         record.note(began, self.at)
         record.note(Doing("turn", self.at + self._timeout), self.at)
-        run.stage.asks(self)
+        if not alone:
+            run.stage.asks(self)
         self.account.recorded = self.recorded
 
     async def _send(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._runtimes.content import Content
 
 from .account import count_for_recording, settle_limit
@@ -79,7 +79,24 @@ class Handle:
             reading=self._reading,
             content=content or Content(STREAMED),
             counting=self._policy,
+            first=self._separate,
         )
+
+    async def _separate(self) -> None:
+        """Begin a new conversation if another test has chatted with a shared instance before."""
+        record, stage = self.record, self.record.run_turns.stage
+        if not stage.test or stage.is_between or record.scene == stage.scene:
+            return
+        shared = record.origin is None
+        if shared and not stage.continues and record.settling.last is not None:
+            try:
+                with stage.between():
+                    if not stage.begins_anew(record) and stage.new_conversation is not None:
+                        await self.chat(stage.new_conversation, None)
+            except HydraSmokeError as error:
+                error.message = f"no new conversation could begin for this test: {error.message}"
+                raise
+        record.scene = stage.scene
 
     async def chat(self, message: str, timeout: float | None) -> tuple[OpenTurn, Kept]:
         """Take a whole turn."""

@@ -85,6 +85,8 @@ class InstanceRecord(Story):
     """The last turn's."""
     run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
     """The turns of all processes of the run, on all of its instances."""
+    scene: int | None = None
+    """The scene that this process has last chatted with it in, see `Stage`."""
     since: float | None = None
     """When this process was first about to chat with it, if it was the run's first to do so."""
     unknown_outcomes: int = 0

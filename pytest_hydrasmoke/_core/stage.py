@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .chat import OpenTurn
     from .handle import Handle
     from .record import InstanceRecord, Origin
+
+
+_between: ContextVar[bool] = ContextVar("between", default=False)
+"""Whether a new conversation is being begun: by one task, or thread, of those there are."""
 
 
 class Stage:
@@ -19,6 +26,30 @@ class Stage:
     """The current run of the test's body, from 1, where it has several."""
     in_teardown = False
     """Whether the running test is in its teardown."""
+    scene = 0
+    """Counts the tests, the times that a plugin runs one again, and the runs of its body."""
+    continues = False
+    """Whether the running test means to go on with what others have said to its instance."""
+    new_conversation: str | None = None
+    """The message with which an agent begins a new conversation."""
+
+    @property
+    def is_between(self) -> bool:
+        """Whether what is chatted now begins a new conversation, and is of no test."""
+        return _between.get()
+
+    @contextmanager
+    def between(self) -> Generator[None]:
+        """Begin a new conversation in the body of a `with`."""
+        token = _between.set(True)
+        try:
+            yield
+        finally:
+            _between.reset(token)
+
+    def begins_anew(self, record: InstanceRecord) -> bool:
+        """Begin a new conversation in another way than by a message, if there is one."""
+        return False
 
     def claims(self) -> Origin | None:
         """Return the user of an instance that is not shared; called once per instance."""

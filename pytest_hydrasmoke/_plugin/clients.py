@@ -32,8 +32,10 @@ class _RunClient(ClientBase):
         The run knows of the turn all the same, if it knows the instance.
         """
         run, same = self._run, plain_id(instance_id)
-        known = (it for it in run.records if plain_id(it.id or "") == same)
-        return Beside(instance_id, next(known, None), RunTurns(stage=run.stage))
+        known = next((it for it in run.records if plain_id(it.id or "") == same), None)
+        if known is not None:
+            known.scene = run.stage.scene  # Its test's conversation has begun.
+        return Beside(instance_id, known, RunTurns(stage=run.stage))
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._run.by_hand.provision(self._calls, spec, key, self._own_calls)

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
 
 from .replay import notes, unset_spec
 from .report_cleaner import cleaned
+from .separation import unseparated
 
 if TYPE_CHECKING:
     from .process import Process
@@ -117,6 +118,8 @@ def conclude(
         whole = process.selection.is_whole(exit_code)
         unset = unset_spec(process.config, process.loaded.sources)
         remarks += notes(process.replaying.course, tests, unset=unset, whole=whole)
+    elif not process.stage.separates:
+        remarks += unseparated(told.stories.instances.values(), seen.cases.continuing)
     facts: dict[str, object] = {"exit_code": int(exit_code)}
     if unheard:
         # A sweep would take it for a list of all that the run had.

@@ -102,7 +102,7 @@ class Process:
             if router is None or router.scenario.recordings is None
             else Replaying(self.pytestconfig, router)
         )
-        self.stage = Stage(self.replaying)
+        self.stage = Stage(self.replaying, self.config.new_conversation)
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.outcomes = Outcomes(self)
@@ -144,7 +144,7 @@ class Process:
             replay=None if self.replaying is None else self.replaying.replay,
             tell=self.journal.note,
         )
-        self.outcomes.records = run.records
+        self.outcomes.records, self.stage.handle_of = run.records, run.handle
         if self.router is not None:
             from pytest_hydrasmoke.fake.router import to_come
 

@@ -20,6 +20,8 @@ from pytest_hydrasmoke._journal.events import Selected
 from pytest_hydrasmoke._journal.stories import Stories
 from pytest_hydrasmoke._report.parts import CaseReport
 
+from .separation import CONTINUES
+
 if TYPE_CHECKING:
     from .process import Process
 
@@ -141,6 +143,8 @@ class Cases:
 
     def __init__(self) -> None:
         self._cases: dict[str, _Case] = {}
+        self.continuing: set[str] = set()
+        """The tests that mean to go on with what others have said."""
         self.crashed: list[pytest.TestReport] = []
         """The reports of tests in which a worker crashed, until they are told."""
 
@@ -150,6 +154,8 @@ class Cases:
             return
         case = self._cases.setdefault(report.nodeid, _Case())
         case.seconds += report.duration
+        if CONTINUES in report.keywords:
+            self.continuing.add(report.nodeid)
         if report.failed and report.when not in ("setup", "call", "teardown", "collect"):
             case.crashed = True
             self.crashed.append(report)

@@ -7,7 +7,7 @@ is added to a request. Chats from a test's threads are the test's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ import pytest
 from pytest_hydrasmoke._core import stage
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke.instance import SmokeInstance
+
+from .separation import CONTINUES
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.chat import OpenTurn
@@ -32,8 +34,13 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 class Stage(stage.Stage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
-    def __init__(self, replaying: Replaying | None = None) -> None:
+    handle_of: Callable[[InstanceRecord], Handle]
+    """Returns a handle of this process's own on an instance."""
+
+    def __init__(self, replaying: Replaying | None = None, message: str | None = None) -> None:
         self._replaying = replaying
+        # A recording has what its test has said, in whatever order they are replayed.
+        self.new_conversation = message if replaying is None else None
         self.recorder: Recorder | None = None
         self._owners: list[str] = []
         self._run = 1
@@ -57,6 +64,7 @@ class Stage(stage.Stage):
         """Begin a run of the test's body, with the same fixtures."""
         self.repeat = number
         if number > 1:
+            self.scene += 1
             self._run = number
             self._claimed[self.test] = self._claimed_before_runs
             self._notify()
@@ -82,6 +90,19 @@ class Stage(stage.Stage):
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):
             self._hook.pytest_hydra_smoke_instance_ready(instance=SmokeInstance(handle))
+
+    @property
+    def separates(self) -> bool:
+        """Whether anything begins new conversations."""
+        by_hook = self._hook.pytest_hydra_smoke_new_conversation.get_hookimpls()
+        return self.new_conversation is not None or bool(by_hook)
+
+    def begins_anew(self, record: InstanceRecord) -> bool:
+        hook = self._hook.pytest_hydra_smoke_new_conversation
+        if self._replaying is not None or not hook.get_hookimpls():
+            return False
+        hook(instance=SmokeInstance(self.handle_of(record)))
+        return True
 
     def changed(self, record: InstanceRecord) -> None:
         if self._replaying is not None:
@@ -128,6 +149,8 @@ class Stage(stage.Stage):
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # Plugins that run a test again set it up again.
         self.in_teardown, self._run = False, 1
+        self.continues = item.get_closest_marker(CONTINUES) is not None
+        self.scene += 1
         del self._claimed[item.nodeid]
         self._notify(begins=True)
 

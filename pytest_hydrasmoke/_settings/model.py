@@ -124,6 +124,9 @@ class HydraSmokeConfig(BaseModel):
     expect_models: Words = frozenset()
     """Patterns, such as `claude-*`: the bundled chat's runtime must name its models, and each must
     match one of them."""
+    new_conversation: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
+    """A message, such as `/new`, with which the agent begins a new conversation: sent to a shared
+    instance before a test's first chat, if another test has chatted with it before."""
     allow_http: bool = False
     """Plain http to hosts other than this machine."""
     trust_env: bool = False

@@ -112,7 +112,8 @@ class HermesAgent:
         if stream == "run":
             run = (await http.post("/v1/runs", json={"input": message})).raise_for_status().json()
             return "GET", f"/v1/runs/{run['run_id']}/events", None
-        if self._session is None:
+        # What runs an agent knows its commands: its API server takes them for text.
+        if self._session is None or message == "/new":
             made = (await http.post("/api/sessions", json={})).raise_for_status().json()
             self._session = made["session"]["id"]
         return "POST", f"/api/sessions/{self._session}/chat/stream", {"message": message}

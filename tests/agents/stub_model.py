@@ -1,6 +1,7 @@
 """A model server on loopback, which speaks OpenAI's chat completions and behaves as it is told.
 
-The first word of a message says how: `tool`, `refuse`, `slow`, `cut`; any other is answered.
+The first word of a message says how: `tool`, `refuse`, `slow`, `cut`; `recall` is answered with all
+that the user has said before; any other is answered.
 """
 
 from __future__ import annotations
@@ -55,14 +56,13 @@ def _tool_call() -> list[dict[str, Any]]:
     ]
 
 
-def _way(messages: list[dict[str, Any]]) -> str:
-    """Return the first word of what the user said last.
+def _asked(messages: list[dict[str, Any]]) -> list[str]:
+    """Return what the user has said.
 
-    An agent may add words of its own, and puts messages that had no answer before it.
+    An agent may add words of its own, and puts messages that had no answer before the last one.
     """
     asked = [str(it["content"]) for it in messages if it["role"] == "user"]
-    said = [it for it in asked if not it.startswith("[System")][-1]
-    return said.rpartition("\n\n")[2].split()[0]
+    return [it.rpartition("\n\n")[2] for it in asked if not it.startswith("[System")]
 
 
 class StubModel:
@@ -76,13 +76,16 @@ class StubModel:
     async def _complete(self, request: Request) -> Response:
         asked = await request.json()
         assert asked["stream"], "only streams are asked for"
-        way = _way(asked["messages"])
+        *before, last = _asked(asked["messages"])
+        way = last.split()[0]
         if way == "refuse":
             return JSONResponse({"error": {"message": REFUSAL, "type": "insufficient_quota"}}, 401)
         chunks, finish = _said(*REPLY), "stop"
         if way == "tool":
             calls_it = asked["messages"][-1]["role"] != "tool"
             chunks, finish = (_tool_call(), "tool_calls") if calls_it else (_said(*ANSWER), finish)
+        elif way == "recall":
+            chunks = _said(f"You said: {before}")
         elif way in ("slow", "cut"):
             chunks = _said(*ANSWER)
 

@@ -52,6 +52,24 @@ def test_a_turn(turns: dict[str, dict[str, bytes]], stream: str, behaviour: str)
     assert outcome_of(body) == OUTCOMES[stream][behaviour]
 
 
+@pytest.mark.parametrize("message", [None, "/new"])
+def test_tests_see_what_others_have_said_unless_they_are_kept_apart(
+    project: Project, tmp_path: Path, message: str | None
+) -> None:
+    with relaying("session", tmp_path / "agents") as (_, url):
+        project.suite("remembering").at(url, manifest_id="hermes-session")
+        project.set(ready_timeout=60, usage_settle=2, bundled_checks="false")
+        if message is not None:
+            project.set(new_conversation=message)
+        result = project.live()
+    apart = message is not None
+    result.assert_outcomes(passed=3 if apart else 2, failed=0 if apart else 1)
+    if not apart:
+        result.stdout.fnmatch_lines(
+            ["E *My name is Ada.*", "*note: 3 tests chatted with one agent*"]
+        )
+
+
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_run(project: Project, tmp_path: Path, stream: str) -> None:
     with relaying(stream, tmp_path / "agents") as (relay, url):

@@ -74,6 +74,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "expect_text": None,
         "expect_providers": set(),
         "expect_models": set(),
+        "new_conversation": None,
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
