@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass as plain_dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
 from .records import Route
-from .validity import CONFIG, AnyJson, Count, Positive, in_words
+from .validity import CONFIG, AnyJson, Count, Flag, Positive, in_words
 
 When = Literal["before", "after"]
 BreakKind = Literal["cut", "end", "stall", "error", "garbage", "flood", "trickle", "split"]
@@ -49,6 +49,7 @@ class Failure:
     when: When = "before"
     retry_after: Annotated[int | str | None, PlainValidator(_retry_after)] = None
     body: AnyJson = None
+    optional: Flag = False
 
 
 @in_words()
@@ -60,6 +61,7 @@ class Drop:
     when: When = "before"
     times: Positive = 1
     after: Count = 0
+    optional: Flag = False
 
 
 @in_words()
@@ -73,6 +75,7 @@ class Break:
     after: Count = 0
     when: When = "before"
     split_at: Annotated[tuple[Positive, ...], AfterValidator(_offsets)] | None = None
+    optional: Flag = False
 
     @property
     def route(self) -> str:
@@ -85,9 +88,12 @@ class Break:
         return self
 
 
+Fault: TypeAlias = Failure | Drop | Break
+
+
 @plain_dataclass(slots=True)
 class _Pending:
-    fault: Failure | Drop | Break
+    fault: Fault
     after: int
     times: int
 
@@ -103,10 +109,19 @@ class Faults:
         with self._lock:
             self._pending: list[_Pending] = []
 
-    def add(self, fault: Failure | Drop | Break) -> None:
+    def add(self, fault: Fault) -> None:
         """Have the next requests of its route, or the next streams, meet a fault."""
         with self._lock:
             self._pending.append(_Pending(fault, fault.after, fault.times))
+
+    def unmet(self) -> tuple[Fault, ...]:
+        """Return those that no request has met, not once, and that some request should have."""
+        with self._lock:
+            return tuple(
+                one.fault
+                for one in self._pending
+                if one.times == one.fault.times and not one.fault.optional
+            )
 
     def take(self, route: Route) -> Failure | Drop | None:
         """Count a request of this route, and return its fault, if any."""
@@ -119,7 +134,7 @@ class Faults:
         assert fault is None or isinstance(fault, Break)
         return fault
 
-    def _due(self, place: str) -> Failure | Drop | Break | None:
+    def _due(self, place: str) -> Fault | None:
         due = None
         with self._lock:
             for one in self._pending:

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from .app import build_app
 from .clock import Clock, RealClock
 from .course import Course
-from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
+from .faults import Break, BreakKind, Drop, Failure, Fault, Faults, Reset, When
 from .presets import load
 from .records import Instance, Json, LlmEvent, RequestRecord, Route, public
 from .replay import Edit, Player, Replay
@@ -20,8 +20,9 @@ from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
 from .state import World
+from .unmet import in_words
 
-_Order: TypeAlias = Reset | Reply | Failure | Drop | Break
+_Order: TypeAlias = Reset | Reply | Fault
 ORDERS: Mapping[str, type[_Order]] = {
     "reset": Reset,
     "reply": Reply,
@@ -38,8 +39,8 @@ class FakeRouter:
 
     `scenario` is a `Scenario`, or a name, file or folder, as in `hydra-smoke fake --scenario`;
     raises ValueError for a wrong one. Without a token it makes a random one, without a clock it
-    uses the machine's monotonic time. The end of the `with` closes the connections of unfinished
-    answers; its requests and instances stay readable, and it can be entered again.
+    uses the machine's monotonic time. The end of the `with` closes the connections of
+    unfinished answers; its requests and instances stay readable, and it can be entered again.
     """
 
     def __init__(
@@ -142,13 +143,15 @@ class FakeRouter:
         when: When = "before",
         retry_after: int | str | None = None,
         body: Json = None,
+        optional: bool = False,
     ) -> None:
         """Answer the next `times` requests of a route with `status`, 200 to 599.
 
         `after` lets that many requests pass first. With `when="before"` the request is not read,
         with `when="after"` the work is done and its answer replaced. `retry_after` is seconds, or
         an HTTP date. `body` is the answer's JSON, or a text for an HTML page; by default an object
-        with `detail`. Raises ValueError.
+        with `detail`. A test with `smoke_fake` fails at its end if no request has met the fault,
+        unless it is `optional`. Raises ValueError.
         """
         self._order(
             Failure,
@@ -159,14 +162,23 @@ class FakeRouter:
             when=when,
             retry_after=retry_after,
             body=body,
+            optional=optional,
         )
 
-    def drop(self, route: Route, *, when: When = "before", times: int = 1, after: int = 0) -> None:
+    def drop(
+        self,
+        route: Route,
+        *,
+        when: When = "before",
+        times: int = 1,
+        after: int = 0,
+        optional: bool = False,
+    ) -> None:
         """Close the connections of the next `times` requests of a route without an answer.
 
-        `after` and `when` are as in `fail`. Raises ValueError.
+        `after`, `when` and `optional` are as in `fail`. Raises ValueError.
         """
-        self._order(Drop, route=route, when=when, times=times, after=after)
+        self._order(Drop, route=route, when=when, times=times, after=after, optional=optional)
 
     def break_stream(
         self,
@@ -177,6 +189,7 @@ class FakeRouter:
         after: int = 0,
         when: When = "before",
         split_at: Sequence[int] | None = None,
+        optional: bool = False,
     ) -> None:
         """Break the next `times` chat streams, each after its first `after_events` events.
 
@@ -187,8 +200,8 @@ class FakeRouter:
         places: in characters, line ends and words.
 
         `after` lets that many streams pass first. A turn that does not reach its end leaves no LLM
-        events, unless `when="after"`: then the agent had finished when its stream broke. Raises
-        ValueError.
+        events, unless `when="after"`: then the agent had finished when its stream broke.
+        `optional` is as in `fail`. Raises ValueError.
         """
         self._order(
             Break,
@@ -198,6 +211,7 @@ class FakeRouter:
             after=after,
             when=when,
             split_at=split_at,
+            optional=optional,
         )
 
     def _order(self, kind: type[_Order], /, **given: Any) -> None:
@@ -226,3 +240,9 @@ def replay_of(router: FakeRouter, edit: Edit) -> Replay:
 def to_come(router: FakeRouter, instance_id: str) -> bool:
     """Return whether LLM events of an instance's turns so far may still be written."""
     return router._world.to_come(instance_id)  # pyright: ignore[reportPrivateUsage]
+
+
+def unmet(router: FakeRouter) -> str | None:
+    """Return in words which faults no request has met, and what came; None if all were met."""
+    faults = router._faults.unmet()  # pyright: ignore[reportPrivateUsage]
+    return in_words(faults, router.requests) if faults else None
