@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from anyio import CancelScope, to_thread
 from starlette.applications import Starlette
 
 from .app import build_app
@@ -35,11 +36,12 @@ ORDERS: Mapping[str, type[_Order]] = {
 
 @public
 class FakeRouter:
-    """A private fake router on 127.0.0.1, which runs until the end of the `with`.
+    """A private fake router on 127.0.0.1, which runs until the end of the `with`, or `async with`.
 
     `scenario` is a `Scenario`, or a name, file or folder, as in `hydra-smoke fake --scenario`;
     raises ValueError for a wrong one. Without a token it makes a random one, without a clock it
-    uses the machine's monotonic time. The end of the `with` closes the connections of
+    uses the machine's monotonic time. Without a `port`, it has a free one, and its URL a path; to
+    enter it raises OSError where the port is taken. The end of the `with` closes the connections of
     unfinished answers; its requests and instances stay readable, and it can be entered again.
     """
 
@@ -48,9 +50,12 @@ class FakeRouter:
         scenario: Scenario | str | None = None,
         token: str | None = None,
         clock: Clock | None = None,
+        port: int = 0,
     ) -> None:
         if token is not None and not (token and all("!" <= char <= "~" for char in token)):
             raise ValueError("a token is printable ASCII without spaces, and not empty")
+        if not 0 <= port <= 65535:
+            raise ValueError(f"there is no port {port}: give 1 to 65535, or 0 for any that is free")
         self.token = secrets.token_urlsafe(24) if token is None else token
         """The bearer token it expects."""
         if not isinstance(scenario, Scenario):
@@ -65,6 +70,7 @@ class FakeRouter:
         self._player = None if recordings is None else Player(Course(recordings))
         self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
         """The router as a plain ASGI app, for a server of your own; needs no `with`."""
+        self._port = port
         self._place: Mounted | None = None
 
     def __repr__(self) -> str:
@@ -73,7 +79,7 @@ class FakeRouter:
     def __enter__(self) -> FakeRouter:
         if self._place is not None:
             raise RuntimeError("this fake router is being used already; make another one")
-        self._place = mount(self.app)
+        self._place = mount(self.app, self._port)
         return self
 
     def __exit__(
@@ -85,6 +91,14 @@ class FakeRouter:
         place, self._place = self._place, None
         if place is not None:
             unmount(place)
+
+    async def __aenter__(self) -> FakeRouter:
+        # Not in a thread, which would go on to serve where asyncio cancels the task.
+        return self.__enter__()
+
+    async def __aexit__(self, *raised: object) -> None:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(self.__exit__, None, None, None)
 
     @property
     def url(self) -> str:

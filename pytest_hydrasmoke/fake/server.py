@@ -3,13 +3,14 @@
 All code for threads, sockets and uvicorn lives here. A process has one shared server for all its
 fake routers: it starts with the first and stops with the last. When a world is removed, the
 connections of its unfinished answers are closed, so that none of its streams keeps the server
-alive.
+alive. A world on a port of its own has a server of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import itertools
 import logging
 import socket
@@ -50,9 +51,15 @@ class Server:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         six = family == socket.AF_INET6
         # From here on connections are accepted, even if the thread takes a moment to start.
-        self._socket = socket.create_server(
-            (host, port), family=family, backlog=256, dualstack_ipv6=six
-        )
+        try:
+            self._socket = socket.create_server(
+                (host, port), family=family, backlog=256, dualstack_ipv6=six
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            words = f"port {port} of {host} is taken: choose another, or 0 for any that is free"
+            raise OSError(error.errno, words) from None
         # Its connections inherit it; asyncio would leave Nagle's algorithm on: 44 ms per answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host, port = self._socket.getsockname()[:2]
@@ -169,43 +176,49 @@ class Server:
 
 _lock = threading.Lock()
 _numbers = itertools.count()
-_shared: Server | None = None
+_servers: dict[int, Server] = {}
+"""By the port that was asked for: 0 is the shared one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
     server: Server
     prefix: str
+    port: int
 
     @property
     def url(self) -> str:
         return self.server.url + self.prefix
 
 
-def mount(app: ASGIApp) -> Mounted:
-    """Serve an app on the shared server, starting it if necessary."""
-    global _shared
+def mount(app: ASGIApp, port: int = 0) -> Mounted:
+    """Serve an app on a port, or under a prefix of the shared server, starting it if necessary.
+
+    Raises OSError where the port can't be bound.
+    """
     with _lock:
-        server = _shared = _shared or Server()
-        place = Mounted(server, f"/w{next(_numbers)}")
-        server.mount(place.prefix, app)
+        if port:
+            place = Mounted(Server(port=port), "", port)
+        else:
+            place = Mounted(_servers.get(0) or Server(), f"/w{next(_numbers)}", 0)
+        _servers[port] = place.server
+        place.server.mount(place.prefix, app)
         return place
 
 
 def unmount(place: Mounted) -> None:
     """Stop serving it, and stop the server if it was the last one."""
-    global _shared
     with _lock:
         place.server.unmount(place.prefix)
         if place.server.idle:
             place.server.close()
-            _shared = None
+            del _servers[place.port]
 
 
-def _close_shared() -> None:
+def _close_all() -> None:
     # For fake routers never closed; a daemon thread would be frozen with open sockets.
-    if _shared is not None:
-        _shared.close()
+    for server in tuple(_servers.values()):
+        server.close()
 
 
-atexit.register(_close_shared)
+atexit.register(_close_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import logging
 import socket
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from fake_tools import PREFIX, SPEC, Caller, HandClock
@@ -61,6 +64,83 @@ def test_there_is_a_url_inside_the_with_only() -> None:
     router.__exit__(None, None, None)
     with router, pytest.raises(RuntimeError, match="used already"):
         router.__enter__()
+
+
+def test_a_port_of_choice_has_no_path_and_is_free_again() -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        router = FakeRouter(port=port)
+        with pytest.raises(OSError, match=f"port {port} of 127.0.0.1 is taken: choose another"):
+            router.__enter__()
+        assert repr(router) == "<FakeRouter not serving>"
+    for _ in range(2):
+        # Beside those on the shared server, which goes on when this one ends.
+        with FakeRouter() as other:
+            with router, Caller(router).http as http:
+                assert router.url == f"http://127.0.0.1:{port}"
+                assert http.get("/instances/by-key/k").status_code == 200
+                with pytest.raises(OSError, match="is taken"):
+                    FakeRouter(port=port).__enter__()
+            with Caller(other).http as http:
+                assert http.get("/instances/by-key/k").status_code == 200
+        assert threads() == []
+        assert refused(f"http://127.0.0.1:{port}")
+
+
+def test_an_address_of_no_machine_is_not_taken() -> None:
+    with pytest.raises(OSError) as caught:
+        Server("192.0.2.1")
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+    assert "is taken" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none(port: int) -> None:
+    with pytest.raises(ValueError, match=f"there is no port {port}: give 1 to 65535, or 0"):
+        FakeRouter(port=port)
+
+
+@pytest.mark.anyio
+async def test_enter_and_leave_in_a_coroutine(anyio_backend_name: str) -> None:
+    async with FakeRouter() as router:
+        http = httpx.AsyncClient(base_url=router.url, trust_env=False, verify=False)
+        async with http:
+            assert (await http.get("/openapi.json")).status_code == 200
+        url = router.url
+    assert refused(url)
+    assert threads() == []
+
+
+@pytest.mark.anyio
+async def test_a_loop_goes_on_while_its_router_ends(
+    anyio_backend_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its end waits for something that only this loop can do.
+    done, close = threading.Event(), Server.close
+
+    def waited(server: Server) -> None:
+        assert done.wait(30)
+        close(server)
+
+    monkeypatch.setattr(Server, "close", waited)
+    async with anyio.create_task_group() as group:
+        router = FakeRouter()
+        await router.__aenter__()
+        group.start_soon(router.__aexit__, None, None, None)
+        await anyio.lowlevel.checkpoint()
+        done.set()
+    assert threads() == []
+
+
+@pytest.mark.anyio
+async def test_a_task_that_is_cancelled_leaves_its_router(anyio_backend_name: str) -> None:
+    with anyio.CancelScope() as scope:
+        async with FakeRouter() as router:
+            url = router.url
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert refused(url)
+    assert threads() == []
 
 
 def test_leaving_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
