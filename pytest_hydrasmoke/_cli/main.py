@@ -84,6 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="how it behaves: a ready-made scenario, a TOML file, or a folder of recordings "
         "(default)",
     )
+    fake.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin call it, such as https://app.example; may be repeated",
+    )
     fake.set_defaults(run=_fake)
     compare = commands.add_parser("history", help="compare the reports of many runs")
     history.add_options(compare)
@@ -159,7 +166,14 @@ def _fake(options: argparse.Namespace) -> int:
         print("stop it with Ctrl-C", flush=True)
 
     try:
-        serve(scenario, token, host=options.host, port=options.port, announce=announce)
+        serve(
+            scenario,
+            token,
+            host=options.host,
+            port=options.port,
+            announce=announce,
+            cors_origins=options.cors_origin,
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return OK

@@ -33,6 +33,7 @@ from .state import World
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 """The contract, in a copy of the fake's own."""
 _RECORD = "pytest_hydrasmoke.record"
+_HEALTH = "/healthz"
 
 Call = TypeVar("Call", bound=BaseModel)
 Endpoint = Callable[[Request], Coroutine[object, object, ASGIApp]]
@@ -63,6 +64,7 @@ def build_app(world: World, faults: Faults, token: str, player: Player | None = 
         routes=[
             # First, as in FastAPI, and with HEAD: there it is a plain route, too.
             Entry("/openapi.json", _openapi),
+            Entry(_HEALTH, _healthy),
             entry("POST", "/provision", "provision", wire.ProvisionCall, calls.provision),
             entry("GET", key, "poll", wire.PollCall, calls.poll),
             entry("GET", one, "status", wire.InstanceCall, calls.status),
@@ -79,14 +81,18 @@ async def _openapi(request: Request) -> Response:
     return Response(_DOCUMENT.read_bytes(), media_type="application/json")
 
 
+async def _healthy(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
 def _recorder(app: ASGIApp, world: World) -> ASGIApp:
-    """Record every request, and the status code of its answer."""
+    """Record every request but those that wait for the router, and the status of its answer."""
 
     async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if scope["type"] != "http" or path == _HEALTH:
             await app(scope, receive, send)
             return
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
         query = scope["query_string"].decode("latin-1")
         headers = {key.decode("latin-1"): text.decode("latin-1") for key, text in scope["headers"]}
         told = {name: text for name, text in headers.items() if name in TELLING}

@@ -4,12 +4,13 @@
     POST /_fake/reset  /_fake/reply  /_fake/fail  /_fake/drop  /_fake/break_stream
 
 All require the router's token. A POST takes the arguments of the method of that name as one JSON
-object; invalid ones get a 422 that says why, and change nothing.
+object; invalid ones get a 422 that says why, and change nothing. `/healthz` requires no token.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +22,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -40,16 +43,18 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     announce: Callable[[str, str], None] = lambda url, token: None,
+    cors_origins: Sequence[str] = (),
 ) -> None:
     """Serve a fake router until SIGINT or SIGTERM; for the main thread only.
 
-    `announce` is called with URL and token once it listens. Port 0 is any free one. Raises OSError
-    where the address can't be bound.
+    `announce` is called with URL and token once it listens. Port 0 is any free one. Pages of
+    `cors_origins` may call it from a browser. Raises OSError where the address can't be bound,
+    ValueError for what is no token or no origin.
     """
-    router = FakeRouter(scenario, token)
+    app = with_controls(router := FakeRouter(scenario, token), cors_origins)
     # Handled until all is closed: a second signal, right after the first, must not interrupt that.
     with _signals_noted() as came, closing(Server(host, port)) as server:
-        server.mount("", with_controls(router))
+        server.mount("", app)
         announce(server.url, router.token)
         while not came:
             pause(0.1)
@@ -74,8 +79,8 @@ def _signals_noted() -> Generator[Sequence[int]]:
             signal.signal(number, handler)
 
 
-def with_controls(router: FakeRouter) -> Starlette:
-    """Add a fake router's controls beside its routes."""
+def with_controls(router: FakeRouter, cors_origins: Sequence[str] = ()) -> Starlette:
+    """Add a fake router's controls beside its routes; for the pages of these origins, too."""
     controls = Router(
         [
             Route("/instances", _show(lambda: router.instances)),
@@ -93,8 +98,25 @@ def with_controls(router: FakeRouter) -> Starlette:
 
     return Starlette(
         routes=[Mount("/_fake", guarded), Mount("", router.app)],
+        middleware=_cors(cors_origins) if cors_origins else (),
         exception_handlers={HTTPException: answer_refused},
     )
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    for origin in origins:
+        # As a browser sends it, or no page would match it.
+        if not re.fullmatch(r"https?://[^/\s*?#@A-Z]+", origin):
+            raise ValueError(f"{origin!r} is no origin, such as https://app.example")
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("retry-after",),
+        )
+    ]
 
 
 _GIVEN = TypeAdapter(dict[str, Any])

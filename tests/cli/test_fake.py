@@ -55,7 +55,26 @@ def test_fake_on_a_port_that_is_taken(project: Project, capsys: Output) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["fake", "--port", port]) == 4
-    assert "the fake router can't be served: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the fake router can't be served: " in said
+    assert f"port {port} of 127.0.0.1 is taken: choose another, or 0 for any that is free" in said
+
+
+def test_fake_lets_pages_of_named_origins_call_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert main(["fake", "--port", "0", "--cors-origin", "https://app.example/"]) == 4
+    assert "'https://app.example/' is no origin, such as" in capsys.readouterr().err
+    named: list[object] = []
+
+    def serve(*_: object, cors_origins: object, **__: object) -> None:
+        named.append(cors_origins)
+
+    monkeypatch.setattr("pytest_hydrasmoke.fake.serve", serve)
+    one, two = "https://app.example", "http://127.0.0.1:3000"
+    assert main(["fake", "--cors-origin", one, "--cors-origin", two]) == 0
+    assert main(["fake"]) == 0
+    assert named == [[one, two], []]
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fake_tools import PREFIX, SPEC
 
-from pytest_hydrasmoke.fake import Scenario, serve
+from pytest_hydrasmoke.fake import FakeRouter, Scenario, serve
 
 QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text", llm_events_lag=0)
 
@@ -240,6 +240,80 @@ def test_a_record_of_what_utf8_can_not_hold() -> None:
         assert request["body"] == {"a": "\ud800", "b": None}
 
     served(work)
+
+
+def test_whoever_waits_for_it_needs_no_token_and_is_no_request() -> None:
+    def work(http: httpx.Client) -> None:
+        with httpx.Client(base_url=http.base_url, trust_env=False, verify=False) as stranger:
+            answer = stranger.get("/healthz")
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+            assert stranger.head("/healthz").status_code == 200
+            assert stranger.post("/healthz").status_code == 405
+        assert http.get("/_fake/requests").json() == []
+
+    served(work)
+    with FakeRouter() as router:
+        assert httpx.get(f"{router.url}/healthz", trust_env=False, verify=False).is_success
+        assert router.requests == ()
+
+
+# Pages in a browser
+
+PAGE, OTHER, STRANGE = "https://app.example", "http://127.0.0.1:3000", "https://evil.example"
+
+
+def preflight(http: httpx.Client, origin: str, path: str, method: str) -> httpx.Response:
+    """Ask as a browser does before it sends what a page may not send unasked."""
+    asked = {
+        "origin": origin,
+        "access-control-request-method": method,
+        "access-control-request-headers": "authorization,content-type",
+    }
+    return httpx.request("OPTIONS", f"{http.base_url}{path}", headers=asked, trust_env=False)
+
+
+def test_pages_of_a_named_origin_may_call_it() -> None:
+    def work(http: httpx.Client) -> None:
+        chat = f"{PREFIX}/instances/497f6eca-6276-4993-bfeb-53cbbbba6f08/chat"
+        for path, method in (
+            (f"{PREFIX}/provision", "POST"),
+            (chat, "POST"),
+            (chat.removesuffix("/chat"), "DELETE"),
+            ("/_fake/fail", "POST"),
+        ):
+            for origin in (PAGE, OTHER):
+                allowed = preflight(http, origin, path, method)
+                assert allowed.status_code == 200
+                assert allowed.headers["access-control-allow-origin"] == origin
+                assert method in allowed.headers["access-control-allow-methods"]
+                assert "authorization" in allowed.headers["access-control-allow-headers"]
+            stranger = preflight(http, STRANGE, path, method)
+            assert stranger.status_code == 400
+            assert "access-control-allow-origin" not in stranger.headers
+        # What asks for leave is no request to the router.
+        assert http.get("/_fake/requests").json() == []
+        http.post("/_fake/fail", json={"route": "poll", "status": 429, "retry_after": 3})
+        for origin, seen in ((PAGE, PAGE), (STRANGE, None)):
+            answer = http.get(f"{PREFIX}/instances/by-key/k", headers={"origin": origin})
+            assert answer.headers.get("access-control-allow-origin") == seen
+        # Nor does an origin stand for the token, and the page may read that.
+        refusal = httpx.get(
+            f"{http.base_url}/_fake/requests", headers={"origin": PAGE}, trust_env=False
+        )
+        assert refusal.status_code == 401
+        assert refusal.headers["access-control-allow-origin"] == PAGE
+        assert refusal.headers["access-control-expose-headers"] == "retry-after"
+
+    served(work, cors_origins=(PAGE, OTHER))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "app.example", "https://app.example/", "https://App.example", "file://", "https://a b"],
+)
+def test_what_no_browser_sends_as_an_origin(origin: str) -> None:
+    with pytest.raises(ValueError, match=r"is no origin, such as https://app\.example"):
+        serve(cors_origins=(PAGE, origin))
 
 
 # Who may ask for controls
