@@ -54,4 +54,4 @@ def test_a_suite_is_on_a_page(name: str) -> None:
 
 def test_there_is_no_other_example() -> None:
     folders = {it.name for it in EXAMPLES.iterdir() if it.is_dir()}
-    assert folders == {*SUITES, "pipelines"}
+    assert folders == {*SUITES, "compose", "pipelines"}
