@@ -47,6 +47,19 @@ def hide_own_frames(excinfo: Any) -> bool:
     return isinstance(excinfo.value, HydraSmokeError)
 
 
+OTHERS = "hydra_smoke_others"
+"""The attribute of an error with those that came beside it."""
+
+
+def first_of(errors: Sequence[Exception]) -> Exception:
+    """Return the first of errors that came side by side; its notes are the others."""
+    first, *others = errors
+    for other in others:
+        first.add_note(f"as well: {other}")
+    vars(first)[OTHERS] = others
+    return first
+
+
 @public
 class HydraSmokeError(Exception):
     """Raised when a smoke test cannot continue; the base of every error of this package.

@@ -14,6 +14,7 @@ from pytest_hydrasmoke._base.errors import (
     ConfigError,
     HydraSmokeError,
     LeakError,
+    first_of,
     hide_own_frames,
 )
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
@@ -127,9 +128,20 @@ def _left(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRec
 async def dispose(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
     """Delete instances side by side; what is not confirmed becomes the record's `leak`."""
     pending = _left(records, policy)
+    await io.grace(_for_all(policy), partial(_delete_all, io, pending, policy))
+
+
+async def delete_all(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
+    """Delete instances side by side; raise the first failure, whose notes are the others."""
+    works = [partial(_delete, record, policy) for record in _left(records, policy)]
+    failures = await io.grace(_for_all(policy), partial(io.gather, works))
+    if failures:
+        raise first_of([*failures.values()])
+
+
+def _for_all(policy: Policy) -> float:
     # Each has a deadline of its own, which comes before this one.
-    seconds = policy.row_wait + policy.delete_timeout + 10
-    await io.grace(seconds, partial(_delete_all, io, pending, policy))
+    return policy.row_wait + policy.delete_timeout + 10
 
 
 async def _delete_all(io: IO, pending: Sequence[InstanceRecord], policy: Policy) -> None:

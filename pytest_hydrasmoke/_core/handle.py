@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
@@ -13,7 +13,7 @@ from pytest_hydrasmoke._runtimes.content import Content
 from .account import count_for_recording, settle_limit
 from .arguments import seconds_of, text_of, whole_of
 from .chat import OpenTurn
-from .deletion import delete, keep
+from .deletion import delete, delete_all, keep
 from .expected import Expected
 from .keeper import check_process
 from .kept_events import HELD, STREAMED, Kept
@@ -162,3 +162,11 @@ class Handle:
             self.record.blame()
         if not keep(self.record, self._policy):
             await self.delete()
+
+    @staticmethod
+    async def leave_all(handles: Sequence[Handle], *, failed: bool) -> None:
+        """Do what `leave` does for a session's instances, side by side: see `delete_all`."""
+        records = [it.record for it in handles if it.record.pid == os.getpid()]
+        for record in records if failed else ():
+            record.blame()
+        await delete_all(handles[0]._calls.io, records, handles[0]._policy)

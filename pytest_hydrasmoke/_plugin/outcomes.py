@@ -11,6 +11,7 @@ import pytest
 
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import (
+    OTHERS,
     HydraSmokeError,
     LlmEventsError,
     NotFoundError,
@@ -169,7 +170,7 @@ def failures_of(error: BaseException) -> Iterator[int]:
 
 
 def errors_in(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, its causes, and the members of exception groups."""
+    """Yield an error, its causes, those beside it, and the members of exception groups."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
@@ -179,6 +180,7 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
         yield one
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        waiting += vars(one).get(OTHERS, ())
         context = None if one.__suppress_context__ else one.__context__
         waiting += [other for other in (one.__cause__, context) if other is not None]
 

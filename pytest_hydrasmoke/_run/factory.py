@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
@@ -11,6 +12,8 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 if TYPE_CHECKING:
@@ -48,6 +51,34 @@ def _fault(fault: ErrorDetails) -> str:
     return f"{name}: no such field" + (f", did you mean {near}?" if near else "")
 
 
+class SmokeInstances(list[SmokeInstance]):
+    """Instances of one call; as a context manager it deletes them at its end, side by side."""
+
+    def __init__(self, handles: Sequence[Handle]) -> None:
+        super().__init__(map(SmokeInstance, handles))
+        self._handles = handles
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *others: object) -> None:
+        drive(Handle.leave_all(self._handles, failed=kind is not None))
+
+
+class AsyncSmokeInstances(list[AsyncSmokeInstance]):
+    """The same as `SmokeInstances`, for coroutines."""
+
+    def __init__(self, handles: Sequence[Handle]) -> None:
+        super().__init__(map(AsyncSmokeInstance, handles))
+        self._handles = handles
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *others: object) -> None:
+        await Handle.leave_all(self._handles, failed=kind is not None)
+
+
 @public
 class SmokeInstanceFactory:
     """Provision instances that only you use.
@@ -67,8 +98,12 @@ class SmokeInstanceFactory:
         """Provision one, and wait until it is ready."""
         return self._session.provision(merged(self._session.config.spec, spec))
 
-    def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
-        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
+    def many(self, n: int, **spec: str | None) -> SmokeInstances:
+        """Provision `n` at once, and wait until all are ready; if one fails, delete all.
+
+        `with factory.many(3) as instances:` deletes all at its end, side by side. Raises
+        `LeakError`, with a note on each further leak.
+        """
         return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
 
     def own(self, name: str) -> AbstractContextManager[str]:
@@ -100,8 +135,8 @@ class AsyncSmokeInstanceFactory:
         [instance] = await self._session.many_async(self._io, 1, full)
         return instance
 
-    async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
-        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
+    async def many(self, n: int, **spec: str | None) -> AsyncSmokeInstances:
+        """Provision `n` at once: `async with await factory.many(3) as instances:`."""
         full = merged(self._session.config.spec, spec)
         return await self._session.many_async(self._io, at_least_one(n), full)
 

@@ -41,10 +41,11 @@ from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, StoppedError, drive
-from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+from pytest_hydrasmoke.instance import SmokeInstance
 
 from .by_hand import ByHand
 from .claims import Claims
+from .factory import AsyncSmokeInstances, SmokeInstances
 from .folder import TURNS
 from .last_look import LastLook, look_back
 from .ledger import Ledger
@@ -178,13 +179,13 @@ class SmokeSession(Keeper):
         """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
         return self.many(1, spec)[0]
 
-    def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
+    def many(self, number: int, spec: InstanceSpec) -> SmokeInstances:
         """Provision several concurrently: all become ready, or all are deleted."""
-        return [*map(SmokeInstance, drive(self._provision(self._io, number, spec)))]
+        return SmokeInstances(drive(self._provision(self._io, number, spec)))
 
-    async def many_async(self, io: IO, number: int, spec: InstanceSpec) -> list[AsyncSmokeInstance]:
+    async def many_async(self, io: IO, number: int, spec: InstanceSpec) -> AsyncSmokeInstances:
         """Do what `many` does, from a coroutine."""
-        return [*map(AsyncSmokeInstance, await self._provision(io, number, spec))]
+        return AsyncSmokeInstances(await self._provision(io, number, spec))
 
     async def _provision(self, io: IO, number: int, spec: InstanceSpec) -> list[Handle]:
         records = self.claim(spec, number)

@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 import anyio
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.errors import hide_own_frames
 
 from .alarms import Until
+
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -21,11 +24,11 @@ async def shielded(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -
 
     Raises TimeoutError if it takes longer than `seconds`.
     """
-    try:
+    timed = _timed(seconds, work)
+    with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop()
-    except RuntimeError:
-        return await _timed(seconds, work)
-    return await _in_own_task(_timed(seconds, work))
+        timed = _in_own_task(timed)
+    return await timed
 
 
 async def _timed(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:

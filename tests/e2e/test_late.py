@@ -63,6 +63,11 @@ def test_leaves(smoke_instance_factory):
         in_child(lambda: instance.__exit__(None, None, None))
         assert instance.status().status == "running"
 
+def test_leaves_many(smoke_instance_factory):
+    with smoke_instance_factory.many(2) as instances:
+        in_child(lambda: instances.__exit__(None, None, None))
+        assert [it.status().status for it in instances] == ["running"] * 2
+
 def test_owns(smoke_instance_factory, smoke_client, smoke_spec):
     in_child(smoke_instance_factory.own("others").__enter__)
     owned = smoke_instance_factory.own("mine")
@@ -167,10 +172,10 @@ def test_a_forked_child_is_not_the_run(tmp_path: Path) -> None:
     with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
         (tmp_path / "test_child.py").write_text(CHILD)
         ended = run(fake, tmp_path, FORKED, "test_child.py")
-        assert (ended.returncode, alive(fake), len(fake.instances)) == (0, [], 5), ended.stdout
-    assert "8 passed" in ended.stdout
+        assert (ended.returncode, alive(fake), len(fake.instances)) == (0, [], 7), ended.stdout
+    assert "9 passed" in ended.stdout
     # No child wrote a summary of its own, or deleted anything.
-    assert ended.stdout.count("provisioned 5, deleted 5, kept 0, leaked 0") == 1
+    assert ended.stdout.count("provisioned 7, deleted 7, kept 0, leaked 0") == 1
     assert "its parent owns the instances" in (tmp_path / "provisions.txt").read_text()
     said = (tmp_path / "child.txt").read_text()
     refused = "ConfigError: this process is a child that a test has forked"

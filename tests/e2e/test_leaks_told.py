@@ -222,3 +222,29 @@ def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
     leaking.write("test_it.py", "import os\ndef test_a(smoke_instance): os._exit(7)")
     result = leaking.live("-p", "xdist", "-n1", "test_it.py", "--junit-xml=junit.xml")
     check(leaking, router, result, leaked=1)
+
+
+def test_of_many_in_one_with_each_leak_is_named(project: Project, router: FakeRouter) -> None:
+    router.fail("delete", status=500, times=999)
+    project.suite("bare").at(router, run_id="run", delete_timeout=0.6)
+    project.write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.mark.anyio\n"
+        "async def test_it(async_smoke_instance_factory):\n"
+        "    async with await async_smoke_instance_factory.many(2):\n"
+        "        pass\n",
+    )
+    result = project.live("-p", "anyio.pytest_plugin", "-k", "trio", "test_it.py")
+    result.assert_outcomes(failed=1 + 2)
+    named = [f"E *instance: *{it.id} (key *" for it in router.instances]
+    result.stdout.fnmatch_lines(["E *LeakError: not confirmed as deleted, it may still run: *"])
+    result.stdout.fnmatch_lines(["E *as well: not confirmed as deleted, it may still run: *"])
+    for line in named:
+        result.stdout.fnmatch_lines([line])
+    # Nothing of how it was deleted is among the frames.
+    result.stdout.no_fnmatch_line("*grace.py*")
+    # The test is told as what each of them made fail; then the end of the run has tried again.
+    failures = [it["failures"] for it in project.report()["instances"]]
+    test = "test_it.py::test_it[trio]"
+    assert [[it["test"] for it in some] for some in failures] == [[test, None]] * 2

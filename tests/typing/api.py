@@ -82,13 +82,17 @@ async def test_async_instance(
     assert_type(events.turn, AsyncChatTurn)
     async with await async_smoke_instance_factory(tier_id="t") as own:
         assert_type(own, AsyncSmokeInstance)
-    assert_type(await async_smoke_instance_factory.many(2), list[AsyncSmokeInstance])
+    some: list[AsyncSmokeInstance] = await async_smoke_instance_factory.many(2)
+    async with await async_smoke_instance_factory.many(len(some), region_id="r") as more:
+        assert_type(more[0], AsyncSmokeInstance)
 
 
 def test_factory(smoke_instance_factory: SmokeInstanceFactory) -> None:
     with smoke_instance_factory(region_id="r", agent_name=None) as instance:
         assert_type(instance, SmokeInstance)
-    assert_type(smoke_instance_factory.many(2), list[SmokeInstance])
+    some: list[SmokeInstance] = smoke_instance_factory.many(2)
+    with smoke_instance_factory.many(len(some), region_id="r") as more:
+        assert_type(more[0], SmokeInstance)
 
 
 def test_client(smoke_client: SmokeClient) -> None:
