@@ -26,6 +26,8 @@ state, seconds) with `add_context`.
 
 from __future__ import annotations
 
+import os
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from .public import public
@@ -39,12 +41,20 @@ if TYPE_CHECKING:
 
 
 def hide_own_frames(excinfo: Any) -> bool:
-    """Hide a module's frames from pytest's tracebacks of this package's own errors.
+    """Hide a module's frames from pytest's tracebacks of own errors, and of those of users' hooks.
 
-    A module assigns it to `__tracebackhide__`. Such an error's message says what a user needs. Any
+    A module assigns it to `__tracebackhide__`. An own error's message says what a user needs. Any
     other exception is a bug, and shows every frame.
     """
-    return isinstance(excinfo.value, HydraSmokeError)
+    return isinstance(excinfo.value, HydraSmokeError) or at_hook(excinfo.value) != ""
+
+
+def at_hook(error: BaseException) -> str:
+    """Return ` at FILE:LINE` of the user's hook that an error comes from, if it does."""
+    for frame, line in walk_tb(error.__traceback__):
+        if frame.f_code.co_name.startswith("pytest_hydra_smoke_"):
+            return f" at {os.path.relpath(frame.f_code.co_filename)}:{line}"
+    return ""
 
 
 OTHERS = "hydra_smoke_others"

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import pluggy
+
 if TYPE_CHECKING:
     import pytest
 
@@ -119,14 +121,14 @@ def visible_fixtures(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef
     return found
 
 
-def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
-    """Hide pytest-asyncio's frames in the tracebacks of exceptions for which `hide` returns true.
+def hide_frames_of_others(hide: Callable[[Any], bool]) -> None:
+    """Hide frames of pytest-asyncio and pluggy in tracebacks of what `hide` returns true for.
 
     pytest hides its own frames, and those of a module with this variable.
     """
-    plugin = sys.modules.get("pytest_asyncio.plugin")
-    if plugin is not None:
-        vars(plugin).setdefault("__tracebackhide__", hide)
+    called = (pluggy.HookCaller.__module__, pluggy.PluginManager.__module__)
+    for name in {"pytest_asyncio.plugin", *called} & sys.modules.keys():
+        vars(sys.modules[name]).setdefault("__tracebackhide__", hide)
 
 
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from operator import length_hint
 
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
@@ -18,6 +19,8 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .reading import Reading
 from .turn_end import EndRule, TurnEnd
+
+__tracebackhide__ = hide_own_frames
 
 MOST_MODELS = 20
 """How many models of a turn are kept."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
+from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_others
 from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._run.folder import RECORDED
@@ -20,7 +20,7 @@ from .report_cleaner import ReportCleaner
 
 def take_part(process: Process) -> None:
     """Register the plugins of a process."""
-    hide_frames_of_asyncio(hide_own_frames)
+    hide_frames_of_others(hide_own_frames)
     for name, plugin in _plugins(process):
         process.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._recordings.format import NotWrittenError, RecordedTurn
 from pytest_hydrasmoke._recordings.masking import Edit
@@ -37,7 +38,8 @@ def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> Recorded
     try:
         results = caller(turn=turn)
     except Exception as error:
-        raise NotWrittenError(f"{NAME} failed: {safe_line(repr(error))}") from None
+        what = safe_line(repr(error))
+        raise NotWrittenError(f"{NAME} failed{at_hook(error)}: {what}") from None
     if not results:  # pluggy drops results that are None.
         return None
     edited = results[0]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core import stage
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke.instance import SmokeInstance
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from .recorder import Recorder
     from .replay import Replaying
+
+__tracebackhide__ = hide_own_frames
 
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""

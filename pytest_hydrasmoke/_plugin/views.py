@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
@@ -85,7 +86,7 @@ class Views:
         try:
             view()
         except Exception as error:
-            self.remark(f"{otherwise}: {safe_line(repr(error))}")
+            self.remark(f"{otherwise}{at_hook(error)}: {safe_line(repr(error))}")
 
     def show_unseen(self, instances: Iterable[InstanceReport]) -> None:
         """Write to standard error what no summary has shown: remarks, and leaks.

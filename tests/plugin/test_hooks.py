@@ -99,7 +99,53 @@ def test_a_report_hook_that_fails_is_a_line_and_no_verdict(
     result.stdout.fnmatch_lines(
         [
             "*provisioned 1, deleted 1, kept 0, leaked 0",
-            "hydra-smoke: the hook pytest_hydra_smoke_report failed: OSError('full')",
+            "hydra-smoke: the hook pytest_hydra_smoke_report failed at conftest.py:1: OSError(*)",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+FRAMES = {
+    "test_chat": "    smoke_instance.chat(",
+    "test_stream": "    * events:",
+    "test_async[asyncio]": "    await async_smoke_instance.chat(",
+    "test_async[trio]": "    await async_smoke_instance.chat(",
+}
+
+
+@pytest.mark.parametrize("hook", ["instance_ready", "new_conversation", "chat_text", "chat_end"])
+def test_of_a_hook_that_raises_only_the_users_frames_are_shown(
+    project: Project, monkeypatch: pytest.MonkeyPatch, hook: str
+) -> None:
+    monkeypatch.setenv("RAISES", hook)
+    suite = project.suite("raising_hooks")
+    result = suite.fake("-p", "anyio.pytest_plugin", "--tb=short", "test_it.py")
+    raises = [
+        f"conftest.py:*: in pytest_hydra_smoke_{hook}",
+        f'    blunder("{hook}")',
+        "conftest.py:*: in blunder",
+        "    raise ZeroDivisionError(*",
+        f"E   ZeroDivisionError: my own, in {hook}",
+    ]
+    # The first test that chats needs no new conversation.
+    failing = [*FRAMES.items()][hook == "new_conversation" :]
+    for test, line in failing:
+        title = test.replace("[", "[[]")
+        heads = [f"*_ {title} _*", f"test_it.py:*: in {test.partition('[')[0]}", f"{line}*"]
+        if hook == "instance_ready":  # Each test asks for the instance, and so calls it again.
+            heads = [f"*_ ERROR at setup of {title} _*"]
+        result.stdout.fnmatch_lines([*heads, *raises])
+    shown = result.stdout.str().partition("= hydra-smoke =")[0]
+    assert shown.count("E   ZeroDivisionError: my own, in") == len(failing)
+    assert not any(others in shown for others in ("pytest_hydrasmoke/", "pluggy/"))
+
+
+def test_a_record_hook_that_raises_is_shown_with_its_line(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAISES", "record")
+    project.suite("raising_hooks").at(router)
+    result = project.live("--hydra-smoke-record=recordings", "test_it.py::test_chat")
+    result.assert_outcomes(passed=1, failed=1)
+    said = "pytest_hydra_smoke_record failed at conftest.py:*: ZeroDivisionError('my own, *"
+    result.stdout.fnmatch_lines(["RECORDING: the recording of *", said])

@@ -212,7 +212,10 @@ def test_a_hook_that_is_wrong_is_what_to_correct(recorded: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             line
-            for problem in ("returned 7: return the turn, with *", "failed: KeyError('')")
+            for problem in (
+                "returned 7: return the turn, with *",
+                "failed at conftest.py:2: KeyError('')",
+            )
             for line in (f"*pytest_hydra_smoke_record {problem}; {correct}*", step)
         ]
     )
