@@ -162,6 +162,11 @@ class Player:
             other = self.course.of_another(asked.message)
             whom = self._owner or "no test"
             raise self._missing(asked, f"nothing was recorded for {whom}{other}")
+        runs = max(turn.run for turn in self._turns)
+        if self._run > runs:
+            recorded = "one run was" if runs == 1 else f"{runs} runs were"
+            problem = f"{recorded} recorded for {self._owner}, and it is sent in run {self._run}"
+            raise self._missing(asked, problem)
         of_run, mine = self._recorded(asked)
         played = self._played[self._owner]
         turns = [turn for turn in mine if turn.message == asked.message]
@@ -205,8 +210,7 @@ class Player:
 
         If all of its claim have one spec, any spec matches: a run against the fake needs none.
         """
-        run = min(self._run, max((turn.run for turn in self._turns), default=1))
-        of_run = [turn for turn in self._turns if turn.run == run]
+        of_run = [turn for turn in self._turns if turn.run == self._run]
         claim = self._claims.get(asked.key)
         claimed = [turn for turn in of_run if turn.claim == claim]
         mine = [turn for turn in claimed if turn.spec == asked.spec]

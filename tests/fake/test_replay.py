@@ -78,14 +78,26 @@ def test_another_spec_than_recorded_is_told(
     assert told == ({TEST: others} if others else {})
 
 
-def test_runs_have_their_own_and_then_the_last_again(process: Any) -> None:
+def test_runs_have_their_own_and_there_are_no_others(process: Any) -> None:
     one = process(says("a", "1"), says("a", "2", run=2), says("b", "2", run=2))
     answers = []
-    for run in (1, 2, 3, 4):
+    for run in (1, 2):
         one.begin(TEST, run, begins=False)
         answers.append(one.says("a"))
-    assert answers == ["1", "2", "2", "2"]
+    assert answers == ["1", "2"]
     assert one.course.unasked() == {TEST: ["b"]}
+    one.begin(TEST, 3, begins=False)
+    with pytest.raises(NotRecordedError) as caught:
+        one.says("a")
+    said = f"'a': 2 runs were recorded for {TEST}, and it is sent in run 3; to record it: pytest "
+    assert str(caught.value).startswith(said)
+
+
+def test_of_one_recorded_run_there_is_no_second(process: Any) -> None:
+    one = process(says("a", "1"))
+    one.begin(TEST, 2)
+    with pytest.raises(NotRecordedError, match="'a': one run was recorded for "):
+        one.says("a")
 
 
 def test_a_refusal_answers_every_repeat_of_its_turn(process: Any) -> None:

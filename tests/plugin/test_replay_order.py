@@ -168,7 +168,6 @@ CASES = {
     "by_hand": Case(BY_HAND, NAMES, NAMES[::-1]),
     # Each run of a body has an order.
     "runs": Case(RUNS, ORDERS, [ONE_TWO] * 3, (f"{LATER}'Two'",)),
-    "more_runs": Case(RUNS, ORDERS, [*ORDERS, ONE_TWO, ONE_TWO]),
     # Instances with a thread or a task each have one, and those with several have none.
     "threads": Case(THREADS, ONE_TWO, TWO_ONE, (f"{LATER}'One'",)),
     "tasks": Case(TASKS, ONE_TWO, TWO_ONE, (f"{LATER}'One'",)),
@@ -240,6 +239,23 @@ def test_another_order_is_noted_and_the_recorded_one_is_not(recorded: Project) -
     record(recorded, "swapped")
     again = recorded.fake(REPLAY, "test_swapped.py")
     assert (again.ret, notes(again)) == (0, [])
+
+
+def test_more_runs_than_recorded_are_a_failure_that_says_how_to_record_them(
+    project: Project,
+) -> None:
+    write(project, "runs", RUNS.format(ORDERS))
+    record(project, "runs")
+    write(project, "runs", RUNS.format([*ORDERS, ONE_TWO, ONE_TWO]))
+    result = project.fake(REPLAY, "test_runs.py")
+    # What its teardown asks was recorded with another run, too.
+    result.assert_outcomes(failed=1, errors=1)
+    said = (
+        "E *RouterError: chat was refused with 501: 'One': 3 runs were recorded for "
+        "test_runs.py::test_it, and it is sent in run 4; to record it: "
+        "pytest --hydra-smoke --hydra-smoke-record recordings test_runs.py::test_it"
+    )
+    result.stdout.fnmatch_lines([said, "E *3 of 4 runs passed, and 5 of 5 must:*"])
 
 
 @pytest.mark.kill
