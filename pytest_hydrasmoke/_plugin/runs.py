@@ -11,14 +11,16 @@ import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, cast
-from unittest import SkipTest, TestCase
+from typing import TYPE_CHECKING
+from unittest import TestCase
 
 import pytest
 
+from pytest_hydrasmoke._base import rates
 from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
-from pytest_hydrasmoke._base.text import safe_text
+
+from .run_failures import SUBTESTS, explain, is_failure, reason_of, run_once
 
 if TYPE_CHECKING:
     from .process import Process
@@ -27,12 +29,6 @@ MARKER = "hydra_smoke_runs"
 
 _LISTED = 50
 """How many runs a failure lists; of more, the first and the last ones."""
-_REASON = 600
-"""How many characters of a run's reason are shown."""
-_ENDS = (KeyboardInterrupt, pytest.exit.Exception)
-"""Exceptions that end the whole session."""
-_OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
-"""Exceptions that hold for the whole test, whichever run raises them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +84,9 @@ def _problem(item: pytest.Item) -> str | None:
         return None
     if not isinstance(item, pytest.Function) or issubclass(item.cls or object, TestCase):
         return f"{MARKER} works on functions and methods, but not on those of unittest.TestCase"
-    if "subtests" in item.fixturenames:
-        return f"{MARKER} can't be combined with subtests: a run would pass although one fails"
+    arguments = inspect.signature(item.obj).parameters if SUBTESTS else ()
+    if "subtests" in item.fixturenames and "subtests" not in arguments:
+        return f"{MARKER} follows subtests only from pytest 9 on, as an argument of the test"
     try:
         item.stash[_PLAN] = plan_of(mark)
     except (TypeError, ValueError) as error:
@@ -125,13 +122,13 @@ class _Tally:
         return f"{self.passed} of {self.began} runs passed, and {must}"
 
     def words(self, obstacle: str | None = None) -> str:
-        """List the runs, and what prevented the rest of them."""
+        """Say which rates fit, list the runs, and say what prevented the rest of them."""
         lines = self.lines
         left_out = len(lines) - _LISTED
         if left_out > 0:
             half = _LISTED // 2
             lines = [*lines[:half], f"  ... {left_out} more ...", *lines[-half:]]
-        head = f"{self.score}:"
+        head = f"{self.score}: {rates.in_words(self.passed, self.began)}"
         return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
 
 
@@ -154,6 +151,7 @@ class Runs:
         plan = item.stash.get(_PLAN, None)
         if plan is None:
             return (yield)
+        assert isinstance(item, pytest.Function)  # Others have no plan.
         self._tally = _Tally(plan)
         runtest = item.runtest
         # Not the function: pytest and plugins still need to see whether it is a coroutine.
@@ -165,7 +163,7 @@ class Runs:
             if self._process is not None:
                 self._process.stage.repeat = None
 
-    def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
+    def _run(self, item: pytest.Function, tally: _Tally, runtest: Callable[[], None]) -> None:
         while not tally.is_settled:
             tally.began += 1
             if self._process is not None:
@@ -173,14 +171,14 @@ class Runs:
                 self._process.outcomes.ran(tally.began, tally.passed, tally.plan.runs)
             limited, start = _has_time_limit(), now()
             try:
-                runtest()
+                run_once(item, runtest)
             except BaseException as error:
-                if not _is_failure(error):
+                if not is_failure(error):
                     raise
-                tally.add("failed", now() - start, _reason(error))
+                tally.add("failed", now() - start, reason_of(error))
                 obstacle = self._debugs or _obstacle(item, limited)
                 if tally.is_settled or obstacle:
-                    _explain(error, tally.words(obstacle))
+                    explain(error, tally.words(obstacle))
                     raise
                 if self._process is not None:
                     self._process.outcomes.run_failed(error)
@@ -208,27 +206,6 @@ class Runs:
             if call.when == "call" and report.failed:
                 begin_failure_words(report, self._tally.score)
         return report
-
-
-def _is_failure(error: BaseException) -> bool:
-    """Return whether the error is a plain failure of one run."""
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).subgroup(_ENDS) is None
-    return not isinstance(error, (*_ENDS, *_OF_THE_TEST))
-
-
-def _reason(error: BaseException) -> str:
-    """Return an error in pytest's words: for an assertion, its explanation."""
-    info = pytest.ExceptionInfo[BaseException].from_exception(error)
-    return safe_text(info.exconly(tryshort=True), _REASON)
-
-
-def _explain(error: BaseException, words: str) -> None:
-    """Add words to an error, whatever pytest shows of it."""
-    if isinstance(error, pytest.fail.Exception):
-        error.msg = f"{error.msg}\n{words}"
-    else:
-        error.add_note(words)
 
 
 def _obstacle(item: pytest.Item, limited: bool) -> str | None:

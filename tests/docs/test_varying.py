@@ -9,6 +9,8 @@ from inner import ALONE, only
 from plugin_tools import forget_settings
 from shown import ROOT, check
 
+from pytest_hydrasmoke._base.rates import in_words
+
 PAGE = ROOT / "docs" / "how-to" / "test-an-agent-whose-words-vary.md"
 SUITE = r"""
 import re
@@ -42,3 +44,11 @@ def test_a_failure_lists_its_runs_as_the_page_shows_it(
     said = re.search(r"^=+ FAILURES =+\n(.*?)^=+ hydra-smoke", result.stdout.str(), re.M | re.S)
     assert said is not None
     check(PAGE, "runs", said[1])
+
+
+def test_the_table_of_rates_is_true() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\d+) to (\d+) % \|$", PAGE.read_text("utf-8"), re.M)
+    assert len(rows) > 5
+    for runs, passed, low, high in rows:
+        said = f"true rates between {low} and {high} % fit that"
+        assert in_words(int(passed), int(runs)) == said

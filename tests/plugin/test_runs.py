@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugin_tools import ASYNCIO, Project, alone_or_workers, count
 
+from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.runs import Plan
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -79,7 +80,7 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
             "*_ test_fails_early _*",
             '>       assert "ready" in text',
             "E       AssertionError: assert 'ready' in 'not yet'",
-            "E       1 of 4 runs passed, and 3 of 5 must:",
+            "E       1 of 4 runs passed, and 3 of 5 must: true rates between 1 and 81 % fit that",
             "E         run 1: passed in 0.? s",
             "E         run 2: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
             "E         run 3: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
@@ -87,7 +88,7 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
             "test_runs.py:*: AssertionError",
             "*_ test_fails_in_words _*",
             "the judge says no to 2",
-            "0 of 2 runs passed, and 1 of 2 must:",
+            "0 of 2 runs passed, and 1 of 2 must: true rates between 0 and 84 % fit that",
             "  run 1: failed in 0.? s: Failed: the judge says no to 1",
             "*_ test_says_too_much _*",
             "E         run 25: failed in *",
@@ -104,7 +105,7 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
     }
     early = "1 of 4 runs passed, and 3 of 5 must: AssertionError: assert 'ready' in 'not yet'"
     assert first["test_fails_early"] == early
-    score = "1 of 1 runs passed, and 3 of 3 must:"
+    score = "1 of 1 runs passed, and 3 of 3 must: true rates between 2 and 100 % fit that"
     assert first["test_overlooks_that_it_takes_too_long"] == f"Failed: {score}"
     lines.fnmatch_lines(["*no further run: the test's time limit has gone off, *"] * 2)
     # What failed in a test that passed is there for who wants to see it.
@@ -114,7 +115,7 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
             "*test_runs.py::test_passes_in_the_end: run 2 of 5, 0 passed",
             "*test_runs.py::test_passes_in_the_end: run 5 of 5, 2 passed",
             "*- hydra-smoke runs -*",
-            "3 of 5 runs passed, and 3 of 5 must:",
+            "3 of 5 runs passed, and 3 of 5 must: true rates between 15 and 95 % fit that",
             "  run 1: failed in 0.? s: assert 1 > 2",
         ]
     )
@@ -155,7 +156,7 @@ def test_without_a_switch_smoke_tests_are_skipped_and_others_run(here: Project) 
     chosen = "test_chats or test_needs_all or test_passes_in_the_end"
     result = here.run(*ASYNC, "test_runs.py", "-k", chosen, *XUNIT1)
     result.assert_outcomes(skipped=1, failed=1, passed=1)
-    result.stdout.fnmatch_lines(["E       1 of 2 runs passed, and 3 of 3 must:"])
+    result.stdout.fnmatch_lines(["E       1 of 2 runs passed, and 3 of 3 must: true *"])
     assert told(here)["test_needs_all"] == ("failure", "-", "-")
 
 
@@ -183,7 +184,10 @@ def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequ
     for test, problem in WRONG.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
-    for test in ("test_subtests: hydra_smoke_runs can", "TestOfUnittest::test_method: hydra"):
+    for test in (
+        "test_subtests: hydra_smoke_runs follows subtests only from pytest 9 on",
+        "TestOfUnittest::test_method: hydra",
+    ):
         assert output.count(f"test_wrong.py::{test}") == 1
     assert "INTERNALERROR" not in result.stdout.str()
 
@@ -221,7 +225,7 @@ def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E       1 of 2 runs passed, and 3 of 5 must:",
+            "E       1 of 2 runs passed, and 3 of 5 must: true *",
             "E         no further run: --pdb stops at the first failure",
             "the debugger is here",
         ]
@@ -244,6 +248,96 @@ def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
     assert count(router, "chat") == 5
     [instance] = project.report()["instances"]
     assert [it["test"] for it in instance["failures"]] == ["test_it.py::test_fails"] * 2
+
+
+needs_subtests = pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has none")
+SUBTESTS = {
+    "test_passes_although_one_has_failed": ("passed", "3", "2"),
+    "test_fails_in_its_subtests": ("failure", "3", "1"),
+    "test_fails_in_its_body_too": ("failure", "1", "0"),
+    "test_skips_after_a_failure": ("failure", "1", "0"),
+    "test_skips_one_of_them": ("passed", "2", "2"),
+    "test_skips": ("skipped", "1", "0"),
+    "test_coroutine[asyncio]": ("passed", "2", "1"),
+    "test_coroutine[trio]": ("passed", "2", "1"),
+    "test_asyncio": ("passed", "2", "1"),
+    "test_of_a_team": ("passed", "2", "2"),
+}
+
+
+@needs_subtests
+def test_a_failed_subtest_fails_its_run_and_not_the_test(here: Project) -> None:
+    plain = "not exits and not without and not told"
+    result = here.fake(*ASYNC, *XUNIT1, "-rP", "-v", "test_with_subtests.py", "-k", plain)
+    assert told(here) == SUBTESTS
+    result.assert_outcomes(passed=6, failed=3, skipped=1, deselected=3)
+    lines = result.stdout
+    lines.fnmatch_lines(
+        [
+            "*_ test_fails_in_its_subtests _*",
+            '>               assert number == 1 or language == "en", "no greeting"',
+            "E               AssertionError: no greeting",
+            "E               in the subtest 'greets' {'language': 'de'}",
+            "E               as well: AssertionError: no greeting",
+            "E               in the subtest 'greets' {'language': 'fr'}",
+            "E               as well: Failed: the judge says no",
+            "E               in the subtest",
+            "E               1 of 3 runs passed, and 2 of 3 must: true rates between *",
+            "E                 run 1: passed in 0.? s",
+            "E                 run 2: failed in 0.? s: AssertionError: no greeting",
+            "E                   in the subtest 'greets' {'language': 'de'}",
+            "*_ test_fails_in_its_body_too _*",
+            "in the end",
+            "as well: ZeroDivisionError",
+            "in the subtest {'word': 'xxxx*",
+            "*_ test_skips_after_a_failure _*",
+            "E           AssertionError: not skipped",
+        ]
+    )
+    lines.no_fnmatch_line("*SUB*")
+    lines.fnmatch_lines(
+        [
+            "2 of 3 runs passed, and 2 of 3 must: true rates between *",
+            "  run 1: failed in 0.? s: assert 1 > 1",
+            "    in the subtest 'the first fails'",
+        ]
+    )
+
+
+@needs_subtests
+def test_a_subtest_may_end_the_session(here: Project) -> None:
+    result = here.run("-s", "test_with_subtests.py", "-k", "exits")
+    assert result.stdout.str().count("a run\n") == 1
+    result.stdout.fnmatch_lines(["*_pytest.outcomes.Exit: enough*"])
+
+
+@needs_subtests
+def test_without_the_marker_subtests_are_pytests(here: Project) -> None:
+    result = here.run("test_with_subtests.py", "-k", "without")
+    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *"])
+
+
+@needs_subtests
+def test_what_failed_in_all_subtests_is_the_failure_of_the_test(
+    here: Project, router: FakeRouter
+) -> None:
+    router.break_stream("cut", times=2)
+    result = here.at(router).live(*ASYNC, "test_with_subtests.py", "-k", "told")
+    result.assert_outcomes(failed=1, deselected=12)
+    [instance] = here.report()["instances"]
+    assert [it["test"].partition("::")[2] for it in instance["failures"]] == [
+        "test_all_that_failed_is_told"
+    ] * 2
+
+
+def test_where_subtests_can_not_be_followed_they_are_refused(
+    here: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "SUBTESTS", ())
+    result = here.run("test_with_subtests.py", "-k", "passes")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = "*_has_failed: hydra_smoke_runs follows subtests only from pytest 9 on, as an argument *"
+    result.stderr.fnmatch_lines([said])
 
 
 @given(data=st.data())
