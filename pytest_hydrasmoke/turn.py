@@ -162,10 +162,12 @@ class _Turn:
         return self._all_of_it.did(complete=self.complete)
 
     def __repr__(self) -> str:
-        events = "many" if self._all_of_it is None else len(self._all_of_it.events)
+        kept = self._all_of_it
+        events = "many" if kept is None else len(kept.events)
+        no_text = None if kept is None else kept.no_text()
         return (
             f"<{type(self).__name__} {events} events in {self.duration:.2f} s"
-            f"{'' if self.complete else ', no terminal event'}>"
+            f"{'' if self.complete else ', no terminal event'}{f', {no_text}' if no_text else ''}>"
         )
 
 

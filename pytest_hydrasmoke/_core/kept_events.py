@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._runtimes.read import type_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 HELD = 32 << 20
@@ -60,6 +62,14 @@ class Kept:
     def text(self) -> str:
         """The whole reply."""
         return "".join([event.text for event in self.events])
+
+    def no_text(self) -> str | None:
+        """Return which types of events came if none of them has text, for people; else None."""
+        if not self.events or any(event.text.strip() for event in self.events):
+            return None
+        types = Counter(safe_line(type_of(event), 40) for event in self.events)
+        named = first_few([f"{name} x{count}" for name, count in types.most_common()])
+        return f"none with text: {named}; see docs/how-to/read-another-runtime.md"
 
     def did(self, *, complete: bool) -> str:
         """Return what may have caused LLM events, in words: its tools and its tokens.

@@ -14,7 +14,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai
 from .finish import is_failure
 from .meaning import Meaning
-from .values import Frame, frame_of
+from .values import Frame, frame_of, word_in
 
 _BY_TYPE: Mapping[str, Callable[[str, Frame], Meaning | None]] = {
     **dict.fromkeys(anthropic.TYPES, anthropic.read),
@@ -38,6 +38,14 @@ def read(event: ChatEvent) -> Meaning:
     if found.error is None and found.finish is not None and is_failure(found.finish):
         return found._replace(error=f"it finished with {found.finish!r}, and no message with it")
     return found
+
+
+def type_of(event: ChatEvent) -> str:
+    """Return an event's type: its name, or else what the object in its data calls itself."""
+    if event.event != "message":
+        return event.event
+    frame = frame_of(_value(event)) or {}
+    return word_in(frame.get("type")) or word_in(frame.get("event")) or event.event
 
 
 def _value(event: ChatEvent) -> object:

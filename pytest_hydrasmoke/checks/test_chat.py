@@ -27,7 +27,7 @@ def test_chat_answers(
         turn = smoke_instance.chat(smoke_config.prompt)
     _last[smoke_instance.id] = turn
     if not turn.text.strip():
-        pytest.fail(f"the reply has no text in any of its {len(turn.events)} events")
+        pytest.fail(f"the reply has no text in any of its {len(turn.events)} events: {turn!r}")
     see_models(turn, smoke_config.expect_models)
     wanted = smoke_config.expect_text
     if wanted is not None and re.search(wanted, turn.text) is None:

@@ -59,7 +59,9 @@ class Wrong:
 WRONG: dict[str, Wrong] = {
     # The agent answers
     "a reply without a text": Wrong(
-        ANSWERS, ("Failed: the reply has no text in any of its * events",), scenario=like(reply=" ")
+        ANSWERS,
+        ("Failed: the reply has no text in any of its * events: <ChatTurn *, none with text: *>",),
+        scenario=like(reply=" "),
     ),
     "a stream that breaks off": Wrong(
         ANSWERS, ("*ChatError: the stream was cut*",), lambda router: router.break_stream("cut")

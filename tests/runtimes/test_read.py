@@ -10,7 +10,9 @@ import json
 import pytest
 from runtimes_tools import DONE, body, known, of, parts_of, read
 
+from pytest_hydrasmoke import ChatEvent
 from pytest_hydrasmoke._runtimes.meaning import Meaning, Tokens
+from pytest_hydrasmoke._runtimes.read import type_of
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
 # much else that is no text.
@@ -165,6 +167,21 @@ def test_a_chunk_means_the_same_however_it_is_written(frame: dict[str, object]) 
 def test_a_chunk_may_name_its_event() -> None:
     told = {"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}
     assert parts_of(told) == [Tokens(7, None)]
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "type_"),
+    [
+        ("x-delta", '{"type": "other"}', "x-delta"),
+        ("message", '{"type": "x-delta", "event": "other"}', "x-delta"),
+        ("message", '{"type": 3, "event": "x.delta"}', "x.delta"),
+        ("message", '{"type": "two words"}', "message"),
+        ("message", "[DONE]", "message"),
+        ("message", '{"type": ', "message"),
+    ],
+)
+def test_an_event_has_a_type(event: str, data: str, type_: str) -> None:
+    assert type_of(ChatEvent(event, data)) == type_
 
 
 def test_the_kind_of_an_object_may_be_its_event() -> None:
