@@ -27,7 +27,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
     for block in blocks(PAGE):
         if block.mark == "file":
-            (pytester.path / block.name).write_text(block.text, "utf-8")
+            file = pytester.path / block.name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block.text, "utf-8")
     return pytester
 
 
