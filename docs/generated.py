@@ -45,7 +45,8 @@ def settings() -> Iterator[str]:
         ways = [f"`{variable(name)}`"]
         if name in SETTINGS:
             ways.append(f"`{flag(name)}`")
-        ways += ["`OPS_BEARER_TOKEN`"] if name == "token" else [f"`{name}` in the table"]
+        elsewhere = {"token": ["`OPS_BEARER_TOKEN`"], "agent_token": list[str]()}
+        ways += elsewhere.get(name, [f"`{name}` in the table"])
         yield f"`{name}`"
         yield f": {words_of[name]}"
         words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()

@@ -28,15 +28,18 @@ SETTINGS = {
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
-    "record": "write what agents say to this folder, to replay it offline (live runs)",
+    "record": "write what agents say to this folder, to replay it offline (not of the fake alone)",
     "scenario": "how the fake behaves: a name, a TOML file, or a folder of recordings",
+    "agent_url": "a real agent on this machine, before which the fake stands",
+    "agent_api": "how it is asked: openai or ag-ui (default: openai)",
 }
 """Settings that have an option too, with their help."""
 METAVARS = {
     **dict.fromkeys(("keep", "report"), "{never,on-failure,always}"),
     **dict.fromkeys(("ready_timeout", "deadline"), "SECONDS"),
     **dict.fromkeys(("output", "record"), "FOLDER"),
-    "url": "URL",
+    **dict.fromkeys(("url", "agent_url"), "URL"),
+    "agent_api": "{openai,ag-ui}",
     "token_file": "FILE",
     "instance": "UUID",
     "run_id": "NAME",
@@ -49,9 +52,12 @@ WITHOUT_OPTION = (
     *("chat_end", "bundled_checks", "prompt", "expect_text", "expect_providers", "expect_models"),
     "new_conversation",
     *("allow_http", "trust_env", "ca_file", "client_cert", "client_key", "group"),
-    *("report_replies", "budgets", "trace_url"),
+    *("report_replies", "budgets", "trace_url", "agent_model"),
 )
 """The other settings: an option of such a name is refused, in words."""
+
+SECRETS = ("token", "agent_token")
+"""Settings that are neither in a table nor on a command line, where others can read them."""
 
 
 def flag(setting: str) -> str:

@@ -21,6 +21,7 @@ from pytest_hydrasmoke._options import (
     LIVE,
     METAVARS,
     ON_WINDOWS,
+    SECRETS,
     SETTINGS,
     TABLE,
     WITHOUT_OPTION,
@@ -86,7 +87,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             help=words,
         )
     # Registered only to be refused, without their values in the error message.
-    for name in ("token", *_no_options()):
+    for name in (*SECRETS, *_no_options()):
         group.addoption(flag(name), dest=f"hydra_smoke_{name}", help=argparse.SUPPRESS)
 
 
@@ -127,7 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"{flag(name)} is no option: set {variable(name)}, or {name} in [{TABLE}]"
             )
-    settings = (*SETTINGS, "token")
+    settings = (*SETTINGS, *SECRETS)
     given = [flag(name) for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
     if ON_WINDOWS and (live or fake):
         raise pytest.UsageError(WSL)

@@ -6,7 +6,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
-from .hop import is_routers, turns_away
+from .hop import has_detail, is_routers, turns_away
 from .retry import asked_pause
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
@@ -49,6 +49,8 @@ def advice(request: Request, reply: Reply) -> str:
         return _after_redirect(request, reply.headers.get("location", ""))
     if status in (429, 503):
         return _after_busy(reply)
+    if status == 502 and request.call == "chat" and has_detail(reply):
+        return "the router says that the agent failed it: see the agent's log of this moment"
     if status not in _BY_CODE and not is_routers(reply):
         return _of_gateway(status)
     return _BY_CODE.get(status, "see the router's log of this moment")

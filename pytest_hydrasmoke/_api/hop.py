@@ -55,6 +55,11 @@ def is_routers(reply: Reply) -> bool:
     """Return whether an error is in the form of the router's contract: JSON with a `detail`."""
     if 300 <= reply.status < 400 or reply.status in _OF_GATEWAYS or reply.status > 504:
         return False
+    return has_detail(reply)
+
+
+def has_detail(reply: Reply) -> bool:
+    """Return whether an answer is JSON with a `detail`."""
     try:
         parsed: Any = json.loads(reply.body)
     except (ValueError, RecursionError):

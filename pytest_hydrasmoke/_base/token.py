@@ -17,14 +17,14 @@ from functools import lru_cache
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
-from pytest_hydrasmoke._options import variable
+from pytest_hydrasmoke._options import SECRETS, variable
 
 from .text import harmless
 
 E = TypeVar("E", bound=BaseException)
 
-VARIABLES = (variable("token"), "OPS_BEARER_TOKEN")
-"""Environment variables that may hold a token: the first one set is used."""
+VARIABLES = (*map(variable, SECRETS), "OPS_BEARER_TOKEN")
+"""Environment variables that may hold a token."""
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
 WINDOW = 8
 """A part of a token with at least this many characters is secret, too."""
@@ -93,7 +93,8 @@ def hidden(token: str | Token) -> Token:
 def _known(token: Token | None) -> frozenset[str]:
     """Return every token that this process could show: this one, and the environment's."""
     own = "" if token is None else token.reveal()
-    found = {value.strip() for value in (own, *map(os.environ.get, VARIABLES)) if value}
+    others = (value for name, value in os.environ.items() if name.upper() in VARIABLES)
+    found = {value.strip() for value in (own, *others)}
     return frozenset(value for value in found if len(value) >= WINDOW)
 
 

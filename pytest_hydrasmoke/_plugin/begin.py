@@ -57,9 +57,11 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
             process = join_run(config, worker, interrupts)
         if process is None:
             return None
-        # Bundled checks have no recordings: only a real router can answer them.
+        # Bundled checks have no recordings: only a real router can answer them. And at a real
+        # agent their chats cost tokens.
         checks = process.config.bundled_checks
-        by_default = bool(checks) and process.replaying is None
+        unasked = process.replaying is not None or process.config.agent_url is not None
+        by_default = bool(checks) and not unasked
         _collect(config, by_default=by_default, core=checks == "core")
         return process
 

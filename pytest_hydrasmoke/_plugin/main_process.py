@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, Unautho
 from pytest_hydrasmoke._base.pytest_internals import ini_names
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, TABLE, flag, variable
+from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, SETTINGS, TABLE, flag, variable
 from pytest_hydrasmoke._recordings.store import Recordings
 from pytest_hydrasmoke._report import files, github
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
@@ -32,7 +32,7 @@ from pytest_hydrasmoke._settings.token_source import where_from
 
 from .deadline import keep_deadline
 from .part import take_part
-from .process import Process, address_of, serve
+from .process import Process, address_of, serve, stand_before_agent
 from .replay import spec_of
 from .report_cleaner import cleaned
 
@@ -69,7 +69,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
             if settings.record is not None:
                 recordings = Recordings(settings.record)
                 undo.callback(recordings.end)
-            forms = _check_router(config, settings, loaded, recordings, fake=fake)
+            settings, forms = _check_router(config, settings, loaded, recordings, router)
             # A signal waits for the plugins that end what begins here.
             with interrupts.hold():
                 process = Process(
@@ -118,11 +118,13 @@ def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
     """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
-    if config.getoption("hydra_smoke_token") is not None:
-        raise pytest.UsageError(
-            f"{flag('token')} would show the token to everybody on this machine: "
-            f"set {variable('token')} in the environment, or give {flag('token_file')}"
-        )
+    for name in SECRETS:
+        if config.getoption(f"hydra_smoke_{name}") is not None:
+            file = f", or give {flag('token_file')}" if name == "token" else ""
+            raise pytest.UsageError(
+                f"{flag(name)} would show the token to everybody on this machine: "
+                f"set {variable(name)} in the environment{file}"
+            )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
@@ -185,6 +187,7 @@ def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
         run_id=settings.run_id,
         fake=router is not None,
         replaying=None if recordings is None else recordings.in_words,
+        agent=None if router is None else settings.agent_url,
         url=settings.url or "",
         began=datetime.now(UTC),
         seconds=0.0,
@@ -212,10 +215,9 @@ def _check_router(
     settings: HydraSmokeConfig,
     loaded: Loaded,
     recordings: Recordings | None,
-    *,
-    fake: bool,
-) -> Forms | None:
-    """Check the router before the first test; return its forms, which a deletion needs."""
+    router: FakeRouter | None,
+) -> tuple[HydraSmokeConfig, Forms | None]:
+    """Check router and agent before the first test; return the settings, and the forms."""
     # Without the terminal plugin this option does not exist.
     verbosity: int = getattr(config.option, "verbose", -2)
     if verbosity < 0:
@@ -223,14 +225,20 @@ def _check_router(
         scrub = scrubbing(settings.token)
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))
-    quiet = verbosity < -1
-    with Reaching(settings.url, (lambda words: None) if quiet else _say_early) as reaching:
-        if not fake and settings.instance is None:
+    say = _say_early if verbosity > -2 else _say_nothing
+    if router is not None and settings.agent_url is not None:
+        settings = stand_before_agent(router, settings, settings.agent_url, say)
+    with Reaching(settings.url, say) as reaching:
+        if router is None and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
         if recordings is not None:
             recordings.begin()
         # An attached run deletes nothing, and so has nothing to prove.
-        return learn(settings, observer=reaching) if settings.instance is None else None
+        forms = learn(settings, observer=reaching) if settings.instance is None else None
+    return settings, forms
+
+
+def _say_nothing(words: str) -> None: ...
 
 
 def _say_early(words: str) -> None:

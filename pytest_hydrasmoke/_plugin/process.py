@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -27,6 +28,8 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.preflight import FIRST_ANSWER_TIMEOUT
+from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -299,3 +302,24 @@ def serve(scenario: Scenario | None) -> FakeRouter:
 def address_of(router: FakeRouter) -> dict[str, Any]:
     """Return the settings that make a fake the router of a run."""
     return {"url": router.url, "token": Token(router.token)}
+
+
+def stand_before_agent(
+    router: FakeRouter, config: HydraSmokeConfig, url: str, say: Callable[[str], None]
+) -> HydraSmokeConfig:
+    """Have the agent at a URL answer the fake's chats; return the settings with its model.
+
+    Raises `HydraSmokeError` if it can't be used.
+    """
+    from pytest_hydrasmoke.fake.agent import Agent
+    from pytest_hydrasmoke.fake.agent_events import AgentError
+
+    token = None if config.agent_token is None else config.agent_token.reveal()
+    agent = Agent(url, config.agent_api, config.agent_model, token)
+    try:
+        with Reaching(url, say) as reaching:
+            agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), reaching.again)
+    except AgentError as problem:
+        raise HydraSmokeError(safe_line(str(problem), 1000)) from None
+    agent.answer_chats_of(router)
+    return config.model_copy(update={"agent_model": agent.model})

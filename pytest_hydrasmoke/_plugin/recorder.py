@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._options import LIVE, flag
+from pytest_hydrasmoke._options import FAKE, LIVE, flag
 from pytest_hydrasmoke._recordings import manners
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import (
@@ -178,7 +178,9 @@ class Recorder:
         """Write the router's manners, and fail the run for what could not be written."""
         assert self._recordings is not None  # This is the main process.
         with self._told(ROUTER):
-            self._lines += manners.update(self._recordings.folder / ROUTER, manners.seen_in(report))
+            if not self._process.fake:  # It has no manners of its own.
+                seen = manners.seen_in(report)
+                self._lines += manners.update(self._recordings.folder / ROUTER, seen)
         for owner, why in self._unwritten.items():
             self._fail("recording", owner, self._words(self._recordings.folder, owner, why))
         whole = self._process.selection.is_whole(report.exit_code)
@@ -279,7 +281,9 @@ class Recorder:
     def _words(self, folder: Path, owner: str, why: str) -> str:
         named = owner != ROUTER and not owner.startswith(KINDS)
         test = (as_argument(self._pytest, owner),) if named else ()
-        command = ("pytest", LIVE, flag("record"), str(folder), *test)
+        agent = self._process.config.agent_url
+        switch = (LIVE,) if agent is None else (FAKE, flag("agent_url"), agent)
+        command = ("pytest", *switch, flag("record"), str(folder), *test)
         return (
             f"RECORDING: the recording of {owner} could not be written\n{why}\n"
             f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"

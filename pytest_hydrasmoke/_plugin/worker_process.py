@@ -71,6 +71,11 @@ def _sent(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> dic
     fields["table"] = Path(sent["table"]) if beside_main and sent["table"] is not None else None
     if beside_main and not sent["replay"]:
         return fields
+    if settings.agent_url is not None:
+        raise ConfigError(
+            f"the agent at {settings.agent_url} is on the main process's machine",
+            next_step="run pytest there, with -n as many as you like",
+        )
     # A worker on another host, or with a fake of its own, can share nothing with the others: it is
     # a run of its own, with its own instance, ledger and deletions.
     here, there = config.invocation_params.dir, Path(sent["folder"])

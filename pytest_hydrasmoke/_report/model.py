@@ -246,6 +246,8 @@ class Report(Part):
     """True if the run used the bundled fake router."""
     replaying: str | None = None
     """What the fake replayed, such as `replaying 12 recordings of 2026-11-26`."""
+    agent: str | None = None
+    """Where the real agent is before which the fake stood."""
     url: str
     began: datetime
     seconds: float
@@ -276,6 +278,8 @@ class Report(Part):
     @property
     def fake_words(self) -> str:
         """What the bundled fake router is called, in a run against it."""
+        if self.agent is not None:
+            return f"FAKE router before the agent at {self.agent}"
         return "FAKE router" if self.replaying is None else f"FAKE router, {self.replaying}"
 
     def count(self, outcome: str) -> int:

@@ -11,6 +11,7 @@ from pytest_hydrasmoke._base.table import Line
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.story import TOKENS
+from pytest_hydrasmoke._options import SECRETS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
@@ -25,7 +26,13 @@ _MOST = 10
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
     """Return the run's target, and the source of each setting that is not a default."""
     where = f"the bundled FAKE router at {config.url}" if fake else f"live router {config.url}"
+    if config.agent_url is not None:
+        where += f" before the agent at {config.agent_url}"
     lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
+    if config.agent_url is not None:
+        model = "" if config.agent_model is None else f", model {safe_line(config.agent_model, 60)}"
+        how = f"{config.agent_api}{model}; the bundled checks run only if named"
+        lines.append(f"hydra-smoke agent: {how}")
     given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
     if given:
         lines.append(f"hydra-smoke settings: {', '.join(given)}")
@@ -36,7 +43,7 @@ def _shown(config: HydraSmokeConfig, name: str) -> str:
     value: object = getattr(config, name)
     if isinstance(value, frozenset):
         value = ",".join(sorted(map(str, value)))  # pyright: ignore[reportUnknownArgumentType]
-    return "********" if name == "token" else safe_line(str(value), 60)
+    return "********" if name in SECRETS else safe_line(str(value), 60)
 
 
 def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Line]:
@@ -67,7 +74,7 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
 
 def _counted(report: Report) -> str:
     router = "fake router" if report.fake else "live router"
-    if report.replaying is not None:
+    if report.replaying is not None or report.agent is not None:
         router = report.fake_words
     return f"{router}, run {report.run_id}: {report.counted}"
 

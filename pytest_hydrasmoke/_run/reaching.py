@@ -63,6 +63,10 @@ class Reaching:
         """Count an attempt; another one follows, unless an answer does."""
         self._attempt = attempt.number + 1
 
+    def again(self) -> None:
+        """Count one more attempt."""
+        self._attempt += 1
+
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         """Record an answer: the next call begins with its first attempt."""
         self._attempt = 1

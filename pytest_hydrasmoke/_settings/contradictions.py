@@ -18,16 +18,15 @@ from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
 
 _STATUSES = ("ready_statuses", "failed_statuses", "gone_statuses")
-_SHOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
+_SHOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record", "agent_url")
 """Settings that are printed, or written into files."""
 
 
 def contradictions(config: HydraSmokeConfig, folder: Path) -> Iterator[Problem]:
     """Yield what is wrong with the settings of a run in `folder`, each valid by itself."""
-    problem = _url(config)
-    if problem is not None:
-        yield problem
-    else:
+    problems = [*_urls(config)]
+    yield from problems
+    if not problems:
         for name in _SHOWN:
             if has_token(str(getattr(config, name)), config.token):
                 words = f"{name} contains the token, and is printed and written into files"
@@ -45,12 +44,12 @@ def contradictions(config: HydraSmokeConfig, folder: Path) -> Iterator[Problem]:
             yield Problem(words, ("record",))
 
 
-def _url(config: HydraSmokeConfig) -> Problem | None:
-    if config.url is None:
-        return None
-    problem = url_problem(config.url, allow_http=config.allow_http)
-    shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
-    return None if problem is None else Problem(f"url = {shown!r} {problem}", ("url",))
+def _urls(config: HydraSmokeConfig) -> Iterator[Problem]:
+    for name, url in (("url", config.url), ("agent_url", config.agent_url)):
+        problem = None if url is None else url_problem(url, allow_http=config.allow_http)
+        if url is not None and problem is not None:
+            shown = re.sub(r"//[^/]*@", "//...@", safe_line(url))
+            yield Problem(f"{name} = {shown!r} {problem}", (name,))
 
 
 def _statuses(config: HydraSmokeConfig) -> Iterator[Problem]:

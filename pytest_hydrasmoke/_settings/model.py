@@ -20,11 +20,12 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import random_run_id
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._options import how_to_set
+from pytest_hydrasmoke._options import SECRETS, how_to_set
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke._transport.trace import Trace, trace_of
 
 from .values import (
+    Api,
     Budgets,
     CaFile,
     Checks,
@@ -156,10 +157,20 @@ class HydraSmokeConfig(BaseModel):
     whole run, input and output together. A breach fails the run."""
     record: Path | None = None
     """A folder: what agents say in this live run is written there, one file a test, to be replayed
-    offline; in the invocation folder. A run against the fake records nothing."""
+    offline; in the invocation folder. A run against the fake alone records nothing."""
     scenario: str = "default"
     """How the fake router behaves: the name of a ready-made scenario, a TOML file, or a folder of
     recordings."""
+    agent_url: str | None = None
+    """A real agent on this machine, before which the fake router stands: it answers all chats, with
+    a conversation for each instance. The bundled checks then run only if they are named."""
+    agent_api: Api = "openai"
+    """How that agent is asked: `openai` for chat completions below `agent_url`, `ag-ui` for runs at
+    it."""
+    agent_model: str | None = None
+    """The model to ask by OpenAI's API; if not given, the only one that the agent lists."""
+    agent_token: HiddenToken = Field(default=None, repr=False)
+    """The agent's bearer token."""
 
     _commands: Commands = PrivateAttr(default=PLAIN)
 
@@ -227,7 +238,7 @@ class HydraSmokeConfig(BaseModel):
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain types, with the token in clear: only for a worker of the same run."""
-        plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+        plain = self.model_dump(mode="json", exclude={*SECRETS}, exclude_none=True)
         plain["commands"] = asdict(self.commands)
         return plain if self.token is None else {**plain, "token": self.token.reveal()}
 

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
-from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
+from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, TABLE, flag, how_to_set, variable
 
 from .commands import PEM, commands_of
 from .contradictions import contradictions
@@ -38,9 +38,17 @@ _LIVE_ONLY = {
     "token_file": "the fake has a token of its own",
     "instance": "the fake ends with the run, and so do its instances",
     "keep": "the fake ends with the run, and so do its instances",
-    "record": "a recording is of a live router",
 }
 """The settings that a run against the fake can't have, and why."""
+_NOT_OF_THE_FAKE = {
+    "record": f"a recording is of a live router, or of a real agent ({flag('agent_url')})"
+}
+"""Those that it can have where the fake stands before an agent."""
+_FAKE_ONLY = {
+    "scenario": "a live router has no scenario",
+    "agent_api": "a live router has agents of its own",
+}
+"""The options that a live run can't have, and why."""
 _PLAINER = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -97,13 +105,19 @@ def load(
         values.update(layer)
         sources.update(dict.fromkeys(layer, source))
     if fake:
-        problems += _live_options(chosen)
-        for name in (*_LIVE_ONLY, "token"):
+        unused = _LIVE_ONLY | ({} if "agent_url" in values else _NOT_OF_THE_FAKE)
+        problems += _unused_options(chosen, unused, LIVE)
+        if "agent_api" in chosen and "agent_url" not in values:
+            problems.append(Problem(f"{flag('agent_api')} needs {flag('agent_url')}"))
+        for name in (*unused, "token"):
             values.pop(name, None)
             sources.pop(name, None)
         values = {**_FAKE_SPEC, **values}
     else:
-        problems += _fake_options(chosen)
+        problems += _unused_options(chosen, _FAKE_ONLY, FAKE)
+        if "agent_url" in values:
+            words = f"agent_url ({sources['agent_url']}) needs {FAKE}: {_FAKE_ONLY['agent_api']}"
+            problems.append(Problem(words, ("agent_url",)))
         pick_token(layers, values, sources, problems)
         problems += map(Problem, _missing(values, required))
     values.setdefault("output", ".hydrasmoke")
@@ -113,6 +127,8 @@ def load(
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
     scenario = _scenario(values, sources, folder, problems) if fake else None
+    if scenario is not None and (scenario.recordings is not None or scenario.replies):
+        problems += _answers_itself(config)
     unknown = tuple(_unknown_variables())
     if any(problem.matters(used) for problem in problems):
         # A misspelt name may be why a setting is missing.
@@ -129,17 +145,13 @@ def load(
     return Loaded(config, sources, warnings, scenario, file)
 
 
-def _live_options(chosen: Collection[str]) -> Iterator[Problem]:
-    """Yield the options that the fake has no use for."""
-    for name, why in _LIVE_ONLY.items():
+def _unused_options(
+    chosen: Collection[str], unused: Mapping[str, str], needs: str
+) -> Iterator[Problem]:
+    """Yield the options that this run has no use for, and the other switch has."""
+    for name, why in unused.items():
         if name in chosen:
-            yield Problem(f"{flag(name)} needs {LIVE}: {why}")
-
-
-def _fake_options(chosen: Collection[str]) -> Iterator[Problem]:
-    """Yield the options that a live router has no use for."""
-    if "scenario" in chosen:
-        yield Problem(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
+            yield Problem(f"{flag(name)} needs {needs}: {why}")
 
 
 def _refused(problems: Iterable[str], token: Any) -> ConfigError:
@@ -158,8 +170,9 @@ def _environment() -> dict[str, Any]:
     fallback = os.environ.get("OPS_BEARER_TOKEN")
     if fallback and "token" not in found and "token_file" not in found:
         found["token"] = fallback
-    if "token" in found:
-        found["token"] = Token(found["token"])
+    for name in SECRETS:
+        if name in found:
+            found[name] = Token(found[name])
     return found
 
 
@@ -189,14 +202,14 @@ def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
     except UNREADABLE as error:
         problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
-    if secret := [name for name in table if name.lower() == "token"]:
-        for name in secret:
-            del table[name]
+    for name in [name for name in table if name.lower() in SECRETS]:
+        del table[name]
+        own_file = ", or token_file" if name.lower() == "token" else ""
         words = (
-            f"token must not be in [{TABLE}] of {file}, which others can read: "
-            f"set {variable('token')} in the environment, or token_file"
+            f"{name.lower()} must not be in [{TABLE}] of {file}, which others can read: "
+            f"set {variable(name)} in the environment{own_file}"
         )
-        problems.append(Problem(words, ("token",)))
+        problems.append(Problem(words, (name.lower(),)))
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
         near = nearest(name.lower(), HydraSmokeConfig.model_fields)
@@ -241,6 +254,12 @@ def _scenario(
         return None
 
 
+def _answers_itself(config: HydraSmokeConfig) -> Iterator[Problem]:
+    if config.agent_url is not None:
+        words = f"scenario = {safe_line(config.scenario)!r} answers chats itself"
+        yield Problem(f"{words}: remove it, or agent_url", ("scenario", "agent_url"))
+
+
 def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
     problems = [
         f"{name} is not set: {how_to_set(name)}"
@@ -278,7 +297,7 @@ def _fault(fault: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str,
     words = _PLAINER.get(fault["type"], words)
     if len(fault["loc"]) == 1 and fault["type"].startswith("float_"):
         words = "must be a number of seconds, such as 300"
-    secret = name in ("token", "token_file")
+    secret = name in (*SECRETS, "token_file")
     shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
     entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
     return Problem(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}", (name,))

@@ -147,6 +147,7 @@ NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # pydantic calls the last validator first.
 Budgets = Annotated[dict[str, Seconds], BeforeValidator(_of_phases), BeforeValidator(_pairs)]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
+Api = Literal["openai", "ag-ui"]
 Checks = Annotated[bool | Literal["core"], BeforeValidator(_checks)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
 Pattern = Annotated[str, AfterValidator(_pattern)]

@@ -22,6 +22,7 @@ from starlette.routing import Route as Entry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import requests as wire
+from .agent_stream import AgentStream
 from .chat_stream import EventStream, hang_up
 from .faults import Drop, Failure, Faults
 from .handlers import Calls
@@ -146,12 +147,11 @@ def _endpoint(
 def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     if fault is None:
         return work()
-    if fault.when == "after":
-        done = work()
-        if isinstance(done, EventStream):
-            done.turn.end()
-            done.turn.over = True
-    return hang_up if isinstance(fault, Drop) else _failed(fault)
+    answer = hang_up if isinstance(fault, Drop) else _failed(fault)
+    if fault.when == "before":
+        return answer
+    done = work()
+    return done.instead(answer) if isinstance(done, EventStream | AgentStream) else answer
 
 
 def _trouble(scenario: Scenario, route: Route) -> Failure | Drop:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .clock import Clock, Pace, pace_by
 from .faults import Break
@@ -25,6 +25,10 @@ from .state import OpenTurn
 
 HANG_UP = "pytest_hydrasmoke.hang_up"
 """Name of the ASGI extension by which this project's server closes a request's connection."""
+
+_KIND = b"text/event-stream; charset=utf-8"
+_HEADERS = [(b"content-type", _KIND), (b"cache-control", b"no-cache")]
+BEGIN: Message = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
 
 Leave: TypeAlias = Literal["end", "cut", "stall"]
 
@@ -136,14 +140,16 @@ class EventStream:
         self._began = clock.now()
         self._pause = pause
 
+    def instead(self, answer: ASGIApp) -> ASGIApp:
+        """Return what answers in its place, once the agent has done its work."""
+        self.turn.end()
+        self.turn.over = True
+        return answer
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-        ]
         pace = pace_by(self._clock, scope.get("client"))
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send(BEGIN)
             await self._perform(pace, receive, send)
         finally:
             pace.close()
@@ -159,7 +165,7 @@ class EventStream:
 
             async def leave_with_client() -> None:
                 with watch:
-                    await _gone(receive)
+                    await gone(receive)
                     group.cancel_scope.cancel()
 
             group.start_soon(leave_with_client)
@@ -202,9 +208,10 @@ async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:
         raise DroppedError("the fake router drops this connection")
     close()
     # Returning earlier would leave the response incomplete, and the server would log that.
-    await _gone(receive)
+    await gone(receive)
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
+    """Wait until the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass

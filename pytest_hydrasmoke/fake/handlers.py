@@ -6,11 +6,15 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from . import requests as wire
+from .agent_stream import AgentStream
 from .chat_stream import EventStream, hang_up, plan, plan_recorded
 from .faults import Break, Faults
 from .recordings import Refused
@@ -20,6 +24,9 @@ from .runtimes.frames import Said
 from .scenario import Scenario
 from .sse_events import turn
 from .state import Replayed, World, in_case
+
+if TYPE_CHECKING:
+    from .agent import Agent
 
 
 class Calls:
@@ -73,6 +80,8 @@ class Calls:
         instance = _found(instance)
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
+        if world.agent is not None:
+            return self._relayed(world.agent, instance_id, message)
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
@@ -84,6 +93,20 @@ class Calls:
             self._scenario.event_pause,
             self._scenario.first_event_after,
         )
+
+    def _relayed(self, agent: Agent, instance_id: str, message: str) -> ASGIApp:
+        world, broken = self._world, self._break()
+        began = world.begin_turn(instance_id, None)
+
+        def breaks(body: bytes) -> ASGIApp:
+            runtime = turn(replace(self._scenario, runtime=agent.api), Said(message, ""))
+            planned = plan_recorded(
+                iter([body]), "closed", counted=True, runtime=runtime, broken=broken
+            )
+            return EventStream(planned, world.clock, began)
+
+        conversation, answers = world.conversation(instance_id), breaks if broken else None
+        return AgentStream(agent, began, conversation, message, answers)
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
         try:

@@ -12,9 +12,11 @@ import math
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from .agent_events import Message
 from .clock import Clock
 from .recordings import Counted
 from .records import Instance, LlmEvent, Progress, RequestRecord, Route
@@ -22,6 +24,9 @@ from .replies import Reply, scripted
 from .requests import SmokeProvisionRequest
 from .runtimes.frames import Said
 from .scenario import Scenario, StatusCase
+
+if TYPE_CHECKING:
+    from .agent import Agent
 
 _CHILD_ROWS = ("agent", "server", "dns_record")
 
@@ -68,6 +73,8 @@ class OpenTurn:
     instance_id: str
     recorded: Counted | Literal["unknown"] | None
     """Its LLM events as recorded; None for the scenario's."""
+    told: Sequence[str] | None = None
+    """Their providers, as a real agent's stream tells them."""
     ended: bool = False
     over: bool = False
     """Whether nothing more can come of it, also where it never came to its end."""
@@ -83,6 +90,8 @@ class World:
     def __init__(self, scenario: Scenario, clock: Clock) -> None:
         self.scenario = scenario
         self.clock = clock
+        self.agent: Agent | None = None
+        """The real agent that answers chats, where there is one."""
         self._scripted = scripted(scenario.replies)
         self._lock = threading.Lock()
         self.reset()
@@ -101,6 +110,7 @@ class World:
             self._replayed: dict[str, Replayed] = {}
             self._uncounted: dict[str, str] = {}
             self._turns: list[OpenTurn] = []
+            self._conversations: dict[str, list[Message]] = {}
 
     def in_trouble(self, route: Route) -> bool:
         """Count a request of this route; return whether the scenario's trouble hits it."""
@@ -167,7 +177,13 @@ class World:
                 return "deleted_before"
             row.deleted_at = now
             row.cleanup = self._queued(now, self.scenario.cleanup_after)
+            self._conversations.pop(instance_id, None)
             return "deleted"
+
+    def conversation(self, instance_id: str) -> list[Message]:
+        """Return what an instance's agent remembers: whole turns of earlier chats."""
+        with self._lock:
+            return self._conversations.setdefault(instance_id, [])
 
     def add_reply(self, reply: Reply) -> None:
         """Add a reply before the scenario's, or replace one with the same `match`."""
@@ -203,6 +219,8 @@ class World:
                 providers = scenario.providers
                 first = len(self._events_of(turn.instance_id))
                 at += scenario.llm_events_lag
+                if turn.told is not None and count:  # A scenario may lose an agent's, too.
+                    count, first, providers = len(turn.told), 0, tuple(turn.told)
             else:
                 # A recording names the providers of its own turn.
                 count, first, gap = turn.recorded.count, 0, 0.0

@@ -40,7 +40,7 @@ class HermesAgent:
 
     def __init__(self, folder: Path, model: str) -> None:
         folder.mkdir(parents=True)
-        self._key = secrets.token_hex(16)
+        self.key = secrets.token_hex(16)
         self._port = _free_port()
         self._session: str | None = None
         config = CONFIG.format(model=model, key=secrets.token_hex(16))
@@ -52,7 +52,7 @@ class HermesAgent:
             "API_SERVER_ENABLED": "true",
             "API_SERVER_HOST": "127.0.0.1",
             "API_SERVER_PORT": str(self._port),
-            "API_SERVER_KEY": self._key,
+            "API_SERVER_KEY": self.key,
             # Whatever it would look up elsewhere is not to be had.
             "HTTP_PROXY": NOWHERE,
             "HTTPS_PROXY": NOWHERE,
@@ -67,6 +67,11 @@ class HermesAgent:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def url(self) -> str:
+        """Where its API server is, or will be."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def is_alive(self) -> bool:
@@ -89,10 +94,9 @@ class HermesAgent:
 
     async def turn(self, stream: str, message: str) -> AsyncIterator[bytes]:
         """Yield one turn's event stream as it comes, byte by byte as it is."""
-        base = f"http://127.0.0.1:{self._port}"
-        headers = {"authorization": f"Bearer {self._key}"}
+        headers = {"authorization": f"Bearer {self.key}"}
         async with httpx.AsyncClient(
-            base_url=base, headers=headers, trust_env=False, timeout=60
+            base_url=self.url, headers=headers, trust_env=False, timeout=60
         ) as http:
             method, path, body = await self._request(http, stream, message)
             async with http.stream(method, path, json=body) as answer:

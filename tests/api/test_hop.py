@@ -209,6 +209,18 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     assert "see the router's log of this moment" not in error.next_step
 
 
+@pytest.mark.parametrize(("body", "own"), [(OWN, True), (b'{"message": "no"}', False)])
+def test_a_502_with_the_routers_words_about_a_chat_is_about_its_agent(
+    body: bytes, own: bool
+) -> None:
+    chat = Request("chat", "POST", "/chat", {"message": "hello"})
+    for asked, about_agent in ((chat, own), (request(), False)):
+        advice = failure(asked, reply(502, body), 1).next_step
+        assert advice is not None
+        assert ("see the agent's log" in advice) is about_agent
+        assert advice.startswith("the gateway did not reach the router") is not about_agent
+
+
 def test_advice_after_a_page_in_place_of_an_answer_is_about_what_answered() -> None:
     page = b"<html><head><title>Sign in</title></head></html>"
     with pytest.raises(ContractError) as caught:

@@ -48,11 +48,12 @@ def in_a_fresh_interpreter(code: str, *arguments: str) -> str:
 @pytest.mark.parametrize("library", ["httpx", "httpcore"])
 def test_the_network_libraries_are_known_to_the_network_modules_alone(library: str) -> None:
     users = {
-        name.partition("/")[0]
+        name if name.startswith("fake/") else name.partition("/")[0]
         for name, tree in trees().items()
         if library in {it.partition(".")[0] for it in imported_by(tree)}
     }
-    assert users == {"_transport"}
+    # The fake asks a real agent by a client of its own.
+    assert users == {"_transport", *(["fake/agent.py"] if library == "httpx" else [])}
 
 
 def test_the_fake_shares_nothing_with_what_it_tests() -> None:
@@ -78,6 +79,12 @@ def test_importing_it_loads_nothing_heavy() -> None:
     for line in in_a_fresh_interpreter(LIGHT).splitlines():
         assert "pytest_hydrasmoke" in line.split()
         assert not heavy & set(line.split())
+
+
+def test_a_fake_without_an_agent_needs_no_http_client() -> None:
+    serves = "from pytest_hydrasmoke.fake import FakeRouter\nwith FakeRouter(): ..."
+    code = f"import sys\n{serves}\nprint('httpx' in sys.modules)"
+    assert in_a_fresh_interpreter(code) == "False\n"
 
 
 # Each child is a process that has imported nothing of the package.

@@ -12,6 +12,7 @@ from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins, write_file
 from inner import ALONE, only
 from shown import ROOT, check
 from sizes import sampled
+from stub_agent import StubAgent, served
 
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -95,8 +96,9 @@ def test_commands_do_what_they_are_for(
     found = list(blocks(page))
     consoles = [it for it in found if it.language == "console"]
     assert all(it.commands for it in consoles), "a console block holds commands, each after a `$`"
-    scripts = [aimed(it.commands, router.url, TOKEN) for it in consoles]
-    outputs = run_shell(scripts, folder, stand_ins(tmp_path / "bin"), settings)
+    with served(StubAgent()) as agent:
+        scripts = [aimed(it.commands, router.url, TOKEN, agent.url) for it in consoles]
+        outputs = run_shell(scripts, folder, stand_ins(tmp_path / "bin"), settings)
     for console, output in zip(consoles, outputs, strict=True):
         following = found[found.index(console) + 1 :]
         if following and following[0].mark == "shown":

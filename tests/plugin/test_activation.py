@@ -131,7 +131,7 @@ LIVE_ONLY = {
     "token_file": "the fake has a token of its own",
     "instance": "the fake ends with the run, and so do its instances",
     "keep": "the fake ends with the run, and so do its instances",
-    "record": "a recording is of a live router",
+    "record": "a recording is of a live router, or of a real agent (--hydra-smoke-agent-url)",
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from plugin_tools import Project
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._options import SETTINGS, WITHOUT_OPTION
+from pytest_hydrasmoke._options import SECRETS, SETTINGS, WITHOUT_OPTION
 from pytest_hydrasmoke.fake import FakeRouter
 
 CHATS = "def test_it(smoke_instance, smoke_config): print(smoke_config.url)\n"
@@ -65,7 +65,7 @@ def test_an_option_that_there_is_not_names_the_variable(
 
 
 def test_every_setting_has_an_option_or_words_for_one() -> None:
-    assert {*SETTINGS, *WITHOUT_OPTION, "token"} == {*HydraSmokeConfig.model_fields}
+    assert {*SETTINGS, *WITHOUT_OPTION, *SECRETS} == {*HydraSmokeConfig.model_fields}
 
 
 def test_the_help_shows_what_an_option_may_be(project: Project) -> None:

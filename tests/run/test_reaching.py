@@ -54,6 +54,12 @@ def test_a_line_after_10_seconds_and_then_one_every_30() -> None:
     assert waiting.at(69) == []
 
 
+def test_attempts_may_be_counted_by_others() -> None:
+    waiting = Waiting()
+    waiting.reaching.again()
+    assert waiting.at(10) == [f"reaching {URL}, 10 s, attempt 2"]
+
+
 def test_an_answer_begins_afresh() -> None:
     waiting = Waiting()
     waiting.at(1, failed=4)

@@ -11,6 +11,7 @@ from settings_tools import NOWHERE, loaded, resolved, told
 from tls_tools import CA, CLIENT
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
+from pytest_hydrasmoke._options import SECRETS
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -48,7 +49,7 @@ def test_option_beats_environment_beats_table_beats_default(
 def test_defaults_are_those_of_the_documentation(live: Project) -> None:
     config = resolved(live)
     plain = config.model_dump(
-        exclude={"url", "token", "run_id", *InstanceSpec.model_fields}
+        exclude={"url", *SECRETS, "run_id", *InstanceSpec.model_fields}
         | {"usage_settle", *(f"{word}_timeout" for word in ("ready", "llm_events", "delete"))}
     )
     assert plain == {
@@ -83,6 +84,9 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "group": None,
         "record": None,
         "scenario": "default",
+        "agent_url": None,
+        "agent_api": "openai",
+        "agent_model": None,
     }
 
 

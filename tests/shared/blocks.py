@@ -8,7 +8,7 @@
 - `text` is an output: `<!-- shown: NAME -->` says which, and another test sees that it is real.
 
 Nothing is downloaded: `pip` and `python3 -m venv` are stand-ins, which know what may be installed
-and give what is there.
+and give what is there. So is `hermes`, which does nothing: a stub is the agent of the page.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ def stand_ins(folder: Path) -> Path:
         (folder / name).write_text(text, "utf-8")
     (folder / "pip").write_text(PIP, "utf-8")
     (folder / "tox").write_text(TOX, "utf-8")
+    (folder / "hermes").write_text("#!/bin/sh\n", "utf-8")
     for command in folder.iterdir():
         command.chmod(0o755)
     return folder
@@ -156,7 +157,8 @@ def run_shell(scripts: list[str], folder: Path, commands: Path, env: dict[str, s
     return done.stdout.split(f"{_NEXT}\n")
 
 
-def aimed(text: str, url: str, token: str) -> str:
-    """Aim what a page says at a router of this machine."""
+def aimed(text: str, url: str, token: str, agent: str) -> str:
+    """Aim what a page says at a router, and an agent, of this machine."""
+    text = text.replace("http://127.0.0.1:8642", agent)
     text = re.sub(r"https://router\.example(?!/)", url, text)
     return re.sub(r"(HYDRA_SMOKE_TOKEN=)\S+", rf"\g<1>{shlex.quote(token)}", text)
