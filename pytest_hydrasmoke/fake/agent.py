@@ -35,6 +35,8 @@ class Agent:
     model: str | None
     """The one to ask by OpenAI's API; `check` finds it if there is only one."""
     token: str | None = field(repr=False)
+    new_conversation: str | None = None
+    """A message that begins a new conversation: the agent gets it as the only one of its own."""
 
     def answer_chats_of(self, router: FakeRouter) -> None:
         """Answer all chats with the instances of a fake router from now on."""

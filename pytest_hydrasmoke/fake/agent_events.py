@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 Api: TypeAlias = Literal["openai", "ag-ui"]
 Message: TypeAlias = dict[str, str]
 """A message of a conversation: its `role`, `content` and `id`."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What an agent remembers of one instance."""
+
+    name: str
+    messages: list[Message] = field(default_factory=list[Message])
+    """Those of whole turns."""
 
 
 class AgentError(Exception):

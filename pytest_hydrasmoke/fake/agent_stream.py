@@ -10,7 +10,7 @@ import anyio
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .agent_events import AgentError, Heard, Message
+from .agent_events import AgentError, Conversation, Heard
 from .chat_stream import BEGIN, gone, hang_up
 from .state import OpenTurn
 
@@ -31,7 +31,7 @@ class AgentStream:
         self,
         agent: Agent,
         turn: OpenTurn,
-        conversation: list[Message],
+        conversation: Conversation,
         message: str,
         answers: Callable[[bytes], ASGIApp] | None,
     ) -> None:
@@ -76,9 +76,10 @@ class AgentStream:
 
     async def _answer(self, send: Send) -> ASGIApp | None:
         """Ask the agent, and relay what it says; or return what answers then."""
-        begun, body, name = False, b"", self._turn.instance_id
+        begun, body = False, b""
+        before, name = self._conversation.messages, self._conversation.name
         try:
-            async with self._agent.turn(self._conversation, self._asked, name) as chunks:
+            async with self._agent.turn(before, self._asked, name) as chunks:
                 begun = True
                 if self._answers is None:
                     await send(BEGIN)
@@ -106,7 +107,7 @@ class AgentStream:
         if heard.whole and not self._turn.ended:
             texts = heard.said.items()
             said = [{"id": name, "role": "assistant", "content": it} for name, it in texts]
-            self._conversation += [self._asked, *said] if said else []
+            self._conversation.messages += [self._asked, *said] if said else []
 
     def _end(self) -> None:
         self._note()

@@ -105,7 +105,9 @@ class Calls:
             )
             return EventStream(planned, world.clock, began)
 
-        conversation, answers = world.conversation(instance_id), breaks if broken else None
+        begins = message == agent.new_conversation
+        conversation = (world.begin_anew if begins else world.conversation)(instance_id)
+        answers = breaks if broken else None
         return AgentStream(agent, began, conversation, message, answers)
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .agent_events import Message
+from .agent_events import Conversation
 from .clock import Clock
 from .recordings import Counted
 from .records import Instance, LlmEvent, Progress, RequestRecord, Route
@@ -110,7 +110,7 @@ class World:
             self._replayed: dict[str, Replayed] = {}
             self._uncounted: dict[str, str] = {}
             self._turns: list[OpenTurn] = []
-            self._conversations: dict[str, list[Message]] = {}
+            self._conversations: dict[str, Conversation] = {}
 
     def in_trouble(self, route: Route) -> bool:
         """Count a request of this route; return whether the scenario's trouble hits it."""
@@ -180,10 +180,16 @@ class World:
             self._conversations.pop(instance_id, None)
             return "deleted"
 
-    def conversation(self, instance_id: str) -> list[Message]:
-        """Return what an instance's agent remembers: whole turns of earlier chats."""
+    def conversation(self, instance_id: str) -> Conversation:
+        """Return what an instance's agent remembers."""
         with self._lock:
-            return self._conversations.setdefault(instance_id, [])
+            return self._conversations.setdefault(instance_id, Conversation(instance_id))
+
+    def begin_anew(self, instance_id: str) -> Conversation:
+        """Have an instance's agent remember nothing; return a conversation of one turn."""
+        with self._lock:
+            self._conversations[instance_id] = Conversation(str(uuid.uuid4()))
+        return Conversation(str(uuid.uuid4()))
 
     def add_reply(self, reply: Reply) -> None:
         """Add a reply before the scenario's, or replace one with the same `match`."""

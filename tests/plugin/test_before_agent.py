@@ -108,6 +108,27 @@ def test_workers_reach_the_one_fake(project: Project, agent: StubAgent) -> None:
     assert len(project.report()["instances"]) == 1
 
 
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_a_new_conversation_is_one_for_the_agent_too(project: Project, token: str | None) -> None:
+    project.pytester.makepyfile(
+        test_it="""
+        def test_one(smoke_instance):
+            smoke_instance.chat("First")
+
+        def test_other(smoke_instance):
+            assert smoke_instance.chat("Second").text == "I heard: Second"
+            assert smoke_instance.chat("Third").text == "I heard: Second | Third"
+        """
+    )
+    project.set(new_conversation="/new", usage_settle=0.3)
+    if token is not None:
+        project.set(agent_token=token)
+    with served(StubAgent(token=token, remembers=token is not None)) as agent:
+        before(project, agent.url).assert_outcomes(passed=2)
+    asked = [[it["content"] for it in one["messages"]] for one in agent.asked]
+    assert asked[:3] == [["First"], ["/new"], ["Second"]]
+
+
 def test_ag_ui(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(
         test_it="""
