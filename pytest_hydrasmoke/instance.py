@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from types import TracebackType
 from typing import Self
 
 from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvents
@@ -113,13 +112,8 @@ class SmokeInstance(_Instance):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        drive(self._handle.leave(failed=error is not None))
+    def __exit__(self, kind: object, *raised: object) -> None:
+        drive(self._handle.leave(failed=kind is not None))
 
 
 @public
@@ -173,10 +167,5 @@ class AsyncSmokeInstance(_Instance):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._handle.leave(failed=error is not None)
+    async def __aexit__(self, kind: object, *raised: object) -> None:
+        await self._handle.leave(failed=kind is not None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import Self
 
 from pytest_hydrasmoke._api.models import LlmEvents
@@ -248,12 +247,7 @@ class ChatStream:
     def __next__(self) -> ChatEvent:
         return next(iter(self))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         drive(self._turn.close())
 
 
@@ -285,10 +279,5 @@ class AsyncChatStream:
             raise StopAsyncIteration
         return event
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self._turn.close()

@@ -6,7 +6,6 @@ Commands show nothing else meanwhile, and pytest has no terminal before its firs
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pytest_hydrasmoke._base.clock import now
@@ -51,12 +50,7 @@ class Reaching:
         self._ticker.start(TICK)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._ticker.stop()
 
     def saw_attempt(self, attempt: Tried) -> None:

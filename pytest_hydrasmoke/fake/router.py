@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, TypeAlias
 
 from anyio import CancelScope, to_thread
@@ -82,12 +81,7 @@ class FakeRouter:
         self._place = mount(self.app, self._port)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         place, self._place = self._place, None
         if place is not None:
             unmount(place)
