@@ -9,28 +9,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from blocks import blocks
-from inner import ALONE, only
-from plugin_tools import forget_settings
+from inner import only
 from shown import ROOT
 
 HOW_TO = ROOT / "docs" / "how-to"
-PAGE = HOW_TO / "test-an-agent-whose-words-vary.md"
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """What the page has a reader write, where the agent is a fake."""
-    forget_settings(monkeypatch)
-    monkeypatch.setenv(*ALONE)
-    # Nobody counts LLM events here.
-    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
-    for block in blocks(PAGE):
-        if block.mark == "file":
-            file = pytester.path / block.name
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(block.text, "utf-8")
-    return pytester
 
 
 @pytest.fixture
