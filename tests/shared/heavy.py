@@ -68,10 +68,10 @@ PARTS = {
         needs=("schemathesis>=4",),
     ),
     "examples": marked(
-        "every pipeline's commands, and recipes with plugins of pytest",
+        "every pipeline's commands, and recipes with the packages that they use",
         "examples or not examples",
         *("tests/examples", "tests/recipes", "tests/plugin/test_other_reports.py"),
-        needs=("allure-pytest", "pydantic-evals", "pytest-json-ctrf"),
+        needs=("agentevals", "allure-pytest", "deepeval", "pydantic-evals", "pytest-json-ctrf"),
     ),
     "pages": marked("the commands on every page of the documentation", "pages", *WORKERS),
     "rows": marked("every row of the benchmark, in small", "rows"),
