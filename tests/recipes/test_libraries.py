@@ -17,7 +17,6 @@ SAID = {
     "pydantic_evals": "assert 0.5 >= 0.9",
 }
 """How each of them says that the agent has looked another order up."""
-SUITES = ("test_right.py", "test_wrong.py")
 KEYS = ("OPENAI_API_KEY", "CONFIDENT_API_KEY", "LANGSMITH_API_KEY", "LANGSMITH_TRACING")
 AWAY = '''
 """Writes down whom this process asks beyond this machine, and refuses it."""
@@ -58,17 +57,26 @@ def offline(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
     return project
 
 
-def compare(library: str, project: pytest.Pytester, *plugins: str) -> pytest.RunResult:
-    """Run a recipe, and beside it one that expects another order."""
+def recipe_of(library: str) -> str:
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    recipe = (HOW_TO / "recipes" / f"{library}_tools.py").read_text("utf-8")
+    return (HOW_TO / "recipes" / f"{library}_tools.py").read_text("utf-8")
+
+
+def compare(library: str, project: pytest.Pytester, *plugins: str) -> pytest.RunResult:
+    """Run a recipe, and beside it one that expects another order."""
+    recipe = recipe_of(library)
     assert recipe.count('"id": 17') == 1
-    wrong = recipe.replace('"id": 17', '"id": 18')
-    project.makepyfile(test_right=recipe, test_wrong=wrong)
+    project.makepyfile(test_right=recipe, test_wrong=recipe.replace('"id": 17', '"id": 18'))
     return project.runpytest_subprocess(
-        *only("away", *plugins), "--hydra-smoke-fake", "-v", *SUITES
+        *only("away", *plugins), "--hydra-smoke-fake", "-v", "test_right.py", "test_wrong.py"
     )
+
+
+def begin_agent(project: pytest.Pytester, line: str) -> None:
+    """Put a line before what the page says of its agent."""
+    agent = project.path / "agent.toml"
+    agent.write_text(f"{line}\n{agent.read_text('utf-8')}", "utf-8")
 
 
 @pytest.mark.parametrize("runtime", ["ag-ui", "anthropic"])
@@ -76,13 +84,22 @@ def compare(library: str, project: pytest.Pytester, *plugins: str) -> pytest.Run
 def test_another_library_compares_the_tools(
     offline: pytest.Pytester, library: str, runtime: str
 ) -> None:
-    agent = offline.path / "agent.toml"
-    agent.write_text(f'runtime = "{runtime}"\n{agent.read_text("utf-8")}', "utf-8")
+    begin_agent(offline, f'runtime = "{runtime}"')
     run = compare(library, offline)
     run.stdout.fnmatch_lines(["test_right.py::* PASSED*", "test_wrong.py::* FAILED*"])
     run.stdout.fnmatch_lines([f"E*{SAID[library]}"])
     run.assert_outcomes(passed=1, failed=1)
     assert not (offline.path / "asked.txt").exists()
+
+
+def test_a_question_without_an_answer_is_no_success(offline: pytest.Pytester) -> None:
+    begin_agent(offline, "event_pause = 0.1")
+    recipe = recipe_of("pydantic_evals")
+    # All are asked at once, and the agent is busy with the first.
+    offline.makepyfile(test_busy=recipe.replace(", max_concurrency=1", ""))
+    run = offline.runpytest_subprocess(*only("away"), "--hydra-smoke-fake", "test_busy.py")
+    run.assert_outcomes(failed=1)
+    run.stdout.fnmatch_lines(["E*assert not [[]ReportCaseFailure(*", "*ChatBusyError: *"])
 
 
 def test_deepeval_as_a_plugin_is_told_to_be_silent(
