@@ -138,7 +138,8 @@ class _Turn:
         `at_least` (these among others). None of `never` may be called. An agent whose runtime
         does not report tools has called none, for all that is known.
         """
-        check_tools(self.tool_calls, names, mode, never)
+        left = self._turn.account.left and not self.complete
+        check_tools(self.tool_calls, names, mode, never, left=left)
 
     def _expected(
         self,
@@ -158,7 +159,7 @@ class _Turn:
     def _did(self) -> str:
         if self._all_of_it is None:
             return f"was streamed, more than {STREAMED >> 20} MiB"
-        return self._all_of_it.did(complete=self.complete)
+        return self._all_of_it.did(complete=self.complete, left=self._turn.account.left)
 
     def __repr__(self) -> str:
         kept = self._all_of_it

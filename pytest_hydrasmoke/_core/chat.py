@@ -269,10 +269,12 @@ class OpenTurn:
             self._end_without_terminal_event()
 
     def _hold(self, at: float, chunk: bytes) -> None:
+        if self.chunks is None:
+            return
         self._room -= len(chunk)
         if self._room < 0:
             self.chunks = None
-        elif self.chunks is not None:
+        else:
             self.chunks.append((at, chunk))
 
     def _end_without_terminal_event(self) -> None:
@@ -355,6 +357,7 @@ class OpenTurn:
         over = TurnOver(self._of_all, self._how, came.end.complete, self.account.uncounted is None)
         record.run_turns.note(self._name, over, self.ended)
         self.account.unended = self.over_at is not None and not came.end.complete
+        self.account.left = self._how == "left"
         if came.content is not None:
             self._tell(came.content)
             self._tell_all(came.content)

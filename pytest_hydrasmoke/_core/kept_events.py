@@ -71,7 +71,7 @@ class Kept:
         named = first_few([f"{name} x{count}" for name, count in types.most_common()])
         return f"none with text: {named}; see docs/how-to/read-another-runtime.md"
 
-    def did(self, *, complete: bool) -> str:
+    def did(self, *, complete: bool, left: bool = False) -> str:
         """Return what may have caused LLM events, in words: its tools and its tokens.
 
         Of a reply that is not `complete`, and may have been cut, its last words come first.
@@ -81,7 +81,8 @@ class Kept:
         tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
         if not complete:
             last = safe_line(repr(self.text[-LAST_WORDS:]))
-            tools = f"ended without a terminal event after {last}, {tools}"
+            how = "was left" if left else "ended without a terminal event"
+            tools = f"{how} after {last}, {tools}"
         if usage is None:
             return f"{tools}, and reported no tokens"
         return f"{tools}, and took {usage.input_tokens} + {usage.output_tokens} tokens"

@@ -84,7 +84,7 @@ class Usage:
         self._start = calls.io.now()
         self._deadline = self._start + timeout
         self._did: str | None = None
-        self._unended = False
+        self._unended = self._left = False
 
     async def of_window(self, expected: Expected) -> LlmEvents:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
@@ -103,7 +103,7 @@ class Usage:
     ) -> LlmEvents:
         """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
-        self._did, self._unended = did, account.unended
+        self._did, self._unended, self._left = did, account.unended, account.left
         if account.uncounted is not None:
             self._fail(expected, account.uncounted, RECORD_THEM)
 
@@ -259,7 +259,10 @@ class Usage:
         self, expected: Expected, got: str, next_step: str, *, in_vain: bool = False
     ) -> NoReturn:
         words = "the LLM events are not as expected"
-        if self._unended:
+        if self._left:
+            words = f"the turn was left before its end, and {words}"
+            next_step = _LEFT
+        elif self._unended:
             words = f"the stream of the turn ended without a terminal event, and {words}"
             next_step = f"{_UNENDED}; else {next_step}"
         error = LlmEventsError(
@@ -274,6 +277,7 @@ class Usage:
 
 
 _ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
+_LEFT = "read the stream to its end: of a turn that is left, an agent may count nothing"
 _UNENDED = (
     "see whether its reply is whole: if its runtime sends a terminal event, set "
     'chat_end = "required", and a cut reply fails by itself'

@@ -18,6 +18,7 @@ Expected = str | tuple[str, Mapping[str, object]]
 _ORDERED = ("in_order", "exact")
 _CLOSED = ("exact", "any_order")
 """Modes in which no other calls are allowed."""
+_LEFT = "read the stream to its end: this turn was left before"
 _WIDE = 100
 """Most characters that are shown of a call."""
 
@@ -35,19 +36,24 @@ class _Wanted(NamedTuple):
         return all(k in told and _same(told[k], v) for k, v in self.arguments.items())
 
     def __str__(self) -> str:
-        return _shown(self.name, self.arguments)
+        return _shown(self.name, self.arguments) if self.arguments else safe_line(self.name, _WIDE)
 
 
 def check_tools(
-    calls: Sequence[ToolCall], names: Sequence[Expected], mode: str, never: Collection[Expected]
+    calls: Sequence[ToolCall],
+    names: Sequence[Expected],
+    mode: str,
+    never: Collection[Expected],
+    *,
+    left: bool = False,
 ) -> None:
-    """Compare; raises `ToolCallsError` with both sides, and `ConfigError` for wrong arguments."""
+    """Compare; raises `ToolCallsError` with both sides, and `ConfigError` for wrong arguments.
+
+    `left`: whether the turn was left before its end.
+    """
     if mode not in get_args(Mode):
-        near = nearest(str(mode), get_args(Mode))
-        hint = f"did you mean {near!r}? " if near else ""
         raise ConfigError(
-            f"there is no mode {mode!r}",
-            next_step=f"{hint}give one of {', '.join(get_args(Mode))}",
+            f"there is no mode {mode!r}", next_step=f"give one of {', '.join(get_args(Mode))}"
         )
     if isinstance(never, str):
         never = (never,)  # Its letters are no tools.
@@ -67,7 +73,7 @@ def check_tools(
     error = ToolCallsError(
         "the agent called other tools than expected",
         expected=_in_words(wanted, mode, unwanted),
-        next_step=_advice(wanted, calls, met),
+        next_step=_LEFT if left and not forbidden else _advice(wanted, calls, met, pairs),
     )
     error.turn = _table(wanted, calls, pairs, forbidden) if calls else "called no tool"
     raise error
@@ -190,24 +196,38 @@ def _as_json(value: Any) -> str:
 
 
 def _in_words(wanted: Sequence[_Wanted], mode: str, never: Sequence[_Wanted]) -> str:
-    named = ", ".join(map(str, wanted)) or "no tool"
+    if not wanted:
+        return "; ".join([*(["no tool at all"] if mode in _CLOSED else []), *map(_never, never)])
+    named = ", ".join(map(str, wanted))
     among = {
         "in_order": f"{named}, in this order, others between them allowed",
         "exact": f"{named}, in this order, and no others",
         "any_order": f"{named}, in any order, and no others",
         "at_least": f"{named}, among others",
     }
-    parts = [among[mode]] if wanted or mode in _CLOSED else []
-    return "; ".join([*parts, *(f"never {one}" for one in never)])
+    return "; ".join([among[mode], *map(_never, never)])
 
 
-def _advice(wanted: Sequence[_Wanted], calls: Sequence[ToolCall], met: set[int]) -> str:
+def _never(one: _Wanted) -> str:
+    return f"never {one}"
+
+
+def _advice(
+    wanted: Sequence[_Wanted], calls: Sequence[ToolCall], met: set[int], pairs: Pairs
+) -> str:
     """Return what to look at first: a name that no call has is often a misspelled one."""
-    called = {call.name for call in calls}
+    called, beside = {call.name for call in calls}, dict(pairs)
+    alone = [call for at, call in enumerate(calls) if at not in beside.values()]
     for number, one in enumerate(wanted):
-        if number in met or one.name in called:
+        if number in met:
             continue
-        near = nearest(one.name, [*called])
+        if number in beside and calls[beside[number]].arguments is None:
+            return "expect its name alone: this agent's runtime does not report arguments"
+        if number in beside:
+            return f"compare the arguments of {safe_line(one.name)}: a text is no number"
+        if any(map(one.is_met, alone)):
+            return 'see whether its order matters: mode="any_order" and "at_least" take any'
+        near = None if one.name in called else nearest(one.name, [*called])
         if near is not None:
             return f"see whether {safe_line(near)!r} is the tool that you mean"
         if not calls:

@@ -56,6 +56,8 @@ class TurnAccount:
     """The last count before the next turn; None where nothing counted this turn's own events."""
     recorded: bool = False
     """Whether the turn is recorded, with its LLM events if they are counted."""
+    left: bool = False
+    """Whether its reader left it before its end: its agent may count nothing."""
     unended: bool = False
     """Whether its stream ended without a terminal event: its reply may have been cut."""
     uncounted: str | None = None

@@ -41,7 +41,10 @@ def see_models(turn: ChatTurn, patterns: Collection[str]) -> None:
     if patterns and (others or not turn.models):
         wanted = f"a model of expect_models ({', '.join(sorted(patterns))})"
         if others:
-            pytest.fail(f"{shown(', '.join(others), 400)} answered, and not {wanted}")
+            pytest.fail(
+                f"{shown(', '.join(others), 400)} answered, and not {wanted}: see which model the "
+                "agent is configured to ask"
+            )
         pytest.fail(f"the agent's runtime names no model: nothing shows that {wanted} answered")
 
 

@@ -66,6 +66,7 @@ def in_words(*below: str) -> Callable[[T], T]:
 
         @wraps(build)
         def checked(self: object, **given: object) -> None:
+            __tracebackhide__ = True  # The object is not there yet, and can't be shown.
             try:
                 build(self, **given)
             except ValidationError as problem:

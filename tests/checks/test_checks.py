@@ -211,7 +211,7 @@ def test_models_that_answer_are_those_expected_or_the_check_fails(
     here: Project, project: Project, routing: Routing
 ) -> None:
     here.set(expect_models="claude-*, gpt-5*")
-    words = "Failed: smoke answered, and not a model of expect_models (claude-[*], gpt-5[*])"
+    words = "Failed: smoke answered, and not a model of expect_models (claude-[*], gpt-5[*]): see*"
     fails(here, ANSWERS, words)
     here.set(expect_models="claude-*, sm*e", run_id="again")
     passes(here, ANSWERS)

@@ -337,3 +337,20 @@ def test_what_could_not_be_read_of_tools_is_a_line() -> None:
     )
     drive(handle.chat("hello", None))
     assert list(handle.record.notes) == ["in a chat, a tool call came without the tool's name"]
+
+
+def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
+    answers = [stream(HI, DONE) for _ in range(5)]
+    io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 50, chat=answers)
+    stage = handle.record.run_turns.stage
+    stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
+    asked = [chatted(handle).message, chatted(handle).message]
+    stage.test, stage.scene = "test_b", 2
+    asked += [chatted(handle).message]
+    stage.scene, stage.continues = 3, True
+    asked += [chatted(handle).message]
+    assert asked == ["hello"] * 4
+    bodies = [it.request.body for it in io.sent if it.request.call == "chat"]
+    assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
+    told = [it.turn for it in handle.record.turns]
+    assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from plugin_tools import Project
+from collections.abc import Callable
+from dataclasses import replace
 
-from pytest_hydrasmoke.fake import FakeRouter
+import pytest
+from plugin_tools import QUICK, Project
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 SUITE = """
     import pytest
@@ -74,6 +77,39 @@ def test_a_left_stream_that_was_not_counted_can_be(project: Project, router: Fak
     assert project.fake("--hydra-smoke-scenario=recordings/", *only).ret == 0
 
 
+def test_llm_events_of_a_stream_that_was_left_or_is_not_kept(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(replace(QUICK, reply="One two three four five.", event_pause=0.05))
+    project.at(router, usage_settle=0.3).pytester.makepyfile(
+        test_it="""
+        from pytest_hydrasmoke import turn
+
+        def test_left(smoke_instance):
+            with smoke_instance.stream_chat("Count.") as stream:
+                next(event for event in stream if event.text)
+            stream.turn.expect_llm_events(timeout=0.3)
+
+        def test_long(smoke_instance, monkeypatch):
+            monkeypatch.setattr(turn, "STREAMED", 100)
+            with smoke_instance.stream_chat("Count.") as stream:
+                list(stream)
+            stream.turn.expect_llm_events(exactly=1)
+            stream.turn.expect_llm_events(exactly=5, timeout=0.3)
+        """
+    )
+    result = project.live("test_it.py")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E *the turn was left before its end, and the LLM events are not as expected",
+            "E *turn: *was left after 'One', called no tool, and reported no tokens",
+            "E *next step: read the stream to its end: of a turn that is left, an agent may count*",
+            "E *turn: *was streamed, more than 0 MiB",
+        ]
+    )
+
+
 def test_tools_are_compared(pytester: pytest.Pytester, project: Project) -> None:
     project.write(
         "agent.toml",
@@ -102,7 +138,7 @@ def test_tools_are_compared(pytester: pytest.Pytester, project: Project) -> None
         [
             "*ToolCallsError: the agent called other tools than expected",
             'E * expected: *never look(city="Oslo")',
-            'E *! look()  *look(city="Oslo")',
+            'E *! look  *look(city="Oslo")',
         ]
     )
     # Nothing of the plugin's own code is shown.

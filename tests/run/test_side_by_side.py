@@ -155,3 +155,14 @@ def test_what_failed_is_no_reason_not_to_boot_the_checks_own_of_another_spec(a_r
     assert process.take().spec == SPEC
     with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
         process.take(OTHER)
+
+
+def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs) -> None:
+    run = a_run()
+    session = run.process("gw0", [TIERS[0], OWN]).session
+    first, second = session.claim(SPEC, 2)
+    first.blame()
+    session._beside[second.key] = first  # As it is while both boot.
+    with pytest.raises(ProvisionError, match="another instance with its spec failed before it"):
+        session.bring_up(second)
+    assert run.times("provision") == 0
