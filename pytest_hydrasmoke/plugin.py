@@ -139,8 +139,10 @@ def pytest_configure(config: pytest.Config) -> None:
         if process is not None:
             config.stash[_PROCESS] = process
     elif given:
-        fake_too = "" if given[0] == flag("record") else f" (live) or {FAKE} (the bundled fake)"
-        raise pytest.UsageError(f"{given[0]} has no effect without {LIVE}{fake_too}")
+        switch = f"{LIVE} (live) or {FAKE} (the bundled fake)"
+        if given[0] in (flag("agent_url"), flag("agent_api"), flag("scenario")):
+            switch = FAKE
+        raise pytest.UsageError(f"{given[0]} has no effect without {switch}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -49,6 +49,8 @@ def _urls(config: HydraSmokeConfig) -> Iterator[Problem]:
         problem = None if url is None else url_problem(url, allow_http=config.allow_http)
         if url is not None and problem is not None:
             shown = re.sub(r"//[^/]*@", "//...@", safe_line(url))
+            if name == "agent_url" and problem.startswith("must begin"):
+                problem = "must begin with http:// or https://, such as http://127.0.0.1:8642"
             yield Problem(f"{name} = {shown!r} {problem}", (name,))
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 _SECONDS = 10.0
 """For a connection, and for an answer that needs no model."""
+_EXAMPLE = "http://127.0.0.1:8642"
 _SHOWN = 300
 """Most characters of an agent's own words."""
+_AG_UI = "agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
 _NO_STREAM = ("application/json", "text/html")
 
 
@@ -53,7 +55,11 @@ class Agent:
                 try:
                     return self._check_run(http) if self.api == "ag-ui" else self._check_list(http)
                 except httpx.HTTPError as problem:
-                    if not isinstance(problem, httpx.ConnectError) or now() >= until:
+                    starts = (
+                        isinstance(problem, httpx.ConnectError)
+                        and "ssl" not in str(problem).lower()
+                    )
+                    if not starts or now() >= until:
                         raise self._unreachable(problem) from None
                 pause(0.25)
                 again()
@@ -115,8 +121,8 @@ class Agent:
         if not isinstance(models, list):
             raise self._unusable(
                 answer,
-                "agent_url is the base of an API like OpenAI's, without /v1; if that lists no "
-                "models, set HYDRA_SMOKE_AGENT_MODEL",
+                f"agent_url is the base of an API like OpenAI's, such as {_EXAMPLE}; if that lists "
+                "no models, set HYDRA_SMOKE_AGENT_MODEL",
             )
         names = [str(as_object(it).get("id")) for it in cast("list[object]", models)]
         if self.model is None and len(names) != 1:
@@ -131,7 +137,7 @@ class Agent:
             if answer.status_code != 200 or _kind(answer) in _NO_STREAM:
                 answer.read()
                 if answer.status_code not in (400, 422, 500) or _kind(answer) == "text/html":
-                    raise self._unusable(answer, "agent_url is where runs of AG-UI are posted")
+                    raise self._unusable(answer, _AG_UI)
 
     def _unusable(self, answer: httpx.Response, advice: str) -> AgentError:
         if answer.status_code in (401, 403):
@@ -142,7 +148,12 @@ class Agent:
 
     def _unreachable(self, problem: httpx.HTTPError) -> AgentError:
         why = _shortened(str(problem)) or type(problem).__name__
-        return AgentError(f"the agent at {self.url} can't be reached: {why}")
+        step = (
+            "it may speak http:// only"
+            if "ssl" in why.lower()
+            else "start it, or correct agent_url"
+        )
+        return AgentError(f"the agent at {self.url} can't be reached: {why}; {step}")
 
 
 def _kind(answer: httpx.Response) -> str:

@@ -160,7 +160,10 @@ def test_an_agent_that_refuses_a_chat_is_a_bad_gateway(before: Before, agent: St
         (answer({"error": "no"}, 500), 'answered 500 (application/json): {"error": "no"}'),
         (
             lambda line, request: line.close(),
-            "at URL can't be reached: Server disconnected without sending a response.",
+            (
+                "at URL can't be reached: Server disconnected without sending a response.; "
+                "start it, or correct agent_url"
+            ),
         ),
     ],
 )

@@ -74,9 +74,10 @@ def test_the_marker_is_known(project: Project) -> None:
 def test_an_option_without_a_switch_is_a_usage_error(project: Project, name: str) -> None:
     result = project.suite("mixed").run(f"{flag(name)}=x")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    # The fake is not recorded.
-    fake_too = "" if name == "record" else " (live) or --hydra-smoke-fake (the bundled fake)"
-    words = f"ERROR: {flag(name)} has no effect without --hydra-smoke{fake_too}"
+    of_the_fake = name in ("agent_url", "agent_api", "scenario")
+    switch = "--hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
+    switch = "--hydra-smoke-fake" if of_the_fake else switch
+    words = f"ERROR: {flag(name)} has no effect without {switch}"
     result.stderr.fnmatch_lines([words])
 
 

@@ -35,9 +35,10 @@ def refused(here: Project, url: str, *arguments: str) -> str:
 
 
 NO_LIST = (
-    "answers GET {} with {}; agent_url is the base of an API like OpenAI's, without /v1; if that "
-    "lists no models, set HYDRA_SMOKE_AGENT_MODEL"
+    "answers GET {} with {}; agent_url is the base of an API like OpenAI's, such as "
+    "http://127.0.0.1:8642; if that lists no models, set HYDRA_SMOKE_AGENT_MODEL"
 )
+START = "start it, or correct agent_url"
 WHICH = "set HYDRA_SMOKE_AGENT_MODEL to the one to ask"
 TOKEN_NEEDED = "set HYDRA_SMOKE_AGENT_TOKEN, in the environment, to a token that it accepts"
 
@@ -77,7 +78,14 @@ def test_nothing_listens(here: Project) -> None:
     here.set(ready_timeout=0.5)
     with FaultyServer(answer(MODELS), refusing=True) as server:
         told = refused(here, server.url)
-    assert told == "can't be reached: [Errno 111] Connection refused"
+    assert told == f"can't be reached: [Errno 111] Connection refused; {START}"
+
+
+def test_what_speaks_no_tls_is_not_waited_for(here: Project) -> None:
+    with served(StubAgent()) as agent:
+        told = refused(here, agent.url.replace("http:", "https:"))
+    assert told.startswith("can't be reached: [SSL")
+    assert told.endswith("; it may speak http:// only")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_what_is_no_answer_at_all(
 ) -> None:
     with FaultyServer(behave) as server:
         told = refused(here, server.url)
-    assert told == f"can't be reached: {words}"
+    assert told == f"can't be reached: {words}; {START}"
 
 
 def test_an_agent_that_is_still_starting_is_waited_for(
@@ -141,7 +149,11 @@ def test_a_list_is_not_needed_where_the_model_is_set(here: Project) -> None:
 def test_what_takes_no_runs(here: Project, answers: Response, words: str) -> None:
     with served(StubAgent(answers=answers)) as agent:
         told = refused(here, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui")
-    advice = TOKEN_NEEDED if "403" in words else "agent_url is where runs of AG-UI are posted"
+    advice = (
+        TOKEN_NEEDED
+        if "403" in words
+        else "agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
+    )
     assert told.partition(" with ")[2] == f"{words}; {advice}"
 
 
@@ -182,7 +194,7 @@ def test_an_api_needs_an_agent(here: Project) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("127.0.0.1:8642", "must begin with https:// and a host, such as https://router.example"),
+        ("127.0.0.1:8642", "must begin with http:// or https://, such as http://127.0.0.1:8642"),
         ("http://agent.example", "would send the token in clear: use https://, or set allow_http"),
         ("http://me:pass@127.0.0.1", "must not have a user or password"),
     ],
