@@ -99,7 +99,7 @@ class _Turn:
     @property
     def trace_id(self) -> str:
         """The trace (W3C) that its requests belong to: 32 hexadecimal digits."""
-        return self._turn.trace_id
+        return self._turn.link.trace_id
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -228,7 +228,7 @@ class ChatStream:
     def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
         self._turn = turn
         self._handle = handle
-        turn.keep(STREAMED)
+        turn.kept.room = STREAMED
 
     @property
     def turn(self) -> ChatTurn:
@@ -259,7 +259,7 @@ class AsyncChatStream:
     def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
         self._turn = turn
         self._handle = handle
-        turn.keep(STREAMED)
+        turn.kept.room = STREAMED
 
     @property
     def turn(self) -> AsyncChatTurn:

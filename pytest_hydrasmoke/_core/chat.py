@@ -35,6 +35,7 @@ from .pauses import IDLE_LIMIT, SILENT
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
+from .reread import KeptBytes
 from .told_turn import remarks, told
 from .turn_account import UNCOUNTED, Count, TurnAccount
 from .turn_end import AFTER_END, Ending, EndRule
@@ -51,9 +52,6 @@ class OpenTurn:
     LLM events are counted by `counting`, if that is given.
     """
 
-    chunks: list[tuple[float, bytes]] | None = None
-    """What came, and when, in seconds since the request; None where that is not kept, or more
-    came."""
     recorded = False
     refusal: Reply | None = None
     """An answer that was not a stream."""
@@ -89,7 +87,7 @@ class OpenTurn:
     ) -> None:
         assert record.id is not None
         self._calls = calls
-        self._io = calls.io
+        self._io, self.link = calls.io, calls.io.link
         self._id = record.id
         self._plain = plain_id(record.id)
         self._name = record.key or self._plain
@@ -98,8 +96,7 @@ class OpenTurn:
         self.message = message
         self._timeout = timeout
         self.reading = reading
-        self._room = 0.0
-        """How many more bytes of the stream are kept."""
+        self.kept = KeptBytes()
         self._counting = counting
         self._first = first
         """What is to be done before it begins."""
@@ -187,21 +184,10 @@ class OpenTurn:
             return
         self.fail(late)
 
-    def keep(self, most: float) -> None:
-        """Keep so many bytes of the stream, before any come."""
-        self.chunks, self._room = [], most
-
     def records(self) -> None:
-        """Keep all of it."""
-        self.keep(math.inf)
-        self.recorded, self.came.most_text = True, math.inf
-
-    @property
-    def trace_id(self) -> str:
-        """The trace that its requests belong to."""
-        trace = self._io.link.trace
-        assert trace is not None  # All public ways to a router have one.
-        return trace.id
+        """Keep all of the stream, before any of it comes."""
+        self.recorded = True
+        self.kept.room = self.came.most_text = math.inf
 
     async def next(self) -> ChatEvent | None:
         """Return the next event, None at the turn's end; raises `ChatError`."""
@@ -253,7 +239,7 @@ class OpenTurn:
         if fault is None and chunk and now < self._deadline:
             self._heard_at, at = now, now - self._began
             came.feed(chunk, at)
-            self._hold(at, chunk)
+            self.kept.add(at, chunk)
         elif came.end.complete:
             # The turn is complete: what happened to the connection afterwards does not matter.
             self.over_at, self.ending = now, "closed"
@@ -268,33 +254,11 @@ class OpenTurn:
         else:
             self._end_without_terminal_event()
 
-    def _hold(self, at: float, chunk: bytes) -> None:
-        if self.chunks is None:
-            return
-        self._room -= len(chunk)
-        if self._room < 0:
-            self.chunks = None
-        else:
-            self.chunks.append((at, chunk))
-
     def _end_without_terminal_event(self) -> None:
-        self.ending, came = "closed", self.came
-        if came.last is None:
-            self._broken_off("the stream ended without a single event")
-        why = came.end.stream_ended(end_is_known=self.record.run_turns.on(self._name).end_seen)
-        if came.decoder.pending and not came.end.complete:
-            # An agent that says no more ends its last event; what is left was cut.
-            self._broken_off(
-                "the reply was cut: its stream ended in the middle of an event",
-                expected="a blank line after the last event",
-            )
-        if why is not None:
-            self._broken_off(
-                "the reply was cut: its stream ended without a terminal event",
-                expected=f"an event that ends the turn, {why} (chat_end = {came.end.rule})",
-                next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
-                'chat_end = "optional"',
-            )
+        self.ending, known = "closed", self.record.run_turns.on(self._name).end_seen
+        if (cut := self.came.stream_ended(end_is_known=known)) is not None:
+            step = f"{AGENTS_LOG}; {cut.advice}" if cut.advice else None
+            self._broken_off(cut.what, expected=cut.expected, next_step=step)
         self.over_at = self._io.now()
 
     def _broken_off(
@@ -329,7 +293,7 @@ class OpenTurn:
             last=shown,
             instance=self._id,
             next_step=AGENTS_LOG,
-            trace=self._io.link.traced,
+            trace=self.link.traced,
         )
         self.error = error.message
         self.record.fails(error, type(error).__name__, now)

@@ -9,6 +9,7 @@ from array import array
 from collections import deque
 from collections.abc import Collection, Iterator
 from operator import length_hint
+from typing import NamedTuple
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
@@ -26,6 +27,15 @@ MOST_MODELS = 20
 """How many models of a turn are kept."""
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
+
+
+class Cut(NamedTuple):
+    """How a stream that ended has lost something."""
+
+    what: str
+    expected: str | None = None
+    advice: str | None = None
+    """What to do where the agent's log shows nothing."""
 
 
 class Incoming:
@@ -172,6 +182,26 @@ class Incoming:
         self.events += 1
         if self.events <= LOOKED_AT or known.end:
             self.unlooked.append(event)
+
+    def stream_ended(self, *, end_is_known: bool) -> Cut | None:
+        """Record the stream's end; return what was cut, if anything was.
+
+        `end_is_known`: whether an earlier turn on the instance had a terminal event.
+        """
+        if self.last is None:
+            return Cut("the stream ended without a single event")
+        why = self.end.stream_ended(end_is_known=end_is_known)
+        if self.decoder.pending and not self.end.complete:
+            # An agent that says no more ends its last event; what is left was cut.
+            what = "the reply was cut: its stream ended in the middle of an event"
+            return Cut(what, "a blank line after the last event")
+        if why is None:
+            return None
+        return Cut(
+            "the reply was cut: its stream ended without a terminal event",
+            f"an event that ends the turn, {why} (chat_end = {self.end.rule})",
+            'if its runtime sends no terminal event, set chat_end = "optional"',
+        )
 
     def drop(self) -> None:
         """Return no further event."""

@@ -174,15 +174,15 @@ class Usage:
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
+                # A turn's own events are all known then; later turns may add to an instance's.
+                known = now.known is not None and (own or now.known.all_asked)
                 wrong = expected.too_many(now.added) or expected.unexpected(now.seen)
                 if not (wrong or now.doubtful) and expected.met(now.added, now.seen):
-                    if looked_enough or now.final or now.all_in:
+                    if looked_enough or now.final or now.all_in or known:
                         return now.answer
                     looked_enough = True
                     await io.sleep(max(SECOND_LOOK, self._late_until() - io.now()))
                     continue
-                # A turn's own events are all known then; later turns may add to an instance's.
-                known = now.known is not None and (own or now.known.all_asked)
                 known = known or (own and now.all_in)
                 if wrong or now.final or known or io.now() >= self._deadline:
                     self._fail_unmet(expected, now, advice if wrong else None)

@@ -196,8 +196,11 @@ def next_look(turns: Settling, known: Measured, limit: float, now: float) -> flo
 def late_until(turns: Settling, known: Measured, limit: float) -> float:
     """Return until when rows of the last turn may come late, by what was measured."""
     last = turns.last
-    longest = 0.0 if known.longest is None else known.longest
-    return -math.inf if last is None else last.ended + min(limit, 2 * longest)
+    if last is None:
+        return -math.inf
+    if last.how == "left":
+        return last.ended + limit  # Its agent goes on, and nobody knows for how long.
+    return last.ended + min(limit, 2 * (known.longest or 0.0))
 
 
 def hopeless(turns: Settling) -> bool:

@@ -68,10 +68,14 @@ def check_tools(
     if mode in _CLOSED:
         forbidden |= {*range(len(calls))} - {at for _, at in pairs}
     met = {number for number, at in pairs if wanted[number].is_met(calls[at])}
-    if len(met) == len(wanted) and not forbidden:
+    # What was not read of a turn may have called anything.
+    unknown = left and not forbidden and bool(unwanted or mode in _CLOSED)
+    if len(met) == len(wanted) and not forbidden and not unknown:
         return
     error = ToolCallsError(
-        "the agent called other tools than expected",
+        "a part of a turn does not show which tools were never called"
+        if unknown
+        else "the agent called other tools than expected",
         expected=_in_words(wanted, mode, unwanted),
         next_step=_LEFT if left and not forbidden else _advice(wanted, calls, met, pairs),
     )

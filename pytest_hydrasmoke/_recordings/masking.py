@@ -97,7 +97,7 @@ def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
         begun,
         llm_events=_counted(turn),
         end=turn.ending if refused is None else None,
-        chunks=[(at * 1000, chunk) for at, chunk in turn.chunks or ()],
+        chunks=[(at * 1000, chunk) for at, chunk in turn.kept.chunks],
         refused=refused,
     )
 

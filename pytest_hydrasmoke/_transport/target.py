@@ -125,6 +125,12 @@ class Link:
     trace: Trace | None = None
 
     @property
+    def trace_id(self) -> str:
+        """The trace's id; all public ways to a router have a trace."""
+        assert self.trace is not None
+        return self.trace.id
+
+    @property
     def traced(self) -> str | None:
         """How an error names the trace."""
         return None if self.trace is None else self.trace.shown

@@ -21,9 +21,9 @@ from .recordings import Refused
 from .records import Instance, Json
 from .replay import NotRecordedError, Player, asked
 from .runtimes.frames import Said
-from .scenario import Scenario
+from .scenario import Scenario, in_case
 from .sse_events import turn
-from .state import Replayed, World, in_case
+from .state import Replayed, World
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -106,7 +106,7 @@ class Calls:
             return EventStream(planned, world.clock, began)
 
         begins = message == agent.new_conversation
-        conversation = (world.begin_anew if begins else world.conversation)(instance_id)
+        conversation = (world.conversations.anew if begins else world.conversations.of)(instance_id)
         answers = breaks if broken else None
         return AgentStream(agent, began, conversation, message, answers)
 

@@ -188,3 +188,12 @@ class Scenario:
         if self.llm_events_per_turn and not self.providers:
             raise ValueError("providers is empty, but a turn leaves LLM events: name one")
         return self
+
+
+def in_case(word: str, case: StatusCase) -> str:
+    """Return a status word in the scenario's letter case."""
+    if case == "as_written":
+        return word
+    if case == "mixed":
+        return "".join(c.upper() if i % 2 else c.lower() for i, c in enumerate(word))
+    return {"lower": word.lower, "upper": word.upper, "title": word.title}[case]()

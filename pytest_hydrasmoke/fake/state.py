@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .agent_events import Conversation
+from .agent_events import Conversations
 from .clock import Clock
 from .recordings import Counted
 from .records import Instance, LlmEvent, Progress, RequestRecord, Route
 from .replies import Reply, scripted
 from .requests import SmokeProvisionRequest
 from .runtimes.frames import Said
-from .scenario import Scenario, StatusCase
+from .scenario import Scenario, in_case
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -110,7 +110,7 @@ class World:
             self._replayed: dict[str, Replayed] = {}
             self._uncounted: dict[str, str] = {}
             self._turns: list[OpenTurn] = []
-            self._conversations: dict[str, Conversation] = {}
+            self.conversations = Conversations()
 
     def in_trouble(self, route: Route) -> bool:
         """Count a request of this route; return whether the scenario's trouble hits it."""
@@ -177,19 +177,8 @@ class World:
                 return "deleted_before"
             row.deleted_at = now
             row.cleanup = self._queued(now, self.scenario.cleanup_after)
-            self._conversations.pop(instance_id, None)
+            self.conversations.forget(instance_id)
             return "deleted"
-
-    def conversation(self, instance_id: str) -> Conversation:
-        """Return what an instance's agent remembers."""
-        with self._lock:
-            return self._conversations.setdefault(instance_id, Conversation(instance_id))
-
-    def begin_anew(self, instance_id: str) -> Conversation:
-        """Have an instance's agent remember nothing; return a conversation of one turn."""
-        with self._lock:
-            self._conversations[instance_id] = Conversation(str(uuid.uuid4()))
-        return Conversation(str(uuid.uuid4()))
 
     def add_reply(self, reply: Reply) -> None:
         """Add a reply before the scenario's, or replace one with the same `match`."""
@@ -355,12 +344,3 @@ class World:
 
 def _moment(at: float) -> float | None:
     return None if math.isinf(at) else at
-
-
-def in_case(word: str, case: StatusCase) -> str:
-    """Return a status word in the scenario's letter case."""
-    if case == "as_written":
-        return word
-    if case == "mixed":
-        return "".join(c.upper() if i % 2 else c.lower() for i, c in enumerate(word))
-    return {"lower": word.lower, "upper": word.upper, "title": word.title}[case]()

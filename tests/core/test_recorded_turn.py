@@ -75,7 +75,7 @@ def recorded(*answers: Any, read: int = 99) -> OpenTurn:
 
 def test_bytes_are_recorded_as_they_were_read_and_when() -> None:
     made = recorded(stream(Took(0.5, WORD[:7]), Took(0.25, WORD[7:] + DONE)))
-    assert made.chunks == [(0.5, WORD[:7]), (0.75, WORD[7:] + DONE)]
+    assert made.kept.chunks == [(0.5, WORD[:7]), (0.75, WORD[7:] + DONE)]
     assert (made.came.text, made.ending, made.message) == ("Ready", "closed", "Hello")
 
 
@@ -98,13 +98,13 @@ def test_how_a_stream_ended(steps: list[Any], end: str) -> None:
 
 def test_a_stream_that_its_reader_leaves() -> None:
     made = recorded(stream(WORD, WORD, DONE), read=1)
-    assert (made.ending, made.chunks) == ("left", [(0.0, WORD)])
+    assert (made.ending, made.kept.chunks) == ("left", [(0.0, WORD)])
 
 
 def test_refused_and_then_accepted_is_the_stream_alone() -> None:
     made = recorded(reply(503), stream(WORD, DONE))
     assert (made.refusal, made.ending) == (None, "closed")
-    assert made.chunks == [(0.0, WORD), (0.0, DONE)]
+    assert made.kept.chunks == [(0.0, WORD), (0.0, DONE)]
 
 
 def test_a_refusal_that_stood_is_recorded_with_its_body() -> None:
@@ -128,7 +128,7 @@ def test_an_answer_that_is_no_stream_is_a_refusal() -> None:
 )
 def test_a_message_without_an_answer(error: HydraSmokeError, end: str) -> None:
     made = recorded(error, ...)
-    assert (made.ending, made.refusal, made.chunks) == (end, None, [])
+    assert (made.ending, made.refusal, made.kept.chunks) == (end, None, [])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pytest_hydrasmoke._core import settle
 from pytest_hydrasmoke._core.settle import (
     FINEST,
     ROWLESS,
@@ -313,3 +314,10 @@ def flushed(every: float) -> Callable[[random.Random, float], list[float]]:
 )
 def test_baselines_are_right_with_calls_two_seconds_apart(due: Any, most: float) -> None:
     assert wrong_baselines(due, 300) <= most
+
+
+def test_rows_of_a_turn_that_was_left_may_come_until_any_turn_is_settled() -> None:
+    last = settle.LastTurn("test", 0, 1, 9.0, ended=10.0)
+    for how, until in (("ended", 10.6), ("left", 15.0)):
+        turns = settle.Settling(1, last._replace(how=how))
+        assert settle.late_until(turns, settle.Measured(0.3, 2), 5.0) == until

@@ -180,6 +180,10 @@ def test_of_a_turn_that_was_left_more_may_have_come() -> None:
         check_tools([LOOK], ["look", "mail"], "in_order", (), left=True)
     with pytest.raises(ToolCallsError, match="agent's log"):
         check_tools([LOOK], [], "in_order", ["look"], left=True)
+    for mode, never in (("exact", ()), ("any_order", ()), ("in_order", ["mail"])):
+        with pytest.raises(ToolCallsError, match="a part of a turn does not show which tools"):
+            check_tools([LOOK], ["look"], mode, never, left=True)
+    check_tools([LOOK], ["look"], "at_least", (), left=True)
 
 
 def test_words_of_an_agent_are_made_safe_and_short() -> None:

@@ -60,7 +60,7 @@ def taken(
         content=content,
     )
     turn.records()
-    turn.ending, turn.chunks = end, [(0.4, chunk) for chunk in chunks]
+    turn.ending, turn.kept.chunks = end, [(0.4, chunk) for chunk in chunks]
     for chunk in chunks:
         turn.came.feed(chunk, 0.4)
     while turn.take() is not None:
