@@ -1,4 +1,4 @@
-"""Sphinx, with a directive for the picture of the architecture."""
+"""Sphinx, with directives for the picture of the architecture and for lists read off the package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,29 @@ from sphinx.pycode import ModuleAnalyzer
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "pytest-hydrasmoke"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "picture_of_imports"]
-myst_enable_extensions = ["deflist"]
+html_title = project
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "picture_of_imports",
+    "read_off_the_package",
+]
+myst_enable_extensions = ["colon_fence", "deflist"]
 # Down to sections, which other pages point to.
 myst_heading_anchors = 2
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+_ACCENT = {"light": ("#0b7a75", "#075e5a"), "dark": ("#4fd1c5", "#81e6d9")}
+html_theme_options = {
+    f"{mode}_css_variables": {"color-brand-primary": main, "color-brand-content": content}
+    for mode, (main, content) in _ACCENT.items()
+}
+# What a reader types is copied, without the prompt and without what the command prints.
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
 exclude_patterns = ["_build"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
