@@ -1,4 +1,4 @@
-"""Sphinx, with directives for the picture of the architecture and for lists read off the package."""
+"""Sphinx, with directives for the picture of the imports, and for lists read off the package."""
 
 from __future__ import annotations
 

@@ -19,11 +19,7 @@ def unseparated(stories: Iterable[Story], continuing: Collection[str]) -> Iterat
     """
     together = max((len([*_tests(it)]) for it in stories if _later(it, continuing)), default=0)
     if together:
-        yield (
-            f"note: {together} tests chatted with one agent, and each may answer from what an "
-            "earlier one has said: set new_conversation to a message that begins a new "
-            f"conversation (such as /new), or mark tests that mean it with {CONTINUES}"
-        )
+        yield f"note: {together} tests share one agent's memory (see new_conversation)"
 
 
 def _later(story: Story, continuing: Collection[str]) -> bool:

@@ -1,43 +1,35 @@
-"""A run's instances for a terminal: a table of their times, and one of what is counted; all pure.
-
-With very many instances, unremarkable ones show only their times.
-"""
+"""A run's instances for a terminal: a table of how long each phase took; all pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import slot_of
-from pytest_hydrasmoke._base.table import Column, Line, Piece, aligned
+from pytest_hydrasmoke._base.table import Column, Line, aligned
 from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report
 
 MANY = 12
 """The most instances that are all shown in full."""
-MARK = "*"
-"""The mark of an instance's slowest phase, where there are no colours."""
 _LABEL = 8
 _SUMS: Mapping[str, Callable[[list[float]], float]] = {"median": median, "slowest": max}
 
 
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
-    """Draw the instances; what is counted is shown below their times."""
+    """Draw how long the phases of each instance took; nothing where all of them took no time."""
     instances = report.instances
-    many = len(instances) > MANY
-    shown = [instance for instance in instances if not many or remarkable(instance, report)]
-    slots, outcomes = _slots(instances, report), _outcomes(instances)
-    if many:
-        # Two more rows below the others.
-        slots = replace(slots, cells=(*slots.cells, *((word, "") for word in _SUMS)))
-        outcomes = replace(outcomes, cells=(*outcomes.cells, *[("", "")] * len(_SUMS)))
-    times = _times(instances, colour=colour, sums=[*_SUMS.values()] if many else [])
-    lines = aligned([slots, outcomes, *times], width)
-    if shown:
-        lines += [[], *aligned([_slots(shown, report), *_counts(shown, report)], width)]
-    return lines
+    sums = _SUMS if len(instances) > MANY else {}
+    labels = [label_of(it, report) for it in instances]
+    styles = {"leaked": "red bold", "kept": "yellow"}
+    outcomes = [(it.outcome, styles.get(it.outcome, "")) for it in instances]
+    times = [*_times(instances, [*sums.values()], colour=colour)]
+    if not times:
+        return []
+    names = Column("instance", tuple((name, "") for name in (*labels, *sums)), left=True)
+    ends = Column("outcome", (*outcomes, *[("", "")] * len(sums)), left=True)
+    return aligned([names, ends, *times], width)
 
 
 def remarkable(it: InstanceReport, report: Report) -> bool:
@@ -69,64 +61,26 @@ def label_of(it: InstanceReport, report: Report) -> str:
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
 
-def _slots(instances: Sequence[InstanceReport], report: Report) -> Column:
-    return Column("slot", tuple((label_of(it, report), "") for it in instances), left=True)
-
-
-def _outcomes(instances: Sequence[InstanceReport]) -> Column:
-    styles = {"leaked": "red bold", "kept": "yellow"}
-    cells = ((instance.outcome, styles.get(instance.outcome, "")) for instance in instances)
-    return Column("outcome", tuple(cells), left=True)
-
-
 def _times(
     instances: Sequence[InstanceReport],
+    sums: Sequence[Callable[[list[float]], float]],
     *,
     colour: bool,
-    sums: Sequence[Callable[[list[float]], float]],
 ) -> Iterator[Column]:
-    slowest = [
-        max(instance.phases, key=lambda name: instance.phases[name], default="")
-        for instance in instances
-    ]
-    marked = {name for name in slowest if name and not colour}
+    """Yield a column for each phase that took time; in colours, the slowest of a row stands out."""
     for name in PHASES:
-        room = " " if name in marked else ""
+        taken = [it.phases[name] for it in instances if name in it.phases]
         cells = [
-            _time(instance.phases.get(name), slow == name, room)
-            for instance, slow in zip(instances, slowest, strict=True)
+            (_seconds(it.phases.get(name)), _style(name, it.phases, colour)) for it in instances
         ]
-        taken = [instance.phases[name] for instance in instances if name in instance.phases]
-        cells += [_time(each(taken) if taken else None, False, room) for each in sums]
-        yield Column(name + room, tuple(cells))
+        cells += [(_seconds(each(taken) if taken else None), "") for each in sums]
+        if any(text not in ("", "0.0s") for text, _ in cells):
+            yield Column(name, tuple(cells))
 
 
-def _time(seconds: float | None, slowest: bool, room: str) -> Piece:
-    if seconds is None:
-        return "", ""
-    if slowest:
-        return f"{seconds:.1f}s{MARK if room else ''}", "bold"
-    return f"{seconds:.1f}s{room}", ""
+def _seconds(it: float | None) -> str:
+    return "" if it is None else f"{it:.1f}s"
 
 
-def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Column]:
-    def counted(title: str, count: Callable[[InstanceReport], int]) -> Column:
-        return Column(title, tuple((str(count(instance)), "") for instance in instances))
-
-    yield counted("chats", lambda it: it.chats)
-    if any(instance.tokens.total for instance in report.instances):
-        yield Column("tokens", tuple((_tokens(instance), "") for instance in instances))
-    yield counted("retries", lambda it: it.retries)
-    yield counted("polls", lambda it: it.requests.get("poll", 0) + it.requests.get("status", 0))
-    yield counted("notes", lambda it: len(it.notes))
-    yield counted("drift", lambda it: len(it.drift))
-    words = (verdict(instance, report) for instance in instances)
-    yield Column(
-        "verdict", tuple((word, "" if word == "ok" else "red bold") for word in words), True
-    )
-
-
-def _tokens(it: InstanceReport) -> str:
-    """Return its tokens; a chat without usage may have used more."""
-    more = "?" if it.untold else ""
-    return f"{it.tokens.total or ''}{more}"
+def _style(name: str, phases: Mapping[str, float], colour: bool) -> str:
+    return "bold" if colour and phases and name == max(phases, key=lambda it: phases[it]) else ""

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
 from .parts import BreachReport
-from .table import MANY, MARK, remarkable, table
+from .table import MANY, remarkable, table, verdict
 
 _INDENT = " " * 9
 _MOST = 10
@@ -50,26 +50,24 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     """Count instances and tests, and draw a table, with names and remarks below."""
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
-        lines.append([(f"smoke tests: {report.tests_words}", "")])
+        lines.append([(f"smoke tests: {'; '.join([report.tests_words, *_chatted(report)])}", "")])
     lines += [[(f"not run: {number}, {why}", "")] for why, number in report.reasons.items()]
     if report.interrupted_in is not None:
         lines.append([(f"interrupted in {report.interrupted_in}", "")])
     if report.ended is not None:
         lines.append([(f"ended before its tests were over: {report.ended}", "")])
-    if report.instances:
-        lines += [[], *table(report, width, colour=colour), []]
-    if any(instance.phases for instance in report.instances) and not colour:
-        lines.append([(f"{MARK} the slowest phase of an instance", "")])
+    if times := table(report, width, colour=colour):
+        lines += [[], *times]
     many = len(report.instances) > MANY
     shown = [instance for instance in report.instances if not many or remarkable(instance, report)]
     for instance in shown:
-        lines += _details(instance, width)
+        lines += _details(instance, verdict(instance, report), width)
     if len(shown) < len(report.instances):
         rest = len(report.instances) - len(shown)
         lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
     known = {text for instance in report.instances for text in instance.drift}
     drift = [text for text in report.manners.drift if text not in known]
-    return lines + _listed("drift", drift, width, "")
+    return lines + _listed(drift, width, "")
 
 
 def _counted(report: Report) -> str:
@@ -79,14 +77,27 @@ def _counted(report: Report) -> str:
     return f"{router}, run {report.run_id}: {report.counted}"
 
 
-def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
-    yield [(f"{instance.outcome:<8} {instance.name}", "")]
+def _chatted(report: Report) -> Iterator[str]:
+    """Yield how many chats there were, and their tokens as far as they were told."""
+    chats = sum(it.chats for it in report.instances)
+    tokens = sum(it.tokens.total for it in report.instances)
+    if chats:
+        least = "at least " if any(it.untold for it in report.instances) else ""
+        told = f", {least}{tokens} tokens" if tokens else ""
+        yield f"{chats} chat{'s' if chats > 1 else ''}{told}"
+
+
+def _details(instance: InstanceReport, verdict: str, width: int) -> Iterator[Line]:
+    name: Line = [(f"{instance.outcome:<8} {instance.name}", "")]
+    yield (
+        name if verdict in ("ok", instance.outcome) else [*name, (": ", ""), (verdict, "red bold")]
+    )
     notes = [*instance.notes]
     if instance.retries:
         many = "1 request was" if instance.retries == 1 else f"{instance.retries} requests were"
         notes.append(f"{many} repeated")
-    yield from _listed("note", notes, width)
-    yield from _listed("drift", instance.drift, width)
+    yield from _listed(notes, width)
+    yield from _listed(instance.drift, width)
     # For pasting: a command is one line, however long.
     if instance.attach_with:
         yield [(f"{_INDENT}attach: {instance.attach_with}", "")]
@@ -94,12 +105,12 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
         yield [(f"{_INDENT}delete: {instance.delete_with}", "")]
 
 
-def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
-    """Return texts with a title before each, wrapped at the terminal's width."""
+def _listed(texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
+    """Return notes, wrapped at the terminal's width."""
     lines: list[Line] = []
     for text in texts[:_MOST]:
         rows = textwrap.wrap(
-            f"{title}: {safe_line(text)}",
+            f"note: {safe_line(text)}",
             max(width, 40),
             initial_indent=indent,
             subsequent_indent=f"{indent}  ",
@@ -109,7 +120,7 @@ def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT)
         # A row may begin in the middle of a line.
         lines += [[(harmless(row), "")] for row in rows]
     if len(texts) > _MOST:
-        lines.append([(f"{indent}{title}: {len(texts) - _MOST} more, see report.json", "")])
+        lines.append([(f"{indent}note: {len(texts) - _MOST} more, see report.json", "")])
     return lines
 
 

@@ -66,7 +66,7 @@ def test_tests_see_what_others_have_said_unless_they_are_kept_apart(
     result.assert_outcomes(passed=3 if apart else 2, failed=0 if apart else 1)
     if not apart:
         result.stdout.fnmatch_lines(
-            ["E *My name is Ada.*", "*note: 3 tests chatted with one agent*"]
+            ["E *My name is Ada.*", "*note: 3 tests share one agent's memory*"]
         )
 
 

@@ -328,7 +328,7 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
     )
     result = project.suite("bare").at(routing(odd)).live()
     result.assert_outcomes(passed=ALL)
-    result.stdout.fnmatch_lines(["*drift: unknown in the answer to poll: news"])
+    result.stdout.fnmatch_lines(["*note: unknown in the answer to poll: news"])
 
 
 def keys_of(router: FakeRouter) -> list[str]:

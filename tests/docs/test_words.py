@@ -1,7 +1,7 @@
-"""The pages are short: how many words they have, how long a sentence is, and what it has on average.
+"""The pages are short: how many words they have, and how long their sentences are.
 
-A sentence with more words than a reader keeps in mind is read twice. Blocks of code and headings are
-no sentences; a piece of code in a sentence is one word of it.
+A sentence with more words than a reader keeps in mind is read twice. Blocks of code and headings
+are no sentences; a piece of code in a sentence is one word of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shown import ROOT
 
 MOST, ON_AVERAGE = 25, 15
 ALL_WORDS = 25_000
-"""Of the README and of all pages below `docs/`, code and tables included, as `wc -w` counts them."""
+"""Of the README and all pages below `docs/`, code and tables included, as `wc -w` counts them."""
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 # Marks of directives, and the mark of a definition: what is between and behind them is text.
 _MARKS = re.compile(r"^ *:{3,}.*$|^:(?:\w+:.*| (?=\S))", re.MULTILINE)
@@ -27,7 +27,7 @@ _END = re.compile(r"(?<=[.!?])[)*_\"]*\s+(?=[A-Z`(\"“])")
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yield what a page says, sentence by sentence: of paragraphs, lists and the cells of tables."""
+    """Yield what a page says, by sentence: of paragraphs, lists and the cells of tables."""
     before = ""
     for token in MARKDOWN.parse(_MARKS.sub("\n", text)):
         if token.type == "inline" and before != "heading_open":
@@ -50,7 +50,7 @@ def test_a_sentence_is_read_once(page: Path) -> None:
     found = [(words(it), it) for it in sentences(page.read_text("utf-8"))]
     told = [f"{many} words: {it}" for many, it in found if many > MOST]
     assert not told, "\n".join(told)
-    # A page of lists and tables has few sentences: a cell of three words says nothing of how it reads.
+    # A cell of three words says nothing of how a page reads: without its end it is no sentence.
     lengths = [many for many, it in found if it.endswith((".", "!", "?", ":"))]
     assert not lengths or mean(lengths) <= ON_AVERAGE
 

@@ -389,6 +389,6 @@ def see(
         text,
         re.MULTILINE,
     )
-    notes = re.findall(r"^ +((?:note|drift): .*(?:\n {11}.*)*)", text, re.MULTILINE)
+    notes = re.findall(r"^ +(note: .*(?:\n {11}.*)*)", text, re.MULTILINE)
     flat = [" ".join(re.sub(r"^E ", "", it, flags=re.MULTILINE).split()) for it in found]
     return Seen(result.ret == 0, flat, [" ".join(it.split()) for it in notes])

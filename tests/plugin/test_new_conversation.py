@@ -11,7 +11,7 @@ from plugin_tools import Project
 
 from pytest_hydrasmoke.fake import FakeRouter
 
-NOTE = "hydra-smoke: note: {} tests chatted with one agent, and each may answer from what an*"
+NOTE = "hydra-smoke: note: {} tests share one agent's memory (see new_conversation)"
 SUITE = """
     import pytest
 

@@ -79,15 +79,42 @@ SEVERAL = report(
 )
 
 
-def test_tokens_have_a_column_where_any_are_told() -> None:
-    told = TokensReport(input_tokens=1200, output_tokens=34)
-    both = report(instance(0, tokens=told, chats=1), instance(1, untold=1, chats=1))
-    rows = ["".join(text for text, _ in line).split() for line in table(both, 200, colour=True)]
-    counts = rows[rows.index([]) + 1 :]
-    place = counts[0].index("tokens")
-    assert [row[place] for row in counts] == ["tokens", "1234", "?"]
-    none = table(report(instance(0, untold=1)), 200, colour=True)
-    assert "tokens" not in [text.strip() for line in none for text, _ in line]
+@pytest.mark.parametrize(
+    ("chats", "words"),
+    [
+        ([], "1 passed"),
+        ([(1, 0, 1)], "1 passed; 1 chat"),
+        ([(1, 1234, 0)], "1 passed; 1 chat, 1234 tokens"),
+        ([(1, 1234, 0), (2, 6, 0)], "1 passed; 3 chats, 1240 tokens"),
+        # A chat that told no tokens may have used some.
+        ([(2, 1234, 0), (1, 0, 1)], "1 passed; 3 chats, at least 1234 tokens"),
+    ],
+)
+def test_chats_and_tokens_are_those_of_all_instances(
+    chats: list[tuple[int, int, int]], words: str
+) -> None:
+    made = [
+        instance(
+            n, chats=many, untold=untold, tokens=TokensReport(input_tokens=sent, output_tokens=0)
+        )
+        for n, (many, sent, untold) in enumerate(chats)
+    ]
+    passed = CaseReport(id="t.py::test_a", outcome="passed", seconds=0.0)
+    lines = summary(report(*made, tests=(passed,)))
+    assert lines[1] == [(f"smoke tests: {words}", "")]
+
+
+def test_a_green_run_has_six_lines_below_its_title() -> None:
+    passed = CaseReport(id="t.py::test_a", outcome="passed", seconds=0.0)
+    lines = shown(report(instance(0, phases=CHATS, chats=2), tests=(passed,)), 80, colour=False)
+    assert len(lines.splitlines()) == 6
+
+
+def test_a_phase_that_took_no_time_has_no_column() -> None:
+    quick = {"provision": 0.04, "row": 0.0, "ready": 0.06}
+    head, *_ = table(report(instance(0, phases=quick), instance(1, phases={})), 80, colour=False)
+    assert [text for text, _ in head if text.strip()] == ["instance", "outcome", "ready"]
+    assert table(report(instance(0, phases={"provision": 0.04})), 80, colour=False) == []
 
 
 @pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1)])
@@ -141,7 +168,6 @@ def test_very_many_instances(width: int) -> None:
 def test_very_many_of_which_there_is_nothing_to_tell() -> None:
     text = shown(report(*(instance(n) for n in range(13))), 80, colour=False)
     assert "13 more were deleted without problems: see report.json" in text
-    assert "verdict" not in text
 
 
 def test_an_instance_whose_test_was_interrupted_is_not_ok() -> None:
@@ -173,14 +199,14 @@ def test_of_very_many_notes_some_are_told() -> None:
 
 def test_an_unknown_instance_has_a_row() -> None:
     text = shown(report(instance(0, id=None, idempotency_key=None)), 80, colour=False)
-    assert "\n-     deleted " in text
+    assert "\n-         deleted " in text
 
 
 def test_long_keys_are_cut_and_told_in_full_below() -> None:
     # A worker elsewhere is a run of its own.
     long = instance(0, idempotency_key="a-run-id-of-somebody-else-gw0-0")
     text = shown(report(long), 80, colour=False)
-    assert "\n...gw0-0 deleted" in text
+    assert "\n...gw0-0  deleted" in text
     assert "(key a-run-id-of-somebody-else-gw0-0)" in text
 
 
