@@ -7,8 +7,8 @@
 - `toml` is a table of settings, or a file.
 - `text` is an output: `<!-- shown: NAME -->` says which, and another test sees that it is real.
 
-Nothing is downloaded: `pip` and `python3 -m venv` are stand-ins, which know what may be installed
-and give what is there. So is `hermes`, which does nothing: a stub is the agent of the page.
+Nothing is downloaded: `pip`, `uvx` and `python3 -m venv` are stand-ins, which know what may be
+installed and give what is there. So is `hermes`, which does nothing: a stub is the agent of the page.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def stand_ins(folder: Path) -> Path:
         (folder / name).write_text(text, "utf-8")
     (folder / "pip").write_text(PIP, "utf-8")
     (folder / "tox").write_text(TOX, "utf-8")
+    (folder / "uvx").write_text('#!/bin/sh\ntest "$1" = --with && shift 2 && exec "$@"\n', "utf-8")
     (folder / "hermes").write_text("#!/bin/sh\n", "utf-8")
     for command in folder.iterdir():
         command.chmod(0o755)
