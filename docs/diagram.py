@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 HOME = Path(__file__).parent.parent / "pytest_hydrasmoke"
-PAGE = Path(__file__).parent / "explanation" / "architecture.md"
+PAGE = Path(__file__).parent / "reference" / "architecture.md"
 
 Graph = Mapping[str, frozenset[str]]
 

@@ -175,7 +175,7 @@ class Options:
 
 
 def test_modules_that_the_architecture_names_exist() -> None:
-    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "architecture.md").read_text("utf-8")
     for name in re.findall(r"`((?:\w+/)+[\w-]*(?:\.\w+)*)`", page):
         assert is_in_the_package(name), name
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "architecture.md").read_text("utf-8")
 STEPS = re.findall(r"^(\S+) → (\S+)$", PAGE, re.MULTILINE)
 
 
