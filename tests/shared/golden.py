@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 
 
-def golden(name: str, output: str) -> None:
+def golden(name: str, output: str, *, alike: Callable[[str], str] = str) -> None:
     """See that an output is the one in the file of this name, or make it so.
 
-    That is what `HYDRA_GOLDEN_REFRESH=1 pytest tests/progress tests/report` is for.
+    That is what `HYDRA_GOLDEN_REFRESH=1 pytest tests/progress tests/report tests/docs` is for.
+    Outputs of which `alike` makes the same text are the same.
     """
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("HYDRA_GOLDEN_REFRESH"):
-        path.write_text(output + "\n", "utf-8")
-    there, now = path.read_text("utf-8").splitlines(), (output + "\n").splitlines()
-    assert there == now, "\n".join(difflib.unified_diff(there, now, path.name, "now", lineterm=""))
+    path, now = GOLDEN / f"{name}.txt", output + "\n"
+    if os.environ.get("HYDRA_GOLDEN_REFRESH") and not (
+        path.exists() and alike(path.read_text("utf-8")) == alike(now)
+    ):
+        path.write_text(now, "utf-8")
+    there, here = (alike(it).splitlines() for it in (path.read_text("utf-8"), now))
+    assert there == here, "\n".join(
+        difflib.unified_diff(there, here, path.name, "now", lineterm="")
+    )

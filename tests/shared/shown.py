@@ -40,10 +40,11 @@ def check(page: Path, name: str, output: str) -> None:
     if os.environ.get("HYDRA_DOCS_REFRESH"):
         page.write_text(text[: there.start()] + new + text[there.end() :], "utf-8")
     else:
-        assert _timeless(there[0]) == _timeless(new), f"{page.name} shows another {name}:\n{new}"
+        assert timeless(there[0]) == timeless(new), f"{page.name} shows another {name}:\n{new}"
 
 
-def _timeless(text: str) -> str:
+def timeless(text: str) -> str:
+    """Take out of an output what depends on how long things took."""
     # How often something was tried is a matter of time as well, and so is which phases took any.
     text = re.sub(r"^\n?(?:instance|\d+ {8,}\w+) .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"\d+\.\d+ ?s\b", "0.0 s", text)
