@@ -126,6 +126,6 @@ def test_an_output_says_where_it_is_from() -> None:
 
 def test_the_readme_names_what_a_newcomer_runs() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    assert "uvx --with \"$OLDPWD\" pytest --hydra-smoke-fake" in readme
+    assert 'uvx --with "$OLDPWD" pytest --hydra-smoke-fake' in readme
     assert ".venv/bin/pytest --hydra-smoke-fake" in readme
     assert ".venv/bin/tox -e py" in readme

@@ -1,4 +1,4 @@
-"""Make a release of the checkout in a scratch folder, and look at it as whoever installs it would.
+"""Cut a release of what is committed in a scratch clone, and look at it as who installs it would.
 
 `python tests/release/release_check.py FOLDER [ARGUMENT ...]`; arguments are pytest's, for the run
 of the tests from the unpacked sdist. It ends at the first thing that is wrong, with what it is.
@@ -6,6 +6,7 @@ of the tests from the unpacked sdist. It ends at the first thing that is wrong, 
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -14,12 +15,15 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 MADE = frozenset({"PKG-INFO"})
 """What an sdist has that no checkout has."""
+HOME = "https://code.example/team/pytest-hydrasmoke"
+LINK = re.compile(r"\[[^]]*\]\(([^)]+)\)")
 
 
 def main(folder: Path, arguments: list[str]) -> None:
@@ -27,21 +31,62 @@ def main(folder: Path, arguments: list[str]) -> None:
     dist = folder / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     _say("build")
-    _run(sys.executable, "-m", "build", "--outdir", dist, PROJECT)
+    clone = cut(folder / "clone")
+    env = {**os.environ, "PROJECT_HOME": HOME}
+    _run(sys.executable, "-m", "build", "--outdir", dist, clone, env=env)
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     _run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist)
+    _run(sys.executable, "-m", "check_wheel_contents", wheel)
     with tarfile.open(sdist) as packed:
         names = [member.name for member in packed.getmembers() if member.isfile()]
         packed.extractall(folder, filter="data")
-    _demand("the sdist", differences(names, _run("git", "ls-files", cwd=PROJECT).splitlines()))
+    _demand("the sdist", differences(names, _run("git", "ls-files", cwd=clone).splitlines()))
+    unpacked = folder / sdist.name.removesuffix(".tar.gz")
+    with zipfile.ZipFile(wheel) as packed:
+        _demand("the wheel", disagreements(packed, unpacked))
+        [described] = [it for it in packed.namelist() if it.endswith(".dist-info/METADATA")]
+        _demand("its description", strays(packed.read(described).decode(), clone))
     for version, python in pythons():
-        _say(f"the README on Python {version}")
-        first_use(folder / f"python{version}", python, wheel)
+        for installer, by in INSTALLERS.items():
+            _say(f"the README on Python {version}, by {installer}")
+            first_use(folder / f"{installer}{version}", python, by, wheel)
     _audit(folder / "audit", wheel)
     _say("the tests of the sdist")
-    unpacked = folder / sdist.name.removesuffix(".tar.gz")
     _tests_of(unpacked, folder / "tests", arguments)
     _say("all of it is as it must be")
+
+
+def cut(clone: Path) -> Path:
+    """Clone what is committed, give the changelog's first section a date, and tag that."""
+    _run("git", "clone", "--quiet", PROJECT, clone)
+    changes = clone / "CHANGELOG.md"
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    changes.write_text(changes.read_text("utf-8").replace("unreleased", today, 1), "utf-8")
+    by = ("-c", "user.name=release", "-c", "user.email=release@code.example")
+    _run("git", *by, "commit", "--quiet", "--all", "--message", "Release", cwd=clone)
+    project = tomllib.loads((clone / "pyproject.toml").read_text("utf-8"))["project"]
+    _run("git", "tag", f"v{project['version']}", cwd=clone)
+    return clone
+
+
+def disagreements(wheel: zipfile.ZipFile, sdist: Path) -> Iterator[str]:
+    """Yield which of a wheel's modules the sdist has not, or otherwise."""
+    for name in wheel.namelist():
+        file = sdist / name
+        if ".dist-info/" not in name and not (
+            file.is_file() and file.read_bytes() == wheel.read(name)
+        ):
+            yield f"{name} is not that of the sdist"
+
+
+def strays(description: str, clone: Path) -> Iterator[str]:
+    """Yield the links of a description that lead nowhere from a page of an index."""
+    for link in LINK.findall(description):
+        _, at_home, path = link.partition(f"{HOME}/")
+        if at_home and not (clone / path.split("/", 2)[2]).exists():
+            yield f"{link}: there is no such file"
+        elif not at_home and not link.startswith("https://"):
+            yield f"{link} is relative"
 
 
 def differences(packed: Iterable[str], tracked: Iterable[str]) -> Iterator[str]:
@@ -72,11 +117,29 @@ def _python(version: str) -> str | None:
     return _output(f"python{version}", "-c", "import sys; print(sys.executable)", env=env) or None
 
 
-def first_use(folder: Path, python: str, wheel: Path) -> None:
-    """Do what the README tells a newcomer, with the wheel in the place of the checkout."""
-    folder.mkdir()
+def _by_pip(folder: Path, python: str, wheel: Path) -> None:
     _run(python, "-m", "venv", ".venv", cwd=folder)
     _run(".venv/bin/python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
+    _run(".venv/bin/python", "-m", "pip", "check", cwd=folder)
+
+
+def _by_uv(folder: Path, python: str, wheel: Path) -> None:
+    uv = (sys.executable, "-m", "uv")
+    once = (*uv, "tool", "run", "--python", python, "--with", wheel, "pytest", "--hydra-smoke-fake")
+    _run(*once, cwd=folder)
+    _run(*uv, "venv", "--quiet", "--python", python, ".venv", cwd=folder)
+    _run(*uv, "pip", "install", "--quiet", "--python", ".venv/bin/python", wheel, cwd=folder)
+
+
+INSTALLERS = {"pip": _by_pip, "uv": _by_uv}
+
+
+def first_use(
+    folder: Path, python: str, install: Callable[[Path, str, Path], None], wheel: Path
+) -> None:
+    """Do what the README tells a newcomer, with the wheel in the place of the checkout."""
+    folder.mkdir()
+    install(folder, python, wheel)
     _run(".venv/bin/pytest", "--hydra-smoke-fake", cwd=folder)
     text = (PROJECT / "README.md").read_text("utf-8")
     first = re.search(r"^```python\n(.+?)^```", text, re.MULTILINE | re.DOTALL)
@@ -87,7 +150,6 @@ def first_use(folder: Path, python: str, wheel: Path) -> None:
     told = _run(".venv/bin/pytest", cwd=folder)
     _demand(f"on {python}", [] if "1 skipped" in told else [told])
     _run(".venv/bin/hydra-smoke", "--help", cwd=folder)
-    _run(".venv/bin/python", "-m", "pip", "check", cwd=folder)
 
 
 def _audit(folder: Path, wheel: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
-from release_check import PROJECT, audited, differences, pythons
+from release_check import HOME, LINK, PROJECT, audited, differences, pythons, strays
 
+absolute = runpy.run_path(str(PROJECT / "hatch_build.py"))["absolute"]
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -26,6 +28,22 @@ def test_an_action_is_taken_by_its_hash(workflow: Path) -> None:
     assert used
     for action in used:
         assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_links_of_the_description_lead_somewhere_from_an_index() -> None:
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    page = absolute(readme, HOME, "v1.2.3")
+    assert list(strays(page, PROJECT)) == []
+    assert f"]({HOME}/raw/v1.2.3/docs/images/report.png)" in page
+    assert f"]({HOME}/blob/v1.2.3/docs/start/when-red.md)" in page
+    assert len(LINK.findall(page)) == len(LINK.findall(readme))
+    assert len([*strays(readme, PROJECT)]) > 10
+    assert "no such file" in "".join(strays(f"[it]({HOME}/blob/v1.2.3/docs/none.md)", PROJECT))
+
+
+def test_without_a_home_a_description_has_no_link_to_a_file() -> None:
+    page = absolute("![a picture](a.png) [words](docs/a.md) [uv](https://uv.example)", "", "v1")
+    assert page == " words [uv](https://uv.example)"
 
 
 def test_an_sdist_has_what_is_tracked_and_nothing_else() -> None:

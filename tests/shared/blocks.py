@@ -8,7 +8,7 @@
 - `text` is an output: `<!-- shown: NAME -->` says which, and another test sees that it is real.
 
 Nothing is downloaded: `pip`, `uvx` and `python3 -m venv` are stand-ins, which know what may be
-installed and give what is there. So is `hermes`, which does nothing: a stub is the agent of the page.
+installed and give what is there. So is `hermes`, which does nothing: a stub is the page's agent.
 """
 
 from __future__ import annotations
