@@ -36,7 +36,7 @@ def main(folder: Path, arguments: list[str]) -> None:
     _run(sys.executable, "-m", "build", "--outdir", dist, clone, env=env)
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     _run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist)
-    _run(sys.executable, "-m", "check_wheel_contents", wheel)
+    _run(sys.executable, "-m", "check_wheel_contents", wheel, cwd=clone)
     with tarfile.open(sdist) as packed:
         names = [member.name for member in packed.getmembers() if member.isfile()]
         packed.extractall(folder, filter="data")
