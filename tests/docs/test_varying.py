@@ -1,4 +1,4 @@
-"""What `docs/how-to/test-an-agent-whose-words-vary.md` shows: a test whose runs have failed."""
+"""What `docs/write/varying.md` shows: a test whose runs have failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shown import ROOT, check
 
 from pytest_hydrasmoke._base.rates import in_words
 
-PAGE = ROOT / "docs" / "how-to" / "test-an-agent-whose-words-vary.md"
+PAGE = ROOT / "docs" / "write" / "varying.md"
 SUITE = r"""
 import re
 import pytest
