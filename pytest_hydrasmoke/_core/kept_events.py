@@ -69,7 +69,7 @@ class Kept:
             return None
         types = Counter(safe_line(type_of(event), 40) for event in self.events)
         named = first_few([f"{name} x{count}" for name, count in types.most_common()])
-        return f"none with text: {named}; see docs/how-to/read-another-runtime.md"
+        return f"none with text: {named}; see docs/write/runtimes.md"
 
     def did(self, *, complete: bool, left: bool = False) -> str:
         """Return what may have caused LLM events, in words: its tools and its tokens.

@@ -191,5 +191,5 @@ def _advise_on_scope(error: BaseException) -> None:
     if isinstance(error, pytest.fail.Exception) and re.match(r"ScopeMismatch: .*smoke_", words):
         error.msg = (
             f"{words}\nhydra-smoke: a fixture of wider scope takes its instance from "
-            "smoke_instance_factory: docs/how-to/use-an-instance-in-a-wider-fixture.md"
+            "smoke_instance_factory: docs/write/instances.md"
         )

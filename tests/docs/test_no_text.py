@@ -1,4 +1,4 @@
-"""What `docs/how-to/read-another-runtime.md` shows: a reply in which nobody found a text."""
+"""What `docs/write/runtimes.md` shows: a reply in which nobody found a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inner import ALONE, only
 from plugin_tools import forget_settings
 from shown import ROOT, check
 
-PAGE = ROOT / "docs" / "how-to" / "read-another-runtime.md"
+PAGE = ROOT / "docs" / "write" / "runtimes.md"
 SUITE = """
 def test_it_answers(smoke_instance):
     turn = smoke_instance.chat("Are you ready?")

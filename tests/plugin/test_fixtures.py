@@ -230,8 +230,8 @@ def test_a_fixture_of_wider_scope_is_told_what_to_take(project: Project) -> None
     project.suite("bare").write("test_it.py", "".join(WIDER.format(name=name) for name in names))
     result = project.fake("test_it.py")
     result.assert_outcomes(errors=4)
-    advice = "hydra-smoke: * smoke_instance_factory: docs/how-to/use-an-instance-in-a-wider-*.md"
+    advice = "hydra-smoke: * smoke_instance_factory: docs/write/instances.md"
     for name in names[:3]:
         result.stdout.fnmatch_lines([f"ScopeMismatch: * {name} *", advice])
     # Others' fixtures have no advice.
-    assert result.stdout.str().count("use-an-instance-in-a-wider-") == 3
+    assert result.stdout.str().count("docs/write/instances.md") == 3

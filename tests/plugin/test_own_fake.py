@@ -19,7 +19,7 @@ def test_a_fault_that_no_request_met_fails_its_test(project: Project) -> None:
     result = project.suite("unmet").run()
     result.assert_outcomes(passed=9, failed=1, skipped=1, xfailed=1, errors=6)
     assert result.ret == 1
-    page = ROOT / "docs" / "how-to" / "script-faults.md"
+    page = ROOT / "docs" / "offline" / "faults.md"
     check(page, "unmet", "\n".join(words(result, "test_no_chat")))
     assert words(result, "test_too_few_polls")[:2] == [
         "no request met drop(route='poll', after=1), break_stream(kind='split', split_at=(1, 3))",

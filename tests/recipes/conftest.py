@@ -1,4 +1,4 @@
-"""The files of `docs/how-to/test-an-agent-whose-words-vary.md`, in a project of their own."""
+"""The files of `docs/write/varying.md`, in a project of their own."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setenv(*ALONE)
     # Nobody counts LLM events here.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
-    write_files(ROOT / "docs" / "how-to" / "test-an-agent-whose-words-vary.md", pytester.path)
+    write_files(ROOT / "docs" / "write" / "varying.md", pytester.path)
     return pytester

@@ -1,4 +1,4 @@
-"""The judges of `docs/how-to/test-an-agent-whose-words-vary.md`, and the tests that ask them."""
+"""The judges of `docs/write/varying.md`, and the tests that ask them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from inner import only
 from shown import ROOT
 
-HOW_TO = ROOT / "docs" / "how-to"
+PAGES = ROOT / "docs" / "write"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def judged_by(recipe: str, project: pytest.Pytester, *, alone: bool = False) -> None:
     """Run the page's tests by a judge: the first of three replies is refused."""
-    shutil.copy(HOW_TO / "recipes" / f"{recipe}.py", project.path / "conftest.py")
+    shutil.copy(PAGES / "recipes" / f"{recipe}.py", project.path / "conftest.py")
     start = project.runpytest_subprocess if alone else project.runpytest_inprocess
     run = start(*only(), "--hydra-smoke-fake", "-rP", "test_apology.py")
     run.assert_outcomes(passed=2)
@@ -76,7 +76,7 @@ def test_any_callable_judges(project: pytest.Pytester, prompts: list[str]) -> No
 
 
 def test_a_judge_without_a_verdict_is_told(project: pytest.Pytester, prompts: list[str]) -> None:
-    shutil.copy(HOW_TO / "recipes" / "judge.py", project.path / "conftest.py")
+    shutil.copy(PAGES / "recipes" / "judge.py", project.path / "conftest.py")
     project.makepyfile("def test_it(judge): judge('I am here.', 'The agent is silent.')\n")
     run = project.runpytest_inprocess(*only(), "-k", "test_it")
     run.stdout.fnmatch_lines(["E*RuntimeError: the judge gave no verdict: 'I would rather not.'"])

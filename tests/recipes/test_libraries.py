@@ -1,4 +1,4 @@
-"""Recipes of `test-an-agent-whose-words-vary.md` that hand a turn to other libraries."""
+"""Recipes of `docs/write/varying.md` that hand a turn to other libraries."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from inner import only
 from shown import ROOT
 
-HOW_TO = ROOT / "docs" / "how-to"
-PAGE = HOW_TO / "test-an-agent-whose-words-vary.md"
+PAGES = ROOT / "docs" / "write"
+PAGE = PAGES / "varying.md"
 SAID = {
     "agentevals": "AssertionError: (ToolCall(name='find_order', arguments={'id': 17}*",
     "deepeval": "AssertionError: Metrics: Tool Correctness (score: 0.0, threshold: 1.0*",
@@ -60,7 +60,7 @@ def offline(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest
 def recipe_of(library: str) -> str:
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    return (HOW_TO / "recipes" / f"{library}_tools.py").read_text("utf-8")
+    return (PAGES / "recipes" / f"{library}_tools.py").read_text("utf-8")
 
 
 def compare(library: str, project: pytest.Pytester, *plugins: str) -> pytest.RunResult:

@@ -1,4 +1,4 @@
-"""The recipes of `docs/how-to/recipes.md`: each is a conftest that does what the page says."""
+"""The recipes of `docs/write/recipes.md`: each is a conftest that does what the page says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inner import ALONE, only
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-RECIPES = Path(__file__).parent.parent.parent / "docs" / "how-to" / "recipes"
+RECIPES = Path(__file__).parent.parent.parent / "docs" / "write" / "recipes"
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 SUITE = "def test_chats(smoke_instance): smoke_instance.chat('Are you ready?')\n"
 
