@@ -147,7 +147,7 @@ def _properties(kind: type) -> Iterator[tuple[str, str, str]]:
     """Yield a class's properties, each with its type and docstring."""
     for base in reversed(kind.__mro__):
         for name, it in vars(base).items():
-            if isinstance(it, property | cached_property):
+            if isinstance(it, property | cached_property) and not name.startswith("_"):
                 read = it.fget if isinstance(it, property) else it.func
                 yield name, inspect.get_annotations(read)["return"], one_line(it.__doc__)
 

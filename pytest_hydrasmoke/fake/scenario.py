@@ -190,6 +190,11 @@ class Scenario:
         return self
 
 
+def ready(word: str | None, words: tuple[str, ...]) -> bool:
+    """Return whether a status word is one of the ready ones, in whatever letter case it is told."""
+    return word is not None and word.casefold() in {it.casefold() for it in words}
+
+
 def in_case(word: str, case: StatusCase) -> str:
     """Return a status word in the scenario's letter case."""
     if case == "as_written":

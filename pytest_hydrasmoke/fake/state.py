@@ -23,7 +23,7 @@ from .records import Instance, LlmEvent, Progress, RequestRecord, Route
 from .replies import Reply, scripted
 from .requests import SmokeProvisionRequest
 from .runtimes.frames import Said
-from .scenario import Scenario, in_case
+from .scenario import Scenario, in_case, ready
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -311,7 +311,7 @@ class World:
         scenario, now = self.scenario, self.clock.now()
         created_at = row.task.ends_at
         ready_after = next(
-            (after for after, word in scenario.statuses if word in scenario.ready_words), math.inf
+            (after for after, it in scenario.statuses if ready(it, scenario.ready_words)), math.inf
         )
         booted = now >= created_at + ready_after
         deleted = row.deleted_at is not None
@@ -330,7 +330,7 @@ class World:
             task_id=row.task_id,
             status=None if status is None else in_case(status, scenario.status_case),
             hostname=hostname,
-            ready=word in scenario.ready_words and not deleted,
+            ready=ready(word, scenario.ready_words) and not deleted,
             deleted=deleted,
             task=row.task.progress(now),
             child_rows=() if deleted or word is None else _CHILD_ROWS,

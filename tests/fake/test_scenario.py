@@ -131,14 +131,14 @@ def test_a_row_that_never_appears(calling: Calling, clock: HandClock) -> None:
 
 
 def test_statuses_and_ready_words(calling: Calling, clock: HandClock) -> None:
-    script: list[tuple[float, str]] = [(0, "pending"), (10, "up"), (20, "rebooting"), (30, "up")]
-    caller = calling(row_after=0, statuses=script, ready_words=["up"])
+    script: list[tuple[float, str]] = [(0, "pending"), (10, "Up"), (20, "rebooting"), (30, "up")]
+    caller = calling(row_after=0, statuses=script, ready_words=["uP"])
     instance_id = caller.provision().json()["instance_id"]
     codes = []
     for _ in script:
         codes.append((caller.poll().json()["status"], caller.chat(instance_id).status_code))
         clock.pass_by(10)
-    assert codes == [("pending", 409), ("up", 200), ("rebooting", 409), ("up", 200)]
+    assert codes == [("pending", 409), ("Up", 200), ("rebooting", 409), ("up", 200)]
     (instance,) = caller.router.instances
     assert (instance.provisioned_at, instance.created_at, instance.ready_at) == (1000, 1000, 1010)
 
