@@ -35,7 +35,6 @@ from pytest_hydrasmoke.fake.runtimes.frames import Said, ToolUse
 from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
 from pytest_hydrasmoke.fake.sse_events import turn
 
-
 COMMON = frozenset(
     (
         *("url", "token", "token_file", "manifest_id", "region_id", "tier_id", "run_id"),
@@ -173,22 +172,28 @@ def journal_events() -> Iterator[str]:
 
 
 def errors() -> Iterator[str]:
-    """Yield directives for the tree of errors, and for each of them."""
+    """Yield directives for the tree of errors, and for each: nobody calls their constructors."""
     yield from ("```{eval-rst}", f".. automodule:: {error_module.__name__}")
-    for name in vars(error_module):
+    for name, it in vars(error_module).items():
         if name in pytest_hydrasmoke.__all__:
-            yield f".. autoexception:: pytest_hydrasmoke.{name}"
-            yield from ("   :members:", "   :show-inheritance:")
+            yield from _said("exception", f"pytest_hydrasmoke.{name}", it)
     yield from ("```", "")
 
 
 def hooks() -> Iterator[str]:
-    """Yield a directive for each hook."""
-    yield from ("```{eval-rst}", f".. currentmodule:: {_hookspecs.__name__}")
-    for name in vars(_hookspecs):
+    """Yield a directive for each hook, by the name that a conftest gives it."""
+    yield "```{eval-rst}"
+    for name, it in vars(_hookspecs).items():
         if name.startswith("pytest_"):
-            yield from (f".. autofunction:: {name}", "   :no-index:")
+            yield from _said("function", f"{name}{inspect.signature(it)}".replace("'", ""), it)
     yield from ("```", "")
+
+
+def _said(kind: str, signature: str, it: object) -> Iterator[str]:
+    """Yield a directive with a docstring."""
+    yield from (f".. py:{kind}:: {signature}", "")
+    yield from (f"   {line}" for line in (inspect.getdoc(it) or "").splitlines())
+    yield ""
 
 
 def _table(name: str, rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
@@ -205,7 +210,7 @@ def _properties(kind: type) -> Iterator[tuple[str, str, str]]:
     """Yield a class's properties, each with its type and docstring."""
     for base in reversed(kind.__mro__):
         for name, it in vars(base).items():
-            if isinstance(it, property | cached_property):
+            if isinstance(it, property | cached_property) and not name.startswith("_"):
                 read = it.fget if isinstance(it, property) else it.func
                 yield name, inspect.get_annotations(read)["return"], one_line(it.__doc__)
 
