@@ -1,8 +1,9 @@
 """Lists that are read off the package: settings, fixtures, turns, scenarios, events of a run.
 
-They stand in the pages as text, which a reader of the repository sees too. A test sees that they
-are up to date: `HYDRA_DOCS_REFRESH=1 pytest tests/docs` brings them there. In a page, a list stands
-between `<!-- generated: NAME -->` and `<!-- generated: end -->`.
+Some stand in a page as text, between `<!-- generated: NAME -->` and `<!-- generated: end -->`, so
+that a reader of the repository sees them too. A test sees that they are up to date:
+`HYDRA_DOCS_REFRESH=1 pytest tests/docs` brings them there. For others a page has the directive
+`read-off`, which renders them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
-from typing import Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from described import described, one_line
+from pydantic.fields import FieldInfo
 
-from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
+import pytest_hydrasmoke
+from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, _hookspecs, plugin
+from pytest_hydrasmoke._base import errors as error_module
 from pytest_hydrasmoke._journal import events
-from pytest_hydrasmoke._options import SETTINGS, flag, variable
+from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._settings import model
@@ -31,62 +35,96 @@ from pytest_hydrasmoke.fake.runtimes.frames import Said, ToolUse
 from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
 from pytest_hydrasmoke.fake.sse_events import turn
 
+COMMON = frozenset(
+    (
+        *("url", "token", "token_file", "manifest_id", "region_id", "tier_id", "run_id"),
+        *("ready_timeout", "chat_timeout", "llm_events_timeout", "deadline", "max_instances"),
+        *("scope", "keep", "instance", "bundled_checks", "expect_text", "expect_providers"),
+        *("budgets", "report", "output", "record", "scenario"),
+    )
+)
+"""What somebody sets in the first months; the other settings have a table of their own."""
 
-def settings() -> Iterator[str]:
-    """Yield each setting with its meaning, its default and the ways to give it."""
+
+def common_settings() -> Iterator[str]:
+    """Yield a table of the settings that most users set."""
+    yield from _settings(lambda name: name in COMMON)
+
+
+def rare_settings() -> Iterator[str]:
+    """Yield a table of the other settings."""
+    yield from _settings(lambda name: name not in COMMON)
+
+
+def _settings(shown: Callable[[str], bool]) -> Iterator[str]:
     words_of = {name: words for name, _, words in described(model, "HydraSmokeConfig")}
+    yield from ("setting | default, others | what it is", "---|---|---")
     for name, field in HydraSmokeConfig.model_fields.items():
-        default = None if field.default_factory is not None else field.default
-        if isinstance(default, frozenset):
-            default = ", ".join(sorted(default)) or None
-        shown = "random" if name == "run_id" else default
-        if isinstance(shown, float):
-            shown = f"{shown:g}"
-        ways = [f"`{variable(name)}`"]
-        if name in SETTINGS:
-            ways.append(f"`{flag(name)}`")
-        elsewhere = {"token": ["`OPS_BEARER_TOKEN`"], "agent_token": list[str]()}
-        ways += elsewhere.get(name, [f"`{name}` in the table"])
-        yield f"`{name}`"
-        yield f": {words_of[name]}"
-        words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        if words:
-            yield f"  One of {', '.join(f'`{word}`' for word in words)}."
-        yield f"  Default: {'none' if shown is None else f'`{shown}`'}. From {', '.join(ways)}."
-        yield ""
+        if shown(name):
+            option = "*" if name in SETTINGS else ""
+            values = ", ".join(_values(name, field))
+            yield f"`{name}`{option} | {values} | {words_of[name]}"
+    yield ""
+
+
+def _values(name: str, field: FieldInfo) -> Iterator[str]:
+    """Yield a setting's default, and the other words that it may be."""
+    default = None if field.default_factory is not None else field.default
+    if isinstance(default, frozenset):
+        default = ", ".join(sorted(default)) or None
+    if name == "run_id":
+        yield "random"
+    elif default is None:
+        yield "needed" if name in ("url", "token", *model.SPEC) else "none"
+    else:
+        yield f"`{default:g}`" if isinstance(default, float) else f"`{_bare(default)}`"
+    if get_origin(field.annotation) is Literal:
+        yield from (f"`{word}`" for word in get_args(field.annotation) if word != default)
+
+
+def _bare(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def fixtures() -> Iterator[str]:
-    """Yield each fixture with its scope and docstring."""
-    for name, fixture in vars(plugin).items():
-        marker = getattr(fixture, "_fixture_function_marker", None)
-        if marker is None:
+    """Yield a table of the fixtures: with scope and docstring, beside that for coroutines."""
+    markers = {
+        name: (marker.scope, one_line(inspect.getdoc(fixture.__wrapped__)))
+        for name, fixture in vars(plugin).items()
+        if (marker := getattr(fixture, "_fixture_function_marker", None)) is not None
+    }
+    yield from ("fixture | scope | what it gives", "---|---|---")
+    for name, (scope, words) in markers.items():
+        if name.startswith("async_"):
             continue
-        words = inspect.cleandoc(inspect.getdoc(fixture.__wrapped__) or "")
-        yield f"`{name}`"
-        yield f": *{marker.scope} scope.* " + re.sub(r"\n(?=.)", "\n  ", words)
-        yield ""
+        twins = [it for it in (name, f"async_{name}") if it in markers]
+        scopes = dict.fromkeys((scope, *(markers[it][0] for it in twins)))
+        yield f"{', '.join(f'`{it}`' for it in twins)} | {', '.join(scopes)} | {words}"
+    yield ""
 
 
 def scenarios() -> Iterator[str]:
-    """Yield each ready-made scenario with what it is, and which fields it sets."""
+    """Yield a table of the ready-made scenarios: what each is, and which fields it sets."""
     plain = asdict(Scenario())
+    yield from ("| name | what it is | what it sets |", "|---|---|---|")
     for name, (words, scenario) in READY_MADE.items():
         changed = {key: it for key, it in asdict(scenario).items() if it != plain[key]}
         told = ", ".join(f"`{key} = {_toml(it)}`" for key, it in changed.items())
-        yield f"`{name}`"
-        yield f": {words}" + (f" Sets {told}." if told else "")
-        yield ""
+        yield f"| `{name}` | {words} | {told} |"
+    yield ""
 
 
 def scenario_fields() -> Iterator[str]:
-    """Yield each field of a scenario with its meaning, and its default as TOML."""
+    """Yield a table of a scenario's fields: default and other values as TOML, and meaning."""
     words = {name: it for name, _, it in described(scenario_module, "Scenario")}
+    kinds = get_type_hints(Scenario)
+    yield from ("field | default, others | what it is", "---|---|---")
     for name, default in asdict(Scenario()).items():
-        yield f"`{name}`"
-        yield f": {words[name]}"
-        yield f"  Default: {'none' if default is None else f'`{_toml(default)}`'}."
-        yield ""
+        others = get_args(kinds[name]) if get_origin(kinds[name]) is Literal else ()
+        values = [default, *(it for it in others if it != default)]
+        told = ", ".join("none" if it is None else f"`{_toml(it)}`" for it in values)
+        yield f"`{name}` | {told} | {words[name]}"
+    yield ""
 
 
 def turns() -> Iterator[str]:
@@ -133,6 +171,31 @@ def journal_events() -> Iterator[str]:
         yield ""
 
 
+def errors() -> Iterator[str]:
+    """Yield directives for the tree of errors, and for each: nobody calls their constructors."""
+    yield from ("```{eval-rst}", f".. automodule:: {error_module.__name__}")
+    for name, it in vars(error_module).items():
+        if name in pytest_hydrasmoke.__all__:
+            yield from _said("exception", f"pytest_hydrasmoke.{name}", it)
+    yield from ("```", "")
+
+
+def hooks() -> Iterator[str]:
+    """Yield a directive for each hook, by the name that a conftest gives it."""
+    yield "```{eval-rst}"
+    for name, it in vars(_hookspecs).items():
+        if name.startswith("pytest_"):
+            yield from _said("function", f"{name}{inspect.signature(it)}".replace("'", ""), it)
+    yield from ("```", "")
+
+
+def _said(kind: str, signature: str, it: object) -> Iterator[str]:
+    """Yield a directive with a docstring."""
+    yield from (f".. py:{kind}:: {signature}", "")
+    yield from (f"   {line}" for line in (inspect.getdoc(it) or "").splitlines())
+    yield ""
+
+
 def _table(name: str, rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     yield f"### `{name}`"
     yield ""
@@ -160,13 +223,16 @@ def _toml(value: object) -> str:
 
 
 LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
-    "settings": settings,
+    "common-settings": common_settings,
+    "rare-settings": rare_settings,
     "fixtures": fixtures,
     "scenarios": scenarios,
     "scenario-fields": scenario_fields,
     "turns": turns,
     "runtimes": runtimes,
     "events": journal_events,
+    "errors": errors,
+    "hooks": hooks,
 }
 _PLACE = re.compile(
     r"(?<=<!-- generated: )(?!end )([\w-]+)( -->\n).*?(?=<!-- generated: end -->)", re.DOTALL

@@ -203,8 +203,7 @@ def smoke_instance(
 ) -> SmokeInstance:
     """A ready instance with this test's spec; tests with the same spec share it within `scope`.
 
-    For another spec, parametrize it with the fields of the spec:
-    `@pytest.mark.parametrize("smoke_instance", [{"tier_id": "..."}], indirect=True)`.
+    Parametrize it, indirectly, with fields of another spec: `{"tier_id": "..."}`.
     """
     return _process(request.config).instance(request, smoke_spec)
 
@@ -215,7 +214,7 @@ def async_smoke_instance(
 ) -> AsyncSmokeInstance:
     """The same instance as `smoke_instance`, for coroutines.
 
-    A call without `await` does nothing: where Python warns of one, the run fails.
+    A call without `await` does nothing; if Python warns of one, the run fails.
     """
     return _process(request.config).async_instance(request, smoke_spec)
 
@@ -240,10 +239,9 @@ def async_smoke_instance_factory(
 def smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> Iterator[SmokeClient]:
-    """The router's six calls, typed. You delete what you provision with it.
+    """The router's six calls. You delete what you provision with it.
 
-    Or let the factory own the key: `with smoke_instance_factory.own("mine") as key:` deletes at its
-    end what was provisioned under it. `smoke_client.with_token(None)` is a client without a token.
+    `smoke_client.with_token(None)` is a client without a token.
     """
     with _process(pytestconfig).client() as client:
         yield client
@@ -261,13 +259,9 @@ def async_smoke_client(
 def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
     """A fake router for this test alone, on loopback; needs no switch.
 
-    It is not the router of `smoke_instance`. To script the agent of `smoke_instance` in a run
-    against the fake, use the `[[replies]]` of a scenario.
-
-    For another scenario or a clock, parametrize it with arguments of `FakeRouter`:
-    `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.
-
-    A test that passed fails at its end if no request has met a fault that it asked for.
+    It is not the router of `smoke_instance`. Parametrize it, indirectly, with arguments of
+    `FakeRouter`: `{"clock": VirtualClock()}`. A test fails at its end if no request has met a fault
+    that it asked for.
     """
     from pytest_hydrasmoke._plugin.own_fake import served
 

@@ -54,9 +54,9 @@ class HydraSmokeConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     url: str | None = None
-    """Where the router lives, without `/internal/...`; a path prefix is kept."""
+    """The router's address, without `/internal/...`; a path prefix is kept."""
     token: HiddenToken = Field(default=None, repr=False)
-    """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
+    """The bearer token: only from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
     token_file: TokenFile | None = None
     """A file that holds the token."""
     manifest_id: Annotated[str, Field(max_length=100)] | None = None
@@ -64,113 +64,107 @@ class HydraSmokeConfig(BaseModel):
     region_id: Annotated[str, Field(max_length=80)] | None = None
     """Where it runs."""
     tier_id: Annotated[str, Field(max_length=80)] | None = None
-    """Which product tier it is of."""
+    """Its product tier."""
     agent_name: str | None = None
-    """The agent's name; the router's choice if not given."""
+    """The agent's name; else the router's choice."""
     run_id: RunId = Field(default_factory=random_run_id)
-    """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
-    first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    """The run's name; its idempotency keys are `<run_id>-0`, `<run_id>-1`. 1 to 64 letters,
+    digits, dots, underscores, hyphens; a letter or digit first, no dot last."""
     group: Group | None = None
-    """Names the pipeline run that several runs belong to, such as its shards and the cells of its
-    matrix; GitHub's, GitLab's or Jenkins's own if not given, else the run id."""
+    """The pipeline run of several runs, such as shards. Default: GitHub's, GitLab's or
+    Jenkins's own, else the run id."""
     ready_timeout: Seconds = _DEFAULTS.ready_timeout
-    """Deadline from provision to ready."""
+    """Time limit from provision to ready."""
     chat_timeout: Seconds = _DEFAULTS.chat_timeout
-    """Deadline of a chat turn."""
+    """Time limit of a chat turn."""
     llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
-    """Deadline for a turn's LLM events to appear."""
+    """Time limit for a turn's LLM events to appear."""
     usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
-    """How long after a turn's end the next chat on its instance waits at most, until the turn's LLM
-    events are complete; with 0 a count that may include another turn's is an error."""
+    """How long the next chat on an instance waits, at most, for the last turn's LLM events.
+    With 0, a count that may include another turn's is an error."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
-    """Deadline for a deletion to be confirmed."""
+    """Time limit for a deletion to be confirmed."""
     row_settle: NoLessThanZero = 3600.0
-    """How long after its request a key without a row may still get one: until then, a sweep does
-    not count the key as absent."""
+    """How long after its request a key may still get a row: until then, a sweep is unsure of
+    it."""
     deadline: Seconds | None = None
-    """Seconds for the whole run, a little less than a pipeline gives it: the run ends as by a TERM
-    while there is time to delete what there is, `delete_timeout` and 10 s, or half of the seconds.
-    A runner that kills at its own limit leaves no such time."""
+    """Time limit of the whole run: set it below the pipeline's. The run ends as by TERM in time
+    to delete: `delete_timeout` and 10 s earlier, or after half of it."""
     keep: Literal["never", "on-failure", "always"] = "never"
-    """Leave instances for a look, and print the commands that attach to them and delete them."""
+    """Leave instances running, and print the commands to attach and delete."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"
     """How long an instance of `smoke_instance` lives."""
     instance: InstanceId | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
-    """How many instances a run may have: a request for more is refused before it is sent, and a run
-    whose tests certainly need more is refused before its first boot."""
+    """The most instances of a run: it refuses to provision more. Tests that certainly need more
+    end it before the first boot."""
     ready_statuses: StatusWords = _DEFAULTS.ready
     """Status words of a ready instance, in any letter case."""
     failed_statuses: StatusWords = _DEFAULTS.failed
-    """Status words of one that failed."""
+    """Status words of a failed instance."""
     gone_statuses: StatusWords = _DEFAULTS.gone
-    """Status words of a deleted one."""
+    """Status words of a deleted instance."""
     chat_end: Literal["auto", "required", "optional"] = "auto"
-    """Whether a stream that ends without a terminal event or a finish reason is a failure:
-    `required` always, `optional` never, `auto` where its runtime always sends one, an earlier turn
-    of the instance had one, or the model waits for its tools; else it is a warning in the summary.
-    A stream that ends in the middle of an event always is one."""
+    """Whether a stream without a terminal event or finish reason fails: `required` always,
+    `optional` never. With `auto` it fails if the runtime always sends one, an earlier turn had
+    one, or the model waits for tools; else the summary warns."""
     bundled_checks: Checks = True
-    """Collect the bundled checks; `core`: only what proves one boot, one chat, its LLM events, and
-    the deletion at the end, for a run after each deployment."""
+    """Run the bundled checks. `core`: only one boot, one chat, its LLM events and the
+    deletion."""
     prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (
         "Reply with one short sentence: are you ready?"
     )
     """What the bundled chat check asks."""
     expect_text: Pattern | None = None
-    """A regular expression that the reply must match somewhere."""
+    """A regular expression to find in the bundled chat's reply."""
     expect_providers: Words = frozenset()
-    """Providers that must appear among a turn's LLM events."""
+    """Providers that the bundled chat's LLM events must have."""
     expect_models: Words = frozenset()
-    """Patterns, such as `claude-*`: the bundled chat's runtime must name its models, and each must
-    match one of them."""
+    """Patterns such as `claude-*`. The bundled chat's runtime must name its models, and each
+    must match one."""
     new_conversation: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
-    """A message, such as `/new`, with which the agent begins a new conversation: sent to a shared
-    instance before a test's first chat, if another test has chatted with it before."""
+    """A message that begins a new conversation, such as `/new`: sent before a test's first chat
+    with a shared instance that another test has used."""
     allow_http: bool = False
-    """Plain http to hosts other than this machine."""
+    """Allow plain http to other machines."""
     trust_env: bool = False
     """Use the environment's proxies and CA."""
     ca_file: CaFile | None = None
     """A private CA, trusted besides the public ones."""
     client_cert: Path | None = None
-    """A client certificate, as PEM, for a router that asks for one."""
+    """A client certificate (PEM), for a router that asks for one."""
     client_key: Path | None = None
-    """Its key, without a password, if the certificate's file does not have it."""
+    """Its key, without a password, if the certificate's file has none."""
     output: Path = Path(".hydrasmoke")
-    """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
-    in git."""
+    """The folder of ledger and reports. If the run makes it, git ignores it."""
     report: Literal["never", "on-failure", "always"] = "on-failure"
     """When to write `report.html` and `trace.har`; `report.json` is always written."""
     report_replies: bool = True
-    """False keeps every message and reply out of reports, HAR and summaries: out of all that this
-    plugin writes. What pytest writes of a test's own words stays: explanations of assertions, in
-    the terminal, JUnit and pytest-html, and parameters in the names of tests."""
+    """False keeps messages and replies out of reports, HAR and summaries. What pytest writes
+    stays: explanations of assertions, parameters in test names."""
     trace_url: TraceUrl | None = None
-    """A link to a trace, such as `https://traces.example/{trace_id}`, shown where a call or a turn
-    fails and in reports; the id is put in place of `{trace_id}`. Each request tells the router its
-    trace: the pipeline's, in `TRACEPARENT`, else one of the run's own."""
+    """A link to a trace, such as `https://traces.example/{trace_id}`, shown at failures and in
+    reports. Each request names its trace: from `TRACEPARENT`, else the run's own."""
     budgets: Budgets = Field(default_factory=dict[str, float])
-    """Upper limits, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of a phase, until
-    a reply's first text (`first_text`) and between two events of a reply (`gap`), and tokens of the
-    whole run, input and output together. A breach fails the run."""
+    """Limits, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of a phase, to the
+    first text, between events; tokens of the run. A breach fails the run."""
     record: Path | None = None
-    """A folder: what agents say in this live run is written there, one file a test, to be replayed
-    offline; in the invocation folder. A run against the fake alone records nothing."""
+    """The folder where a live run records what agents say, one file a test, for replay
+    offline."""
     scenario: str = "default"
-    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or a folder of
+    """How the fake behaves: a ready-made scenario's name, a TOML file, or a folder of
     recordings."""
     agent_url: str | None = None
-    """A real agent on this machine, before which the fake router stands: it answers all chats, with
-    a conversation for each instance. The bundled checks then run only if they are named."""
+    """A real agent on this machine that answers all chats, behind the fake. Bundled checks then
+    run only if they are named."""
     agent_api: Api = "openai"
-    """How that agent is asked: `openai` for chat completions below `agent_url`, `ag-ui` for runs at
-    it."""
+    """How that agent is asked: `openai` for chat completions below `agent_url`, `ag-ui` for
+    runs at it."""
     agent_model: str | None = None
-    """The model to ask by OpenAI's API; if not given, the only one that the agent lists."""
+    """The model to ask by OpenAI's API; else the only one that the agent lists."""
     agent_token: HiddenToken = Field(default=None, repr=False)
-    """The agent's bearer token."""
+    """The agent's bearer token: only from `HYDRA_SMOKE_AGENT_TOKEN`."""
 
     _commands: Commands = PrivateAttr(default=PLAIN)
 

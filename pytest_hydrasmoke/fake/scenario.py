@@ -77,20 +77,18 @@ class Scenario:
     provision_instance_id: Literal["present", "null", "absent"] = "present"
     """`instance_id` in provision's answer."""
     second_key: Literal["same", "conflict"] = "same"
-    """A known idempotency key with another body: the first answer again, or 409."""
+    """Answer to a known idempotency key with another body: the first one again, or 409."""
     quota: Count | None = None
-    """How many instances may live at once; further provisions are refused."""
+    """How many instances may live at once."""
     quota_status: Literal[402, 403, 409, 429] = 403
     """Answer to a provision beyond the quota."""
 
     workers: Count = 0
-    """How many workers share the queue of tasks (provisions and clean-ups, in order); 0 for one
-    worker for each task."""
+    """Workers that share the queue of tasks (provisions, clean-ups); 0: one for each task."""
     row_after: Seconds = 0.02
-    """From when a worker begins a provision until it inserts the row; `math.inf` for never."""
+    """From when a worker begins until the row is there; `inf`: never."""
     poll_before_row: Literal["found_false", "bare", "404"] = "found_false"
-    """What poll answers until then: `found` false with nulls, `found` false without other fields
-    (`bare`), or 404."""
+    """Poll's answer until then; `bare`: `found` false alone."""
 
     statuses: Annotated[tuple[tuple[Seconds, Text], ...], AfterValidator(_script)] = (
         (0.0, "queued"),
@@ -98,14 +96,13 @@ class Scenario:
         (0.1, "booting"),
         (0.15, "running"),
     )
-    """The boot: pairs of seconds after the row appeared, and the status from then on. A boot that
-    fails ends with a word for failure; a boot that hangs never reaches a ready word."""
+    """The boot: seconds after the row, and the status from then on."""
     ready_words: tuple[Text, ...] = ("running", "active", "ready", "online")
     """The words of `statuses` with which the agent accepts a chat."""
     status_case: StatusCase = "as_written"
-    """Letter case of every status word in an answer."""
+    """Letter case of status words in answers."""
     early_hostname: Flag = False
-    """Whether the hostname is known before the boot ends; else it is null until then."""
+    """Whether the hostname is known before the boot ends."""
 
     unauthorized_status: Literal[401, 403] = 401
     """Answer to a missing or wrong token."""
@@ -119,69 +116,62 @@ class Scenario:
     gone_word: Text = "deleted"
     """Status in delete's answer, and afterwards."""
     cleanup_after: Seconds = 0.05
-    """From when a worker begins the provider's clean-up, a task that a delete queues, until it is
-    done."""
+    """How long the provider's clean-up after a delete takes."""
     cleaned_word: Text | None = None
-    """Status once that is done; None if it stays `gone_word`."""
+    """Status after the clean-up; none: still `gone_word`."""
 
     runtime: Runtime = "openai"
-    """The form of a chat's server-sent events: OpenAI's chunks, the same with Hermes' additions,
-    Hermes' events of a run or of a session, OpenAI's Responses, Anthropic's messages, Goose's,
-    AG-UI's, the AI SDK's UI message stream, and three simple forms that are no standard."""
+    """The form of a chat's events; `objects`, `named` and `text` are no standard."""
     reply: Annotated[Text, BeforeValidator(_reply)] = "I am ready."
-    """What the agent answers to a message that no entry of `replies` matches."""
+    """The answer to a message that no entry of `replies` matches."""
     replies: Annotated[Sequence[Mapping[str, object]], PlainValidator(copies)] = field(
         default=(), hash=False
     )
-    """What it answers to messages that match, and which tools it calls: a table for each."""
+    """Answers and tool calls for messages that match: a table for each."""
     terminal: Flag = True
-    """Whether a turn ends with the terminal events of its runtime."""
+    """Whether a turn ends with its runtime's terminal events."""
     keep_alive: Flag = False
-    """Whether a comment comes before every event."""
+    """Whether a comment precedes each event."""
     line_end: LineEnd = "lf"
     """Line ends of the stream."""
     first_event_after: Seconds = 0.0
     """From a chat's answer until its first event."""
     event_pause: Seconds = 0.0
-    """Between one event of a turn and the next."""
+    """Between two events of a turn."""
     agent_dies: AgentDies = "never"
-    """How the agent fails in every turn: with its runtime's error event, with the connection cut,
-    with an early end of the stream and no error (`end`), or with silence on a stream that stays
-    open until the client leaves (`stall`)."""
+    """How each turn fails: an error event, a cut connection, an early `end`, or silence
+    (`stall`)."""
     agent_dies_after: Count = 3
-    """Events that come before that."""
+    """Events before that."""
 
     recordings: Annotated[Recordings | None, PlainValidator(_recordings)] = None
-    """What the agent says, if the scenario is a folder of recordings. A message that is in none of
-    them is then answered 501."""
+    """Set by a folder of recordings: what the agent says. Another message is answered 501."""
 
     providers: tuple[Text, ...] = ("anthropic",)
-    """The providers of an instance's LLM events, one for each row, then from the first again."""
+    """Providers of LLM events, one for each row, in turn."""
     providers_listed: Literal["sorted", "seen", "repeated"] = "sorted"
-    """`providers` in the answer: each once and sorted, each once as first seen, or one for each
-    row."""
+    """`providers` in the answer: each once, sorted or as first seen, or one for each row."""
     llm_events_per_turn: Count = 1
-    """How many rows one turn leaves."""
+    """Rows that a turn leaves."""
     llm_events_lag: Seconds = 0.2
-    """From the end of a turn until its first row is written."""
+    """From a turn's end until its first row."""
     llm_events_gap: Seconds = 0.0
     """From one row of a turn to the next."""
 
     trouble: Trouble = "none"
-    """What happens to some requests: 429 (`limited`), 503 (`unavailable`), the connection closes
-    before the request is read (`dropped`), or after it was carried out (`lost`)."""
+    """Some requests get 429 (`limited`), 503 (`unavailable`), or a closed connection before
+    (`dropped`) or after (`lost`) they are carried out."""
     trouble_every: Positive = 2
-    """Trouble hits the first of every so many requests of a call; 1 means every request."""
+    """Trouble hits the first of so many requests of a call; 1: every request."""
     trouble_calls: tuple[Route, ...] = REPEATABLE
-    """The calls that trouble hits. Chat is not among them by default, because nobody can repeat a
-    chat whose answer was lost."""
+    """The calls that trouble hits."""
     retry_after: Literal["none", "seconds", "date"] = "none"
-    """`Retry-After` of such a 429 or 503: none, in seconds, or as a date."""
+    """`Retry-After` of such a 429 or 503."""
     retry_after_seconds: Count = 1
-    """How many seconds `Retry-After` is ahead."""
+    """How many seconds ahead it is."""
 
     extra: JsonObject = field(default_factory=dict[str, Json], hash=False)
-    """Fields added to every successful answer, as a newer router might add them."""
+    """Fields added to every successful answer, as by a newer router."""
 
     @model_validator(mode="after")
     def _names_providers(self) -> Self:
