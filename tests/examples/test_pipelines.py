@@ -247,7 +247,7 @@ def test_the_sweep_of_each_job_names_that_jobs_run(name: str) -> None:
 def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
     """What is shown for a matrix has its axis in the run id, and a sweep of that run id."""
     shards = page_block("yaml", "shard:")
-    assert re.search(r"RUN_ID: \S*.*\$\{\{ matrix\.shard \}\}$", shards, re.MULTILINE)
+    assert yaml.safe_load(shards)["env"]["HYDRA_SMOKE_RUN_ID"].endswith("-${{ matrix.shard }}")
     cells = page_block("groovy", "axes")
     axis = re.findall(r"axis \{ name '(\w+)'", cells)
     assert len(axis) == 1
