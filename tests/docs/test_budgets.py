@@ -1,4 +1,4 @@
-"""What `docs/how-to/budgets.md` says of budgets: a breach looks as shown."""
+"""What `docs/pipelines/budgets.md` says of budgets: a breach looks as shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from inner import ALONE, only
 from shown import ROOT, check
 
-PAGE = ROOT / "docs" / "how-to" / "budgets.md"
+PAGE = ROOT / "docs" / "pipelines" / "budgets.md"
 
 
 def test_a_breach_looks_as_the_page_shows_it(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from blocks import blocks
 from shown import ROOT
 
 FOLDER = ROOT / "examples" / "pipelines"
@@ -18,6 +18,7 @@ GITHUB = FOLDER / "github-actions.yml"
 GITHUB_SWEEP = FOLDER / "github-nightly-sweep.yml"
 GITLAB = FOLDER / "gitlab-ci.yml"
 JENKINS = FOLDER / "Jenkinsfile"
+PAGES = ROOT / "docs" / "pipelines"
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def github(name: str, **context: str) -> Job:
+def github(name: str, workflow: str | None = None, **context: str) -> Job:
     """Return a job of the workflow, with the values of the expressions that it uses."""
-    job = read(GITHUB)["jobs"][name]
+    job = yaml.safe_load(workflow or GITHUB.read_text("utf-8"))["jobs"][name]
 
     def filled(text: object) -> str:
         return re.sub(r"\$\{\{ (\S+) \}\}", lambda found: context[found[1]], str(text))
@@ -53,10 +54,10 @@ def github(name: str, **context: str) -> Job:
     )
 
 
-def gitlab(name: str, leg: int = 0, **variables: str) -> Job:
+def gitlab(name: str, leg: int = 0, pipeline: str | None = None, **variables: str) -> Job:
     """Return a job with the variables that a runner sets, and those of a leg of its matrix."""
-    whole = read(GITLAB)
-    job = {**whole[whole[name]["extends"]], **whole[name]}
+    whole = yaml.safe_load(pipeline or GITLAB.read_text("utf-8"))
+    job = {**whole.get(whole[name].get("extends"), {}), **whole[name]}
     legs = job.get("parallel", {}).get("matrix", [{}])
     given = {**variables, **legs[leg]}
     env = {
@@ -67,8 +68,8 @@ def gitlab(name: str, leg: int = 0, **variables: str) -> Job:
     return Job(env, [*job["before_script"], *job["script"]], "\n".join(after) or None)
 
 
-def jenkins(**variables: str) -> Job:
-    text = JENKINS.read_text("utf-8")
+def jenkins(pipeline: str | None = None, **variables: str) -> Job:
+    text = pipeline or JENKINS.read_text("utf-8")
     quoted = re.findall(r"^ +(\w+) = (?:'([^']*)'|\"([^\"]*)\")$", text, re.MULTILINE)
     env = {
         name: re.sub(r"\$\{(\w+)\}", lambda found: variables[found[1]], plain or filled)
@@ -105,11 +106,14 @@ def of_a_build(number: int, **others: str) -> dict[str, str]:
     }
 
 
-def page_block(page: str, language: str) -> str:
-    """Return the one block of a how-to in a language, without its indentation."""
-    [block] = re.findall(
-        rf"^ *```{language}\n(.*?)^ *```$",
-        (ROOT / "docs" / "how-to" / page).read_text("utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
-    return textwrap.dedent(block)
+def page_file(name: str) -> str:
+    """Return a pipeline that the page shows whole."""
+    [block] = [it for it in blocks(PAGES / "pipeline.md") if it.name == name]
+    return block.text
+
+
+def page_block(language: str, holding: str) -> str:
+    """Return the one block of the page on many runs that is in a language, and holds a word."""
+    found = [it for it in blocks(PAGES / "many-runs.md") if it.language == language]
+    [block] = [it for it in found if holding in it.text]
+    return block.text

@@ -101,6 +101,6 @@ def test_the_client_waits_for_a_healthy_router() -> None:
 
 
 def test_every_file_is_on_a_page() -> None:
-    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/how-to/*.md"))
+    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/**/*.md"))
     for file in FOLDER.iterdir():
         assert f"{{literalinclude}} ../../examples/compose/{file.name}" in pages

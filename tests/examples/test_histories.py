@@ -63,7 +63,7 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
     def on_gitlab(reports: Iterable[Report]) -> str:
         *older, newest, last = reports
         kept(tmp_path / "history", older)
-        [keep] = yaml.safe_load(page_block("many-runs.md", "yaml"))
+        [keep] = yaml.safe_load(page_block("yaml", "CI_JOB_ID"))
         for job, report in enumerate((newest, last), 9001):
             left(tmp_path, report)
             run_shell([keep], tmp_path, commands, {"CI_JOB_ID": str(job)})
@@ -129,7 +129,7 @@ def test_the_page_is_published_by_a_job_that_can_do_nothing_else(tmp_path: Path)
 def test_jenkins_judges_its_own_build(tmp_path: Path) -> None:
     commands = stand_ins(tmp_path / "bin")
     kept(tmp_path / "history", [report_of(number) for number in range(6)])
-    steps = sh_steps(page_block("many-runs.md", "groovy"))
+    steps = sh_steps(page_block("groovy", "catchError"))
 
     def build(number: int, **changes: object) -> str:
         env = of_a_build(number)

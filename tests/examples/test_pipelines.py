@@ -8,25 +8,28 @@ import shutil
 import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from blocks import run_shell, stand_ins
+import yaml
+from blocks import run_shell, stand_ins, write_files
 from pipeline_tools import (
     FOLDER,
     GITHUB,
     GITHUB_SWEEP,
     GITLAB,
     JENKINS,
+    PAGES,
     Job,
     github,
     gitlab,
     jenkins,
     of_a_build,
     page_block,
+    page_file,
     read,
     sh_steps,
 )
-from shown import ROOT
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -53,6 +56,19 @@ LIVE = {
     "github": github_leg(0),
     "gitlab": gitlab("smoke-live", CI_PIPELINE_ID="1234567", CI_JOB_ID="98765432"),
     "jenkins": jenkins(BUILD_NUMBER="4711"),
+    "github on the page": github(
+        "live",
+        page_file(".github/workflows/smoke.yml"),
+        **{
+            "github.run_id": "17123456789",
+            "github.run_attempt": "2",
+            "secrets.HYDRA_SMOKE_TOKEN": TOKEN,
+        },
+    ),
+    "gitlab on the page": gitlab(
+        "smoke", 0, page_file(".gitlab-ci.yml"), CI_PIPELINE_ID="1234567", CI_JOB_ID="98765432"
+    ),
+    "jenkins on the page": jenkins(page_file("Jenkinsfile"), BUILD_NUMBER="4711"),
 }
 FAKE = {"github": github("fake"), "gitlab": gitlab("smoke-fake")}
 
@@ -96,10 +112,15 @@ def test_a_live_job_passes_and_leaves_nothing(
 ) -> None:
     job = LIVE[name]
     folder = tmp_path / "checkout"
+    folder.mkdir()
+    if "page" in name:
+        # What to test is in the repository.
+        assert not any("TIER" in variable for variable in job.env)
+        write_files(PAGES / "pipeline.md", folder)
     run(job.commands, folder, commands, aimed(job, router))
     assert router.instances
     assert all(it.deleted for it in router.instances)
-    assert (folder / "smoke.xml").is_file()
+    assert (folder / "smoke.xml").is_file() == any("smoke.xml" in it for it in job.commands)
     assert (folder / ".hydrasmoke" / "report.json").is_file()
     assert job.sweep is not None
     said = run([job.sweep], folder, commands, aimed(job, router))
@@ -146,7 +167,7 @@ def test_a_build_of_jenkins_runs_its_steps_and_those_of_its_history(
     folder.mkdir()
     # The checks lie in this project, whose conftest takes a run out of its pipeline.
     (folder / "test_it.py").write_text("def test_it(smoke_instance): ...\n", "utf-8")
-    keep, judge = sh_steps(page_block("many-runs.md", "groovy"))
+    keep, judge = sh_steps(page_block("groovy", "catchError"))
     for number in (4711, 4712):
         build = of_a_build(number, **variables)
         job = jenkins(**build)
@@ -174,7 +195,7 @@ def test_a_build_of_jenkins_runs_its_steps_and_those_of_its_history(
 def test_the_cells_of_a_jenkins_matrix_run_and_sweep_by_their_own_ids(
     router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:
-    cells = page_block("jenkins.md", "groovy")
+    cells = page_block("groovy", "axes")
     [(axis, values)] = re.findall(r"axis \{ name '(\w+)'; values ([^}]*) \}", cells)
     [run_id] = re.findall(r'HYDRA_SMOKE_RUN_ID = "([^"]*)"', cells)
     for value in re.findall("'([^']*)'", values):
@@ -220,14 +241,14 @@ def test_a_run_id_is_another_one_in_each_attempt_job_and_leg() -> None:
 @pytest.mark.parametrize("name", LIVE)
 def test_the_sweep_of_each_job_names_that_jobs_run(name: str) -> None:
     sweep = 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"'
-    assert LIVE[name].sweep == (sh_steps(f"sh '{sweep}'")[0] if name == "jenkins" else sweep)
+    assert LIVE[name].sweep == (sh_steps(f"sh '{sweep}'")[0] if "jenkins" in name else sweep)
 
 
 def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
     """What is shown for a matrix has its axis in the run id, and a sweep of that run id."""
-    shards = page_block("matrix.md", "yaml")
-    assert re.search(r"RUN_ID: \S*.*\$\{\{ matrix\.shard \}\}$", shards, re.MULTILINE)
-    cells = page_block("jenkins.md", "groovy")
+    shards = page_block("yaml", "shard:")
+    assert yaml.safe_load(shards)["env"]["HYDRA_SMOKE_RUN_ID"].endswith("-${{ matrix.shard }}")
+    cells = page_block("groovy", "axes")
     axis = re.findall(r"axis \{ name '(\w+)'", cells)
     assert len(axis) == 1
     assert re.search(rf'RUN_ID = "\S*\$\{{BUILD_NUMBER\}}-\$\{{{axis[0]}\}}"', cells)
@@ -235,10 +256,14 @@ def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
         assert 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"' in text
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+PIPELINES = [*sorted(FOLDER.iterdir()), PAGES / "pipeline.md"]
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.name)
 def test_pytest_is_the_entry_process_and_no_token_is_written_down(path: Path) -> None:
     text = path.read_text("utf-8")
-    for line in re.findall(r"^.*\bpytest --.*$", text, re.MULTILINE):
+    # What a person types into a shell is on the page, too.
+    for line in re.findall(r"^(?!\$).*\bpytest --.*$", text, re.MULTILINE):
         assert "exec pytest --hydra-smoke" in line
     for value in re.findall(r"HYDRA_SMOKE_TOKEN *[:=] *(.+)", text):
         assert value in ("${{ secrets.HYDRA_SMOKE_TOKEN }}", "credentials('hydra-smoke-token')")
@@ -259,22 +284,44 @@ def test_every_job_has_a_time_limit_and_the_sweep_its_share() -> None:
     assert JENKINS.read_text("utf-8").count("timeout(time: ") == 3
 
 
-def test_each_run_ends_before_its_runner_kills_it() -> None:
-    job = read(GITHUB)["jobs"]["live"]
+GITHUBS = (GITHUB.read_text("utf-8"), page_file(".github/workflows/smoke.yml"))
+
+
+@pytest.mark.parametrize("workflow", GITHUBS, ids=["complete", "page"])
+def test_a_run_on_github_ends_before_its_runner_kills_it(workflow: str) -> None:
+    job = yaml.safe_load(workflow)["jobs"]["live"]
     [tests] = [it for it in job["steps"] if it.get("run", "").startswith("exec pytest")]
     assert int(job["env"]["HYDRA_SMOKE_DEADLINE"]) < 60 * tests["timeout-minutes"]
-    variables = read(GITLAB)["smoke-live"]["variables"]
+    assert tests["timeout-minutes"] < job["timeout-minutes"]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [read(GITLAB)["smoke-live"], yaml.safe_load(page_file(".gitlab-ci.yml"))["smoke"]],
+    ids=["complete", "page"],
+)
+def test_a_run_on_gitlab_ends_before_its_runner_kills_it(job: dict[str, Any]) -> None:
+    variables = job["variables"]
     limit = int(variables["RUNNER_SCRIPT_TIMEOUT"].removesuffix("m"))
     assert int(variables["HYDRA_SMOKE_DEADLINE"]) < 60 * limit
-    text = JENKINS.read_text("utf-8")
+    assert limit < int(job["timeout"].removesuffix(" minutes"))
+    assert job["rules"] == [{"if": '$CI_COMMIT_REF_PROTECTED == "true"'}]
+
+
+@pytest.mark.parametrize(
+    "text", [JENKINS.read_text("utf-8"), page_file("Jenkinsfile")], ids=["complete", "page"]
+)
+def test_a_run_on_jenkins_ends_before_its_runner_kills_it(text: str) -> None:
     [deadline] = re.findall(r"HYDRA_SMOKE_DEADLINE = '(\d+)'", text)
     assert f"timeout(time: {int(deadline) // 60 + 1}, unit: 'MINUTES')" in text
 
 
-def test_secrets_are_given_to_no_step_but_those_that_need_them() -> None:
-    for job in read(GITHUB)["jobs"].values():
+@pytest.mark.parametrize("workflow", GITHUBS, ids=["complete", "page"])
+def test_secrets_are_given_to_no_step_but_those_that_need_them(workflow: str) -> None:
+    for job in yaml.safe_load(workflow)["jobs"].values():
         assert "secrets." not in str(job.get("env", {}))
-    assert "pull_request_target" not in GITHUB.read_text("utf-8")
+        assert job["timeout-minutes"]
+    assert "pull_request_target" not in workflow
 
 
 def test_the_jobs_of_gitlab_share_the_pipelines_among_them() -> None:
@@ -304,6 +351,6 @@ def test_the_nightly_sweep_finds_what_each_leg_of_each_attempt_left(
 
 
 def test_every_file_is_on_a_page() -> None:
-    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/how-to/*.md"))
+    pages = "".join(page.read_text("utf-8") for page in PAGES.glob("*.md"))
     for file in FOLDER.iterdir():
         assert f"{{literalinclude}} ../../examples/pipelines/{file.name}" in pages

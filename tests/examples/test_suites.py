@@ -47,7 +47,7 @@ def test_a_suite_passes(
 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_is_on_a_page(name: str) -> None:
-    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/how-to/*.md"))
+    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/**/*.md"))
     for file in (EXAMPLES / name).rglob("test_*.py"):
         assert f"../../{file.relative_to(ROOT).as_posix()}" in pages
 

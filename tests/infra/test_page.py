@@ -13,7 +13,7 @@ from shown import ROOT
 
 pytestmark = pytest.mark.infra
 
-PAGE = ROOT / "docs" / "how-to" / "use-a-private-ca-or-proxy.md"
+PAGE = ROOT / "docs" / "pipelines" / "network.md"
 SLOW = {"first": 1.3, "pause": 0.05, "words": tuple("abcdefgh")}
 LOOKS = """
 def test_it(smoke_instance):

@@ -173,7 +173,7 @@ def test_nothing_that_fails_in_it_is_a_matter_of_the_run(
 
 
 def test_the_page_shows_lines_that_there_are() -> None:
-    page = (GOLDEN.parent.parent.parent / "docs" / "how-to" / "watch-a-run.md").read_text("utf-8")
+    page = (GOLDEN.parent.parent.parent / "docs" / "pipelines" / "reports.md").read_text("utf-8")
     [(name, lines)] = re.findall(r"<!-- shown: (\S+) -->\n\n```text\n(.*?)```", page, re.DOTALL)
     there = (GOLDEN / f"{name}.txt").read_text("utf-8").splitlines()
     assert [line.removeprefix("hydra-smoke: ") for line in lines.splitlines()] == [
