@@ -19,6 +19,7 @@ extensions = [
     "sphinx_design",
     "picture_of_imports",
     "read_off_the_package",
+    "search_words",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]
 # Down to sections, which other pages point to.
@@ -35,6 +36,8 @@ html_theme_options = {
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 exclude_patterns = ["_build"]
+# Where a name is defined is nobody's matter.
+add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autoclass_content = "class"

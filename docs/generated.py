@@ -174,6 +174,7 @@ def journal_events() -> Iterator[str]:
 def errors() -> Iterator[str]:
     """Yield directives for the tree of errors, and for each: nobody calls their constructors."""
     yield from ("```{eval-rst}", f".. automodule:: {error_module.__name__}")
+    yield ".. py:currentmodule:: None"
     for name, it in vars(error_module).items():
         if name in pytest_hydrasmoke.__all__:
             yield from _said("exception", f"pytest_hydrasmoke.{name}", it)
