@@ -14,13 +14,14 @@ from .model import InstanceReport, Report
 MANY = 12
 """The most instances that are all shown in full."""
 _LABEL = 8
-_SUMS: Mapping[str, Callable[[list[float]], float]] = {"median": median, "slowest": max}
+_Sum = Callable[[list[float]], float]
+_SUMS: Mapping[str, _Sum] = {"median": median, "slowest": max}
 
 
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     """Draw how long the phases of each instance took; nothing where all of them took no time."""
     instances = report.instances
-    sums = _SUMS if len(instances) > MANY else {}
+    sums: Mapping[str, _Sum] = _SUMS if len(instances) > MANY else {}
     labels = [label_of(it, report) for it in instances]
     styles = {"leaked": "red bold", "kept": "yellow"}
     outcomes = [(it.outcome, styles.get(it.outcome, "")) for it in instances]
@@ -63,7 +64,7 @@ def label_of(it: InstanceReport, report: Report) -> str:
 
 def _times(
     instances: Sequence[InstanceReport],
-    sums: Sequence[Callable[[list[float]], float]],
+    sums: Sequence[_Sum],
     *,
     colour: bool,
 ) -> Iterator[Column]:
