@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from pytest_hydrasmoke._journal.story import Story
 
@@ -10,26 +10,26 @@ from .bundled_checks import PACKAGE
 
 CONTINUES = "hydra_smoke_continues"
 """The marker of a test that means to go on with what an earlier one has said."""
+_Scene = tuple[str, int | None]
+"""A test, and the run of its body where it has several."""
 
 
 def unseparated(stories: Iterable[Story], continuing: Collection[str]) -> Iterator[str]:
-    """Yield a line if tests chatted with one agent that may remember what others have said.
+    """Yield a line if an agent may remember what another test, or run of one, has told it.
 
     A test that has the marker means it; the bundled checks ask nothing that could be remembered.
     """
-    together = max((len([*_tests(it)]) for it in stories if _later(it, continuing)), default=0)
+    together = max((_together(it, continuing) for it in stories), key=len, default=())
+    tests = {test for test, _ in together}
     if together:
-        yield f"note: {together} tests share one agent's memory (see new_conversation)"
+        what = f"{len(tests)} tests" if len(tests) > 1 else f"{len(together)} runs of a test"
+        yield f"note: {what} share one agent's memory (set new_conversation)"
 
 
-def _later(story: Story, continuing: Collection[str]) -> bool:
-    """Return whether a test other than the first has chatted with a shared one, unmarked."""
-    shared = story.share is not None or story.attached
-    return shared and any(test not in continuing for test in [*_tests(story)][1:])
-
-
-def _tests(story: Story) -> Iterable[str]:
-    """Return the user's tests that chatted with an instance, in their order."""
+def _together(story: Story, continuing: Collection[str]) -> Sequence[_Scene]:
+    """Return who chatted with a shared instance, if another than the first has not meant it."""
     turns = sorted(story.turns, key=lambda it: it.at)
-    named = (it.turn.test for it in turns)
-    return dict.fromkeys(test for test in named if test and not test.startswith(PACKAGE))
+    named = ((it.turn.test, it.turn.run) for it in turns)
+    scenes = [*dict.fromkeys((it, run) for it, run in named if it and not it.startswith(PACKAGE))]
+    shared = story.share is not None or story.attached
+    return scenes if shared and any(it not in continuing for it, _ in scenes[1:]) else ()

@@ -78,13 +78,13 @@ def _counted(report: Report) -> str:
 
 
 def _chatted(report: Report) -> Iterator[str]:
-    """Yield how many chats there were, and their tokens as far as they were told."""
+    """Yield how many chats the report has, and their tokens: a plain client's are not in it."""
     chats = sum(it.chats for it in report.instances)
     tokens = sum(it.tokens.total for it in report.instances)
     if chats:
         least = "at least " if any(it.untold for it in report.instances) else ""
         told = f", {least}{tokens} tokens" if tokens else ""
-        yield f"{chats} chat{'s' if chats > 1 else ''}{told}"
+        yield f"in the report: {chats} chat{'s' if chats > 1 else ''}{told}"
 
 
 def _details(instance: InstanceReport, verdict: str, width: int) -> Iterator[Line]:

@@ -49,6 +49,8 @@ USED = (
     *("output", "row_settle", "delete_timeout", "gone_statuses", "max_instances"),
 )
 """The settings that a sweep depends on: a problem with another one must not stop it."""
+LEFT = "something may be left"
+"""What is said where not everything is known to be gone."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may belong to a run that is just beginning."""
 
@@ -66,7 +68,7 @@ class Sweep:
     """Called with a line now and then, while the router can't be reached."""
     left: bool = False
     """Whether something is, or may be, left."""
-    conclusion: str = "something may be left"
+    conclusion: str = f"{LEFT}: sweep again, or have it deleted by who runs the router"
     """What the sweep has found, in a sentence."""
     _policy: Policy = field(init=False)
     _rounds: Rounds = field(init=False)
@@ -153,15 +155,19 @@ class Sweep:
             by = folder / LEDGER if has_ledger else self.config.output / "report.json"
             self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
         else:
-            where = f"there is no ledger in {folder}"
+            where = f"without a ledger in {folder}, a row that is still to come is not seen"
             else_, other = ("else ", "other ") if self._rounds.found else ("", "")
             what = f"nothing {else_}was found of run {run_id}: no {other}row under {slots.words}"
             self._conclude(f"{what}; {where}")
 
     def _conclude(self, well: str) -> None:
-        if not self.left:
-            later = f"; {self._later} to be looked at again" if self._later else ""
-            self.conclusion = f"{well}{later}"
+        if self.dry_run:
+            self.conclusion = f"{f'{LEFT}; ' if self.left else ''}this was a dry run"
+        elif not self.left:
+            self.conclusion = well
+            if self._later:
+                rest = well.replace("nothing is", "nothing else is", 1)
+                self.conclusion = f"{self._later} to be swept again; {rest}"
 
     # Folders
 
@@ -283,17 +289,20 @@ class Sweep:
 
     def _cases(self, run: Swept) -> Iterator[Case]:
         """Yield a case for all that a ledger knows, and that is this sweep's to delete."""
+        elsewhere: dict[str, list[str]] = {}
         for known in run.reading.open:
             key = str(known.key)
             if run_of(key) != run.run_id:
                 why = f"its ledger is run {run.run_id}'s, which has no such key"
                 self._leave(f"(key {safe_line(key)})", why)
             elif not same_router(known.url, run.url):
-                where = safe_line(known.url)
-                why = f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
-                self._leave(f"(key {safe_line(key)})", why)
+                elsewhere.setdefault(known.url, []).append(key)
             else:
                 yield Case(key, run, known, self._policy, self.config.row_settle)
+        for url, keys in elsewhere.items():
+            many, they = ("key", "it is") if len(keys) == 1 else (f"{len(keys)} keys:", "they are")
+            why = f"{they} another router's: sweep with HYDRA_SMOKE_URL={safe_line(url)}"
+            self._leave(f"({many} {safe_line(spans(keys))})", why)
 
     def _sweep(self, runs: list[Swept], several: list[Slots], known: Sequence[str] = ()) -> None:
         by_run = {run.run_id: run for run in runs}

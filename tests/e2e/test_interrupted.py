@@ -157,7 +157,7 @@ def test_a_test_that_waits_for_its_instance_is_interrupted(
     row = Interrupt(WAITS, (INT,), "status", instances=2)
     code, output = interrupted(project, router, row, scope="module")
     assert code == 128 + INT
-    words = "smoke tests: 1 passed, 1 interrupted, 1 not run; 1 chat"
+    words = "smoke tests: 1 passed, 1 interrupted, 1 not run; in the report: 1 chat"
     assert re.search(rf"^{words}.*\ninterrupted in {re.escape(second)}$", output, re.M)
     report = project.report()
     told = [(it["id"], it["outcome"], it["instances"]) for it in report["tests"]]

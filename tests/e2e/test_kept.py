@@ -39,7 +39,7 @@ def test_the_summary_counts_and_gives_each_instance_its_phases(here: Project) ->
         [
             "*= hydra-smoke =*",
             "live router, run run: provisioned 3, deleted 3, kept 0, leaked 0",
-            f"smoke tests: {1 + FILES['test_chat.py']} passed; 1 chat*",
+            f"smoke tests: {1 + FILES['test_chat.py']} passed; in the report: 1 chat*",
             "",
             "instance  outcome  *",
             "0         deleted *?.?s*",

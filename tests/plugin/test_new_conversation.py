@@ -11,7 +11,7 @@ from plugin_tools import Project
 
 from pytest_hydrasmoke.fake import FakeRouter
 
-NOTE = "hydra-smoke: note: {} tests share one agent's memory (see new_conversation)"
+NOTE = "hydra-smoke: note: {} tests share one agent's memory (set new_conversation)"
 SUITE = """
     import pytest
 
@@ -74,7 +74,23 @@ def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> No
     result.assert_outcomes(passed=3)
     assert "/new" not in said(router)
     result.stdout.fnmatch_lines([NOTE.format(3)])
-    assert result.stdout.str().count("set new_conversation") == 1
+    assert result.stdout.str().count("(set new_conversation)") == 1
+
+
+def test_runs_of_one_test_share_a_memory_too(here: Project) -> None:
+    here.pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.hydra_smoke_runs(3)
+        def test_it(smoke_instance):
+            smoke_instance.chat("Who am I?")
+        """
+    )
+    result = here.live()
+    result.assert_outcomes(passed=1)
+    words = "hydra-smoke: note: 3 runs of a test share one agent's memory (set new_conversation)"
+    result.stdout.fnmatch_lines([words])
 
 
 @pytest.mark.parametrize("marked", ["all", "bundled", "private", "one"])

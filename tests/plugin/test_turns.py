@@ -141,7 +141,7 @@ def test_a_failed_test_shows_its_own_turns(
     assert told["test_again", "failure"].count("message: once more") == 1, "not the first attempt's"
     result.stdout.fnmatch_lines([TITLE, "  message: and now?"])
     result.stdout.no_fnmatch_line("*message: not shown")
-    result.stdout.fnmatch_lines(["smoke tests: *; 7 chats, 630 tokens"])
+    result.stdout.fnmatch_lines(["smoke tests: *; in the report: 7 chats, 630 tokens"])
 
 
 def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter) -> None:

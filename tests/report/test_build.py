@@ -379,7 +379,7 @@ def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None
     words = "2 passed, 1 failed, 1 error, 1 skipped"
     assert report.tests_words == words
     lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
-    assert lines[1] == f"smoke tests: {words}; 1 chat"
+    assert lines[1] == f"smoke tests: {words}; in the report: 1 chat"
     assert f"<dt>Smoke tests</dt><dd>{words}</dd>" in page.render(report)
     assert f"\nSmoke tests: {words}\n" in github.markdown(report)
     assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
@@ -395,7 +395,10 @@ def test_what_ended_a_run_is_in_every_view_for_a_person() -> None:
     report = a_report(an_instance(), ended="pytest.exit: <b>enough</b>", not_run=2, exit_code=1)
     before = "ended before its tests were over"
     lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
-    assert lines[1:3] == ["smoke tests: 2 not run; 1 chat", f"{before}: pytest.exit: <b>enough</b>"]
+    assert lines[1:3] == [
+        "smoke tests: 2 not run; in the report: 1 chat",
+        f"{before}: pytest.exit: <b>enough</b>",
+    ]
     shown = page.render(report)
     shown_as = "pytest.exit: &lt;b&gt;enough&lt;/b&gt;"
     assert f"<dt>{before.capitalize()}</dt><dd>{shown_as}</dd>" in shown

@@ -83,11 +83,11 @@ SEVERAL = report(
     ("chats", "words"),
     [
         ([], "1 passed"),
-        ([(1, 0, 1)], "1 passed; 1 chat"),
-        ([(1, 1234, 0)], "1 passed; 1 chat, 1234 tokens"),
-        ([(1, 1234, 0), (2, 6, 0)], "1 passed; 3 chats, 1240 tokens"),
+        ([(1, 0, 1)], "1 passed; in the report: 1 chat"),
+        ([(1, 1234, 0)], "1 passed; in the report: 1 chat, 1234 tokens"),
+        ([(1, 1234, 0), (2, 6, 0)], "1 passed; in the report: 3 chats, 1240 tokens"),
         # A chat that told no tokens may have used some.
-        ([(2, 1234, 0), (1, 0, 1)], "1 passed; 3 chats, at least 1234 tokens"),
+        ([(2, 1234, 0), (1, 0, 1)], "1 passed; in the report: 3 chats, at least 1234 tokens"),
     ],
 )
 def test_chats_and_tokens_are_those_of_all_instances(

@@ -142,7 +142,8 @@ def looked_up(run_id: str, bench: Bench, last: int = AHEAD - 1, *, found: bool =
     else_, other = ("else ", "other ") if found else ("", "")
     return (
         f"nothing {else_}was found of run {run_id}: no {other}row under slots 0-{last}, "
-        f"nor under the bundled checks' names; there is no ledger in {bench.of(run_id)}"
+        f"nor under the bundled checks' names; without a ledger in {bench.of(run_id)}, "
+        "a row that is still to come is not seen"
     )
 
 

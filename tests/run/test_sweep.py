@@ -159,6 +159,7 @@ def test_a_row_that_comes_is_deleted_in_its_boot_and_looked_at_again(
     assert (code, instance.deleted, bench.open) == (0, True, ["owner-0"])
     assert "asking for up to 10 s for keys that have no row yet\n" in told
     assert "(key owner-0): was booting, deleted; sweep again in " in told
+    assert told.splitlines()[-1].startswith("1 to be swept again; nothing else is left of 1 run ")
     age(bench.output, 61)
     assert bench.sweep() == (0, f"gone     {instance.id} (key owner-0)\n{bench.all_clear()}\n")
 
@@ -174,7 +175,7 @@ def test_what_is_deleted_in_its_boot_without_a_ledger_is_looked_at_again_too(
     [instance] = late.instances
     assert (code, instance.deleted) == (0, True)
     assert f"booting  {instance.id} (key owner-0): was booting, deleted; sweep again in " in told
-    assert told.splitlines()[-1].endswith("; 1 to be looked at again")
+    assert told.splitlines()[-1].startswith("1 to be swept again; nothing else was found of ")
     # From now on no sweep need name the run.
     assert bench.sweep()[1].startswith("booting  ")
     age(bench.output, 61)
@@ -210,6 +211,7 @@ def test_a_dry_run_only_tells(bench: Bench) -> None:
     code, told = bench.sweep("--dry-run")
     assert (code, "ended" in told) == (1, False)
     assert f"would delete {instance} (key owner-0) at {url}" in told
+    assert told.endswith("something may be left; this was a dry run\n")
     code, told = bench.sweep("--dry-run", "--run-id", "owner")
     assert code == 1
     assert f"would ask for (key owner-{AHEAD}) at {url}" in told

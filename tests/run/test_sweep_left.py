@@ -20,6 +20,7 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.case import Case, End
+from pytest_hydrasmoke._run.sweep import LEFT
 
 DENIED = PermissionError(13, "Permission denied")
 
@@ -41,7 +42,7 @@ def test_what_the_router_refuses_to_delete_is_left(bench: Bench) -> None:
     bench.fake.fail("delete", status=403)
     code, told = bench.sweep()
     assert (code, told.count("LEFT     "), told.count("deleted  ")) == (1, 1, 1)
-    assert told.endswith("something may be left\n")
+    assert told.endswith(f"{LEFT}: sweep again, or have it deleted by who runs the router\n")
     assert len(bench.open) == 1
     assert bench.sweep()[0] == 0
 
@@ -78,6 +79,18 @@ def test_whatever_url_a_ledger_has_it_is_not_asked(bench: Bench) -> None:
     for slot in range(len(urls)):
         assert f"LEFT     (key owner-{slot}): it is another router's" in told
     assert (bench.polled, len(bench.open)) == ([], len(urls))
+
+
+def test_keys_of_another_router_are_one_line(bench: Bench) -> None:
+    other = "https://other.example"
+    for slot in (0, 1, 2, 7):
+        bench.claim(f"owner-{slot}", other)
+    code, told = bench.sweep()
+    assert (code, told.count("LEFT"), len(bench.open)) == (1, 1, 4)
+    assert (
+        "LEFT     (4 keys: owner-0 to owner-2, owner-7): they are another router's: "
+        f"sweep with HYDRA_SMOKE_URL={other}\n"
+    ) in told
 
 
 def test_a_row_that_names_no_instance_is_left(bench: Bench) -> None:
