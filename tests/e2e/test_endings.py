@@ -265,7 +265,7 @@ def test_a_run_ends(here: Project, router: FakeRouter, name: str) -> None:
 @pytest.mark.parametrize("more", [(), ("-p", "no:terminal")], ids=["summary", "none"])
 def test_what_no_summary_showed_is_on_standard_error(here: Project, more: tuple[str, ...]) -> None:
     here.write("test_it.py", SKIPS)
-    result = here.process("--hydra-smoke", "test_it.py", *more)
+    result = here.live("test_it.py", *more)
     assert result.ret == 1
     told, late = (
         [line for line in lines if line.startswith(NOTHING[:-1])]
