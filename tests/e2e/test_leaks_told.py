@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, nothing_left, turns
+from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, nothing_left, shows_token, turns
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -16,8 +16,8 @@ MANY = "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)"
 
 @pytest.fixture
 def leaking(project: Project, router: FakeRouter) -> Project:
-    """A project against a router that deletes nothing."""
-    router.fail("delete", status=500, times=999)
+    """A project against a router that deletes nothing, and says back who asked."""
+    router.fail("delete", status=500, times=999, body={"detail": f"{TOKEN} is not valid"})
     return project.suite("endings").at(router, run_id="run", delete_timeout=0.6)
 
 
@@ -146,7 +146,13 @@ def test_an_exit_with_a_code_of_its_own_hides_no_leak(leaking: Project) -> None:
     # Pytest itself leaves out its summary then.
     result = leaking.live(*pick("exits"))
     assert result.ret == 7
-    assert "LEAK: " in result.stdout.str() + result.stderr.str()
+    told = result.stdout.str() + result.stderr.str()
+    assert "LEAK: " in told
+    assert "******** is not valid" in told
+    left = leaking.path / ".hydrasmoke"
+    [ledger] = left.glob("runs/*/ledger.jsonl")
+    for file in (ledger, left / "report.json", left / "report.html"):
+        assert not shows_token(file.read_text("utf-8"))
 
 
 def test_a_leak_is_written_before_anybody_is_told(leaking: Project) -> None:
