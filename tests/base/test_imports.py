@@ -9,10 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
-import pytest
 from inner import ALONE, only
 
 import pytest_hydrasmoke
@@ -45,15 +45,18 @@ def in_a_fresh_interpreter(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("library", ["httpx", "httpcore"])
-def test_the_network_libraries_are_known_to_the_network_modules_alone(library: str) -> None:
+def test_the_network_libraries_are_known_to_the_network_modules_alone() -> None:
     users = {
-        name if name.startswith("fake/") else name.partition("/")[0]
+        (library, name if name.startswith("fake/") else name.partition("/")[0])
         for name, tree in trees().items()
-        if library in {it.partition(".")[0] for it in imported_by(tree)}
+        for library in {it.partition(".")[0] for it in imported_by(tree)} & {"httpx", "httpcore"}
     }
     # The fake asks a real agent by a client of its own.
-    assert users == {"_transport", *(["fake/agent.py"] if library == "httpx" else [])}
+    assert users == {
+        ("httpcore", "_transport"),
+        ("httpx", "_transport"),
+        ("httpx", "fake/agent.py"),
+    }
 
 
 def test_the_fake_shares_nothing_with_what_it_tests() -> None:
@@ -65,54 +68,66 @@ def test_the_fake_shares_nothing_with_what_it_tests() -> None:
             assert not ours or it.startswith("pytest_hydrasmoke.fake."), name
 
 
-LIGHT = """
+FACTS = """
 import sys, pytest
 before = set(sys.modules)
 for name in ("pytest_hydrasmoke", "pytest_hydrasmoke.plugin", "pytest_hydrasmoke.fake"):
     __import__(name)
     print(*sorted({it.partition(".")[0] for it in set(sys.modules) - before}))
+import pytest_hydrasmoke._base.errors, pytest_hydrasmoke.fake.router
+print(pytest_hydrasmoke._base.errors.ChatError, pytest_hydrasmoke.fake.router.FakeRouter)
+with pytest_hydrasmoke.fake.FakeRouter(): ...
+print("starlette" in sys.modules, "httpx" in sys.modules)
 """
 
 
-def test_importing_it_loads_nothing_heavy() -> None:
+def test_what_is_not_needed_is_not_loaded_and_whoever_is_first_has_the_same_name() -> None:
+    *loaded, named, serves = in_a_fresh_interpreter(FACTS).splitlines()
     heavy = {"anyio", "httpcore", "httpx", "pydantic", "starlette", "uvicorn"}
-    for line in in_a_fresh_interpreter(LIGHT).splitlines():
+    assert len(loaded) == 3
+    for line in loaded:
         assert "pytest_hydrasmoke" in line.split()
         assert not heavy & set(line.split())
+    classes = "pytest_hydrasmoke.ChatError", "pytest_hydrasmoke.fake.FakeRouter"
+    assert named == " ".join(f"<class '{it}'>" for it in classes)
+    assert serves == "True False", "a fake without an agent needs no client"
 
 
-def test_a_fake_without_an_agent_needs_no_http_client() -> None:
-    serves = "from pytest_hydrasmoke.fake import FakeRouter\nwith FakeRouter(): ..."
-    code = f"import sys\n{serves}\nprint('httpx' in sys.modules)"
-    assert in_a_fresh_interpreter(code) == "False\n"
+def while_imported(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports that a module makes as it is imported itself."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield node
+    elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        for it in node.orelse:
+            yield from while_imported(it)
+    elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+        for it in ast.iter_child_nodes(node):
+            yield from while_imported(it)
 
 
-# Each child is a process that has imported nothing of the package.
-FIRST = """
-import os, sys
-import httpx, pydantic, starlette.applications, uvicorn
-for line in sys.argv[1:]:
-    if os.fork() == 0:
-        exec(line)
-        sys.exit()
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0, line
-"""
+def modules_of(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
+    """Yield each module that an import may load, and the packages that it is in."""
+    beginning: list[str] = []
+    if isinstance(node, ast.ImportFrom):
+        beginning = package[: len(package) + 1 - node.level] if node.level else []
+        beginning += node.module.split(".") if node.module else []
+    for alias in node.names:
+        parts = [*beginning, *alias.name.split(".")]
+        yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-def test_everything_can_be_the_first_to_be_imported_and_is_named_alike() -> None:
-    lines = [
-        f"from pytest_hydrasmoke import {names[0]} as it; print(it.__name__)"
-        for names in pytest_hydrasmoke._HOMES.values()
-    ]
-    lines += [
-        "import pytest_hydrasmoke._base.errors as it; print(it.ChatError)",
-        "import pytest_hydrasmoke.fake.router as it; print(it.FakeRouter)",
-    ]
-    assert in_a_fresh_interpreter(FIRST, *lines).splitlines() == [
-        *(names[0] for names in pytest_hydrasmoke._HOMES.values()),
-        "<class 'pytest_hydrasmoke.ChatError'>",
-        "<class 'pytest_hydrasmoke.fake.FakeRouter'>",
-    ]
+def test_everything_can_be_the_first_to_be_imported() -> None:
+    needs: dict[str, set[str]] = {}
+    for path, tree in trees().items():
+        *package, name = (HOME.name, *Path(path).with_suffix("").parts)
+        module = ".".join(package if name == "__init__" else [*package, name])
+        made = {it for node in while_imported(tree) for it in modules_of(node, package)}
+        # What it is in comes first by itself.
+        made |= {".".join(package[:end]) for end in range(1, len(package) + 1)}
+        needs[module] = made - {module}
+    assert len(needs) > 250
+    # No module needs what needs it.
+    TopologicalSorter(needs).prepare()
 
 
 # Events of `sys.audit`: whatever reaches another machine; and a system as bare as Windows is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ __all__ = [
     "routing",
     "signals_that_count",
 ]
+
+
+import_module("journal_check")  # Else each run would import it anew.
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,8 @@ LAST_WEEK = '{\n  "schema_version": 2,\n  "run_id": "last-week"\n}\n'
 WORKER = ("-p", "xdist", "-n1", "test_it.py")
 
 
+# What a careless exit, or another's plugin, may say.
+THE_TOKEN = "os.environ['HYDRA_SMOKE_TOKEN']"
 MIDDLE = {
     "tests": "1 passed, 1 interrupted, 1 not run",
     "outcomes": "passed interrupted",
@@ -47,11 +49,8 @@ ENDINGS = {
     # What tests make of a run.
     "all pass": Ending(0, None),
     "some are selected": Ending(
-        *(0, None, "1 passed", "passed"), arguments=("test_it.py", "-k", "one or plain")
-    ),
-    "one is deselected": Ending(
-        *(0, None, "2 passed", "passed passed"),
-        arguments=("test_it.py", "--deselect=test_it.py::test_two"),
+        *(0, None, "1 passed", "passed"),
+        arguments=("test_it.py", "-k", "one or two or plain", "--deselect=test_it.py::test_two"),
     ),
     "an exit with 0": Ending(
         *(1, "pytest.exit: enough"),
@@ -66,9 +65,11 @@ ENDINGS = {
         verdict=NOT_ALL,
         words=("ended before its tests were over: pytest.exit: enough",),
     ),
-    "an exit": Ending(2, "pytest.exit: enough", **MIDDLE, does="pytest.exit('enough')"),
     "an exit with a code": Ending(
-        *(7, "pytest.exit: enough"), **MIDDLE, does="pytest.exit('enough', 7)", summary=False
+        *(7, "pytest.exit: enough of [*]*"),
+        **MIDDLE,
+        does=f"pytest.exit('enough of ' + {THE_TOKEN}, 7)",
+        summary=False,
     ),
     "an exit without words": Ending(2, "pytest.exit", **MIDDLE, does="pytest.exit()"),
     "an exit where replies are kept out": Ending(
@@ -139,8 +140,8 @@ ENDINGS = {
         summary=False,
     ),
     "a test's end": Ending(
-        *(3, "internal error: RuntimeError: no luck", "1 passed, 2 not run", "passed"),
-        hook="pytest_runtest_logfinish(): raise RuntimeError('no luck')",
+        *(3, "internal error: RuntimeError: no luck with [*]*", "1 passed, 2 not run", "passed"),
+        hook=f"pytest_runtest_logfinish(): raise RuntimeError('no luck with ' + {THE_TOKEN})",
         summary=False,
     ),
     "an exit with 0 at the last test's end": Ending(
@@ -265,7 +266,7 @@ def test_a_run_ends(here: Project, router: FakeRouter, name: str) -> None:
 @pytest.mark.parametrize("more", [(), ("-p", "no:terminal")], ids=["summary", "none"])
 def test_what_no_summary_showed_is_on_standard_error(here: Project, more: tuple[str, ...]) -> None:
     here.write("test_it.py", SKIPS)
-    result = here.process("--hydra-smoke", "test_it.py", *more)
+    result = here.live("test_it.py", *more)
     assert result.ret == 1
     told, late = (
         [line for line in lines if line.startswith(NOTHING[:-1])]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from plugin_tools import FILES, Project, nothing_left
+from plugin_tools import FILES, QUICK, Project, nothing_left
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 UUID = "????????-????-????-????-????????????"
 
@@ -32,7 +34,11 @@ def pick(*names: str) -> list[str]:
 # The summary
 
 
-def test_the_summary_counts_and_names_each_instance(here: Project) -> None:
+def test_the_summary_counts_and_gives_each_instance_its_phases(
+    here: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    # What takes no time has no column.
+    here.at(routing(replace(QUICK, statuses=((0, "starting"), (0.1, "running")))))
     result = here.live("pytest_hydrasmoke/checks/test_chat.py", *pick("leaves_two"))
     result.assert_outcomes(passed=1 + FILES["test_chat.py"])
     result.stdout.fnmatch_lines(
@@ -40,6 +46,11 @@ def test_the_summary_counts_and_names_each_instance(here: Project) -> None:
             "*= hydra-smoke =*",
             "live router, run run: provisioned 3, deleted 3, kept 0, leaked 0",
             f"smoke tests: {1 + FILES['test_chat.py']} passed; in the report: 1 chat*",
+            "",
+            "instance  outcome  *ready*",
+            "0         deleted *?.?s*",
+            "1         deleted *?.?s*",
+            "2         deleted *?.?s*",
             f"deleted  {UUID} (key run-0)",
             f"deleted  {UUID} (key run-1)",
             f"deleted  {UUID} (key run-2)",
@@ -111,10 +122,10 @@ def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRou
 
 
 def test_its_place_can_be_set(here: Project) -> None:
-    here.set(output="by-variable", keep="always", run_id="one").live(*pick("passes"))
-    assert here.runs("by-variable") == ["one"]
-    here.set(run_id="other").live(*pick("passes"), "--hydra-smoke-output=by-option")
-    assert here.runs("by-option") == ["other"]
+    here.set(output="by-variable", keep="always")
+    here.live(*pick("passes"), "--hydra-smoke-output=by-option")
+    assert here.runs("by-option") == ["run"]
+    assert not (here.path / "by-variable").exists()
     assert not (here.path / ".hydrasmoke").exists()
 
 
@@ -153,7 +164,7 @@ def test_with(smoke_instance_factory):
 """
 
 
-@pytest.mark.parametrize("scope", ["session", "module", "function"])
+@pytest.mark.parametrize("scope", ["session", "function"])
 def test_a_failure_anywhere_keeps_what_its_test_used(
     here: Project, router: FakeRouter, scope: str
 ) -> None:
@@ -163,17 +174,6 @@ def test_a_failure_anywhere_keeps_what_its_test_used(
     assert kept == {"set-up", "call", "teardown", "bad"}
     assert len(router.instances) == 6
     result.stdout.fnmatch_lines(["*provisioned 6, deleted 2, kept 4, leaked 0"])
-
-
-@pytest.mark.parametrize(
-    ("keep", "names"), [("never", ["passes", "fails"]), ("on-failure", ["passes"])]
-)
-def test_otherwise_nothing_is_kept(
-    here: Project, router: FakeRouter, keep: str, names: list[str]
-) -> None:
-    here.live(*pick(*names), *([f"--hydra-smoke-keep={keep}"] if keep != "never" else []))
-    assert nothing_left(router)
-    assert here.runs() == []
 
 
 def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
@@ -203,23 +203,17 @@ def test_an_instance_that_was_gone_before_did_not_fail_with_a_later_test(here: P
     ]
 
 
-def test_the_fake_keeps_nothing(project: Project) -> None:
-    # It ends with the run.
-    project.suite("endings").set(keep="always")
-    result = project.fake(*pick("passes"))
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
-    assert project.runs() == []
-
-
-def test_the_fake_is_gone_however_the_run_ends(project: Project) -> None:
-    project.suite("bare").write(
+def test_the_fake_keeps_nothing_and_is_gone_however_the_run_ends(project: Project) -> None:
+    project.suite("bare").set(keep="always").write(
         "test_url.py",
         "import pathlib, pytest\n"
-        "def test_url(smoke_config):\n"
+        "def test_url(smoke_instance, smoke_config):\n"
         "    pathlib.Path('url').write_text(smoke_config.url)\n"
         "    pytest.exit('enough')\n",
     )
-    project.fake("test_url.py")
+    result = project.fake("test_url.py")
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
+    assert project.runs() == []
     with pytest.raises(httpx.TransportError):
         httpx.get((project.path / "url").read_text("utf-8"), trust_env=False)
 

@@ -116,19 +116,6 @@ def test_a(smoke_instance_factory):
     while not smoke_instance_factory._session.records:
         pass
 """
-RETRYING = """
-import threading
-
-def test_a(smoke_client):
-    def ask():
-        threading.main_thread().join()
-        try:
-            smoke_client.llm_events("3f2c0b1e-7a54-4c1d-9d0e-2b6f8a1c5d70")
-        except Exception as error:
-            open("late.txt", "w").write(str(error))
-
-    threading.Thread(target=ask).start()
-"""
 GOING_ON = """
 import threading
 
@@ -141,6 +128,16 @@ def test_late(smoke_instance_factory):
             open("late.txt", "w").write(str(error))
 
     threading.Thread(target=provision).start()
+
+def test_asking(smoke_client):
+    def ask():
+        threading.main_thread().join()
+        try:
+            smoke_client.llm_events("3f2c0b1e-7a54-4c1d-9d0e-2b6f8a1c5d70")
+        except Exception as error:
+            open("asked.txt", "w").write(str(error))
+
+    threading.Thread(target=ask).start()
 
 def test_going_on(smoke_instance, smoke_instance_factory):
     def go_on():
@@ -189,22 +186,15 @@ def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path)
     assert (tmp_path / "late.txt").exists()
 
 
-def test_a_thread_that_outlives_the_main_one_tries_nothing_again(tmp_path: Path) -> None:
-    with FakeRouter() as fake:
-        fake.fail("llm_events", status=503, times=1_000)
-        ended = run(fake, tmp_path, RETRYING)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
-        # Python 3.12 and later have not sent it: they start no thread to connect by.
-        assert len([it for it in fake.requests if it.route == "llm_events"]) <= 1
-    assert "llm_events" in (tmp_path / "late.txt").read_text()
-
-
-def test_a_thread_that_outlives_the_run_provisions_nothing_once_the_last_look_has_begun(
+def test_threads_that_outlive_the_run_provision_nothing_in_the_last_look_and_try_nothing_again(
     tmp_path: Path,
 ) -> None:
     with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
+        fake.fail("llm_events", status=503, times=1_000)
         ended = run(fake, tmp_path, GOING_ON)
         assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
+        # Python 3.12 and later have not sent it: they start no thread to connect by.
+        assert len([it for it in fake.requests if it.route == "llm_events"]) <= 1
     # Each had its last look: only one that was deleted in its boot is left for a sweep to look at.
     open_entries = [
         entry
@@ -214,3 +204,4 @@ def test_a_thread_that_outlives_the_run_provisions_nothing_once_the_last_look_ha
     assert not any(entry.was_ready for entry in open_entries), ended.stdout
     for name in ("late.txt", "going_on.txt"):
         assert "is over" in (tmp_path / name).read_text()
+    assert "llm_events" in (tmp_path / "asked.txt").read_text()

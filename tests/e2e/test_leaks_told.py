@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, nothing_left
+from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, nothing_left, shows_token, turns
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -16,8 +16,8 @@ MANY = "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)"
 
 @pytest.fixture
 def leaking(project: Project, router: FakeRouter) -> Project:
-    """A project against a router that deletes nothing."""
-    router.fail("delete", status=500, times=999)
+    """A project against a router that deletes nothing, and says back who asked."""
+    router.fail("delete", status=500, times=999, body={"detail": f"{TOKEN} is not valid"})
     return project.suite("endings").at(router, run_id="run", delete_timeout=0.6)
 
 
@@ -146,7 +146,13 @@ def test_an_exit_with_a_code_of_its_own_hides_no_leak(leaking: Project) -> None:
     # Pytest itself leaves out its summary then.
     result = leaking.live(*pick("exits"))
     assert result.ret == 7
-    assert "LEAK: " in result.stdout.str() + result.stderr.str()
+    told = result.stdout.str() + result.stderr.str()
+    assert "LEAK: " in told
+    assert "******** is not valid" in told
+    left = leaking.path / ".hydrasmoke"
+    [ledger] = left.glob("runs/*/ledger.jsonl")
+    for file in (ledger, left / "report.json", left / "report.html"):
+        assert not shows_token(file.read_text("utf-8"))
 
 
 def test_a_leak_is_written_before_anybody_is_told(leaking: Project) -> None:
@@ -203,25 +209,46 @@ def test_a_leak_of_the_fake_is_red_and_of_no_cost(
             assert "The fake router ended with its run: there is nothing to delete" in text, name
 
 
-def test_leaks_in_workers_are_told_by_the_main_process(
+CRASHES = """
+import os
+
+def test_a(smoke_instance):
+    smoke_instance.chat("one")
+
+def test_b(smoke_instance_factory):
+    smoke_instance_factory().chat("two")
+
+def test_c(smoke_instance):
+    smoke_instance.chat("three")
+    smoke_instance.chat("four")
+    os._exit(9)
+
+def test_d(smoke_instance_factory):
+    smoke_instance_factory().chat("five")
+"""
+
+
+def test_the_main_process_tells_of_each_leak_and_turn_of_a_worker_that_crashed(
     leaking: Project, router: FakeRouter
 ) -> None:
+    leaking.write("test_it.py", CRASHES)
     # Under the longest run id there can be.
     leaking.set(run_id="r" * 64)
-    workers = ("-p", "xdist", "-n2", "--dist=each", "--junit-xml=junit.xml")
-    result = leaking.live(*workers, *pick("passes", "factory"))
-    # One is shared, and the main process's to delete; each worker has another for itself.
-    result.assert_outcomes(passed=4, failed=3)
-    check(leaking, router, result, leaked=3)
-
-
-@pytest.mark.kill
-def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
-    leaking: Project, router: FakeRouter
-) -> None:
-    leaking.write("test_it.py", "import os\ndef test_a(smoke_instance): os._exit(7)")
     result = leaking.live("-p", "xdist", "-n1", "test_it.py", "--junit-xml=junit.xml")
-    check(leaking, router, result, leaked=1)
+    # One is shared, and the main process's to delete; each worker has had another for itself.
+    result.assert_outcomes(passed=3, failed=1 + 3)
+    check(leaking, router, result, leaked=3)
+    report = leaking.report()
+    assert turns(report) == ["five", "four", "one", "three", "two"]
+    assert {it["id"].partition("::")[2]: it["outcome"] for it in report["tests"]} == {
+        "test_a": "passed",
+        "test_b": "passed",
+        "test_c": "failed",
+        "test_d": "passed",
+    }
+    failure = report["instances"][0]["failures"][0]
+    assert failure["test"] == "test_it.py::test_c"
+    assert "crashed while running" in failure["message"]
 
 
 def test_of_many_in_one_with_each_leak_is_named(project: Project, router: FakeRouter) -> None:

@@ -141,8 +141,7 @@ def test_paths_of_the_environment_hold_where_the_table_is(
     service.set(token_file="secret/token", output="out", run_id="look-1")
     result = service.live(SERVICE, "--hydra-smoke-keep=always")
     attach, delete = printed(result)
-    for _ in range(2):
-        assert "attached" in paste(f"{attach} test_a.py", Path("/"))
+    assert "attached" in paste(f"{attach} test_a.py", Path("/"))
     assert alive(router) == 1
     # By its ledger, and not only by the slots that its name has.
     assert "no ledger" not in paste(delete, Path("/"))

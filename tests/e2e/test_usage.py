@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from handlers import signalled
 from inner import only
-from plugin_tools import Project, count, nothing_left, tampered, until
+from plugin_tools import Project, count, nothing_left, tampered
 from sizes import sampled
 
 from pytest_hydrasmoke import SmokeClient, SmokeInstance
@@ -77,11 +78,20 @@ def test_without_a_wait_the_account_is_an_error_that_names_the_test(
 def test_a_turn_of_the_plain_client_is_a_turn(
     here: Project, router: FakeRouter, way: tuple[str, ...]
 ) -> None:
+    seen: list[list[str]] = []
+
+    class Looks:
+        def pytest_runtest_teardown(self) -> None:
+            folder = here.path / ".hydrasmoke" / "runs" / "run"
+            seen.append([path.name for path in folder.glob("turns*")])
+
     # Rows may come late on a busy machine.
-    result = run(here.set(usage_settle=3), *way, "test_by_hand.py")
+    result = run(here.set(usage_settle=3), *way, "test_by_hand.py", plugins=[Looks()])
     # Neither is it another run's, nor are its LLM events the next turn's.
     result.assert_outcomes(passed=2)
     assert len(router.llm_events) == 2
+    # What processes share of turns is one file.
+    assert seen == ([["turns.jsonl"]] * 2 if way is ALONE else [])
 
 
 @pytest.mark.fire
@@ -137,29 +147,14 @@ def test_a_turn_under_way_in_another_worker_is_not_taken_for_one_that_was_cut(
     assert nothing_left(router)
 
 
-def test_what_processes_share_of_turns_is_one_file(here: Project) -> None:
-    seen: list[list[str]] = []
-
-    class Looks:
-        def pytest_runtest_teardown(self) -> None:
-            folder = here.path / ".hydrasmoke" / "runs" / "run"
-            seen.append([path.name for path in folder.glob("turns*")])
-
-    run(here, *ALONE, "test_by_hand.py", plugins=[Looks()])
-    assert seen == [["turns.jsonl"]] * 2
-
-
 def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     # A wait that nothing ended would be longer than this test has patience.
     here.set(usage_settle=600)
-    arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "test_turns.py"]
-    with here.started(*arguments) as process:
-        # One before each of two turns, and one in the wait.
-        until(lambda: count(router, "llm_events") >= 3)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGINT
-    assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
+    # One before each of two turns, and one in the wait.
+    with signalled(signal.SIGINT, lambda: count(router, "llm_events") >= 3):
+        result = run(here, *ALONE, "test_turns.py")
+    assert result.ret == 128 + signal.SIGINT
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
     assert count(router, "chat") == 1
     assert nothing_left(router)
 

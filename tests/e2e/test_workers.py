@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from inner import only
-from plugin_tools import FIRST, Project, count, nothing_left, until
+from plugin_tools import FIRST, Project, count, nothing_left, turns, until
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
@@ -48,7 +48,7 @@ def also(project: Project, text: str) -> None:
     conftest.write_text(conftest.read_text("utf-8") + text, "utf-8")
 
 
-def turns(project: Project) -> list[tuple[str, int]]:
+def by_worker(project: Project) -> list[tuple[str, int]]:
     """Return the turns in their order: the worker, and how many LLM events there were after it."""
     lines = (project.path / "turns").read_text("utf-8").splitlines()
     return [(worker, int(number)) for worker, number in (line.split() for line in lines)]
@@ -70,9 +70,9 @@ def test_workers_share_one_instance_in_turn_while_other_tests_run(
     assert result.ret == 0
     [instance] = router.instances
     assert instance.deleted
-    assert {worker for worker, _ in turns(here)} == {"gw0", "gw1"}
+    assert {worker for worker, _ in by_worker(here)} == {"gw0", "gw1"}
     # Each turn has its own LLM event, and was counted before the next one began.
-    assert [number for _, number in turns(here)] == [1, 2, 3, 4]
+    assert [number for _, number in by_worker(here)] == [1, 2, 3, 4]
     # Told once that it is ready, and what a run must know was asked once.
     assert (here.path / "ready").read_text("utf-8").split() == [instance.id]
     routes = [seen.route for seen in router.requests]
@@ -103,7 +103,7 @@ def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: F
 def test_without_workers_it_is_the_same(here: Project, router: FakeRouter) -> None:
     result = run(here, "-n0", "test_many.py")
     result.assert_outcomes(passed=8)
-    assert turns(here) == [("alone", number) for number in range(1, 5)]
+    assert by_worker(here) == [("alone", number) for number in range(1, 5)]
     assert len(router.instances) == 1
     assert nothing_left(router)
 
@@ -288,10 +288,9 @@ def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
     here.set(keep="on-failure")
     also(here, SWIFT_END)
     arguments = ["-m", "pytest", *WORKERS, "--hydra-smoke", "-n1"]
-    with here.started(
-        *arguments, "test_fails.py::test_fails", "test_fails.py::test_hangs"
-    ) as process:
-        until(lambda: len(router.instances) == 2, patience=120)
+    names = ("test_fails", "test_hangs", "test_provisions_once_the_run_is_over")
+    with here.started(*arguments, *(f"test_fails.py::{name}" for name in names)) as process:
+        until(lambda: count(router, "chat") == 1, patience=120)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT
@@ -299,3 +298,7 @@ def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
     shared, private = router.instances
     assert (shared.deleted, private.deleted) == (False, True)
     assert f"kept     {shared.id} (key run-0)" in output
+    # Nor is a turn or a test lost.
+    report = here.report()
+    assert (turns(report), report["ended"], report["not_run"]) == (["hello"], "signal: INT", 1)
+    assert [it["outcome"] for it in report["tests"]] == ["failed", "interrupted"]

@@ -84,7 +84,7 @@ def run(
     out.mkdir()
     html, log = out / "pytest.html", out / "report.jsonl"
     given = [
-        *("-m", "pytest", *only("xdist")),
+        *("-m", "pytest", *only(*(["xdist"] if "-n" in arguments else []))),
         *with_plugin("pytest_metadata.plugin", "pytest_html.plugin", option=f"--html={html}"),
         *with_plugin("pytest_reportlog.plugin", option=f"--report-log={log}"),
         *with_plugin("allure_pytest.plugin", option=f"--alluredir={out / 'allure'}"),

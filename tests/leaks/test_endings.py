@@ -70,6 +70,7 @@ def see(sinks: Sinks, code: int, said: str) -> None:
     assert not sinks.holding(windows(TOKEN))
 
 
+@pytest.mark.leaks
 def test_an_internal_error_is_told_without_the_token(router: FakeRouter, tmp_path: Path) -> None:
     with router:
         env = settings(router.url, TOKEN)
@@ -90,6 +91,7 @@ def test_a_run_that_can_t_start_says_so_without_the_token(
     see(sinks, 4, "poll was refused with 403: ******** is not valid")
 
 
+@pytest.mark.leaks
 def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
     router: FakeRouter, tmp_path: Path
 ) -> None:

@@ -79,7 +79,14 @@ def told(rows: list[str]) -> list[str]:
 # On a terminal
 
 
-@pytest.mark.parametrize(("name", "width", "options"), [("80", 80, ()), ("s-60", 60, ("-s", "-v"))])
+@pytest.mark.parametrize(
+    ("name", "width", "options"),
+    [
+        # Before its end it is the run that Ctrl-C ends.
+        pytest.param("80", 80, (), marks=pytest.mark.kill),
+        ("s-60", 60, ("-s", "-v")),
+    ],
+)
 def test_on_a_terminal_a_line_is_below_pytests_own(
     name: str, width: int, options: tuple[str, ...], router: FakeRouter
 ) -> None:
@@ -138,8 +145,9 @@ def test_in_a_pipeline_it_is_the_same(
 def test_workers_are_heard_by_their_main_process(
     pytester: pytest.Pytester, router: FakeRouter
 ) -> None:
-    arguments = ("-p", "xdist", *LEAN, *QUICK, "-n1", "test_waits.py")
-    result = pytester.runpytest_subprocess(*arguments)
+    pytester.makeconftest("import nothing_lasts")
+    arguments = ("-p", "xdist", *LEAN, "-n1", "test_waits.py")
+    result = pytester.runpytest_inprocess(*arguments)
     assert result.ret == 0
     [line] = told(result.outlines)
     assert re.fullmatch(r"gw\d: run-0: ready after", line)

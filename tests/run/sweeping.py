@@ -15,6 +15,7 @@ from owner_tools import SPEC, alive, config_for, environment_for, kill, open_key
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._run import slots
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import append
@@ -56,6 +57,11 @@ class Bench:
                 self.patch.delenv(variable, raising=False)
             else:
                 self.patch.setenv(variable, str(value))
+
+    def few_slots(self) -> int:
+        """Let sweeps ask for fewer slots beyond those that are known; gives how many."""
+        self.patch.setattr(slots, "AHEAD", 8)
+        return 8
 
     def aim(self, router: FakeRouter | Liar) -> None:
         """Let sweeps go to a router."""

@@ -73,6 +73,7 @@ def at(
             given = {"run_id": "weak", "delete_timeout": 0.7, "ready_timeout": 3, "usage_settle": 0}
             runs = Runs(liar, tmp_path, monkeypatch, capsys, **{**given, **settings})
             runs.pytester, runs.liar = pytester, liar
+            runs.few_slots()
             return runs
 
         yield make

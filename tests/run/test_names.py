@@ -179,17 +179,19 @@ LOOK_ALIKES: dict[str, dict[str, str]] = {
 """What other tools and people keep under `runs`, each with names of the plugin's own."""
 
 
-@pytest.mark.parametrize("looks", LOOK_ALIKES)
-def test_what_only_looks_like_a_runs_stays(live: Live, project: Project, looks: str) -> None:
-    for name, text in LOOK_ALIKES[looks].items():
-        project.put(f"runs/exp1/{name}", text)
-    os.utime(project.folder / "runs" / "exp1", (1_000_000_000, 1_000_000_000))
+def test_what_only_looks_like_a_runs_stays(live: Live, project: Project) -> None:
+    for looks, files in LOOK_ALIKES.items():
+        for name, text in files.items():
+            project.put(f"runs/{looks}/{name}", text)
+        os.utime(project.folder / "runs" / looks, (1_000_000_000, 1_000_000_000))
     before = seen(project.folder)
-    for arguments in ((), ("--run-id", "exp1")):
-        code, told = project.sweep("--output", ".", *arguments)
+    assert project.sweep("--output", ".")[0] == 1
+    for looks in LOOK_ALIKES:
+        code, told = project.sweep("--output", ".", "--run-id", looks)
         assert code == (1 if looks == "ledger" else code)
         assert kept(before, project.folder), told
-    live(PASSES, "--hydra-smoke-output=.", "--hydra-smoke-run-id=exp1")
+        live(PASSES, "--hydra-smoke-output=.", f"--hydra-smoke-run-id={looks}")
+        assert kept(before, project.folder), looks
     project.sweep("--output", ".")
     assert kept(before, project.folder)
 
@@ -250,8 +252,8 @@ def test_what_looks_like_a_ledger_under_such_a_name_is_left(project: Project) ->
 
 
 def led_away(project: Path, name: str, there: str = "file") -> Path:
-    """Put a link in the place of something in run `linked`, to something outside; gives that."""
-    outside = project.parent / f"{project.name}-outside"
+    """Put a link in the place of something in the output, to something outside; gives that."""
+    outside = project.parent / f"{project.name}-outside" / name.replace("/", "-") / there
     (outside / "live").mkdir(parents=True)
     (outside / "other.lock").touch()
     (outside / "live" / "main.lock").touch()
@@ -265,32 +267,50 @@ def led_away(project: Path, name: str, there: str = "file") -> Path:
     return outside
 
 
-FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held"]
 FILES = ["ledger.jsonl", "slots.lock", "recorded.jsonl", "over", "live/main.lock", "live/gw0.lock"]
 FILES += ["held/a.lock", "turns.jsonl"]
 # Each to something that is there; files also to what only a write would make.
-LINKS = [(name, "file") for name in FOLDERS]
-LINKS += [(f"runs/linked/{name}", there) for name in FILES for there in ("file", "nothing")]
+LINKS = [(name, there) for name in FILES for there in ("file", "nothing")]
+LINKS += [(name, "file") for name in (".", "live", "held")]
 
 
-@pytest.mark.parametrize(("name", "there"), [*LINKS, ("used", "file")])
-def test_neither_a_run_nor_a_sweep_goes_through_a_link(
-    live: Live, project: Project, name: str, there: str
+@pytest.mark.parametrize("name", ["runs", "used"])
+def test_neither_a_run_nor_a_sweep_goes_through_a_link_to_all_of_them(
+    live: Live, project: Project, name: str
 ) -> None:
-    outside = led_away(project.folder, name, there)
+    outside = led_away(project.folder, name)
     (project.of("linked") / "live").mkdir(parents=True, exist_ok=True)
+    see_refused(live, project, "linked", outside)
+    for arguments in ((), ("--run-id", "linked")) if name == "runs" else ():
+        before = seen(outside)
+        code, told = project.sweep(*arguments)
+        assert (code, "is a link, or not a f" in told, seen(outside)) == (4, True, before)
+
+
+def see_refused(live: Live, project: Project, run_id: str, outside: Path) -> None:
     before = seen(outside)
-    result = live(PASSES, "--hydra-smoke-run-id=linked")
+    result = live(PASSES, f"--hydra-smoke-run-id={run_id}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*is a link, or not a f*"])
     assert (seen(outside), project.alive) == (before, ["other-0"])
-    if name == "used":
-        return
-    for arguments in ((), ("--run-id", "linked")):
-        code, told = project.sweep(*arguments)
-        assert "is a link, or not a f" in told
-        assert code == 4 if arguments or name == "runs" else code in (0, 1)
-        assert seen(outside) == before
+
+
+def test_neither_a_run_nor_a_sweep_goes_through_a_link(live: Live, project: Project) -> None:
+    outside: dict[str, Path] = {}
+    for number, (name, there) in enumerate(LINKS):
+        run_id = f"linked-{number}"
+        outside[run_id] = led_away(project.folder, os.path.normpath(f"runs/{run_id}/{name}"), there)
+        (project.of(run_id) / "live").mkdir(parents=True, exist_ok=True)
+        see_refused(live, project, run_id, outside[run_id])
+    before = {run_id: seen(it) for run_id, it in outside.items()}
+    code, told = project.sweep()
+    assert code in (0, 1)
+    lines = [line for line in told.splitlines() if "is a link, or not a f" in line]
+    for run_id, it in outside.items():
+        assert [line for line in lines if f"{run_id}:" in line or f"/{run_id}/" in line], told
+        code, told = project.sweep("--run-id", run_id)
+        assert (code, "is a link, or not a f" in told) == (4, True)
+        assert seen(it) == before[run_id]
 
 
 @pytest.mark.parametrize("there", ["file", "nothing"])

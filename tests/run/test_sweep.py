@@ -300,9 +300,10 @@ def test_only_a_report_that_a_run_ended_well_spares_its_slots(
     )
     assert bench.polled[before:] == ["clean-0"]
     assert list(bench.runs.iterdir()) == []
-    text = clean.read_text("utf-8")
+    text, ahead = clean.read_text("utf-8"), bench.few_slots()
     for spoil in SPOILT:
         clean.write_text(spoil(text), "utf-8")
         bench.fake.reset()
-        assert bench.sweep("--run-id", "clean", wait=0.1) == (0, f"{looked_up('clean', bench)}\n")
-        assert f"clean-{AHEAD - 1}" in bench.polled
+        told = looked_up("clean", bench, ahead - 1)
+        assert bench.sweep("--run-id", "clean", wait=0.1) == (0, f"{told}\n")
+        assert f"clean-{ahead - 1}" in bench.polled

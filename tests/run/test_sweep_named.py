@@ -47,9 +47,9 @@ def test_on_another_machine_a_run_is_asked_for_until_enough_slots_have_no_row(
 ) -> None:
     # Whatever the sweep's own limit is.
     bench.killed(number, output=bench.folder / "the other machine's", max_instances=20)
+    last = number - 1 + bench.few_slots()
     code, told = bench.sweep("--run-id", "owner", wait=0.0)
     assert (code, bench.alive, told.count("deleted  ")) == (0, [], number)
-    last = number - 1 + AHEAD
     assert told.splitlines()[-1] == looked_up("owner", bench, last, found=True)
     assert f"owner-{last}" in bench.polled
     assert f"owner-{last + 1}" not in bench.polled

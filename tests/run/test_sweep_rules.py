@@ -158,6 +158,7 @@ def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
     damage: Callable[[bytes], bytes], bench: Bench
 ) -> None:
     bench.killed(2)
+    ahead = bench.few_slots()
     ledger = bench.of("owner") / "ledger.jsonl"
     ledger.write_bytes(damage(ledger.read_bytes()))
     for by in ((), ("--run-id", "owner")):
@@ -166,7 +167,7 @@ def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
         assert (code, bench.alive, ledger.exists()) == (1, [], True), told
         assert f"delete {ledger.parent}" in told
         assert "nothing is left" not in told
-        assert f"owner-{AHEAD - 1}" in bench.polled[asked:]
+        assert f"owner-{ahead - 1}" in bench.polled[asked:]
 
 
 # What is shown

@@ -345,7 +345,7 @@ def threads_that_die() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("number", sizes("fuzz", 20, 10_000))
+@pytest.mark.parametrize("number", sizes("fuzz", 12, 10_000))
 def test_what_is_alive_is_told(number: int) -> None:
     run_state_machine_as_test(
         Life, settings=settings(settings.default, max_examples=number, stateful_step_count=14)

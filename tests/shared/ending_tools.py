@@ -9,13 +9,13 @@ from fnmatch import fnmatch
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import FIRST, Project, nothing_left
+from plugin_tools import FIRST, Project, nothing_left, shows_token
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
 
 THREE = """
-import pytest
+import os, pytest
 def test_one(smoke_instance): ...
 def test_two(smoke_instance): {does}
 def test_three(smoke_instance): {last}
@@ -67,7 +67,9 @@ class Ending:
 
 
 def check(project: Project, router: FakeRouter, row: Ending) -> None:
-    """Check what reports tell of a run's end, and that nothing is left of it."""
+    """Check what reports tell of a run's end, and that nothing is left of it, nor of its token."""
+    left = [it for it in project.path.glob("**/*.*") if it.suffix in (".json", ".html", ".xml")]
+    assert not [it for it in left if shows_token(it.read_text("utf-8"))]
     report = project.report()
     assert (report["run_id"], report["exit_code"]) == ("today", row.code)
     assert (report["ended"] is None) == (row.ended is None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 
 @contextmanager
@@ -23,3 +25,26 @@ def as_in_a_terminal() -> Iterator[None]:
     finally:
         for number, handler in found.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signalled(number: int, when: Callable[[], object]) -> Iterator[None]:
+    """Send this process a signal once something is true, as to a command of a terminal."""
+    over, sent = Event(), Event()
+
+    def send() -> None:
+        while not over.wait(0.01):
+            if when():
+                os.kill(os.getpid(), number)
+                sent.set()
+                return
+
+    sender = Thread(target=send)
+    with as_in_a_terminal():
+        sender.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sender.join()
+    assert sent.is_set(), "it was over before its signal came"

@@ -227,6 +227,11 @@ def story(router: FakeRouter) -> list[str]:
     return told
 
 
+def turns(report: dict[str, Any]) -> list[str]:
+    """Return the messages of all turns that a report has."""
+    return sorted(turn["message"] for it in report["instances"] for turn in it["turns"])
+
+
 def count(router: FakeRouter, route: str) -> int:
     """Count the requests of one route."""
     return sum(request.route == route for request in router.requests)

@@ -27,5 +27,5 @@ def test_provisions_once_the_run_is_over(
 
 
 def test_hangs(smoke_instance_factory: SmokeInstanceFactory) -> None:
-    smoke_instance_factory()
+    smoke_instance_factory().chat("hello")
     time.sleep(600)
