@@ -45,27 +45,15 @@ def here(project: Project, router: FakeRouter) -> Iterator[Project]:
     return project
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n2", "--dist=loadgroup")], ids=" ".join)
 def test_a_message_begins_a_conversation_before_another_tests_first_chat(
-    here: Project, router: FakeRouter, workers: tuple[str, ...]
+    here: Project, router: FakeRouter
 ) -> None:
-    here.set(new_conversation="/new")
-    here.pytester.makepyfile(
-        test_it=SUITE.replace(
-            "def test_second", '@pytest.mark.xdist_group("b")\n    def test_second'
-        )
-    )
-    result = here.live(*workers)
+    result = here.set(new_conversation="/new").live()
     result.assert_outcomes(passed=3)
-    told = said(router)
     # Whoever comes first says nothing before, and the one that goes on never does.
-    assert told[0] != "/new"
-    resets = [at for at, it in enumerate(told) if it == "/new"]
-    assert 1 <= len(resets) <= 2
-    assert {told[at + 1] for at in resets} <= {"My name is Ada.", "Who am I?"}
-    assert told.count("Keep it in mind.") == 1
-    of_none = [test for message, test in turns(here) if message == "/new"]
-    assert of_none == [None] * len(resets)
+    first = ["My name is Ada.", "Keep it in mind."]
+    assert said(router) == [*first, "/new", "Who am I?", "Still there?"]
+    assert [test for message, test in turns(here) if message == "/new"] == [None]
     result.stdout.no_fnmatch_line(NOTE.format("*"))
 
 
@@ -74,7 +62,7 @@ def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> No
     result.assert_outcomes(passed=3)
     assert "/new" not in said(router)
     result.stdout.fnmatch_lines([NOTE.format(3)])
-    assert result.stdout.str().count("set new_conversation") == 1
+    assert result.stdout.str().count("see new_conversation") == 1
 
 
 @pytest.mark.parametrize("marked", ["all", "bundled", "private", "one"])

@@ -83,7 +83,7 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8, usage_settle=2)
+    project.at(router, max_instances=8)
     return project
 
 
@@ -116,7 +116,7 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     # Some of it, backwards, on two workers that set the fixture up for themselves.
     names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
     some = [f"tests/test_it.py::{name}" for name in names]
-    two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
+    two = recorded.fake(*REPLAY, *some, "-p", "xdist", "-n2")
     two.assert_outcomes(passed=4)
     # Each has a fake and instances of its own, and says so while it runs.
     two.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])

@@ -190,7 +190,9 @@ def write(project: Project, name: str, suite: str) -> None:
 def record(project: Project, *names: str) -> None:
     with FakeRouter(QUICK, TOKEN) as router:
         files = [f"test_{name}.py" for name in names]
-        result = project.at(router, max_instances=40).live(RECORD, *ANYIO, *files)
+        result = project.at(router, max_instances=40, usage_settle=0.01).live(
+            RECORD, *ANYIO, *files
+        )
     assert result.ret == 0
 
 
