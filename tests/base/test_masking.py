@@ -85,11 +85,6 @@ def test_a_token_is_masked_in_bytes_and_no_byte_is_moved(token: str, mark: bytes
     assert hide(b"nothing of it \xff") == b"nothing of it \xff"
 
 
-def test_bytes_are_the_same_where_there_is_no_token(no_environment: None) -> None:
-    data = b"any"
-    assert hiding(None)(data) is data
-
-
 def test_bytes_that_are_no_text_are_masked_as_they_are_shown() -> None:
     token = "ops-\udc80\udcff-token"
     assert scrubber(token)(f"<{token}>") == "<********>"
@@ -106,14 +101,11 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_environment")
-def test_there_is_something_to_mask_where_there_is_a_token() -> None:
+def test_there_is_something_to_mask_where_there_is_a_token_that_is_long_enough() -> None:
+    data, shortest = b"any", SECRET[:WINDOW]
+    assert hiding(None)(data) is data
     assert scrubbing(None)(SECRET) == SECRET
     assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
-
-
-@pytest.mark.usefixtures("no_environment")
-def test_a_token_that_is_just_long_enough_is_masked() -> None:
-    shortest = SECRET[:WINDOW]
     assert scrubbing(Token(shortest))(f"<{shortest}>") == f"<{'*' * WINDOW}>"
     assert scrubbing(Token(shortest[1:]))(shortest[1:]) == shortest[1:]
 

@@ -65,7 +65,7 @@ def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> No
     assert result.stdout.str().count("see new_conversation") == 1
 
 
-@pytest.mark.parametrize("marked", ["all", "bundled", "private", "one"])
+@pytest.mark.parametrize("marked", ["all", "bundled", "private"])
 def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, marked: str) -> None:
     suite = SUITE
     if marked == "all":
@@ -76,7 +76,7 @@ def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, mar
     if marked == "private":
         here.set(scope="function")
     here.pytester.makepyfile(test_it=suite)
-    result = here.live(*(["-k", "first"] if marked == "one" else []))
+    result = here.live()
     assert result.ret == 0
     result.stdout.no_fnmatch_line(NOTE.format("*"))
 

@@ -311,16 +311,10 @@ def test_a_failed_subtest_fails_its_run_and_not_the_test(here: Project) -> None:
 
 
 @needs_subtests
-def test_a_subtest_may_end_the_session(here: Project) -> None:
-    result = here.run("-s", "test_with_subtests.py", "-k", "exits")
+def test_without_the_marker_subtests_are_pytests_and_one_may_end_the_session(here: Project) -> None:
+    result = here.run("-s", "test_with_subtests.py", "-k", "exits or without")
+    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *", "*_pytest.outcomes.Exit: enough*"])
     assert result.stdout.str().count("a run\n") == 1
-    result.stdout.fnmatch_lines(["*_pytest.outcomes.Exit: enough*"])
-
-
-@needs_subtests
-def test_without_the_marker_subtests_are_pytests(here: Project) -> None:
-    result = here.run("test_with_subtests.py", "-k", "without")
-    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *"])
 
 
 @needs_subtests
