@@ -103,7 +103,7 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(
 def test_the_value_of_an_option_does_not_move_the_rootdir(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.write("suite/test_it.py", "def test_it(smoke_instance): ...\n")
+    project.write("suite/test_it.py", "def test_it(smoke_config): ...\n")
     project.write("words.toml", 'reply = "Ready"\n')
     monkeypatch.chdir(project.path / "suite")
     option, value = "--hydra-smoke-scenario", os.path.join("..", "words.toml")
@@ -185,7 +185,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option), usage_settle 0.2 (environment)"
+                "scenario default (option), usage_settle 0.05 (environment)"
             ),
         ]
     )

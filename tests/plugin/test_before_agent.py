@@ -52,7 +52,7 @@ def test_chats_go_to_the_agent_and_are_replayed_without_it(
     project: Project, token: str | None
 ) -> None:
     """With a token, the stub keeps conversations itself."""
-    project.set(new_conversation="/new", usage_settle=0.3).pytester.makepyfile(test_it=TALK)
+    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
     if token is not None:
         project.set(agent_token=token)
     with served(StubAgent(token=token, remembers=token is not None)) as agent:
@@ -163,7 +163,10 @@ def test_faults_of_a_scenario_still_happen(project: Project, agent: StubAgent) -
     result.assert_outcomes(passed=3)
 
 
-def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(project: Project) -> None:
+@pytest.mark.parametrize("workers", ["-n1", pytest.param("-n2", marks=pytest.mark.kill)])
+def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(
+    project: Project, workers: str
+) -> None:
     """The agent repeats it in its replies and in its refusal, and so does the test."""
     project.set(agent_token=TOKEN, report="always")
     project.pytester.makepyfile(
@@ -185,7 +188,7 @@ def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(project: Proje
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*agent_token [*][*][*][*][*][*][*][*] (environment)*"])
         nothing_shown(project, "report.html", "trace.har", "it.xml", "pytestdebug.log")
-        result = before(project, agent.url, "-p", "xdist", "-n2", "-l", "-rP", *RECORD)
+        result = before(project, agent.url, "-p", "xdist", workers, "-l", "-rP", *RECORD)
         result.assert_outcomes(passed=4, failed=1)
         nothing_shown(project, "report.html", "trace.har")
         heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)

@@ -23,6 +23,7 @@ from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.parts import CaseReport
+from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
@@ -155,3 +156,21 @@ def test_no_worker_elsewhere_asks_an_agent_of_this_machine(project: Project) -> 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     words = "gw0: the agent at http://127.0.0.1:8642 is on the main process's machine"
     result.stdout.fnmatch_lines([f"*{words}*", "*no tests ran*"])
+
+
+def test_what_a_worker_has_refused_is_a_usage_error_of_the_run(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).write("test_it.py", REFUSES)
+    assert project.live("-p", "xdist", "test_it.py").ret == pytest.ExitCode.USAGE_ERROR
+    assert project.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
+
+
+REFUSES = """
+from types import SimpleNamespace
+from pytest_hydrasmoke._base.pytest_internals import REFUSED
+
+def test_it(smoke_config, pytestconfig):
+    node = SimpleNamespace(workerinput={"workerid": "gw0"}, workeroutput={REFUSED: True})
+    pytestconfig.hook.pytest_testnodedown(node=node, error=None)
+"""

@@ -40,7 +40,7 @@ def turns(project: Project) -> list[tuple[Any, Any]]:
 
 @pytest.fixture
 def here(project: Project, router: FakeRouter) -> Iterator[Project]:
-    project.at(router, usage_settle=0.3, bundled_checks="false")
+    project.at(router, bundled_checks="false")
     project.pytester.makepyfile(test_it=SUITE)
     return project
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import Project, alone_or_workers
 from shown import ROOT, check
 
 
@@ -97,7 +97,7 @@ def test_subtest(smoke_fake, subtests, ends):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+@alone_or_workers
 def test_what_came_is_shown_and_a_subtest_that_failed_is_failure_enough(
     project: Project, workers: tuple[str, ...]
 ) -> None:

@@ -60,7 +60,7 @@ def test_two_workers_are_one_run(
 ) -> None:
     router = routing(replace(QUICK, statuses=((0, "booting"), (0.3, "running"))))
     router.fail("status", status=503)
-    project.at(router, run_id="run", max_instances=9, bundled_checks="false", usage_settle=0.3)
+    project.at(router, run_id="run", max_instances=9, bundled_checks="false")
     project.set(new_conversation="/new").pytester.makeconftest(CONFTEST)
     project.pytester.makepyfile(test_it=SUITE.replace("TIERS", repr(TIERS)))
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-00f067aa0ba902b7-01")
