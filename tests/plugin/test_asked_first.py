@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 
 import pytest
 from inner import only
@@ -72,13 +73,21 @@ def test_a_run_id_that_the_router_knows_is_refused_and_swept(
     assert router.instances[0].deleted
 
 
+@pytest.mark.parametrize(("first", "ready"), [(0.6, 120), (120, 0.6)])
 def test_a_run_id_of_one_s_own_and_no_router(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: float,
+    ready: float,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
-    assert refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *").startswith("poll: ")
+    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", first)
+    began = time.monotonic()
+    told = refused(project.at(f"http://127.0.0.1:{port}", ready_timeout=ready), "ERROR: poll: *")
+    assert time.monotonic() - began < 60, "the shorter time counts"
+    assert told.startswith("poll: ")
     code, told, _ = sweep(capsys, "--run-id", "run")
     assert code == 0
     assert "run run has provisioned nothing: it was refused: preflight: poll" in told

@@ -251,15 +251,22 @@ BY_MODULE = """
 
     @pytest.fixture(scope="module")
     def greeted(smoke_instance_factory, request):
-        instance = smoke_instance_factory(tier_id=request.module.__name__)
+        instance = smoke_instance_factory()
         instance.chat(f"Hello from {request.module.__name__}")
         return instance
 """
 WARMS_UP = """
     def pytest_hydra_smoke_instance_ready(instance):
-        instance.chat("Warm up")
+        if instance.spec.tier_id != "tier-1":
+            instance.chat("Warm up")
 """
-USES_IT = "def test_it(greeted):\n    pass\n"
+USES_IT = """
+    import pytest
+
+    @pytest.mark.parametrize("smoke_instance", [{"tier_id": __name__}], indirect=True)
+    def test_it(greeted, smoke_instance):
+        pass
+"""
 
 
 def of_each_module(project: Project) -> tuple[list[str], list[str]]:

@@ -80,6 +80,7 @@ def test_two_workers_are_one_run(
     # Each request says whose it is, and is a span of its own.
     headers = [it.headers for it in requests]
     assert {it["x-smoke-run-id"] for it in headers} == {"run"}
+    assert len({it["user-agent"] for it in headers}) == 1
     assert {it["traceparent"][3:35] for it in headers} == {TRACE}
     assert len({it["traceparent"] for it in headers}) == len(headers)
 
