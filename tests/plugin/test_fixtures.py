@@ -145,7 +145,7 @@ STORIES = {
 def test_an_instance_is_deleted_at_the_end_of_its_scope(
     project: Project, router: FakeRouter, scope: str
 ) -> None:
-    project.suite("scopes").at(router, scope=scope, max_instances=7)
+    project.suite("scopes").at(router, scope=scope, max_instances=7, usage_settle=0.01)
     result = project.live(".")
     result.assert_outcomes(passed=7)
     assert " ".join(story(router)).replace("test_", "") == STORIES[scope]

@@ -15,6 +15,13 @@ from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke.fake import FakeRouter
 
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """Nothing is counted here, and so no turn's usage need be waited for."""
+    return project.set(usage_settle=0.01)
+
+
 ODD = """
     import pytest
 

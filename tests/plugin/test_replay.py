@@ -83,7 +83,7 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8)
+    project.at(router, max_instances=8, usage_settle=1)
     return project
 
 

@@ -137,7 +137,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def recorded(project: Project, kept: Path) -> Project:
     """A project whose tests were recorded, each with an instance for itself."""
-    project.set(scope="function", max_instances=40)
+    project.set(scope="function", usage_settle=1, max_instances=40)
     if kept.exists():
         write(project, suite_of(BEFORE))
         shutil.copytree(kept, project.path / "recordings")
@@ -191,7 +191,7 @@ def test_events_that_nobody_counted_meet_no_expectation(recorded: Project) -> No
     result.stdout.no_fnmatch_line("*HYDRA_SMOKE_LLM_EVENTS_TIMEOUT*")
     # What it names helps: the tests fail live, as they have to.
     with FakeRouter(Scenario(llm_events_per_turn=3, llm_events_lag=0), TOKEN) as router:
-        live = recorded.at(router, llm_events_timeout=1, usage_settle=0.05)
+        live = recorded.at(router, llm_events_timeout=1, usage_settle=0.5)
         live.live(RECORD, "test_it.py").assert_outcomes(failed=len(UNCOUNTED))
 
 

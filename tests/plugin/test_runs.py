@@ -191,10 +191,7 @@ def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequ
     ):
         assert output.count(f"test_wrong.py::{test}") == 1
     assert "INTERNALERROR" not in result.stdout.str()
-
-
-@alone_or_workers
-def test_what_is_wrong_is_a_usage_error_of_a_run(here: Project, workers: Sequence[str]) -> None:
+    # It is a usage error of a run.
     assert here.fake("test_wrong.py", *workers).ret == pytest.ExitCode.USAGE_ERROR
     assert here.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
 

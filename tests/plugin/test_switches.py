@@ -20,21 +20,19 @@ def here(project: Project, router: FakeRouter) -> Project:
     return project
 
 
-def test_the_command_line_beats_addopts(here: Project, router: FakeRouter) -> None:
-    here.write("pytest.ini", "[pytest]\naddopts = --hydra-smoke-fake\n")
-    result = here.live("test_it.py")
+@pytest.mark.parametrize(
+    ("switch", "other", "booted"),
+    [("--hydra-smoke", "--hydra-smoke-fake", 1), ("--hydra-smoke-fake", "--hydra-smoke", 0)],
+)
+def test_the_command_line_beats_addopts(
+    here: Project, router: FakeRouter, switch: str, other: str, booted: int
+) -> None:
+    here.write("pytest.ini", f"[pytest]\naddopts = {other}\n")
+    result = here.run(switch, "test_it.py")
     result.assert_outcomes(passed=1)
-    assert len(router.instances) == 1
-    words = "--hydra-smoke-fake of addopts is left out, as --hydra-smoke is on the command line"
-    result.stdout.fnmatch_lines(["hydra-smoke: live router *", f"hydra-smoke: WARNING: {words}"])
-
-
-def test_it_does_so_the_other_way_round(here: Project, router: FakeRouter) -> None:
-    here.write("pytest.ini", "[pytest]\naddopts = --hydra-smoke\n")
-    result = here.fake("test_it.py")
-    result.assert_outcomes(passed=1)
-    assert router.instances == ()
-    result.stdout.fnmatch_lines(["hydra-smoke: WARNING: --hydra-smoke of addopts is left out, *"])
+    assert len(router.instances) == booted
+    words = f"{other} of addopts is left out, as {switch} is on the command line"
+    result.stdout.fnmatch_lines([f"hydra-smoke: WARNING: {words}"])
 
 
 def test_both_on_the_command_line_or_both_in_a_file_are_an_error(
