@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,8 +33,8 @@ def said(router: FakeRouter) -> list[str]:
 
 
 def turns(project: Project) -> list[tuple[Any, Any]]:
-    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
-    return [(it["message"], it["test"]) for one in report["instances"] for it in one["turns"]]
+    instances = project.report()["instances"]
+    return [(it["message"], it["test"]) for one in instances for it in one["turns"]]
 
 
 @pytest.fixture

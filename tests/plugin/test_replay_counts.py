@@ -264,8 +264,7 @@ def test_events_that_somebody_counted_are_replayed(project: Project) -> None:
     order = [f"test_it.py::test_{name}" for name in ("before_it", "after_it", "of_a_turn")]
     project.fake(REPLAY, *order).assert_outcomes(passed=6)
     project.fake(REPLAY, "--hydra-smoke-report=always", "test_it.py").assert_outcomes(passed=8)
-    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
-    asked = [it for instance in report["instances"] for it in instance["exchanges"]]
+    asked = [it for one in project.report()["instances"] for it in one["exchanges"]]
     assert {it["status"] for it in asked if it["call"] == "llm_events"} == {200}
     assert all(it["attempt"] == 1 for it in asked)
 

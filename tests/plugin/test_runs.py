@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from xml.etree import ElementTree
 
@@ -178,17 +177,15 @@ WRONG = {
 
 
 @alone_or_workers
-def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequence[str]) -> None:
+def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str, ...]) -> None:
     result = here.run("test_wrong.py", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
     output = result.stdout.str() if workers else result.stderr.str()
     for test, problem in WRONG.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
-    for test in (
-        "test_subtests: hydra_smoke_runs follows subtests only from pytest 9 on",
-        "TestOfUnittest::test_method: hydra",
-    ):
+    follows = "hydra_smoke_runs follows subtests only from pytest 9 on"
+    for test in (f"test_subtests: {follows}", "TestOfUnittest::test_method: hydra"):
         assert output.count(f"test_wrong.py::{test}") == 1
     assert "INTERNALERROR" not in result.stdout.str()
     # It is a usage error of a run.
