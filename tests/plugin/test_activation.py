@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
-from inner import ALONE, without_others
+from inner import ALONE, only, without_others
 from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import plugin
-from pytest_hydrasmoke._options import SETTINGS, flag
+from pytest_hydrasmoke._options import flag
 from pytest_hydrasmoke.fake import FakeRouter
 
 REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
@@ -44,10 +45,11 @@ def test_on_windows_a_switch_is_an_error_and_without_one_all_is_as_elsewhere(
     project.run("test_mixed.py").assert_outcomes(passed=2, skipped=1)
 
 
-def test_without_a_switch_every_smoke_fixture_skips(project: Project) -> None:
+def test_without_a_switch_every_smoke_fixture_skips_and_marks_its_test(project: Project) -> None:
     result = project.suite("everything").run("-rs")
     result.assert_outcomes(skipped=16)
     assert sum(REASON in line for line in result.stdout.lines) >= 1
+    project.run("-m", "hydra_smoke").assert_outcomes(skipped=8, deselected=8)
 
 
 @pytest.mark.parametrize(
@@ -59,30 +61,22 @@ def test_the_marker_selects(project: Project, expression: str, names: list[str])
     assert [line.partition("::")[2] for line in result.stdout.lines if "::" in line] == names
 
 
-def test_every_smoke_fixture_marks_its_test(project: Project) -> None:
-    result = project.suite("everything").run("-m", "hydra_smoke")
-    result.assert_outcomes(skipped=8, deselected=8)
-
-
 def test_the_marker_is_known(project: Project) -> None:
     project.suite("mixed").run("--markers").stdout.fnmatch_lines(
         ["@pytest.mark.hydra_smoke: a smoke test *"]
     )
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_an_option_without_a_switch_is_a_usage_error(project: Project, name: str) -> None:
-    result = project.suite("mixed").run(f"{flag(name)}=x")
+@pytest.mark.parametrize("option", ["url=x", "url=", "agent_url=x", "agent_api=x", "scenario=x"])
+def test_an_option_without_a_switch_is_a_usage_error(project: Project, option: str) -> None:
+    given = flag(option)
+    result = project.suite("mixed").run(given)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    of_the_fake = name in ("agent_url", "agent_api", "scenario")
+    of_the_fake = not option.startswith("url")
     switch = "--hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
     switch = "--hydra-smoke-fake" if of_the_fake else switch
-    words = f"ERROR: {flag(name)} has no effect without {switch}"
-    result.stderr.fnmatch_lines([words])
-
-
-def test_an_empty_option_without_a_switch_is_one_too(project: Project) -> None:
-    assert project.suite("mixed").run("--hydra-smoke-url=").ret == pytest.ExitCode.USAGE_ERROR
+    name = given.partition("=")[0]
+    result.stderr.fnmatch_lines([f"ERROR: {name} has no effect without {switch}"])
 
 
 @pytest.mark.parametrize("switch", [[], ["--hydra-smoke"], ["--hydra-smoke-fake"]])
@@ -102,7 +96,7 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(
 def test_the_value_of_an_option_does_not_move_the_rootdir(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.write("suite/test_it.py", "def test_it(smoke_instance): ...\n")
+    project.write("suite/test_it.py", "def test_it(smoke_config): ...\n")
     project.write("words.toml", 'reply = "Ready"\n')
     monkeypatch.chdir(project.path / "suite")
     option, value = "--hydra-smoke-scenario", os.path.join("..", "words.toml")
@@ -118,13 +112,6 @@ def test_the_value_of_an_option_does_not_move_the_rootdir(
     project.fake("--rootdir=..", f"{option}={value}", ".").assert_outcomes(passed=1)
     project.write("pytest.ini", "[pytest]\n")
     project.fake(option, value, ".").assert_outcomes(passed=1)
-
-
-def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None:
-    result = project.suite("mixed").at(router).run("--hydra-smoke", "--hydra-smoke-fake")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--hydra-smoke and --hydra-smoke-fake are both given: *"])
-    assert router.requests == ()
 
 
 LIVE_ONLY = {
@@ -178,6 +165,7 @@ def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
         ]
     )
     result.stdout.no_fnmatch_line("*hydra-smoke settings*")
+    assert project.report()["agent"] is None
 
 
 def test_the_fake_takes_other_settings(project: Project) -> None:
@@ -190,7 +178,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option), usage_settle 0.5 (environment)"
+                "scenario default (option), usage_settle 0.3 (environment)"
             ),
         ]
     )
@@ -280,19 +268,17 @@ def pytest_unconfigure():
 """
 
 
-@pytest.mark.parametrize(
-    ("switch", "loaded"),
-    [([], "LOADED []"), (["--hydra-smoke-fake"], "LOADED *'httpx', *'pydantic', *'uvicorn'[]]")],
-)
-def test_heavy_modules_are_imported_only_once_switched_on(
-    project: Project, switch: list[str], loaded: str
-) -> None:
+def test_heavy_modules_are_imported_only_once_switched_on(project: Project) -> None:
     project.write("conftest.py", LOOK)
     project.write("test_it.py", "def test_it(smoke_instance, smoke_spec): ...")
-    result = project.process("-s", "test_it.py", *switch)
-    result.assert_outcomes(passed=len(switch), skipped=1 - len(switch))
+    # In one process: the second run imports what the first has not.
+    code = "import sys, pytest\nfor it in ([], ['--hydra-smoke-fake']):"
+    code += "\n    pytest.main([*sys.argv[1:], *it])"
+    result = project.pytester.run(sys.executable, "-c", code, *only(), "-s", "test_it.py")
     # Garbage collection is the suite's own affair.
-    result.stdout.fnmatch_lines([loaded, "GARBAGE True False"])
+    garbage, loaded = "GARBAGE True False", "LOADED *'httpx', *'pydantic', *'uvicorn'[]]"
+    result.stdout.fnmatch_lines(["*= 1 skipped in *", "LOADED []", garbage])
+    result.stdout.fnmatch_lines(["LOADED []", "*= 1 passed in *", loaded, garbage])
 
 
 def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +306,7 @@ def test_what_only_tells_asks_for_no_settings_and_touches_nothing(
     project: Project, router: FakeRouter, option: str
 ) -> None:
     project.suite("mixed").at(router, scope="galaxy")
-    result = project.live(option)
+    result = project.live(option, "test_mixed.py")
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*provisioned*")
     assert router.requests == ()
@@ -332,11 +318,3 @@ def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRo
     result = project.run("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
     assert "INTERNALERROR" not in result.stdout.str()
     assert router.requests == ()
-
-
-def test_the_options_are_in_the_help(project: Project) -> None:
-    result = project.suite("bare").run("--help")
-    text = result.stdout.str()
-    for name in SETTINGS:
-        assert flag(name) in text
-    assert "--hydra-smoke-token " not in text

@@ -4,29 +4,59 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 
 import pytest
 from inner import only
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke.fake import FakeRouter
 
 
-def refused(project: Project, *lines: str) -> None:
-    """Run with a run id of one's own, which is to be refused before anything is collected."""
+def error_of(project: Project, *lines: str) -> str:
+    """Run with a run id of one's own, refused before anything is collected; returns its error."""
+    summary = project.path / "summary.md"
+    summary.unlink(missing_ok=True)
     result = project.suite("mixed").set(run_id="run").live("test_mixed.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "collected" not in result.stdout.str()
     result.stderr.fnmatch_lines(list(lines))
+    # On GitHub, that is one error, and the job has a summary.
+    [error] = [line for line in result.errlines if line.startswith("::")]
+    words = error.removeprefix("::error title=hydra-smoke was refused::").partition("%0A")[0]
+    text = summary.read_text("utf-8")
+    assert text.startswith("## hydra-smoke: refused before anything was provisioned\n")
+    assert words in text
+    return words
+
+
+def refused(project: Project, *lines: str) -> str:
+    """See a run refused that reports it, and never began; returns its error."""
+    words = error_of(project, *lines)
     report = project.report()
     assert (report["exit_code"], report["ended"][:9]) == (4, "refused: ")
-    # It never began.
     assert not list(project.path.glob(".hydrasmoke/runs/*"))
+    return words
 
 
-def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: FakeRouter) -> None:
+def sweep(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run `hydra-smoke sweep` in this process; returns its exit code, and what it said."""
+    capsys.readouterr()
+    return main(["sweep", *arguments, "--wait", "0"]), *capsys.readouterr()
+
+
+@pytest.fixture(autouse=True)
+def on_github(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+
+
+def test_a_run_id_that_the_router_knows_is_refused_and_swept(
+    project: Project, router: FakeRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
     with SmokeClient(router.url, token=TOKEN) as client:
         client.provision(spec, "run-0")
@@ -38,26 +68,52 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
     )
     assert len(router.requests) == seen + 1
     assert count(router, "provision") == 1
+    # Another run of the same id may have left it.
+    assert "deleted" in sweep(capsys, "--run-id", "run")[1]
+    assert router.instances[0].deleted
 
 
+@pytest.mark.parametrize(("first", "ready"), [(0.6, 120), (120, 0.6)])
 def test_a_run_id_of_one_s_own_and_no_router(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: float,
+    ready: float,
 ) -> None:
-    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")
+    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", first)
+    began = time.monotonic()
+    told = refused(project.at(f"http://127.0.0.1:{port}", ready_timeout=ready), "ERROR: poll: *")
+    assert time.monotonic() - began < 60, "the shorter time counts"
+    assert told.startswith("poll: ")
+    code, told, _ = sweep(capsys, "--run-id", "run")
+    assert code == 0
+    assert "run run has provisioned nothing: it was refused: preflight: poll" in told
 
 
 def test_a_run_id_of_one_s_own_and_a_wrong_token(
-    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    router: FakeRouter,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     wrong = "not-the-token-of-it"
     line = f"*token: *from {{}}, at {router.url}"
-    refused(
-        project.at(router, token=wrong),
-        "ERROR: poll was refused with 401*",
-        line.format("HYDRA_SMOKE_TOKEN"),
+    project.at(router, token=wrong)
+    said = "poll was refused with 401"
+    told = refused(project, f"ERROR: {said}*", line.format("HYDRA_SMOKE_TOKEN"))
+    assert told.startswith(said)
+    code, told, _ = sweep(capsys, "--run-id", "run")
+    assert code == 0
+    assert f"run run has provisioned nothing: it was refused: preflight: {said}" in told
+    # A sweep that may have left something is one error, too.
+    code, _, told = sweep(capsys, "--run-id", "another")
+    assert code == 1
+    [error] = [it for it in told.splitlines() if it.startswith("::")]
+    assert error.startswith(
+        "::error title=hydra-smoke sweep::something may be left%0AUNKNOWN  what"
     )
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     monkeypatch.setenv("OPS_BEARER_TOKEN", wrong)
@@ -68,51 +124,12 @@ def test_a_run_id_of_one_s_own_and_a_wrong_token(
     result.stderr.fnmatch_lines([line.format("*token_file*")])
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"token": "not-the-token-of-it"}, "poll was refused with 401"),
-        ({"url": "http://127.0.0.1:9", "ready_timeout": 0.5}, "poll: "),
-        ({"url": "router.example"}, "hydra-smoke can't start:"),
-    ],
-    ids=["token", "down", "settings"],
-)
-def test_a_refusal_is_one_error_on_github_and_a_sweep_knows(
-    project: Project,
-    router: FakeRouter,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, object],
-    words: str,
+def test_settings_that_refuse_a_run_are_wrong_for_its_sweep(
+    project: Project, router: FakeRouter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
-    project.suite("mixed").at(router, **{"run_id": "run", **settings})
-    result = project.live("test_mixed.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    [line] = [line for line in result.errlines if line.startswith("::")]
-    assert line.startswith(f"::error title=hydra-smoke was refused::{words}")
-    summary = (project.path / "summary.md").read_text("utf-8")
-    assert summary.startswith("## hydra-smoke: refused before anything was provisioned\n")
-    assert words in summary
-    swept = project.command("sweep", "--run-id", "run")
-    if words.startswith("poll"):
-        assert swept.ret == 0
-        swept.stdout.fnmatch_lines(
-            ["*run run has provisioned nothing: it was refused: preflight: poll*"]
-        )
-    else:
-        assert swept.ret == pytest.ExitCode.USAGE_ERROR  # The same settings are wrong for it.
-
-
-def test_a_sweep_asks_for_what_another_run_of_the_same_id_may_have_left(
-    project: Project, router: FakeRouter
-) -> None:
-    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
-    with SmokeClient(router.url, token=TOKEN) as client:
-        client.provision(spec, "run-0")
-    refused(project.at(router), "ERROR: run id used before: run (the router knows its keys)")
-    project.command("sweep", "--run-id", "run", "--wait", "0").stdout.fnmatch_lines(["*deleted*"])
-    assert router.instances[0].deleted
+    told = error_of(project.at(router, url="router.example"), "*hydra-smoke can't start:*")
+    assert told.startswith("hydra-smoke can't start:")
+    assert sweep(capsys, "--run-id", "run")[0] == pytest.ExitCode.USAGE_ERROR
 
 
 def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> None:
@@ -152,14 +169,3 @@ def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None
     project.suite("bare").pytester.parseconfigure(*only(), "--hydra-smoke-fake")
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-
-
-def test_a_sweep_that_may_have_left_something_is_an_error_on_github(
-    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    project.suite("mixed").at(router, token="not-the-token-of-it")
-    result = project.command("sweep", "--run-id", "another", "--wait", "0")
-    assert result.ret == 1
-    [line] = [line for line in result.errlines if line.startswith("::")]
-    assert line.startswith("::error title=hydra-smoke sweep::something may be left%0AUNKNOWN  what")

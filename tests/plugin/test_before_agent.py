@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from plugin_tools import ALL, TOKEN, Project, shows_token
+from plugin_tools import CHECKS, FILES, TOKEN, Project, shows_token
 from recorder_tools import RECORD, recorded, texts, told
 from stub_agent import StubAgent, served
 
@@ -21,6 +21,10 @@ TALK = """
     def test_other(smoke_instance_factory):
         with smoke_instance_factory() as one:
             assert one.chat("Third").text == "I heard: Third"
+
+    def test_anew(smoke_instance):
+        assert smoke_instance.chat("Fourth").text == "I heard: Fourth"
+        assert smoke_instance.chat("Fifth").text == "I heard: Fourth | Fifth"
 """
 SHARED = """
     import pytest
@@ -44,22 +48,23 @@ def before(project: Project, url: str, *arguments: str) -> pytest.RunResult:
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-def test_chats_go_to_the_agent(project: Project, token: str | None) -> None:
+def test_chats_go_to_the_agent_and_are_replayed_without_it(
+    project: Project, token: str | None
+) -> None:
     """With a token, the stub keeps conversations itself."""
-    project.pytester.makepyfile(test_it=TALK)
+    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
     if token is not None:
         project.set(agent_token=token)
     with served(StubAgent(token=token, remembers=token is not None)) as agent:
-        result = before(project, agent.url)
-    result.assert_outcomes(passed=2)
-    assert [it["messages"][-1]["content"] for it in agent.asked] == ["First", "Second", "Third"]
+        url = agent.url
+        result = before(project, url, *RECORD, "--hydra-smoke-report=always", "--junit-xml=it.xml")
+    result.assert_outcomes(passed=3)
+    # What is asked anew is so for the agent, too.
+    asked = [it["messages"][-1]["content"] for it in agent.asked]
+    assert asked == ["First", "Second", "Third", "/new", "Fourth", "Fifth"]
+    assert [len(it["messages"]) for it in agent.asked[-3:-1]] == [1, 1]
     assert {it["model"] for it in agent.asked} == {"stub-1"}
-
-
-def test_header_summary_and_report_say_what_it_was(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=TALK)
-    result = before(project, agent.url, "--hydra-smoke-report=always", "--junit-xml=it.xml")
-    words = f"before the agent at {agent.url}"
+    words = f"before the agent at {url}"
     result.stdout.fnmatch_lines(
         [
             f"hydra-smoke: the bundled FAKE router at * {words}, run id *",
@@ -69,14 +74,16 @@ def test_header_summary_and_report_say_what_it_was(project: Project, agent: Stub
     )
     result.stdout.no_fnmatch_line("*live router*")
     report = project.report()
-    assert (report["fake"], report["agent"]) == (True, agent.url)
+    assert (report["fake"], report["agent"]) == (True, url)
     assert f"FAKE router {words}" in project.left("report.html")
     assert 'name="hydra_smoke.router" value="fake"' in (project.path / "it.xml").read_text("utf-8")
-
-
-def test_a_run_without_an_agent_has_none(project: Project) -> None:
-    project.pytester.makepyfile("def test_it(smoke_instance): smoke_instance.chat('Hello')")
-    project.fake("test_a_run_without_an_agent_has_none.py").assert_outcomes(passed=1)
+    assert told(result)[0] == "3 new"
+    assert sorted(recorded(project)) == [
+        f"test_it.py::test_{name}" for name in ("anew", "one", "other")
+    ]
+    # How a live router answers, only a live router can say.
+    assert "router.json" not in texts(project)
+    project.fake("--hydra-smoke-scenario=recordings").assert_outcomes(passed=3)
     assert project.report()["agent"] is None
 
 
@@ -87,8 +94,8 @@ def test_the_bundled_checks_run_only_if_they_are_named(project: Project, agent: 
         result = project.fake()
         assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     project.set(bundled_checks="true")
-    result = project.fake("--pyargs", "pytest_hydrasmoke.checks")
-    result.assert_outcomes(passed=ALL)
+    named = project.fake("--pyargs", f"{CHECKS}/test_chat.py", f"{CHECKS}/test_deletion.py")
+    named.assert_outcomes(passed=FILES["test_chat.py"] + FILES["test_deletion.py"])
 
 
 def test_nothing_else_is_executed_without_being_said(project: Project, agent: StubAgent) -> None:
@@ -96,37 +103,6 @@ def test_nothing_else_is_executed_without_being_said(project: Project, agent: St
     result = before(project, agent.url)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert agent.asked == []
-
-
-def test_workers_reach_the_one_fake(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=SHARED)
-    result = before(project, agent.url, "-p", "xdist", "-n2", "-rP")
-    result.assert_outcomes(passed=4)
-    heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)
-    # One instance, and one conversation.
-    assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
-    assert len(project.report()["instances"]) == 1
-
-
-@pytest.mark.parametrize("token", [None, TOKEN])
-def test_a_new_conversation_is_one_for_the_agent_too(project: Project, token: str | None) -> None:
-    project.pytester.makepyfile(
-        test_it="""
-        def test_one(smoke_instance):
-            smoke_instance.chat("First")
-
-        def test_other(smoke_instance):
-            assert smoke_instance.chat("Second").text == "I heard: Second"
-            assert smoke_instance.chat("Third").text == "I heard: Second | Third"
-        """
-    )
-    project.set(new_conversation="/new", usage_settle=0.3)
-    if token is not None:
-        project.set(agent_token=token)
-    with served(StubAgent(token=token, remembers=token is not None)) as agent:
-        before(project, agent.url).assert_outcomes(passed=2)
-    asked = [[it["content"] for it in one["messages"]] for one in agent.asked]
-    assert asked[:3] == [["First"], ["/new"], ["Second"]]
 
 
 def test_ag_ui(project: Project, agent: StubAgent) -> None:
@@ -159,68 +135,67 @@ def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAge
 
         def test_early(smoke_instance):
             smoke_instance.chat("early end")
+
+        def test_in_the_way(smoke_instance):
+            smoke_instance.chat("Hello")
         """
     )
-    result = before(project, agent.url)
-    result.assert_outcomes(failed=3)
+    project.write("recordings/test_it/test_in_the_way.json", "{}")
+    result = before(project, agent.url, *RECORD)
+    result.assert_outcomes(passed=1, failed=4)
+    # What could not be recorded names the command.
+    command = f"pytest --hydra-smoke-fake --hydra-smoke-agent-url {agent.url}"
     result.stdout.fnmatch_lines(
-        ["E *ChatError: *", "E *RouterError: *502*the agent answered 402 *: no credit left x*"]
+        [
+            "E *ChatError: *",
+            "E *RouterError: *502*the agent answered 402 *: no credit left x*",
+            f"*record it again: {command} --hydra-smoke-record *",
+        ]
     )
     assert project.report()["instances"][0]["outcome"] == "deleted"
 
 
 def test_faults_of_a_scenario_still_happen(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=TALK)
+    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
     result = before(project, agent.url, "--hydra-smoke-scenario=agent-dies")
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(failed=3)
     result = before(project, agent.url, "--hydra-smoke-scenario=flaky-router")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
 
 
-def test_a_recording_is_replayed_without_the_agent(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=TALK)
-    result = before(project, agent.url, *RECORD)
-    result.assert_outcomes(passed=2)
-    assert told(result)[0] == "2 new"
-    assert sorted(recorded(project)) == ["test_it.py::test_one", "test_it.py::test_other"]
-    # How a live router answers, only a live router can say.
-    assert "router.json" not in texts(project)
-    asked = len(agent.asked)
-    result = project.fake("--hydra-smoke-scenario=recordings")
-    result.assert_outcomes(passed=2)
-    assert len(agent.asked) == asked
-    assert project.report()["agent"] is None
-
-
-def test_what_could_not_be_recorded_names_the_command(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=TALK)
-    project.write("recordings/test_it/test_one.json", "{}")
-    result = before(project, agent.url, *RECORD)
-    command = f"pytest --hydra-smoke-fake --hydra-smoke-agent-url {agent.url}"
-    result.stdout.fnmatch_lines([f"*record it again: {command} --hydra-smoke-record *"])
-
-
-def test_the_agent_s_token_is_in_no_output(project: Project) -> None:
+@pytest.mark.parametrize("workers", ["-n1", pytest.param("-n2", marks=pytest.mark.kill)])
+def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(
+    project: Project, workers: str
+) -> None:
     """The agent repeats it in its replies and in its refusal, and so does the test."""
     project.set(agent_token=TOKEN, report="always")
     project.pytester.makepyfile(
         test_it="""
         import os
 
-        def test_it(smoke_instance):
-            turn = smoke_instance.chat("Repeat " + os.environ["HYDRA_SMOKE_AGENT_TOKEN"])
+        def test_it(smoke_instance_factory):
+            instance = smoke_instance_factory()
+            turn = instance.chat("Repeat " + os.environ["HYDRA_SMOKE_AGENT_TOKEN"])
             print(turn.text)
             assert not turn.text
-        """
+        """,
+        test_shared=SHARED,
     )
     with served(StubAgent(token=TOKEN)) as agent:
         # `Project` searches what is printed.
-        result = before(project, agent.url, "--junit-xml=it.xml", "-l", "--debug", *RECORD)
+        options = ("test_it.py", "--junit-xml=it.xml", "-l", "--debug")
+        result = before(project, agent.url, *options, *RECORD)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*agent_token [*][*][*][*][*][*][*][*] (environment)*"])
         nothing_shown(project, "report.html", "trace.har", "it.xml", "pytestdebug.log")
-        result = before(project, agent.url, "-p", "xdist", "-n1", "-l", *RECORD)
-        result.assert_outcomes(failed=1)
+        result = before(project, agent.url, "-p", "xdist", workers, "-l", "-rP", *RECORD)
+        result.assert_outcomes(passed=4, failed=1)
+        nothing_shown(project, "report.html", "trace.har")
+        heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)
+        # One instance, and one conversation, beside the one for itself.
+        assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
+        assert len(heard) == 4
+        assert len(project.report()["instances"]) == 2
         agent.token = "another-key-of-the-agent"
         result = before(project, agent.url)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -232,25 +207,3 @@ def nothing_shown(project: Project, *names: str) -> None:
     assert {*names} <= {it.name for it in files}
     for file in files:
         assert not shows_token(file.read_bytes().decode("latin-1")), file
-
-
-def test_no_worker_elsewhere_asks_an_agent_of_this_machine(
-    project: Project, agent: StubAgent
-) -> None:
-    project.pytester.makepyfile(test_it=SHARED)
-    # As on another host: it does not see that the main process lives.
-    project.pytester.makeconftest(
-        """
-        import os
-        from pytest_hydrasmoke._run import locks
-
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            locks.has_main_process = lambda output, run_id: False
-        """
-    )
-    result = before(project, agent.url, "-p", "xdist", "-n1")
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(
-        [f"*gw0: the agent at {agent.url} is on the main process's machine*"]
-    )
-    assert agent.asked == []

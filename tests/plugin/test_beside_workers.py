@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from inner import ALONE
+from inner import ALONE, only
+from plugin_tools import Project
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._journal.events import CutShort, Used
@@ -22,6 +23,7 @@ from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.parts import CaseReport
+from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
@@ -135,3 +137,40 @@ def test_a_worker_that_lacks_the_recordings_says_what_to_do(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="recordings can't be replayed here") as caught:
         _recorded("recordings", tmp_path)
     assert "run pytest where they are" in str(caught.value)
+
+
+def test_no_worker_elsewhere_asks_an_agent_of_this_machine(project: Project) -> None:
+    settings = HydraSmokeConfig(**RUN, agent_url="http://127.0.0.1:8642")
+    sent = {"settings": settings.to_plain(), "forms": None, "fake": True, "table": None}
+
+    class Worker:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_configure(self, config: pytest.Config) -> None:
+            given = {"workerid": "gw0", "hydra_smoke": {**sent, "replay": False}}
+            vars(config).update(workerinput=given, workeroutput={})
+
+    # It sees no main process that lives.
+    project.write("test_it.py", "def test_it(): ...")
+    run = project.pytester.runpytest_inprocess
+    result = run(*only(), "--hydra-smoke-fake", "-s", "test_it.py", plugins=[Worker()])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    words = "gw0: the agent at http://127.0.0.1:8642 is on the main process's machine"
+    result.stdout.fnmatch_lines([f"*{words}*", "*no tests ran*"])
+
+
+def test_what_a_worker_has_refused_is_a_usage_error_of_the_run(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).write("test_it.py", REFUSES)
+    assert project.live("-p", "xdist", "test_it.py").ret == pytest.ExitCode.USAGE_ERROR
+    assert project.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
+
+
+REFUSES = """
+from types import SimpleNamespace
+from pytest_hydrasmoke._base.pytest_internals import REFUSED
+
+def test_it(smoke_config, pytestconfig):
+    node = SimpleNamespace(workerinput={"workerid": "gw0"}, workeroutput={REFUSED: True})
+    pytestconfig.hook.pytest_testnodedown(node=node, error=None)
+"""

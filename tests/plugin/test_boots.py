@@ -35,13 +35,10 @@ def boots_together(router: FakeRouter) -> bool:
     return max(provisioned) < min(chats)
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n2")], ids=["alone", "workers"])
-def test_a_matrix_boots_side_by_side(
-    project: Project, routing: Routing, workers: tuple[str, ...]
-) -> None:
+def test_a_matrix_boots_side_by_side(project: Project, routing: Routing) -> None:
     router = routing(BOOTS)
     project.suite("bare").at(router).write("test_it.py", MATRIX)
-    project.live(*workers, "test_it.py").assert_outcomes(passed=4)
+    project.live("test_it.py").assert_outcomes(passed=4)
     assert sorted(it.tier_id for it in router.instances) == [f"tier-{n}" for n in range(1, 5)]
     assert boots_together(router)
     assert nothing_left(router)

@@ -88,7 +88,8 @@ def test_the_setting_leaves_them_out(project: Project) -> None:
 
 def test_the_setting_does_not_forbid_to_name_them(project: Project) -> None:
     project.suite("mixed").set(bundled_checks="false")
-    project.fake(f"{CHECKS}/test_deletion.py").assert_outcomes(passed=1)
+    result = project.fake(f"{CHECKS}/test_instance.py", "-k", "unknown_key")
+    result.assert_outcomes(passed=1, deselected=INSTANCE - 1)
 
 
 @pytest.mark.kill
@@ -111,16 +112,11 @@ CHOSEN: list[tuple[list[str], int, int]] = [
     # Path arguments leave them out, where they name none of them.
     (["test_mixed.py"], 3, 0),
     (["."], 3, 0),
-    (["test_mixed.py::test_plain"], 1, 0),
     (["-k", "echoed or plain"], 1, 1),
     (["-m", "hydra_smoke"], 1, ALL),
-    (["-m", "not hydra_smoke"], 2, 0),
     (["--deselect", f"{CHECKS}/test_chat.py::test_chat_answers"], 3, ALL - 1),
     (["--deselect", f"{CHECKS}/test_refusals.py"], 3, ALL - FILES["test_refusals.py"]),
     (["--ignore=test_mixed.py"], 0, ALL),
-    ([f"{CHECKS}/test_chat.py::test_chat_answers"], 0, 1),
-    ([f"{CHECKS}/test_chat.py"], 0, CHAT),
-    ([CHECKS], 0, ALL),
     ([f"{CHECKS}/"], 0, ALL),
     (["--pyargs", "pytest_hydrasmoke.checks"], 0, ALL),
     (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], 0, INSTANCE),
@@ -142,13 +138,6 @@ def test_they_can_be_chosen(project: Project, arguments: list[str], own: int, bu
     found = collected(project.suite("mixed"), *arguments)
     of_checks = [one.startswith(f"{CHECKS}/") for one in found]
     assert (of_checks.count(False), of_checks.count(True)) == (own, bundled)
-
-
-def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router)
-    result = project.live(f"{CHECKS}/test_chat.py::test_chat_answers", "-v")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers*PASSED*"])
 
 
 @pytest.mark.kill
@@ -190,26 +179,19 @@ def test_named_without_a_switch_they_are_skipped_or_unknown(project: Project) ->
 # What failed last
 
 
-def test_last_failed_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router, expect_text="no such words")
-    project.live(*SOME).assert_outcomes(failed=1, passed=3 + 2)
-    result = project.live("--lf", "-v")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers*", "FAILED*"])
-    assert "PASSED" not in result.stdout.str()
-    project.set(expect_text="ready")
-    project.live("--lf").assert_outcomes(passed=1)
-    # Nothing failed last: everything again.
-    project.live("--lf", *SOME).assert_outcomes(passed=3 + 3)
-
-
-def test_last_failed_of_both(project: Project, router: FakeRouter) -> None:
+def test_last_failed_of_both_and_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
     project.suite("failing").at(router, expect_text="no such words")
     project.live(*SOME).assert_outcomes(failed=2, passed=1 + 2)
     result = project.live("--lf", "-v")
     result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers*", "FAILED*"])
     assert "PASSED" not in result.stdout.str()
-    project.live("--ff", *SOME).assert_outcomes(failed=2, passed=1 + 2)
+    project.write("test_failing.py", "def test_passes_now(): ...\n")
+    project.live("--ff", *SOME).assert_outcomes(failed=1, passed=1 + 2)
+    project.set(expect_text="ready")
+    project.live("--lf").assert_outcomes(passed=1)
+    # Nothing failed last: everything again.
+    project.live("--lf", *SOME).assert_outcomes(passed=1 + 3)
 
 
 # The project's conftest
@@ -242,12 +224,11 @@ def test_the_core_is_one_boot_one_chat_its_usage_and_a_deletion(
     assert nothing_left(router)
     project.live("--pyargs", "pytest_hydrasmoke.checks").assert_outcomes(passed=2)
     # Named, others are there.
-    project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=INSTANCE)
+    named = project.live("--collect-only", "-q", f"{CHECKS}/test_instance.py")
+    assert len(ids(named)) == INSTANCE
 
 
-@pytest.mark.parametrize(
-    ("given", "there"), [("Core", 2), ("TRUE", ALL), ("0", 0), ("core", 2)], ids=str
-)
+@pytest.mark.parametrize(("given", "there"), [("Core", 2), ("TRUE", ALL), ("0", 0)], ids=str)
 def test_the_setting_has_three_values(
     project: Project, router: FakeRouter, given: str, there: int
 ) -> None:

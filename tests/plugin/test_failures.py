@@ -23,7 +23,7 @@ def test_b(smoke_instance_factory):
     with pytest.raises(RejectedError):
         smoke_instance_factory(tier_id="x" * 81)
 """
-TWO = """
+THREE = """
 import pytest
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,9 @@ def test_uses_it(mine):
 def test_fails_without_it(smoke_instance):
     mine = smoke_instance
     assert mine is None
+
+def test_fails_in_a_phase(smoke_instance):
+    smoke_instance.chat("hello")
 """
 SECOND_TIME = """
 import pytest
@@ -92,26 +95,19 @@ def test_a_failure_is_told_with_its_instance_whatever_its_words(
     assert "Nothing went wrong" not in project.left("report.html")
 
 
-def test_what_fails_in_a_phase_and_in_its_test_is_one_failure(
+def test_a_failure_is_told_once_and_of_the_instance_that_its_test_used(
     project: Project, router: FakeRouter
 ) -> None:
     router.break_stream("cut")
-    project.write("test_it.py", "def test_a(smoke_instance): smoke_instance.chat('hello')")
-    project.at(router).live("test_it.py").assert_outcomes(failed=1)
-    [failure] = failures(project)
-    assert (failure["phase"], failure["test"]) == ("turn", "test_it.py::test_a")
-
-
-def test_an_instance_of_a_factory_is_failed_where_a_test_that_used_it_failed(
-    project: Project, router: FakeRouter
-) -> None:
-    project.write("test_it.py", TWO)
-    project.at(router).live("test_it.py").assert_outcomes(passed=1, failed=1)
-    told = {
+    project.write("test_it.py", THREE)
+    project.at(router).live("test_it.py").assert_outcomes(passed=1, failed=2)
+    told = [(it["phase"], it["test"].partition("::")[2]) for it in failures(project)]
+    assert told == [(None, "test_fails_without_it"), ("turn", "test_fails_in_a_phase")]
+    failed = {
         it["idempotency_key"].rpartition("-")[2]: it["failed"]
         for it in project.report()["instances"]
     }
-    assert told == {"0": False, "1": True}
+    assert failed == {"0": False, "1": True}
 
 
 def test_what_a_rerun_cured_is_told_as_cured(project: Project, router: FakeRouter) -> None:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_tools import (
-    Project,
-    count,
-    nothing_left,
-    story,
-)
+from plugin_tools import Project, count, nothing_left, story
 
 from pytest_hydrasmoke import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
@@ -58,17 +53,6 @@ def test_async_fixtures_under_pytest_asyncio(
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
     project.suite("offline")
     project.run().assert_outcomes(passed=2)
-
-
-def test_sync_and_async_share_an_instance(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router)
-    project.write(
-        "test_both.py",
-        "def test_both(smoke_instance, async_smoke_instance):\n"
-        "    assert smoke_instance.id == async_smoke_instance.id\n",
-    )
-    project.live("test_both.py").assert_outcomes(passed=1)
-    assert count(router, "provision") == 1
 
 
 # Specs
@@ -161,7 +145,7 @@ STORIES = {
 def test_an_instance_is_deleted_at_the_end_of_its_scope(
     project: Project, router: FakeRouter, scope: str
 ) -> None:
-    project.suite("scopes").at(router, scope=scope, max_instances=7)
+    project.suite("scopes").at(router, scope=scope, max_instances=7, usage_settle=0.01)
     result = project.live(".")
     result.assert_outcomes(passed=7)
     assert " ".join(story(router)).replace("test_", "") == STORIES[scope]
@@ -200,16 +184,23 @@ def test_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
     )
 
 
-def test_a_test_that_deletes_the_shared_instance_harms_no_other(
+SHARED = """
+def test_both(smoke_instance, async_smoke_instance):
+    assert smoke_instance.id == async_smoke_instance.id
+
+def test_one(smoke_instance):
+    smoke_instance.delete()
+
+def test_two(smoke_instance):
+    assert smoke_instance.status().status == 'running'
+"""
+
+
+def test_all_share_an_instance_and_a_test_that_deletes_it_harms_no_other(
     project: Project, router: FakeRouter
 ) -> None:
-    project.suite("bare").at(router)
-    project.write(
-        "test_it.py",
-        "def test_one(smoke_instance):\n    smoke_instance.delete()\n"
-        "def test_two(smoke_instance):\n    assert smoke_instance.status().status == 'running'\n",
-    )
-    project.live("test_it.py").assert_outcomes(passed=2)
+    project.suite("bare").at(router).write("test_it.py", SHARED)
+    project.live("test_it.py").assert_outcomes(passed=3)
     assert story(router) == ["provision", "delete", "provision", "delete"]
 
 

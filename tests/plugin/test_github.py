@@ -43,15 +43,31 @@ def test_a_passing_run_has_a_summary_and_no_annotation(here: Project, router: Fa
     assert errors(result) == []
 
 
+UNTIDY = """
+import pytest
+
+@pytest.fixture
+def untidy(smoke_instance):
+    yield
+    raise RuntimeError('::error::100% untidy')
+
+def test_it(untidy): ...
+
+def test_without_an_instance(smoke_config): assert smoke_config is None, 'why not'
+"""
+
+
+@alone_or_workers
 def test_failures_are_annotated_at_their_tests_after_leaks(
-    here: Project, router: FakeRouter
+    here: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
     router.fail("delete", status=500, times=999)
     here.set(delete_timeout=0.6)
     here.write("test_other.py", "def test_of_others(no_such_fixture): ...\n")
-    result = here.live(*pick("fails", "setup"), "test_other.py")
+    here.write("test_untidy.py", UNTIDY)
+    result = here.live(*workers, *pick("fails", "setup"), "test_other.py", "test_untidy.py")
     [instance] = router.instances
-    leak, failed, setup = errors(result)
+    leak, failed, setup, teardown, without = errors(result)
     assert leak.startswith(f"::error title=leak of {instance.id}::")
     assert f"LEAK: {instance.id} (key run-0) may still run" in leak
     assert f"%0ATo delete it: cd {here.path} && hydra-smoke sweep --run-id run" in leak
@@ -60,25 +76,18 @@ def test_failures_are_annotated_at_their_tests_after_leaks(
     assert "AssertionError" in failed or "assert" in failed
     assert setup.startswith(place.format(line_of(here, "setup"), "setup of ", "setup"))
     assert setup.endswith("RuntimeError: broken set-up")
+    title = "::error file=test_untidy.py,line=7,title=teardown of test_untidy.py%3A%3Atest_it"
+    assert teardown == f"{title}::RuntimeError: ::error::100%25 untidy"
     assert TOKEN not in summary(here)
-    assert "### Leaked" in summary(here)
-
-
-@alone_or_workers
-def test_teardown_is_annotated(here: Project, workers: tuple[str, ...]) -> None:
-    here.write(
-        "test_it.py",
-        "import pytest\n"
-        "@pytest.fixture\n"
-        "def untidy(smoke_instance):\n"
-        "    yield\n"
-        "    raise RuntimeError('::error::100% untidy')\n"
-        "def test_it(untidy): ...\n",
-    )
-    result = here.live(*workers, "test_it.py")
-    title = "::error file=test_it.py,line=5,title=teardown of test_it.py%3A%3Atest_it"
-    assert errors(result) == [f"{title}::RuntimeError: ::error::100%25 untidy"]
     assert summary(here).count("## hydra-smoke: failed") == 1
+    assert "### Leaked" in summary(here)
+    # One without an instance is in the summary and on the page, too.
+    title = "::error file=test_untidy.py,line=11,title=test_untidy.py%3A%3Atest_without_an_instance"
+    assert without.startswith(f"{title}::AssertionError: why not")
+    words = "AssertionError: why not"
+    assert f"`test_untidy.py::test_without_an_instance`:\n\n```text\n{words}" in summary(here)
+    assert words in here.left("report.html")
+    assert here.report()["tests"][-1]["failure"].startswith(words)
 
 
 def test_places_are_the_repository_s(
@@ -104,42 +113,27 @@ def test_a_bundled_check_is_annotated_without_a_file(
     assert line.startswith(f"::error title={title}::Failed: no match of expect_text")
 
 
-def test_a_failed_test_without_an_instance_is_in_the_summary_and_on_the_page(
-    here: Project,
-) -> None:
-    here.write("test_it.py", "def test_it(smoke_config): assert smoke_config is None, 'why not'\n")
-    here.live("test_it.py")
-    assert "`test_it.py::test_it`:\n\n```text\nAssertionError: why not" in summary(here)
-    assert "AssertionError: why not" in here.left("report.html")
-    [test] = here.report()["tests"]
-    assert test["failure"].startswith("AssertionError: why not")
-
-
-def test_instances_of_a_matrix_have_their_specs(here: Project) -> None:
-    here.write(
+def test_specs_of_a_matrix_and_budgets_are_told_in_the_summary(here: Project) -> None:
+    here.set(budgets="row=0.000001").write(
         "test_it.py",
         "import pytest\n"
         "TIERS = [{'tier_id': 'small'}, {'tier_id': 'large'}]\n"
         "@pytest.mark.parametrize('smoke_instance', TIERS, indirect=True)\n"
         "def test_it(smoke_instance): ...\n",
     )
-    here.live("test_it.py").assert_outcomes(passed=2)
+    result = here.live("test_it.py")
+    assert result.parseoutcomes()["passed"] == 2
     assert "| instance | key | spec | outcome |" in summary(here)
     assert "| `made-up/nowhere/small` | deleted |" in summary(here)
+    assert "### Budgets that were not kept" in summary(here)
+    # The run's reason: no test of its own has failed.
+    assert len(errors(result)) == 1
 
 
 def test_a_red_run_in_which_no_test_failed_is_an_error_too(here: Project) -> None:
     here.write("test_it.py", "def test_it(): ...\n")
     [line] = errors(here.live("test_it.py"))
     assert line.startswith("::error title=hydra-smoke::no smoke test was executed: the run proves")
-
-
-def test_a_budget_is_told_in_the_summary_alone(here: Project) -> None:
-    here.set(budgets="row=0.000001")
-    result = here.live(*pick("passes"))
-    assert "### Budgets that were not kept" in summary(here)
-    # The run's reason: no test of its own has failed.
-    assert len(errors(result)) == 1
 
 
 def test_no_more_than_github_shows(here: Project) -> None:
@@ -173,20 +167,15 @@ def test_elsewhere_there_is_neither(project: Project, router: FakeRouter) -> Non
     assert list(Path(project.path).glob("*.md")) == []
 
 
-def test_replies_that_are_kept_out_of_reports_are_not_in_it(
-    here: Project, router: FakeRouter
-) -> None:
+def test_words_that_are_kept_out_of_reports_are_nowhere(here: Project, router: FakeRouter) -> None:
     router.break_stream("error")
-    here.set(report_replies="false")
-    here.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('secret words')\n")
-    here.live("test_it.py")
+    here.set(report_replies="false").write(
+        "test_it.py",
+        "def test_cut(smoke_instance): smoke_instance.chat('secret words')\n"
+        "def test_told(smoke_instance): assert 0, 'what the agent said'\n",
+    )
+    _, told = errors(here.live("test_it.py"))
+    assert told.endswith("::AssertionError")
     assert "### Failures" in summary(here)
     assert "secret words" not in summary(here)
     assert "the agent has failed" not in summary(here)
-
-
-def test_an_annotation_has_no_words_that_are_kept_out_of_reports(here: Project) -> None:
-    here.set(report_replies="false")
-    here.write("test_it.py", "def test_it(smoke_instance): assert 0, 'what the agent said'\n")
-    [line] = errors(here.live("test_it.py"))
-    assert line.endswith("::AssertionError")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from plugin_tools import ASYNCIO, TOKEN, Project
+from plugin_tools import ASYNCIO, Project
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -15,10 +17,11 @@ def log(project: Project) -> list[str]:
     return file.read_text("utf-8").splitlines() if file.exists() else []
 
 
-def test_hooks_explain_another_runtime_and_follow_the_run(project: Project) -> None:
-    project.suite("hooks")
-    with FakeRouter(TEXT, TOKEN) as router:
-        project.at(router, run_id="run").live("test_hooks.py").assert_outcomes(passed=1)
+def test_hooks_explain_another_runtime_and_follow_the_run(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    project.suite("hooks").at(routing(TEXT), run_id="run")
+    project.live("test_hooks.py").assert_outcomes(passed=1)
     assert log(project) == [
         "ready run-0 running",
         (
@@ -26,13 +29,10 @@ def test_hooks_explain_another_runtime_and_follow_the_run(project: Project) -> N
             "(False, ('deleted', 1, 'running'))"
         ),
     ]
-
-
-def test_without_the_hooks_the_same_turn_has_no_end(project: Project) -> None:
-    project.suite("hooks").write("conftest.py", "")
-    with FakeRouter(TEXT, TOKEN) as router:
-        result = project.at(router).live("test_hooks.py")
-    result.assert_outcomes(failed=1)
+    # Without them, the same turn has no end.
+    (project.path / "log.txt").unlink()
+    project.write("conftest.py", "")
+    project.live("test_hooks.py", "--hydra-smoke-run-id=next").assert_outcomes(failed=1)
     assert log(project) == []
 
 

@@ -46,37 +46,26 @@ def line(number: int) -> str:
     return f"hydra-smoke: interrupted by {name} before anything was provisioned\n"
 
 
+def left(project: Project) -> list[str]:
+    return sorted(file.name for file in (project.path / ".hydrasmoke").iterdir())
+
+
+LEFT = [".gitignore", "report.json"]
+
+
 @pytest.mark.parametrize(
-    ("number", "options"),
+    "options",
     [
-        pytest.param(HUP, (), id="HUP"),
-        pytest.param(INT, ("-p", "xdist", "-n2"), id="workers", marks=pytest.mark.kill),
-        pytest.param(TERM, ("-qq",), id="quiet"),
-        pytest.param(INT, ("-p", "no:terminal"), id="no terminal"),
+        pytest.param(("-p", "no:terminal"), id="no terminal"),
+        pytest.param(("-p", "xdist", "-n2"), id="workers", marks=pytest.mark.kill),
     ],
 )
-def test_a_signal_ends_a_run_that_waits_for_its_router(
-    project: Project,
-    silent: tuple[str, Asked],
-    number: int,
-    options: tuple[str, ...],
+def test_a_signal_ends_a_run_that_waits_for_its_router_and_more_change_nothing(
+    project: Project, silent: tuple[str, Asked], options: tuple[str, ...]
 ) -> None:
     url, asked = silent
     waiting(project, url)
     with project.started(*arguments(*options)) as process, asked():
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (128 + number, line(number))
-    left = sorted(file.name for file in (project.path / ".hydrasmoke").iterdir())
-    assert left == [".gitignore", "report.json"]
-
-
-def test_more_signals_until_its_process_has_ended_change_nothing(
-    project: Project, silent: tuple[str, Asked]
-) -> None:
-    url, asked = silent
-    waiting(project, url)
-    with project.started(*arguments()) as process, asked():
         # As an impatient user sends them.
         for _ in range(3):
             process.send_signal(INT)
@@ -86,6 +75,7 @@ def test_more_signals_until_its_process_has_ended_change_nothing(
             process.send_signal(TERM)
         said += process.communicate(timeout=60)[0]
     assert (process.returncode, said) == (128 + INT, line(INT))
+    assert left(project) == LEFT
 
 
 def test_where_nobody_reads_its_line_the_exit_code_says_it(
@@ -94,18 +84,19 @@ def test_where_nobody_reads_its_line_the_exit_code_says_it(
     url, asked = silent
     waiting(project, url)
     with project.unread(*arguments()) as process, asked():
-        process.send_signal(INT)
-        assert process.wait(60) == 128 + INT
+        process.send_signal(HUP)
+        assert process.wait(60) == 128 + HUP
 
 
-def test_a_signal_ends_a_run_that_tries_a_router_again_and_frees_its_recordings(
+def test_a_signal_ends_a_quiet_run_that_tries_a_router_again_and_frees_its_recordings(
     project: Project,
 ) -> None:
     with FakeRouter(token=TOKEN) as router:
         # Held while the second question of a run's beginning is asked, not the first.
         router.fail("poll", times=1000, after=1)
         waiting(project, router)
-        with project.started(*arguments("--hydra-smoke-record=recordings")) as process:
+        options = ("-qq", "--hydra-smoke-record=recordings")
+        with project.started(*arguments(*options)) as process:
             until(lambda: count(router, "poll") > 2, patience=60)
             assert (lock := [*(project.path / "recordings").iterdir()])
             process.send_signal(TERM)
@@ -113,36 +104,12 @@ def test_a_signal_ends_a_run_that_tries_a_router_again_and_frees_its_recordings(
     assert (process.returncode, said) == (128 + TERM, line(TERM))
     assert not router.instances
     assert not any(file.exists() for file in lock)
+    assert left(project) == LEFT
 
 
-WHILE_IT_BEGINS = """
-import signal
-from pytest_hydrasmoke._run.ledger import Ledger
-
-begin = Ledger.begin
-
-def begin_and_signal(self, owner):
-    begin(self, owner)
-    signal.raise_signal(signal.SIGTERM)
-
-Ledger.begin = begin_and_signal
-"""
-
-
-def test_a_signal_while_a_run_begins_leaves_it_no_folder(
-    project: Project, router: FakeRouter
-) -> None:
-    project.at(router).write("conftest.py", WHILE_IT_BEGINS)
-    result = project.process("--hydra-smoke")
-    assert (result.ret, result.errlines) == (128 + TERM, [line(TERM).strip()])
-    assert not result.outlines
-    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
-    assert '"ended": "signal: TERM"' in project.path.joinpath(".hydrasmoke/report.json").read_text()
-
-
-def test_a_signal_while_a_run_without_a_session_begins(
-    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A run gets a signal while it begins, in this process, as if it were one of a terminal."""
     begin = Ledger.begin
 
     def begin_and_signal(self: Ledger, owner: str) -> None:
@@ -150,12 +117,30 @@ def test_a_signal_while_a_run_without_a_session_begins(
         signal.raise_signal(TERM)
 
     monkeypatch.setattr(Ledger, "begin", begin_and_signal)
+    with as_in_a_terminal():
+        yield
+
+
+@pytest.mark.usefixtures("signalled")
+def test_a_signal_while_a_run_begins_leaves_it_no_folder(
+    project: Project, router: FakeRouter, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = project.at(router).live()
+    assert (result.ret, result.outlines) == (128 + TERM, [])
+    assert capfd.readouterr().err == line(TERM)
+    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
+    assert '"ended": "signal: TERM"' in project.left("report.json")
+
+
+@pytest.mark.usefixtures("signalled")
+def test_a_signal_while_a_run_without_a_session_begins(
+    project: Project, router: FakeRouter
+) -> None:
     project.at(router)
     config = project.pytester.parseconfig(*only(), "--hydra-smoke")
-    with as_in_a_terminal():
-        with pytest.raises(KeyboardInterrupt):
-            config._do_configure()
-        config._ensure_unconfigure()
+    with pytest.raises(KeyboardInterrupt):
+        config._do_configure()
+    config._ensure_unconfigure()
     assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
 
 
@@ -177,15 +162,21 @@ HOOKS = [
 
 @pytest.mark.parametrize(("hook", "who"), HOOKS)
 def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
-    project: Project, router: FakeRouter, hook: str, who: str
+    project: Project,
+    router: FakeRouter,
+    hook: str,
+    who: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     what = "signal.raise_signal(signal.SIGTERM)"
     project.at(router).write("conftest.py", AT_THE_END.format(hook=hook, what=what))
     project.write("test_it.py", "def test_it(smoke_instance): ...")
-    result = project.process("--hydra-smoke", "test_it.py")
+    with as_in_a_terminal():
+        result = project.live("test_it.py")
     assert result.ret == 128 + TERM
-    assert result.errlines[-1] == f"{who}: interrupted by SIGTERM at the run's end"
-    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    said = capfd.readouterr().err
+    assert said.splitlines()[-1] == f"{who}: interrupted by SIGTERM at the run's end"
+    assert "Traceback" not in said + result.stdout.str()
     report = project.report()
     assert (report["exit_code"], report["ended"]) == (128 + TERM, "signal: TERM")
     assert nothing_left(router)

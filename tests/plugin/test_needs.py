@@ -60,6 +60,7 @@ def test_more_than_max_instances_are_refused_before_the_first_boot(
     assert count(router, "provision") == 3
 
 
+@pytest.mark.kill
 def test_in_workers_too(here: Project, router: FakeRouter) -> None:
     result = here.at(router, max_instances=3).live("-p", "xdist", "-n1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,38 +33,26 @@ def said(router: FakeRouter) -> list[str]:
 
 
 def turns(project: Project) -> list[tuple[Any, Any]]:
-    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
-    return [(it["message"], it["test"]) for one in report["instances"] for it in one["turns"]]
+    instances = project.report()["instances"]
+    return [(it["message"], it["test"]) for one in instances for it in one["turns"]]
 
 
 @pytest.fixture
 def here(project: Project, router: FakeRouter) -> Iterator[Project]:
-    project.at(router, usage_settle=0.3, bundled_checks="false")
+    project.at(router, bundled_checks="false")
     project.pytester.makepyfile(test_it=SUITE)
     return project
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n2", "--dist=loadgroup")], ids=" ".join)
 def test_a_message_begins_a_conversation_before_another_tests_first_chat(
-    here: Project, router: FakeRouter, workers: tuple[str, ...]
+    here: Project, router: FakeRouter
 ) -> None:
-    here.set(new_conversation="/new")
-    here.pytester.makepyfile(
-        test_it=SUITE.replace(
-            "def test_second", '@pytest.mark.xdist_group("b")\n    def test_second'
-        )
-    )
-    result = here.live(*workers)
+    result = here.set(new_conversation="/new").live()
     result.assert_outcomes(passed=3)
-    told = said(router)
     # Whoever comes first says nothing before, and the one that goes on never does.
-    assert told[0] != "/new"
-    resets = [at for at, it in enumerate(told) if it == "/new"]
-    assert 1 <= len(resets) <= 2
-    assert {told[at + 1] for at in resets} <= {"My name is Ada.", "Who am I?"}
-    assert told.count("Keep it in mind.") == 1
-    of_none = [test for message, test in turns(here) if message == "/new"]
-    assert of_none == [None] * len(resets)
+    first = ["My name is Ada.", "Keep it in mind."]
+    assert said(router) == [*first, "/new", "Who am I?", "Still there?"]
+    assert [test for message, test in turns(here) if message == "/new"] == [None]
     result.stdout.no_fnmatch_line(NOTE.format("*"))
 
 
@@ -93,7 +80,7 @@ def test_runs_of_one_test_share_a_memory_too(here: Project) -> None:
     result.stdout.fnmatch_lines([words])
 
 
-@pytest.mark.parametrize("marked", ["all", "bundled", "private", "one"])
+@pytest.mark.parametrize("marked", ["all", "bundled", "private"])
 def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, marked: str) -> None:
     suite = SUITE
     if marked == "all":
@@ -104,7 +91,7 @@ def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, mar
     if marked == "private":
         here.set(scope="function")
     here.pytester.makepyfile(test_it=suite)
-    result = here.live(*(["-k", "first"] if marked == "one" else []))
+    result = here.live()
     assert result.ret == 0
     result.stdout.no_fnmatch_line(NOTE.format("*"))
 

@@ -157,25 +157,21 @@ def test_an_instance_that_does_not_get_ready_in_time(project: Project) -> None:
     )
 
 
-def test_of_many_all_are_ready_or_none_is_left(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router).write(
-        "test_it.py", "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)\n"
-    )
-    # The last of them: none is broken off on its way, and then in doubt.
-    router.fail("provision", status=422, after=2)
-    result = project.live("test_it.py")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RejectedError: *"])
-    assert all(instance.deleted for instance in router.instances)
-
-
-def test_of_many_async_all_are_ready_or_none_is_left(project: Project, router: FakeRouter) -> None:
-    project.suite("async_auto").at(router)
-    project.write(
-        "test_it.py",
-        "async def test_many(async_smoke_instance_factory):\n"
-        "    await async_smoke_instance_factory.many(3)\n",
-    )
+@pytest.mark.parametrize(
+    "test",
+    [
+        "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)",
+        (
+            "async def test_many(async_smoke_instance_factory):\n"
+            "    await async_smoke_instance_factory.many(3)"
+        ),
+    ],
+    ids=["sync", "async"],
+)
+def test_of_many_all_are_ready_or_none_is_left(
+    project: Project, router: FakeRouter, test: str
+) -> None:
+    project.suite("async_auto").at(router).write("test_it.py", test)
     # The last of them: none is broken off on its way, and then in doubt.
     router.fail("provision", status=422, after=2)
     result = project.live("-p", "pytest_asyncio.plugin", "test_it.py")

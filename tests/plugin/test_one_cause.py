@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from plugin_tools import ALL, CHECKS, QUICK, Project, alone_or_workers, count, nothing_left
+from plugin_tools import CHECKS, FILES, QUICK, Project, alone_or_workers, count, nothing_left
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -28,6 +28,9 @@ def shown_once(result: pytest.RunResult, by: str, *, leaks: int = 0) -> int:
 
 # The bundled checks
 
+SOME = [f"{CHECKS}/test_{name}.py" for name in ("chat", "deletion", "instance")]
+"""All but those of what is refused."""
+COUNT = sum(FILES[path.rpartition("/")[2]] for path in SOME)
 COUNTS = """
 def test_it(smoke_instance):
     smoke_instance.chat("hello").expect_llm_events()
@@ -40,8 +43,9 @@ def test_a_boot_that_times_out_is_one_failure_and_is_not_tried_again(
 ) -> None:
     router = routing(NEVER)
     project.suite("bare").at(router, ready_timeout=1)
-    result = project.live(*workers, "-rs")
-    assert shown_once(result, "the boot of made-up/nowhere/tier-1 failed in ") > 20
+    result = project.live(*workers, "-rs", *SOME)
+    skipped = shown_once(result, "the boot of made-up/nowhere/tier-1 failed in ")
+    assert 10 < skipped == COUNT - 1 - result.parseoutcomes().get("passed", 0)
     assert "was not ready in time" in result.stdout.str()
     # The second one, which the deletion's check has for itself, had begun beside it.
     assert len(router.instances) == 2
@@ -56,10 +60,11 @@ def test_an_agent_that_is_cut_is_one_failure(
     project: Project, routing: Routing, workers: tuple[str, ...]
 ) -> None:
     router = routing(replace(QUICK, agent_dies="cut"))
-    result = project.suite("bare").at(router).live(*workers, "-rs")
-    shown_once(result, f"chat was shown to fail in {CHECKS}/test_chat.py::")
+    result = project.suite("bare").at(router).live(*workers, "-rs", *SOME)
+    skipped = shown_once(result, f"chat was shown to fail in {CHECKS}/test_chat.py::")
     # The deletion is proved all the same.
-    assert result.parseoutcomes()["passed"] >= ALL - 8
+    assert skipped < 8
+    assert result.parseoutcomes()["passed"] == COUNT - 1 - skipped
     assert nothing_left(router)
 
 
@@ -69,9 +74,10 @@ def test_usage_that_is_not_counted_is_waited_for_once(
 ) -> None:
     router = routing(replace(QUICK, llm_events_per_turn=0))
     project.suite("bare").at(router, llm_events_timeout=1)
-    result = project.live(*workers, "-rs")
-    shown_once(result, "llm_events was shown to fail in ")
-    assert result.parseoutcomes()["passed"] >= ALL - 8
+    result = project.live(*workers, "-rs", *SOME)
+    skipped = shown_once(result, f"llm_events was shown to fail in {CHECKS}/")
+    assert skipped < 8
+    assert result.parseoutcomes()["passed"] == COUNT - 1 - skipped
     assert nothing_left(router)
 
 
@@ -80,7 +86,7 @@ def test_usage_that_a_team_s_test_has_waited_for_is_not_waited_for_again(
 ) -> None:
     router = routing(replace(QUICK, llm_events_per_turn=0))
     project.suite("bare").at(router, llm_events_timeout=1).write("test_it.py", COUNTS)
-    result = project.live("-rs")
+    result = project.live("-rs", "test_it.py", *SOME)
     shown_once(result, "llm_events was shown to fail in test_it.py::test_it (LlmEventsError)")
     assert nothing_left(router)
 
@@ -98,7 +104,7 @@ def test_a_delete_that_fails_is_one_failure_and_each_leak_is_told_once(
     project: Project, router: FakeRouter
 ) -> None:
     router.fail("delete", status=500, times=10_000)
-    project.suite("bare").at(router, delete_timeout=1)
+    project.suite("bare").at(router, delete_timeout=0.6)
     result = project.live("-rs", f"{CHECKS}/test_deletion.py", f"{CHECKS}/test_refusals.py")
     shown_once(result, "a refusal by delete was shown to fail in ", leaks=2)
     text = result.stdout.str()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import Project, alone_or_workers
 from shown import ROOT, check
 
 
@@ -68,14 +68,10 @@ def test_it(smoke_fake):
     result.stdout.fnmatch_lines(["*2 passed, 1 rerun in *"])
 
 
-def test_a_path_that_no_route_has_is_shown(project: Project) -> None:
-    project.write(
-        "test_it.py",
-        """\
+PATHS = """
 import httpx
 
-
-def test_it(smoke_fake):
+def test_paths(smoke_fake):
     smoke_fake.fail("poll")
     smoke_fake.drop("status")
     base = f"{smoke_fake.url}/internal/v1/smoke/instances"
@@ -87,41 +83,36 @@ def test_it(smoke_fake):
             pass
         for number in range(50):
             http.get(f"{smoke_fake.url}/{number}")
-""",
-    )
-    result = project.run("-p", "xdist", "-n1")
-    result.assert_outcomes(passed=1, errors=1)
-    [line] = [it for it in result.stdout.lines if it.startswith("requests that came: ")]
+"""
+SUBTESTS = """
+import pytest
+
+pytest.importorskip("_pytest.subtests")
+
+@pytest.mark.parametrize("ends", ["fail", "skip"])
+def test_subtest(smoke_fake, subtests, ends):
+    smoke_fake.fail("poll")
+    with subtests.test("one"):
+        getattr(pytest, ends)("for a reason")
+"""
+
+
+@alone_or_workers
+def test_what_came_is_shown_and_a_subtest_that_failed_is_failure_enough(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    project.pytester.makepyfile(test_paths=PATHS, test_subtests=SUBTESTS)
+    result = project.run(*workers)
+    assert result.ret == 1
+    # Paths that no route has are shown, too.
+    [line] = [it for it in result.outlines if it.startswith("requests that came: GET")]
     assert line.startswith(
         "requests that came: GET /internal/v1/smoke/instances/by-keys/mine (404) x1, "
         "status (no answer) x1, GET /0 (404) x1, "
     )
     assert line.endswith(" ...")
     assert len(line) < 640
-
-
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
-@pytest.mark.parametrize("word", ["fail", "skip"])
-def test_a_subtest_that_failed_is_failure_enough(
-    project: Project, word: str, workers: tuple[str, ...]
-) -> None:
-    pytest.importorskip("_pytest.subtests")
-    project.write(
-        "test_it.py",
-        f"""\
-import pytest
-
-
-def test_it(smoke_fake, subtests):
-    smoke_fake.fail("poll")
-    with subtests.test("one"):
-        pytest.{word}("for a reason")
-""",
-    )
-    result = project.run(*workers)
-    assert result.ret == 1
-    at_its_end = "ERROR *::test_it - Failed: no request met *"
-    if word == "fail":
-        result.stdout.no_fnmatch_line(at_its_end)
-    else:
-        result.stdout.fnmatch_lines([at_its_end])
+    failed = [it for it in result.outlines if it.startswith("ERROR test_")]
+    tests = {it.split(" - Failed: no request met ")[0].partition("::")[2] for it in failed}
+    of_subtests = {"test_subtest[skip]"} if hasattr(pytest, "Subtests") else set()
+    assert tests == {"test_paths", *of_subtests}

@@ -50,6 +50,9 @@ SUITE = """
     def test_fails(wide):
         wide.chat("What is it?")
         raise AssertionError
+
+    def test_sees(sighted):
+        pass
 """
 CONFTEST = """
     import pytest
@@ -65,6 +68,11 @@ CONFTEST = """
         yield instance
         instance.chat("At its end")
 
+    @pytest.fixture(scope="module")
+    def sighted(smoke_instance_factory):
+        smoke_instance_factory().chat("Do you see me?")
+        pytest.skip("It sees nothing.")
+
     def pytest_hydra_smoke_instance_ready(instance):
         if instance.idempotency_key.endswith(("-0", "-1")):
             instance.chat("In the hook")
@@ -77,7 +85,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
     project.pytester.makeconftest(CONFTEST)
     result = project.live(*RECORD, "test_it.py")
-    result.assert_outcomes(passed=5, failed=1)
+    result.assert_outcomes(passed=5, failed=1, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
     assert {owner: asked(turns) for owner, turns in recorded(project).items()} == {
         "test_it.py::test_shared": [
@@ -97,6 +105,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
         "test_it.py::test_provisions": [(1, None, "Mine", "closed")],
         "test_it.py::test_refused": [(1, 0, "Are you there?", 404)],
         "fixture ::wide": [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")],
+        "fixture ::sighted": [(1, 0, "Do you see me?", "closed")],
         "hook pytest_hydra_smoke_instance_ready": [
             (1, "shared", "In the hook", "closed"),
             (1, wide, "In the hook", "closed"),
@@ -107,7 +116,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     assert second["llm_events"] is None
     assert first["spec"]["tier_id"] == "tier-1"
     assert "".join(chunk for _, chunk in first["chunks"]).endswith("data: [DONE]\n\n")
-    assert told(result)[0] == "7 new, 1 not recorded"
+    assert told(result)[0] == "8 new, 1 not recorded"
     assert told(result)[-1] == "not recorded: test_it.py::test_fails: it failed"
 
     before = texts(project)
@@ -121,7 +130,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     project.set(bundled_checks="false")
     result = project.live(*RECORD)
     assert told(result) == [
-        "1 changed, 6 unchanged, 1 not recorded",
+        "1 changed, 7 unchanged, 1 not recorded",
         "changed: test_it.py::test_shared: turn 2, text: 'I am set.', and was 'I am ready.'",
         "not recorded: test_it.py::test_fails: it failed",
         "used by no test of this run: 10: gone/0.json, gone/1.json, gone/2.json and 7 more",
@@ -161,18 +170,6 @@ def test_another_runtime_and_new_reasoning_are_recorded(
     ]
 
 
-def test_workers_record_together(project: Project, router: FakeRouter) -> None:
-    project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
-    project.pytester.makeconftest(CONFTEST)
-    result = project.run("-p", "xdist", "-n2", "--hydra-smoke", *RECORD, "test_it.py")
-    result.assert_outcomes(passed=5, failed=1)
-    assert told(result)[0] == "7 new, 1 not recorded"
-    wide = asked(recorded(project)["fixture ::wide"])
-    assert wide == [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")]
-    assert len(recorded(project)["hook pytest_hydra_smoke_instance_ready"]) == 2
-    assert not (project.path / "recordings/.hydra-smoke.lock").exists()
-
-
 ELSEWHERE = """
 import os
 from pytest_hydrasmoke._run import locks
@@ -187,9 +184,8 @@ def test_a_worker_on_another_host_sends_what_it_records(
 ) -> None:
     test = "def test_it(smoke_instance): assert smoke_instance.chat('a').text"
     project.at(router).write("test_it.py", test)
-    project.write("elsewhere.py", ELSEWHERE)
-    worker = ("-p", "elsewhere", "-p", "xdist", "-n1")
-    result = project.process(*worker, "--hydra-smoke", *RECORD, "test_it.py")
+    project.write("conftest.py", ELSEWHERE)
+    result = project.live("-p", "xdist", "-n1", *RECORD, "test_it.py")
     result.assert_outcomes(passed=1)
     assert told(result) == ["1 new", "new: test_it.py::test_it"]
     assert asked(recorded(project)["test_it.py::test_it"]) == [(1, "shared", "a", "closed")]
@@ -259,12 +255,25 @@ BY_MODULE = """
         instance.chat(f"Hello from {request.module.__name__}")
         return instance
 """
-USES_IT = "def test_it(greeted):\n    pass\n"
-GREETED = {"Hello from test_one", "Hello from test_two"}
+WARMS_UP = """
+    def pytest_hydra_smoke_instance_ready(instance):
+        if instance.spec.tier_id != "tier-1":
+            instance.chat("Warm up")
+"""
+USES_IT = """
+    import pytest
+
+    @pytest.mark.parametrize("smoke_instance", [{"tier_id": __name__}], indirect=True)
+    def test_it(greeted, smoke_instance):
+        pass
+"""
 
 
-def greetings(project: Project) -> list[str]:
-    return [turn["message"] for turn in recorded(project)["fixture ::greeted"]]
+def of_each_module(project: Project) -> tuple[list[str], list[str]]:
+    """Return what was said as the fixture was set up, and to instances of which tiers by a hook."""
+    of_hook = recorded(project)["hook pytest_hydra_smoke_instance_ready"]
+    greetings = [turn["message"] for turn in recorded(project)["fixture ::greeted"]]
+    return sorted(greetings), sorted(turn["spec"]["tier_id"] for turn in of_hook)
 
 
 @pytest.mark.parametrize(
@@ -276,33 +285,26 @@ def greetings(project: Project) -> list[str]:
         ),
     ],
 )
-def test_each_set_up_of_a_fixture_is_recorded_and_stays(
+def test_each_set_up_of_a_fixture_and_what_hooks_say_to_each_spec_is_recorded_and_stays(
     project: Project, router: FakeRouter, options: tuple[str, ...]
 ) -> None:
-    project.at(router, max_instances=9).pytester.makeconftest(BY_MODULE)
+    project.at(router, max_instances=9, bundled_checks="false")
+    project.pytester.makeconftest(BY_MODULE + WARMS_UP)
     project.pytester.makepyfile(test_one=USES_IT, test_two=USES_IT)
     first = project.run(*options, "--hydra-smoke", *RECORD, "test_one.py", "test_two.py")
     first.assert_outcomes(passed=2)
-    assert set(greetings(project)) == GREETED
+    of_both = (["Hello from test_one", "Hello from test_two"], ["test_one", "test_two"])
+    assert of_each_module(project) == of_both
     # A run of one module knows nothing of the other.
-    assert told(project.live(*RECORD, "test_one.py")) == ["1 unchanged"]
-    assert set(greetings(project)) == GREETED
+    assert told(project.live(*RECORD, "test_one.py")) == ["2 unchanged"]
+    assert of_each_module(project) == of_both
     # Without the other module, a whole run does.
     (project.path / "test_two.py").unlink()
     assert told(project.live(*RECORD)) == [
-        "1 changed",
+        "1 changed, 1 unchanged",
         "changed: fixture ::greeted: removed: 'Hello from test_two'",
     ]
-    assert greetings(project) == ["Hello from test_one"]
-
-
-def test_a_fixture_that_skips_is_recorded(project: Project, router: FakeRouter) -> None:
-    suite = BY_MODULE.replace("return instance", 'pytest.skip("It sees nothing.")')
-    project.at(router, max_instances=9).pytester.makeconftest(suite)
-    project.pytester.makepyfile(test_one=USES_IT, test_two="def test_it(smoke_instance): pass\n")
-    result = project.live(*RECORD, "test_one.py", "test_two.py")
-    result.assert_outcomes(passed=1, skipped=1)
-    assert greetings(project) == ["Hello from test_one"]
+    assert of_each_module(project) == (["Hello from test_one"], ["test_one", "test_two"])
 
 
 FAILS_ONCE = """
@@ -334,30 +336,3 @@ def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
     assert [turn["message"] for turn in said["always"]] == ["Is it so?"]
     assert said["once"] == []
     assert told(result)[0] == "2 new"
-
-
-def test_what_a_hook_says_to_instances_of_two_specs_is_kept_apart(
-    project: Project, router: FakeRouter
-) -> None:
-    project.at(router, max_instances=9).pytester.makeconftest(
-        """
-        def pytest_hydra_smoke_instance_ready(instance):
-            instance.chat("Warm up")
-        """
-    )
-    uses = """
-        import pytest
-
-        @pytest.mark.parametrize("smoke_instance", [{"tier_id": "NAME"}], indirect=True)
-        def test_it(smoke_instance):
-            pass
-    """
-    project.pytester.makepyfile(
-        test_small=uses.replace("NAME", "small"), test_large=uses.replace("NAME", "large")
-    )
-    sizes = {"small", "large"}
-    project.live(*RECORD, "test_small.py", "test_large.py").assert_outcomes(passed=2)
-    hook = "hook pytest_hydra_smoke_instance_ready"
-    assert {turn["spec"]["tier_id"] for turn in recorded(project)[hook]} == sizes
-    assert told(project.live(*RECORD, "test_large.py")) == ["1 unchanged"]
-    assert {turn["spec"]["tier_id"] for turn in recorded(project)[hook]} == sizes

@@ -83,7 +83,7 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8, usage_settle=2)
+    project.at(router, max_instances=8, usage_settle=1)
     return project
 
 
@@ -92,7 +92,8 @@ CHECK = f"{CHECKS}/test_chat.py::test_chat_answers"
 REPLAY = ("--hydra-smoke-scenario=recordings/", *ANYIO)
 
 
-def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> None:
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.kill)])
+def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter, number: int) -> None:
     live = recorded.live("--hydra-smoke-record=recordings", *ANYIO, "tests", CHECK)
     live.assert_outcomes(passed=9, skipped=1, xfailed=1)
     check = recorded.path / "recordings/pytest_hydrasmoke"
@@ -113,16 +114,17 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     assert (report["fake"], report["replaying"][:24]) == (True, "replaying 11 recordings ")
     assert "FAKE router, replaying 11 recordings of " in recorded.left("report.html")
 
-    # Some of it, backwards, on two workers that set the fixture up for themselves.
+    # Some of it, backwards, on workers that set the fixture up for themselves.
     names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
     some = [f"tests/test_it.py::{name}" for name in names]
-    two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
-    two.assert_outcomes(passed=4)
+    some_of_it = recorded.fake(*REPLAY, *some, "-p", "xdist", f"-n{number}")
+    some_of_it.assert_outcomes(passed=4)
     # Each has a fake and instances of its own, and says so while it runs.
-    two.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])
+    some_of_it.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])
     instances = recorded.report()["instances"]
-    assert {it["idempotency_key"].split("-")[-2] for it in instances} == {"gw0", "gw1"}
+    workers = {it["idempotency_key"].split("-")[-2] for it in instances}
+    assert workers == {f"gw{at}" for at in range(number)}
     assert {it["outcome"] for it in instances} == {"deleted"}
-    two.stdout.no_fnmatch_line("*of no test*")
-    two.stdout.no_fnmatch_line("*no longer asks*")
+    some_of_it.stdout.no_fnmatch_line("*of no test*")
+    some_of_it.stdout.no_fnmatch_line("*no longer asks*")
     assert len(router.requests) == asked

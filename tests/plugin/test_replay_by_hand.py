@@ -230,7 +230,8 @@ def test_a_worker_on_another_host_replays_if_it_has_the_recordings(project: Proj
     project.write("elsewhere.py", dedent(ELSEWHERE) + dedent(WITHOUT_FILES))
     result = project.process(*options, "test_it.py")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*gw0: recordings can't be replayed here: there is no folder *"])
+    lacking = "*gw0: recordings can't be replayed here: there is no scenario 'recordings/'*"
+    result.stdout.fnmatch_lines([lacking])
 
 
 ELSEWHERE = """

@@ -27,13 +27,17 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 
 
 def record(project: Project, suite: str, **scenario: Any) -> None:
-    """Record a suite against a router that is a live one to it, and counts three a turn."""
-    write(project, suite)
+    """Record a suite against a router that is a live one to it, and counts three a turn.
+
+    An exact number is looked at twice, 2 s apart: a replay need not, and here it need not either.
+    """
+    write(project, suite.replace("exactly", "at_least"))
     fields = {name: getattr(QUICK, name) for name in ("row_after", "statuses", "llm_events_lag")}
     given = {"providers": ("openai",), "llm_events_per_turn": 3, **fields, **scenario}
     with FakeRouter(Scenario(**given), TOKEN) as router:
         result = project.at(router).live(RECORD, "test_it.py")
     assert result.ret == 0
+    write(project, suite)
 
 
 def write(project: Project, suite: str) -> None:
@@ -133,7 +137,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def recorded(project: Project, kept: Path) -> Project:
     """A project whose tests were recorded, each with an instance for itself."""
-    project.set(scope="function", usage_settle=2, max_instances=40)
+    project.set(scope="function", usage_settle=1, max_instances=40)
     if kept.exists():
         write(project, suite_of(BEFORE))
         shutil.copytree(kept, project.path / "recordings")
@@ -260,8 +264,7 @@ def test_events_that_somebody_counted_are_replayed(project: Project) -> None:
     order = [f"test_it.py::test_{name}" for name in ("before_it", "after_it", "of_a_turn")]
     project.fake(REPLAY, *order).assert_outcomes(passed=6)
     project.fake(REPLAY, "--hydra-smoke-report=always", "test_it.py").assert_outcomes(passed=8)
-    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
-    asked = [it for instance in report["instances"] for it in instance["exchanges"]]
+    asked = [it for one in project.report()["instances"] for it in one["exchanges"]]
     assert {it["status"] for it in asked if it["call"] == "llm_events"} == {200}
     assert all(it["attempt"] == 1 for it in asked)
 

@@ -40,6 +40,12 @@ EXPECTED = [
 ]
 
 
+@pytest.fixture
+def project(project: Project) -> Project:
+    """Nothing is counted here, and so no turn's usage need be waited for."""
+    return project.set(usage_settle=0.01)
+
+
 def record(project: Project, name: str, **settings: str) -> None:
     with FakeRouter(QUICK, TOKEN) as router:
         assert project.at(router, max_instances=9, **settings).live(RECORD, name).ret == 0

@@ -48,22 +48,22 @@ def left(project: Project) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("report", "passing", "failing"),
-    [("never", [], []), ("on-failure", [], PAGES), ("always", PAGES, PAGES)],
+    ("report", "fails", "pages"),
+    [
+        ("never", True, []),
+        ("on-failure", False, []),
+        ("on-failure", True, PAGES),
+        ("always", False, PAGES),
+    ],
 )
 def test_pages_are_written_when_they_are_asked_for(
-    here: Project, report: str, passing: list[str], failing: list[str]
+    here: Project, report: str, fails: bool, pages: list[str]
 ) -> None:
-    here.set(report=report)
-    for pages, outcome, arguments in (
-        (passing, 0, ("-k", "not does_not")),
-        (failing, 1, ("--hydra-smoke-run-id=again",)),
-    ):
-        result = here.live("test_it.py", *arguments)
-        assert result.ret == outcome
-        assert sorted(left(here)) == sorted(["report.json", *pages])
-        line = "hydra-smoke: what happened is in *report.html"
-        assert any(fnmatch(it, line) for it in result.outlines) == bool(pages)
+    result = here.set(report=report).live("test_it.py", *([] if fails else ["-k", "not does_not"]))
+    assert result.ret == fails
+    assert sorted(left(here)) == sorted(["report.json", *pages])
+    line = "hydra-smoke: what happened is in *report.html"
+    assert any(fnmatch(it, line) for it in result.outlines) == bool(pages)
 
 
 def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRouter) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import nullcontext
 from xml.etree import ElementTree
 
 import pytest
@@ -177,23 +177,18 @@ WRONG = {
 
 
 @alone_or_workers
-def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequence[str]) -> None:
+def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str, ...]) -> None:
     result = here.run("test_wrong.py", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
     output = result.stdout.str() if workers else result.stderr.str()
     for test, problem in WRONG.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
-    for test in (
-        "test_subtests: hydra_smoke_runs follows subtests only from pytest 9 on",
-        "TestOfUnittest::test_method: hydra",
-    ):
+    follows = "hydra_smoke_runs follows subtests only from pytest 9 on"
+    for test in (f"test_subtests: {follows}", "TestOfUnittest::test_method: hydra"):
         assert output.count(f"test_wrong.py::{test}") == 1
     assert "INTERNALERROR" not in result.stdout.str()
-
-
-@alone_or_workers
-def test_what_is_wrong_is_a_usage_error_of_a_run(here: Project, workers: Sequence[str]) -> None:
+    # It is a usage error of a run.
     assert here.fake("test_wrong.py", *workers).ret == pytest.ExitCode.USAGE_ERROR
     assert here.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
 
@@ -208,15 +203,20 @@ def test_what_is_wrong_is_a_usage_error_of_a_run(here: Project, workers: Sequenc
     ],
 )
 def test_what_ends_more_than_a_run_is_the_last_one(
-    kind: str, shows: str, here: Project, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    shows: str,
+    here: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ENDS_BY", kind)
-    # An interrupt in this process would be its own.
-    run = here.process if kind == "interrupt" else here.run
-    result = run("-s", "test_ends.py")
-    assert result.stdout.str().count("a run\n") == 1
-    result.stdout.fnmatch_lines([shows])
-    assert ("1 passed" in result.stdout.str()) == (kind == "group")
+    # An interrupt of an inner run is the outer one's, too.
+    with pytest.raises(KeyboardInterrupt) if kind == "interrupt" else nullcontext():
+        here.run("-s", "test_ends.py")
+    told = capsys.readouterr().out
+    assert told.count("a run\n") == 1
+    pytest.LineMatcher(told.splitlines()).fnmatch_lines([shows])
+    assert ("1 passed" in told) == (kind == "group")
 
 
 def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
@@ -305,16 +305,10 @@ def test_a_failed_subtest_fails_its_run_and_not_the_test(here: Project) -> None:
 
 
 @needs_subtests
-def test_a_subtest_may_end_the_session(here: Project) -> None:
-    result = here.run("-s", "test_with_subtests.py", "-k", "exits")
+def test_without_the_marker_subtests_are_pytests_and_one_may_end_the_session(here: Project) -> None:
+    result = here.run("-s", "test_with_subtests.py", "-k", "exits or without")
+    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *", "*_pytest.outcomes.Exit: enough*"])
     assert result.stdout.str().count("a run\n") == 1
-    result.stdout.fnmatch_lines(["*_pytest.outcomes.Exit: enough*"])
-
-
-@needs_subtests
-def test_without_the_marker_subtests_are_pytests(here: Project) -> None:
-    result = here.run("test_with_subtests.py", "-k", "without")
-    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *"])
 
 
 @needs_subtests

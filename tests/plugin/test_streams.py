@@ -53,28 +53,24 @@ SUITE = """
 """
 
 
+RECORD, REPLAY = "--hydra-smoke-record=recordings", "--hydra-smoke-scenario=recordings/"
+FOREVER = 100_000
+"""A replay knows what was counted, and waits for nothing."""
+
+
 def test_a_stream_is_a_turn_live_and_replayed(project: Project, router: FakeRouter) -> None:
-    # A turn that was left is settled only then; a replay knows, and waits for nothing.
-    project.at(router, usage_settle=0.3).pytester.makepyfile(test_it=SUITE)
-    result = project.live("--hydra-smoke-record=recordings", "test_it.py", "-p", "anyio")
-    result.assert_outcomes(passed=5)  # The coroutine, under asyncio and trio.
-    project.set(usage_settle=100_000)
-    result = project.fake("--hydra-smoke-scenario=recordings/", "test_it.py", "-p", "anyio")
-    result.assert_outcomes(passed=5)
-
-
-def test_a_left_stream_that_was_not_counted_can_be(project: Project, router: FakeRouter) -> None:
-    suite = SUITE.replace('turn.expect_llm_events(exactly=1, only={"anthropic"})', "")
-    project.at(router, usage_settle=0.3).pytester.makepyfile(test_it=suite)
-    only = ("test_it.py", "-k", "left")
-    assert project.live("--hydra-smoke-record=recordings", *only).ret == 0
-    # As its failure says: expect them after it, and record again.
+    uncounted = SUITE.replace('turn.expect_llm_events(exactly=1, only={"anthropic"})', "")
+    project.pytester.makepyfile(test_it=uncounted)
+    options = ("test_it.py", "-p", "anyio")
+    # A turn that was left is settled only then. The coroutine is under asyncio and trio.
+    project.at(router, usage_settle=0.3).live(RECORD, *options, "-k", "left")
     project.pytester.makepyfile(test_it=SUITE)
-    result = project.fake("--hydra-smoke-scenario=recordings/", *only)
-    result.assert_outcomes(failed=1, deselected=3)
-    result.stdout.fnmatch_lines(["*to record them, expect them after it*"])
-    assert project.live("--hydra-smoke-record=recordings", *only).ret == 0
-    assert project.fake("--hydra-smoke-scenario=recordings/", *only).ret == 0
+    result = project.set(usage_settle=FOREVER).fake(REPLAY, *options, "-k", "left")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.fnmatch_lines(["*_ test_left _*", "*to record them, expect them after it*"])
+    # As its failure says: expect them after it, and record again.
+    project.set(usage_settle=0.3).live(RECORD, *options).assert_outcomes(passed=5)
+    project.set(usage_settle=FOREVER).fake(REPLAY, *options).assert_outcomes(passed=5)
 
 
 def test_llm_events_of_a_stream_that_was_left_or_is_not_kept(

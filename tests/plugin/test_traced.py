@@ -23,13 +23,12 @@ def here(project: Project, router: FakeRouter) -> Project:
     return project
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
 def test_each_request_says_whose_it_is(
-    here: Project, router: FakeRouter, workers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    here: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACEPARENT", PARENT)
     router.fail("status", status=503)
-    here.live(*workers, "test_it.py").assert_outcomes(passed=1)
+    here.live("test_it.py").assert_outcomes(passed=1)
     told = [it.headers for it in router.requests]
     assert {it["user-agent"] for it in told} == {
         f"pytest-hydrasmoke/{version('pytest-hydrasmoke')}"

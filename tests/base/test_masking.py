@@ -1,0 +1,254 @@
+"""A token is masked in every text and in bytes, however it is cut, spelled, encoded or escaped."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sizes import examples
+
+from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.token import (
+    WINDOW,
+    Token,
+    _Parts,
+    _spelled,
+    finder,
+    has_token,
+    hiding,
+    scrubber,
+    scrubbing,
+)
+
+SECRET = "ops-4Q7zL9rT2xW8"
+SCRUB = scrubber(SECRET)
+FEW = examples(15, 2_000)
+TOKENS = st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), min_size=8)
+MASKED = {
+    "nothing of it": "nothing of it",
+    SECRET: "********",
+    f"Bearer {SECRET}.": "Bearer ********.",
+    f"{SECRET} and {SECRET}": "******** and ********",
+    SECRET * 3: "********",
+    # As pytest cuts a long text short.
+    f"'{SECRET[:10]}...{SECRET[-9:]}'": "'********...********'",
+    SECRET[:8]: "********",
+    SECRET[:7]: SECRET[:7],
+    SECRET[:7] + "-" + SECRET[7:]: SECRET[:7] + "-********",
+    # Something of it, yet no part that is long enough.
+    f"{SECRET[:5]} {SECRET[3:9]}": f"{SECRET[:5]} {SECRET[3:9]}",
+}
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_parts_of_a_token_are_masked(text: str) -> None:
+    assert SCRUB(text) == MASKED[text]
+    assert scrubbing(Token(SECRET))(text) == MASKED[text]
+
+
+@pytest.mark.parametrize("length", range(WINDOW, 40))
+def test_each_part_of_a_token_is_masked_alone(length: int) -> None:
+    # No two of its parts are alike.
+    token = "".join(chr(0x30 + at) for at in range(length))
+    for start in range(length - WINDOW + 1):
+        assert scrubber(token)(f"({token[start : start + WINDOW]})") == "(********)"
+
+
+@pytest.mark.parametrize(
+    ("token", "spell"),
+    [
+        ("a\\b\\c\\d\\e\\f\\g", repr),
+        ("a\\b\\c\\d\\e\\f\\g", json.dumps),
+        ('a"b"c"d"e"f"g', json.dumps),
+        ("a/b/c/d/e/f/g", lambda it: quote(it, safe="")),
+        ("a+b=c&d?e#f%g", quote),
+    ],
+)
+def test_a_token_is_masked_however_it_is_spelled(token: str, spell: Any) -> None:
+    assert set(scrubber(token)(f"{spell(token)}")) <= set("*'\"")
+
+
+@pytest.mark.parametrize(
+    ("token", "mark"),
+    [(SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b" ")],
+)
+def test_a_token_is_masked_in_bytes_and_no_byte_is_moved(token: str, mark: bytes) -> None:
+    hide = hiding(Token(token))
+    data = b"\xff " + token.encode() + b" \xe9 " + token[:8].encode() + b"."
+    assert hide(data) == b"\xff " + mark * len(token) + b" \xe9 " + mark * 8 + b"."
+    assert hide(b"nothing of it \xff") == b"nothing of it \xff"
+
+
+def test_bytes_that_are_no_text_are_masked_as_they_are_shown() -> None:
+    token = "ops-\udc80\udcff-token"
+    assert scrubber(token)(f"<{token}>") == "<********>"
+
+
+def test_a_mask_has_nothing_of_the_token() -> None:
+    assert scrubber("ab*cd*ef*")("<ab*cd*ef*>") == f"<{'…' * WINDOW}>"
+
+
+@pytest.fixture
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HYDRA_SMOKE_TOKEN", "OPS_BEARER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_environment")
+def test_there_is_something_to_mask_where_there_is_a_token_that_is_long_enough() -> None:
+    data, shortest = b"any", SECRET[:WINDOW]
+    assert hiding(None)(data) is data
+    assert scrubbing(None)(SECRET) == SECRET
+    assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
+    assert scrubbing(Token(shortest))(f"<{shortest}>") == f"<{'*' * WINDOW}>"
+    assert scrubbing(Token(shortest[1:]))(shortest[1:]) == shortest[1:]
+
+
+def test_parts_of_a_token_are_not_listed() -> None:
+    assert repr(_Parts({SECRET})) == "{********}"
+
+
+@pytest.mark.usefixtures("no_environment")
+def test_every_token_of_the_environment_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = "first-9f1c2d", "second*7e8a"
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", f" {first}\n")
+    monkeypatch.setenv("OPS_BEARER_TOKEN", second)
+    text = f"{first} {second} {SECRET}"
+    assert scrubbing(None)(text) == f"{'…' * 8} {'…' * 8} {SECRET}"
+    # One mask is no part of another token.
+    assert scrubbing(Token(SECRET))(text) == " ".join(["…" * 8] * 3)
+    assert has_token(f"x{second}x", None)
+    assert has_token(SECRET, Token(SECRET))
+    assert not has_token(SECRET[:-1], Token(SECRET))
+    monkeypatch.setenv("OPS_BEARER_TOKEN", "short")
+    assert scrubbing(None)("short") == "short"
+
+
+def test_a_listing_of_locals_does_not_show_what_is_looked_for() -> None:
+    find = inspect.getclosurevars(SCRUB).nonlocals["find"]
+    closed_over = [inspect.getclosurevars(it).nonlocals for it in (SCRUB, find)]
+    shown = repr(closed_over)
+    assert shown.count("{********}") == 2
+    assert not [
+        SECRET[at : at + 4] for at in range(len(SECRET) - 3) if SECRET[at : at + 4] in shown
+    ]
+
+
+def test_a_text_without_a_token_is_the_same_object() -> None:
+    text = "a long text that has nothing of it, although ops-4Q7 is there " * 10
+    assert SCRUB(text) is text
+    assert cleaner(SCRUB)(text) is text
+
+
+@pytest.mark.parametrize("spell", [repr, json.dumps, lambda it: quote(it, safe="")])
+@FEW
+@given(TOKENS, st.text(), st.text())
+@example("*" * 8, "", "")
+@example("\\'\"\\'\"\\'\"%", "", "")
+@example("a" * 800, "…", "a")
+def test_no_window_of_any_token_is_left(spell: Any, token: str, before: str, after: str) -> None:
+    for text in (before + token + after, before + spell(token) + after, token[3:] + token):
+        shown = scrubber(token)(text)
+        assert not any(token[at : at + WINDOW] in shown for at in range(len(token) - WINDOW + 1))
+
+
+def slowly(token: str, text: str) -> list[tuple[int, int]]:
+    """Find the windows of a token by looking at every place of a text."""
+    ways = _spelled(token)
+    windows = {way[at : at + WINDOW] for way in ways for at in range(len(way) - WINDOW + 1)}
+    found: list[tuple[int, int]] = []
+    for at in range(len(text) - WINDOW + 1):
+        if text[at : at + WINDOW] in windows:
+            if found and at <= found[-1][1]:
+                found[-1] = (found[-1][0], at + WINDOW)
+            else:
+                found.append((at, at + WINDOW))
+    return found
+
+
+@st.composite
+def tokens_and_texts(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a token, and a text of its parts, as they are and as they are spelled."""
+    token = draw(TOKENS)
+    ways = sorted(_spelled(token))
+    parts = st.sampled_from(ways).flatmap(
+        lambda way: st.tuples(st.integers(0, len(way)), st.integers(0, len(way))).map(
+            lambda ends: way[min(ends) : max(ends)]
+        )
+    )
+    return token, "".join(draw(st.lists(parts | st.text(max_size=3), max_size=12)))
+
+
+@FEW
+@given(tokens_and_texts())
+@example(("aaaaaaaa", "a" * 23))
+@example(("abcabcabc", "abcab" * 9))
+def test_looking_only_around_hits_finds_what_looking_everywhere_does(
+    drawn: tuple[str, str],
+) -> None:
+    token, text = drawn
+    found = finder(token)(text)
+    slow = slowly(token, text)
+    if "\\" in text or "%" in text:
+        # More is found there: what its escapes stand for.
+        assert all(any(start <= at and end <= to for start, to in found) for at, end in slow)
+    else:
+        assert found == slow
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex])
+@FEW
+@given(TOKENS, st.binary(max_size=7), st.binary(max_size=7))
+@example("?>~?>~?>~", b"", b"")
+def test_a_token_is_masked_where_it_is_encoded(
+    encode: Any, token: str, before: bytes, after: bytes
+) -> None:
+    encoded = encode(before + token.encode() + after)
+    text: str = encoded if isinstance(encoded, str) else encoded.decode()
+    bits = 4 if encode is bytes.hex else 6
+    # The characters that nothing but the token has a part in.
+    own = text[-(-len(before) * 8 // bits) : (len(before) + len(token)) * 8 // bits]
+    for spelled in (text, text.upper()) if encode is bytes.hex else (text,):
+        shown = scrubber(token)(spelled)
+        own = own.upper() if spelled.isupper() else own
+        assert not any(own[at : at + WINDOW] in shown for at in range(len(own) - WINDOW + 1))
+
+
+ESCAPES = {
+    "json": "\\u{:04x}",
+    "json, upper case": "\\u{:04X}",
+    "json in json": "\\\\u{:04x}",
+    "python": "\\x{:02x}",
+    "url": "%{:02X}",
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+@FEW
+@given(TOKENS.filter(lambda token: "\\" not in token), st.data())
+@example("%41%42%43%44", None)
+def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
+    name: str, token: str, data: st.DataObject | None
+) -> None:
+    # A backslash of the token's own before an escape is not told from the escape's.
+    places = range(len(token))
+    which = places if data is None else data.draw(st.sets(st.sampled_from(places), min_size=1))
+    spelled = "".join(
+        ESCAPES[name].format(ord(char)) if at in which else char for at, char in enumerate(token)
+    )
+    assert set(scrubber(token)(spelled)) <= set("*…")
+    hidden = hiding(Token(token))(f'"x": "{spelled}"'.encode())
+    assert len(hidden) == len(spelled) + 7
+    assert len(set(hidden[6:-1])) == 1
+
+
+def test_what_is_escaped_beside_a_token_stays() -> None:
+    text = f"se\\u0065 %41 {SECRET[:5]}\\u00{ord(SECRET[5]):02x}{SECRET[6:]} \\x41 \\u00e9"
+    assert SCRUB(text) == "se\\u0065 %41 ******** \\x41 \\u00e9"
+    assert SCRUB("se\\u0065 %41") == "se\\u0065 %41"
