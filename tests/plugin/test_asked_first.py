@@ -109,7 +109,7 @@ def test_a_run_id_of_one_s_own_and_a_wrong_token(
     assert code == 0
     assert f"run run has provisioned nothing: it was refused: preflight: {said}" in told
     # A sweep that may have left something is one error, too.
-    code, _, told = sweep(capsys, "--run-id", "another")
+    code, _, told = sweep(capsys, "--run-id", "another", "--output", "elsewhere")
     assert code == 1
     [error] = [it for it in told.splitlines() if it.startswith("::")]
     assert error.startswith(
