@@ -52,6 +52,7 @@ BY_ITS_CHECK = {
     "tokens: poll: an empty token is taken": (NEAR,),
     "tokens: provision: any scheme is taken": (f"{NEAR}_to_provision",),
     "tokens: delete: a token in another case is taken": ("test_deletion.py",),
+    "later: a refused deletion is carried out 1.5 s later": ("test_deletion.py",),
     "later: a refused chat costs 1.5 s later": ("test_deletion.py",),
     "windows: a window is of ten seconds each": (SECONDS,),
     "accounts: usage goes to the first instance, too": (RECORDED, "test_deletion.py"),
