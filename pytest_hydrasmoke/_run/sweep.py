@@ -68,7 +68,7 @@ class Sweep:
     """Called with a line now and then, while the router can't be reached."""
     left: bool = False
     """Whether something is, or may be, left."""
-    conclusion: str = f"{LEFT}: sweep again, or have it deleted by who runs the router"
+    conclusion: str = f"{LEFT}: sweep again, or ask who runs the router"
     """What the sweep has found, in a sentence."""
     _policy: Policy = field(init=False)
     _rounds: Rounds = field(init=False)

@@ -42,7 +42,7 @@ def test_what_the_router_refuses_to_delete_is_left(bench: Bench) -> None:
     bench.fake.fail("delete", status=403)
     code, told = bench.sweep()
     assert (code, told.count("LEFT     "), told.count("deleted  ")) == (1, 1, 1)
-    assert told.endswith(f"{LEFT}: sweep again, or have it deleted by who runs the router\n")
+    assert told.endswith(f"{LEFT}: sweep again, or ask who runs the router\n")
     assert len(bench.open) == 1
     assert bench.sweep()[0] == 0
 
