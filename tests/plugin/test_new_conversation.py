@@ -53,7 +53,7 @@ def test_a_message_begins_a_conversation_before_another_tests_first_chat(
     first = ["My name is Ada.", "Keep it in mind."]
     assert said(router) == [*first, "/new", "Who am I?", "Still there?"]
     assert [test for message, test in turns(here) if message == "/new"] == [None]
-    result.stdout.no_fnmatch_line(NOTE.format("*"))
+    result.stdout.no_fnmatch_line("*share one agent's memory*")
 
 
 def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> None:
@@ -93,7 +93,7 @@ def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, mar
     here.pytester.makepyfile(test_it=suite)
     result = here.live()
     assert result.ret == 0
-    result.stdout.no_fnmatch_line(NOTE.format("*"))
+    result.stdout.no_fnmatch_line("*share one agent's memory*")
 
 
 PYTESTMARK = "pytestmark = pytest.mark.hydra_smoke_continues"
@@ -127,7 +127,7 @@ def test_a_hook_that_chats_nothing_is_called_once_a_test(here: Project) -> None:
     result = here.live("-s")
     result.assert_outcomes(passed=3)
     assert result.stdout.str().count("anew for") == 1
-    result.stdout.no_fnmatch_line(NOTE.format("*"))
+    result.stdout.no_fnmatch_line("*share one agent's memory*")
 
 
 def test_repeats_of_a_test_and_its_reruns_are_separate_too(
@@ -205,4 +205,4 @@ def test_a_recording_has_none_and_its_replay_needs_none(here: Project) -> None:
     for which in ((), ("-k", "second or third")):
         result = here.fake(*replay, *which)
         assert result.ret == 0
-        result.stdout.no_fnmatch_line(NOTE.format("*"))
+        result.stdout.no_fnmatch_line("*share one agent's memory*")
