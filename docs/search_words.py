@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 
 ANSWERED: Mapping[str, tuple[str, ...]] = {
     "start/when-red": ("401", "403", "error", "failure", "leak", "LEAK", "timeout"),
@@ -30,7 +32,14 @@ def mark(app: Sphinx, page: nodes.document) -> None:
     page.insert(0, addnodes.index(entries=[("single", it, "top", "main", None) for it in words]))
 
 
+def check(app: Sphinx, env: BuildEnvironment) -> None:
+    """See that each page is there; raises `ExtensionError`."""
+    if gone := ANSWERED.keys() - env.found_docs:
+        raise ExtensionError(f"docs/search_words.py names pages that are not there: {gone}")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Mark pages as they are read."""
     app.connect("doctree-read", mark)
+    app.connect("env-check-consistency", check)
     return {"parallel_read_safe": True}

@@ -26,7 +26,6 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.target import same_router
 
 from . import folder as run_folder
 from . import ledger as ledgers
@@ -111,7 +110,7 @@ class Sweep:
         if above is not None:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
         number = f"{len(over)} run{'' if len(over) == 1 else 's'}"
-        self._conclude(f"nothing is left of {number} with a ledger in {runs}")
+        self._conclude(f"is left of {number} with a ledger in {runs}")
 
     def one_run(self, run_id: str) -> None:
         """Sweep one run, which is over from now on, whether it has a ledger here or not.
@@ -121,7 +120,7 @@ class Sweep:
         self._run_id = run_id
         why = told.refusal(self.config.output, run_id)
         if why is not None:
-            self._conclude(f"run {run_id} has provisioned nothing: it was {safe_line(why, 200)}")
+            self.conclusion = f"run {run_id} has provisioned nothing: it was {safe_line(why, 200)}"
             return
         if not self._knows_router():
             return
@@ -153,21 +152,20 @@ class Sweep:
             self._discard(run, whole=is_new and keys is not None and not self._rounds.found)
         if has_ledger or keys is not None:
             by = folder / LEDGER if has_ledger else self.config.output / "report.json"
-            self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
+            self._conclude(f"is left of run {run_id}: all keys in {by} were asked for")
         else:
             where = f"without a ledger in {folder}, a row that is still to come is not seen"
-            else_, other = ("else ", "other ") if self._rounds.found else ("", "")
-            what = f"nothing {else_}was found of run {run_id}: no {other}row under {slots.words}"
-            self._conclude(f"{what}; {where}")
+            some = bool(self._rounds.found)
+            row = f"no {'other ' if some else ''}row under {slots.words}"
+            self._conclude(f"was found of run {run_id}: {row}; {where}", some=some)
 
-    def _conclude(self, well: str) -> None:
+    def _conclude(self, of_nothing: str, *, some: bool = False) -> None:
         if self.dry_run:
             self.conclusion = f"{f'{LEFT}; ' if self.left else ''}this was a dry run"
         elif not self.left:
-            self.conclusion = well
-            if self._later:
-                rest = well.replace("nothing is", "nothing else is", 1)
-                self.conclusion = f"{self._later} to be swept again; {rest}"
+            again = f"{self._later} to be swept again; " if self._later else ""
+            else_ = "else " if some or self._later else ""
+            self.conclusion = f"{again}nothing {else_}{of_nothing}"
 
     # Folders
 
@@ -289,20 +287,10 @@ class Sweep:
 
     def _cases(self, run: Swept) -> Iterator[Case]:
         """Yield a case for all that a ledger knows, and that is this sweep's to delete."""
-        elsewhere: dict[str, list[str]] = {}
-        for known in run.reading.open:
-            key = str(known.key)
-            if run_of(key) != run.run_id:
-                why = f"its ledger is run {run.run_id}'s, which has no such key"
-                self._leave(f"(key {safe_line(key)})", why)
-            elif not same_router(known.url, run.url):
-                elsewhere.setdefault(known.url, []).append(key)
-            else:
-                yield Case(key, run, known, self._policy, self.config.row_settle)
-        for url, keys in elsewhere.items():
-            many, they = ("key", "it is") if len(keys) == 1 else (f"{len(keys)} keys:", "they are")
-            why = f"{they} another router's: sweep with HYDRA_SMOKE_URL={safe_line(url)}"
-            self._leave(f"({many} {safe_line(spans(keys))})", why)
+        for name, why in run.not_ours():
+            self._leave(name, why)
+        for known in run.ours:
+            yield Case(str(known.key), run, known, self._policy, self.config.row_settle)
 
     def _sweep(self, runs: list[Swept], several: list[Slots], known: Sequence[str] = ()) -> None:
         by_run = {run.run_id: run for run in runs}

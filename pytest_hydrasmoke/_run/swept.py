@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files
+from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._transport.target import same_router
 
 from .folder import LEDGER, swept_files, swept_name
 from .ledger_lines import LedgerReading
+from .slots import spans
 
 
 @dataclass(slots=True)
@@ -50,6 +54,27 @@ class Swept:
     @property
     def run_id(self) -> str:
         return self.folder.name
+
+    @property
+    def ours(self) -> list[Instance]:
+        """What its ledger has open, of this run and of the router that is asked."""
+        named = (it for it in self.reading.open if run_of(str(it.key)) == self.run_id)
+        return [it for it in named if same_router(it.url, self.url)]
+
+    def not_ours(self) -> Iterator[tuple[str, str]]:
+        """Yield what else its ledger has open, and why no sweep of this router deletes it."""
+        elsewhere: dict[str, list[str]] = {}
+        for known in self.reading.open:
+            key = str(known.key)
+            if run_of(key) != self.run_id:
+                why = f"its ledger is run {self.run_id}'s, which has no such key"
+                yield f"(key {safe_line(key)})", why
+            elif not same_router(known.url, self.url):
+                elsewhere.setdefault(known.url, []).append(key)
+        for url, keys in elsewhere.items():
+            many, they = ("key", "it is") if len(keys) == 1 else (f"{len(keys)} keys:", "they are")
+            why = f"{they} another router's: sweep with HYDRA_SMOKE_URL={safe_line(url)}"
+            yield f"({many} {safe_line(spans(keys))})", why
 
     def begin(self) -> Swept:
         """Begin a sweep of a run; its reading takes in what earlier sweeps have learned."""

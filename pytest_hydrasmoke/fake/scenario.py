@@ -182,7 +182,7 @@ class Scenario:
 
 def ready(word: str | None, words: tuple[str, ...]) -> bool:
     """Return whether a status word is one of the ready ones, in whatever letter case it is told."""
-    return word is not None and word.casefold() in {it.casefold() for it in words}
+    return word is not None and word.casefold() in map(str.casefold, words)
 
 
 def in_case(word: str, case: StatusCase) -> str:

@@ -89,9 +89,10 @@ def test_a_run_id_of_one_s_own_and_no_router(
     told = refused(project.at(f"http://127.0.0.1:{port}", ready_timeout=ready), "ERROR: poll: *")
     assert time.monotonic() - began < 60, "the shorter time counts"
     assert told.startswith("poll: ")
-    code, told, _ = sweep(capsys, "--run-id", "run")
-    assert code == 0
-    assert "run run has provisioned nothing: it was refused: preflight: poll" in told
+    for dry in ((), ("--dry-run",)):
+        code, told, _ = sweep(capsys, "--run-id", "run", *dry)
+        assert code == 0
+        assert "run run has provisioned nothing: it was refused: preflight: poll" in told
 
 
 def test_a_run_id_of_one_s_own_and_a_wrong_token(

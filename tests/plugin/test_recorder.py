@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from plugin_tools import QUICK, Project
-from recorder_tools import RECORD, asked, recorded, texts, told
+from recorder_tools import RECORD, WIDE, asked, recorded, texts, told
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -54,19 +54,10 @@ SUITE = """
     def test_sees(sighted):
         pass
 """
-CONFTEST = """
-    import pytest
-
+CONFTEST = f"""{WIDE}
     @pytest.fixture
     def run_id(smoke_config):
         return smoke_config.run_id
-
-    @pytest.fixture(scope="session")
-    def wide(smoke_instance_factory):
-        instance = smoke_instance_factory()
-        instance.chat("In a fixture")
-        yield instance
-        instance.chat("At its end")
 
     @pytest.fixture(scope="module")
     def sighted(smoke_instance_factory):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from plugin_tools import QUICK, Project, nothing_left
-from recorder_tools import RECORD, asked, recorded, told
+from recorder_tools import RECORD, WIDE, asked, recorded, told
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -37,16 +37,7 @@ SUITE = """
         wide.chat("What is it?")
         raise AssertionError
 """
-CONFTEST = """
-    import pytest
-
-    @pytest.fixture(scope="session")
-    def wide(smoke_instance_factory):
-        instance = smoke_instance_factory()
-        instance.chat("In a fixture")
-        yield instance
-        instance.chat("At its end")
-
+CONFTEST = f"""{WIDE}
     def pytest_hydra_smoke_instance_ready(instance):
         if instance.spec.tier_id in ("tier-3", "tier-4"):
             instance.chat("In the hook")

@@ -9,6 +9,17 @@ import pytest
 from plugin_tools import Project
 
 RECORD = ("--hydra-smoke-record", "recordings")
+WIDE = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def wide(smoke_instance_factory):
+        instance = smoke_instance_factory()
+        instance.chat("In a fixture")
+        yield instance
+        instance.chat("At its end")
+"""
+"""A fixture of a session, which chats at its beginning and at its end."""
 
 
 def recorded(project: Project) -> dict[str, list[dict[str, Any]]]:

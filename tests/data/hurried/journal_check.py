@@ -21,6 +21,7 @@ class Told:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
+        self.by_main: Counter[str] = Counter()
         self.chats = 0
         self.states: list[tuple[float, str]] = []
         self.leaks: list[tuple[float, str | None]] = []
@@ -30,6 +31,7 @@ class Told:
         kind = line["is"]
         if kind in ("Attempt", "Skipped"):
             self.requests[line["call"]] += line.get("times", 1)
+            self.by_main[line["call"]] += line.get("times", 1) * (line["by"] == "main")
         elif kind == "TurnBegan":
             self.chats += 1
         elif kind == "Became":
@@ -51,7 +53,7 @@ def lines_in(folder: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted((folder / "journal").glob("*.jsonl")):
         for text in path.read_text("utf-8").splitlines():
-            found.append(json.loads(text))
+            found.append({**json.loads(text), "by": path.stem})
     return found
 
 
@@ -70,7 +72,7 @@ def differences(lines: list[dict[str, Any]], report: Any, *, outlived: bool) -> 
         if it.outcome == "refused" or it.reference not in told:
             continue
         seen = told[it.reference]
-        if outlived and Counter(it.requests) <= seen.requests:
+        if outlived and seen.by_main <= Counter(it.requests) <= seen.requests:
             # A worker outlives the report by moments, and its deletion goes on.
             seen.requests = Counter(it.requests)
         mine = (dict(seen.requests), seen.chats, min(seen.chats, 200), seen.failed)
