@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pytest_hydrasmoke._base.run_keys import slot_number
@@ -25,6 +26,8 @@ FREE = frozenset({State.UNUSED, State.REFUSED})
 """States in which a key counts for no instance."""
 USABLE = frozenset({State.CLAIMED, State.REQUESTED, State.ACCEPTED, State.CREATED, State.READY})
 """States in which another process may use a shared instance."""
+_entry_of = lru_cache(8192)(decode)
+"""A run reads its ledger again for each test: what is new in it are its last lines."""
 
 
 @dataclass(slots=True)
@@ -126,7 +129,7 @@ def parse(text: bytes) -> LedgerReading:
         if not line.strip():
             continue
         try:
-            reading.apply(decode(line))
+            reading.apply(_entry_of(line))
         except OtherSchemaError as error:
             # Once: all of its lines are of one release.
             if error.schema not in others:
