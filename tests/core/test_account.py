@@ -21,13 +21,7 @@ from scripted_io import (
     stream,
 )
 
-from pytest_hydrasmoke import (
-    ChatTimeoutError,
-    HydraSmokeError,
-    LlmEventsError,
-    RejectedError,
-    TransportError,
-)
+import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._core.account import count_before
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
@@ -101,6 +95,34 @@ def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
     assert chat(io, handle)[1] == 0.0, "the second look has seen that no more came"
 
 
+TOO_LONG = {"detail": [{"loc": ["body", "message"], "msg": "too long", "type": "x"}]}
+BROKEN: dict[str, tuple[Any, type[hydra.HydraSmokeError], str]] = {
+    # What becomes of a second turn, what is raised, and how it ended for those who wait.
+    "500": (reply(500, {"detail": "no"}), hydra.RouterError, "failed"),
+    "lost": (lost(), hydra.TransportError, "failed"),
+    "no stream": (reply(200, {"no": "stream"}), hydra.ContractError, "failed"),
+    "a timeout": (stream(HI, Took(200)), hydra.ChatTimeoutError, "failed"),
+    "an error": (stream(b'data: {"error": "no"}\n\n'), hydra.ChatError, "failed"),
+    # One that was refused was none.
+    "422": (reply(422, TOO_LONG), hydra.RejectedError, "ended"),
+    "503": (reply(503), hydra.ChatTimeoutError, "ended"),
+    "no connection": (refused(), hydra.TransportError, "ended"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_after_a_turn_that_failed_all_is_waited(name: str) -> None:
+    answer, kind, how = BROKEN[name]
+    it = watched()
+    io, handle = chatting(Rows(0.1), it, [stream(HI + DONE), answer, stream(HI + DONE)])
+    chat(io, handle)
+    io.time += 1
+    fails(kind, handle.chat("hello", 0.1))
+    assert it.settling.last is not None
+    assert (it.settling.last.how, it.settling.number) == (how, 1 + (how == "failed"))
+    assert chat(io, handle)[1] == pytest.approx(5.0 if how == "failed" else 0.0)
+
+
 @pytest.mark.parametrize("settle", [5.0, 2.0])
 def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
     io, handle = chatting(Rows(0.1), watched(), usage_settle=settle)
@@ -111,47 +133,6 @@ def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
     before = len(io.calls_sent("llm_events"))
     assert chat(io, handle)[1] == pytest.approx(settle)
     assert len(io.calls_sent("llm_events")) - before == 2, "one look, a wait, and the count"
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        reply(500, {"detail": "no"}),
-        lost(),
-        reply(200, {"no": "stream"}),
-        stream(HI, Took(200)),
-        stream(HI + b'event: error\ndata: {"error": "no"}\n\n'),
-    ],
-    ids=["500", "lost", "no stream", "timeout", "error"],
-)
-def test_after_a_turn_that_failed_all_is_waited(broken: Any) -> None:
-    io, handle = chatting(Rows(0.1), watched(), [broken, stream(HI + DONE)])
-    with pytest.raises(HydraSmokeError):
-        chat(io, handle)
-    assert handle.record.settling.last is not None
-    assert handle.record.settling.last.how == "failed"
-    assert chat(io, handle)[1] == pytest.approx(5.0)
-
-
-TOO_LONG = {"detail": [{"loc": ["body", "message"], "msg": "too long", "type": "x"}]}
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (reply(422, TOO_LONG), RejectedError),
-        (reply(503), ChatTimeoutError),
-        (refused(), TransportError),
-    ],
-    ids=["422", "503", "no connection"],
-)
-def test_a_message_that_was_refused_was_no_turn(answer: Any, kind: type[Exception]) -> None:
-    io, handle = chatting(Rows(0.1), watched(), [stream(HI + DONE), answer, stream(HI + DONE)])
-    chat(io, handle)
-    io.time += 1
-    fails(kind, handle.chat("hello", 0.1))
-    assert chat(io, handle)[1] == 0
-    assert handle.record.settling.number == 2
 
 
 # --- doubts ----------------------------------------------------------------------------------
@@ -264,10 +245,10 @@ def test_where_nothing_is_to_come_the_next_chat_begins_and_a_count_is_final() ->
     drive(handle.expect_of_turn(Expected(1, 1), account, None))
     assert io.time - start == pytest.approx(0.2, abs=0.05), "there is no second look"
     start = io.time
-    fails(LlmEventsError, handle.expect_of_turn(Expected(2), account, None))
+    fails(hydra.LlmEventsError, handle.expect_of_turn(Expected(2), account, None))
     drive(handle.expect_recent(Expected(4, 4), None))
     assert io.time == start, "what is missing does not come"
-    fails(LlmEventsError, handle.expect_recent(Expected(5), 3))
+    fails(hydra.LlmEventsError, handle.expect_recent(Expected(5), 3))
     assert io.time - start == pytest.approx(3, abs=0.03), "but another thread may chat"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from core_tools import (
     CUT,
@@ -88,10 +90,7 @@ ROWS: dict[str, Row] = {
     # A finish reason will do once the stream ends, and is no terminal event.
     **{
         reason: Row(
-            [HI, finished(reason), b"data: half"],
-            complete=True,
-            reason=reason,
-            deadlines=[120] * 4,
+            [HI, finished(reason), b"data: half"], complete=True, reason=reason, deadlines=[120] * 4
         )
         for reason in ("stop", "length", "made_up")
     },
@@ -198,68 +197,41 @@ def test_a_stream_is_a_turn_or_fails(name: str) -> None:
     ROWS[name].check()
 
 
-SEEN = 'last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\''
-READS: dict[str, tuple[Chatted, tuple[str, ...]]] = {
-    "cut off": (
-        Chatted(HI, Took(3, HI), end="required"),
-        (
-            CUT,
-            "phase:     turn, after 3.0 s",
-            f"instance:  {ID}",
-            SEEN,
-            "expected:  an event that ends the turn, as the settings require (chat_end = required)",
-            f'next step: {LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
-        ),
+SEEN = 'event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\''
+ENDS = f"an event that ends the turn, {REQUIRED} (chat_end = required)"
+READS: list[tuple[list[Any], str, str, str, str, str]] = [
+    # A stream of a turn of 7.5 s whose end is required, and how its failure reads.
+    (
+        *([HI, Took(3, HI)], CUT, "turn, after 3.0 s", SEEN, ENDS),
+        f'{LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
     ),
-    "empty": (
-        Chatted(),
-        (
-            SILENT,
-            "phase:     first_event, after 0.0 s",
-            f"instance:  {ID}",
-            "last seen: no event yet",
-            f"next step: {LOG}",
-        ),
+    ([], SILENT, "first_event, after 0.0 s", "no event yet", "", LOG),
+    (
+        *([HI, Took(2, lost())], f"the stream was cut after 2.0 s of silence: {RESET}"),
+        *("turn, after 2.0 s", SEEN, "", LOG),
     ),
-    "cut": (
-        Chatted(HI, Took(2, lost())),
-        (
-            f"the stream was cut after 2.0 s of silence: {RESET}",
-            "phase:     turn, after 2.0 s",
-            f"instance:  {ID}",
-            SEEN,
-            f"next step: {LOG}",
-        ),
+    (
+        *([WORD, b"data: x"], MIDDLE, "turn, after 0.0 s", "event 'message' 'Hi'"),
+        *("a blank line after the last event", LOG),
     ),
-    "in the middle": (
-        Chatted(WORD, b"data: x"),
-        (
-            MIDDLE,
-            "phase:     turn, after 0.0 s",
-            f"instance:  {ID}",
-            "last seen: event 'message' 'Hi'",
-            "expected:  a blank line after the last event",
-            f"next step: {LOG}",
-        ),
+    (
+        *([HI, HANG], "the turn did not end within 7.5 s", "turn, after 7.5 s", SEEN, ""),
+        IF_LATE,
     ),
-    "too late": (
-        Chatted(HI, HANG, timeout=7.5),
-        (
-            "the turn did not end within 7.5 s",
-            "phase:     turn, after 7.5 s",
-            f"instance:  {ID}",
-            SEEN,
-            f"next step: {IF_LATE}",
-        ),
-    ),
-}
+]
 
 
-@pytest.mark.parametrize("name", READS)
-def test_failures_read_so(name: str) -> None:
-    it, told = READS[name]
-    assert str(it.error) == "\n  ".join(told)
-    assert isinstance(it.error, TimeoutError) is (name == "too late")
+@pytest.mark.parametrize(("steps", "message", "phase", "last", "expected", "step"), READS)
+def test_failures_read_so(
+    steps: list[Any], message: str, phase: str, last: str, expected: str, step: str
+) -> None:
+    it = Chatted(*steps, timeout=7.5, end="required")
+    expects = f"  expected:  {expected}\n" if expected else ""
+    assert str(it.error) == (
+        f"{message}\n  phase:     {phase}\n  instance:  {ID}\n  last seen: {last}\n{expects}"
+        f"  next step: {step}"
+    )
+    assert isinstance(it.error, TimeoutError) is (step is IF_LATE)
 
 
 def test_an_events_name_is_made_harmless_and_short() -> None:

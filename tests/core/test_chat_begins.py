@@ -19,17 +19,7 @@ from scripted_io import (
     stream,
 )
 
-from pytest_hydrasmoke import (
-    ChatBusyError,
-    ChatError,
-    ChatTimeoutError,
-    ContractError,
-    HydraSmokeError,
-    NotFoundError,
-    RouterError,
-    TransportError,
-    UnauthorizedError,
-)
+import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._core import one_turn
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import ChatStream
@@ -49,7 +39,7 @@ def test_a_turn_that_is_not_accepted_yet_is_asked_for_again(code: int, step: str
     assert (it.came.first_event_after, it.came.duration) == (1.0, 2.0), "since it was accepted"
     assert it.io.waited == 10 + 2
     it = Chatted(chat=[reply(code, {"detail": "warming up"}, retry_after="50"), ...])
-    assert type(it.error) is ChatTimeoutError
+    assert type(it.error) is hydra.ChatTimeoutError
     assert str(it.error) == (
         f"not accepted within 120 s: chat was refused with {code} (4 attempts): warming up\n"
         "  phase:     first_event, after 119.5 s\n"
@@ -60,26 +50,15 @@ def test_a_turn_that_is_not_accepted_yet_is_asked_for_again(code: int, step: str
     assert it.error.__context__ is None
 
 
-def test_a_gateway_that_takes_no_message_is_not_told_as_the_agents_fault() -> None:
-    page = b"<html><title>503 Service Temporarily Unavailable</title></html>"
-    limited = reply(503, page, server="nginx/1.26.3", content_type="text/html")
-    it = Chatted(chat=[limited, ...], timeout=5)
-    assert it.error is not None
-    answered = "503 Service Temporarily Unavailable (answered by nginx/1.26.3, text/html)"
-    assert answered in it.error.message
-    step = str(it.error.next_step)
-    assert ("gateway" in step, "agent" in step) == (True, False)
-
-
-REFUSALS: dict[str, tuple[Any, type[HydraSmokeError]]] = {
-    "400": (reply(400, {"detail": "no such agent"}), RouterError),
-    "401": (reply(401), UnauthorizedError),
-    "404": (NOT_FOUND, NotFoundError),
-    "500": (reply(500), RouterError),
-    "502": (reply(502), RouterError),
-    "504": (reply(504), RouterError),
-    "lost": (lost(), TransportError),
-    "no stream": (lambda _: stream(b"{}", kind="application/json"), ContractError),
+REFUSALS: dict[str, tuple[Any, type[hydra.HydraSmokeError]]] = {
+    "400": (reply(400, {"detail": "no such agent"}), hydra.RouterError),
+    "401": (reply(401), hydra.UnauthorizedError),
+    "404": (NOT_FOUND, hydra.NotFoundError),
+    "500": (reply(500), hydra.RouterError),
+    "502": (reply(502), hydra.RouterError),
+    "504": (reply(504), hydra.RouterError),
+    "lost": (lost(), hydra.TransportError),
+    "no stream": (lambda _: stream(b"{}", kind="application/json"), hydra.ContractError),
 }
 
 
@@ -88,7 +67,7 @@ def test_any_other_answer_is_told_at_once_and_frees_the_instance(case: str) -> N
     answer, kind = REFUSALS[case]
     io, calls = calls_of(None, chat=[answer])
     error = fails(kind, turn_of(calls).open())
-    assert isinstance(error, HydraSmokeError)
+    assert isinstance(error, hydra.HydraSmokeError)
     assert (error.phase, error.instance, error.last) == ("first_event", ID, "no event yet")
     assert io.calls_sent() == ["chat"], "it is never asked for again"
     assert not one_turn._busy
@@ -96,7 +75,7 @@ def test_any_other_answer_is_told_at_once_and_frees_the_instance(case: str) -> N
 
 def test_a_router_that_does_not_answer_in_time_is_a_timeout() -> None:
     it = Chatted(chat=[HANG], timeout=20)
-    assert type(it.error) is ChatTimeoutError
+    assert type(it.error) is hydra.ChatTimeoutError
     assert it.io.waited == 20
     assert it.error.message == "not answered within 20 s: chat: no answer in time"
     assert it.error.next_step == IF_LATE
@@ -109,7 +88,7 @@ def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way(spelled:
     second, other = turn_of(calls, spelled), turn_of(calls, OTHER_ID)
     drive(first.open())
     drive(other.open())
-    assert str(fails(ChatBusyError, second.open())) == (
+    assert str(fails(hydra.ChatBusyError, second.open())) == (
         "a chat turn is under way on this instance already\n"
         "  next step: end that turn first, or chat on an instance of your own "
         "(smoke_instance_factory)"
@@ -117,12 +96,12 @@ def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way(spelled:
     drive(second.close())
     drive(other.close())
     assert io.calls_sent() == ["chat"], "nothing is sent"
-    fails(ChatBusyError, second.open())
+    fails(hydra.ChatBusyError, second.open())
     drive(first.close())
     drive(second.open())
     # To close twice is to close once, and frees no other turn.
     drive(first.close())
-    fails(ChatBusyError, first.open())
+    fails(hydra.ChatBusyError, first.open())
     drive(second.close())
     assert [it.closed for it in io.opened] == [1, 1]
 
@@ -130,13 +109,13 @@ def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way(spelled:
 def test_a_stream_is_read_in_its_own_block_alone() -> None:
     _, calls = calls_of(None, chat=[stream(b'data: {"error": "no"}\n\n' + HI + DONE)])
     it = ChatStream(turn_of(calls))
-    with pytest.raises(ChatError, match="is not open") as caught:
+    with pytest.raises(hydra.ChatError, match="is not open") as caught:
         next(it)
     assert "`with` block" in str(caught.value)
     with it:
         assert next(it).data == '{"error": "no"}'
     # What had arrived is gone with the connection, an agent's error too.
-    with pytest.raises(ChatError, match="is not open"):
+    with pytest.raises(hydra.ChatError, match="is not open"):
         next(it)
     _, calls = calls_of(None, chat=[stream(HI, DONE)])
     with ChatStream(turn_of(calls)) as it:
@@ -162,10 +141,3 @@ def test_times_count_from_the_request() -> None:
     assert (it.turn.awaited, it.turn.ended - it.turn.at) == (6.0, 10.0)
     it = Chatted(Took(3, lost()))
     assert (it.came.first_event_after, it.came.duration) == (None, 0.0), "no event, no times"
-
-
-def test_an_interrupt_is_no_chat_error() -> None:
-    turn = turn_of(calls_of(None, chat=[stream(KeyboardInterrupt())])[1])
-    drive(turn.open())
-    fails(KeyboardInterrupt, turn.next())
-    drive(turn.close())

@@ -23,18 +23,7 @@ from core_tools import (
     fails,
     windows,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
-from scripted_io import (
-    START,
-    Took,
-    attached,
-    calls_of,
-    events,
-    late,
-    lost,
-    reply,
-)
+from scripted_io import START, Took, attached, calls_of, events, late, lost, reply
 
 from pytest_hydrasmoke import ConfigError, ContractError, LlmEventsError
 from pytest_hydrasmoke._core.account import YEAR, life_window, read_count
@@ -85,22 +74,6 @@ def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
     assert error.expected == "window_seconds: 10, back to the turn's start"
     assert error.got == "window_seconds: 900"
     assert len(io.sent) == 2
-
-
-@given(st.floats(0, 1e5))
-@example(0.0)
-@example(0.98)
-@example(1.98)
-@example(3.9999999)
-def test_the_window_since_the_turn_reaches_back_to_it_and_hardly_further(elapsed: float) -> None:
-    it = counted(SEEN)
-    io, calls = calls_of(it, llm_events=[events(6, *"ab"), events(1, "a")])
-    io.time += elapsed
-    drive(Usage(calls, it, 30).of_turn(OF_A, account_of(it)))
-    since, window = io.sent[1].at - START, windows(io)[1]
-    assert window >= since - 1e-9
-    assert window - since == pytest.approx(0.02, abs=1e-6)
-    assert window <= math.ceil(elapsed + 0.02)
 
 
 UNEXPLAINED = "llm_events names more providers than it counts LLM events"

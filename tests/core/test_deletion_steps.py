@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import pytest
@@ -177,11 +178,40 @@ def test_a_signal_while_a_deletion_is_looked_at_shortens_it() -> None:
     assert io.waited < 15
 
 
-def test_a_deletion_in_a_hurry_looks_for_no_other_who_deletes() -> None:
-    io, calls = calls_of(it := ready(), poll=[NO_ROW], delete=[deleted()], status=[NOT_FOUND])
-    io.hurried = START + 3
+@pytest.mark.parametrize(
+    ("key", "conflict"),
+    [
+        ("night-0", "; if another run has run id night too, give each an id of its own"),
+        ("smoke-0123456789ab-0", ""),
+    ],
+)
+def test_what_was_gone_before_it_was_deleted_is_a_conflict(key: str, conflict: str) -> None:
+    looks = [status("deleted"), NOT_FOUND]
+    for named, found in ((ID, conflict), (None, conflict), (OTHER_ID, None)):
+        it = ready(key=key)
+        polls = [NO_ROW if named is None else row("deleting", named), NO_ROW]
+        io, _, error = deleting(it, delete=[deleted(), ...], status=[*looks, ...], poll=polls)
+        assert error is None
+        assert io.calls_sent()[:3] == ["status", "poll", "delete"]
+        told = "it was gone before this run deleted it: something else deleted it, or it died.\n"
+        told += f"See the router's log of it{conflict}"
+        assert it.conflict == (None if found is None else told)
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_nobody_else_is_looked_for_in_a_hurry_or_where_a_sweep_has_ended_the_run(
+    hurried: bool,
+) -> None:
+    def over() -> None:
+        raise ConfigError("the run is over")
+
+    it = ready() if hurried else ready(keeper=Listening(allow=over))
+    answers = [*[status("deleted")] * (not hurried), NOT_FOUND]
+    io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=answers)
+    io.hurried = START + 3 if hurried else math.inf
     drive(delete(calls, it, POLICY))
-    assert (it.conflict, io.calls_sent()) == (None, ONCE)
+    assert (it.conflict, io.calls_sent()[-3:]) == (None, ONCE)
+    assert len(io.calls_sent()) == (3 if hurried else 5)
 
 
 # --- what comes in between -------------------------------------------------------------------

@@ -144,13 +144,13 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
 
 def told_of(*frames: bytes) -> str:
     """Return the failure of a turn of these frames, whose LLM events never came."""
-    _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames, DONE)])
+    _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames)])
     turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
     [failure] = handle.record.failures.values()
     assert "look" not in failure.brief, "where replies are kept out, tools are"
-    assert failure.brief.startswith("the LLM events are not as expected")
+    assert "the LLM events are not as expected" in failure.brief
     return str(caught.value)
 
 
@@ -161,9 +161,14 @@ def test_a_failure_names_the_tools_and_the_tokens_of_its_turn() -> None:
         for it in (calls[:2], calls)
     )
     used = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\n'
-    assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told_of(few, used)
-    assert "turn:      called no tool, and reported no tokens" in told_of(WORD)
-    assert "look19 and 5 more, and reported" in told_of(many)
+    assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told_of(few, used, DONE)
+    assert "turn:      called no tool, and reported no tokens" in told_of(WORD, DONE)
+    assert "look19 and 5 more, and reported" in told_of(many, DONE)
+    cut = told_of(WORD)
+    assert cut.startswith("the stream of the turn ended without a terminal event, and the LLM ")
+    told = "ended without a terminal event after 'Hi', called no tool, and reported no tokens"
+    assert f"  turn:      {told}" in cut
+    assert "  next step: see whether its reply is whole: if its runtime sends a terminal" in cut
 
 
 # --- the end ---------------------------------------------------------------------------------

@@ -94,23 +94,17 @@ def test_what_is_odd_about_a_turn_is_noted_once(name: str) -> None:
         assert briefs == ["a chat had content that could not be read"]
 
 
-@pytest.mark.parametrize(
-    ("texts", "awaited", "spread", "known"),
-    [
-        (5, 1.0, 0.0, "at once"),
-        (5, 1.0, 0.0025, "at once"),
-        (5, 1.0, 0.0026, "streamed"),
-        (5, 0.99, 0.0, None),
-        (4, 60.0, 3.0, None),
-        (5, 0.0, 1.0, "streamed"),
-        (200, 9.0, 0.1, "at once"),
-        (200, 9.0, 0.11, "streamed"),
-    ],
-)
-def test_a_pace_is_told_of_streams_that_are_long_enough(
-    texts: int, awaited: float, spread: float, known: str | None
-) -> None:
-    assert pace(texts, awaited, spread) == known
+def test_a_pace_is_told_of_streams_that_are_long_enough() -> None:
+    # Events with text, seconds awaited, seconds from the first event to the last.
+    paces = {
+        (5, 1.0, 0.0): "at once",
+        (5, 1.0, 0.0025): "at once",
+        (200, 9.0, 0.1): "at once",
+        **dict.fromkeys(((5, 1.0, 0.0026), (5, 0.0, 1.0), (200, 9.0, 0.11)), "streamed"),
+        (5, 0.99, 0.0): None,
+        (4, 60.0, 3.0): None,
+    }
+    assert {it: pace(*it) for it in paces} == paces
 
 
 def test_one_stream_that_came_bit_by_bit_shows_that_none_is_held_back() -> None:
@@ -164,10 +158,7 @@ LONG = b"x" * 1_000_000
 TOO_MUCH_TO_KEEP = {
     "one text in another": [b'data: {"text": "' + LONG + b'"}\n\n'] * 12,
     "a wide character": [b"data: " + WIDE + LONG + b"\n\n"] * 9,
-    "a wide character at last": [
-        *[b"data: " + LONG + b"\n\n"] * 7,
-        b'data: "\\ud83d\\ude00"\n\n',
-    ],
+    "a wide character at last": [*[b"data: " + LONG + b"\n\n"] * 7, b'data: "\\ud83d\\ude00"\n\n'],
     "small events": [b'data: {"delta": {"content": "' + b"x" * 300 + b'"}}\n\n'] * 40_000,
     "ids and names": [
         b"id: %d%b\nevent: %b\nretry: 1000\ndata:\n\n" % (n, WIDE + b"x" * 900, WIDE + b"x" * 900)
@@ -264,16 +255,6 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
     assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
     told = [it.turn for it in handle.record.turns]
     assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
-
-
-@pytest.mark.parametrize("call", ["llm_events", "chat"])
-def test_an_interrupt_frees_the_instance(call: str) -> None:
-    scripts: dict[str, list[Any]] = {"llm_events": [events(0), ...], "chat": [stream(HI)]}
-    scripts[call] = [KeyboardInterrupt(), ...]
-    _, handle = handle_of(**scripts)
-    for begun in (handle.chat("hello", None), handle.turn("hello", None).open()):
-        fails(KeyboardInterrupt, begun)
-        assert not one_turn._busy
 
 
 def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from core_tools import NAMED, POLICY, fails
+from core_tools import POLICY, fails
 from scripted_io import (
     ID,
     KEY,
@@ -18,7 +18,6 @@ from scripted_io import (
     NOT_FOUND,
     START,
     Listening,
-    ScriptedIO,
     Took,
     accepted,
     attached,
@@ -31,11 +30,12 @@ from scripted_io import (
     status,
 )
 
-from pytest_hydrasmoke import ConfigError, HydraSmokeError, ProvisionError
+from pytest_hydrasmoke import ConfigError, ProvisionError
 from pytest_hydrasmoke._core import lifecycle
-from pytest_hydrasmoke._core.lifecycle import check_free, phase, provision
+from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.policy import Policy, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -247,43 +247,24 @@ def test_an_attached_instance_is_not_provisioned() -> None:
     assert not io.sent
 
 
-# --- phases, and interrupts ------------------------------------------------------------------
+# --- interrupts ------------------------------------------------------------------------------
 
 
-def test_a_phase_is_timed_even_if_it_fails_and_tells_errors_of_this_package_where() -> None:
-    def work(error: BaseException) -> None:
-        with phase("ready", io, it):
-            drive(io.sleep(4))
-            raise error
+@pytest.mark.parametrize("before", ["provision", "row"])
+def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> None:
+    def now() -> float:
+        if doing[-1:] == [Doing(None)] and before in it.phases:
+            raise KeyboardInterrupt
+        return START
 
-    it, io = record(id=ID), ScriptedIO()
-    it.saw_status("booting", START)
-    error = HydraSmokeError("no")
-    with pytest.raises(HydraSmokeError):
-        work(error)
-    assert (error.phase, error.seconds, error.last) == ("ready", 4.0, "status 'booting'")
-    assert (error.instance, it.phases, it.interrupted) == (NAMED, {"ready": 4.0}, None)
-    with pytest.raises(KeyError):
-        work(KeyError("x"))
-    assert it.interrupted == "ready"
-
-
-@pytest.mark.parametrize(
-    ("call", "phase", "state"),
-    [
-        ("provision", "provision", State.REQUESTED),
-        ("poll", "row", State.ACCEPTED),
-        ("status", "ready", State.CREATED),
-    ],
-)
-def test_an_interrupt_leaves_the_record_with_what_it_knows(
-    call: str, phase: str, state: State
-) -> None:
-    scripts = {"provision": [accepted(None)], "poll": [row()], call: [KeyboardInterrupt()]}
-    _, calls = calls_of(it := record(), **scripts)
+    doing: list[Doing] = []
+    it = record()
+    it.keeper = Listening(doing=doing.append)
+    io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
+    io.now = now  # type: ignore[method-assign]
     fails(KeyboardInterrupt, provision(calls, it, POLICY))
-    assert (it.interrupted, it.state) == (phase, state)
-    assert it.id == (ID if call == "status" else None)
+    assert it.interrupted == before
+    assert it.state is (State.ACCEPTED if before == "provision" else State.CREATED)
 
 
 def _boot_interrupted_at(step: int) -> InstanceRecord | None:

@@ -23,26 +23,7 @@ from net_tools import (
     within,
 )
 
-from pytest_hydrasmoke import (
-    AsyncChatTurn,
-    AsyncSmokeInstance,
-    ChatBusyError,
-    ChatError,
-    ChatEvent,
-    ChatTimeoutError,
-    ChatTurn,
-    ConfigError,
-    DeleteResult,
-    InstanceSpec,
-    InstanceStatus,
-    LlmEventsError,
-    NotFoundError,
-    PollResult,
-    ProvisionAccepted,
-    ProvisionTimeoutError,
-    RejectedError,
-    SmokeInstance,
-)
+import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.settle import USUAL
 from pytest_hydrasmoke._journal.states import State
@@ -56,7 +37,7 @@ def changed(**scenario: Any) -> Scenario:
     return dataclasses.replace(AT_ONCE, **scenario)
 
 
-async def read(stream: Any) -> list[ChatEvent]:
+async def read(stream: Any) -> list[hydra.ChatEvent]:
     async with within(stream) as events:
         return await all_of(events)
 
@@ -74,15 +55,15 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         assert repr(instance) == f"<{named} {instance.id} (key net-0)>"
 
         status = await result(instance.status())
-        assert isinstance(status, InstanceStatus)
+        assert isinstance(status, hydra.InstanceStatus)
         assert (status.id, status.status, status.model_extra) == (seen.id, "running", extra)
         waited = await result(instance.wait(lambda it: it.status == "running"))
         assert waited.id == seen.id
-        with pytest.raises(ProvisionTimeoutError, match="within 5 s"):
+        with pytest.raises(hydra.ProvisionTimeoutError, match="within 5 s"):
             await result(instance.wait(lambda _: False, timeout=5))
 
         turn = await result(instance.chat("Are you ready?"))
-        assert isinstance(turn, ChatTurn if kind == "sync" else AsyncChatTurn)
+        assert isinstance(turn, hydra.ChatTurn if kind == "sync" else hydra.AsyncChatTurn)
         assert (turn.message, turn.text) == ("Are you ready?", "I am ready.")
         assert (turn.complete, turn.finish_reason, turn.events[-1].data) == (True, "stop", "[DONE]")
         assert turn.first_event_after <= turn.duration
@@ -95,7 +76,7 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         for expecting in (turn.expect_llm_events, instance.expect_llm_events):
             assert (await result(expecting(exactly=1, only={"anthropic"}))).model_extra == extra
             start = world.clock.now()
-            with pytest.raises(LlmEventsError) as caught:
+            with pytest.raises(hydra.LlmEventsError) as caught:
                 await result(expecting(at_least=3, timeout=7))
             assert (caught.value.phase, caught.value.expected) == (
                 "llm_events",
@@ -103,13 +84,13 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
             )
             assert world.clock.now() - start == pytest.approx(7)
             before = len(world.fake.requests)
-            with pytest.raises(ConfigError):
+            with pytest.raises(hydra.ConfigError):
                 await result(expecting(providers="openai"))
             assert len(world.fake.requests) == before
 
         await result(instance.delete())
         assert world.fake.instances[0].deleted
-        with pytest.raises(NotFoundError):
+        with pytest.raises(hydra.NotFoundError):
             await result(instance.status())
         before = len(world.fake.requests)
         await result(instance.delete())
@@ -136,6 +117,16 @@ def test_blocking_code_needs_no_loop() -> None:
         session.close()
 
 
+async def test_a_boot_that_fails_is_told_and_what_there_is_goes(kind: str) -> None:
+    scenario = changed(statuses=((0, "queued"), (1, "Failed")), ready_words=())
+    async with World(kind, scenario) as world:
+        with pytest.raises(hydra.ProvisionError, match="the instance is 'Failed'") as caught:
+            await world.provision()
+        assert (caught.value.got, caught.value.phase) == ("queued → Failed", "ready")
+        assert world.fake.instances[0].deleted
+    assert world.session.records[0].state is State.GONE
+
+
 async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
     async with World(kind, AT_ONCE, keep="on-failure") as world:
         async with within(await world.provision()):
@@ -149,9 +140,9 @@ async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
         world.session.ledger.stop()
         before = len(world.fake.requests)
         for go_on in (world.provision, lambda: result(broken.chat("hello"))):
-            with pytest.raises(ConfigError, match="run net is over"):
+            with pytest.raises(hydra.ConfigError, match="run net is over"):
                 await go_on()
-        with pytest.raises(ConfigError, match="run net is over"):
+        with pytest.raises(hydra.ConfigError, match="run net is over"):
             async with within(broken.stream_chat("hello")):
                 pytest.fail("the stream began")
         assert len(world.fake.requests) == before
@@ -161,75 +152,48 @@ async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
 
 
 async def test_a_stream_is_read_to_its_end_or_left_in_any_way(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
+    async with World(kind, AT_ONCE) as world, within(world.client()) as plain:
         instance = await world.provision()
+        [record] = world.session.records
+        blocking = hydra.SmokeInstance(world.session.handle(record))
+        awaiting = hydra.AsyncSmokeInstance(world.session.handle(record, world.async_io()))
         async with within(instance.stream_chat("hello")) as events:
             first = await next_of(events)
-            assert isinstance(first, ChatEvent)
+            assert isinstance(first, hydra.ChatEvent)
             assert first.json()["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+            # Meanwhile nobody else begins a turn.
+            with pytest.raises(hydra.ChatBusyError):
+                blocking.chat("me too")
+            with pytest.raises(hydra.ChatBusyError):
+                await awaiting.chat("me too")
+            with pytest.raises(hydra.ChatBusyError):
+                await read(plain.stream_chat(instance.id.upper(), "me too"))
             assert (await all_of(events))[-1].data == "[DONE]"
             assert await next_of(events) is None
         assert (await result(instance.expect_llm_events())).count == 1
+        assert blocking.chat("now").complete
         async with within(instance.stream_chat("hello")):
             pass
-
-        async def leave() -> None:
-            async with within(instance.stream_chat("hello")) as events:
-                await next_of(events)
-                raise ZeroDivisionError
-
         with pytest.raises(ZeroDivisionError):
-            await leave()
+            async with within(instance.stream_chat("hello")):
+                raise ZeroDivisionError
         world.fake.break_stream("flood", after_events=2)
         async with within(instance.stream_chat("hello")) as events:
             for _ in range(50):
                 await next_of(events)
-        assert (await result(instance.chat("hello"))).text == "I am ready."
-        assert world.times("chat") == 5
+        assert (await awaiting.chat("now")).text == "I am ready."
+        assert world.times("chat") == 6
         for broken, words in (
             ("error", "the agent reported an error: the agent has failed"),
             ("cut", "the stream was cut"),
             ("garbage", "the reply was cut: its stream ended in the middle of an event"),
         ):
             world.fake.break_stream(broken, after_events=3)
-            with pytest.raises(ChatError, match=words) as caught:
+            with pytest.raises(hydra.ChatError, match=words) as caught:
                 await result(instance.chat("hello"))
             assert len(caught.value.events) == 3 + (broken == "error")
             assert caught.value.phase == "turn"
         assert (await result(instance.chat("hello"))).complete
-
-
-async def test_two_turns_at_once_on_one_instance_are_refused_whoever_asks(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world, within(world.client()) as plain:
-        first = await world.provision()
-        [record] = world.session.records
-        blocking = SmokeInstance(world.session.handle(record))
-        awaiting = AsyncSmokeInstance(world.session.handle(record, world.async_io()))
-        async with within(first.stream_chat("hello")) as events:
-            await next_of(events)
-            with pytest.raises(ChatBusyError):
-                blocking.chat("me too")
-            with pytest.raises(ChatBusyError):
-                await awaiting.chat("me too")
-            with pytest.raises(ChatBusyError):
-                async with within(plain.stream_chat(first.id.upper(), "me too")):
-                    pytest.fail("the stream began")
-        assert world.times("chat") == 1
-        assert blocking.chat("now").complete
-        assert (await awaiting.chat("now")).complete
-
-
-async def test_an_agent_that_is_not_ready_is_asked_again_until_the_chats_timeout(kind: str) -> None:
-    # Ready to the eye of the client, but not yet to the agent.
-    words = ((0, "active"), (10, "running"))
-    scenario = changed(statuses=words, ready_words=("running",))
-    async with World(kind, scenario, chat_timeout=20) as world:
-        instance = await world.provision()
-        with pytest.raises(ChatTimeoutError, match="not accepted within 1 s") as caught:
-            await result(instance.chat("hello", timeout=1))
-        assert caught.value.phase == "first_event"
-        assert (await result(instance.chat("hello"))).text == "I am ready."
-        assert world.times("chat") > 3
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
@@ -255,7 +219,7 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
 async def test_the_six_calls_by_themselves(kind: str) -> None:
     asked: list[str] = []
 
-    def text(event: ChatEvent) -> str | None:
+    def text(event: hydra.ChatEvent) -> str | None:
         asked.append(event.data)
         return None
 
@@ -264,9 +228,9 @@ async def test_the_six_calls_by_themselves(kind: str) -> None:
         # A client can say what its own frames mean.
         client = world.client(chat_text=text, chat_end=lambda event: event.data == ".")
         async with within(client):
-            accepted = await result(client.provision(InstanceSpec(**FIELDS), "mine"))
-            assert isinstance(accepted, ProvisionAccepted)
-            nobody = PollResult(found=False, instance_id=None, status=None)
+            accepted = await result(client.provision(hydra.InstanceSpec(**FIELDS), "mine"))
+            assert isinstance(accepted, hydra.ProvisionAccepted)
+            nobody = hydra.PollResult(found=False, instance_id=None, status=None)
             assert await result(client.poll("mine")) == nobody
             world.clock.advance(3)
             found = await result(client.poll("mine"))
@@ -280,9 +244,9 @@ async def test_the_six_calls_by_themselves(kind: str) -> None:
             counted = await result(client.llm_events(found.instance_id))
             assert (counted.count, counted.window_seconds) == (1, 900)
             gone = await result(client.delete(found.instance_id))
-            assert isinstance(gone, DeleteResult)
+            assert isinstance(gone, hydra.DeleteResult)
             assert (gone.instance_id, gone.status) == (found.instance_id, "deleted")
-            with pytest.raises(NotFoundError):
+            with pytest.raises(hydra.NotFoundError):
                 await result(client.status(found.instance_id))
 
 
@@ -301,7 +265,7 @@ async def test_a_turn_of_the_runs_plain_client_counts_and_what_it_was_refused_wa
     async with World(kind, changed(llm_events_lag=1.5, runtime="named")) as world:
         instance = await world.provision()
         async with within(client_of_the_run(world)) as client:
-            with pytest.raises(RejectedError):
+            with pytest.raises(hydra.RejectedError):
                 async with within(client.stream_chat(instance.id, "x" * 4001)):
                     pytest.fail("the router took it")
             start = world.clock.now()
@@ -314,13 +278,13 @@ async def test_a_turn_of_the_runs_plain_client_counts_and_what_it_was_refused_wa
             # It knows that a turn of this instance has told its end, and goes by its setting.
             for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
                 async with within(client_of_the_run(world, chat_end=end)) as other:
-                    with pytest.raises(ChatError) as cut:
+                    with pytest.raises(hydra.ChatError) as cut:
                         await read(other.stream_chat(instance.id, "hello"))
                 assert message in (cut.value.expected or "")
             for other in (client_of_the_run(world, chat_end="optional"), world.client()):
                 async with within(other):
                     assert len(await read(other.stream_chat(instance.id, "hello"))) == 2
-            with pytest.raises(LlmEventsError) as caught:
+            with pytest.raises(hydra.LlmEventsError) as caught:
                 await result(turn.expect_llm_events())
             assert caught.value.got == "another client has chatted since the turn"
             accepted = await result(client.provision(SPEC, "a-stranger"))

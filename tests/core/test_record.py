@@ -14,12 +14,11 @@ from scripted_io import ID, OTHER_ID, SPEC, Listening, attached, lost, record
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._core.incoming import Incoming
-from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
-from pytest_hydrasmoke._journal.events import Became, Doing, Status, Took
+from pytest_hydrasmoke._journal.events import Took
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS, PHASES
 from pytest_hydrasmoke._runtimes.content import Content
@@ -40,21 +39,6 @@ def test_a_fact_that_can_not_be_told_is_known_all_the_same_and_no_request_leaves
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.ACCEPTED)
     assert it.state is State.ACCEPTED, "there may be something to delete"
-
-
-def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
-    it, told = record(), []
-    it.keeper = keeper = Keeper()
-    keeper.note = lambda record, at, event: told.append((record.state, event))  # type: ignore[method-assign]
-    it.note(Doing("ready", 10.0), 1.0)
-    it.saw_status("booting", 2.0)
-    it.saw_status("booting", 3.0)
-    it.becomes(State.READY)
-    assert told == [
-        (State.CLAIMED, Doing("ready", 10.0)),
-        (State.CLAIMED, Status("booting")),
-        (State.READY, Became(State.READY)),
-    ]
 
 
 def test_a_record_is_named_by_what_there_is_and_its_key_names_its_run() -> None:

@@ -122,6 +122,7 @@ LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], float | None, int]] =
     "to the end": (ended(), [(100.05, 1), (105.0, 1)], 0.05, 1),
     "no row": (ended(), [(105.0, 0)], None, 0),
     "left": (ended("left"), [(100.05, 1), (105.0, 1)], 0.0, 0),
+    "a little later than ever": (ended(longest=0.2), [(100.01, 0), (100.21, 1)], 0.2, 0),
     "longer than ever": (ended(longest=0.2), [(100.3, 0), (100.5, 1)], 0.5, 0),
 }
 
@@ -131,16 +132,6 @@ def test_what_looks_measure(name: str) -> None:
     turns, looks, longest, watched = LOOKED[name]
     then = looked(turns, *looks)
     assert (then.longest, then.watched) == (longest and pytest.approx(longest), watched)
-
-
-def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late() -> None:
-    longest: float | None = 0.2
-    for _ in range(50):
-        known = Measured(longest, WATCHED)
-        turns = looked(ended(longest=longest), (100.01, 0), (100.21, 1), known=known)
-        turns = looked(turns, (settled_from(turns, known, WHOLE), 1), known=known)
-        longest = turns.longest
-    assert longest == 0.2
 
 
 def test_what_says_nothing_of_turns_changes_nothing() -> None:

@@ -36,26 +36,7 @@ def failure(
 
 
 LOOK = call("look", {"city": "Oslo", "unit": "C"})
-MAIL = call("mail", {"to": ["a", "b"], "urgent": True})
-
-
-@pytest.mark.parametrize(
-    ("mode", "met", "unmet"),
-    [
-        ("in_order", ["look mail", "mail"], ["mail look", "look look"]),
-        ("exact", ["look mail"], ["look", "", "mail look"]),
-        ("any_order", ["mail look"], ["mail", ""]),
-        ("at_least", ["mail", "mail look"], ["mail mail", "wait"]),
-    ],
-)
-def test_modes(mode: str, met: list[str], unmet: list[str]) -> None:
-    for names in met + unmet:
-        assert (failure([LOOK, MAIL], *names.split(), mode=mode) is None) is (names in met), names
-    if "" in unmet:
-        assert failure([], mode=mode) is None
-        error = failure([LOOK], mode=mode)
-        assert error is not None
-        assert error.expected == "no tool at all"
+MAIL = call("mail", {"to": "a"})
 
 
 @pytest.mark.parametrize(
@@ -90,14 +71,6 @@ def test_arguments_that_are_named_must_have_their_values_of_json(
     if isinstance(value, set):
         assert error is not None
         assert str(error.expected).startswith("look(x=...)")
-
-
-def test_one_call_is_not_taken_for_two() -> None:
-    oslo, bergen = call("look", {"city": "Oslo"}), call("look", {"city": "Bergen"})
-    both: list[Expected] = ["look", ("look", {"city": "Oslo"})]
-    for calls in ([oslo, bergen], [bergen, oslo]):
-        assert failure(calls, *both, mode="any_order") is None
-    assert failure([oslo], *both, mode="at_least") is not None
 
 
 def test_a_failure_shows_both_sides() -> None:
@@ -217,6 +190,7 @@ def test_each_mode_passes_where_the_slowest_search_finds_a_way(
         if names or mode in ("exact", "any_order"):
             error = failure(calls, *names, mode=mode)
             assert (error is None) is passes, mode
+            assert error is None or names or error.expected == "no tool at all"
             if error is not None and calls:
                 # Each call and each expected one has its row.
                 rows = Counter(row[2] for row in str(error.turn).splitlines()[2:])

@@ -193,47 +193,19 @@ def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.Mon
 # --- floods ----------------------------------------------------------------------------------
 
 
-def goose(**content: Any) -> bytes:
-    return step("Message", message={"role": "assistant", "content": [content]})
-
-
-def named(name: str, **fields: Any) -> bytes:
-    return f"event: {name}\n".encode() + typed(fields)
-
-
 BIG = "x" * 2000
 FLOODS = {
-    "openai, reasoning": chunk({"reasoning_content": BIG}),
-    "openai, arguments": called(None, BIG),
-    "openai, calls": chunk({"tool_calls": [{"id": f"a{n}"} for n in range(50)]}),
-    "hermes run, reasoning": typed({"event": "reasoning.delta", "delta": BIG}),
-    "hermes run, arguments": typed({"event": "tool.started", "tool": "t", "args": {"a": BIG}}),
-    "hermes run, results": typed(
+    "reasoning": chunk({"reasoning_content": BIG}),
+    "arguments": called(None, BIG),
+    "whole arguments": typed({"event": "tool.started", "tool": "t", "args": {"a": BIG}}),
+    "calls": chunk({"tool_calls": [{"id": f"a{n}"} for n in range(50)]}),
+    "results": starts("a") + step("TOOL_CALL_RESULT", toolCallId="a", content=BIG),
+    "results of many parts": typed(
         {"event": "tool.started", "tool": "t"},
         {"event": "tool.completed", "tool": "t", "result": [[]] * 500},
     ),
-    "hermes session, reasoning": named("reasoning.delta", delta=BIG),
-    "hermes progress": named("hermes.tool.progress", tool="t", status="running"),
-    "responses, reasoning": step("response.reasoning_text.delta", delta=BIG),
-    "responses, arguments": step("response.function_call_arguments.delta", item_id="i", delta=BIG),
-    "anthropic, reasoning": step(
-        "content_block_delta", delta={"type": "thinking_delta", "thinking": BIG}
-    ),
-    "anthropic, arguments": step(
-        "content_block_delta", delta={"type": "input_json_delta", "partial_json": BIG}
-    ),
-    "goose, reasoning": goose(type="thinking", thinking=BIG),
-    "goose, arguments": goose(type="toolRequest", id="a", toolCall={"arguments": {"a": BIG}}),
-    "goose, results": goose(type="toolRequest", id="a")
-    + goose(type="toolResponse", id="a", toolResult={"value": BIG}),
-    "ag-ui, reasoning": step("REASONING_MESSAGE_CONTENT", delta=BIG),
-    "ag-ui, arguments": step("TOOL_CALL_ARGS", toolCallId="a", delta=BIG),
-    "ag-ui, results": step("TOOL_CALL_START", toolCallId="a")
-    + step("TOOL_CALL_RESULT", toolCallId="a", content=BIG),
-    "ai sdk, reasoning": step("reasoning-delta", delta=BIG),
-    "ai sdk, arguments": step("tool-input-delta", toolCallId="a", inputTextDelta=BIG),
-    "ai sdk, results": step("tool-input-start", toolCallId="a")
-    + step("tool-output-available", toolCallId="a", output={"a": BIG}),
+    "tools that progress": b"event: hermes.tool.progress\n"
+    + typed({"tool": "t", "status": "running"}),
 }
 
 
