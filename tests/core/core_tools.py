@@ -60,6 +60,11 @@ def fails(kind: type[Error], work: Coroutine[Any, Any, object]) -> Error:
     return caught.value
 
 
+def telling(told: list[str], answer: Any) -> Any:
+    """Return a step that gives an answer, and tells of its call first."""
+    return lambda request: (told.append(request.call), answer)[1]
+
+
 def ready(**changes: Any) -> InstanceRecord:
     it = record(state=State.READY, id=ID)
     for name, value in changes.items():
@@ -73,6 +78,12 @@ def handle_of(
     it = it or ready()
     io, calls = calls_of(it, **scripts)
     return io, Handle(calls, it, policy or Policy(), Reading())
+
+
+def talking(*chats: Any, policy: Policy | None = None) -> tuple[ScriptedIO, Handle]:
+    """Return a handle on an instance whose agent answers so, and which counts no LLM events."""
+    policy = policy or Policy(usage_settle=0)
+    return handle_of(policy=policy, llm_events=[events(0), ...], chat=chats)
 
 
 def deleting(

@@ -135,8 +135,6 @@ def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
     assert len(io.calls_sent("llm_events")) - before == 2, "one look, a wait, and the count"
 
 
-# --- doubts ----------------------------------------------------------------------------------
-
 BEFORE = "LLM events of the turn before, of test_a.py::test_x, may be among them: "
 
 
@@ -224,9 +222,6 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
     assert handle.record.settling.number == before.number
     assert doing[-1:] == [Doing(None)]
     assert chat(io, handle)[1] == pytest.approx(5)
-
-
-# --- a fake that knows -----------------------------------------------------------------------
 
 
 def asking(rows: Rows, says: Callable[[], bool]) -> tuple[ScriptedIO, Handle]:

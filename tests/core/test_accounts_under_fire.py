@@ -189,7 +189,7 @@ def play(lag: float, window: float, story: list[Does]) -> tuple[int, int]:
     story=st.lists(TURNS, min_size=2, max_size=8),
 )
 @example(2.0, 10, [Does((1.0,)), Does(rest=3.0), Does((1.0, 1.0), wants=-1)])
-@examples(20, 2_000)
+@examples(25, 2_000)
 def test_no_count_passes_on_another_turns_row(lag: float, window: float, story: list[Does]) -> None:
     play(lag, window, story)
 

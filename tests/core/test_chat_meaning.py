@@ -142,31 +142,24 @@ END = ChatEvent("done", "{}", "", None, 0.0)
 ERROR = ChatEvent("error", "boo", "", None, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("event", "text", "end", "meaning"),
-    [
+def test_a_hooks_word_comes_first() -> None:
+    for event, text, end, meaning in (
         # what the hooks say, if there are any
-        (EVENT, ..., ..., Meaning("known")),
-        (EVENT, None, None, Meaning("known")),
-        (EVENT, "mine", None, Meaning("mine")),
-        (EVENT, "", None, Meaning("")),
+        *((EVENT, ..., ..., Meaning("known")), (EVENT, None, None, Meaning("known"))),
+        *((EVENT, "mine", None, Meaning("mine")), (EVENT, "", None, Meaning(""))),
         (EVENT, None, True, Meaning("known", end=True)),
-        (EVENT, None, False, Meaning("known")),
-        (END, None, False, Meaning()),
+        *((EVENT, None, False, Meaning("known")), (END, None, False, Meaning())),
         (END, "mine", None, Meaning("mine", end=True)),
-        (ERROR, None, None, Meaning(error="boo")),
-        (ERROR, ..., False, Meaning(error="boo")),
+        *((ERROR, None, None, Meaning(error="boo")), (ERROR, ..., False, Meaning(error="boo"))),
         # A hook that finds a text or an end in it takes it for no error.
-        (ERROR, "mine", ..., Meaning("mine")),
-        (ERROR, "", False, Meaning("")),
+        *((ERROR, "mine", ..., Meaning("mine")), (ERROR, "", False, Meaning(""))),
         (ERROR, ..., True, Meaning(end=True)),
-    ],
-)
-def test_a_hooks_word_comes_first(event: ChatEvent, text: Any, end: Any, meaning: Meaning) -> None:
-    reading = Reading(
-        None if text is ... else lambda _: text, None if end is ... else lambda _: end
-    )
-    assert reading.reader().read(event) == meaning
+    ):
+        reading = Reading(
+            None if text is ... else lambda _, text=text: text,
+            None if end is ... else lambda _, end=end: end,
+        )
+        assert reading.reader().read(event) == meaning, (event, text, end)
 
 
 def test_a_hook_that_raises_is_not_hidden() -> None:

@@ -112,9 +112,6 @@ def test_so_it_does_wherever_it_is_read() -> None:
     assert drive(read_count(calls, it, 5)).error == UNEXPLAINED
 
 
-# --- windows and baselines -----------------------------------------------------------------------
-
-
 def test_a_window_reaches_back_beyond_the_instances_birth_or_a_year() -> None:
     asked = {0: 900, 0.1: 901, 1: 901, 1.5: 902, 86400: 87300}
     assert {age: life_window(counted(), START + age) for age in asked} == asked
@@ -148,9 +145,6 @@ def test_the_recent_window_is_the_routers_default_and_has_everything_and_everyon
     io, error = count_window(Expected(providers=frozenset("a"), only=True), events(2, *"ab"))
     step = "count a turn's own (its expect_llm_events): a longer wait does not help"
     assert (error.next_step, io.waited) == (step, 0)
-
-
-# --- other clients ---------------------------------------------------------------------------
 
 
 def test_a_turn_of_another_client_closes_an_account_and_is_waited_for() -> None:
@@ -207,9 +201,6 @@ def test_an_attached_instance_that_others_use_all_the_time_has_no_account() -> N
         "LLM events of another client come in all the time",
         "attach to an instance that nobody else uses",
     )
-
-
-# --- routers that count wrongly --------------------------------------------------------------
 
 
 def test_a_window_shorter_than_the_instances_age_is_no_account() -> None:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from core_tools import NAMED, POLICY, deleting, fails, ready
+from core_tools import NAMED, POLICY, deleting, fails, ready, telling
 from scripted_io import (
     ID,
     KEY,
@@ -68,14 +68,12 @@ def test_an_attached_instance_is_never_deleted() -> None:
 
 
 def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
-    def seen(answer: Any) -> Any:
-        return lambda request: (told.append(request.call), answer)[1]
-
     told: list[str] = []
     it = record(state=State.ACCEPTED)
     it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
-    poll = [seen(row()), seen(NO_ROW)]
-    deleting(it, poll=poll, delete=[seen(deleted())], status=[seen(NOT_FOUND)])
+    poll = [telling(told, row()), telling(told, NO_ROW)]
+    took, gone = telling(told, deleted()), telling(told, NOT_FOUND)
+    deleting(it, poll=poll, delete=[took], status=[gone])
     assert told[:3] == ["poll", f"created {ID}", "delete"]
     assert told[3:] == [f"deleting {ID}", "status", "poll", f"gone {ID}"]
 
@@ -119,9 +117,6 @@ def test_a_broken_answer_to_delete_is_noted() -> None:
     )
     _, it, _ = deleting(delete=[reply(204)], status=[NOT_FOUND])
     assert list(it.notes) == [], "without a body it is accepted all the same"
-
-
-# --- how long --------------------------------------------------------------------------------
 
 
 def test_a_deletion_takes_its_time() -> None:
@@ -214,9 +209,6 @@ def test_nobody_else_is_looked_for_in_a_hurry_or_where_a_sweep_has_ended_the_run
     assert len(io.calls_sent()) == (3 if hurried else 5)
 
 
-# --- what comes in between -------------------------------------------------------------------
-
-
 def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it() -> None:
     class AfterAChat(ScriptedIO):
         async def grace(self, seconds: float, work: Any) -> Any:
@@ -242,9 +234,6 @@ def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
     _, calls = calls_of(it := ready(deletion_asked=True), delete=[KeyboardInterrupt()])
     fails(KeyboardInterrupt, delete(calls, it, POLICY))
     assert it.state is State.READY
-
-
-# --- leaks, and what is kept -----------------------------------------------------------------
 
 
 def test_a_refused_deletion_is_a_leak_at_once_and_not_told_as_taken() -> None:

@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from core_tools import DONE, WORD, fails, handle_of
+from core_tools import DONE, WORD, fails, handle_of, talking
 from scripted_io import (
     HANG,
     ID,
@@ -60,8 +60,6 @@ def test_a_status_is_written_down() -> None:
     assert (handle.record.last_state, handle.record.hostname) == ("status 'Running'", "box-1")
     fails(NotFoundError, handle.status())
 
-
-# --- waiting ---------------------------------------------------------------------------------
 
 NO_TIME = "the instance was not ready in time: the status never became ready within {} s"
 A, B, C = status("a"), status("b"), status("c", "box-1")
@@ -123,9 +121,6 @@ def test_an_attached_instance_is_waited_for_as_any_other() -> None:
     assert handle.record.state is State.CLAIMED, "it stays whose it is"
 
 
-# --- LLM events ------------------------------------------------------------------------------
-
-
 def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> None:
     script = [events(3, "a"), events(0), events(1, "a"), events(1, "a"), events(0), ...]
     io, handle = handle_of(
@@ -144,7 +139,7 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
 
 def told_of(*frames: bytes) -> str:
     """Return the failure of a turn of these frames, whose LLM events never came."""
-    _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames)])
+    _, handle = talking(stream(*frames))
     turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
@@ -170,8 +165,6 @@ def test_a_failure_names_the_tools_and_the_tokens_of_its_turn() -> None:
     assert f"  turn:      {told}" in cut
     assert "  next step: see whether its reply is whole: if its runtime sends a terminal" in cut
 
-
-# --- the end ---------------------------------------------------------------------------------
 
 GONE: dict[str, Any] = {"delete": [deleted()], "status": [status("running"), NOT_FOUND]}
 DELETION = ["status", "delete", "status", "poll"]
@@ -222,8 +215,6 @@ def test_what_was_deleted_or_was_to_be_is_not_kept_and_what_was_kept_can_be_dele
     assert handle.record.state is State.GONE
     assert io.calls_sent() == DELETION[1:], "what was kept is not looked at first"
 
-
-# --- what callers give -----------------------------------------------------------------------
 
 QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0.0)
 WRONG: list[tuple[str, tuple[Any, ...], str]] = [

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, typed
+from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, talking, typed
 from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
 from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
@@ -83,7 +83,7 @@ NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
 def test_what_is_odd_about_a_turn_is_noted_once(name: str) -> None:
     steps, complete, reason, notes = NOTES[name]
     chats = [stream(*steps), stream(*steps)]
-    _, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0), ...], chat=chats)
+    _, handle = talking(*chats)
     for _ in chats:
         turn = chatted(handle)
         assert (turn.complete, turn.finish_reason) == (complete, reason)
@@ -110,7 +110,7 @@ def test_a_pace_is_told_of_streams_that_are_long_enough() -> None:
 def test_one_stream_that_came_bit_by_bit_shows_that_none_is_held_back() -> None:
     steps = [NOTES["all at once"][0], NOTES["short"][0], NOTES["slow"][0], NOTES["all at once"][0]]
     chats = [stream(*it) for it in steps]
-    _, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0), ...], chat=chats)
+    _, handle = talking(*chats)
     handle.record.add_remark("something else")
     noted = []
     for _ in chats:
@@ -123,21 +123,19 @@ def test_chats_that_are_cut_after_the_same_silence_are_cut_by_a_limit() -> None:
     assert [is_limit(7.5, it) for it in ((), (3.0, 7.7), (3.0, 7.9))] == [False, True, False]
     assert not is_limit(0.1, ()), "0 is no limit"
     cuts = [stream(HI, Took(seconds, lost())) for seconds in (7.5, 1.6, 7.4)]
-    _, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0), ...], chat=cuts)
+    _, handle = talking(*cuts)
     steps = [fails(ChatError, handle.chat("hello", None)).next_step for _ in cuts]
     assert steps == [LOG, LOG, IDLE_LIMIT + LOG]
 
 
 def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
     answer = stream(WORD, Took(3, WORD), lost())
-    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    _, handle = talking(answer)
     error = fails(ChatError, handle.chat("hello", None))
     assert [event.data for event in error.events] == ["Hi", "Hi"]
     assert handle.record.phases == {"first_event": 0.0, "turn": 3.0}
     assert answer.closed == 1
-    _, handle = handle_of(
-        policy=Policy(chat_end="required"), llm_events=[events(0)], chat=[stream(WORD)]
-    )
+    _, handle = talking(stream(WORD), policy=Policy(chat_end="required"))
     error = fails(ChatError, handle.chat("hello", None))
     assert "ended without a terminal event" in error.message
     assert list(handle.record.notes) == [], "it has failed: that is no note"
@@ -145,7 +143,7 @@ def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
 
 def test_who_told_its_end_once_is_expected_to_tell_it_again() -> None:
     chats = [stream(WORD), stream(WORD, DONE), stream(WORD)]
-    _, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0), ...], chat=chats)
+    _, handle = talking(*chats)
     assert [chatted(handle).complete for _ in range(2)] == [False, True]
     error = fails(ChatError, handle.chat("hello", None))
     assert error.expected == (
@@ -171,7 +169,7 @@ TOO_MUCH_TO_KEEP = {
 def test_a_turn_that_takes_too_much_memory_is_broken_off(case: str) -> None:
     pieces = TOO_MUCH_TO_KEEP[case]
     answer = stream(*[b"".join(pieces[n : n + 999]) for n in range(0, len(pieces), 999)])
-    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    _, handle = talking(answer)
     error = fails(ChatError, handle.chat("hello", None))
     assert "more than 32 MiB of memory" in error.message
     assert 0 < len(error.events) < len(pieces)
@@ -181,7 +179,7 @@ def test_a_turn_that_takes_too_much_memory_is_broken_off(case: str) -> None:
 
 def test_what_events_share_is_held_once() -> None:
     shared = b"id: " + b"x" * 500_000 + b"\n\n" + WORD * 500 + DONE
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(shared)])
+    _, handle = talking(stream(shared))
     turn = chatted(handle)
     assert turn.text == "Hi" * 500
     assert len(turn.events[0].id) == 500_000
@@ -205,7 +203,7 @@ def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
 
 
 def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is_timed() -> None:
-    io, handle = handle_of(llm_events=[events(0)], chat=[stream(Took(2, HI), HI, DONE)])
+    io, handle = talking(stream(Took(2, HI), HI, DONE))
     turn = handle.turn("hello", None)
     drive(turn.open())
     fails(ChatBusyError, handle.chat("me too", None))
@@ -259,7 +257,7 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
 
 def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
     """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
+    _, handle = talking(stream(HI))
     turn = handle.turn("hello", None)
     places = {chat.__file__, one_turn.__file__}
     steps = itertools.count()

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from core_tools import POLICY, fails
+from core_tools import POLICY, fails, telling
 from scripted_io import (
     ID,
     KEY,
@@ -140,13 +140,7 @@ def test_the_next_look_is_a_tenth_of_the_time_waited_away() -> None:
     )
 
 
-# --- who is told, and may say no -------------------------------------------------------------
-
-
 def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> None:
-    def seen(answer: Any) -> Any:
-        return lambda request: (told.append(request.call), answer)[1]
-
     told: list[str] = []
     it = record()
     it.keeper = Listening(
@@ -155,9 +149,9 @@ def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> Non
     )
     _, calls = calls_of(
         it,
-        provision=[seen(reply(503)), seen(accepted())],
-        poll=[seen(NO_ROW), seen(row())],
-        status=[seen(status("running"))],
+        provision=[telling(told, it) for it in (reply(503), accepted())],
+        poll=[telling(told, it) for it in (NO_ROW, row())],
+        status=[telling(told, status("running"))],
     )
     drive(provision(calls, it, POLICY))
     assert told == [
@@ -167,12 +161,8 @@ def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> Non
     assert it.born == START
 
 
-class NoFurtherError(Exception):
-    """What a run raises that must not go on."""
-
-
 def refuse(*_: object) -> None:
-    raise NoFurtherError
+    raise ZeroDivisionError
 
 
 STOPS: dict[str, tuple[Callable[[InstanceRecord], Listening], type[Exception], State, list[str]]]
@@ -180,14 +170,14 @@ STOPS = {
     # Who keeps the record, what is raised, and how far it goes.
     "a step can't be written": (
         lambda _: Listening(state=refuse),
-        *(NoFurtherError, State.CLAIMED, []),
+        *(ZeroDivisionError, State.CLAIMED, []),
     ),
-    "no permission": (lambda _: Listening(allow=refuse), *(NoFurtherError, State.CLAIMED, [])),
+    "no permission": (lambda _: Listening(allow=refuse), *(ZeroDivisionError, State.CLAIMED, [])),
     # The run ends in another thread, between the permission and the request.
     "the run ends": (lambda it: Listening(allow=it.give_up), *(ConfigError, State.UNUSED, [])),
     "the run is over while it waits": (
         lambda it: Listening(allow=lambda: it.state is State.CLAIMED or refuse()),
-        *(NoFurtherError, State.ACCEPTED, ["provision", "poll"]),
+        *(ZeroDivisionError, State.ACCEPTED, ["provision", "poll"]),
     ),
 }
 
@@ -245,9 +235,6 @@ def test_an_attached_instance_is_not_provisioned() -> None:
     error = fails(ConfigError, provision(calls, it, POLICY))
     assert error.message == "an attached instance can't be provisioned"
     assert not io.sent
-
-
-# --- interrupts ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("before", ["provision", "row"])

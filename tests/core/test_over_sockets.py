@@ -213,9 +213,6 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
         assert world.clock.now() - start == pytest.approx(USUAL)
 
 
-# --- plain clients ---------------------------------------------------------------------------
-
-
 async def test_the_six_calls_by_themselves(kind: str) -> None:
     asked: list[str] = []
 

@@ -134,8 +134,6 @@ def test_what_was_seen_proves_what_the_table_says(name: str) -> None:
     assert judge(seen, Manner("keeps rows" in name), **by) == verdict
 
 
-# --- whatever a router answers ----------------------------------------------------------------
-
 # Exact in binary: sums of them have no rounding.
 PAUSES = st.sampled_from([0.0, 0.25, 0.875, 1.0, 1.125, 4.875, 5.0, 9.875, 10.0, 11.0])
 ANSWERS = st.sampled_from(["accepted", "found nothing", "failed", "none"])

@@ -139,9 +139,6 @@ def test_words_that_others_rely_on() -> None:
     assert PHASES == ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
 
 
-# --- bounds ----------------------------------------------------------------------------------
-
-
 def chat(it: InstanceRecord, number: int) -> None:
     """Write into a record what a chat with a count before it does, with words of its own."""
     at = number + 0.25

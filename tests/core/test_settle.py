@@ -140,15 +140,10 @@ def test_what_says_nothing_of_turns_changes_nothing() -> None:
     assert apply(ended(), 200.0, TurnOver(2, "left"), None) == ended()
 
 
-def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
-    turns, now, looks = ended(), 100.0, 0
-    while now < 105:
-        then = next_look(turns, Measured(), WHOLE, now)
-        assert FINEST - 1e-9 <= then - now <= max(FINEST, (now - 100) / 8) + 1e-9 or then == 105
-        now, looks = then, looks + 1
-        turns = looked(turns, (now, 0))
-    assert looks < 45
-    # What is known is not looked for before it can be there.
+def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
+    assert next_look(ended(), Measured(), WHOLE, 100.0) == 100 + FINEST
+    assert next_look(ended(), Measured(), WHOLE, 100.8) == pytest.approx(100.9)
+    assert next_look(ended(), Measured(), WHOLE, 104.8) == 105
     assert next_look(ended(), KNOWN, WHOLE, 100.01) == 100.2
     assert next_look(ended(), KNOWN, WHOLE, 100.3) == pytest.approx(100.45)
     once = looked(ended(), (100.2, 1), known=KNOWN)
@@ -156,18 +151,13 @@ def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
 
 
 def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
-    turns, at = Settling(), 0.0
-    for _ in range(ROWLESS):
-        assert not hopeless(turns)
-        turns = over(start(0, at, turns), "ended", at + 1)
-        at += 10
+    turns = ended(rowless=ROWLESS - 1)
     assert not hopeless(turns), "of the third nobody knows yet"
-    turns = start(0, at, turns)
-    assert hopeless(turns)
+    assert hopeless(then := start(0, 200.0, turns))
     # One that may hold another's rows says nothing about its own.
-    assert start(None, at, turns).rowless == turns.rowless
-    assert seen(turns, at, at, 1, Measured()).rowless == 0, "they do come after all"
-    assert start(1, 200.0, looked(ended(rowless=2), (100.1, 1))).rowless == 0
+    assert start(None, 300.0, then).rowless == then.rowless
+    assert seen(then, 210.0, 210.0, 1, Measured()).rowless == 0, "they do come after all"
+    assert start(1, 200.0, looked(turns, (100.1, 1))).rowless == 0
 
 
 def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
@@ -182,9 +172,6 @@ def test_rows_of_a_turn_that_was_left_may_come_until_any_turn_is_settled() -> No
     last = LastTurn("test", 0, 1, 9.0, ended=10.0)
     for how, until in (("ended", 10.6), ("left", 15.0)):
         assert late_until(Settling(1, last._replace(how=how)), Measured(0.3, 2), WHOLE) == until
-
-
-# --- whatever a router counts; `test_accounts_under_fire` has whole accounts -------------------
 
 
 @given(lag=st.floats(0, 4.5), begins=st.floats(0, 0.05), answer=st.floats(0, 0.05))

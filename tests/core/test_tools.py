@@ -197,8 +197,6 @@ def test_each_mode_passes_where_the_slowest_search_finds_a_way(
                 assert rows.total() >= max(len(names), len(calls))
 
 
-# --- as messages -----------------------------------------------------------------------------
-
 ASKED = {"role": "user", "content": "How cold is it?"}
 
 

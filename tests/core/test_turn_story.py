@@ -190,9 +190,6 @@ def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.Mon
     assert story.usage == Tokens(7, 2), "which takes no room"
 
 
-# --- floods ----------------------------------------------------------------------------------
-
-
 BIG = "x" * 2000
 FLOODS = {
     "reasoning": chunk({"reasoning_content": BIG}),
@@ -225,9 +222,6 @@ def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.Mo
     with it.stream_chat("hello") as events:
         assert sum(1 for _ in events) > 150
     assert "it sent more reasoning and tool calls than are kept" in story_of(it).notes
-
-
-# --- what is recorded ------------------------------------------------------------------------
 
 
 class Recording(Stage):
