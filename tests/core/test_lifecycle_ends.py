@@ -63,6 +63,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[hydra.HydraSmokeError], State]] = {
     "never reached": ([refused(), ...], hydra.TransportError, State.UNUSED),
     "400 without a body": ([reply(400)], hydra.RouterError, State.REQUESTED),
     "401 of a gateway": ([reply(401, {"message": "no"})], hydra.UnauthorizedError, State.REQUESTED),
+    "403 of a filter": ([reply(403, b"<html>")], hydra.UnauthorizedError, State.REQUESTED),
     "404 of an ingress": ([reply(404, b"default backend")], hydra.NotFoundError, State.REQUESTED),
     "a teapot": ([own(418)], hydra.RouterError, State.REQUESTED),
     "too early": ([own(425)], hydra.RouterError, State.REQUESTED),

@@ -118,7 +118,8 @@ def test_blocking_code_needs_no_loop() -> None:
 
 
 async def test_a_boot_that_fails_is_told_and_what_there_is_goes(kind: str) -> None:
-    scenario = changed(statuses=((0, "queued"), (1, "Failed")), ready_words=())
+    words = ((0, "queued"), (1, "Failed"))
+    scenario = changed(statuses=words, ready_words=(), poll_before_row="404", row_after=1)
     async with World(kind, scenario) as world:
         with pytest.raises(hydra.ProvisionError, match="the instance is 'Failed'") as caught:
             await world.provision()
