@@ -5,259 +5,241 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chatting import (
+from core_tools import (
+    CUT,
     DONE,
+    FOR_TOOLS,
     HI,
     IF_LATE,
     LOG,
     PING,
+    WORD,
     Chatted,
+    Row,
     finished,
+    typed,
 )
-from scripted_io import (
-    HANG,
-    ID,
-    START,
-    ScriptedStream,
-    Took,
-    late,
-    lost,
-)
+from scripted_io import HANG, ID, ScriptedStream, Took, late, lost
 
-from pytest_hydrasmoke import (
-    ChatError,
-    ChatTimeoutError,
-)
-from pytest_hydrasmoke._core.chat import AFTER_END
+from pytest_hydrasmoke import ChatError, ChatTimeoutError
 
-ENDS = {
-    "one chunk": [HI + DONE],
-    "chunk by chunk": [HI[:7], HI[7:], DONE[:3], DONE[3:]],
-    "cut after the end": [HI, DONE, lost()],
-    "hangs after the end": [HI, DONE, HANG],
-    "half an event after the end": [HI, DONE, b"data: x"],
-    "named event": [HI, b"event: done\ndata: {}\n\n"],
-    "with keep-alives": [b": ping\n\n", HI, b": ping\n\n", DONE],
-}
-
-
-@pytest.mark.parametrize("case", ENDS)
-@pytest.mark.parametrize("end", ["optional", "required"])
-def test_a_terminal_event_ends_the_turn_whatever_the_connection_does(case: str, end: Any) -> None:
-    it = Chatted(*ENDS[case], end=end)
-    assert it.error is None
-    assert it.text == "Hi"
-    assert (it.came.end.complete, it.turn.over_at is not None) == (True, True)
-    assert it.io.waited <= AFTER_END
-    assert it.stream.closed == 1
-
-
-def test_what_comes_within_2_s_of_the_end_is_read_too() -> None:
-    usage = b'event: usage\ndata: {"tokens": 3}\n\n'
-    it = Chatted(HI + DONE, Took(1.5, usage), Took(1.5, usage), HANG)
-    assert len(it.data) == 4
-    assert AFTER_END == 2.0
-    assert it.io.waited == 1.5 + 1.5 + 2
-    assert [deadline - START for deadline in it.stream.deadlines] == [120, 2, 3.5, 5]
-
-
-def test_the_2_s_after_the_end_never_outlast_the_deadline() -> None:
-    it = Chatted(Took(119, HI + DONE), HANG)
-    assert it.error is None
-    assert it.io.waited == 120
-
-
-def test_text_after_the_end_is_not_text_of_a_late_failure() -> None:
-    it = Chatted(HI + DONE + b"event: error\ndata: too late\n\n")
-    assert isinstance(it.error, ChatError)
-    assert it.error.message == "the agent reported an error: too late"
-
-
-def test_only_events_move_the_2_s_after_the_end() -> None:
-    it = Chatted(HI + DONE, Took(1, b": ping\n\n"), Took(0.5, PING), Took(1, b"data: half"), HANG)
-    assert [deadline - START for deadline in it.stream.deadlines] == [120, 2, 2, 3.5, 3.5]
-    assert it.io.waited == 3.5
-
-
-def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
-    it = Chatted(HI, HI)
-    assert (it.error, it.text, it.came.end.complete, it.turn.over_at is not None) == (
-        None,
-        "HiHi",
-        False,
-        True,
-    )
-    it = Chatted(HI, Took(3, HI), end="required")
-    assert type(it.error) is ChatError
-    assert str(it.error) == (
-        "the reply was cut: its stream ended without a terminal event\n"
-        "  phase:     turn, after 3.0 s\n"
-        f"  instance:  {ID}\n"
-        '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        "  expected:  an event that ends the turn, as the settings require (chat_end = required)\n"
-        f'  next step: {LOG}; if its runtime sends no terminal event, set chat_end = "optional"'
-    )
-
-
-@pytest.mark.parametrize("end", ["auto", "required", "optional"])
-@pytest.mark.parametrize("rest", [b"data: x", b"data: x\n", b"event: message\n", b"id"])
-def test_bytes_that_are_left_at_the_end_are_a_cut_reply(rest: bytes, end: Any) -> None:
-    it = Chatted(b"data: Hi\n\n", rest, end=end)
-    assert type(it.error) is ChatError
-    assert it.error.message == "the reply was cut: its stream ended in the middle of an event"
-    assert it.error.expected == "a blank line after the last event"
-
-
-@pytest.mark.parametrize("rest", [b": stream closed", b": x\n", b"\n", b"\r\n", b""])
-def test_a_comment_and_blank_lines_are_no_cut_reply(rest: bytes) -> None:
-    assert Chatted(b"data: Hi\n\n", rest).error is None
-
-
-def test_a_model_of_an_unknown_runtime_may_wait_for_its_tools_too() -> None:
-    text = b'data: {"type": "token", "content": "Hi"}\n\n'
-    waits = b'data: {"type": "token", "content": "", "finish_reason": "tool_calls"}\n\n'
-    it = Chatted(text, waits, end="auto")
-    assert it.error is not None
-    assert "as its model stopped for its tools (tool_calls)" in (it.error.expected or "")
-    assert Chatted(text, waits, text, end="auto").error is None, "it has gone on"
-
-
-@pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "made_up"])
-def test_a_finish_reason_will_do_once_the_stream_ends(reason: str, kept: bool) -> None:
-    it = Chatted(HI, finished(reason), b"data: half", end="required", kept=kept)
-    assert it.error is None
-    assert (it.came.end.complete, it.came.end.finish_reason) == (True, reason)
-    # It is no terminal event: what comes after it is waited for.
-    assert [deadline - START for deadline in it.stream.deadlines] == [120] * 4
-
-
-@pytest.mark.parametrize("reason", ["tool_calls", "tool_use", "function_call"])
-def test_a_model_that_waits_for_its_tools_has_not_finished(reason: str) -> None:
-    it = Chatted(HI, finished(reason), end="auto")
-    assert it.error is not None
-    assert it.error.message == "the reply was cut: its stream ended without a terminal event"
-    assert Chatted(HI, finished(reason), HI, finished("stop"), end="auto").came.end.complete
-    assert Chatted(HI, finished(reason), DONE, end="auto").came.end.finish_reason == reason
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_an_agent_that_finishes_with_an_error_has_failed_whatever_its_end(kept: bool) -> None:
-    crash = finished("error").replace(b"]}", b'], "error": {"message": "no credit"}}')
-    for end, words in ((crash, "no credit"), (finished("error"), "it finished with 'error'")):
-        it = Chatted(HI, end + DONE, kept=kept)
-        assert type(it.error) is ChatError
-        assert it.error.message.startswith(f"the agent reported an error: {words}")
-        assert (it.came.end.complete, it.came.end.finish_reason) == (False, "error")
-
-
-@pytest.mark.parametrize("steps", [[], [b": ping\n\n"], [b"data: x"], [b"\n\n"]], ids=repr)
-@pytest.mark.parametrize("end", ["optional", "required"])
-def test_a_stream_without_a_single_event_is_no_turn(steps: list[bytes], end: Any) -> None:
-    it = Chatted(*steps, end=end)
-    assert type(it.error) is ChatError
-    assert str(it.error) == (
-        "the stream ended without a single event\n"
-        "  phase:     first_event, after 0.0 s\n"
-        f"  instance:  {ID}\n"
-        "  last seen: no event yet\n"
-        f"  next step: {LOG}"
-    )
-
-
-def test_a_cut_stream_reads_so() -> None:
-    it = Chatted(HI, Took(2, lost()))
-    assert type(it.error) is ChatError
-    assert str(it.error) == (
-        "the stream was cut after 2.0 s of silence: the answer was lost (reset)\n"
-        "  phase:     turn, after 2.0 s\n"
-        f"  instance:  {ID}\n"
-        '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        f"  next step: {LOG}"
-    )
-    assert it.stream.closed == 1
-
-
+PINGED = b": ping\n\n"
+MORE = b'event: usage\ndata: {"tokens": 3}\n\n'
+FLOOD = b"data: " + b"x" * (1 << 20)
+MIDDLE = "the reply was cut: its stream ended in the middle of an event"
+SILENT = "the stream ended without a single event"
+RESET = "the answer was lost (reset)"
 IDLE = (
     "a proxy's idle timeout may have cut the silent stream: raise it above the agent's longest "
     "silence (nginx: proxy_read_timeout; HAProxy: timeout server), or have keep-alives sent; else "
 )
+LATE = "the turn did not end within 120 s"
+TOLD = "the agent reported an error: "
+BROKEN = "the event stream has more than {}: the turn was broken off"
+REQUIRED = "as the settings require"
+ANY = ("auto", "optional")
 
+# What a model of an unknown runtime says, and that it waits for its tools.
+TOKEN = typed({"type": "token", "content": "Hi"})
+WAITS = typed({"type": "token", "content": "", "finish_reason": "tool_calls"})
+CRASH = finished("error").replace(b"]}", b'], "error": {"message": "no credit"}}')
 
-@pytest.mark.parametrize(
-    ("seconds", "limit"),
-    [
-        *((5, True), (29.8, True), (30, True), (60.2, True), (100, True), (350, True)),
-        *((0.9, False), (2, False), (7.5, False), (61, False)),
-    ],
-)
-def test_a_stream_cut_after_a_round_silence_may_be_a_proxys_doing(
-    seconds: float, limit: bool
-) -> None:
-    it = Chatted(HI, Took(1, b": ping\n\n"), Took(seconds, lost()), timeout=900)
-    assert it.error is not None
-    silence = f" after {seconds:.1f} s of silence" if seconds >= 1 else ""
-    assert it.error.message == f"the stream was cut{silence}: the answer was lost (reset)"
-    assert it.error.next_step == (IDLE + LOG if limit else LOG)
-
-
-def test_a_stream_that_just_ends_after_a_round_silence_may_be_a_proxys_doing_too() -> None:
-    it = Chatted(HI, Took(60, b""), end="required")
-    assert it.error is not None
-    assert it.error.message == (
-        "the reply was cut: its stream ended without a terminal event after 60.0 s of silence"
-    )
-    assert it.error.next_step is not None
-    assert it.error.next_step.startswith(f"{IDLE}{LOG}; if its runtime")
-    it = Chatted(Took(60, b""))
-    assert it.error is not None
-    assert it.error.message == ("the stream ended without a single event after 60.0 s of silence")
-
-
-@pytest.mark.parametrize(
-    ("before", "words", "phase", "last"),
-    [
-        (b"", "the stream was cut", "first_event", "no event yet"),
-        (HI + b"data: half", "the stream was cut in the middle of an event", "turn", "event"),
-        (HI + finished("stop"), "the stream was cut", "turn", "event"),
-    ],
-)
-def test_a_stream_that_is_cut_tells_where(before: bytes, words: str, phase: str, last: str) -> None:
-    it = Chatted(*[before] * bool(before), lost())
-    assert it.error is not None
-    assert it.error.message == f"{words}: the answer was lost (reset)"
-    assert it.error.phase == phase
-    assert str(it.error.last).startswith(last)
-
-
-STALLS = {
-    "from the start": [HANG],
-    "after an event": [HI, HANG],
-    "trickle of comments": [Took(10, b": ping\n\n")] * 99,
-    "trickle of bytes": [Took(10, b"x")] * 99,
-    "trickle of events": [Took(10, HI)] * 99,
-    "says that it is late": [HI, late()],
+ROWS: dict[str, Row] = {
+    # A terminal event ends a turn, whatever the connection does then.
+    "chunk by chunk": Row([HI[:7], HI[7:], DONE[:3], DONE[3:]], complete=True, waited=0),
+    "cut after the end": Row([HI, DONE, lost()], complete=True, waited=0),
+    "hangs after the end": Row([HI, DONE, HANG], complete=True, waited=2),
+    "half an event after the end": Row([HI, DONE, b"data: x"], complete=True),
+    "a named event": Row([HI, b"event: done\ndata: {}\n\n"], complete=True),
+    "with keep-alives": Row([PINGED, HI, PINGED, DONE], complete=True),
+    "more within 2 s of the end": Row(
+        [HI + DONE, Took(1.5, MORE), Took(1.5, MORE), HANG],
+        complete=True,
+        waited=1.5 + 1.5 + 2,
+        deadlines=[120, 2, 3.5, 5],
+    ),
+    "no events within 2 s of the end": Row(
+        [HI + DONE, Took(1, PINGED), Took(0.5, PING), Took(1, b"data: half"), HANG],
+        complete=True,
+        waited=3.5,
+        deadlines=[120, 2, 2, 3.5, 3.5],
+    ),
+    "2 s that are never beyond the deadline": Row(
+        [Took(119, HI + DONE), HANG], complete=True, waited=120
+    ),
+    "a late failure": Row(
+        [HI + DONE + b"event: error\ndata: too late\n\n"], f"{TOLD}too late", complete=True
+    ),
+    # A stream that just ends.
+    "no end": Row([HI, HI], text="HiHi", ends=("optional",)),
+    "no end of a known runtime": Row(
+        [HI], CUT, ends=("auto",), why="as this runtime always sends one"
+    ),
+    "no end, and one is required": Row([WORD], CUT, ends=("required",), why=REQUIRED),
+    **{
+        f"ends with {rest!r}": Row([WORD, rest], MIDDLE) for rest in (b"data: x\n", b"data:", b"id")
+    },
+    **{
+        f"ends with {rest!r}, which says nothing": Row([WORD, rest], ends=ANY)
+        for rest in (b": stream closed", b": x\n", b"\n", b"\r\n", b"")
+    },
+    **{
+        f"no event but {steps}": Row(steps, SILENT, "", step=LOG)
+        for steps in ([], [PINGED], [b"data: x"], [b"\n\n"])
+    },
+    # A finish reason will do once the stream ends, and is no terminal event.
+    **{
+        reason: Row(
+            [HI, finished(reason), b"data: half"], complete=True, reason=reason, deadlines=[120] * 4
+        )
+        for reason in ("stop", "length", "made_up")
+    },
+    **{
+        reason: Row(
+            [HI, finished(reason)], CUT, ends=("auto",), why=FOR_TOOLS.format(reason), reason=reason
+        )
+        for reason in ("tool_calls", "tool_use", "function_call")
+    },
+    "its tools have told": Row(
+        [HI, finished("tool_calls"), HI, finished("stop")], text="HiHi", complete=True
+    ),
+    "its tools are others'": Row(
+        [HI, finished("tool_calls"), DONE], complete=True, reason="tool_calls"
+    ),
+    "an unknown runtime waits": Row(
+        [TOKEN, WAITS], CUT, ends=("auto",), why=FOR_TOOLS.format("tool_calls")
+    ),
+    "an unknown runtime has gone on": Row([TOKEN, WAITS, TOKEN], text="HiHi", ends=ANY),
+    # Cuts, and silences that may be a proxy's doing.
+    "cut at once": Row([lost()], f"the stream was cut: {RESET}", "", step=LOG),
+    "cut in an event": Row(
+        [HI + b"data: half", lost()], f"the stream was cut in the middle of an event: {RESET}"
+    ),
+    "cut after a finish reason": Row(
+        [HI + finished("stop"), lost()], f"the stream was cut: {RESET}"
+    ),
+    **{
+        f"cut after {seconds} s": Row(
+            [HI, Took(1, PINGED), Took(seconds, lost())],
+            f"the stream was cut after {seconds:.1f} s of silence: {RESET}",
+            step=IDLE + LOG if limit else LOG,
+            timeout=900,
+        )
+        for seconds, limit in {4.8: 1, 29.8: 1, 60.2: 1, 350: 1, 2: 0, 7.5: 0, 61: 0, 1: 0}.items()
+    },
+    "cut within a second": Row([HI, Took(0.9, lost())], f"the stream was cut: {RESET}", step=LOG),
+    "ends after 60 s": Row(
+        [HI, Took(60, b"")],
+        f"{CUT} after 60.0 s of silence",
+        ends=("required",),
+        step=f'{IDLE}{LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
+    ),
+    "ends after 60 s of nothing": Row([Took(60, b"")], f"{SILENT} after 60.0 s of silence", ""),
+    # It does not end in time.
+    **{
+        f"stalls {name}": Row(
+            *(steps, LATE, text), kind=ChatTimeoutError, waited=120 - left, step=IF_LATE
+        )
+        for name, steps, text, left in (
+            ("from the start", [HANG], "", 0),
+            ("after an event", [HI, HANG], "Hi", 0),
+            ("with comments", [Took(10, PINGED)] * 99, "", 0),
+            ("with bytes", [Took(10, b"x")] * 99, "", 0),
+            ("with events", [Took(10, HI)] * 99, "Hi" * 11, 0),
+            ("and says so", [HI, late()], "Hi", 120),
+        )
+    },
+    # The agent's own errors, whose words are made harmless.
+    "an error": Row(
+        [HI + b'event: error\ndata: {"message": "quota"}\n\n' + HI, DONE], f"{TOLD}quota"
+    ),
+    **{
+        words: Row([b"event: error\ndata: " + data + b"\n\n"], TOLD + words, "")
+        for data, words in (
+            (b"\x1b[1mboo", "\\x1b[1mboo"),
+            (b"##[error]boo", "# #[error]boo"),
+            (b"{}", "the agent reports an error, and no message with it"),
+        )
+    },
+    "an error as its finish reason": Row([HI, CRASH + DONE], f"{TOLD}no credit", reason="error"),
+    "an error as its finish reason, without words": Row(
+        [HI, finished("error") + DONE],
+        f"{TOLD}it finished with 'error', and no message with it",
+        reason="error",
+    ),
+    # Floods, which leave what came before them.
+    "a flood in an event": Row(
+        [HI + HI + FLOOD, DONE],
+        BROKEN.format("1048576 bytes in one event (max_event)"),
+        text="HiHi",
+        deadlines=[120],
+    ),
+    "a flood of bytes": Row(
+        [HI, (b":" + b"x" * 1022 + b"\n") * (16 << 10) + HI],
+        BROKEN.format("16777216 bytes (max_total)"),
+        ends=("auto",),
+        kept=(False,),
+    ),
+    "a flood of events": Row(
+        [HI, b"data:\n\n" * 100_001, DONE],
+        BROKEN.format("100000 events (max_events)"),
+        ends=("auto",),
+        kept=(True,),
+    ),
+    "a flood after the end": Row(
+        [HI + DONE + FLOOD], BROKEN.format("1048576 bytes in one event (max_event)"), complete=True
+    ),
 }
 
 
-@pytest.mark.parametrize("case", STALLS)
-def test_a_turn_that_does_not_end_in_time_is_broken_off_at_its_deadline(case: str) -> None:
-    it = Chatted(*STALLS[case])
-    assert type(it.error) is ChatTimeoutError
-    assert isinstance(it.error, TimeoutError)
-    assert it.error.message == "the turn did not end within 120 s"
-    assert it.io.waited == (0 if case == "says that it is late" else 120)
+@pytest.mark.parametrize("name", ROWS)
+def test_a_stream_is_a_turn_or_fails(name: str) -> None:
+    ROWS[name].check()
 
 
-def test_a_timeout_reads_so() -> None:
-    it = Chatted(HI, HANG, timeout=7.5)
+SEEN = 'event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\''
+ENDS = f"an event that ends the turn, {REQUIRED} (chat_end = required)"
+READS: list[tuple[list[Any], str, str, str, str, str]] = [
+    # A stream of a turn of 7.5 s whose end is required, and how its failure reads.
+    (
+        *([HI, Took(3, HI)], CUT, "turn, after 3.0 s", SEEN, ENDS),
+        f'{LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
+    ),
+    ([], SILENT, "first_event, after 0.0 s", "no event yet", "", LOG),
+    (
+        *([HI, Took(2, lost())], f"the stream was cut after 2.0 s of silence: {RESET}"),
+        *("turn, after 2.0 s", SEEN, "", LOG),
+    ),
+    (
+        *([WORD, b"data: x"], MIDDLE, "turn, after 0.0 s", "event 'message' 'Hi'"),
+        *("a blank line after the last event", LOG),
+    ),
+    (
+        *([HI, HANG], "the turn did not end within 7.5 s", "turn, after 7.5 s", SEEN, ""),
+        IF_LATE,
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "message", "phase", "last", "expected", "step"), READS)
+def test_failures_read_so(
+    steps: list[Any], message: str, phase: str, last: str, expected: str, step: str
+) -> None:
+    it = Chatted(*steps, timeout=7.5, end="required")
+    expects = f"  expected:  {expected}\n" if expected else ""
     assert str(it.error) == (
-        "the turn did not end within 7.5 s\n"
-        "  phase:     turn, after 7.5 s\n"
-        f"  instance:  {ID}\n"
-        '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        f"  next step: {IF_LATE}"
+        f"{message}\n  phase:     {phase}\n  instance:  {ID}\n  last seen: {last}\n{expects}"
+        f"  next step: {step}"
     )
+    assert isinstance(it.error, TimeoutError) is (step is IF_LATE)
+
+
+def test_an_events_name_is_made_harmless_and_short() -> None:
+    for name in (b"##[error]boo", b"x" * 5000):
+        it = Chatted(b"event: " + name + b"\ndata: x\n\n", lost())
+        assert type(it.error) is ChatError
+        assert "##[" not in str(it.error)
+        assert len(str(it.error)) < 1500
 
 
 def test_what_arrives_after_the_deadline_is_no_part_of_the_turn() -> None:
@@ -267,73 +249,6 @@ def test_what_arrives_after_the_deadline_is_no_part_of_the_turn() -> None:
             self.io.time = deadline
             return chunk
 
-    answer = Overrunning(200, {"content-type": "text/event-stream"}, [HI])
-    it = Chatted(chat=[answer])
+    it = Chatted(chat=[Overrunning(200, {"content-type": "text/event-stream"}, [HI])])
     assert isinstance(it.error, ChatTimeoutError)
     assert it.data == []
-
-
-def test_the_agents_error_comes_after_its_event() -> None:
-    it = Chatted(HI + b'event: error\ndata: {"message": "quota"}\n\n' + HI, DONE)
-    assert len(it.data) == 2
-    assert type(it.error) is ChatError
-    assert str(it.error) == (
-        "the agent reported an error: quota\n"
-        "  phase:     turn, after 0.0 s\n"
-        f"  instance:  {ID}\n"
-        "  last seen: event 'error' '{\"message\": \"quota\"}'\n"
-        f"  next step: {LOG}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"\x1b[1mboo", "\\x1b[1mboo"),
-        (b"##[error]boo", "# #[error]boo"),
-        (b"{}", "the agent reports an error, and no message with it"),
-    ],
-)
-def test_the_agents_words_are_made_harmless(data: bytes, words: str) -> None:
-    it = Chatted(b"event: error\ndata: " + data + b"\n\n")
-    assert it.error is not None
-    assert it.error.message == f"the agent reported an error: {words}"
-    assert "##[" not in str(it.error)
-
-
-@pytest.mark.parametrize("name", [b"##[error]boo", b"x" * 5000], ids=["command", "long"])
-def test_an_events_name_is_made_harmless(name: bytes) -> None:
-    it = Chatted(b"event: " + name + b"\ndata: x\n\n", lost())
-    assert "##[" not in str(it.error)
-    assert len(str(it.error)) < 1500
-
-
-LIMITS = {
-    "an event": (b"data: " + b"x" * (1 << 20), "more than 1048576 bytes in one event (max_event)"),
-    "a stream": (
-        (b":" + b"x" * 1022 + b"\n") * (16 << 10) + HI,
-        "more than 16777216 bytes (max_total)",
-    ),
-    "events": (b"data:\n\n" * 100_001, "more than 100000 events (max_events)"),
-}
-
-
-@pytest.mark.parametrize("case", LIMITS)
-def test_a_flood_is_broken_off(case: str) -> None:
-    flood, words = LIMITS[case]
-    it = Chatted(HI, flood, DONE)
-    assert type(it.error) is ChatError
-    assert it.error.message == f"the event stream has {words}: the turn was broken off"
-    assert it.stream.closed == 1
-
-
-def test_a_flood_leaves_what_came_before_it() -> None:
-    flood = b"data: " + b"x" * (1 << 20)
-    it = Chatted(HI + HI + flood)
-    assert it.text == "HiHi"
-    assert type(it.error) is ChatError
-    assert it.error.message.endswith("(max_event): the turn was broken off")
-    assert len(it.stream.deadlines) == 1, "and nothing more is read"
-    it = Chatted(HI + DONE + flood)
-    assert it.came.end.complete
-    assert type(it.error) is ChatError

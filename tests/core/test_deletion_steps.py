@@ -1,11 +1,13 @@
-"""A deletion step by step: what is told, how long it takes, and what may come in between."""
+"""A deletion step by step: who is told, how long it takes, what is kept, and what is a leak."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import pytest
+from core_tools import NAMED, POLICY, deleting, fails, ready, telling
 from scripted_io import (
     ID,
     KEY,
@@ -28,55 +30,82 @@ from scripted_io import (
     status,
 )
 
-from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError
-from pytest_hydrasmoke._api.calls import LAST_CHANCE
-from pytest_hydrasmoke._core.deletion import delete
-from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
+from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
+from pytest_hydrasmoke._core.deletion import delete, keep
 from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 
-POLICY = policy_of()
-
-
-def ready() -> InstanceRecord:
-    """Return an instance that this run has tried to delete before: nobody else is suspected."""
-    it = record(state=State.READY, id=ID)
-    it.deletion_asked = True
-    return it
-
-
-def deleting(
-    it: InstanceRecord | None = None, policy: Policy = POLICY, **scripts: Any
-) -> tuple[ScriptedIO, InstanceRecord, LeakError | None]:
-    """Delete, and give what came of it; the key has no row any more, unless `poll` says so."""
-    it = it or ready()
-    io, calls = calls_of(it, **{"poll": [NO_ROW, ...], **scripts})
-    try:
-        drive(delete(calls, it, policy))
-    except LeakError as error:
-        return io, it, error
-    return io, it, None
-
-
 ONCE = ["delete", "status", "poll"]
+RUNNING = status("running")
 
 
-UNSEEN = sorted(set(State) - HAS_ROW - NOTHING_TO_DELETE)
+@pytest.mark.parametrize("state", sorted(State))
+def test_what_may_be_left_is_deleted(state: State) -> None:
+    it = record(state=state, id=ID)
+    it.deletion_asked = True
+    first = [] if state in HAS_ROW else ["poll"]
+    io, it, error = deleting(
+        it, poll=[*[row() for _ in first], NO_ROW], delete=[deleted()], status=[NOT_FOUND]
+    )
+    assert error is None
+    if state in NOTHING_TO_DELETE:
+        assert (io.calls_sent(), it.state) == ([], state)
+    else:
+        assert (io.calls_sent(), it.state) == ([*first, *ONCE], State.GONE)
 
 
-@pytest.mark.parametrize("seen", ["a row", "no row", "nothing that proves anything"])
-def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: str) -> None:
-    it = record(state=State.REQUESTED)
-    poll = {"a row": row(), "no row": NO_ROW}.get(seen, reply(500))
-    io, calls = calls_of(it, poll=[poll, ...], delete=[deleted()])
+def test_an_attached_instance_is_never_deleted() -> None:
+    io, calls = calls_of(it := attached())
+    assert str(fails(ConfigError, delete(calls, it, POLICY))) == (
+        "an attached instance is never deleted\n"
+        f"  instance:  {ID}\n"
+        "  next step: delete it where it was provisioned"
+    )
+    assert not io.sent
+
+
+def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
+    told: list[str] = []
+    it = record(state=State.ACCEPTED)
+    it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
+    poll = [telling(told, row()), telling(told, NO_ROW)]
+    took, gone = telling(told, deleted()), telling(told, NOT_FOUND)
+    deleting(it, poll=poll, delete=[took], status=[gone])
+    assert told[:3] == ["poll", f"created {ID}", "delete"]
+    assert told[3:] == [f"deleting {ID}", "status", "poll", f"gone {ID}"]
+
+
+@pytest.mark.parametrize("seen", [row(), NO_ROW, reply(500)], ids=["row", "no row", "no proof"])
+def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
+    io, calls = calls_of(it := record(state=State.REQUESTED), poll=[seen, ...], delete=[deleted()])
     drive(Removal(it, POLICY, io.now()).ask_all(calls))
-    if seen == "a row":
+    if seen == row():
         assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
     else:
         assert (set(io.calls_sent()), it.state) == ({"poll"}, State.REQUESTED)
+
+
+def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:
+    def about(request: Any) -> str:
+        return str(request.path.rpartition("/")[2])
+
+    def takes(request: Any) -> Any:
+        return reply(200, {"instance_id": about(request), "status": "deleting"})
+
+    io, it, error = deleting(
+        record(state=State.ACCEPTED, id=OTHER_ID),
+        poll=[row(), NO_ROW, ...],
+        delete=[takes, ...],
+        status=[NOT_FOUND, ...],
+    )
+    assert error is None
+    assert it.id == ID
+    asked = [(sent.request.call, about(sent.request)) for sent in io.sent]
+    both = [[("delete", it), ("status", it), ("poll", KEY)] for it in (ID, OTHER_ID)]
+    assert asked == [("poll", KEY), *both[0], *both[1]]
 
 
 def test_a_broken_answer_to_delete_is_noted() -> None:
@@ -91,175 +120,15 @@ def test_a_broken_answer_to_delete_is_noted() -> None:
 
 
 def test_a_deletion_takes_its_time() -> None:
-    io, _, _ = deleting(delete=[deleted("x"), ...], status=[*[status("running")] * 20, NOT_FOUND])
+    io, _, _ = deleting(delete=[deleted("x"), ...], status=[*[RUNNING] * 20, NOT_FOUND])
     assert io.sleeps[:10] == [0.25] * 10
     assert io.sleeps[-1] > 0.4, "looks slow down"
-    io, _, _ = deleting(
-        delete=[Took(20, deleted("x")), deleted("x")], status=[status("running"), NOT_FOUND]
-    )
+    io, _, _ = deleting(delete=[Took(20, deleted("x")), deleted("x")], status=[RUNNING, NOT_FOUND])
     assert io.sleeps == [2.0], "what the delete itself took counts as waited"
     policy = policy_of(delete_timeout=40, row_wait=20)
     io, it, _ = deleting(policy=policy, delete=[Took(2, deleted())], status=[Took(3, NOT_FOUND)])
     assert io.graces == [20 + 40 + 5]
     assert it.phases == {"delete": 5.0}
-
-
-@pytest.mark.parametrize("state", sorted(NOTHING_TO_DELETE))
-def test_where_nothing_is_left_nothing_is_sent(state: State) -> None:
-    io, it, error = deleting(record(state=state, id=ID))
-    assert error is None
-    assert not io.sent
-    assert it.state is state
-
-
-@pytest.mark.parametrize("state", sorted(set(State) - NOTHING_TO_DELETE))
-def test_where_something_may_be_left_it_is_deleted(state: State) -> None:
-    it = record(state=state, id=ID)
-    it.deletion_asked = True
-    first = [] if state in HAS_ROW else ["poll"]
-    io, it, error = deleting(
-        it, poll=[*[row() for _ in first], NO_ROW], delete=[deleted()], status=[NOT_FOUND]
-    )
-    assert error is None
-    assert it.state is State.GONE
-    assert io.calls_sent() == [*first, *ONCE]
-
-
-def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
-    def seen(answer: Any) -> Any:
-        return lambda request: (told.append(request.call), answer)[1]
-
-    told: list[str] = []
-    it = record(state=State.ACCEPTED)
-    it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
-    poll = [seen(row()), seen(NO_ROW)]
-    deleting(it, poll=poll, delete=[seen(deleted())], status=[seen(NOT_FOUND)])
-    assert told[:3] == ["poll", f"created {ID}", "delete"]
-    assert told[3:] == [f"deleting {ID}", "status", "poll", f"gone {ID}"]
-
-
-def test_a_delete_that_was_not_taken_is_not_told_of() -> None:
-    it, told = ready(), []
-    it.keeper = Listening(state=lambda changed: told.append(changed.state))
-    _, _, error = deleting(it, delete=[reply(403)])
-    assert error is not None
-    assert told == []
-
-
-def test_to_delete_twice_is_to_delete_once() -> None:
-    it = ready()
-    io, calls = calls_of(it, delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
-    drive(delete(calls, it, POLICY))
-    drive(delete(calls, it, POLICY))
-    assert io.calls_sent() == ONCE
-
-
-def test_an_attached_instance_is_never_deleted() -> None:
-    it = attached()
-    io, calls = calls_of(it)
-    with pytest.raises(ConfigError) as caught:
-        drive(delete(calls, it, POLICY))
-    assert not io.sent
-    assert str(caught.value) == (
-        "an attached instance is never deleted\n"
-        f"  instance:  {ID}\n"
-        "  next step: delete it where it was provisioned"
-    )
-
-
-_ANSWERED = "the request was answered with"
-
-
-NOTHING_SHOWN = "but shows no instance for its key"
-
-
-PERHAPS = f"the router may have carried out the request, {NOTHING_SHOWN}"
-
-
-ANSWERED = (
-    "the request was answered with {}, and the router may have carried it out, " + NOTHING_SHOWN
-)
-
-
-@pytest.mark.parametrize(
-    ("code", "told"),
-    [(413, ANSWERED.format(413)), (502, ANSWERED.format(502)), (204, PERHAPS), (None, PERHAPS)],
-)
-def test_a_leak_without_a_row_tells_how_its_request_was_answered(
-    code: int | None, told: str
-) -> None:
-    it = record(state=State.REQUESTED)
-    io, calls = calls_of(
-        it, provision=[lost() if code is None else reply(code)], poll=[NO_ROW, ...]
-    )
-    with contextlib.suppress(HydraSmokeError):
-        drive(calls.provision(SPEC, KEY, deadline=io.now() + 0.2))
-    with pytest.raises(LeakError) as caught:
-        drive(delete(calls, it, POLICY))
-    assert caught.value.message.endswith(f"it may still run: {told}")
-
-
-@pytest.mark.parametrize("state", UNSEEN)
-def test_an_id_without_a_row_is_deleted_if_its_key_was_asked_for_long_enough_and_it_is_alive(
-    state: State,
-) -> None:
-    io, it, error = deleting(
-        record(state=state, id=ID),
-        poll=[NO_ROW, ...],
-        delete=[deleted(), deleted()],
-        status=[status("running"), NOT_FOUND],
-    )
-    assert error is None
-    assert it.state is State.GONE
-    assert set(io.calls_sent()[:-5]) == {"poll"}
-    assert io.calls_sent()[-5:] == ["status", "delete", *ONCE]
-    assert io.sent[-5].at - START >= POLICY.row_wait - 1
-
-
-def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:
-    def about(request: Any) -> str:
-        return str(request.path.rpartition("/")[2])
-
-    io, it, error = deleting(
-        record(state=State.ACCEPTED, id=OTHER_ID),
-        poll=[row(), NO_ROW, ...],
-        delete=[
-            lambda request: reply(200, {"instance_id": about(request), "status": "deleting"}),
-            ...,
-        ],
-        status=[NOT_FOUND, ...],
-    )
-    assert error is None
-    assert it.id == ID
-    asked = [(sent.request.call, about(sent.request)) for sent in io.sent]
-    both = [[("delete", it), ("status", it), ("poll", KEY)] for it in (ID, OTHER_ID)]
-    assert asked == [("poll", KEY), *both[0], *both[1]]
-
-
-def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    it = ready()
-    io, calls = calls_of(it, delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW, ...])
-    grace = io.grace
-
-    async def after_a_chat(seconds: float, work: Any) -> None:
-        it.note(Doing(None), io.now())
-        await grace(seconds, work)
-
-    monkeypatch.setattr(io, "grace", after_a_chat)
-    drive(delete(calls, it, POLICY))
-    assert it.state is State.GONE
-
-
-@pytest.mark.parametrize("wait", [60.0, 8.0])
-def test_a_key_without_a_row_is_asked_for_until_the_wait_for_it_is_over(wait: float) -> None:
-    policy = policy_of(row_wait=wait, delete_timeout=3)
-    io, _, _ = deleting(record(state=State.REQUESTED), policy, poll=[NO_ROW, ...])
-    assert io.waited == pytest.approx(wait - LAST_CHANCE)
-    assert len(io.calls_sent("poll")) > 20
-    assert set(io.calls_sent()) == {"poll"}
-    assert {sent.deadline - START for sent in io.sent} >= {wait}, "the last look can be answered"
 
 
 def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
@@ -268,7 +137,7 @@ def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
         policy_of(delete_timeout=8),
         poll=[Took(20, NO_ROW), Took(20, row())],
         delete=[deleted("x"), ...],
-        status=[status("running"), ...],
+        status=[RUNNING, ...],
     )
     assert error is not None
     found = 20 + 2 + 20
@@ -279,26 +148,160 @@ def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
     assert it.state is State.DELETING
 
 
-def test_a_deletion_in_a_hurry_looks_for_no_other_who_deletes() -> None:
-    it = record(state=State.READY, id=ID)
-    io, calls = calls_of(it, poll=[NO_ROW], delete=[deleted()], status=[NOT_FOUND])
-    io.hurried = START + 3
-    drive(delete(calls, it, POLICY))
-    assert (it.conflict, io.calls_sent()) == (None, ONCE)
+@pytest.mark.parametrize("state", [State.READY, State.ACCEPTED])
+def test_the_time_left_is_that_of_what_is_waited_for(state: State) -> None:
+    doing: list[Doing] = []
+    it = record(state=state, id=ID)
+    it.deletion_asked, it.keeper = True, Listening(doing=doing.append)
+    policy = policy_of(delete_timeout=60.0, row_wait=40.0)
+    found = [row(), NO_ROW] if state is State.ACCEPTED else [NO_ROW]
+    deleting(it, policy, poll=found, delete=[deleted()], status=[NOT_FOUND])
+    deadlines = [it.deadline - START for it in doing if it.deadline is not None]
+    assert deadlines == [60 if state is State.READY else 40, 60]
 
 
 def test_a_signal_while_a_deletion_is_looked_at_shortens_it() -> None:
     def signalled(_: Any) -> Any:
         io.hurried = io.now() + 3
-        return status("running")
+        return RUNNING
 
-    it = ready()
-    io, calls = calls_of(
-        it,
-        delete=[deleted("x"), ...],
-        status=[*[status("running")] * 20, signalled, status("running"), ...],
-    )
-    with pytest.raises(LeakError):
-        drive(delete(calls, it, POLICY))
+    it = ready(deletion_asked=True)
+    looks = [*[RUNNING] * 20, signalled, RUNNING, ...]
+    io, calls = calls_of(it, delete=[deleted("x"), ...], status=looks)
+    fails(LeakError, delete(calls, it, POLICY))
     assert io.now() == pytest.approx(io.hurried - LAST_CHANCE)
     assert io.waited < 15
+
+
+@pytest.mark.parametrize(
+    ("key", "conflict"),
+    [
+        ("night-0", "; if another run has run id night too, give each an id of its own"),
+        ("smoke-0123456789ab-0", ""),
+    ],
+)
+def test_what_was_gone_before_it_was_deleted_is_a_conflict(key: str, conflict: str) -> None:
+    looks = [status("deleted"), NOT_FOUND]
+    for named, found in ((ID, conflict), (None, conflict), (OTHER_ID, None)):
+        it = ready(key=key)
+        polls = [NO_ROW if named is None else row("deleting", named), NO_ROW]
+        io, _, error = deleting(it, delete=[deleted(), ...], status=[*looks, ...], poll=polls)
+        assert error is None
+        assert io.calls_sent()[:3] == ["status", "poll", "delete"]
+        told = "it was gone before this run deleted it: something else deleted it, or it died.\n"
+        told += f"See the router's log of it{conflict}"
+        assert it.conflict == (None if found is None else told)
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+def test_nobody_else_is_looked_for_in_a_hurry_or_where_a_sweep_has_ended_the_run(
+    hurried: bool,
+) -> None:
+    def over() -> None:
+        raise ConfigError("the run is over")
+
+    it = ready() if hurried else ready(keeper=Listening(allow=over))
+    answers = [*[status("deleted")] * (not hurried), NOT_FOUND]
+    io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=answers)
+    io.hurried = START + 3 if hurried else math.inf
+    drive(delete(calls, it, POLICY))
+    assert (it.conflict, io.calls_sent()[-3:]) == (None, ONCE)
+    assert len(io.calls_sent()) == (3 if hurried else 5)
+
+
+def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it() -> None:
+    class AfterAChat(ScriptedIO):
+        async def grace(self, seconds: float, work: Any) -> Any:
+            it.note(Doing(None), self.now())
+            return await work()
+
+    it = ready(deletion_asked=True)
+    io = AfterAChat(delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
+    drive(delete(Calls(io, it), it, POLICY))
+    assert it.state is State.GONE
+
+
+def test_a_grace_that_runs_out_is_a_leak() -> None:
+    class Hurried(ScriptedIO):
+        async def grace(self, seconds: float, work: Any) -> Any:
+            raise TimeoutError(f"not done within {seconds:g} s")
+
+    error = fails(LeakError, delete(Calls(Hurried(), it := ready()), it, POLICY))
+    assert error.message == "not confirmed as deleted, it may still run: not done within 125 s"
+
+
+def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
+    _, calls = calls_of(it := ready(deletion_asked=True), delete=[KeyboardInterrupt()])
+    fails(KeyboardInterrupt, delete(calls, it, POLICY))
+    assert it.state is State.READY
+
+
+def test_a_refused_deletion_is_a_leak_at_once_and_not_told_as_taken() -> None:
+    it, told = ready(deletion_asked=True), []
+    it.keeper = Listening(state=lambda changed: told.append(changed.state))
+    _, it, error = deleting(it, delete=[reply(403, {"detail": "Forbidden"})])
+    assert (it.state, told) == (State.READY, [])
+    assert error is not None
+    assert isinstance(error.__cause__, UnauthorizedError)
+    assert str(error) == (
+        "not confirmed as deleted, it may still run: delete was refused with 403: Forbidden\n"
+        "  phase:     delete, after 0.0 s\n"
+        f"  instance:  {NAMED}\n"
+        "  next step: hydra-smoke sweep --run-id night"
+    )
+
+
+ANSWERED = "the request was answered with {}, and the router may have carried it out"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (reply(413), ANSWERED.format(413)),
+        (reply(502), ANSWERED.format(502)),
+        (reply(204), "the router may have carried out the request"),
+        (lost(), "the router may have carried out the request"),
+    ],
+    ids=["413", "502", "204", "lost"],
+)
+def test_a_leak_without_a_row_tells_how_its_request_was_answered(answer: Any, told: str) -> None:
+    io, calls = calls_of(
+        it := record(state=State.REQUESTED), provision=[answer], poll=[NO_ROW, ...]
+    )
+    with contextlib.suppress(HydraSmokeError):
+        drive(calls.provision(SPEC, KEY, deadline=io.now() + 0.2))
+    error = fails(LeakError, delete(calls, it, POLICY))
+    assert error.message.endswith(f"it may still run: {told}, but shows no instance for its key")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_deletion_that_is_tried_again_needs_no_row(taken: bool) -> None:
+    it = record(state=State.ACCEPTED, id=ID)
+    answers = [deleted(), ...] if taken else [reply(403), deleted()]
+    looks = [*[reply(401)] * taken, NOT_FOUND]
+    io, calls = calls_of(it, poll=[row(), NO_ROW], delete=answers, status=looks)
+    fails(LeakError, delete(calls, it, POLICY))
+    assert it.state is (State.DELETING if taken else State.CREATED)
+    drive(delete(calls, it, POLICY))
+    assert it.state is State.GONE
+    assert io.calls_sent() == ["poll", "delete", *["status"] * taken, *ONCE]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("wanted", ["never", "on-failure", "always"])
+def test_an_instance_is_kept_as_the_settings_say(wanted: str, failed: bool) -> None:
+    for state in sorted(State):
+        it, told = record(state=state, id=ID), list[State]()
+        it.keeper = Listening(state=lambda changed, told=told: told.append(changed.state))
+        it.failed = failed
+        # What has no row, or was asked to be deleted, is not kept.
+        kept = state in HAS_ROW - {State.DELETING}
+        kept = kept and (wanted == "always" or (wanted == "on-failure" and failed))
+        assert keep(it, policy_of(keep=wanted)) is kept
+        assert it.state is (State.KEPT if kept else state)
+        # What is kept already is no news.
+        assert told == ([State.KEPT] if kept and state is not State.KEPT else [])
+    theirs = attached()
+    theirs.state, theirs.failed = State.READY, failed
+    assert not keep(theirs, policy_of(keep=wanted))
+    assert theirs.state is State.READY

@@ -2,164 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, surely_since
 
-# --- what is expected ------------------------------------------------------------------------
+A, AB = frozenset("a"), frozenset("ab")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("asked", "wanted", "words", "met", "not_met", "too_many"),
     [
-        (Expected(), "at least 1 LLM event"),
-        (Expected(2), "at least 2 LLM events"),
-        (Expected(1, 3), "at least 1 and at most 3 LLM events"),
-        (Expected(0, 0), "exactly 0 LLM events"),
+        # What a test asks for, as it reads, and the added events and their names that meet it.
+        ({}, Expected(), "at least 1 LLM event", (1, ""), (0, ""), None),
+        ({"at_least": 2}, Expected(2), "at least 2 LLM events", (2, ""), (1, "a"), None),
+        ({"at_least": 0}, Expected(0), "at least 0 LLM events", (0, ""), None, None),
         (
-            Expected(providers=frozenset({"openai", "anthropic"})),
-            "at least 1 LLM event, anthropic and openai among them",
+            {"at_least": 1, "at_most": 3},
+            *(Expected(1, 3), "at least 1 and at most 3 LLM events", (3, ""), (0, ""), 4),
+        ),
+        ({"exactly": 0}, Expected(0, 0), "exactly 0 LLM events", (0, ""), None, 1),
+        ({"exactly": 1}, Expected(1, 1), "exactly 1 LLM event", (1, ""), (0, ""), 2),
+        (
+            {"providers": ["b", "a", "a"]},
+            Expected(providers=AB),
+            "at least 1 LLM event, a and b among them",
+            *((2, "abc"), (2, "b"), None),
         ),
         (
-            Expected(2, 2, frozenset({"openai", "anthropic"}), only=True),
-            "exactly 2 LLM events, from anthropic and openai and no other",
+            {"at_least": 0, "at_most": 1, "providers": {"a"}},
+            Expected(0, 1, A),
+            "at least 0 and at most 1 LLM event, a among them",
+            *((1, "a"), (1, "b"), 2),
+        ),
+        (
+            {"exactly": 2, "only": ["b", "a"]},
+            Expected(2, 2, AB, only=True),
+            "exactly 2 LLM events, from a and b and no other",
+            *((2, "ab"), (2, "a"), 3),
+        ),
+        (
+            {"providers": {"a"}, "only": {"a"}},
+            Expected(providers=A, only=True),
+            "at least 1 LLM event, from a and no other",
+            *((1, "a"), (0, ""), None),
         ),
     ],
 )
-def test_an_expectation_says_itself(wanted: Expected, words: str) -> None:
-    assert str(wanted) == words
-
-
-@pytest.mark.parametrize(
-    ("wanted", "added", "seen", "met", "too_many"),
-    [
-        (Expected(), 0, "", False, False),
-        (Expected(), 1, "", True, False),
-        (Expected(0), 0, "", True, False),
-        (Expected(1, 2), 2, "", True, False),
-        (Expected(1, 2), 3, "", True, True),
-        (Expected(0, 0), 1, "", True, True),
-        (Expected(providers=frozenset("a")), 1, "b", False, False),
-        (Expected(providers=frozenset("ab")), 2, "abc", True, False),
-        (Expected(2, providers=frozenset("a")), 1, "a", False, False),
-    ],
-)
-def test_an_expectation_is_met(
-    wanted: Expected, added: int, seen: str, met: bool, too_many: bool
+def test_an_expectation_says_itself_and_is_met(
+    asked: dict[str, Any],
+    wanted: Expected,
+    words: str,
+    met: tuple[int, str],
+    not_met: tuple[int, str] | None,
+    too_many: int | None,
 ) -> None:
-    assert wanted.met(added, set(seen)) is met
-    assert wanted.too_many(added) is too_many
+    it = expected(**asked)
+    assert (it, str(it)) == (wanted, words)
+    assert it.met(met[0], set(met[1]))
+    assert not_met is None or not it.met(not_met[0], set(not_met[1]))
+    assert not it.too_many(met[0])
+    assert it.too_many(9 if too_many is None else too_many) is (too_many is not None)
+    assert it.unexpected("az") == (({"a", "z"} - it.providers) if it.only else set())
+    assert it.bounded is (it.only or too_many is not None)
 
 
-def test_what_a_test_expects_is_checked() -> None:
-    assert expected() == expected(1) == Expected()
-    assert expected(0, 1, ["a", "a"]) == Expected(0, 1, frozenset("a"))
-    assert expected(2, 2, {"b"}) == Expected(2, 2, frozenset("b"))
-    assert expected(exactly=2) == Expected(2, 2)
-    assert expected(exactly=0) == Expected(0, 0)
-    assert expected(only=["b", "a"]) == Expected(providers=frozenset("ab"), only=True)
-    assert expected(providers={"a"}, only={"a"}) == Expected(providers=frozenset("a"), only=True)
-
-
-def test_what_nothing_can_meet_and_a_name_in_the_place_of_names_are_refused() -> None:
-    for least, most in ((-1, None), (2, 1), (0, -1), (-2, -1)):
-        with pytest.raises(ConfigError) as caught:
-            expected(least, most, None)
-        assert str(caught.value) == (
-            f"no count can be at least {least} and at most {most}\n"
-            "  next step: give 0 <= at_least <= at_most"
-        )
-    for name in ("providers", "only"):
-        with pytest.raises(ConfigError) as caught:
-            expected(1, None, **{name: "openai"})
-        assert str(caught.value) == (
-            f"{name}='openai' is a string, not a set of names\n"
-            f"  next step: write {name}={{'openai'}}"
-        )
+BOUNDS, ONE = "give 0 <= at_least <= at_most", "allow for an event of each"
+COMBINED, KEEP = "exactly={} can't be combined with at_least or at_most", "keep the one you mean"
 
 
 @pytest.mark.parametrize(
     ("wrong", "message", "step"),
     [
-        (
-            {"exactly": 1, "at_least": 1},
-            "exactly=1 can't be combined with at_least or at_most",
-            "keep the one you mean",
-        ),
-        (
-            {"exactly": 0, "at_most": 0},
-            "exactly=0 can't be combined with at_least or at_most",
-            "keep the one you mean",
-        ),
+        ({"at_least": -1}, "no count can be at least -1 and at most None", BOUNDS),
+        ({"at_least": 2, "at_most": 1}, "no count can be at least 2 and at most 1", BOUNDS),
+        ({"at_least": -2, "at_most": -1}, "no count can be at least -2 and at most -1", BOUNDS),
+        ({"exactly": 1, "at_least": 1}, COMBINED.format(1), KEEP),
+        ({"exactly": 0, "at_most": 0}, COMBINED.format(0), KEEP),
         ({"exactly": -1}, "no count is exactly -1", "give 0 or more"),
-        (
-            {"only": set()},
-            "only is empty",
-            "name a provider, or give exactly=0 for no events",
+        *(
+            (
+                {name: "openai"},
+                f"{name}='openai' is a string, not a set of names",
+                f"write {name}={{'openai'}}",
+            )
+            for name in ("providers", "only")
         ),
+        ({"only": set()}, "only is empty", "name a provider, or give exactly=0 for no events"),
         (
             {"only": ["b", "a"], "providers": ["c"]},
             "only={'a', 'b'} leaves out some of providers={'c'}",
             "add them to only: it needs every provider that may appear",
         ),
-        (
-            {"at_most": 1, "providers": ["a", "b"]},
-            "2 providers can't be among at most 1 LLM event",
-            "allow for an event of each",
-        ),
-        (
-            {"exactly": 0, "only": {"a"}},
-            "1 providers can't be among at most 0 LLM events",
-            "allow for an event of each",
-        ),
+        ({"at_most": 1, "providers": AB}, "2 providers can't be among at most 1 LLM event", ONE),
+        ({"exactly": 0, "only": A}, "1 providers can't be among at most 0 LLM events", ONE),
     ],
     ids=str,
 )
-def test_contradictions_are_refused(wrong: dict[str, Any], message: str, step: str) -> None:
+def test_what_nothing_can_meet_is_refused(wrong: dict[str, Any], message: str, step: str) -> None:
     with pytest.raises(ConfigError) as caught:
         expected(**wrong)
     assert (caught.value.message, caught.value.next_step) == (message, step)
 
 
-# --- who it was, from names alone ------------------------------------------------------------
-
-SINCE: list[tuple[str, str, int, str, bool]] = [
-    # known before, known now, added, surely among the added, others may be
-    ("", "", 0, "", False),
-    ("", "a", 1, "a", False),
-    ("", "ab", 2, "ab", False),
-    ("", "ab", 3, "ab", True),
-    ("a", "a", 0, "", False),
-    ("a", "a", 1, "a", True),
-    ("a", "ab", 1, "b", False),
-    ("a", "ab", 2, "b", True),
-    ("ab", "ab", 1, "", True),
-    ("ab", "abc", 1, "c", False),
-    ("ab", "a", 1, "a", True),
-    ("a", "aab", 1, "b", False),
-    ("aa", "aa", 1, "a", True),
-    ("a", "", 1, "", True),
-    ("ab", "ab", -1, "", False),
-]
-
-
-@pytest.mark.parametrize(("before", "now", "added", "surely", "maybe"), SINCE)
-def test_names_tell_who_must_and_who_may_have_been_added(
-    before: str, now: str, added: int, surely: str, maybe: bool
-) -> None:
-    assert surely_since(before, now, added) == frozenset(surely)
-    assert maybe_since(before, now, added) is maybe
-
-
-@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
-def test_names_never_accuse_the_innocent(older: Sequence[str], added: Sequence[str]) -> None:
-    now = [*older, *added]
-    surely = surely_since(older, now, len(added))
-    assert surely <= set(added)
-    assert set(added) <= surely or maybe_since(older, now, len(added)), "nobody is overlooked"
+def test_names_tell_who_must_and_who_may_have_been_added() -> None:
+    # known before, known now, added; who is surely among the added, and whether others may be
+    told = {
+        ("", "ab", 2): ("ab", False),
+        ("", "ab", 3): ("ab", True),
+        ("a", "a", 0): ("", False),
+        ("a", "a", 1): ("a", True),
+        ("aa", "aa", 1): ("a", True),
+        ("a", "ab", 1): ("b", False),
+        ("a", "ab", 2): ("b", True),
+        ("a", "", 1): ("", True),
+        ("ab", "ab", 1): ("", True),
+        ("ab", "a", 1): ("a", True),
+        ("ab", "ab", -1): ("", False),
+    }
+    for known, (surely, maybe) in told.items():
+        assert surely_since(*known) == frozenset(surely), known
+        assert maybe_since(*known) is maybe, known

@@ -1,11 +1,14 @@
-"""What can be done with one instance: its status, waits, counts, and its end."""
+"""What can be done with one instance: its status, waits, counts, and its end; and with what."""
 
 from __future__ import annotations
 
+import inspect
 import json
+import uuid
 from typing import Any
 
 import pytest
+from core_tools import DONE, WORD, fails, handle_of, talking
 from scripted_io import (
     HANG,
     ID,
@@ -17,47 +20,36 @@ from scripted_io import (
     ScriptedIO,
     Took,
     attached,
-    calls_of,
     deleted,
     events,
     policy_of,
-    record,
     reply,
     status,
     stream,
 )
 
 from pytest_hydrasmoke import (
+    AsyncSmokeClient,
     ChatTurn,
+    ConfigError,
+    InstanceSpec,
     LeakError,
     LlmEventsError,
     NotFoundError,
     ProvisionError,
     ProvisionTimeoutError,
     RouterError,
-    TransportError,
+    SmokeClient,
+    TransportTimeoutError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._core.arguments import seconds_of
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
-
-HI = b"data: Hi\n\n"
-
-
-DONE = b"data: [DONE]\n\n"
-
-
-def handle_of(
-    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
-) -> tuple[ScriptedIO, Handle]:
-    it = it or record(state=State.READY, id=ID)
-    io, calls = calls_of(it, **scripts)
-    return io, Handle(calls, it, policy or Policy(), Reading())
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 def test_a_status_is_written_down() -> None:
@@ -66,150 +58,138 @@ def test_a_status_is_written_down() -> None:
     found = drive(handle.status())
     assert (found.id, found.status, found.hostname) == (ID, "Running", "box-1")
     assert (handle.record.last_state, handle.record.hostname) == ("status 'Running'", "box-1")
-    with pytest.raises(NotFoundError):
-        drive(handle.status())
+    fails(NotFoundError, handle.status())
 
 
-# --- waiting ---------------------------------------------------------------------------------
+NO_TIME = "the instance was not ready in time: the status never became ready within {} s"
+A, B, C = status("a"), status("b"), status("c", "box-1")
+WAITS: dict[str, tuple[list[Any], float | None, type[Exception] | str, str, float]] = {
+    # The words, the timeout; what is raised, or the status that is given; a part of the message,
+    # and the seconds until then. It waits for "c", and in vain where that is not told.
+    "the third": ([A, B, C], 60, "c", "", 0.5),
+    "no word is an error": ([status("failed"), status("deleted"), C], None, "c", "", 0.5),
+    "an error is": ([A, status("broken")], 60, ProvisionError, "the instance is 'broken'", 0.25),
+    "the run's timeout": ([AtDeadline(A)], None, ProvisionTimeoutError, NO_TIME.format(20), 20),
+    "its own timeout": ([AtDeadline(A)], 8.0, ProvisionTimeoutError, NO_TIME.format(8), 8),
+    # A wait of no time takes one look.
+    "at once": ([Took(0.4, C)], 0.0, "c", "", 0.4),
+    "not at once": ([Took(0.4, A)], 0.0, ProvisionTimeoutError, NO_TIME.format(0), 0.4),
+    "just not at once": ([AtDeadline(A)], 0.0, ProvisionTimeoutError, NO_TIME.format(0), 0.5),
+    "a look that hangs": ([HANG], 0.0, TransportTimeoutError, "no answer in time", LAST_CHANCE),
+    "a look that fails": ([reply(503)], 0.0, RouterError, "refused with 503", 0),
+}
 
 
-def test_a_wait_begins_when_it_is_asked_for() -> None:
-    io, handle = handle_of(status=[status("a"), status("b")])
+@pytest.mark.parametrize("name", WAITS)
+def test_a_wait_begins_when_it_is_asked_for_and_ends(name: str) -> None:
+    words, timeout, outcome, message, waited = WAITS[name]
+    io, handle = handle_of(policy=Policy(ready_timeout=20), status=words)
     io.time += 500
-    found = drive(handle.wait(lambda it: it.status == "b", None, 60))
-    assert found.status == "b"
-    assert io.sleeps == [0.25]
+    error = (lambda it: it.status == "broken") if name == "an error is" else None
+    wait = handle.wait(lambda it: it.status == "c", error, timeout)
+    if isinstance(outcome, str):
+        found = drive(wait)
+        assert (found.status, found.hostname) == (outcome, "box-1")
+    else:
+        failure = fails(outcome, wait)
+        assert message in str(failure).splitlines()[0]
+        assert "  phase:     ready, after " in str(failure)
+    assert io.waited - 500 == pytest.approx(waited)
     assert handle.record.phases == {}, "it is no part of the time that provisioning took"
+    assert handle.record.state is (State.FAILED if name == "an error is" else State.READY)
+    if timeout == 0.0:
+        assert len(io.sent) == 1
+        assert io.sent[0].deadline == START + 500 + LAST_CHANCE == START + 500.5
 
 
-@pytest.mark.parametrize(("timeout", "limit"), [(None, 20), (8.0, 8)])
-def test_a_wait_has_its_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
-    policy = Policy(ready_timeout=20)
-    io, handle = handle_of(policy=policy, status=[AtDeadline(status("a"))])
-    with pytest.raises(ProvisionTimeoutError) as caught:
-        drive(handle.wait(lambda _: False, None, timeout))
-    assert f"within {limit} s" in caught.value.message
-    assert (caught.value.phase, io.waited) == ("ready", limit)
-
-
-def test_a_wait_of_no_time_takes_one_look() -> None:
-    io, handle = handle_of(status=[Took(0.4, status("up"))])
-    assert drive(handle.wait(lambda _: True, None, 0.0)).status == "up"
-    assert io.sent[0].deadline == START + LAST_CHANCE == START + 0.5
-    assert io.sleeps == []
-
-
-@pytest.mark.parametrize("look", [status("a"), Took(0.4, status("a")), AtDeadline(status("a"))])
-def test_a_wait_of_no_time_ends_after_its_look(look: Any) -> None:
-    io, handle = handle_of(status=[look])
-    with pytest.raises(ProvisionTimeoutError) as caught:
-        drive(handle.wait(lambda _: False, None, 0.0))
-    assert (caught.value.phase, caught.value.last) == ("ready", "status 'a'")
-    assert caught.value.message == (
-        "the instance was not ready in time: the status never became ready within 0 s"
-    )
-    assert len(io.sent) == 1
-
-
-@pytest.mark.parametrize(
-    ("look", "kind"), [(HANG, TransportError), (reply(503), RouterError)], ids=["hangs", "503"]
-)
-def test_a_look_that_brings_no_status_says_why(look: Any, kind: type[Exception]) -> None:
-    io, handle = handle_of(status=[look])
-    with pytest.raises(kind):
-        drive(handle.wait(lambda _: True, None, 0.0))
-    assert len(io.sent) == 1
+def test_whoever_waits_is_asked_first() -> None:
+    _, handle = handle_of(status=[A, A])
+    found = drive(handle.wait(lambda _: True, lambda _: True, 9))
+    assert found.status == "a", "ready comes before an error"
+    fails(ZeroDivisionError, handle.wait(lambda _: bool(1 / 0), None, 60))
 
 
 def test_an_attached_instance_is_waited_for_as_any_other() -> None:
     io, handle = handle_of(attached(), status=[status("booting"), status("RUNNING")])
     io.time += 100
     drive(handle.until_ready())
-    assert handle.record.state is State.READY
-    assert handle.record.phases == {"ready": 0.25}
+    assert (handle.record.state, handle.record.phases) == (State.READY, {"ready": 0.25})
     assert io.sleeps == [0.25]
     _, handle = handle_of(attached(), status=[status("deleted")])
-    with pytest.raises(ProvisionError) as caught:
-        drive(handle.until_ready())
-    assert (caught.value.phase, caught.value.instance) == ("ready", ID)
-
-
-# --- LLM events ------------------------------------------------------------------------------
+    error = fails(ProvisionError, handle.until_ready())
+    assert (error.phase, error.instance) == ("ready", ID)
+    assert handle.record.state is State.CLAIMED, "it stays whose it is"
 
 
 def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> None:
-    script = [events(3, "a"), events(0), events(1, "a"), events(1, "a")]
-    io, handle = handle_of(llm_events=script, chat=[stream(HI + DONE)])
+    script = [events(3, "a"), events(0), events(1, "a"), events(1, "a"), events(0), ...]
+    io, handle = handle_of(
+        policy=Policy(llm_events_timeout=12), llm_events=script, chat=[stream(WORD + DONE)]
+    )
     assert drive(handle.llm_events(60)).count == 3
     assert io.sent[0].request.path.endswith("?window_seconds=60")
     turn, _ = drive(handle.chat("hello", None))
     assert drive(handle.expect_of_turn(Expected(), turn.account, None)).count == 1
     assert drive(handle.expect_recent(Expected(), None)).count == 1
+    for timeout, limit in ((None, 12), (4.0, 4)):
+        before = io.time
+        fails(LlmEventsError, handle.expect_recent(Expected(), timeout))
+        assert io.time - before == pytest.approx(limit)
 
 
-def told_of(*frames: bytes) -> LlmEventsError:
+def told_of(*frames: bytes) -> str:
     """Return the failure of a turn of these frames, whose LLM events never came."""
-    _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames, DONE)])
+    _, handle = talking(stream(*frames))
     turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
     [failure] = handle.record.failures.values()
     assert "look" not in failure.brief, "where replies are kept out, tools are"
-    assert failure.brief.startswith("the LLM events are not as expected")
-    return caught.value
+    assert "the LLM events are not as expected" in failure.brief
+    return str(caught.value)
 
 
 def test_a_failure_names_the_tools_and_the_tokens_of_its_turn() -> None:
     calls = [{"index": n, "function": {"name": f"look{n % 25}"}} for n in range(30)]
-    delta = json.dumps({"choices": [{"delta": {"tool_calls": calls[:2]}}]}).encode()
-    used = b'{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}'
-    told = str(told_of(b"data: " + delta + b"\n\n", b"data: " + used + b"\n\n"))
-    assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told
-    assert "turn:      called no tool, and reported no tokens" in str(told_of(HI))
-    many = json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}).encode()
-    assert "look19 and 5 more, and reported" in str(told_of(b"data: " + many + b"\n\n"))
+    few, many = (
+        b"data: %s\n\n" % json.dumps({"choices": [{"delta": {"tool_calls": it}}]}).encode()
+        for it in (calls[:2], calls)
+    )
+    used = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}\n\n'
+    assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told_of(few, used, DONE)
+    assert "turn:      called no tool, and reported no tokens" in told_of(WORD, DONE)
+    assert "look19 and 5 more, and reported" in told_of(many, DONE)
+    cut = told_of(WORD)
+    assert cut.startswith("the stream of the turn ended without a terminal event, and the LLM ")
+    told = "ended without a terminal event after 'Hi', called no tool, and reported no tokens"
+    assert f"  turn:      {told}" in cut
+    assert "  next step: see whether its reply is whole: if its runtime sends a terminal" in cut
 
 
-@pytest.mark.parametrize(("timeout", "limit"), [(None, 12), (4.0, 4)])
-def test_llm_events_have_their_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
-    policy = Policy(llm_events_timeout=12)
-    io, handle = handle_of(policy=policy, llm_events=[events(0), ...])
-    with pytest.raises(LlmEventsError):
-        drive(handle.expect_recent(Expected(), timeout))
-    assert io.waited == pytest.approx(limit)
-
-
-# --- the end ---------------------------------------------------------------------------------
-
-
-TO_BE_GONE = {"delete": [deleted()], "status": [status("running"), NOT_FOUND], "poll": [NO_ROW]}
-
-
+GONE: dict[str, Any] = {"delete": [deleted()], "status": [status("running"), NOT_FOUND]}
 DELETION = ["status", "delete", "status", "poll"]
 """A deletion is looked at before and after it."""
 
 
-def deleting(keep: str = "never") -> tuple[ScriptedIO, Handle]:
-    return handle_of(policy=policy_of(keep=keep), **TO_BE_GONE)
+def ending(keep: str, **scripts: Any) -> tuple[ScriptedIO, Handle]:
+    return handle_of(policy=policy_of(keep=keep), **{**GONE, "poll": [NO_ROW], **scripts})
 
 
-KEEPS = [
-    # keep, whether a test failed before, whether this one did, what is left of the instance
-    ("never", False, False, State.GONE),
-    ("never", True, True, State.GONE),
-    ("on-failure", False, False, State.GONE),
-    ("on-failure", False, True, State.KEPT),
-    ("on-failure", True, False, State.KEPT),
-    ("always", False, False, State.KEPT),
-    ("always", True, True, State.KEPT),
-]
-
-
-@pytest.mark.parametrize(("keep", "before", "now", "state"), KEEPS)
+@pytest.mark.parametrize(
+    ("keep", "before", "now", "state"),
+    [
+        # keep, whether a test failed before, whether this one did, what is left of the instance
+        ("never", True, True, State.GONE),
+        ("on-failure", False, False, State.GONE),
+        ("on-failure", False, True, State.KEPT),
+        ("on-failure", True, False, State.KEPT),
+        ("always", False, False, State.KEPT),
+    ],
+)
 def test_the_end_of_a_with_deletes_unless_it_is_to_be_kept(
     keep: str, before: bool, now: bool, state: State
 ) -> None:
-    io, handle = deleting(keep)
+    io, handle = ending(keep)
     handle.record.failed = before
     drive(handle.leave(failed=now))
     assert handle.record.state is state
@@ -217,33 +197,71 @@ def test_the_end_of_a_with_deletes_unless_it_is_to_be_kept(
     assert io.calls_sent() == ([] if state is State.KEPT else DELETION)
 
 
-def test_what_was_deleted_stays_so_and_is_not_kept() -> None:
-    io, handle = deleting("always")
+def test_what_was_deleted_or_was_to_be_is_not_kept_and_what_was_kept_can_be_deleted() -> None:
+    io, handle = ending("always")
     drive(handle.delete())
     drive(handle.delete())
     drive(handle.leave(failed=True))
-    assert handle.record.state is State.GONE
-    assert io.calls_sent() == DELETION
-
-
-def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
-    _, handle = handle_of(
-        policy=policy_of(keep="always"),
-        delete=[deleted(), ...],
-        status=[status("running"), reply(401), NOT_FOUND],
-        poll=[NO_ROW],
-    )
-    with pytest.raises(LeakError):
-        drive(handle.delete())
+    assert (handle.record.state, io.calls_sent()) == (State.GONE, DELETION)
+    looks = [status("running"), reply(401), NOT_FOUND]
+    _, handle = ending("always", delete=[deleted(), ...], status=looks)
+    fails(LeakError, handle.delete())
     drive(handle.leave(failed=True))
     assert handle.record.state is State.GONE
-
-
-def test_what_was_kept_can_still_be_deleted() -> None:
-    scripts = {**TO_BE_GONE, "status": [NOT_FOUND]}
-    io, handle = handle_of(policy=policy_of(keep="always"), **scripts)
+    io, handle = ending("always", status=[NOT_FOUND])
     drive(handle.leave(failed=False))
     assert handle.record.state is State.KEPT
     drive(handle.delete())
     assert handle.record.state is State.GONE
-    assert io.calls_sent() == ["delete", "status", "poll"], "what was kept is not looked at first"
+    assert io.calls_sent() == DELETION[1:], "what was kept is not looked at first"
+
+
+QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0.0)
+WRONG: list[tuple[str, tuple[Any, ...], str]] = [
+    ("status", (17,), "instance_id can't be 17"),
+    ("delete", (None,), "instance_id can't be NoneType"),
+    ("llm_events", (b"x",), "instance_id can't be bytes"),
+    ("llm_events", ("x", "900"), "window_seconds can't be str"),
+    ("llm_events", ("x", 1.5), "window_seconds can't be 1.5"),
+    ("llm_events", ("x", True), "window_seconds can't be True"),
+    ("stream_chat", ("x", None), "message can't be NoneType"),
+    ("poll", (3,), "idempotency_key can't be 3"),
+    ("provision", ({}, "key"), "spec can't be dict"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+async def test_an_id_is_a_text_or_a_uuid_and_a_wrong_type_is_a_clear_error(kind: str) -> None:
+    async def result(value: Any) -> Any:
+        return await value if inspect.isawaitable(value) else value
+
+    with FakeRouter(QUICK) as fake:
+        client = (SmokeClient if kind == "sync" else AsyncSmokeClient)(fake.url, token=fake.token)
+        spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+        one = uuid.UUID((await result(client.provision(spec, "key-0"))).instance_id)
+        assert (await result(client.status(one))).id == str(one)
+        assert (await result(client.llm_events(one))).instance_id == str(one)
+        chat: Any = client.stream_chat(one, "hello")
+        if kind == "sync":
+            with chat as said:
+                assert list(said)
+        else:
+            async with chat as said:
+                assert [event async for event in said]
+        assert (await result(client.delete(one))).instance_id == str(one)
+        before = len(fake.requests)
+        for call, arguments, words in WRONG:
+            with pytest.raises(ConfigError) as caught:
+                await result(getattr(client, call)(*arguments))
+            assert caught.value.message == words
+            assert "give " in str(caught.value.next_step)
+        assert len(fake.requests) == before
+        await result(client.close() if isinstance(client, SmokeClient) else client.aclose())
+
+
+def test_a_timeout_is_a_number_of_seconds_or_the_settings() -> None:
+    for value in ("5", True, -1, float("nan"), float("inf"), [5]):
+        with pytest.raises(ConfigError, match="timeout can't be"):
+            seconds_of("timeout", value, 5.0)
+    assert [seconds_of("timeout", it, 5.0) for it in (None, 0, 2, 0.5)] == [5.0, 0.0, 2.0, 0.5]

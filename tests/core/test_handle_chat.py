@@ -3,158 +3,164 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from types import FrameType
 from typing import Any
 
 import pytest
-from scripted_io import (
-    HANG,
-    ID,
-    START,
-    Listening,
-    ScriptedIO,
-    Took,
-    calls_of,
-    events,
-    lost,
-    record,
-    reply,
-    stream,
-)
+from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, talking, typed
+from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
-from pytest_hydrasmoke import (
-    ChatBusyError,
-    ChatError,
-    ChatTimeoutError,
-    ChatTurn,
-    TokenUsage,
-    ToolCall,
-)
+from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
 from pytest_hydrasmoke._core import chat, one_turn
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count
-from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive
-
-HI = b"data: Hi\n\n"
-
-
-DONE = b"data: [DONE]\n\n"
-
-
-def handle_of(
-    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
-) -> tuple[ScriptedIO, Handle]:
-    it = it or record(state=State.READY, id=ID)
-    io, calls = calls_of(it, **scripts)
-    return io, Handle(calls, it, policy or Policy(), Reading())
 
 
 def chatted(handle: Handle) -> ChatTurn:
     return ChatTurn(handle, *drive(handle.chat("hello", None)))
 
 
-def test_a_chat_gives_the_whole_turn() -> None:
-    answer = stream(Took(1, HI), Took(2, b"data:  there\n\n"), Took(1, DONE))
-    io, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    result = chatted(handle)
-    assert (result.message, result.text) == ("hello", "Hi there")
-    assert [event.data for event in result.events] == ["Hi", " there", "[DONE]"]
-    assert [event.at for event in result.events] == [1.0, 3.0, 4.0]
-    assert (result.first_event_after, result.duration) == (1.0, 4.0)
-    assert result.complete
+def test_a_chat_gives_the_whole_turn_and_its_baseline_bounds_the_one_before() -> None:
+    answer = stream(Took(1, WORD), Took(2, b"data:  there\n\n"), Took(1, DONE))
+    io, handle = handle_of(
+        llm_events=[events(0), events(2, "a"), ...], chat=[answer, stream(WORD + DONE)]
+    )
+    turn = chatted(handle)
+    assert (turn.message, turn.text, turn.complete) == ("hello", "Hi there", True)
+    assert [event.data for event in turn.events] == ["Hi", " there", "[DONE]"]
+    assert [event.at for event in turn.events] == [1.0, 3.0, 4.0]
+    assert (turn.first_event_after, turn.duration) == (1.0, 4.0)
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
-    assert (result._turn.account.before, result._turn.account.after) == (
-        Count(START, number=1),
-        None,
-    )
+    account = turn._turn.account
+    assert (account.before, account.after) == (Count(START, number=1), None)
     assert list(handle.record.notes) == []
-
-
-def test_each_turn_has_its_baseline_which_bounds_the_one_before() -> None:
-    _, handle = handle_of(
-        llm_events=[events(0), events(2, "a"), ...], chat=[stream(HI + DONE), stream(HI + DONE)]
-    )
-    first, second = (chatted(handle)._turn.account for _ in range(2))
-    assert (first.before.count, second.before.count) == (0, 2)
-    assert (first.after, second.after) == (second.before, None)
+    second = chatted(handle)._turn.account
+    assert (second.before.count, account.after, second.after) == (2, second.before, None)
     assert handle.record.chats == 2
 
 
-CUT_SHORT = b'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "length"}]}\n\n'
+UNENDED = "a chat's stream ended without a terminal event"
+MANY = [HI] * 7
+AG_UI = typed({"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"})
+NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
+    # A stream, whether it is complete, its finish reason, and what is noted of it.
+    "no end": ([WORD], False, None, [UNENDED]),
+    "cut short": (
+        [HI, finished("length"), DONE],
+        *(True, "length", ["a reply was cut short: it finished with 'length'"]),
+    ),
+    "waits for its tools": (
+        [HI, finished("tool_calls"), DONE],
+        *(True, "tool_calls"),
+        ["a chat ended as its model waited for its tools: it finished with 'tool_calls'"],
+    ),
+    "a tool that could not be read": (
+        [called(None, "{", id="a"), HI, DONE],
+        *(True, None, ["in a chat, a tool call came without the tool's name"]),
+    ),
+    "frames of two runtimes": (
+        [HI + AG_UI + HI + DONE],
+        *(True, None, ["in a chat, its frames are of OpenAI chat, then AG-UI"]),
+    ),
+    # What its pauses tell.
+    "all at once": ([Took(3, b"".join(MANY) + DONE)], True, None, [HELD_BACK]),
+    "quick": ([*MANY, DONE], True, None, []),
+    "short": ([Took(3, HI * 4 + DONE)], True, None, []),
+    "slow": ([Took(3, HI), *[Took(0.2, HI)] * 6, DONE], True, None, []),
+}
 
 
-@pytest.mark.parametrize(
-    ("frames", "complete", "reason", "notes"),
-    [
-        ([HI], False, None, ["a chat's stream ended without a terminal event"]),
-        (
-            [CUT_SHORT, DONE],
-            True,
-            "length",
-            ["a reply was cut short: it finished with 'length'"],
-        ),
-        (
-            [CUT_SHORT.replace(b"length", b"tool_calls"), DONE],
-            True,
-            "tool_calls",
-            ["a chat ended as its model waited for its tools: it finished with 'tool_calls'"],
-        ),
-    ],
-)
-def test_what_is_odd_about_an_end_is_noted(
-    frames: list[bytes], complete: bool, reason: str | None, notes: list[str]
-) -> None:
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(*frames)])
-    turn = chatted(handle)
-    assert (turn.text, turn.complete, turn.finish_reason) == ("Hi", complete, reason)
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_odd_about_a_turn_is_noted_once(name: str) -> None:
+    steps, complete, reason, notes = NOTES[name]
+    chats = [stream(*steps), stream(*steps)]
+    _, handle = talking(*chats)
+    for _ in chats:
+        turn = chatted(handle)
+        assert (turn.complete, turn.finish_reason) == (complete, reason)
     assert list(handle.record.notes) == notes
-    assert handle.record.turns[0].turn.finish_reason == reason
+    assert [it.turn.finish_reason for it in handle.record.turns] == [reason] * 2
+    if name == "frames of two runtimes":
+        briefs = [*handle.record.notes.values()]
+        assert briefs == ["a chat had content that could not be read"]
 
 
-def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
-    policy = Policy(chat_end="required")
-    _, handle = handle_of(policy=policy, llm_events=[events(0)], chat=[stream(HI)])
-    with pytest.raises(ChatError, match="ended without a terminal event"):
+def test_a_pace_is_told_of_streams_that_are_long_enough() -> None:
+    # Events with text, seconds awaited, seconds from the first event to the last.
+    paces = {
+        (5, 1.0, 0.0): "at once",
+        (5, 1.0, 0.0025): "at once",
+        (200, 9.0, 0.1): "at once",
+        **dict.fromkeys(((5, 1.0, 0.0026), (5, 0.0, 1.0), (200, 9.0, 0.11)), "streamed"),
+        (5, 0.99, 0.0): None,
+        (4, 60.0, 3.0): None,
+    }
+    assert {it: pace(*it) for it in paces} == paces
+
+
+def test_one_stream_that_came_bit_by_bit_shows_that_none_is_held_back() -> None:
+    steps = [NOTES["all at once"][0], NOTES["short"][0], NOTES["slow"][0], NOTES["all at once"][0]]
+    chats = [stream(*it) for it in steps]
+    _, handle = talking(*chats)
+    handle.record.add_remark("something else")
+    noted = []
+    for _ in chats:
         drive(handle.chat("hello", None))
-    assert list(handle.record.notes) == []
+        noted.append(list(handle.record.notes))
+    assert noted == [["something else", HELD_BACK]] * 2 + [["something else"]] * 2
+
+
+def test_chats_that_are_cut_after_the_same_silence_are_cut_by_a_limit() -> None:
+    assert [is_limit(7.5, it) for it in ((), (3.0, 7.7), (3.0, 7.9))] == [False, True, False]
+    assert not is_limit(0.1, ()), "0 is no limit"
+    cuts = [stream(HI, Took(seconds, lost())) for seconds in (7.5, 1.6, 7.4)]
+    _, handle = talking(*cuts)
+    steps = [fails(ChatError, handle.chat("hello", None)).next_step for _ in cuts]
+    assert steps == [LOG, LOG, IDLE_LIMIT + LOG]
 
 
 def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
-    answer = stream(HI, Took(3, HI), lost())
-    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    with pytest.raises(ChatError) as caught:
-        drive(handle.chat("hello", None))
-    assert [event.data for event in caught.value.events] == ["Hi", "Hi"]
+    answer = stream(WORD, Took(3, WORD), lost())
+    _, handle = talking(answer)
+    error = fails(ChatError, handle.chat("hello", None))
+    assert [event.data for event in error.events] == ["Hi", "Hi"]
     assert handle.record.phases == {"first_event": 0.0, "turn": 3.0}
     assert answer.closed == 1
+    _, handle = talking(stream(WORD), policy=Policy(chat_end="required"))
+    error = fails(ChatError, handle.chat("hello", None))
+    assert "ended without a terminal event" in error.message
+    assert list(handle.record.notes) == [], "it has failed: that is no note"
+
+
+def test_who_told_its_end_once_is_expected_to_tell_it_again() -> None:
+    chats = [stream(WORD), stream(WORD, DONE), stream(WORD)]
+    _, handle = talking(*chats)
+    assert [chatted(handle).complete for _ in range(2)] == [False, True]
+    error = fails(ChatError, handle.chat("hello", None))
+    assert error.expected == (
+        "an event that ends the turn, as an earlier turn of this instance had one (chat_end = auto)"
+    )
 
 
 WIDE = "\N{SLOTH}".encode()  # in memory each character of its text takes four bytes
-
-
-ESCAPED = b"\\ud83d\\ude00"
-
-
 LONG = b"x" * 1_000_000
-
-
 TOO_MUCH_TO_KEEP = {
     "one text in another": [b'data: {"text": "' + LONG + b'"}\n\n'] * 12,
     "a wide character": [b"data: " + WIDE + LONG + b"\n\n"] * 9,
-    "a wide character at last": [*[b"data: " + LONG + b"\n\n"] * 7, b'data: "%b"\n\n' % ESCAPED],
+    "a wide character at last": [*[b"data: " + LONG + b"\n\n"] * 7, b'data: "\\ud83d\\ude00"\n\n'],
     "small events": [b'data: {"delta": {"content": "' + b"x" * 300 + b'"}}\n\n'] * 40_000,
     "ids and names": [
-        b"id: %d%b\nevent: %b\nretry: 1000\ndata:\n\n" % (n, WIDE + b"x" * 450, WIDE + b"x" * 450)
-        for n in range(9_000)
+        b"id: %d%b\nevent: %b\nretry: 1000\ndata:\n\n" % (n, WIDE + b"x" * 900, WIDE + b"x" * 900)
+        for n in range(5_000)
     ],
 }
 
@@ -163,17 +169,17 @@ TOO_MUCH_TO_KEEP = {
 def test_a_turn_that_takes_too_much_memory_is_broken_off(case: str) -> None:
     pieces = TOO_MUCH_TO_KEEP[case]
     answer = stream(*[b"".join(pieces[n : n + 999]) for n in range(0, len(pieces), 999)])
-    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    with pytest.raises(ChatError, match="more than 32 MiB of memory") as caught:
-        drive(handle.chat("hello", None))
-    assert 0 < len(caught.value.events) < len(pieces)
-    assert (caught.value.phase, answer.closed) == ("turn", 1)
-    assert "stream_chat" in str(caught.value)
+    _, handle = talking(answer)
+    error = fails(ChatError, handle.chat("hello", None))
+    assert "more than 32 MiB of memory" in error.message
+    assert 0 < len(error.events) < len(pieces)
+    assert (error.phase, answer.closed) == ("turn", 1)
+    assert "stream_chat" in str(error)
 
 
 def test_what_events_share_is_held_once() -> None:
-    shared = b"id: " + b"x" * 500_000 + b"\n\n" + b"data: Hi\n\n" * 500 + DONE
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(shared)])
+    shared = b"id: " + b"x" * 500_000 + b"\n\n" + WORD * 500 + DONE
+    _, handle = talking(stream(shared))
     turn = chatted(handle)
     assert turn.text == "Hi" * 500
     assert len(turn.events[0].id) == 500_000
@@ -183,8 +189,8 @@ def test_what_events_share_is_held_once() -> None:
 def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
     policy = Policy(chat_timeout=40, llm_events_timeout=15)
     io, handle = handle_of(policy=policy, llm_events=[Took(5, events(0))], chat=[stream(HI, HANG)])
-    with pytest.raises(ChatTimeoutError, match=f"within {limit} s"):
-        drive(handle.chat("hello", timeout))
+    error = fails(ChatTimeoutError, handle.chat("hello", timeout))
+    assert f"within {limit} s" in error.message
     assert io.waited == 5 + limit, "the baseline's time is not the turn's"
     assert io.sent[0].deadline == START + 15
 
@@ -196,20 +202,62 @@ def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     assert handle.record.account.before.error == "llm_events was refused with 401"
 
 
-@pytest.mark.parametrize("call", ["llm_events", "chat"])
-def test_an_interrupt_frees_the_instance(call: str) -> None:
-    scripts: dict[str, list[Any]] = {"llm_events": [events(0), ...], "chat": [stream(HI)]}
-    scripts[call] = [KeyboardInterrupt(), ...]
-    _, handle = handle_of(**scripts)
-    for begun in (handle.chat("hello", None), handle.turn("hello", None).open()):
-        with pytest.raises(KeyboardInterrupt):
-            drive(begun)
-        assert not one_turn._busy
+def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is_timed() -> None:
+    io, handle = talking(stream(Took(2, HI), HI, DONE))
+    turn = handle.turn("hello", None)
+    drive(turn.open())
+    fails(ChatBusyError, handle.chat("me too", None))
+    assert io.calls_sent() == ["llm_events", "chat"]
+    assert (handle.record.chats, handle.record.phases) == (1, {})
+    drive(turn.next())
+    drive(turn.close())
+    assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
+    assert list(handle.record.notes) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be_a_wait(
+    whole: bool,
+) -> None:
+    def allow() -> None:
+        asked.append(len(io.sent))
+        if len(asked) > 4:
+            raise ZeroDivisionError
+
+    asked: list[int] = []
+    io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE) for _ in range(2)])
+    handle.record.keeper = Listening(allow=allow)
+    for _ in range(2):
+        drive(handle.chat("hello", None))
+    reads = len(io.calls_sent("llm_events"))
+    assert asked == [0, 1, 2, reads + 1]
+    turn = handle.turn("hello", None)
+    fails(ZeroDivisionError, handle.chat("hello", None) if whole else turn.open())
+    assert len(io.sent) == reads + 2, "not even the baseline is read"
+    assert handle.record.chats == 2
+    assert not one_turn._busy
+
+
+def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
+    answers = [stream(HI, DONE) for _ in range(5)]
+    io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 50, chat=answers)
+    stage = handle.record.run_turns.stage
+    stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
+    asked = [chatted(handle).message, chatted(handle).message]
+    stage.test, stage.scene = "test_b", 2
+    asked += [chatted(handle).message]
+    stage.scene, stage.continues = 3, True
+    asked += [chatted(handle).message]
+    assert asked == ["hello"] * 4
+    bodies = [it.request.body for it in io.sent if it.request.call == "chat"]
+    assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
+    told = [it.turn for it in handle.record.turns]
+    assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
 
 
 def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
     """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
+    _, handle = talking(stream(HI))
     turn = handle.turn("hello", None)
     places = {chat.__file__, one_turn.__file__}
     steps = itertools.count()
@@ -244,113 +292,3 @@ def test_an_interrupt_at_any_instruction_of_an_opening_frees_the_instance() -> N
             break
         assert not one_turn._busy, f"instruction {step}"
     assert step > 100, "it was interrupted at each"
-
-
-def test_a_busy_instance_is_told_before_anything_is_sent() -> None:
-    io, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
-    turn = handle.turn("hello", None)
-    drive(turn.open())
-    with pytest.raises(ChatBusyError):
-        drive(handle.chat("me too", None))
-    assert io.calls_sent() == ["llm_events", "chat"]
-    assert handle.record.chats == 1
-    drive(turn.close())
-    assert handle.record.phases == {}
-
-
-def test_a_turn_that_is_left_early_is_timed_and_not_noted() -> None:
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(Took(2, HI), HI, DONE)])
-    turn = handle.turn("hello", None)
-    drive(turn.open())
-    drive(turn.next())
-    drive(turn.close())
-    assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
-    assert list(handle.record.notes) == []
-
-
-class NoFurtherError(Exception):
-    """What a run raises that must not go on."""
-
-
-@pytest.mark.parametrize("way", ["chat", "open"])
-def test_a_turn_needs_the_runs_permission(way: str) -> None:
-    def refuse() -> None:
-        raise NoFurtherError
-
-    io, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
-    handle.record.keeper = Listening(allow=refuse)
-    with pytest.raises(NoFurtherError):
-        drive(handle.chat("hello", None) if way == "chat" else handle.turn("hello", None).open())
-    assert not io.sent, "not even the baseline is read"
-    assert handle.record.chats == 0
-    assert not one_turn._busy
-
-
-def test_permission_is_asked_for_before_every_turn() -> None:
-    asked: list[int] = []
-    io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE) for _ in range(2)])
-    handle.record.keeper = Listening(allow=lambda: asked.append(len(io.sent)))
-    for _ in range(2):
-        drive(handle.chat("hello", None))
-    reads = len(io.calls_sent("llm_events"))
-    assert asked == [0, 1, 2, reads + 1], "before the first read, and after what may be a wait"
-
-
-# --- what a turn says beside text ------------------------------------------------------------
-
-
-def chunk(**delta: Any) -> bytes:
-    return f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n".encode()
-
-
-def called(piece: str, **fields: Any) -> bytes:
-    return chunk(tool_calls=[{"index": 0, **fields, "function": {"arguments": piece}}])
-
-
-USED = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n'
-
-
-def test_a_turn_tells_tools_reasoning_and_usage_in_their_time() -> None:
-    look = {"index": 0, "id": "a", "function": {"name": "look", "arguments": '{"a"'}}
-    answer = stream(
-        Took(1, chunk(reasoning_content="Hm.")),
-        Took(2, chunk(tool_calls=[look])),
-        called(": 1}"),
-        Took(4, HI),
-        Took(1, USED + DONE),
-    )
-    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
-    turn = chatted(handle)
-    assert turn.tool_calls == (ToolCall("look", {"a": 1}, "a", None, 3.0),)
-    assert (turn.reasoning, turn.usage) == ("Hm.", TokenUsage(7, 2))
-    assert (turn.first_event_after, turn.first_text_after, turn.max_gap) == (1.0, 7.0, 4.0)
-    assert list(handle.record.notes) == []
-    _, handle = handle_of(llm_events=[events(0)], chat=[stream(DONE)])
-    turn = chatted(handle)
-    assert (turn.tool_calls, turn.reasoning, turn.usage) == ((), "", None)
-    assert (turn.first_text_after, turn.max_gap) == (None, 0.0)
-
-
-def test_what_could_not_be_read_of_tools_is_a_line() -> None:
-    _, handle = handle_of(
-        llm_events=[events(0)], chat=[stream(called("{", id="a"), chunk(content="x"), DONE)]
-    )
-    drive(handle.chat("hello", None))
-    assert list(handle.record.notes) == ["in a chat, a tool call came without the tool's name"]
-
-
-def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
-    answers = [stream(HI, DONE) for _ in range(5)]
-    io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 50, chat=answers)
-    stage = handle.record.run_turns.stage
-    stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
-    asked = [chatted(handle).message, chatted(handle).message]
-    stage.test, stage.scene = "test_b", 2
-    asked += [chatted(handle).message]
-    stage.scene, stage.continues = 3, True
-    asked += [chatted(handle).message]
-    assert asked == ["hello"] * 4
-    bodies = [it.request.body for it in io.sent if it.request.call == "chat"]
-    assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
-    told = [it.turn for it in handle.record.turns]
-    assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]

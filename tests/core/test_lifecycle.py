@@ -1,12 +1,16 @@
-"""From a spec to a ready instance: how the router says so, and who is told of each step."""
+"""From a spec to a ready instance: how the router says so, who is told, and what interrupts it."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from core_tools import POLICY, fails, telling
 from scripted_io import (
     ID,
     KEY,
@@ -14,138 +18,50 @@ from scripted_io import (
     NOT_FOUND,
     START,
     Listening,
-    ScriptedIO,
     Took,
     accepted,
+    attached,
     calls_of,
     late,
     lost,
-    policy_of,
     record,
-    refused,
     reply,
     row,
     status,
 )
 
-from pytest_hydrasmoke import (
-    ConfigError,
-    HydraSmokeError,
-    ProvisionError,
-)
-from pytest_hydrasmoke._core.lifecycle import (
-    provision,
-    status_of,
-)
+from pytest_hydrasmoke import ConfigError, ProvisionError
+from pytest_hydrasmoke._core import lifecycle
+from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.policy import Policy, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
-POLICY = policy_of()
-
-
-def provisioned(
-    policy: Policy = POLICY, **scripts: Any
-) -> tuple[ScriptedIO, InstanceRecord, HydraSmokeError | None]:
-    """Provision, and give what came of it."""
-    it = record()
-    io, calls = calls_of(it, **scripts)
-    try:
-        drive(provision(calls, it, policy))
-    except HydraSmokeError as error:
-        return io, it, error
-    return io, it, None
-
-
-# --- how often -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("waited", "seconds"),
-    [(0, 0.25), (2.5, 0.25), (2.6, 0.26), (10, 1), (49, 4.9), (50, 5), (51, 5), (900, 5)],
-)
-def test_the_next_look_is_a_tenth_of_the_time_waited_away(waited: float, seconds: float) -> None:
-    assert poll_interval(waited) == pytest.approx(seconds)
-
-
-@given(st.floats(0, 1e6))
-def test_looks_are_a_quarter_second_to_5_s_apart(waited: float) -> None:
-    assert 0.25 <= poll_interval(waited) <= 5
-
-
-def test_polling_slows_down_as_the_wait_goes_on() -> None:
-    io, _, _ = provisioned(
-        provision=[accepted()], poll=[NO_ROW] * 40 + [row()], status=[status("running")]
-    )
-    assert io.sleeps[:11] == [0.25] * 10 + [pytest.approx(0.25)]
-    assert io.sleeps == sorted(io.sleeps)
-    waited = 0.0
-    for seconds in io.sleeps:
-        assert seconds == pytest.approx(poll_interval(waited))
-        waited += seconds
-
-
-def test_the_wait_for_ready_goes_on_where_the_wait_for_the_row_ended() -> None:
-    io, _, _ = provisioned(
-        provision=[Took(20, accepted())],
-        poll=[NO_ROW, row()],
-        status=[status("booting"), status("running")],
-    )
-    assert io.sleeps == [2.0, pytest.approx(2.2)]
-
-
-# --- the happy ends --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", [200, 201, 202])
-@pytest.mark.parametrize("given_id", [ID, None, ...], ids=["present", "null", "absent"])
-@pytest.mark.parametrize(
-    "no_row",
-    [NO_ROW, reply(200, {"found": False}), NOT_FOUND],
-    ids=["found_false", "without_nulls", "404"],
-)
-def test_an_instance_gets_ready_however_the_router_says_so(
-    code: int, given_id: object, no_row: Any
-) -> None:
-    io, it, error = provisioned(
-        provision=[accepted(given_id, status=code)],
-        poll=[no_row, no_row, row()],
-        status=[status("booting"), status("running", "box-1")],
-    )
-    assert error is None
-    assert (it.state, it.id, it.hostname) == (State.READY, ID, "box-1")
-    assert it.statuses == ["queued", "booting", "running"]
-    assert io.calls_sent() == ["provision"] + ["poll"] * 3 + ["status"] * 2
-    assert it.phases == {"provision": 0.0, "row": 0.5, "ready": pytest.approx(0.25)}
-
-
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 NOT_FOUND_BUT_NAMED = reply(200, {"found": False, "instance_id": ID, "status": None})
-NOT_YET = ("", "queued", "run", "not running", "degraded", "🐙")
-HICCUPS = {
-    "502": reply(502),
-    "429": reply(429),
-    "lost": lost(),
-    "refused": refused(),
-    "late": late(),
-}
 WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
     # What is not as usual, and the words that were seen.
+    "200": ({"provision": [accepted(status=200)], "poll": [NO_ROW, NO_ROW, row()]}, ["running"]),
+    "201, and no id": (
+        {"provision": [accepted(..., status=201)], "poll": [NOT_FOUND, row()]},
+        ["queued", "running"],
+    ),
+    "202, and an id that is null": (
+        {"provision": [accepted(None, status=202)], "poll": [reply(200, {"found": False}), row()]},
+        ["queued", "running"],
+    ),
     **{
-        word: ({"status": [status(word)]}, ["queued", word])
-        for word in ("running", "active", "ready", "online", "RUNNING", "Ready")
-    },
-    **{
-        f"not {word!r}": ({"status": [status(word), status("running")]}, [word, "running"])
-        for word in NOT_YET
+        f"not {word!r}": ({"status": [status(word), status("Running")]}, [word, "Running"])
+        for word in ("", "run", "not running", "🐙")
     },
     **{
         name: (
-            {"poll": [NO_ROW, it, row()], "status": [it, status("boot"), it, status("running")]},
-            ["queued", "boot", "running"],
+            {"poll": [NO_ROW, it, row()], "status": [it, status("boot"), it, status("READY")]},
+            ["queued", "boot", "READY"],
         )
-        for name, it in HICCUPS.items()
+        for name, it in {"502": reply(502), "429": reply(429), "late": late()}.items()
     },
     "a row that names nobody yet": (
         {"provision": [accepted(None)], "poll": [NAMELESS, row()]},
@@ -153,163 +69,220 @@ WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "not found, and named": ({"poll": [NOT_FOUND_BUT_NAMED, row()]}, ["queued", "running"]),
     "an id in capitals": ({"provision": [accepted(ID.upper())]}, ["queued", "running"]),
-    "in progress": (
-        {"provision": [reply(409)], "poll": [NO_ROW, row()]},
-        ["queued", "running"],
-    ),
+    "in progress": ({"provision": [reply(409)], "poll": [NO_ROW, row()]}, ["queued", "running"]),
     "an answer that was lost": ({"provision": [lost(), accepted()]}, ["queued", "running"]),
+    "a hostname that is told once": (
+        {"status": [status("a", "box-1"), status("active")]},
+        ["queued", "a", "active"],
+    ),
 }
 
 
 @pytest.mark.parametrize("name", WAYS)
 def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
     scripts, words = WAYS[name]
-    usual = {"provision": [accepted()], "poll": [row()], "status": [status("running")]}
-    io, it, error = provisioned(**{**usual, **scripts})
-    assert error is None
+    usual = {"provision": [accepted()], "poll": [row()], "status": [status("running", "box-1")]}
+    it = record()
+    io, calls = calls_of(it, **{**usual, **scripts})
+    drive(provision(calls, it, POLICY))
     assert (it.state, it.id) == (State.READY, ID)
+    hostless = "status" in scripts and "hostname" not in name
+    assert it.hostname == (None if hostless else "box-1")
+    assert it.interrupted is None
     assert it.statuses[-len(words) :] == words, "as the router wrote them"
     requests = [sent.request.body for sent in io.sent if sent.request.body]
     assert {body["idempotency_key"] for body in requests} == {KEY}, "asked again by the same key"
     assert len(requests) == len(scripts.get("provision", [1]))
     assert it.unknown_outcomes == (name in ("in progress", "an answer that was lost"))
-    assert len(io.calls_sent("poll")) >= len(scripts.get("poll", [1]))
+    assert {call: not left for call, left in io.scripts.items()} == dict.fromkeys(usual, True)
+    assert list(it.phases) == ["provision", "row", "ready"]
 
 
 def test_words_of_ones_own_replace_the_usual_ones() -> None:
     policy = Policy(ready=frozenset({"up"}), failed=frozenset({"down"}), gone=frozenset({"away"}))
-    _, _, error = provisioned(
-        policy,
-        provision=[accepted()],
-        poll=[row()],
-        status=[status("running"), status("failed"), status("deleted"), status("Up")],
+    for word, state in (("Up", State.READY), ("DOWN", State.FAILED), ("Away", State.FAILED)):
+        words = [status(it) for it in ("running", "failed", "deleted", word)]
+        _, calls = calls_of(it := record(), provision=[accepted()], poll=[row()], status=words)
+        with contextlib.suppress(ProvisionError):
+            drive(provision(calls, it, policy))
+        assert it.state is state
+        assert it.statuses == ["queued", "running", "failed", "deleted", word]
+
+
+def test_the_usual_policy_is_the_documented_one() -> None:
+    seconds = {"ready_timeout": 900, "chat_timeout": 120, "llm_events_timeout": 30}
+    assert Policy() == Policy(
+        **seconds,
+        usage_settle=5,
+        delete_timeout=60,
+        row_wait=60,
+        keep="never",
+        ready=frozenset({"running", "active", "ready", "online"}),
+        failed=frozenset({"failed", "error", "provision_failed", "cancelled"}),
+        gone=frozenset({"deleted", "deleting", "terminated"}),
+        chat_end="auto",
     )
-    assert error is None
-    for word in ("DOWN", "Away"):
-        scripts = {"provision": [accepted()], "poll": [row()], "status": [status(word)]}
-        assert type(provisioned(policy, **scripts)[2]) is ProvisionError
 
 
-def test_a_hostname_once_seen_is_kept() -> None:
-    it = record(id=ID)
-    _, calls = calls_of(it, status=[status("a", "box-1"), status("b")])
-    for _ in range(2):
-        drive(status_of(calls, it, ID))
-    assert (it.hostname, it.statuses) == ("box-1", ["a", "b"])
-
-
-# --- who is told, and may say no -------------------------------------------------------------
-
-
-def test_the_record_knows_of_the_request_before_it_leaves() -> None:
+def test_the_next_look_is_a_tenth_of_the_time_waited_away() -> None:
+    asked = {0: 0.25, 2.5: 0.25, 2.6: 0.26, 10: 1, 49: 4.9, 50: 5, 51: 5, 1e6: 5}
+    assert {waited: poll_interval(waited) for waited in asked} == pytest.approx(asked)
     it = record()
-    seen = []
-
-    def look(_: Any) -> Any:
-        seen.append((it.state, it.born))
-        return accepted()
-
-    _, calls = calls_of(it, provision=[look], poll=[row()], status=[status("running")])
-    assert it.state is State.CLAIMED
+    polls = [*[NO_ROW] * 40, row()]
+    words = [status("booting"), status("running")]
+    io, calls = calls_of(it, provision=[Took(1, accepted())], poll=polls, status=words)
     drive(provision(calls, it, POLICY))
-    assert seen == [(State.REQUESTED, START)]
+    waited = list(itertools.accumulate(io.sleeps[:-1], initial=1.0))
+    assert io.sleeps == pytest.approx([*map(poll_interval, waited)]), "one wait, from its request"
+    assert (len(io.sleeps), io.sleeps[5], io.sleeps[-1] > 3) == (41, 0.25, True)
+    assert it.phases == pytest.approx(
+        {"provision": 1, "row": waited[-1] - 1, "ready": io.sleeps[-1]}
+    )
 
 
 def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> None:
-    def seen(answer: Any) -> Any:
-        return lambda request: (told.append(request.call), answer)[1]
-
     told: list[str] = []
     it = record()
-    it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
+    it.keeper = Listening(
+        state=lambda changed: told.append(f"{changed.state} {changed.id}"),
+        allow=lambda: told.append(f"may it, {it.state}?"),
+    )
     _, calls = calls_of(
         it,
-        provision=[seen(accepted())],
-        poll=[seen(row())],
-        status=[seen(status("running"))],
+        provision=[telling(told, it) for it in (reply(503), accepted())],
+        poll=[telling(told, it) for it in (NO_ROW, row())],
+        status=[telling(told, status("running"))],
     )
     drive(provision(calls, it, POLICY))
     assert told == [
-        *("requested None", "provision", f"accepted {ID}"),
-        *("poll", f"created {ID}", "status", f"ready {ID}"),
+        *("may it, claimed?", "requested None", "provision", "provision", f"accepted {ID}"),
+        *("poll", "may it, accepted?", "poll", f"created {ID}", "status", f"ready {ID}"),
     ]
+    assert it.born == START
 
 
-def test_where_a_step_can_not_be_written_down_nothing_is_sent() -> None:
-    def full(_: object) -> None:
-        raise OSError("disk full")
-
-    it = record()
-    it.keeper = Listening(state=full)
-    io, calls = calls_of(it)
-    with pytest.raises(OSError, match="disk full"):
-        drive(provision(calls, it, POLICY))
-    assert not io.sent
+def refuse(*_: object) -> None:
+    raise ZeroDivisionError
 
 
-class NoFurtherError(Exception):
-    """What a run raises that must not go on."""
-
-
-def test_a_provision_needs_the_runs_permission() -> None:
-    def refuse() -> None:
-        raise NoFurtherError
-
-    it = record()
-    it.keeper = Listening(state=lambda _: pytest.fail("nothing has happened"), allow=refuse)
-    io, calls = calls_of(it)
-    with pytest.raises(NoFurtherError):
-        drive(provision(calls, it, POLICY))
-    assert not io.sent
-    assert it.state is State.CLAIMED, "there is nothing to delete"
-
-
-def test_a_run_that_ends_just_before_the_request_lets_none_leave() -> None:
-    it = record()
+STOPS: dict[str, tuple[Callable[[InstanceRecord], Listening], type[Exception], State, list[str]]]
+STOPS = {
+    # Who keeps the record, what is raised, and how far it goes.
+    "a step can't be written": (
+        lambda _: Listening(state=refuse),
+        *(ZeroDivisionError, State.CLAIMED, []),
+    ),
+    "no permission": (lambda _: Listening(allow=refuse), *(ZeroDivisionError, State.CLAIMED, [])),
     # The run ends in another thread, between the permission and the request.
-    it.keeper = Listening(allow=it.give_up)
-    io, calls = calls_of(it)
-    with pytest.raises(ConfigError, match="the run ended before this instance was requested"):
-        drive(provision(calls, it, POLICY))
-    assert not io.sent
-    assert it.state is State.UNUSED, "its key is free"
+    "the run ends": (lambda it: Listening(allow=it.give_up), *(ConfigError, State.UNUSED, [])),
+    "the run is over while it waits": (
+        lambda it: Listening(allow=lambda: it.state is State.CLAIMED or refuse()),
+        *(ZeroDivisionError, State.ACCEPTED, ["provision", "poll"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_where_a_run_may_not_go_on_nothing_more_is_sent(name: str) -> None:
+    keeper, kind, state, sent = STOPS[name]
+    it = record()
+    it.keeper = keeper(it)
+    io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
+    error = fails(kind, provision(calls, it, POLICY))
+    assert (it.state, io.calls_sent()) == (state, sent)
+    if kind is ConfigError:
+        assert str(error).startswith("the run ended before this instance was requested\n")
 
 
 def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
-    for state in sorted(set(State) - {State.CLAIMED}):
+    for state in sorted(State):
         it = record(state=state)
         it.give_up()
-        assert it.state is state
-    it = record()
-    it.give_up()
-    it.give_up()
-    with pytest.raises(ConfigError):
-        it.leaves()
-    assert it.state is State.UNUSED
+        it.give_up()
+        assert it.state is (State.UNUSED if state is State.CLAIMED else state)
 
 
-def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
-    asked = []
-    it = record()
-    it.keeper = Listening(allow=lambda: asked.append(it.state))
-    _, calls = calls_of(
-        it,
-        provision=[reply(503), accepted()],
-        poll=[NO_ROW, row()],
-        status=[status("running")],
+def test_a_key_is_free_that_nobody_has_or_that_this_run_has_asked_for() -> None:
+    for answer in (NO_ROW, NOT_FOUND):
+        io, calls = calls_of(it := record(), poll=[answer])
+        drive(check_free(calls, it, POLICY))
+        assert io.calls_sent() == ["poll"]
+    for state in sorted(set(State) - {State.CLAIMED}):
+        io, calls = calls_of(it := record(state=state))
+        drive(check_free(calls, it, POLICY))
+        assert not io.sent
+
+
+def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> None:
+    _, calls = calls_of(it := record(), poll=[row(), row()])
+    assert str(fails(ConfigError, check_free(calls, it, POLICY))) == (
+        "the router has an instance for this key already: another run uses this run id, or has "
+        "used it\n"
+        "  phase:     provision, after 0.0 s\n"
+        "  instance:  (key night-0)\n"
+        f"  got:       {ID}\n"
+        "  next step: give every run an id of its own, such as run, attempt, job and shard"
     )
-    drive(provision(calls, it, POLICY))
-    assert asked == [State.CLAIMED, State.ACCEPTED]
+    assert (it.state, it.id) == (State.CLAIMED, None), "it is not this run's to delete"
+    it.key = "smoke-0123456789ab-0"
+    error = fails(ConfigError, check_free(calls, it, POLICY))
+    assert error.message.endswith("this run has not requested it, and its run id is random")
+    assert "smoke_instance_factory.own" in str(error.next_step)
 
 
-def test_a_run_that_is_over_waits_for_nothing_more() -> None:
-    def over() -> None:
-        if it.state is State.ACCEPTED:
-            raise ConfigError("the run is over")
+def test_an_attached_instance_is_not_provisioned() -> None:
+    io, calls = calls_of(it := attached())
+    error = fails(ConfigError, provision(calls, it, POLICY))
+    assert error.message == "an attached instance can't be provisioned"
+    assert not io.sent
 
+
+@pytest.mark.parametrize("before", ["provision", "row"])
+def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> None:
+    def now() -> float:
+        if doing[-1:] == [Doing(None)] and before in it.phases:
+            raise KeyboardInterrupt
+        return START
+
+    doing: list[Doing] = []
     it = record()
-    it.keeper = Listening(allow=over)
-    io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
-    with pytest.raises(ConfigError, match="over"):
+    it.keeper = Listening(doing=doing.append)
+    io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
+    io.now = now  # type: ignore[method-assign]
+    fails(KeyboardInterrupt, provision(calls, it, POLICY))
+    assert it.interrupted == before
+    assert it.state is (State.ACCEPTED if before == "provision" else State.CREATED)
+
+
+def _boot_interrupted_at(step: int) -> InstanceRecord | None:
+    """Interrupt a boot at the nth line that its module runs; None if it has no more."""
+    it = record()
+    _, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
+    lines = itertools.count()
+    began = False
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal began
+        if frame.f_code.co_filename != lifecycle.__file__:
+            return None
+        began = began or (frame.f_code is provision.__code__ and event == "line")
+        if began and event == "line" and next(lines) == step:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
         drive(provision(calls, it, POLICY))
-    assert io.calls_sent() == ["provision", "poll"]
+    except KeyboardInterrupt:
+        return it
+    finally:
+        sys.settrace(before)
+    return None
+
+
+def test_an_interrupt_at_any_line_of_a_boot_names_the_phase_that_had_begun_last() -> None:
+    # The first lines read the clock, before the boot begins.
+    boots = itertools.takewhile(bool, map(_boot_interrupted_at, itertools.count(3)))
+    names = [name for name, _ in itertools.groupby(it and it.interrupted for it in boots)]
+    assert names == ["provision", "row", "ready"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from pytest_hydrasmoke._core.proof import (
     KEPT_ROW,
     KNOWN_ROW,
-    NEXT_LOOK,
     UNASKED,
     UNDER_WAY,
     Look,
@@ -23,7 +20,6 @@ from pytest_hydrasmoke._core.proof import (
 )
 
 SAYS: tuple[Says, ...] = ("gone", "under way", "unknown", "contradiction", "alive", "nothing")
-MINE, OTHER = "0b0e9d5e", "7c1d2e3f"
 
 
 def accepted(at: float = 0.0, seen: Seen | None = None) -> Seen:
@@ -44,227 +40,150 @@ def looks(seen: Seen, *steps: tuple[float, Says]) -> Seen:
     return seen
 
 
-@dataclass(frozen=True)
-class Case:
-    seen: Seen
-    proved: bool = False
-    ask: bool = False
-    next_look: float | None = None
-    why: str = ""
-    patient: bool = False
-    last: bool = False
-    keeps_rows: bool = False
+def row_at(*moments: float, seen: Seen | None = None) -> Seen:
+    """Return what was seen where its key names it at these moments, and its status does not."""
+    return looks(seen or accepted(), *[(at, "contradiction") for at in moments])
 
 
-KEPT = looks(accepted(), (0, "contradiction"), (5, "contradiction"))
-CASES = {
-    # A first DELETE is always due.
-    "nothing": Case(Seen(), ask=True, why="the router was not asked yet"),
-    "a look alone": Case(looks(Seen(), (0, "gone")), ask=True, why="the router was not asked yet"),
-    "an answer alone": Case(accepted(), ask=True, why="the router was not asked yet"),
-    # Gone words.
-    "gone": Case(looks(accepted(), (0, "gone")), proved=True),
-    "gone, unasked": Case(looks(not_there(), (0, "gone")), proved=True),
-    "gone, after a fault": Case(looks(failed(), (0, "gone")), proved=True),
-    "gone, to a sweep": Case(looks(not_there(), (0, "gone")), proved=True, patient=True),
-    "under way": Case(looks(accepted(), (0, "under way")), proved=True),
-    "under way, to a sweep": Case(
+PROVED, KEPT = Verdict(proved=True), Verdict(proved=True, kept_row=True)
+NO_LOOK = Verdict(ask=True, why="the router was not asked yet")
+ALIVE = Verdict(ask=True, why="it says alive")
+DELETING = "the router is still deleting it"
+UNACCEPTED = "it is not found, but the router has accepted no delete (for {} s of 10 s)"
+NAMED = "it is not found, but its key names it: it says contradiction (for {} s of {} s)"
+HELD = NAMED.format(5, 5)
+
+
+def again(at: float, why: str) -> Verdict:
+    return Verdict(next_look=at, why=why)
+
+
+CASES: dict[str, tuple[Seen, Verdict]] = {
+    # What was seen, and what follows. By a sweep, or at a last look, or of a router that is known
+    # to keep rows, where the name says so.
+    "nothing": (Seen(), NO_LOOK),
+    "a look alone": (looks(Seen(), (0, "gone")), NO_LOOK),
+    "an answer alone": (accepted(), NO_LOOK),
+    "gone": (looks(accepted(), (0, "gone")), PROVED),
+    "gone, unasked, by a sweep": (looks(not_there(), (0, "gone")), PROVED),
+    "gone, after a fault, at a last look": (looks(failed(), (0, "gone")), PROVED),
+    "under way": (looks(accepted(), (0, "under way")), PROVED),
+    "under way, by a sweep": (
         looks(accepted(), (3, "under way")),
-        next_look=3 + NEXT_LOOK,
-        why="the router is still deleting it (for 0 s of 10 s)",
-        patient=True,
+        again(4, f"{DELETING} (for 0 s of 10 s)"),
     ),
-    "under way long enough for a sweep": Case(
-        looks(accepted(), (3, "under way"), (13, "under way")), proved=True, patient=True
+    "under way for long enough, by a sweep": (
+        *(looks(accepted(), (3, "under way"), (13, "under way")), PROVED),
     ),
-    "under way, at a last look": Case(
-        looks(accepted(), (3, "under way"), (13, "under way")),
-        why="the router is still deleting it",
-        last=True,
+    "under way, at a last look": (
+        *(looks(accepted(), (3, "under way"), (13, "under way")), Verdict(why=DELETING)),
     ),
-    "gone, at a last look": Case(looks(accepted(), (0, "gone")), proved=True, last=True),
-    # Not found.
-    "unknown": Case(looks(accepted(), (0, "unknown")), proved=True),
-    "unknown, accepted before a fault": Case(
-        looks(failed(2, accepted()), (2, "unknown")), proved=True
-    ),
-    "unknown, unasked": Case(
-        looks(not_there(), (1, "unknown")),
-        next_look=1 + NEXT_LOOK,
-        why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
-    ),
-    "unknown, unasked, for a while": Case(
+    "unknown": (looks(accepted(), (0, "unknown")), PROVED),
+    "unknown, accepted before a fault": (looks(failed(2, accepted()), (2, "unknown")), PROVED),
+    "unknown, unasked": (looks(not_there(), (1, "unknown")), again(2, UNACCEPTED.format(0))),
+    "unknown, unasked, for a while": (
         looks(not_there(), (1, "unknown"), (9, "unknown")),
-        next_look=9 + NEXT_LOOK,
-        why="it is not found, but the router has accepted no delete (for 8 s of 10 s)",
+        again(10, UNACCEPTED.format(8)),
     ),
-    "unknown, unasked, long enough": Case(
-        looks(not_there(), (1, "unknown"), (11, "unknown")), proved=True
+    "unknown, unasked, long enough": (
+        *(looks(not_there(), (1, "unknown"), (11, "unknown")), PROVED),
     ),
-    "unknown, and a look between that proves nothing": Case(
-        looks(failed(), (1, "unknown"), (5, "nothing"), (11, "unknown")), proved=True
+    "unknown, and a look between that proves nothing": (
+        *(looks(failed(), (1, "unknown"), (5, "nothing"), (11, "unknown")), PROVED),
     ),
-    "unknown, and alive between": Case(
+    "unknown, and alive between": (
         looks(not_there(), (1, "unknown"), (5, "alive"), (11, "unknown")),
-        next_look=11 + NEXT_LOOK,
-        why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
+        again(12, UNACCEPTED.format(0)),
     ),
-    "unknown, and its key names another now": Case(
-        looks(not_there(), (1, "unknown")).saw(Look(11, "unknown", "", OTHER)),
-        next_look=11 + NEXT_LOOK,
-        why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
+    "unknown, and its key names another now": (
+        looks(not_there(), (1, "unknown")).saw(Look(11, "unknown", "", "another")),
+        again(12, UNACCEPTED.format(0)),
     ),
-    # A contradiction.
-    "a contradiction": Case(
-        looks(accepted(), (0, "contradiction")),
-        next_look=NEXT_LOOK,
-        why="it is not found, but its key names it: it says contradiction (for 0 s of 5 s)",
+    "a contradiction": (row_at(0), again(1, NAMED.format(0, 5))),
+    "a contradiction, just before its time": (row_at(0, 4.5), again(5, NAMED.format(4, 5))),
+    "a contradiction, held": (row_at(0, 5), Verdict(ask=True, why=HELD)),
+    "a further delete finds nothing": (row_at(5, seen=not_there(5, row_at(0, 5))), KEPT),
+    "a further delete fails": (
+        row_at(5, seen=failed(5, row_at(0, 5))),
+        Verdict(ask=True, why=HELD),
     ),
-    "a contradiction, just before its time": Case(
-        looks(accepted(), (0, "contradiction"), (4.5, "contradiction")),
-        next_look=5,
-        why="it is not found, but its key names it: it says contradiction (for 4 s of 5 s)",
+    "a further delete is accepted": (row_at(5, seen=accepted(5, row_at(0, 5))), again(6, HELD)),
+    "a further delete was accepted long ago": (row_at(15, seen=accepted(5, row_at(0, 5))), KEPT),
+    "a contradiction, unasked, held for less than ten seconds": (
+        row_at(0, 6, seen=not_there()),
+        again(7, NAMED.format(6, 10)),
     ),
-    "a contradiction, held": Case(
-        KEPT,
-        ask=True,
-        why="it is not found, but its key names it: it says contradiction (for 5 s of 5 s)",
+    "a contradiction, by a router that keeps rows": (row_at(0), again(1, NAMED.format(0, 1))),
+    "held, by a router that keeps rows": (row_at(1, seen=not_there(1, row_at(0))), KEPT),
+    "alive": (looks(accepted(), (0, "alive")), ALIVE),
+    "alive for ever": (looks(accepted(), (0, "alive"), (999, "alive")), ALIVE),
+    "gone, then alive": (looks(accepted(), (0, "gone"), (1, "alive")), ALIVE),
+    "nothing that proves": (
+        *(looks(accepted(), (0, "nothing")), Verdict(ask=True, why="it says nothing")),
     ),
-    "a further delete finds nothing": Case(
-        looks(not_there(5, KEPT), (5, "contradiction")), proved=True
-    ),
-    "a further delete fails": Case(
-        looks(failed(5, KEPT), (5, "contradiction")),
-        ask=True,
-        why="it is not found, but its key names it: it says contradiction (for 5 s of 5 s)",
-    ),
-    "a further delete is accepted": Case(
-        looks(accepted(5, KEPT), (5, "contradiction")),
-        next_look=5 + NEXT_LOOK,
-        why="it is not found, but its key names it: it says contradiction (for 5 s of 5 s)",
-    ),
-    "a further delete was accepted long ago": Case(
-        looks(accepted(5, KEPT), (15, "contradiction")), proved=True
-    ),
-    "a contradiction, unasked, held for less than ten seconds": Case(
-        looks(not_there(), (0, "contradiction"), (6, "contradiction")),
-        next_look=7,
-        why="it is not found, but its key names it: it says contradiction (for 6 s of 10 s)",
-    ),
-    "a contradiction of a router that keeps rows": Case(
-        looks(accepted(), (0, "contradiction")),
-        next_look=KNOWN_ROW,
-        why="it is not found, but its key names it: it says contradiction (for 0 s of 1 s)",
-        keeps_rows=True,
-    ),
-    "a router that keeps rows, held": Case(
-        looks(not_there(1, looks(accepted(), (0, "contradiction"))), (1, "contradiction")),
-        proved=True,
-        keeps_rows=True,
-    ),
-    # No proof.
-    "alive": Case(looks(accepted(), (0, "alive")), ask=True, why="it says alive"),
-    "alive for ever": Case(
-        looks(accepted(), (0, "alive"), (999, "alive")), ask=True, why="it says alive"
-    ),
-    "gone, then alive": Case(
-        looks(accepted(), (0, "gone"), (1, "alive")), ask=True, why="it says alive"
-    ),
-    "nothing that proves": Case(looks(accepted(), (0, "nothing")), ask=True, why="it says nothing"),
-    "neither answer proves": Case(
-        looks(failed(), (0, "nothing")), ask=True, why="HTTP 503; it says nothing"
+    "neither answer proves": (
+        *(looks(failed(), (0, "nothing")), Verdict(ask=True, why="HTTP 503; it says nothing")),
     ),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_was_seen_proves_what_the_table_says(name: str) -> None:
-    case = CASES[name]
-    verdict = judge(case.seen, Manner(case.keeps_rows), patient=case.patient, last=case.last)
-    kept = case.proved and case.seen.look is not None and case.seen.look.says == "contradiction"
-    assert verdict == Verdict(
-        proved=case.proved,
-        ask=case.ask,
-        next_look=case.next_look,
-        why=case.why,
-        kept_row=kept,
-    )
+    seen, verdict = CASES[name]
+    by = {"patient": "by a sweep" in name, "last": "at a last look" in name}
+    assert judge(seen, Manner("keeps rows" in name), **by) == verdict
 
-
-# --- whatever a router answers ----------------------------------------------------------------
 
 # Exact in binary: sums of them have no rounding.
 PAUSES = st.sampled_from([0.0, 0.25, 0.875, 1.0, 1.125, 4.875, 5.0, 9.875, 10.0, 11.0])
 ANSWERS = st.sampled_from(["accepted", "found nothing", "failed", "none"])
+Steps = list[tuple[float, str, Says]]
 STEPS = st.lists(st.tuples(PAUSES, ANSWERS, st.sampled_from(SAYS)), min_size=1, max_size=12)
-BY = st.tuples(st.booleans(), st.booleans())
 
 
-def after(steps: list[tuple[float, str, Says]]) -> tuple[Seen, list[tuple[float, Says]], float]:
-    """Return what was seen, the looks, and the end: before each look a DELETE may be answered."""
-    seen, now, told = Seen(), 0.0, list[tuple[float, Says]]()
+def after(steps: Steps) -> tuple[Seen, str, float, float]:
+    """Return what was seen, the last answer and since when it has held, and the end.
+
+    Before each look a DELETE may be answered; looks that prove nothing do not count.
+    """
+    seen, now, since, held = Seen(), 0.0, 0.0, ""
     for pause, answer, says in steps:
         now += pause
         if answer == "failed":
-            seen = seen.unanswered(now, "no answer")
+            seen = failed(now, seen)
         elif answer != "none":
             seen = seen.answered(now, accepted=answer == "accepted")
         seen = seen.saw(Look(now, says, says))
-        told.append((now, says))
-    return seen, told, now
+        if says not in ("nothing", held):
+            since, held = now, says
+    return seen, held, since, now
 
 
-def held_for(told: list[tuple[float, Says]], end: float) -> float:
-    """Return for how long the last answer has held: looks that prove nothing do not count."""
-    sure = [(at, says) for at, says in told if says != "nothing"]
-    since = end
-    for at, says in reversed(sure):
-        if says != told[-1][1]:
-            break
-        since = at
-    return end - since
-
-
-@given(STEPS, BY)
-def test_what_is_proved_has_held_as_long_as_it_must(
-    steps: list[tuple[float, str, Says]], by: tuple[bool, bool]
+@given(STEPS, st.booleans(), st.booleans())
+def test_what_is_proved_has_held_as_long_as_it_must_and_what_lasts_is_proved(
+    steps: Steps, keeps_rows: bool, patient: bool
 ) -> None:
-    keeps_rows, patient = by
-    seen, told, end = after(steps)
-    verdict = judge(seen, Manner(keeps_rows), patient=patient)
-    if not verdict.proved:
+    seen, held, since, now = after(steps)
+    says: Says = "unknown" if steps[-1][2] in ("alive", "nothing") else steps[-1][2]
+    while not (verdict := judge(seen, Manner(keeps_rows), patient=patient)).proved:
+        # Whoever does what the verdict says comes to an end, if the router is constant from now on.
         assert verdict.why
-        return
-    says, held = told[-1][1], held_for(told, end)
-    was_accepted = any(answer == "accepted" for _, answer, _ in steps)
-    assert any(answer != "none" for _, answer, _ in steps)
-    if says in ("unknown", "contradiction") and not was_accepted:
-        assert held >= UNASKED
-    if says == "under way" and patient:
-        assert held >= UNDER_WAY
-    if says == "contradiction":
-        assert held >= (KNOWN_ROW if keeps_rows else KEPT_ROW)
-        assert verdict.kept_row
-        assert seen.refused is None
-        assert seen.found_nothing or end - (seen.asked or 0.0) >= UNASKED
-
-
-@given(STEPS, BY)
-def test_whoever_does_what_the_verdict_says_comes_to_an_end_once_a_router_is_constant(
-    steps: list[tuple[float, str, Says]], by: tuple[bool, bool]
-) -> None:
-    keeps_rows, patient = by
-    seen, told, now = after(steps)
-    says: Says = told[-1][1]
-    if says in ("alive", "nothing"):
-        says = "unknown"
-    for _ in range(30):
-        verdict = judge(seen, Manner(keeps_rows), patient=patient)
-        if verdict.proved:
-            break
         if verdict.ask:
             seen = seen.answered(now, accepted=False)
         assert verdict.next_look is None or verdict.next_look > now
         now = verdict.next_look or now + 0.25
+        assert now < 200
         seen = seen.saw(Look(now, says, says))
-    assert verdict.proved
+        if says != held:
+            since, held = now, says
+    assert seen.asked is not None
+    was_accepted = any(answer == "accepted" for _, answer, _ in steps)
+    if says in ("unknown", "contradiction") and not was_accepted:
+        assert now - since >= UNASKED
+    if says == "under way" and patient:
+        assert now - since >= UNDER_WAY
+    if says == "contradiction":
+        assert now - since >= (KNOWN_ROW if keeps_rows else KEPT_ROW)
+        assert verdict.kept_row
+        assert seen.refused is None
+        assert seen.found_nothing or now - seen.asked >= UNASKED

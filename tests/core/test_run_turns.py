@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core_tools import begin, end
 from scripted_io import KEY, SPEC
-from turns_told import begin, end
 
 from pytest_hydrasmoke import ChatBusyError, ConfigError
 from pytest_hydrasmoke._core.account import is_own, looked
@@ -20,15 +20,13 @@ from pytest_hydrasmoke._journal.codec import decode
 WHOLE = 5.0
 
 
-def turns_of(folder: Path, process: str = "gw0", **more: Any) -> RunTurns:
-    turns = RunTurns(folder / "turns.jsonl", process, **more)
-    turns.stage.test = "test_a"
-    return turns
-
-
-def known_to(turns: RunTurns, key: str = KEY, **changes: Any) -> InstanceRecord:
+def known_to(
+    folder: Path | None, process: str = "gw0", key: str = KEY, tier: str = "tier-1", **more: Any
+) -> InstanceRecord:
     """Return an instance as a process knows it."""
-    return InstanceRecord(SPEC.model_copy(update=changes), key, run_turns=turns)
+    turns = RunTurns(folder and folder / "turns.jsonl", process, **more)
+    turns.stage.test = "test_a"
+    return InstanceRecord(SPEC.model_copy(update={"tier_id": tier}), key, run_turns=turns)
 
 
 def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
@@ -39,26 +37,38 @@ def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
         looked(it, at + look, at + look, int(look >= took), WHOLE)
 
 
+def last(it: InstanceRecord) -> tuple[str, float]:
+    """Return how the last turn ended, and when."""
+    assert it.settling.last is not None
+    return it.settling.last.how, it.settling.last.ended
+
+
+def found_dead(folder: Path, process: str, at: float, **more: Any) -> InstanceRecord:
+    """Look whether a turn may begin in another process, where the one that had begun has died."""
+    heir = known_to(folder, process, **more)
+    heir.run_turns.check_free(heir.turns_name, at)
+    return heir
+
+
 def test_what_is_known_goes_from_one_process_to_the_next(tmp_path: Path) -> None:
-    first, second = (known_to(turns_of(tmp_path, name)) for name in ("gw0", "gw1"))
+    first, second = known_to(tmp_path), known_to(tmp_path, "gw1")
     assert begin(first, 0, 90.0) == 1
     end(first, 100.0, end_seen=True)
     looked(first, 100.1, 100.1, 1, WHOLE)
     assert second.settling == first.settling
-    last = LastTurn("", 0, 1, 100.1, "gw0", how="ended", ended=100.0, rose=100.1)
-    assert (second.settling.last, second.settling.end_seen) == (last, True)
+    turn = LastTurn("", 0, 1, 100.1, "gw0", how="ended", ended=100.0, rose=100.1)
+    assert (second.settling.last, second.settling.end_seen) == (turn, True)
     assert second.settling.since == 90.0
     assert second.measured.longest == pytest.approx(0.1)
     assert (is_own(first, 1), is_own(second, 1)) == (True, False)
     assert begin(second, 1, 102.0) == 2
     assert not is_own(first, 1)
     first.run_turns.note(first.turns_name, TurnOver(1, "left"), 103.0)
-    assert second.settling.last is not None
-    assert second.settling.last.how == "under way", "it is no longer the first one's"
+    assert last(second)[0] == "under way", "it is no longer the first one's"
 
 
 def test_a_turn_that_was_none_is_forgotten_by_all(tmp_path: Path) -> None:
-    it, heir = (known_to(turns_of(tmp_path, name)) for name in ("gw0", "gw1"))
+    it, heir = known_to(tmp_path), known_to(tmp_path, "gw1")
     watch(it, 0.2)
     before = it.settling
     begin(it, 1, 190.0)
@@ -68,50 +78,34 @@ def test_a_turn_that_was_none_is_forgotten_by_all(tmp_path: Path) -> None:
 
 
 def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path) -> None:
-    begin(known_to(turns_of(tmp_path)), 0, 90.0)
-    for now, name in ((200.0, "gw1"), (300.0, "gw2")):
-        heir = known_to(turns_of(tmp_path, name))
-        heir.run_turns.check_free(heir.turns_name, now)
-        assert heir.settling.last is not None
-        assert (heir.settling.last.how, heir.settling.last.ended) == ("cut", 200.0)
-        assert settled_from(heir.settling, heir.measured, WHOLE) == 205
-
-
-def test_a_turn_of_a_process_that_lives_is_under_way_and_no_other_may_begin(tmp_path: Path) -> None:
-    alive = {"gw0", "gw1"}
-    begin(known_to(turns_of(tmp_path)), 0, 90.0)
-    heir = known_to(turns_of(tmp_path, "gw1", lives=lambda it: it in alive))
+    begin(known_to(tmp_path), 0, 90.0)
     with pytest.raises(ChatBusyError, match="under way on this instance already, in worker gw0"):
-        heir.run_turns.check_free(heir.turns_name, 100.0)
-    alive.remove("gw0")
-    heir.run_turns.check_free(heir.turns_name, 200.0)
-    assert heir.settling.last is not None
-    assert (heir.settling.last.how, heir.settling.last.by) == ("cut", "gw0")
+        found_dead(tmp_path, "gw1", 100.0, lives=lambda it: it == "gw0")
+    for now, name in ((200.0, "gw1"), (300.0, "gw2")):
+        heir = found_dead(tmp_path, name, now, lives=lambda it: it != "gw0")
+        assert last(heir) == ("cut", 200.0)
+        assert settled_from(heir.settling, heir.measured, WHOLE) == 205
 
 
 def test_the_longest_is_the_runs_whoever_has_measured_it_and_watching_is_by_spec(
     tmp_path: Path,
 ) -> None:
-    one, two = (known_to(turns_of(tmp_path, f"gw{n}"), f"night-{n}") for n in (1, 2))
-    watch(one, 0.2)
-    watch(two, 1.5)
+    watch(known_to(tmp_path, "gw1", "night-1"), 0.2)
+    watch(known_to(tmp_path, "gw2", "night-2"), 1.5)
     for name in ("gw1", "gw2", "gw3"):
-        turns = turns_of(tmp_path, name)
-        assert known_to(turns, "night-3").measured == (pytest.approx(1.5), 2)
-        other = known_to(turns, "night-4", tier_id="tier-2")
+        assert known_to(tmp_path, name, "night-3").measured == (pytest.approx(1.5), 2)
+        other = known_to(tmp_path, name, "night-4", "tier-2")
         assert other.measured == (pytest.approx(1.5), 0)
-    assert known_to(turns_of(tmp_path / "none")).measured == Measured()
-
-
-def test_a_run_without_a_folder_knows_its_own_turns(tmp_path: Path) -> None:
-    it = known_to(RunTurns())
+    assert known_to(tmp_path / "none").measured == Measured()
+    # A run without a folder knows its own turns.
+    it = known_to(None)
     watch(it, 0.2)
     assert it.measured == (pytest.approx(0.2), 1)
-    assert known_to(RunTurns()).settling == Settling()
+    assert known_to(None).settling == Settling()
 
 
 def test_no_word_of_a_chat_is_told(tmp_path: Path) -> None:
-    it = known_to(turns_of(tmp_path, clean=lambda text: text.replace("token", "*****")))
+    it = known_to(tmp_path, clean=lambda text: text.replace("token", "*****"))
     began = TurnBegan(1, "hello", "test_a[token]", before=0)
     it.run_turns.begin(it.turns_name, began, 90.0)
     [line] = (tmp_path / "turns.jsonl").read_bytes().splitlines()[1:]
@@ -122,31 +116,26 @@ def test_no_word_of_a_chat_is_told(tmp_path: Path) -> None:
 
 def test_a_turn_that_can_not_be_told_of_does_not_begin(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a folder")
-    it = known_to(turns_of(tmp_path / "runs"))
+    it = known_to(tmp_path / "runs")
     with pytest.raises(ConfigError, match="can't be written"):
         begin(it, 0, 1.0)
     assert it.settling == Settling()
 
 
 def test_an_end_that_can_not_be_written_costs_others_a_wait(tmp_path: Path) -> None:
-    it, file = known_to(turns_of(tmp_path / "run")), tmp_path / "run/turns.jsonl"
+    it, file = known_to(tmp_path / "run"), tmp_path / "run/turns.jsonl"
     begin(it, 0, 90.0)
     file.rename(tmp_path / "away")
     file.mkdir()
     end(it, 100.0)
-    assert it.settling.last is not None
-    assert it.settling.last.how == "ended"
+    assert last(it)[0] == "ended"
     file.rmdir()
     (tmp_path / "away").rename(file)
-    heir = known_to(turns_of(tmp_path / "run", "gw1"))
-    heir.run_turns.check_free(heir.turns_name, 101.0)
-    assert heir.settling.last is not None
-    assert (heir.settling.last.how, heir.settling.last.ended) == ("cut", 101.0)
+    assert last(found_dead(tmp_path / "run", "gw1", 101.0)) == ("cut", 101.0)
 
 
 def test_half_a_line_spoils_no_other_and_is_read_once_it_is_whole(tmp_path: Path) -> None:
-    it, heir = (known_to(turns_of(tmp_path, name)) for name in ("gw0", "gw1"))
-    file = tmp_path / "turns.jsonl"
+    it, heir, file = known_to(tmp_path), known_to(tmp_path, "gw1"), tmp_path / "turns.jsonl"
     begin(it, 0, 90.0)
     whole = file.read_bytes()
     file.write_bytes(whole[:-9])
@@ -156,14 +145,10 @@ def test_half_a_line_spoils_no_other_and_is_read_once_it_is_whole(tmp_path: Path
     with file.open("ab") as killed:
         killed.write(b'\n{"at": 95.0, "of"')
     end(it, 100.0)
-    for each in (it, heir):
-        assert each.settling.last is not None
-        assert each.settling.last.how == "ended"
-
-
-def test_a_file_that_was_removed_begins_anew_and_what_is_known_stays(tmp_path: Path) -> None:
-    it = known_to(turns_of(tmp_path))
-    watch(it, 0.2)
-    (tmp_path / "turns.jsonl").unlink()
+    assert last(it)[0] == last(heir)[0] == "ended"
+    # A file that was removed begins anew, and what is known stays.
+    looked(it, 100.2, 100.2, 1, WHOLE)
+    measured = it.measured
+    file.unlink()
     assert begin(it, 1, 200.0) == 2
-    assert it.measured.longest == pytest.approx(0.2)
+    assert it.measured == measured

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._core import settle
 from pytest_hydrasmoke._core.settle import (
     FINEST,
     ROWLESS,
     WATCHED,
+    LastTurn,
     Measured,
     Settling,
     apply,
     hopeless,
+    late_until,
     next_look,
     settled_from,
     silent,
@@ -29,8 +29,6 @@ from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.events import Blamed
 
 WHOLE = 5.0
-
-
 KNOWN = Measured(0.2, WATCHED)
 
 
@@ -54,27 +52,22 @@ def measured(turns: Settling) -> Measured:
     return Measured(turns.longest, turns.watched)
 
 
-def ended(how: Any = "ended", **changes: Any) -> Settling:
+def ended(how: str = "ended", **changes: Any) -> Settling:
     """Return an instance whose first turn ended at 100, with no row yet."""
-    turns = over(start(), how, 100.0)
-    assert turns.last is not None
-    return turns._replace(last=turns.last._replace(**changes)) if changes else turns
+    return over(start(), how, 100.0)._replace(**changes)
 
 
 def looked(turns: Settling, *looks: tuple[float, int], known: Measured | None = None) -> Settling:
     """Look at these times, and see so many each time."""
     for at, count in looks:
-        now = known or measured(turns)
-        turns = seen(turns, at, at, count, now)
+        turns = seen(turns, at, at, count, known or measured(turns))
     return turns
-
-
-# --- from when a turn is settled -------------------------------------------------------------
 
 
 def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
     assert settled_from(Settling(), Measured(), WHOLE) == -math.inf
     assert next_look(Settling(), Measured(), WHOLE, 7.0) == -math.inf
+    assert late_until(Settling(), KNOWN, WHOLE) == -math.inf
     assert not too_soon(Settling(), KNOWN, 0.0)
     assert not silent(Settling(), Measured())
     assert seen(Settling(), 1.0, 1.0, 3, KNOWN) == Settling()
@@ -83,20 +76,17 @@ def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
 
 ONCE = looked(ended(), (100.2, 1))
 SETTLED: dict[str, tuple[Settling, Measured, float, float]] = {
-    # A turns, what is known, the setting, and from when it is settled.
+    # A turn, what is known, the setting, and from when it is settled.
     "nobody has watched": (ONCE, Measured(0.2, 0), WHOLE, 105),
     "watched once": (ONCE, Measured(0.2, 1), WHOLE, 105),
     "watched enough": (ONCE, KNOWN, WHOLE, 101),
+    "watched, and nothing measured": (ONCE, Measured(None, WATCHED), WHOLE, 105),
     "no row": (looked(ended(), (103.0, 0)), KNOWN, WHOLE, 105),
     "under way": (start(), KNOWN, WHOLE, math.inf),
-    "a short setting": (ended(counted=1, rose=100.0), KNOWN, 0.1, 100.1),
+    "a short setting": (ONCE, KNOWN, 0.1, 100.1),
+    **{how: (looked(ended(how), (100.2, 1)), KNOWN, WHOLE, 105) for how in ("left", "failed")},
     **{
-        f"twice {longest}": (
-            ended(counted=1, rose=100.1),
-            Measured(longest, WATCHED),
-            WHOLE,
-            settled,
-        )
+        f"twice {longest}": (ONCE, Measured(longest, WATCHED), WHOLE, settled)
         for longest, settled in ((0.0, 101), (0.4, 101), (0.6, 101.2), (2.4, 104.8), (2.6, 105))
     },
 }
@@ -108,114 +98,66 @@ def test_a_turn_is_settled_twice_the_longest_time_after_its_end(name: str) -> No
     assert settled_from(turns, known, limit) == pytest.approx(settled)
     if name.startswith("twice"):
         assert too_soon(turns, known, settled) is (settled == 105)
-
-
-@pytest.mark.parametrize("how", ["left", "failed", "cut"])
-def test_after_a_turn_that_was_broken_off_all_of_it_is_waited(how: str) -> None:
-    turns = looked(ended(how), (100.2, 1))
-    assert settled_from(turns, KNOWN, WHOLE) == 105
-    assert next_look(turns, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
-    assert turns.longest == 0.0, "but rows do come"
-
-
-# --- what is measured ------------------------------------------------------------------------
+    if name in ("left", "failed"):
+        assert next_look(turns, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
+        assert turns.longest == 0.0, "but rows do come"
 
 
 BEFORE_ITS_END = over(looked(start(), (95.0, 1)), "ended", 100.0)
-
-LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], Measured | None, float | None, int]] = {
-    # A turns, the looks, what is known; the longest time then, and how often it was watched.
+LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], float | None, int]] = {
+    # A turn, the looks; the longest time then, and how often it was watched.
     "any row": (
         ended(),
         [(100.05, 0), (100.1, 1), (100.15, 1), (100.2, 2), (105.0, 2), (106.0, 2)],
-        *(None, 0.2, 1),
+        *(0.2, 1),
     ),
-    "a row that was there before the end": (
-        BEFORE_ITS_END,
-        [(100.05, 1), (100.1, 2), (105.0, 2)],
-        *(None, 0.1, 1),
-    ),
-    "a first look that comes late": (ended(), [(103.0, 1), (106.0, 1)], None, 0.0, 0),
+    "a row before the end": (BEFORE_ITS_END, [(100.05, 1), (100.1, 2), (105.0, 2)], 0.1, 1),
+    "a first look that comes late": (ended(), [(103.0, 1), (106.0, 1)], 0.0, 0),
     "late, by nobody knows how much": (
-        ended()._replace(longest=0.2, watched=WATCHED),
+        ended(longest=0.2, watched=WATCHED),
         [(100.3, 1), (101.0, 1), (104.0, 2)],
-        *(KNOWN, 1.0, 0),
+        *(1.0, 0),
     ),
-    "not to the end": (ended(), [(100.05, 1), (104.9, 1)], None, 0.05, 0),
-    "to the end": (ended(), [(100.05, 1), (105.0, 1)], None, 0.05, 1),
-    "no row": (ended(), [(105.0, 0)], None, None, 0),
-    "left": (ended("left"), [(100.05, 1), (105.0, 1)], None, 0.0, 0),
-    "longer than ever": (ended(), [(100.3, 0), (100.5, 1)], KNOWN, 0.5, 0),
+    "not to the end": (ended(), [(100.05, 1), (104.9, 1)], 0.05, 0),
+    "to the end": (ended(), [(100.05, 1), (105.0, 1)], 0.05, 1),
+    "no row": (ended(), [(105.0, 0)], None, 0),
+    "left": (ended("left"), [(100.05, 1), (105.0, 1)], 0.0, 0),
+    "a little later than ever": (ended(longest=0.2), [(100.01, 0), (100.21, 1)], 0.2, 0),
+    "longer than ever": (ended(longest=0.2), [(100.3, 0), (100.5, 1)], 0.5, 0),
 }
 
 
 @pytest.mark.parametrize("name", LOOKED)
 def test_what_looks_measure(name: str) -> None:
-    turns, looks, known, longest, watched = LOOKED[name]
-    seen_so = looked(turns, *looks, known=known)
-    assert seen_so.longest == (longest and pytest.approx(longest))
-    assert seen_so.watched == watched
-    assert BEFORE_ITS_END.longest == 0.0
-
-
-def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late() -> None:
-    longest: float | None = 0.2
-    for _ in range(50):
-        known = Measured(longest, WATCHED)
-        turns = ended()._replace(longest=longest)
-        turns = looked(turns, (100.01, 0), (100.21, 1), known=known)
-        turns = looked(turns, (settled_from(turns, known, WHOLE), 1), known=known)
-        longest = turns.longest
-    assert longest == 0.2
+    turns, looks, longest, watched = LOOKED[name]
+    then = looked(turns, *looks)
+    assert (then.longest, then.watched) == (longest and pytest.approx(longest), watched)
 
 
 def test_what_says_nothing_of_turns_changes_nothing() -> None:
     assert apply(ended(), 200.0, Blamed(), None) == ended()
     assert apply(ended(), 200.0, Counted(7), None) == ended(), "a count that only readers need"
     assert apply(ended(), 200.0, TurnOver(2, "left"), None) == ended()
-    assert not Measured(None, WATCHED).enough
-
-
-# --- when to look ----------------------------------------------------------------------------
-
-
-def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
-    turns, now, looks = ended(), 100.0, 0
-    while now < 105:
-        then = next_look(turns, Measured(), WHOLE, now)
-        assert FINEST - 1e-9 <= then - now <= max(FINEST, (now - 100) / 8) + 1e-9 or then == 105
-        now, looks = then, looks + 1
-        turns = looked(turns, (now, 0))
-    assert looks < 45
 
 
 def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
+    assert next_look(ended(), Measured(), WHOLE, 100.0) == 100 + FINEST
+    assert next_look(ended(), Measured(), WHOLE, 100.8) == pytest.approx(100.9)
+    assert next_look(ended(), Measured(), WHOLE, 104.8) == 105
     assert next_look(ended(), KNOWN, WHOLE, 100.01) == 100.2
     assert next_look(ended(), KNOWN, WHOLE, 100.3) == pytest.approx(100.45)
     once = looked(ended(), (100.2, 1), known=KNOWN)
     assert next_look(once, KNOWN, WHOLE, 100.8) == 101, "but not after it is settled"
 
 
-# --- turns without rows ----------------------------------------------------------------------
-
-
 def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
-    turns, at = Settling(), 0.0
-    for _ in range(ROWLESS):
-        assert not hopeless(turns)
-        turns = over(start(0, at, turns), "ended", at + 1)
-        at += 10
+    turns = ended(rowless=ROWLESS - 1)
     assert not hopeless(turns), "of the third nobody knows yet"
-    turns = start(0, at, turns)
-    assert hopeless(turns)
+    assert hopeless(then := start(0, 200.0, turns))
     # One that may hold another's rows says nothing about its own.
-    assert start(None, at, turns).rowless == turns.rowless
-    assert seen(turns, at, at, 1, Measured()).rowless == 0, "they do come after all"
-
-
-def test_a_turn_with_rows_begins_the_count_again() -> None:
-    turns = looked(ended(), (100.1, 1))._replace(rowless=2)
-    assert start(1, 200.0, turns).rowless == 0
+    assert start(None, 300.0, then).rowless == then.rowless
+    assert seen(then, 210.0, 210.0, 1, Measured()).rowless == 0, "they do come after all"
+    assert start(1, 200.0, looked(turns, (100.1, 1))).rowless == 0
 
 
 def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
@@ -226,34 +168,10 @@ def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
     assert not silent(over(start(None), "ended", 100.0), Measured()), "nobody has counted before"
 
 
-# --- the property ----------------------------------------------------------------------------
-
-
-@given(
-    longest=st.floats(0, 2.5),
-    shares=st.lists(st.floats(0, 2), min_size=1, max_size=4),
-    begins=st.floats(0, 8),
-    answer=st.floats(0, 0.4),
-)
-@example(0.2, [2.0], 0.0, 0.0)
-@example(2.5, [0.1, 2.0], 0.0, 0.4)
-def test_rows_twice_as_late_as_any_before_are_in_no_other_account(
-    longest: float, shares: list[float], begins: float, answer: float
-) -> None:
-    known = Measured(longest, WATCHED)
-    rows = [100 + share * longest for share in shares]
-    turns, asked = ended(), 100 + begins
-    while True:
-        # The router counts at some moment while it is asked.
-        turns = seen(turns, asked, asked + answer, sum(it <= asked for it in rows), known)
-        until = settled_from(turns, known, WHOLE)
-        if asked >= until:
-            break
-        now = asked + answer
-        asked = max(next_look(turns, known, WHOLE, now), now)
-    assert turns.last is not None
-    assert turns.last.counted == len(rows)
-    assert asked <= max(100 + WHOLE, 100 + begins) + answer
+def test_rows_of_a_turn_that_was_left_may_come_until_any_turn_is_settled() -> None:
+    last = LastTurn("test", 0, 1, 9.0, ended=10.0)
+    for how, until in (("ended", 10.6), ("left", 15.0)):
+        assert late_until(Settling(1, last._replace(how=how)), Measured(0.3, 2), WHOLE) == until
 
 
 @given(lag=st.floats(0, 4.5), begins=st.floats(0, 0.05), answer=st.floats(0, 0.05))
@@ -262,9 +180,9 @@ def test_watching_a_turn_measures_its_rows_and_hardly_more(
 ) -> None:
     turns, asked, looks = ended(), 100 + begins, 0
     while not turns.watched:
-        known = measured(turns)
-        turns = seen(turns, asked, asked + answer, int(100 + lag <= asked), known)
+        # The router counts at some moment while it is asked.
         now = asked + answer
+        turns = seen(turns, asked, now, int(100 + lag <= asked), measured(turns))
         asked = max(next_look(turns, measured(turns), WHOLE, now), now)
         looks += 1
     assert turns.longest is not None
@@ -272,18 +190,18 @@ def test_watching_a_turn_measures_its_rows_and_hardly_more(
     assert looks < 60
 
 
-def wrong_baselines(due: Callable[[random.Random, float], list[float]], number: int) -> float:
-    """Return the share of baselines that miss rows unseen; `due` gives a turn's, by its end."""
-    chance, turns, now = random.Random(1), Settling(), 0.0
+def wrong_baselines(every: float | None) -> float:
+    """Return the share of 300 baselines that miss rows unseen.
+
+    A turn's rows are written in multiples of `every` seconds; without it, 1.2 to 2 s late.
+    """
+    chance, turns, now, wrong = random.Random(1), Settling(), 0.0, 0
     rows: list[float] = []
-    wrong = 0
-    for _ in range(number):
+    for _ in range(300):
         while True:
             count = sum(it <= now for it in rows)
-            known = measured(turns)
-            turns = seen(turns, now, now, count, known)
-            known = measured(turns)
-            if now >= settled_from(turns, known, WHOLE):
+            turns = seen(turns, now, now, count, measured(turns))
+            if now >= settled_from(turns, known := measured(turns), WHOLE):
                 break
             now = next_look(turns, known, WHOLE, now)
         sure = not too_soon(turns, known, now)
@@ -291,33 +209,12 @@ def wrong_baselines(due: Callable[[random.Random, float], list[float]], number: 
         turns = start(count, now, turns, sure=sure)
         now += 4.0 + chance.random()
         turns = over(turns, "ended", now)
-        rows += due(chance, now)
-    return wrong / number
+        for call in (now - 4.0, now - 2.0, now):
+            late = chance.uniform(1.2, 2.0)
+            rows.append(math.ceil(call / every) * every if every else call + late)
+    return wrong / 300
 
 
-def _calls(end: float) -> tuple[float, ...]:
-    return end - 4.0, end - 2.0, end
-
-
-def flushed(every: float) -> Callable[[random.Random, float], list[float]]:
-    return lambda chance, end: [math.ceil(it / every) * every for it in _calls(end)]
-
-
-@pytest.mark.parametrize(
-    ("due", "most"),
-    [
-        (lambda chance, end: [it + chance.uniform(1.2, 2.0) for it in _calls(end)], 0.0),
-        (flushed(2.0), 0.0),
-        (flushed(5.0), 0.02),
-    ],
-    ids=["late", "each 2 s", "each 5 s"],
-)
-def test_baselines_are_right_with_calls_two_seconds_apart(due: Any, most: float) -> None:
-    assert wrong_baselines(due, 300) <= most
-
-
-def test_rows_of_a_turn_that_was_left_may_come_until_any_turn_is_settled() -> None:
-    last = settle.LastTurn("test", 0, 1, 9.0, ended=10.0)
-    for how, until in (("ended", 10.6), ("left", 15.0)):
-        turns = settle.Settling(1, last._replace(how=how))
-        assert settle.late_until(turns, settle.Measured(0.3, 2), 5.0) == until
+@pytest.mark.parametrize(("every", "most"), [(None, 0.0), (2.0, 0.0), (5.0, 0.02)])
+def test_baselines_are_right_with_calls_two_seconds_apart(every: float, most: float) -> None:
+    assert wrong_baselines(every) <= most

@@ -1,11 +1,13 @@
-"""A stream's turn: all that a whole turn tells, of what was read."""
+"""A stream's turn, of which nothing is kept: what only adds text is returned unread."""
 
 from __future__ import annotations
 
 import json
+from itertools import islice
+from typing import Any
 
 import pytest
-from chatting import DONE, HI, finished, turn_of
+from core_tools import DONE, HI, WORD, Chatted, finished, turn_of
 from hypothesis import given
 from hypothesis import strategies as st
 from said_streams import STREAMS
@@ -14,17 +16,41 @@ from sizes import examples
 
 from pytest_hydrasmoke import ChatError, ChatStream, ConfigError
 from pytest_hydrasmoke._core import kept_events
+from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.kept_events import STREAMED, Kept
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._runtimes.reader import Reader
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import ChatTurn
 
 WORDS = [HI.replace(b"Hi", b"%d " % number) for number in range(9)]
+POINTS = st.lists(st.integers(0, 20_000), max_size=25)
+
+
+def cut_at(told: bytes, points: list[int]) -> list[bytes]:
+    places = sorted({min(point, len(told)) for point in points})
+    return [told[a:b] for a, b in zip([0, *places], [*places, len(told)], strict=True) if a < b]
 
 
 def streamed(*chunks: bytes) -> ChatStream:
     _, calls = calls_of(None, chat=[stream(*chunks)])
     return ChatStream(turn_of(calls, kept=False))
+
+
+def outcome(chunks: list[bytes], *, kept: bool) -> tuple[object, ...]:
+    it = Chatted(*chunks, end="auto", kept=kept)
+    came, told = it.came, None if it.error is None else str(it.error)
+    end = came.end.complete, came.end.finish_reason, came.end.runtimes
+    after = came.first_event_after, came.first_text_after, came.duration
+    return it.data, it.text, told, end, after
+
+
+@examples(100, 5_000)
+@given(st.lists(st.sampled_from(sorted(STREAMS)), min_size=1, max_size=2), POINTS)
+def test_it_ends_and_fails_as_if_each_event_were_read(names: list[str], points: list[int]) -> None:
+    chunks = cut_at(b"".join(STREAMS[name] for name in names), points)
+    assert outcome(chunks, kept=False) == outcome(chunks, kept=True)
 
 
 def whole(chunks: list[bytes], most: int) -> ChatTurn | None:
@@ -45,15 +71,9 @@ def whole(chunks: list[bytes], most: int) -> ChatTurn | None:
 
 
 @examples(40, 2_000)
-@given(
-    st.sampled_from(sorted(STREAMS)),
-    st.lists(st.integers(0, 5_000), max_size=20),
-    st.integers(0, 30),
-)
+@given(st.sampled_from(sorted(STREAMS)), POINTS, st.integers(0, 30))
 def test_it_tells_what_a_whole_turn_tells(name: str, points: list[int], most: int) -> None:
-    told = STREAMS[name]
-    places = sorted({min(point, len(told)) for point in points})
-    chunks = [told[a:b] for a, b in zip([0, *places], [*places, len(told)], strict=True) if a < b]
+    chunks = cut_at(STREAMS[name], points)
     expected = whole(chunks, most)
     if expected is None:
         return
@@ -68,15 +88,52 @@ def test_it_tells_what_a_whole_turn_tells(name: str, points: list[int], most: in
     assert found.as_messages() == expected.as_messages()
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The data of the events that are read one by one."""
+    found: list[str] = []
+    reading = Reader.read
+
+    def noted(self: Reader, event: Any) -> Any:
+        found.append(event.data)
+        return reading(self, event)
+
+    monkeypatch.setattr(Reader, "read", noted)
+    return found
+
+
+def test_only_what_may_be_more_than_text_is_read(read: list[str]) -> None:
+    with streamed(HI * 2, HI * 50, HI * 9 + finished("stop") + DONE) as events:
+        told = list(events)
+    assert len(read) == 2 + 2
+    assert "".join(event.text for event in told) == "Hi" * 61
+    read.clear()
+    it = Chatted(HI * 2, finished("stop"), HI * 9, end="required", kept=False)
+    assert it.error is not None, "what is said after an end takes it back"
+    assert len(read) >= 2 + 1 + 9
+
+
+def test_nothing_is_lost_where_more_arrives_before_all_is_taken() -> None:
+    came, told = Incoming(Reading(), "required"), list[str]()
+    for number, chunk in enumerate([HI * 2, HI * 9, WORDS[0] + WORDS[1], WORDS[2] * 2 + DONE]):
+        came.feed(chunk, float(number))
+        while len(told) < 2 + number and (event := came.take()) is not None:
+            told.append(event.text)
+    while (event := came.take()) is not None:
+        told.append(event.text)
+    assert told == ["Hi"] * 11 + ["0 ", "1 ", "2 ", "2 ", ""]
+    assert came.end.complete
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_of_one_that_is_left_it_has_what_was_read(*, together: bool) -> None:
     chunks = [b"".join(WORDS)] if together else WORDS
     with streamed(*chunks) as events:
         assert events.turn.text == ""
-        for number, _ in enumerate(events, 1):
+        for number, _ in enumerate(islice(events, 5), 1):
             assert events.turn.text == "".join(f"{it} " for it in range(number))
-            if number == 5:
-                break
+    with pytest.raises(ChatError, match="not open"):
+        next(events)
     assert events.turn.text == "0 1 2 3 4 "
     assert len(events.turn.events) == 5
     assert not events.turn.complete
@@ -90,7 +147,9 @@ def test_it_has_the_event_that_was_an_error_and_none_after_it() -> None:
     assert [json.loads(it.data).get("error") is None for it in events.turn.events] == [True, False]
 
 
-def test_of_a_long_one_it_has_its_times_and_end_and_says_that_the_rest_is_not_kept() -> None:
+def test_of_a_long_one_it_has_its_times_and_end_and_says_that_the_rest_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     size = STREAMED // 8
     long = HI.replace(b"Hi", b"x" * size)
     with streamed(*[long] * 9, finished("stop"), DONE) as events:
@@ -98,21 +157,12 @@ def test_of_a_long_one_it_has_its_times_and_end_and_says_that_the_rest_is_not_ke
     turn = events.turn
     assert (turn.complete, turn.finish_reason) == (True, "stop")
     assert repr(turn).startswith("<ChatTurn many events in ")
-    for read in (
-        lambda: turn.text,
-        lambda: turn.events,
-        lambda: turn.tool_calls,
-        lambda: turn.reasoning,
-        lambda: turn.usage,
-        turn.as_messages,
-        lambda: turn.expect_tools(never=["delete"]),
-    ):
+    whole = ("text", "events", "tool_calls", "reasoning", "usage", "as_messages", "expect_tools")
+    for name in whole:
         with pytest.raises(ChatError, match="more than 1 MiB of it came") as caught:
-            read()
+            getattr(turn, name)()
         assert "read it with chat()" in str(caught.value)
-
-
-def test_so_it_is_where_its_events_take_too_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So it is where its events take too much memory.
     monkeypatch.setattr(kept_events, "HELD", 1000)
     with streamed(*WORDS) as events:
         list(events)
@@ -121,7 +171,7 @@ def test_so_it_is_where_its_events_take_too_much_memory(monkeypatch: pytest.Monk
 
 
 def test_nothing_counts_the_llm_events_of_a_clients_own_chats() -> None:
-    with streamed(HI, DONE) as events:
+    with streamed(WORD, DONE) as events:
         list(events)
     with pytest.raises(ConfigError, match="chat on smoke_instance"):
         events.turn.expect_llm_events()

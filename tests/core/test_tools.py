@@ -1,4 +1,4 @@
-"""Which tools a turn called, beside those that a test expects."""
+"""Which tools a turn called, beside those that a test expects, and as messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError, ToolCall, ToolCallsError
+from pytest_hydrasmoke._core.messages import messages_of
 from pytest_hydrasmoke._core.tools import check_tools
 
 Expected = str | tuple[str, Mapping[str, object]]
 
 
-def call(name: str, arguments: dict[str, Any] | None = None) -> ToolCall:
-    return ToolCall(name, arguments, None, None, 0.0)
+def call(name: str, arguments: Any = None, id: Any = None, result: object = None) -> ToolCall:  # noqa: A002
+    return ToolCall(name, arguments, id, result, 0.0)
 
 
 def failure(
@@ -35,55 +36,7 @@ def failure(
 
 
 LOOK = call("look", {"city": "Oslo", "unit": "C"})
-MAIL = call("mail", {"to": ["a", "b"], "urgent": True})
-
-
-@pytest.mark.parametrize(
-    ("mode", "names", "passes"),
-    [
-        ("in_order", ["look", "mail"], True),
-        ("in_order", ["mail"], True),
-        ("in_order", ["mail", "look"], False),
-        ("in_order", ["look", "look"], False),
-        ("exact", ["look", "mail"], True),
-        ("exact", ["look"], False),
-        ("exact", [], False),
-        ("exact", ["mail", "look"], False),
-        ("any_order", ["mail", "look"], True),
-        ("any_order", ["mail"], False),
-        ("any_order", [], False),
-        ("at_least", ["mail"], True),
-        ("at_least", ["mail", "look"], True),
-        ("at_least", ["mail", "mail"], False),
-        ("at_least", ["wait"], False),
-    ],
-)
-def test_modes(mode: str, names: list[str], passes: bool) -> None:
-    assert (failure([LOOK, MAIL], *names, mode=mode) is None) is passes
-
-
-@pytest.mark.parametrize("mode", ["exact", "any_order"])
-def test_no_tool_at_all(mode: str) -> None:
-    assert failure([], mode=mode) is None
-    error = failure([LOOK], mode=mode)
-    assert error is not None
-    assert error.expected == "no tool at all"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "passes"),
-    [
-        ({}, True),
-        ({"city": "Oslo"}, True),
-        ({"city": "Bergen"}, False),
-        ({"country": None}, False),
-    ],
-)
-def test_arguments_that_are_named_must_have_their_values(
-    arguments: dict[str, object], passes: bool
-) -> None:
-    assert (failure([LOOK], ("look", arguments)) is None) is passes
-    assert (failure([LOOK], "look", never=[("look", arguments)]) is not None) is passes
+MAIL = call("mail", {"to": "a"})
 
 
 @pytest.mark.parametrize(
@@ -102,25 +55,22 @@ def test_arguments_that_are_named_must_have_their_values(
         ("a", ["a"], False),
         (None, None, True),
         (None, "", False),
+        ("Oslo", {1, 2}, False),
     ],
 )
-def test_values_are_those_of_json(told: object, value: object, same: bool) -> None:
-    assert (failure([call("look", {"x": told})], ("look", {"x": value})) is None) is same
-
-
-def test_arguments_that_are_not_told_are_met_by_none() -> None:
-    assert failure([call("look")], ("look", {})) is None
-    error = failure([call("look")], ("look", {"city": "Oslo"}))
-    assert error is not None
-    assert "look(arguments not told)" in str(error)
-
-
-def test_one_call_is_not_taken_for_two() -> None:
-    oslo, bergen = call("look", {"city": "Oslo"}), call("look", {"city": "Bergen"})
-    both: list[Expected] = ["look", ("look", {"city": "Oslo"})]
-    for calls in ([oslo, bergen], [bergen, oslo]):
-        assert failure(calls, *both, mode="any_order") is None
-    assert failure([oslo], *both, mode="at_least") is not None
+def test_arguments_that_are_named_must_have_their_values_of_json(
+    told: object, value: object, same: bool
+) -> None:
+    made, wanted = [call("look", {"x": told, "y": 1})], ("look", {"x": value})
+    error = failure(made, wanted)
+    assert (error is None) is same
+    assert (failure(made, "look", never=[wanted]) is not None) is same
+    assert failure(made, ("look", {"z": told})) is not None
+    assert failure([call("look")], ("look", {})) is None, "arguments that are not told"
+    assert failure([call("look")], wanted) is not None
+    if isinstance(value, set):
+        assert error is not None
+        assert str(error.expected).startswith("look(x=...)")
 
 
 def test_a_failure_shows_both_sides() -> None:
@@ -129,33 +79,21 @@ def test_a_failure_shows_both_sides() -> None:
         calls, "hello", ("look", {"city": "Bergen"}), "look", "mail", never=["delete", "sleep"]
     )
     assert error is not None
-    assert str(error).splitlines() == [
-        "the agent called other tools than expected",
-        (
-            '  expected:  hello, look(city="Bergen"), look, mail, in this order, others between '
-            "them allowed; never delete; never sleep"
-        ),
-        "  turn:      the tools of the turn (- missing, + not wanted, ! not as expected)",
-        "    expected             called",
-        "  - hello",
-        '  ! look(city="Bergen")  look(city="Oslo", unit="C")',
-        "  +                      sleep(s=1)",
-        '    look                 look(city="Oslo")',
-        "  +                      delete()",
-        "  - mail",
-        "  next step: compare the arguments of look: a text is no number",
-    ]
+    assert str(error) == (
+        "the agent called other tools than expected\n"
+        '  expected:  hello, look(city="Bergen"), look, mail, in this order, others between '
+        "them allowed; never delete; never sleep\n"
+        "  turn:      the tools of the turn (- missing, + not wanted, ! not as expected)\n"
+        "    expected             called\n"
+        "  - hello\n"
+        '  ! look(city="Bergen")  look(city="Oslo", unit="C")\n'
+        "  +                      sleep(s=1)\n"
+        '    look                 look(city="Oslo")\n'
+        "  +                      delete()\n"
+        "  - mail\n"
+        "  next step: compare the arguments of look: a text is no number"
+    )
     assert "sleep(s=1)" not in error.brief
-
-
-def test_what_no_call_has_the_name_of_may_be_misspelled() -> None:
-    error = failure([LOOK], "lok")
-    assert error is not None
-    assert error.next_step == "see whether 'look' is the tool that you mean"
-    error = failure([], "look")
-    assert error is not None
-    assert "runtime reports its tools" in str(error.next_step)
-    assert error.turn == "called no tool"
 
 
 @pytest.mark.parametrize(
@@ -165,6 +103,8 @@ def test_what_no_call_has_the_name_of_may_be_misspelled() -> None:
         ([LOOK], ["look", "look"], "agent's log"),
         ([LOOK], [("look", {"city": 1})], "compare the arguments of look: a text is no number"),
         ([call("look")], [("look", {"city": "Oslo"})], "its name alone: this agent's runtime does"),
+        ([LOOK], ["lok"], "see whether 'look' is the tool that you mean"),
+        ([], ["look"], "runtime reports its tools"),
     ],
 )
 def test_the_next_step_is_what_differs(
@@ -173,16 +113,20 @@ def test_the_next_step_is_what_differs(
     error = failure(calls, *names)
     assert error is not None
     assert words in str(error.next_step)
+    assert (error.turn == "called no tool") is (not calls)
+    assert ("look(arguments not told)" in str(error)) is (calls == [call("look")])
 
 
 def test_of_a_turn_that_was_left_more_may_have_come() -> None:
-    with pytest.raises(ToolCallsError, match="read the stream to its end: this turn was left"):
-        check_tools([LOOK], ["look", "mail"], "in_order", (), left=True)
-    with pytest.raises(ToolCallsError, match="agent's log"):
-        check_tools([LOOK], [], "in_order", ["look"], left=True)
-    for mode, never in (("exact", ()), ("any_order", ()), ("in_order", ["mail"])):
-        with pytest.raises(ToolCallsError, match="a part of a turn does not show which tools"):
-            check_tools([LOOK], ["look"], mode, never, left=True)
+    for names, mode, never, words in (
+        (["look", "mail"], "in_order", (), "read the stream to its end: this turn was left"),
+        ([], "in_order", ["look"], "agent's log"),
+        (["look"], "exact", (), "a part of a turn does not show which tools"),
+        (["look"], "any_order", (), "a part of a turn does not show which tools"),
+        (["look"], "in_order", ["mail"], "a part of a turn does not show which tools"),
+    ):
+        with pytest.raises(ToolCallsError, match=words):
+            check_tools([LOOK], names, mode, never, left=True)
     check_tools([LOOK], ["look"], "at_least", (), left=True)
 
 
@@ -191,12 +135,6 @@ def test_words_of_an_agent_are_made_safe_and_short() -> None:
     assert error is not None
     assert "\x1b" not in str(error)
     assert max(map(len, str(error).splitlines())) < 200
-
-
-def test_what_json_cannot_hold_is_met_by_nothing() -> None:
-    error = failure([LOOK], ("look", {"city": {1, 2}}))
-    assert error is not None
-    assert "city=..." in str(error.expected)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +190,47 @@ def test_each_mode_passes_where_the_slowest_search_finds_a_way(
         if names or mode in ("exact", "any_order"):
             error = failure(calls, *names, mode=mode)
             assert (error is None) is passes, mode
+            assert error is None or names or error.expected == "no tool at all"
             if error is not None and calls:
                 # Each call and each expected one has its row.
                 rows = Counter(row[2] for row in str(error.turn).splitlines()[2:])
                 assert rows.total() >= max(len(names), len(calls))
+
+
+ASKED = {"role": "user", "content": "How cold is it?"}
+
+
+def says(content: str | None, *calls: tuple[str, str, str]) -> dict[str, object]:
+    made = [
+        {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for call_id, name, arguments in calls
+    ]
+    tools = {"tool_calls": made} if made else {}
+    return {"role": "assistant", "content": content, **tools}
+
+
+def found(call_id: str, content: str) -> dict[str, object]:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def test_calls_stand_in_messages_where_they_were_made_and_each_has_its_result() -> None:
+    placed = [
+        (call("look", {"city": "Tromsø"}, "a", {"t": -3}), 9),
+        (call("look"), 9),
+        (call("wait", {}, "b", "done"), 9 + 6),
+    ]
+    asked = ASKED["content"]
+    assert messages_of(asked, "Let me see. Hm ...It is cold.", placed) == [
+        ASKED,
+        says("Let me se", ("a", "look", '{"city": "Tromsø"}'), ("call_2", "look", "{}")),
+        found("a", '{"t": -3}'),
+        found("call_2", ""),
+        says("e. Hm ", ("b", "wait", "{}")),
+        found("b", "done"),
+        says("...It is cold."),
+    ]
+    # An agent that ends with a call says no more; one without any says so much, even nothing.
+    ended = messages_of(asked, "", [(call("look", {}, "a", "x"), 0)])
+    assert ended == [ASKED, says(None, ("a", "look", "{}")), found("a", "x")]
+    for text in ("It is cold.", ""):
+        assert messages_of(asked, text, []) == [ASKED, says(text)]
