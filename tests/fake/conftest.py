@@ -44,7 +44,6 @@ def process(tmp_path: Path) -> Iterator[Any]:
     def make(*turns: dict[str, Any], of: str = TEST) -> Process:
         write(tmp_path, of, *turns)
         process = Process(tmp_path)
-        process.player.claim("shared", "shared")
         process.begin(of)
         return process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,22 @@ from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.presets import load
 
 HEAD = {"format": "pytest-hydrasmoke router", "version": 1}
+Learned = Callable[[str], Scenario]
 
 
-def learned(folder: Path, **answers: Any) -> Scenario:
-    folder /= str(len(list(folder.iterdir())))
-    write(folder, "t.py::test", says("hello", "x"))
-    (folder / "router.json").write_text(json.dumps({**HEAD, **answers}))
-    return load(str(folder))
+@pytest.fixture
+def learned(tmp_path: Path) -> Learned:
+    def learn(text: str) -> Scenario:
+        file = tmp_path / "router.json"
+        file.write_text(text)
+        return load(str(tmp_path))
+
+    write(tmp_path, "t.py::test", says("hello", "x"))
+    return learn
 
 
+AT_ONCE = {"row_after": 0.0, "cleanup_after": 0.0, "llm_events_lag": 0.0}
+GONE = ["deleting", "deleted"]
 FIRST: dict[str, list[Any]] = {
     "provision_status": [202, 200],
     "provision_instance_id": ["absent"],
@@ -33,57 +41,54 @@ FIRST: dict[str, list[Any]] = {
     "after_delete": ["404", "row"],
     "second_delete": [410],
 }
+EXTRA = [["zone", "string"], ["size", "object"], ["age", "null"]]
+# What the router has answered, the first time first; and what a fake then does.
+LEARNED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    # What takes time takes none. A second DELETE that was not refused succeeds.
+    ({}, {**AT_ONCE, "statuses": ((0.0, "running"),), "second_delete": 200}),
+    (FIRST, {name: given[0] for name, given in FIRST.items()}),
+    (
+        {"boot_words": ["Queued"], "ready_words": ["Up", "running"]},
+        {"statuses": ((0.0, "Up"),), "ready_words": ("Up", "running")},
+    ),
+    ({"providers": ["b", "a"]}, {"providers": ("b", "a")}),
+    (
+        {"rate_limit": [429], "agent_fails": ["cut"], "newer": ["unknown"]},
+        {"trouble": "none", "agent_dies": "never"},
+    ),
+    # A row that stays after the DELETE has its words.
+    (
+        {"after_delete": ["row"], "gone_words": ["over"]},
+        {"gone_word": "over", "cleaned_word": None},
+    ),
+    (
+        {"after_delete": ["row"], "gone_words": GONE},
+        {"gone_word": "deleting", "cleaned_word": "deleted"},
+    ),
+    ({"after_delete": ["404"], "gone_words": GONE}, {"gone_word": "deleted", "cleaned_word": None}),
+    ({"extra": EXTRA}, {"extra": {"zone": "", "size": {}, "age": None}}),
+]
 
 
-def test_the_first_answer_is_given(tmp_path: Path) -> None:
-    for name, values in FIRST.items():
-        assert getattr(learned(tmp_path, **{name: values}), name) == values[0], name
+def test_the_first_answer_is_given(learned: Learned, tmp_path: Path) -> None:
+    for answers, fields in LEARNED:
+        scenario = learned(json.dumps({**HEAD, **answers}))
+        assert {name: getattr(scenario, name) for name in fields} == fields
+        assert {name: getattr(scenario, name) for name in AT_ONCE} == AT_ONCE
+    # Without such a file, it is the simplest.
+    (tmp_path / "router.json").unlink()
+    assert load(str(tmp_path)).second_delete == 404
 
 
-def test_what_takes_time_takes_none(tmp_path: Path) -> None:
-    scenario = learned(
-        tmp_path,
-        boot_words=["Queued"],
-        ready_words=["Up", "running"],
-        providers=["b", "a"],
-        rate_limit=[429],
-        agent_fails=["cut"],
-        newer=["unknown"],
-    )
-    assert (scenario.statuses, scenario.ready_words) == (((0.0, "Up"),), ("Up", "running"))
-    assert (scenario.row_after, scenario.cleanup_after, scenario.llm_events_lag) == (0.0, 0.0, 0.0)
-    assert (scenario.providers, scenario.trouble) == (("b", "a"), "none")
-    assert scenario.agent_dies == "never"
-
-
-def test_without_an_answer_the_fake_is_the_simplest(tmp_path: Path) -> None:
-    # A second DELETE that was not refused succeeds.
-    assert learned(tmp_path).second_delete == 200
-    (tmp_path / "0" / "router.json").unlink()
-    scenario = load(str(tmp_path))
-    assert (scenario.statuses, scenario.second_delete) == (((0.0, "running"),), 404)
-
-
-def test_a_row_that_stays_after_the_delete_has_its_words(tmp_path: Path) -> None:
-    one = learned(tmp_path, after_delete=["row"], gone_words=["terminated"])
-    assert (one.gone_word, one.cleaned_word) == ("terminated", None)
-    two = learned(tmp_path, after_delete=["row"], gone_words=["deleting", "deleted"])
-    assert (two.gone_word, two.cleaned_word) == ("deleting", "deleted")
-    gone = learned(tmp_path, after_delete=["404"], gone_words=["deleting"])
-    assert (gone.gone_word, gone.cleaned_word) == ("deleted", None)
-
-
-def test_fields_that_the_contract_does_not_know_are_there(tmp_path: Path) -> None:
-    extra = [["zone", "string"], ["size", "object"], ["age", "null"]]
-    assert learned(tmp_path, extra=extra).extra == {"zone": "", "size": {}, "age": None}
+NOT_WRITTEN = "it is not what recording writes: record again, without it"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[]", "it is not what recording writes: record again, without it"),
-        ('{"schema_version": 2}', "it is not what recording writes"),
-        (json.dumps({**HEAD, "version": 2}), "it is not what recording writes"),
+        ("[]", NOT_WRITTEN),
+        ('{"schema_version": 2}', NOT_WRITTEN),
+        (json.dumps({**HEAD, "version": 2}), NOT_WRITTEN),
         ("{", "Expecting property name"),
         ("[" * 200_000, "it is nested too deeply"),
         (json.dumps({**HEAD, "terminal": 5}), "'int' object is not subscriptable"),
@@ -91,11 +96,10 @@ def test_fields_that_the_contract_does_not_know_are_there(tmp_path: Path) -> Non
         (json.dumps({**HEAD, "provision_status": [500]}), "provision_status is 500"),
     ],
 )
-def test_what_is_wrong_with_it_is_told(tmp_path: Path, text: str, words: str) -> None:
-    write(tmp_path, "t.py::test", says("hello", "x"))
-    file = tmp_path / "router.json"
-    file.write_text(text)
+def test_what_is_wrong_with_it_is_told(
+    learned: Learned, tmp_path: Path, text: str, words: str
+) -> None:
     with pytest.raises(ValueError) as caught:
-        load(str(tmp_path))
-    assert str(caught.value).startswith(str(file))
+        learned(text)
+    assert str(caught.value).startswith(str(tmp_path / "router.json"))
     assert words in str(caught.value)
