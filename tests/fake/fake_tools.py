@@ -91,6 +91,19 @@ class Caller:
                 told.append(self._told(step))
         return told
 
+    def play(self, script: str) -> str:
+        """Play a script, and return it as it went.
+
+        It is steps of `ask` with what is answered, `poll.found = True`; what is 200 is left out.
+        """
+        went: list[str] = []
+        for step in script.split("; "):
+            asked, _, expected = step.partition(" = ")
+            for answer in map(str, self.ask(asked)):
+                asked = asked if not expected and answer == "200" else f"{asked} = {answer}"
+            went.append(asked)
+        return "; ".join(went)
+
     def _told(self, step: str) -> Any:
         step, _, field = step.partition(".")
         step, _, window = step.partition("@")
@@ -114,6 +127,10 @@ class Caller:
         if not field:
             return answer.status_code
         return answer.json() if field == "*" else answer.json().get(field, "absent")
+
+
+Calling = Callable[..., Caller]
+"""What the fixture `calling` gives."""
 
 
 def events(caller: Caller, instance_id: str, message: str = "hi") -> list[str]:

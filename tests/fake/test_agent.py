@@ -92,7 +92,8 @@ def chunked(*parts: bytes, ends: bool = True) -> bytes:
 # What is relayed
 
 
-def test_a_stream_is_relayed_byte_for_byte(before: Before) -> None:
+def test_a_stream_is_relayed_byte_for_byte(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # None leads to this machine.
     odd = [b": hello\r", b"\n\r\n", FIRST[:9], FIRST[9:] + REST, b"\xff\xfe garbage\n\n", DONE]
     with FaultyServer(lambda line, _: line.send(chunked(*odd)) and None) as server:
         one = before(f"{server.url}/v1/")
@@ -168,7 +169,7 @@ def test_an_agent_is_left_with_its_client(before: Before, way: str) -> None:
     one = before(hangs)
     if way == "to be broken":
         one.router.break_stream("end")
-    one.caller.http.timeout = 0.3
+    one.caller.http.timeout = httpx.Timeout(5, read=0.3)
     with pytest.raises(httpx.ReadTimeout):
         one.caller.chat(one.id)
     assert left.wait(30)
@@ -198,6 +199,8 @@ def test_after_its_last_event_an_agent_is_left_a_moment_later(
 
 # The conversation
 
+TOLD = [("user", "First"), ("assistant", "I heard: First"), ("user", "Second")]
+
 
 def test_an_agent_without_a_memory_gets_the_whole_conversation(
     before: Before, agent: StubAgent
@@ -209,8 +212,7 @@ def test_an_agent_without_a_memory_gets_the_whole_conversation(
         with suppress(*LOST):
             one.caller.chat(one.id, way)
     assert one.says("Second") == "I heard: First | Second"
-    told = [("user", "First"), ("assistant", "I heard: First"), ("user", "Second")]
-    expected = [{"role": role, "content": content} for role, content in told]
+    expected = [{"role": role, "content": content} for role, content in TOLD]
     assert agent.asked[-1]["messages"] == expected
     one.router.reset()
     assert one.says("Third", to=one.another("key-0")) == "I heard: Third"
@@ -236,7 +238,7 @@ def test_ag_ui_is_asked_for_a_run_of_a_thread(before: Before, agent: StubAgent) 
     bare = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
     assert first == {**first, **bare}
     told = [(it["role"], it["content"]) for it in second["messages"]]
-    assert told == [("user", "First"), ("assistant", "I heard: First"), ("user", "Second")]
+    assert told == TOLD
     assert [it["id"] for it in second["messages"]][:2] == [first["messages"][0]["id"], "m1"]
 
 

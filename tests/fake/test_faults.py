@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from fake_tools import PREFIX, SOMEBODY_ELSES, Caller, HandClock
+from fake_tools import PREFIX, SOMEBODY_ELSES, Calling, HandClock
 
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.router import to_come
-
-Calling = Callable[..., Caller]
 
 
 @pytest.mark.parametrize("route", ["provision", "poll", "status", "chat", "llm_events", "delete"])

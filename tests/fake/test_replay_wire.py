@@ -68,7 +68,7 @@ def test_every_byte_is_as_it_was(playing: Playing) -> None:
     assert (refused.status_code, refused.text) == (503, "busy")
     assert refused.headers["content-type"] == "text/plain"
     assert caller.ask("llm_events.count") == [4]
-    caller.http.timeout = 0.2
+    caller.http.timeout = httpx.Timeout(5, read=0.5)
     assert events(caller, instance_id, "stalled") == ["a", "ReadTimeout"]
 
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,14 +18,12 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from fake_tools import LOST, PREFIX, SPEC, Caller, HandClock
+from fake_tools import LOST, PREFIX, SPEC, Caller, Calling, HandClock
 from httpx_sse import EventSource
 
 from pytest_hydrasmoke import fake
 from pytest_hydrasmoke.fake import FakeRouter, Instance, LlmEvent, RequestRecord, Scenario
 from pytest_hydrasmoke.fake.server import Server
-
-Calling = Callable[..., Caller]
 
 
 def threads() -> list[str]:
@@ -162,22 +159,6 @@ def test_worlds_come_and_go_beside_each_other() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(live, range(16))) == [[200] * 3] * 16
     assert threads() == []
-
-
-def test_one_router_from_many_threads(calling: Calling) -> None:
-    router = calling().router
-
-    def work(number: int) -> None:
-        caller = Caller(router)
-        with caller.http:
-            router.fail("delete", status=500)
-            assert caller.ask(f"provision/{number % 5} poll/{number % 5}") == [200, 200]
-            assert len(router.instances) <= 5
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(20)))
-    assert (len(router.instances), len(router.requests)) == (5, 40)
-    assert {record.status for record in router.requests} == {200}
 
 
 def test_records(calling: Calling, clock: HandClock) -> None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from fake_tools import SOMEBODY_ELSES, SPEC, Caller, HandClock
+from fake_tools import SOMEBODY_ELSES, SPEC, Caller, Calling, HandClock
 
 from pytest_hydrasmoke.fake import Scenario
 
-Calling = Callable[..., Caller]
 NOT_FOUND = {"detail": "Instance not found"}
 NO_ROW = {"found": False, "instance_id": None, "status": None}
-READY = "provision +60 "
-COUNTS = "llm_events.count +1 "
 
 
 def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None:
@@ -54,7 +50,9 @@ def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None
     ]
 
 
-SCRIPT = ((0, "pending"), (10, "Up"), (20, "rebooting"), (30, "up"))
+BOOT = {"row_after": 0, "statuses": ((0, "pending"), (10, "Up"), (20, "halt"), (30, "up"))}
+FAILS = {"statuses": ((0, "queued"), (5, "provision_failed"))}
+WRITTEN = {"statuses": ((0, "ruNNing"),), "ready_words": ("ruNNing",), "gone_word": "deleTed"}
 CASES = [
     ("as_written", "ruNNing", "deleTed"),
     ("lower", "running", "deleted"),
@@ -62,133 +60,126 @@ CASES = [
     ("title", "Running", "Deleted"),
     ("mixed", "rUnNiNg", "dElEtEd"),
 ]
-WRITTEN = {"statuses": ((0, "ruNNing"),), "ready_words": ("ruNNing",), "gone_word": "deleTed"}
-LISTED = [
-    ("sorted", ["anthropic", "openai"]),
-    ("seen", ["openai", "anthropic"]),
-    ("repeated", ["openai", "anthropic", "openai", "openai"]),
-]
-TWO_TURNS = {"llm_events_per_turn": 2, "providers": ("openai", "anthropic", "openai")}
-FOUR = "provision provision/1 provision/2 provision/3 "
-CLEANED = {"gone_word": "deleting", "cleaned_word": "deleted", "cleanup_after": 30}
-MORE = {"self": None}
-WINDOWS = "llm_events@0.count llm_events@-1.count +5 llm_events@4.count llm_events@5.count"
-WINDOWS += f" llm_events@{10**400}.count llm_events@5.window_seconds"
-# A scenario, the steps of a caller, and the answers: those to what is not looked at are 200.
-FIELDS: list[tuple[dict[str, Any], str, list[Any]]] = [
-    ({"provision_status": 201}, "provision", [201]),
-    ({"provision_status": 202}, "provision", [202]),
-    ({"provision_instance_id": "null"}, "provision.instance_id", [None]),
-    ({"provision_instance_id": "absent"}, "provision.instance_id", ["absent"]),
+CLEANED = {"gone_word": "deleting", "cleaned_word": "gone", "cleanup_after": 30}
+ROW: dict[str, Any] = {"after_delete": "row"}
+TWO = {"llm_events_per_turn": 2, "providers": ("openai", "anthropic", "openai")}
+LISTED = {
+    "sorted": ["anthropic", "openai"],
+    "seen": ["openai", "anthropic"],
+    "repeated": ["openai", "anthropic", "openai", "openai"],
+}
+ENDLESS = 10**400
+READY = "provision; +60; "
+COUNT = "llm_events.count = "
+CONFLICT = "This idempotency key belongs to another request"
+# A scenario, and what a caller sees of it: `Caller.play`.
+FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"provision_status": 201}, "provision = 201"),
+    ({"provision_status": 202}, "provision = 202"),
+    ({"provision_instance_id": "null"}, "provision.instance_id = None"),
+    ({"provision_instance_id": "absent"}, "provision.instance_id = absent"),
     (
         {"second_key": "conflict"},
-        "provision provision another another.*",
-        [200, 200, 409, {"detail": "This idempotency key belongs to another request"}],
+        f"provision; provision; another = 409; another.detail = {CONFLICT}",
     ),
     (
         {"quota": 1, "quota_status": 402},
-        f"{READY} provision/1 provision/1.* provision delete provision/1",
-        [200, 402, {"detail": "Quota of instances is used up"}, 200, 200, 200],
+        (
+            f"{READY}provision/1 = 402; provision/1.detail = Quota of instances is used up; "
+            "provision; delete; provision/1"
+        ),
     ),
-    ({"quota": 0}, "provision", [403]),
-    ({"row_after": 300}, "provision +299 poll.* +1 poll.found", [200, NO_ROW, True]),
-    ({"poll_before_row": "bare"}, "provision poll.* poll/1.*", [200, *[{"found": False}] * 2]),
-    ({"poll_before_row": "404"}, "provision poll poll.* poll/1", [200, 404, NOT_FOUND, 404]),
-    ({"row_after": math.inf}, "provision +1000000000 poll.found status", [200, False, 404]),
+    ({"quota": 0}, "provision = 403"),
+    ({"row_after": 300}, f"provision; +299; poll.* = {NO_ROW}; +1; poll.found = True"),
     (
-        {"row_after": 0, "statuses": SCRIPT, "ready_words": ["uP"]},
-        "provision" + " poll.status chat +10" * 4,
-        [200, "pending", 409, "Up", 200, "rebooting", 409, "up", 200],
+        {"poll_before_row": "bare"},
+        "provision; poll.* = {'found': False}; poll/1.* = {'found': False}",
     ),
+    ({"poll_before_row": "404"}, f"provision; poll = 404; poll.* = {NOT_FOUND}; poll/1 = 404"),
+    ({"row_after": math.inf}, "provision; +1000000000; poll.found = False; status = 404"),
     (
-        {"statuses": ((0, "queued"), (5, "provision_failed"))},
-        f"{READY} status.hostname status.status chat",
-        [200, None, "provision_failed", 409],
+        {**BOOT, "ready_words": ["uP"]},
+        (
+            "provision; poll.status = pending; chat = 409; +10; poll.status = Up; chat; +10; "
+            "poll.status = halt; chat = 409; +10; poll.status = up; chat"
+        ),
     ),
+    (FAILS, f"{READY}status.hostname = None; status.status = provision_failed; chat = 409"),
     *(
         (
-            {"status_case": case, "after_delete": "row", **WRITTEN},
-            f"{READY} poll.status status.status chat delete.status status.status",
-            [200, word, word, 200, gone, gone],
+            {"status_case": case, **ROW, **WRITTEN},
+            (
+                f"{READY}poll.status = {word}; status.status = {word}; chat; "
+                f"delete.status = {gone}; status.status = {gone}"
+            ),
         )
         for case, word, gone in CASES
     ),
     (
         {"not_ready_status": 425},
-        "provision +0.02 chat chat.*",
-        [200, 425, {"detail": "The agent is not ready"}],
+        "provision; +0.02; chat = 425; chat.detail = The agent is not ready",
     ),
     (
-        {"after_delete": "row", "gone_word": "terminated"},
-        f"{READY} delete status.status poll.status chat llm_events",
-        [200, 200, "terminated", "terminated", 404, 404],
+        {**ROW, "gone_word": "over"},
+        f"{READY}delete; status.status = over; poll.status = over; chat = 404; llm_events = 404",
     ),
     (
-        {"after_delete": "row", "status_case": "upper", **CLEANED},
-        f"{READY} delete.status status.status +29 status.status +1 status.status delete",
-        [200, "DELETING", "DELETING", "DELETING", "DELETED", 404],
+        {**ROW, **CLEANED, "status_case": "upper"},
+        f"{READY}delete.status = DELETING; +29; status.status = DELETING; +1; status.status = GONE",
     ),
-    ({"second_delete": 200}, f"{READY} delete.status delete.status", [200, "deleted", "deleted"]),
-    ({"second_delete": 410}, f"{READY} delete delete", [200, 200, 410]),
+    ({"second_delete": 200}, f"{READY}delete.status = deleted; delete.status = deleted"),
+    ({"second_delete": 410}, f"{READY}delete; delete = 410"),
     *(
         (
-            {"providers_listed": listed, **TWO_TURNS},
-            f"{READY} chat chat llm_events.count llm_events.providers",
-            [200, 200, 200, 4, expected],
+            {"providers_listed": listed, **TWO},
+            f"{READY}chat; chat; {COUNT}4; llm_events.providers = {providers}",
         )
-        for listed, expected in LISTED
+        for listed, providers in LISTED.items()
     ),
     (
         {"llm_events_per_turn": 0, "providers": ()},
-        f"{READY} chat llm_events.count llm_events.providers",
-        [200, 200, 0, []],
-    ),
-    (
-        {},
-        f"{READY} provision/1 +60 chat/1 llm_events.count llm_events/1.count",
-        [200, 200, 200, 0, 1],
+        f"{READY}chat; {COUNT}0; llm_events.providers = []",
     ),
     (
         {"llm_events_lag": 7},
-        f"{READY} provision/1 +60 chat +6 {COUNTS} {COUNTS} +899 {COUNTS} {COUNTS}",
-        [200, 200, 200, 0, 1, 1, 0],
+        f"{READY}chat; +6; {COUNT}0; +1; {COUNT}1; +900; {COUNT}1; +1; {COUNT}0",
     ),
     (
         {},
-        f"{READY} chat {WINDOWS}",
-        [200, 200, 1, 0, 0, 1, 1, 5],
+        (
+            f"{READY}provision/1; +60; chat; llm_events/1.count = 0; llm_events@0.count = 1; "
+            "llm_events@-1.count = 0; +5; llm_events@4.count = 0; llm_events@5.count = 1; "
+            f"llm_events@{ENDLESS}.count = 1; llm_events@5.window_seconds = 5"
+        ),
     ),
     (
         {"llm_events_per_turn": 2, "llm_events_lag": 1, "llm_events_gap": 2},
-        f"{READY} chat {COUNTS * 4}",
-        [200, 200, 0, 1, 1, 2],
+        f"{READY}chat; {COUNT}0; +1; {COUNT}1; +1; {COUNT}1; +1; {COUNT}2",
     ),
-    ({"trouble": "none"}, FOUR, [200] * 4),
-    ({"trouble": "limited"}, f"{FOUR} reset provision", [429, 200, 429, 200, 429]),
-    ({"trouble": "limited", "trouble_every": 1}, FOUR, [429] * 4),
-    ({"trouble": "unavailable", "trouble_every": 3}, FOUR, [503, 200, 200, 503]),
+    ({"trouble": "limited"}, "poll = 429; poll; poll = 429; provision = 429; reset; poll = 429"),
+    ({"trouble": "limited", "trouble_every": 1}, "poll = 429; poll = 429"),
+    ({"trouble": "unavailable", "trouble_every": 3}, "poll = 503; poll; poll; poll = 503"),
     # A chat is in trouble only where it is named, and then nothing else is.
-    ({"trouble": "unavailable"}, f"provision {READY} chat", [503, 200, 200]),
+    ({"trouble": "unavailable"}, f"provision = 503; {READY}chat"),
     (
         {"trouble": "unavailable", "trouble_calls": ("chat",)},
-        f"{READY} chat chat chat provision/1",
-        [200, 503, 200, 503, 200],
+        f"{READY}chat = 503; chat; chat = 503; provision/1",
     ),
-    ({"trouble": "dropped"}, f"{READY} poll poll.found", ["lost", "lost", False]),
-    ({"trouble": "lost"}, f"{READY} poll poll.found", ["lost", "lost", True]),
+    ({"trouble": "dropped"}, "provision = lost; +60; poll = lost; poll.found = False"),
+    ({"trouble": "lost"}, "provision = lost; +60; poll = lost; poll.found = True"),
     (
-        {"extra": {"more": MORE}},
-        "provision.more +60 poll.more status.more llm_events.more delete.more status.more",
-        [*[MORE] * 5, "absent"],
+        {"extra": {"more": 7}},
+        (
+            "provision.more = 7; +60; poll.more = 7; status.more = 7; llm_events.more = 7; "
+            "delete.more = 7; status.more = absent"
+        ),
     ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "steps", "answers"), FIELDS)
-def test_a_field_does_what_it_says(
-    calling: Calling, fields: dict[str, Any], steps: str, answers: list[Any]
-) -> None:
-    assert calling(**fields).ask(steps) == answers
+@pytest.mark.parametrize(("fields", "script"), FIELDS)
+def test_a_field_does_what_it_says(calling: Calling, fields: dict[str, Any], script: str) -> None:
+    assert calling(**fields).play(script) == script
 
 
 def test_the_same_key_is_the_same_instance(calling: Calling) -> None:
@@ -252,9 +243,9 @@ def test_workers_take_one_task_after_the_other(calling: Calling, clock: HandCloc
     assert tasks() == ["running", None]
     # One that never ends keeps its worker.
     endless = calling(workers=2, row_after=math.inf)
-    endless.ask(f"{FOUR} +1000000000")
+    endless.ask("provision provision/1 provision/2 +1000000000")
     told = [instance.task for instance in endless.router.instances]
-    assert told == ["running", "running", "queued", "queued"]
+    assert told == ["running", "running", "queued"]
 
 
 def test_what_is_refused_in_which_order(calling: Calling) -> None:

@@ -1,7 +1,8 @@
-"""Scenarios by name, and from files: found, played, or refused in words that help."""
+"""Scenarios by name, and from files: found, read, or refused in words that help."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_tools import Caller, HandClock
+from fake_tools import Caller
 from recording_tools import says, write
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -26,40 +27,6 @@ def test_each_has_a_name_and_says_what_it_is() -> None:
     assert load("default") == Scenario()
     scenarios = [ready.scenario for ready in READY_MADE.values()]
     assert len(set(scenarios)) == len(scenarios) == 12
-
-
-def played(caller: Caller, step: str) -> Any:
-    """Ask until there is an answer, as a client does."""
-    for _ in range(3):
-        [answer] = caller.ask(step)
-        if answer not in ("lost", 429, 503):
-            return answer
-    raise AssertionError("no answer")
-
-
-ROWS = {"contrary": 2, "no-llm-events": 0, "agent-dies": 0}
-
-
-@pytest.mark.parametrize("name", READY_MADE)
-def test_each_is_played_to_its_end(
-    name: str, calling: Callable[..., Caller], clock: HandClock
-) -> None:
-    scenario = load(name)
-    # The pauses of a stream pass in no time: nobody moves this clock meanwhile.
-    fields = {it: getattr(scenario, it) for it in scenario.__dataclass_fields__}
-    caller = calling(**{**fields, "event_pause": 0})
-    assert played(caller, "provision") == scenario.provision_status
-    clock.pass_by(60)
-    assert played(caller, "poll") == 200
-    boots = name != "failing-boot"
-    assert caller.ask("chat") == [200 if boots else 409]
-    clock.pass_by(5)
-    assert played(caller, "llm_events") == 200
-    assert len(caller.router.llm_events) == (ROWS.get(name, 1) if boots else 0)
-    played(caller, "delete")
-    assert caller.router.instances[0].deleted
-    clock.pass_by(5)
-    assert played(caller, "status") == (200 if scenario.after_delete == "row" else 404)
 
 
 def test_a_toml_file(tmp_path: Path) -> None:
@@ -185,3 +152,97 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=words):
             load(name, tmp_path)
+
+
+# A fake that replays recordings has the manners that their `router.json` tells
+
+HEAD = {"format": "pytest-hydrasmoke router", "version": 1}
+Learned = Callable[[str], Scenario]
+
+
+@pytest.fixture
+def learned(tmp_path: Path) -> Learned:
+    def learn(text: str) -> Scenario:
+        file = tmp_path / "router.json"
+        file.write_text(text)
+        return load(str(tmp_path))
+
+    write(tmp_path, "t.py::test", says("hello", "x"))
+    return learn
+
+
+AT_ONCE = {"row_after": 0.0, "cleanup_after": 0.0, "llm_events_lag": 0.0}
+GONE = ["deleting", "deleted"]
+FIRST: dict[str, list[Any]] = {
+    "provision_status": [202, 200],
+    "provision_instance_id": ["absent"],
+    "poll_before_row": ["bare", "404"],
+    "unauthorized_status": [403],
+    "not_ready_status": [425],
+    "runtime": ["anthropic"],
+    "terminal": [False],
+    "after_delete": ["404", "row"],
+    "second_delete": [410],
+}
+EXTRA = [["zone", "string"], ["size", "object"], ["age", "null"]]
+# What the router has answered, the first time first; and what a fake then does.
+LEARNED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    # What takes time takes none. A second DELETE that was not refused succeeds.
+    ({}, {**AT_ONCE, "statuses": ((0.0, "running"),), "second_delete": 200}),
+    (FIRST, {name: given[0] for name, given in FIRST.items()}),
+    (
+        {"boot_words": ["Queued"], "ready_words": ["Up", "running"]},
+        {"statuses": ((0.0, "Up"),), "ready_words": ("Up", "running")},
+    ),
+    ({"providers": ["b", "a"]}, {"providers": ("b", "a")}),
+    (
+        {"rate_limit": [429], "agent_fails": ["cut"], "newer": ["unknown"]},
+        {"trouble": "none", "agent_dies": "never"},
+    ),
+    # A row that stays after the DELETE has its words.
+    (
+        {"after_delete": ["row"], "gone_words": ["over"]},
+        {"gone_word": "over", "cleaned_word": None},
+    ),
+    (
+        {"after_delete": ["row"], "gone_words": GONE},
+        {"gone_word": "deleting", "cleaned_word": "deleted"},
+    ),
+    ({"after_delete": ["404"], "gone_words": GONE}, {"gone_word": "deleted", "cleaned_word": None}),
+    ({"extra": EXTRA}, {"extra": {"zone": "", "size": {}, "age": None}}),
+]
+
+
+def test_the_first_answer_is_given(learned: Learned, tmp_path: Path) -> None:
+    for answers, fields in LEARNED:
+        scenario = learned(json.dumps({**HEAD, **answers}))
+        assert {name: getattr(scenario, name) for name in fields} == fields
+        assert {name: getattr(scenario, name) for name in AT_ONCE} == AT_ONCE
+    # Without such a file, it is the simplest.
+    (tmp_path / "router.json").unlink()
+    assert load(str(tmp_path)).second_delete == 404
+
+
+NOT_WRITTEN = "it is not what recording writes: record again, without it"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", NOT_WRITTEN),
+        ('{"schema_version": 2}', NOT_WRITTEN),
+        (json.dumps({**HEAD, "version": 2}), NOT_WRITTEN),
+        ("{", "Expecting property name"),
+        ("[" * 200_000, "it is nested too deeply"),
+        (json.dumps({**HEAD, "terminal": 5}), "'int' object is not subscriptable"),
+        (json.dumps({**HEAD, "terminal": {"a": 1}}), "0"),
+        (json.dumps({**HEAD, "provision_status": [500]}), "provision_status is 500"),
+    ],
+)
+def test_what_is_wrong_with_a_routers_manners_is_told(
+    learned: Learned, tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        learned(text)
+    assert str(caught.value).startswith(str(tmp_path / "router.json"))
+    assert words in str(caught.value)

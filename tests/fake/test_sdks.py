@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import pytest
-from fake_tools import PREFIX, Caller, HandClock, events
+from fake_tools import PREFIX, Calling, HandClock, events
 from pydantic import TypeAdapter
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
@@ -37,7 +37,7 @@ TOKENS = (4, 22)
 
 
 @pytest.fixture
-def streamed(calling: Callable[..., Caller], clock: HandClock) -> Iterator[Callable[..., Any]]:
+def streamed(calling: Calling, clock: HandClock) -> Iterator[Callable[..., Any]]:
     """Give `streamed(sdk, kind, runtime)`: a turn's events, as an SDK's client reads them."""
     clients: list[Any] = []
 
@@ -157,7 +157,7 @@ Told = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def told(calling: Callable[..., Caller], clock: HandClock) -> Told:
+def told(calling: Calling, clock: HandClock) -> Told:
     """Give `told(runtime)`: the objects of a turn's events."""
 
     def make(runtime: str, **scenario: Any) -> list[dict[str, Any]]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from fake_tools import Caller, HandClock, events
+from fake_tools import Caller, Calling, HandClock, events
 from httpx_sse import EventSource
 from plugin_tools import until
 
 from pytest_hydrasmoke.fake.router import to_come
 
-Calling = Callable[..., Caller]
 OCTOPUS = "señor 🐙 да"
 
 
@@ -56,7 +54,7 @@ def test_first_event_after_and_event_pause(
 ) -> None:
     caller = calling(**PACE)
     instance_id = caller.ready(clock)
-    caller.http.timeout = httpx.Timeout(5, read=0.1)
+    caller.http.timeout = httpx.Timeout(5, read=0.5)
     got: list[str] = []
     with caller.stream(instance_id) as answer:
         clock.pass_by(seconds)
@@ -93,7 +91,7 @@ def test_a_stream_that_breaks(
     calling: Calling, clock: HandClock, kind: Any, after_events: int, came: list[str], ends: bool
 ) -> None:
     caller = calling(runtime="named", reply="Yes")
-    caller.http.timeout = httpx.Timeout(5, read=0.2 if kind == "stall" else 5)
+    caller.http.timeout = httpx.Timeout(5, read=0.5 if kind == "stall" else 5)
     instance_id = caller.ready(clock)
     # With "after", the agent was done before its stream broke.
     for when, left in (("before", int(ends)), ("after", 1)):
