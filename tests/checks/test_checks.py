@@ -11,14 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, TOKEN, Project, answering, count, tampered
+from checks_tools import Body, cut, letting_in, no_field
+from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, answering, count, tampered
 
 from pytest_hydrasmoke._run.slots import NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import load
 
 Routing = Callable[[Scenario], FakeRouter]
-Body = dict[str, Any]
 ANSWERS = "test_chat::test_chat_answers"
 RECORDED = "test_chat::test_llm_events_of_a_chat_are_recorded"
 ECHOED = "test_chat::test_llm_events_window_is_echoed"
@@ -53,38 +53,10 @@ def check(project: Project, *names: str) -> pytest.RunResult:
 def fails(project: Project, names: tuple[str, ...], *lines: str, failures: int = 1) -> None:
     """Run bundled checks, which are to fail in their call with these words, and leave nothing."""
     result = check(project, *names)
-    assert result.parseoutcomes()["failed"] == failures
+    outcomes = result.parseoutcomes()
+    assert (outcomes["failed"], outcomes.get("errors")) == (failures, None)
     for line in (*(f"E *{line}" for line in lines), "*kept 0, leaked 0"):
         result.stdout.fnmatch_lines([line])
-
-
-def no_field(name: str) -> Body:
-    return {"detail": [{"loc": ["body", name], "msg": "no", "type": "t"}]}
-
-
-# What a router makes of a request that it should refuse
-
-
-def cut(scope: Body, body: Body) -> None:
-    """Make all that is too long short, in body and path, as for a column that is too small."""
-    limits = {"message": 4000, "manifest_id": 100, "region_id": 80, "tier_id": 80}
-    limits["idempotency_key"] = 255
-    body.update({name: body[name][:most] for name, most in limits.items() if body.get(name)})
-    head, found, key = scope["path"].partition("/by-key/")
-    scope["path"] = f"{head}{found}{key[:255]}"
-
-
-def letting_in(end: str) -> Callable[[Body, Body], None]:
-    """Let a caller in, whoever it is, on the call that reads by paths of this kind."""
-
-    def change(scope: Body, body: Body) -> None:
-        path = scope["path"]
-        kinds = (it for it in ("/by-key/", "/llm-events", "/instances/") if it in path)
-        if next(kinds, None) == end:
-            rest = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
-            scope["headers"] = [*rest, (b"authorization", f"Bearer {TOKEN}".encode())]
-
-    return change
 
 
 Fault = tuple[Any, int, Body]  # A route, after how many requests it answers otherwise, and how.
@@ -125,7 +97,7 @@ NOTHING: Body = {"count": 0, "providers": []}
 OTHER_FIELD = {"status": 422, "body": no_field("agent_name")}
 # After the question whether the key is free, and that for the row.
 ANOTHER: Fault = ("poll", POLLS + 2, {"body": KNOWN})
-MADE_UP = {"body": {"idempotency_key": "run-1", "instance_id": None, "task_id": "t"}}
+MADE_UP = {"idempotency_key": "run-1", "instance_id": None, "task_id": "t"}
 MALFORMED_ANSWERS: tuple[Fault, ...] = (
     ("status", LOOKS, {"status": 404}),
     ("llm_events", 0, {"body": {**NOTHING, "instance_id": SOMEBODY, "window_seconds": 900}}),
@@ -167,7 +139,11 @@ WRONG = {
     "a key that is not echoed": wrong(
         TWICE,
         "*ContractError: provision answered for another idempotency key",
-        faults=(("provision", 1, MADE_UP),),
+        faults=(("provision", 1, {"body": MADE_UP}),),
+    ),
+    # No row of it ever comes.
+    "a key that makes a second instance": wrong(
+        TWICE, SECOND, faults=(("provision", 1, {"body": {**MADE_UP, "instance_id": SOMEBODY}}),)
     ),
     "a key that comes to stand for another instance": wrong(TWICE, SECOND, faults=(ANOTHER,)),
     "a key that is refused the second time": wrong(

@@ -39,7 +39,8 @@ Facts = dict[str, list[Any]]
 def facts(body: bytes) -> Facts:
     """Return what a stream says, by where it stands in the objects of its events.
 
-    A name stands at `_name`, and what is no object at `_data`.
+    A name stands at `_name`, and what is no object at `_data`. What a named event says stands with
+    its name before it, too.
     """
     answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
     found: defaultdict[str, list[Any]] = defaultdict(list)
@@ -51,7 +52,9 @@ def facts(body: bytes) -> Facts:
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             inside = enumerate(cast("list[Any]", value))
         elif value not in (None, []):
-            found[".".join(path or ("_data",))].append(value)
+            where = ".".join(path or ("_data",))
+            found[where].append(value)
+            found[f"{event.event} {where}"].append(value)
         for key, it in inside:
             walk(it, *path, str(key))
 
@@ -126,6 +129,9 @@ def test_an_agent_fails_in_its_own_words_and_goes_on_for_ever(runtime: Any) -> N
     assert made.error.count(b"the agent has failed") == 1
     told = facts(made.error)
     assert {where: told[where] for where in FAILURES[runtime]} == FAILURES[runtime]
+    # One event more is as the last one of the text, which is a full stop.
+    more = made.spoken[-1].replace(b'"."', b'" again"').replace(b"data: .\n", b"data:  again\n")
+    assert made.more == more.replace(b'"sequence_number":32', b'"sequence_number":33')
     assert facts(made.more)[TEXTS[runtime][0]] == [" again"]
     body = b"".join((*made.spoken, *made.closing))
     assert body.count(b"\n: keepalive\n\n") == 2 * runtime.startswith("hermes")
@@ -174,6 +180,7 @@ WORDS = ["Let", " me", " look", ".", "It", " is", " cold", "."]
 WRITTEN = ["", '{"', "city", '":"', "Oslo", '"}', "", "{}"]
 ITEMS = ["function_call", "function_call_output"] * 2
 CHUNK: Facts = {"choices.0.delta.role": ["assistant"], "choices.0.finish_reason": ["stop"]}
+CHUNK |= {"id": ["chatcmpl-smoke"], "object": ["chat.completion.chunk"], "model": ["smoke"]}
 CALLED: Facts = {"id": ["call_1", "call_2"], "name": ["look", "wait"], "arguments.city": ["Oslo"]}
 # What no client looks at; of what follows on itself, once is enough.
 TOLD: dict[str, Facts] = {
@@ -185,16 +192,22 @@ TOLD: dict[str, Facts] = {
     "hermes": {**CHUNK, "label": ["Oslo", ""], "status": ["running", "completed"] * 2},
     "hermes-run": {"preview": ["Oslo", ""], "error": [False], "output": ["It is cold."]},
     "hermes-session": {
-        "preview": ["Oslo", ""],
+        "tool.started preview": ["Oslo", ""],
+        "tool.started tool_name": ["look", "wait"],
+        "tool.completed tool_name": ["look", "wait"],
         "content": ["It is cold."],
         "completed": [True],
+        "messages.0.role": ["user"],
         "messages.0.content": ["How is it?"],
+        "messages.1.role": ["assistant"],
         "messages.1.content": ["It is cold."],
         "messages.1.finish_reason": ["stop"],
     },
     "responses": {
         "sequence_number": [*range(37)],
         "output_index": [*range(6)],
+        "response.output_text.delta output_index": [5],
+        "response.model": ["smoke"],
         "response.status": ["in_progress", "completed"],
         "item.type": ["reasoning", *ITEMS, "message"],
         "item.status": ["in_progress", "completed"] * 6,
@@ -207,8 +220,11 @@ TOLD: dict[str, Facts] = {
     },
     "anthropic": {
         "message.usage.input_tokens": [4],
-        "index": [0, 1, 2, 3],
+        "content_block_start index": [0, 1, 2, 3],
+        "content_block_delta index": [0, 1, 2, 3],
+        "content_block_stop index": [0, 1, 2, 3],
         "content_block.type": ["thinking", "tool_use", "text"],
+        "content_block.thinking": [""],
         "delta.type": ["thinking_delta", "signature_delta", "input_json_delta", "text_delta"],
         "delta.stop_reason": ["end_turn"],
         "delta.partial_json": [*WRITTEN[1:-2], "{}"],
