@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+from plugin_tools import Project
 from project_fixtures import no_settings, project, router, routing
 
+from pytest_hydrasmoke.fake import FakeRouter
+
 __all__ = ["no_settings", "project", "router", "routing"]
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`."""
+    return project.suite("bare").at(router, run_id="run")

@@ -1,22 +1,24 @@
-"""Each bundled check fails against a router that breaks its rule, and passes where it may vary."""
+"""Each bundled check fails against a router that breaks its rule, and passes where it may vary.
+
+Routers that are wrong in all other ways, and right ones, are in tests/routers.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from checks_tools import DELETION, Routing, check, fails, here, like, passes
-from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, answering
+from checks_tools import Body, cut, letting_in, no_field
+from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, answering, count, tampered
 
 from pytest_hydrasmoke._run.slots import NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.presets import load
 
-__all__ = ["here"]
-
+Routing = Callable[[Scenario], FakeRouter]
 ANSWERS = "test_chat::test_chat_answers"
 RECORDED = "test_chat::test_llm_events_of_a_chat_are_recorded"
 ECHOED = "test_chat::test_llm_events_window_is_echoed"
@@ -26,155 +28,186 @@ TWICE = "test_instance::test_same_key_twice_is_the_same_instance"
 OTHER_BODY = "test_instance::test_same_key_with_another_body_is_the_same_instance"
 UNKNOWN_KEY = "test_instance::test_unknown_key_is_not_found"
 UNKNOWN = "test_instance::test_unknown_instance_is_not_found"
-STRANGERS = 11
-"""How many strangers try to delete an instance."""
-
-POLLS, LOOKS = FIRST.count("poll"), FIRST.count("status")
-"""How often a run asks for a key, or a status, before its first test."""
-SOMEBODYS = {"id": SOMEBODY, "hostname": None, "status": "running"}
+DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_harm"
+MALFORMED = "test_refusals::test_malformed_instance_id_is_rejected"
+MESSAGE = "test_refusals::test_overlong_message_is_rejected"
+FIELD = "test_refusals::test_overlong_field_is_rejected"
+KEY = "test_refusals::test_overlong_idempotency_key_is_rejected"
+TOKENS = "test_refusals::test_token_is_required"
+# How many try to delete an instance; how often a run asks for a key, or a status, before its tests.
+STRANGERS, POLLS, LOOKS = 11, FIRST.count("poll"), FIRST.count("status")
 KNOWN = {"found": True, "instance_id": SOMEBODY, "status": "running"}
 AN_INSTANCE = {"hostname": None, "status": "running"}
 
 
-def counted(window: int) -> dict[str, Any]:
-    return {"count": 0, "providers": [], "window_seconds": window}
+def like(**more: Any) -> Scenario:
+    """Return a scenario whose instances are ready at once."""
+    return Scenario(row_after=0, statuses=((0, "running"),), **more)
 
 
-Change = Callable[[FakeRouter], object]
-Gate = Callable[[FakeRouter], AbstractContextManager[str]]
+def check(project: Project, *names: str) -> pytest.RunResult:
+    """Run bundled checks, given as `test_file::test_name`."""
+    return project.live(*(f"{CHECKS}/{name.replace('::', '.py::')}" for name in names))
 
 
-@dataclass(frozen=True)
-class Wrong:
-    """A router that breaks a rule, or a setting that it does not meet; and what is said of it."""
-
-    check: str
-    lines: tuple[str, ...]
-    change: Change = lambda router: None
-    gate: Gate | None = None
-    scenario: Scenario = field(default_factory=like)
-    settings: dict[str, object] = field(default_factory=dict[str, object])
+def fails(project: Project, names: tuple[str, ...], *lines: str, failures: int = 1) -> None:
+    """Run bundled checks, which are to fail in their call with these words, and leave nothing."""
+    result = check(project, *names)
+    outcomes = result.parseoutcomes()
+    assert (outcomes["failed"], outcomes.get("errors")) == (failures, None)
+    for line in (*(f"E *{line}" for line in lines), "*kept 0, leaked 0"):
+        result.stdout.fnmatch_lines([line])
 
 
-WRONG: dict[str, Wrong] = {
-    # The agent answers
-    "a reply without a text": Wrong(
-        ANSWERS,
-        ("Failed: the reply has no text in any of its * events: <ChatTurn *, none with text: *>",),
-        scenario=like(reply=" "),
+Fault = tuple[Any, int, Body]  # A route, after how many requests it answers otherwise, and how.
+
+
+def wrong(
+    checks: str | tuple[str, ...],
+    *lines: str,
+    faults: tuple[Fault, ...] = (),
+    answer: Fault | None = None,
+    request: Callable[[Body, Body], None] = lambda scope, body: None,
+    failures: int | None = None,
+    **scenario: Any,
+) -> Callable[[Project, Routing], None]:
+    """Return a run against a router that breaks a rule of each check, and is told with these lines.
+
+    It has faults, one `answer` about what it is asked for, or its requests are changed.
+    """
+
+    def run(project: Project, routing: Routing) -> None:
+        router = routing(like(**scenario))
+        project.suite("bare").at(router, run_id="run")
+        for route, after, fault in faults:
+            router.fail(route, after=after, **{"status": 200, **fault})
+        if answer is None:
+            gate = tampered(router, request)
+        else:
+            gate = answering(router, answer[0], answer[1], **answer[2])
+        names = (checks,) if isinstance(checks, str) else checks
+        with gate as url:
+            fails(project.set(url=url), names, *lines, failures=failures or len(names))
+        assert all(instance.deleted for instance in router.instances)
+
+    return run
+
+
+NOTHING: Body = {"count": 0, "providers": []}
+OTHER_FIELD = {"status": 422, "body": no_field("agent_name")}
+# After the question whether the key is free, and that for the row.
+ANOTHER: Fault = ("poll", POLLS + 2, {"body": KNOWN})
+MADE_UP = {"idempotency_key": "run-1", "instance_id": None, "task_id": "t"}
+MALFORMED_ANSWERS: tuple[Fault, ...] = (
+    ("status", LOOKS, {"status": 404}),
+    ("llm_events", 0, {"body": {**NOTHING, "instance_id": SOMEBODY, "window_seconds": 900}}),
+    ("delete", 0, {"status": 422, "body": no_field("hostname")}),
+)
+NO_REJECTION = "*ContractError: the router does not reject"
+SECOND = "*ContractError: there is a second instance for one key"
+BACK = "*ContractError: an instance whose deletion was confirmed is there again"
+ANOTHER_KEY = "*got: *provision answered for another idempotency key*"
+FIELDS = {"manifest_id": 100, "region_id": 80, "tier_id": 80}
+GUARDED = [
+    ("poll", "/by-key/", "an answer, as with the right token, or 404"),
+    ("status", "/instances/", "status was refused with 404*"),
+    ("llm_events", "/llm-events", "llm_events was refused with 404*"),
+]
+WRONG = {
+    # The agent answers, and what its model cost is recorded
+    "no text and no provider": wrong(
+        (ANSWERS, RECORDED),
+        "Failed: the reply has no text in any of its * events: <ChatTurn *, none with text: *>",
+        "*ContractError: llm_events names no provider",
+        reply=" ",
+        providers=(" ",),
     ),
-    "a stream that breaks off": Wrong(
-        ANSWERS, ("*ChatError: the stream was cut*",), lambda router: router.break_stream("cut")
+    "the second window is not echoed": wrong(
+        ECHOED,
+        "*ContractError: llm_events answers for another window *",
+        answer=("llm_events", 1, {**NOTHING, "window_seconds": 600}),
     ),
-    # What its model cost is recorded
-    "LLM events that are never written": Wrong(
-        RECORDED,
-        ("*LlmEventsError: *", "*expected: *at least 1 LLM event"),
-        scenario=like(llm_events_per_turn=0),
-        settings={"llm_events_timeout": 0.5},
-    ),
-    "LLM events of nobody": Wrong(
-        RECORDED,
-        ("*ContractError: llm_events names no provider",),
-        scenario=like(providers=(" ",)),
-    ),
-    **{
-        f"a window that is not echoed ({window})": Wrong(
-            ECHOED,
-            ("*ContractError: llm_events answers for another window *",),
-            gate=lambda router, window=window, after=after: answering(
-                router, "llm_events", after, **counted(window)
-            ),
-        )
-        for window, after in ((900, 0), (600, 1))
-    },
     # An instance can be provisioned and found
-    "a status of another instance": Wrong(
-        READY,
-        ("*ContractError: status answered for another instance", f"*{SOMEBODY}"),
-        lambda router: router.fail("status", status=200, after=LOOKS + 1, body=SOMEBODYS),
+    "not ready any more, another one's key, broken by another body": wrong(
+        (READY, FOUND, OTHER_BODY),
+        "*ContractError: the instance was ready, and no longer is",
+        "*ContractError: poll does not find an instance by its key",
+        "*RouterError: provision was refused with 501*",
+        faults=(ANOTHER, ("provision", 1, {"status": 501})),
+        answer=("status", LOOKS + 1, {**AN_INSTANCE, "status": "Halted"}),
     ),
-    "an instance that does not stay ready": Wrong(
-        READY,
-        ("*ContractError: the instance was ready, and no longer is",),
-        gate=lambda router: answering(router, "status", LOOKS + 1, hostname=None, status="Halted"),
-    ),
-    "a key that names another instance": Wrong(
-        FOUND,
-        ("*ContractError: poll does not find an instance by its key",),
-        # After the question whether its key is free, and that for the row.
-        lambda router: router.fail("poll", status=200, after=POLLS + 2, body=KNOWN),
-    ),
-    "a key that makes a second instance": Wrong(
+    "a key that is not echoed": wrong(
         TWICE,
-        ("*ContractError: there is a second instance for one key",),
-        lambda router: router.fail(
-            "provision",
-            status=200,
-            after=1,
-            body={"idempotency_key": "run-0", "instance_id": SOMEBODY, "task_id": "t"},
-        ),
-        settings={"delete_timeout": 1},
+        "*ContractError: provision answered for another idempotency key",
+        faults=(("provision", 1, {"body": MADE_UP}),),
     ),
-    "a key that is not echoed": Wrong(
+    # No row of it ever comes.
+    "a key that makes a second instance": wrong(
+        TWICE, SECOND, faults=(("provision", 1, {"body": {**MADE_UP, "instance_id": SOMEBODY}}),)
+    ),
+    "a key that comes to stand for another instance": wrong(TWICE, SECOND, faults=(ANOTHER,)),
+    "a key that is refused the second time": wrong(
         TWICE,
-        ("*ContractError: provision answered for another idempotency key",),
-        lambda router: router.fail(
-            "provision",
-            status=200,
-            after=1,
-            body={"idempotency_key": "run-1", "instance_id": None, "task_id": "t"},
-        ),
+        "*RouterError: provision was refused with 400*",
+        faults=(("provision", 1, {"status": 400}),),
     ),
-    "a key that comes to stand for another instance": Wrong(
-        TWICE,
-        ("*ContractError: there is a second instance for one key",),
-        lambda router: router.fail("poll", status=200, after=POLLS + 2, body=KNOWN),
+    "a key and an instance of nobody are found": wrong(
+        (UNKNOWN_KEY, UNKNOWN),
+        "*ContractError: poll names an instance for a key that nobody used",
+        "*Error: status does not refuse an unknown instance*",
+        faults=(("poll", POLLS, {"body": KNOWN}),),
+        answer=("status", LOOKS, AN_INSTANCE),
     ),
-    "a key that is refused the second time": Wrong(
-        TWICE,
-        ("*RouterError: provision was refused with 400*",),
-        lambda router: router.fail("provision", status=400, after=1),
-    ),
-    "another body that breaks the router": Wrong(
-        OTHER_BODY,
-        ("*RouterError: provision was refused with 501*",),
-        lambda router: router.fail("provision", status=501, after=1),
-    ),
-    "a key that nobody used is found": Wrong(
-        UNKNOWN_KEY,
-        ("*ContractError: poll names an instance for a key that nobody used",),
-        lambda router: router.fail("poll", status=200, after=POLLS, body=KNOWN),
-    ),
-    "an instance that nobody made is found": Wrong(
+    "LLM events of an instance that nobody made": wrong(
         UNKNOWN,
-        ("*Error: status does not refuse an unknown instance*",),
-        gate=lambda router: answering(router, "status", LOOKS, **AN_INSTANCE),
+        "*Error: llm_events does not refuse an unknown instance*",
+        answer=("llm_events", 0, {**NOTHING, "window_seconds": 900}),
     ),
-    "LLM events of an instance that nobody made": Wrong(
-        UNKNOWN,
-        ("*Error: llm_events does not refuse an unknown instance*",),
-        gate=lambda router: answering(router, "llm_events", 0, **counted(900)),
-    ),
-    # What was provisioned is gone once it is deleted
+    # What was provisioned is gone once it is deleted. Once it and the shared one are ready, it is
+    # looked at after each stranger, a while later, and when it is deleted.
     **{
-        f"an instance that comes back after the {which}": Wrong(
-            DELETION,
-            ("*ContractError: an instance whose deletion was confirmed is there again",),
-            # Once it and the shared one are ready, it is looked at after each stranger, a while
-            # later, and when it is deleted.
-            gate=lambda router, number=number: answering(
-                router, "status", LOOKS + 2 + STRANGERS + 2 + number, **AN_INSTANCE
-            ),
+        f"it is back after the {which} deletion": wrong(
+            DELETION, BACK, answer=("status", LOOKS + STRANGERS + 4 + number, AN_INSTANCE)
         )
         for number, which in enumerate(("first", "second"))
     },
-    "a second deletion that is refused": Wrong(
-        DELETION,
-        ("*RouterError: delete was refused with 400*",),
-        # After those of strangers, and the one that does it.
-        lambda router: router.fail("delete", status=400, after=STRANGERS + 1, times=2),
+    # The router refuses what it must refuse
+    "a malformed id is answered": wrong(
+        (MALFORMED, f"{MALFORMED}_by"),
+        "*got: *status was refused with 404*",
+        f"{NO_REJECTION} llm_events of 'not-a-uuid'",
+        "*does not name only instance_id",
+        faults=MALFORMED_ANSWERS,
+        failures=3,
     ),
+    "what is too long is taken": wrong(
+        (MESSAGE, FIELD, KEY),
+        f"{NO_REJECTION} a message of 4001 characters",
+        *(f"{NO_REJECTION} a {name} of {most + 1} characters" for name, most in FIELDS.items()),
+        ANOTHER_KEY,
+        request=cut,
+        failures=5,
+    ),
+    "what is too long is rejected without being named": wrong(
+        (MESSAGE, FIELD, KEY),
+        *(f"*does not name only {it}" for it in ("message", *FIELDS, "idempotency_key")),
+        faults=(("chat", 0, OTHER_FIELD), ("provision", 1, {**OTHER_FIELD, "times": 99})),
+        failures=5,
+    ),
+    "an overlong key is taken, and no id is given": wrong(
+        KEY, ANOTHER_KEY, request=cut, provision_instance_id="absent"
+    ),
+    **{
+        f"strangers are let in to {call}": wrong(
+            TOKENS,
+            f"*ContractError: {call} does not refuse a missing token",
+            f"*got: *{got}",
+            f"*ContractError: {call} does not refuse a wrong token",
+            request=letting_in(end),
+            failures=2,
+        )
+        for call, end, got in GUARDED
+    },
 }
 
 
@@ -182,91 +215,68 @@ WRONG: dict[str, Wrong] = {
 def test_a_router_that_breaks_a_rule_fails_its_check(
     project: Project, routing: Routing, case: str
 ) -> None:
-    wrong = WRONG[case]
-    router = routing(wrong.scenario)
-    project.suite("bare").at(router, run_id="run", **wrong.settings)
-    wrong.change(router)
-    with ExitStack() as stack:
-        if wrong.gate is not None:
-            project.set(url=stack.enter_context(wrong.gate(router)))
-        fails(project, wrong.check, *wrong.lines)
+    WRONG[case](project, routing)
 
 
-# The agent answers
+# What a router may do, and what is expected of it
 
 
 def test_what_answers_is_what_is_expected_of_it_or_the_check_fails(
-    here: Project, project: Project, router: FakeRouter, routing: Routing
+    project: Project, routing: Routing
 ) -> None:
-    here.set(expect_text="I am (not|never) ready")
-    words = "Failed: no match of expect_text 'I am (not|never) ready' in the reply: I am ready."
-    fails(here, ANSWERS, words)
-    here.set(expect_text="r.ady", run_id="again", expect_models="claude-*, gpt-5*")
+    router = routing(like(reply="\x1b[31m##[error] I am ready."))
+    project.suite("bare").at(router, run_id="run", llm_events_timeout=0.5)
+    project.set(expect_text="I am (not|never) ready", expect_providers="openai")
+    result = check(project, ANSWERS, RECORDED)
+    result.assert_outcomes(failed=2)
+    words = "E *Failed: no match of expect_text 'I am (not|never) ready' in the reply: *I am ready."
+    events = ["E *LlmEventsError: *", "E *expected: *openai among them"]
+    result.stdout.fnmatch_lines([words, *events])
+    # A hostile reply is made safe.
+    assert not any(it in result.stdout.str() for it in ("\x1b", "##[error]"))
+    project.set(expect_text="r.ady", run_id="again", expect_models="claude-*, gpt-5*")
     words = "Failed: smoke answered, and not a model of expect_models (claude-[*], gpt-5[*]): see*"
-    fails(here, ANSWERS, words)
-    here.set(expect_models="claude-*, sm*e", run_id="third", prompt="How do you do?")
-    passes(here, ANSWERS)
+    fails(project, (ANSWERS,), words)
+    project.set(expect_models="claude-*, sm*e", expect_providers="anthropic", run_id="third")
+    check(project.set(prompt="How do you do?"), ANSWERS, RECORDED).assert_outcomes(passed=2)
     asked = [request.body for request in router.requests if request.route == "chat"]
     assert asked[-1] == {"message": "How do you do?"}
     project.at(routing(like(runtime="text")), run_id="fourth")
-    fails(project, ANSWERS, "Failed: the agent's runtime names no model: nothing shows that a *")
-
-
-def test_a_hostile_reply_is_made_safe(project: Project, routing: Routing) -> None:
-    router = routing(like(reply="\x1b[31m##[error] and so on"))
-    project.suite("bare").at(router, expect_text="no such words")
-    result = check(project, ANSWERS)
-    result.assert_outcomes(failed=1)
-    assert "\x1b" not in result.stdout.str()
-    assert "##[error]" not in result.stdout.str()
-
-
-def test_a_reply_that_was_cut(project: Project, routing: Routing) -> None:
-    project.suite("bare").at(routing(like(terminal=False)))
-    cut = "*ChatError: the reply was cut: its stream ended without a terminal event"
-    fails(project, ANSWERS, cut, "*expected: *as this runtime always sends one (chat_end = auto)")
-    project.set(chat_end="optional")
-    result = check(project, ANSWERS)
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event"])
-
-
-def test_llm_events_of_another_provider(project: Project, routing: Routing) -> None:
-    router = routing(like(providers=("openai",)))
-    project.suite("bare").at(router, llm_events_timeout=0.5, expect_providers="anthropic")
-    fails(project, RECORDED, "*LlmEventsError: *", "*expected: *anthropic among them")
-    project.set(expect_providers="openai")
-    passes(project, RECORDED)
-
-
-# An instance can be provisioned and found
-
-
-def test_an_instance_that_fails(project: Project, routing: Routing) -> None:
-    router = routing(Scenario(row_after=0, statuses=((0, "failed"),)))
-    result = check(project.suite("bare").at(router), READY)
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["E *ProvisionError: the instance is 'failed'"])
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    words = "Failed: the agent's runtime names no model: nothing shows that a *"
+    fails(project, (ANSWERS,), words)
 
 
 def test_a_key_that_is_in_progress_the_second_time(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=409, after=1)
-    passes(here, TWICE)
+    check(here, TWICE).assert_outcomes(passed=1)
 
 
-def test_a_second_answer_may_leave_out_the_id(project: Project, routing: Routing) -> None:
-    passes(project.suite("bare").at(routing(like(provision_instance_id="null"))), TWICE)
+def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=200, body={"idempotency_key": "run-0", "task_id": "t"})
+    result = check(here.set(delete_timeout=0.6), KEY)
+    result.assert_outcomes(failed=2)
+    shows_none = "*accepted the request, but shows no instance for its key*"
+    result.stdout.fnmatch_lines([f"E *{ANOTHER_KEY}", shows_none, "*leaked 1"])
 
 
-# What was provisioned is gone once it is deleted
+def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:
+    key, made_up = "run-overlong_".ljust(256, "x"), "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
+    found = {"found": True, "instance_id": made_up, "status": "running"}
+    router.fail("provision", status=200, body={"idempotency_key": key, "task_id": "t"})
+    router.fail("poll", after=POLLS + 1, status=200, body=found)
+    # It is ready, and still there when it is looked at before its deletion.
+    running = {"id": made_up, "status": "running"}
+    router.fail("status", after=LOOKS, times=2, status=200, body=running)
+    fails(here, (KEY,), f"{NO_REJECTION} an idempotency key of 256 characters")
+    # Nothing was accepted: it must be not found for a while, and at the run's end too.
+    look = ["status", "poll"]
+    assert [request.route for request in router.requests][-7:] == ["delete", *look * 3]
 
 
 def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None:
-    here.set(delete_timeout=0.5)
     body = {"instance_id": SOMEBODY, "status": "queued"}
     router.fail("delete", status=200, times=999, body=body)
-    result = check(here, DELETION)
+    result = check(here.set(delete_timeout=0.5), DELETION)
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2"])
 
@@ -277,56 +287,31 @@ def pytest_hydra_smoke_instance_ready(instance):
 """
 
 
-# The others are those of all checks, below, and of the fake's default.
-@pytest.mark.parametrize("second", [200, 409])
-def test_the_ways_to_be_gone(project: Project, routing: Routing, second: Any) -> None:
-    scenario = like(second_delete=second, after_delete="row", gone_word="Terminated")
+# Other ways are those of all checks, below, and of the fake's default.
+def test_a_deleted_instance_may_keep_its_row(project: Project, routing: Routing) -> None:
+    router = routing(like(second_delete=200, after_delete="row", gone_word="Terminated"))
     # What a hook says to an instance is its own.
-    project.suite("bare").at(routing(scenario)).write("conftest.py", CHATTY)
-    passes(project, DELETION)
-
-
-# All of them
-
-
-def keys_of(router: FakeRouter) -> list[str]:
-    """Return what keys were asked to be provisioned, without the run's id."""
-    bodies = (one.body for one in router.requests if one.route == "provision")
-    keys = (str(body["idempotency_key"]) for body in bodies if isinstance(body, dict))
-    return [key.partition("-")[2] for key in keys]
+    project.suite("bare").at(router).write("conftest.py", CHATTY)
+    check(project, DELETION).assert_outcomes(passed=1)
+    # Those of strangers, and of its owner; the shared instance's is one more.
+    own = [it for it in router.requests if it.route == "delete" and it.status == 200]
+    assert (count(router, "delete") - len(own), len(own)) == (STRANGERS, 4)
 
 
 def test_the_checks_pass_against_every_router_that_keeps_the_contract(
     project: Project, routing: Routing
 ) -> None:
-    odd = Scenario(
-        provision_status=202,
-        provision_instance_id="absent",
-        second_key="conflict",
-        row_after=0.05,
-        poll_before_row="404",
-        statuses=((0, "warming"), (0.05, "online")),
-        status_case="mixed",
-        unauthorized_status=403,
-        not_ready_status=425,
-        after_delete="row",
-        second_delete=410,
-        runtime="anthropic",
-        keep_alive=True,
-        line_end="cr",
-        providers=("openai", "anthropic"),
-        providers_listed="repeated",
-        llm_events_per_turn=3,
-        llm_events_lag=0.1,
-        extra={"news": [uuid.UUID(int=0).hex]},
-    )
+    more: dict[str, Any] = {"llm_events_per_turn": 3, "extra": {"news": [uuid.UUID(int=0).hex]}}
+    odd = replace(load("contrary"), trouble="none", runtime="anthropic", terminal=True, **more)
     router = routing(odd)
     result = project.suite("bare").at(router, run_id="run").live()
     result.assert_outcomes(passed=ALL)
     result.stdout.fnmatch_lines(["*note: unknown in the answer to poll: news"])
     # They need few instances, and a sweep knows their keys; the longest is just too long.
     assert [instance.deleted for instance in router.instances] == [True] * 2
-    keys = keys_of(router)
+    bodies = (one.body for one in router.requests if one.route == "provision")
+    asked = (str(body["idempotency_key"]) for body in bodies if isinstance(body, dict))
+    keys = [key.partition("-")[2] for key in asked]
     assert {key for key in keys if not key.isdigit() and len(key) < 200} == {*NAMES}
     assert {len(f"run-{key}") for key in keys if len(key) >= 200} == {255, 256}
 
@@ -334,6 +319,5 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
 def test_without_a_shared_instance_the_deleted_one_is_its_modules_only_one(
     here: Project, router: FakeRouter
 ) -> None:
-    named = [f"{CHECKS}/{it.replace('::', '.py::')}" for it in (ANSWERS, READY, DELETION)]
-    here.set(scope="module").live(*named).assert_outcomes(passed=3)
+    check(here.set(scope="module"), ANSWERS, READY, DELETION).assert_outcomes(passed=3)
     assert len(router.instances) == 3

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_tools import Caller, HandClock
+from fake_tools import Caller, Calling, HandClock
 from recording_tools import write
 from replay_tools import TEST, Playing, Process
 
@@ -21,7 +21,7 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def calling(clock: HandClock) -> Iterator[Callable[..., Caller]]:
+def calling(clock: HandClock) -> Iterator[Calling]:
     """Give `calling(**scenario)`: a caller of a router with that scenario, on the hand clock.
 
     LLM events are there as soon as their turn is over, unless a test is about their lag.
@@ -44,7 +44,6 @@ def process(tmp_path: Path) -> Iterator[Any]:
     def make(*turns: dict[str, Any], of: str = TEST) -> Process:
         write(tmp_path, of, *turns)
         process = Process(tmp_path)
-        process.player.claim("shared", "shared")
         process.begin(of)
         return process
 

@@ -1,7 +1,7 @@
 """Awkward requests, chosen by hand and out of a seed, and what an ASGI app answers to each.
 
-What is asked by chance comes from lists of awkward values; a seed gives the same requests again.
-Most are nearly right, since what is all wrong is refused by the first check it meets.
+What is asked by chance comes from the same lists; a seed gives the same requests again. Most are
+nearly right, since what is all wrong is refused by the first check it meets.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from fake_tools import SOMEBODY_ELSES as STRANGER
 from starlette.types import ASGIApp
 from twin import PREFIX, TOKEN
 
-STRANGER = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 SPEC = {"idempotency_key": "k", "manifest_id": "m", "region_id": "r", "tier_id": "t"}
-LIMITS = {"idempotency_key": 255, "manifest_id": 100, "region_id": 80, "tier_id": 80}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
-LETTERS = ["x", "é", "🐙", " ", "\x00", "\n", '"', "\\", "\u2028"]
 
 
 @dataclass(frozen=True)
@@ -85,169 +83,18 @@ async def ask(app: ASGIApp, asked: Asked) -> Answer:
     return Answer(start["status"], headers, b"".join(it.get("body", b"") for it in rest))
 
 
-class Asking:
-    """An endless row of requests; `known` are ids that the router may have made."""
+# What is awkward
 
-    def __init__(self, seed: int) -> None:
-        self._dice = random.Random(seed)
-        self.known: list[str] = []
-
-    def next(self) -> Asked:
-        dice = self._dice
-        method, path, body, query = self._call()
-        if dice.random() < 0.08:
-            method = dice.choice(METHODS)
-        if dice.random() < 0.06:
-            path = self._bent(path)
-        if dice.random() < 0.03:
-            query = dice.choice(["a=b", "window_seconds=x", "%ff", "&&", "window_seconds"])
-        kind = self._content_type() if body else None
-        headers = [(b"authorization", self._authorization())]
-        if kind is not None:
-            headers.append((b"content-type", kind.encode("latin-1")))
-        if body:
-            headers.append((b"content-length", str(len(body)).encode()))
-        return Asked(method, f"{path}?{query}" if query else path, tuple(headers), body)
-
-    def _call(self) -> tuple[str, str, bytes, str]:
-        one = f"{PREFIX}/instances/{self._id()}"
-        calls = [
-            lambda: ("POST", f"{PREFIX}/provision", self._bytes(self._order()), ""),
-            lambda: ("GET", f"{PREFIX}/instances/by-key/{self._segment()}", b"", ""),
-            lambda: ("GET", one, b"", ""),
-            lambda: ("DELETE", one, b"", ""),
-            lambda: ("POST", f"{one}/chat", self._bytes(self._message()), ""),
-            lambda: ("GET", f"{one}/llm-events", b"", self._window()),
-        ]
-        return self._dice.choices(calls, (5, 1, 2, 1, 5, 3))[0]()
-
-    def _id(self) -> str:
-        dice = self._dice
-        plain = dice.choice(self.known) if self.known and dice.random() < 0.6 else STRANGER
-        if dice.random() < 0.5:
-            return plain
-        bare = plain.replace("-", "")
-        return quote(
-            dice.choice(
-                [
-                    plain.upper(),
-                    bare,
-                    "{" + plain + "}",
-                    "{" + bare + "}",
-                    f"urn:uuid:{plain}",
-                    f"URN:UUID:{plain}",
-                    plain + dice.choice(["x", " ", "0", "-"]),
-                    plain[: dice.randrange(len(plain))] or "-",
-                    plain.replace("-", dice.choice(["_", "", "--", "\N{EN DASH}"])),
-                    plain.replace(plain[dice.randrange(36)], dice.choice("gG-Zé")),
-                    dice.choice(["by-key", "null", "0", "%", "..", "a/b", "?", "\x00", "🐙"]),
-                ]
-            ),
-            safe="" if dice.random() < 0.8 else "/{}:",
-        )
-
-    def _segment(self) -> str:
-        return quote(self._dice.choice(["k", "nobody's", "", "k/", "é", "\x00", "%", "k" * 300]))
-
-    def _window(self) -> str:
-        dice = self._dice
-        if dice.random() < 0.3:
-            return ""
-        value = dice.choice(
-            [
-                *("900", "0", "-1", "+7", "007", " 7 ", "1_000", "1e3", "1.0", "1.5", "0x10"),
-                *("NaN", "true", "null", "", "٣", "-0", "9" * 400, "9" * 4301, "seven", "\x00"),
-                str(dice.randrange(-(10**20), 10**20)),
-            ]
-        )
-        more = f"&window_seconds={quote(value)}" if dice.random() < 0.1 else ""
-        return f"window_seconds={quote(value)}{more}"
-
-    def _value(self, limit: int = 80) -> Any:
-        dice = self._dice
-        if dice.random() < 0.5:
-            return dice.choice(LETTERS) * (limit + dice.choice([-limit, -1, 0, 1, 2, 50]))
-        return dice.choice(
-            [None, True, 0, -1, 1.5, 10**30, 1e400, [], ["a"], {}, {"a": [None]}, "", "\ud800"]
-        )
-
-    def _order(self) -> Any:
-        dice = self._dice
-        order: dict[str, Any] = {**SPEC, "idempotency_key": f"k{dice.randrange(50)}"}
-        for name in [*SPEC, "agent_name", "unknown"]:
-            draw = dice.random()
-            if draw < 0.12:
-                order[name] = self._value(LIMITS.get(name, 80))
-            elif draw < 0.2:
-                order.pop(name, None)
-        return order
-
-    def _message(self) -> Any:
-        draw = self._dice.random()
-        if draw < 0.4:
-            return {"message": "hello"}
-        return {"message": self._value(4000)} if draw < 0.8 else {}
-
-    def _bytes(self, value: Any) -> bytes:
-        dice = self._dice
-        draw = dice.random()
-        if draw < 0.05:
-            value = self._value()
-        text = json.dumps(value, ensure_ascii=draw < 0.5).encode("utf-8", "surrogatepass")
-        if draw > 0.9:
-            at = dice.randrange(len(text) + 1)
-            bent = [text[:at], text[:at] + dice.choice([b"}", b'"', b"\xff", b","]) + text[at:]]
-            bent += [b"", text + b" x", b"\xef\xbb\xbf" + text, text.replace(b'"', b"'")]
-            return dice.choice(bent)
-        return text
-
-    def _content_type(self) -> str | None:
-        if self._dice.random() < 0.85:
-            return "application/json"
-        return self._dice.choice(
-            [
-                *("application/json; charset=latin-1", "APPLICATION/JSON", "application/x+json"),
-                *("application/jsonx", "text/json", "text/plain", "multipart/form-data", "json"),
-                *("application/x-www-form-urlencoded", "application/json, text/plain", "/", ";"),
-            ]
-        )
-
-    def _authorization(self) -> bytes:
-        right = f"Bearer {TOKEN}".encode()
-        if self._dice.random() < 0.93:
-            return right
-        wrong = [
-            b"",
-            b"Bearer",
-            right.lower(),
-            b"Basic eDp5",
-            right + b"x",
-            b"\xe9",
-        ]
-        return self._dice.choice(wrong)
-
-    def _bent(self, path: str) -> str:
-        dice = self._dice
-        at = dice.randrange(len(path))
-        return dice.choice(
-            [
-                path + "/",
-                path.replace("/", "//", 1),
-                path.upper(),
-                path[:at] or "/",
-                path[:at] + "/" + path[at:],
-                "/",
-                "/openapi.json",
-                "/docs",
-                path + "/more",
-            ]
-        )
-
-
-VALUES: list[Any] = [None, True, 0, 1.5, 1e400, [], ["a"], {}, {"a": 1}, "", "\x00"]
-VALUES += ["é" * 80, "🐙" * 81, *("x" * n for n in (80, 81, 100, 101, 255, 256, 4000, 4001))]
-WINDOWS = ["900", "", " ", " 7 ", "+7", "-7", "007", "1_000", "1e3", "1.0", "1.5", "0x10", "NaN"]
-WINDOWS += ["true", "null", "٣", "9" * 400, "9" * 5000, "-0", "seven", "900,1", "\x00"]
+VALUES: list[Any] = [None, True, 0, 1.5, 1e400, 10**30, [], ["a"], {}, {"a": 1}, "", "\x00"]
+VALUES += [
+    "\ud800",
+    '\n"\\\u2028',
+    "é" * 80,
+    "🐙" * 81,
+    *("x" * n for n in (80, 81, 100, 101, 255, 256, 4000, 4001)),
+]
+WINDOWS = ["900", "0", "", " ", " 7 ", "+7", "-7", "007", "1_000", "1e3", "1.0", "1.5", "0x10"]
+WINDOWS += ["NaN", "true", "null", "٣", "9" * 400, "9" * 5000, "-0", "seven", "900,1", "\x00"]
 BODIES = [b"", b" ", b"{", b"{}", b"[]", b'"text"', b"7", b"true", b"null", b"not json", b"a=b"]
 BODIES += [b'{"message": "a"}', b'{"message": "a",}', b'{"message": "a"} b', b"{'message': 'a'}"]
 BODIES += [b'{"message": "\n"}', b'{"message": "\\ud800"}', b'{"message": 1, "message": "a"}']
@@ -256,9 +103,33 @@ BODIES += ['{"message": 5}'.encode("utf-16"), b'{"message": ' + b"9" * 5000 + b"
 BODIES += [b'{"message": ' + b"[" * 200_000, b'{"message": "' + b"x" * 100_000 + b'"}']
 TYPES = [None, "", "application/json", "application/json; charset=latin-1", "APPLICATION/JSON"]
 TYPES += ["application/problem+json", "application/jsonx", "text/json", "text/plain", "nonsense"]
-TYPES += ["application/x-www-form-urlencoded", "multipart/form-data"]
+TYPES += ["application/x-www-form-urlencoded", "multipart/form-data", "/", ";"]
 TYPES += ["application/json, text/plain"]
-TOKENS = ["", "Bearer", f"bearer {TOKEN}", "Bearer x", "Basic eDp5", "\xe9"]
+RIGHT = f"Bearer {TOKEN}"
+TOKENS = ["", "Bearer", f"bearer {TOKEN}", f"{RIGHT}x", "Bearer x", "Basic eDp5", "\xe9"]
+QUERIES = ["window_seconds=1&window_seconds=x", "window_seconds=x&window_seconds=1"]
+QUERIES += ["Window_Seconds=x&other=%ff", "a=b", "&&", "window_seconds"]
+IDS = ["by-key", "null", "0", "x", "%", "%00", "..", "?", "%C3%A9", "a%2Fb", "a/b", "🐙"]
+IDS += [STRANGER.replace("-", it) for it in ("_", "--", "\N{EN DASH}")]
+IDS += [STRANGER + it for it in ("x", "%20", "-")] + [STRANGER[:-1], STRANGER.replace("4", "g", 1)]
+IDS += ["00000000-0000-0000-0000-000000000000"]
+
+
+def spellings(known: str) -> list[str]:
+    """Return how an id may be spelt, as the contract has it or nearly so."""
+    bare = known.replace("-", "")
+    spelt = [known, known.upper(), bare, f"{{{known}}}", f"{{{bare}}}"]
+    return [*spelt, f"urn:uuid:{known}", f"URN:UUID:{known}", STRANGER, *IDS]
+
+
+def paths(one: str) -> list[str]:
+    """Return what is nearly a path of the contract; `one` is that of an instance."""
+    rest = ["", "/", PREFIX, *(f"{PREFIX}/{it}" for it in ("", "provision", "provision/"))]
+    rest += [f"{PREFIX}/instances{it}" for it in ("", "/", "/by-key", "/by-key/", "/by-key/k")]
+    rest += [f"{PREFIX}/instances/by-key/{it}" for it in ("k/", "k/l", "a%2Fb", "chat")]
+    rest += [one + it for it in ("", "/", "/?a=b", "/chat", "/chat/", "/llm-events")]
+    rest += [f"{one}/llm-events/?window_seconds=5", f"{PREFIX}//provision"]
+    return [*rest, f"{PREFIX.upper()}/provision", "/openapi.json", "/docs", f"{one}/more"]
 
 
 def chosen(known: str) -> Iterator[Asked]:
@@ -267,23 +138,15 @@ def chosen(known: str) -> Iterator[Asked]:
     `known` is the id of an instance, which is deleted at last.
     """
     one = f"{PREFIX}/instances/{known}"
-    spellings = [known, known.upper(), known.replace("-", ""), "{" + known + "}"]
-    spellings += ["{" + known.replace("-", "") + "}", f"urn:uuid:{known}", f"URN:UUID:{known}"]
-    spellings += [STRANGER, STRANGER + "x", STRANGER[:-1], STRANGER + "%20", "by-key", "x", "%00"]
-    spellings += [STRANGER.replace("-", "_"), STRANGER.replace("4", "g", 1), "%C3%A9", "a%2Fb"]
-    spellings += ["00000000-0000-0000-0000-000000000000"]
-    for spelling in spellings:
-        at = f"{PREFIX}/instances/{spelling}"
+    for spelling in spellings(known):
+        at = f"{PREFIX}/instances/{quote(spelling, safe='%/{}:')}"
         yield _asked("GET", at)
         yield from (_asked("GET", f"{at}/llm-events{it}") for it in ("", "?window_seconds=soon"))
         yield from (_asked("POST", f"{at}/chat", it) for it in (b'{"message": "hi"}', b"{}"))
-    for window in WINDOWS:
-        yield _asked("GET", f"{one}/llm-events?window_seconds={quote(window)}")
-    for query in ("window_seconds=1&window_seconds=x", "window_seconds=x&window_seconds=1"):
+    for query in (*(f"window_seconds={quote(it)}" for it in WINDOWS), *QUERIES):
         yield _asked("GET", f"{one}/llm-events?{query}")
-    yield _asked("GET", f"{one}/llm-events?Window_Seconds=x&other=%ff")
     for field, value in itertools.product([*SPEC, "agent_name", "unknown"], VALUES):
-        yield _asked("POST", f"{PREFIX}/provision", json.dumps({**SPEC, field: value}).encode())
+        yield provision(**{field: value})
     for value in VALUES:
         yield _asked("POST", f"{one}/chat", json.dumps({"message": value}).encode())
     for path, body in itertools.product(["/provision", "/instances/x/chat"], BODIES):
@@ -293,22 +156,72 @@ def chosen(known: str) -> Iterator[Asked]:
     for token, body in itertools.product(TOKENS, (b'{"message": "hi"}', b"{}")):
         yield _asked("POST", f"{one}/chat", body, token=token)
         yield _asked("GET", one, token=token)
-    rest = ["", "/", PREFIX, *(f"{PREFIX}/{it}" for it in ("", "provision", "provision/"))]
-    rest += [f"{PREFIX}/instances{it}" for it in ("", "/", "/by-key", "/by-key/", "/by-key/k")]
-    rest += [f"{PREFIX}/instances/by-key/{it}" for it in ("k/", "k/l", "a%2Fb", "chat")]
-    rest += [one + it for it in ("", "/", "/?a=b", "/chat", "/chat/", "/llm-events")]
-    rest += [f"{one}/llm-events/?window_seconds=5", f"{PREFIX}//provision"]
-    rest += [PREFIX.upper() + "/provision", "/openapi.json"]
-    for method, path in itertools.product([*METHODS, "BREW"], rest):
+    for method, path in itertools.product([*METHODS, "BREW"], paths(one)):
         yield _asked(method, path)
-    for spelling in spellings:
-        yield _asked("DELETE", f"{PREFIX}/instances/{spelling}")
+    for spelling in spellings(known):
+        yield _asked("DELETE", f"{PREFIX}/instances/{quote(spelling, safe='%/{}:')}")
 
 
-def provision(key: str) -> Asked:
+class Asking:
+    """An endless row of requests; `known` are ids that the router may have made."""
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self.known: list[str] = []
+
+    def next(self) -> Asked:
+        dice = self._dice
+        own = dice.choice(self.known) if self.known and self._now(0.6) else STRANGER
+        spelling = dice.choice(spellings(own)) if self._now(0.5) else own
+        one = f"{PREFIX}/instances/{quote(spelling, safe='' if self._now(0.8) else '%/{}:')}"
+        key = quote(dice.choice(["k", "nobody's", "", "k/", "é", "\x00", "%", "k" * 300]))
+        window = f"?window_seconds={quote(dice.choice(WINDOWS))}" if self._now(0.7) else ""
+        message = {"message": "hello"} if self._now(0.4) else {"message": dice.choice(VALUES)}
+        calls = [
+            ("POST", f"{PREFIX}/provision", self._bytes(self._order())),
+            ("GET", f"{PREFIX}/instances/by-key/{key}", b""),
+            ("GET", one, b""),
+            ("DELETE", one, b""),
+            ("POST", f"{one}/chat", self._bytes(message)),
+            ("GET", f"{one}/llm-events{window}", b""),
+        ]
+        [(method, target, body)] = dice.choices(calls, (5, 1, 2, 1, 5, 3))
+        if self._now(0.08):
+            method = dice.choice(METHODS)
+        if self._now(0.06):
+            at = dice.randrange(len(target))
+            target = dice.choice([*paths(one), target[:at] or "/", target[:at] + "/" + target[at:]])
+        if self._now(0.03) and "?" not in target:
+            target = f"{target}?{dice.choice(QUERIES)}"
+        kind = dice.choice(TYPES) if self._now(0.15) else "application/json"
+        return _asked(method, target, body, kind, dice.choice(TOKENS) if self._now(0.07) else RIGHT)
+
+    def _now(self, chance: float) -> bool:
+        return self._dice.random() < chance
+
+    def _order(self) -> Any:
+        order: dict[str, Any] = {**SPEC, "idempotency_key": f"k{self._dice.randrange(50)}"}
+        for name in [*SPEC, "agent_name", "unknown"]:
+            if self._now(0.12):
+                order[name] = self._dice.choice(VALUES)
+            elif self._now(0.09):
+                order.pop(name, None)
+        return order
+
+    def _bytes(self, value: Any) -> bytes:
+        if self._now(0.05):
+            return self._dice.choice(BODIES)
+        text = json.dumps(value, ensure_ascii=self._now(0.5)).encode("utf-8", "surrogatepass")
+        if self._now(0.1):
+            at = self._dice.randrange(len(text) + 1)
+            more = self._dice.choice([b"}", b'"', b"\xff", b",", b""])
+            return text[:at] + more + (text[at:] if more else b"")
+        return text
+
+
+def provision(**fields: Any) -> Asked:
     """Return a request for an instance."""
-    order = {**SPEC, "idempotency_key": key}
-    return _asked("POST", f"{PREFIX}/provision", json.dumps(order).encode())
+    return _asked("POST", f"{PREFIX}/provision", json.dumps({**SPEC, **fields}).encode())
 
 
 def _asked(
@@ -316,7 +229,7 @@ def _asked(
     target: str,
     body: bytes = b"",
     kind: str | None = "application/json",
-    token: str = f"Bearer {TOKEN}",
+    token: str = RIGHT,
 ) -> Asked:
     headers = [(b"authorization", token.encode("latin-1"))]
     if kind is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, Player
+from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player
 
 TEST = "t.py::test"
 COUNTED = {"count": 2, "providers": ["b", "a"], "after": 0.8}
@@ -28,15 +29,40 @@ class Process:
         self.course = Course(read(folder))
         self.player = Player(self.course)
         self.player.follow(lambda owner, run, message: message.rstrip("!"))
+        self.player.claim("shared", "shared")
 
     def begin(self, owner: str, run: int = 1, *, begins: bool = True) -> None:
         self.player.enter(owner, run, begins=begins, test=TEST)
 
     def says(self, message: str, key: str = "shared", **spec: str) -> str:
-        turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
+        """Return what is answered, or what is said of a message that was not recorded."""
+        try:
+            turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
+        except NotRecordedError as error:
+            return str(error)
         if turn.refused is not None:
             return turn.refused.body.decode()
         return next(turn.stream()).decode().removeprefix("data: ").rstrip()
+
+    def play(self, steps: Iterable[str]) -> list[str]:
+        """Take steps one after the other, and return the answers to the messages among them.
+
+        `> owner` puts an owner on stage, the test if none is named, `+ owner` where it was left;
+        `# 2` goes on with a run of the test. `a/key` is a message to an instance of its own.
+        """
+        told: list[str] = []
+        for step in steps:
+            sign, _, rest = step.partition(" ")
+            if sign in (">", "+"):
+                self.begin(rest or TEST, begins=sign == ">")
+            elif sign == "#":
+                self.begin(TEST, int(rest), begins=False)
+            elif step == "moves on":
+                self.player.moves_on("shared")
+            else:
+                message, _, key = step.partition("/")
+                told.append(self.says(message, key or "shared").partition("; to record it: ")[0])
+        return told
 
 
 class Playing:
@@ -53,7 +79,7 @@ class Playing:
         self._stack.callback(caller.http.close)
         return caller, caller.ready(self._clock)
 
-
-def how_to_record(playing: Playing) -> str:
-    command = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
-    return f"to record it, send it in a test, and run that: {command}"
+    @property
+    def record(self) -> str:
+        """The command that records the folder."""
+        return f"pytest --hydra-smoke --hydra-smoke-record {self.folder}"

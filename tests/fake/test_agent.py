@@ -2,44 +2,74 @@
 
 from __future__ import annotations
 
-import json
+import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from fake_tools import Caller
+from fake_tools import LOST, Caller
 from faulty_server import FaultyServer, Line, Received, answer
 from plugin_tools import QUICK, until
 from stub_agent import StubAgent, served
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.agent import Agent
 from pytest_hydrasmoke.fake.agent_events import Api, Heard
 from pytest_hydrasmoke.fake.router import to_come
 
-LOST = (httpx.RemoteProtocolError, httpx.ReadError)
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 FIRST = b'data: {"choices": [{"delta": {"content": "I am "}}]}\n\n'
 REST = b'data: {"choices": [{"delta": {"content": "here."}, "finish_reason": "stop"}]}\r\n\r\n'
 DONE = b"data: [DONE]\n\n"
-Before = Callable[..., Caller]
+Behave = Callable[[Line, Received], None]
+
+
+class Chats:
+    """A router before an agent, with an instance, and who chats with that."""
+
+    def __init__(
+        self, stack: ExitStack, url: str, api: Api = "openai", token: Any = None, **fields: Any
+    ) -> None:
+        self.router = stack.enter_context(FakeRouter(replace(QUICK, **fields)))
+        Agent(url, api, "stub-1", token).answer_chats_of(self.router)
+        self.caller = Caller(self.router)
+        stack.callback(self.caller.http.close)
+        self.id = self.another("key-0")
+
+    def another(self, key: str) -> str:
+        self.caller.provision(key)
+        return self.router.instances[-1].id
+
+    def stream(self) -> Any:
+        return self.caller.stream(self.id)
+
+    def says(self, message: str = "hello", to: str | None = None) -> str:
+        """Chat, and return the text of OpenAI's chunks, or of AG-UI's events."""
+        answered = self.caller.chat(to or self.id, message)
+        assert answered.status_code == 200
+        return text_in(answered.text)
+
+    def left(self) -> int:
+        """Return how many LLM events there are, once nothing more comes of a turn."""
+        until(lambda: not any(to_come(self.router, it.id) for it in self.router.instances))
+        return len(self.router.llm_events)
+
+
+Before = Callable[..., Chats]
 
 
 @pytest.fixture
 def before() -> Iterator[Before]:
-    """Give `before(url)`: a caller of a router that stands before the agent at a URL."""
+    """Give `before(agent)`: an agent's URL, or how it behaves on a line."""
     with ExitStack() as stack:
 
-        def make(url: str, *, api: Api = "openai", token: str | None = None, **more: Any) -> Caller:
-            scenario = Scenario(**{"row_after": 0, "statuses": QUICK.statuses, **more})
-            router = stack.enter_context(FakeRouter(scenario))
-            Agent(url, api, "stub-1", token).answer_chats_of(router)
-            caller = Caller(router)
-            stack.callback(caller.http.close)
-            return caller
+        def make(agent: str | Behave, **more: Any) -> Chats:
+            url = agent if isinstance(agent, str) else stack.enter_context(FaultyServer(agent)).url
+            return Chats(stack, url, **more)
 
         yield make
 
@@ -50,23 +80,8 @@ def agent() -> Iterator[StubAgent]:
         yield stub
 
 
-def provisioned(caller: Caller, key: str = "key-0") -> str:
-    caller.provision(key)
-    return caller.router.instances[-1].id
-
-
-def reply(caller: Caller, instance_id: str, message: str = "hello") -> str:
-    """Chat, and return the text of OpenAI's chunks, or of AG-UI's events."""
-    answered = caller.chat(instance_id, message)
-    assert answered.status_code == 200
-    events = [line[6:] for line in answered.text.splitlines() if line.startswith("data: {")]
-    return "".join(map(_text, map(json.loads, events)))
-
-
-def _text(event: dict[str, Any]) -> str:
-    if "type" in event:
-        return str(event.get("delta", ""))
-    return "".join(it["delta"].get("content", "") for it in event["choices"])
+def text_in(stream: str) -> str:
+    return "".join(re.findall(r'"(?:content|delta)": "(.*?)"', stream))
 
 
 def chunked(*parts: bytes, ends: bool = True) -> bytes:
@@ -77,76 +92,43 @@ def chunked(*parts: bytes, ends: bool = True) -> bytes:
 # What is relayed
 
 
-def test_a_stream_is_relayed_byte_for_byte(before: Before) -> None:
+def test_a_stream_is_relayed_byte_for_byte(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # None leads to this machine.
     odd = [b": hello\r", b"\n\r\n", FIRST[:9], FIRST[9:] + REST, b"\xff\xfe garbage\n\n", DONE]
     with FaultyServer(lambda line, _: line.send(chunked(*odd)) and None) as server:
-        caller = before(server.url)
-        answered = caller.chat(provisioned(caller))
+        one = before(f"{server.url}/v1/")
+        answered = one.caller.chat(one.id)
     assert answered.content == b"".join(odd)
     assert answered.headers["content-type"] == "text/event-stream; charset=utf-8"
     [request] = server.requests
     assert (request.method, request.target) == ("POST", "/v1/chat/completions")
-    assert request.json == {
-        "model": "stub-1",
-        "messages": [{"role": "user", "content": "hello"}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    assert "authorization" not in request.headers
-    assert "x-hermes-session-id" not in request.headers
+    streams = {"model": "stub-1", "stream": True, "stream_options": {"include_usage": True}}
+    assert request.json == {**streams, "messages": [{"role": "user", "content": "hello"}]}
+    assert request.headers["accept"] == "text/event-stream"
+    assert not {"authorization", "x-hermes-session-id"} & request.headers.keys()
 
 
-def test_it_is_relayed_as_it_comes(before: Before) -> None:
+def test_it_is_relayed_as_it_comes_and_cut_as_it_is(before: Before) -> None:
     read = threading.Event()
 
     def speaks(line: Line, request: Received) -> None:
-        line.send(STREAM + b"\r\n")
-        line.send(FIRST)
+        line.send(chunked(FIRST, ends=False))
         assert read.wait(30)
-        line.send(REST + DONE)
         line.close()
 
-    with FaultyServer(speaks) as server:
-        caller = before(server.url)
-        with caller.stream(provisioned(caller)) as answered:
-            parts = answered.iter_bytes()
-            assert next(parts) == FIRST
-            read.set()
-            assert b"".join(parts) == REST + DONE
+    one = before(speaks)
+    with one.stream() as answered:
+        parts = answered.iter_bytes()
+        assert next(parts) == FIRST
+        read.set()
+        with pytest.raises(LOST):
+            next(parts)
+    one.router.break_stream("split")
+    assert (one.caller.ask("chat"), one.left()) == (["lost"], 0)
 
 
-def test_the_base_url_may_end_with_the_version(before: Before, agent: StubAgent) -> None:
-    caller = before(f"{agent.url}/v1/")
-    assert reply(caller, provisioned(caller)) == "I heard: hello"
-
-
-@pytest.mark.parametrize("ends", ["cut", "reset"])
-def test_a_stream_that_is_cut_is_cut(before: Before, ends: str) -> None:
-    def cuts(line: Line, request: Received) -> None:
-        line.send(chunked(FIRST, ends=False))
-        line.close() if ends == "cut" else line.reset()
-
-    with FaultyServer(cuts) as server:
-        caller = before(server.url, llm_events_lag=0)
-        with caller.stream(instance_id := provisioned(caller)) as answered:
-            parts = answered.iter_bytes()
-            assert next(parts) == FIRST
-            with pytest.raises(LOST):
-                next(parts)
-        until(lambda: not to_come(caller.router, instance_id))
-    assert caller.router.llm_events == ()
-
-
-def test_an_agent_that_refuses_a_chat_is_a_bad_gateway(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.url)
-    answered = caller.chat(provisioned(caller), "refuse it")
-    assert answered.status_code == 502
-    words = f"the agent answered 402 (application/json): no credit left {'x' * 285}..."
-    assert answered.json() == {"detail": words}
-    assert caller.chat(caller.router.instances[0].id, "html please").json() == {
-        "detail": "the agent answered 200 (text/html): <h1>It works</h1>"
-    }
-    assert caller.router.llm_events == ()
+NO_CREDIT = answer({"error": {"message": "no credit " * 31}}, 402)
+UNREACHED = "can't be reached: Server disconnected without sending a response.; start it, or "
 
 
 @pytest.mark.parametrize(
@@ -158,68 +140,45 @@ def test_an_agent_that_refuses_a_chat_is_a_bad_gateway(before: Before, agent: St
         (answer(b"", 307, "location: /there"), "answered 307 (application/json): to /there"),
         (answer(b"x" * 9_999, 500), f"answered 500 (application/json): {'x' * 300}..."),
         (answer({"error": "no"}, 500), 'answered 500 (application/json): {"error": "no"}'),
-        (
-            lambda line, request: line.close(),
-            (
-                "at URL can't be reached: Server disconnected without sending a response.; "
-                "start it, or correct agent_url"
-            ),
-        ),
+        (NO_CREDIT, f"answered 402 (application/json): {'no credit ' * 30}..."),
+        (answer(b"<h1>It works", 200, kind="Text/HTML"), "answered 200 (text/html): <h1>It works"),
+        (lambda line, request: line.close(), f"{UNREACHED}correct agent_url"),
     ],
 )
 def test_what_an_agent_answers_in_place_of_a_stream(
-    before: Before, behave: Callable[[Line, Received], None], words: str
+    before: Before, behave: Behave, words: str
 ) -> None:
     with FaultyServer(behave) as server:
-        caller = before(server.url)
-        answered = caller.chat(provisioned(caller))
-    assert answered.status_code == 502
-    assert answered.json() == {"detail": f"the agent {words.replace('URL', server.url)}"}
+        one = before(server.url)
+        answered = one.caller.chat(one.id)
+    who = "the agent" if words.startswith("answered") else f"the agent at {server.url}"
+    assert (answered.status_code, answered.json()) == (502, {"detail": f"{who} {words}"})
+    assert one.left() == 0
 
 
-def test_an_agent_that_is_gone_is_a_bad_gateway(before: Before) -> None:
-    with FaultyServer(lambda line, request: None, refusing=True) as server:
-        caller = before(server.url)
-        answered = caller.chat(provisioned(caller))
-    assert answered.status_code == 502
-    assert answered.json()["detail"].startswith(f"the agent at {server.url} can't be reached: ")
-
-
-@pytest.mark.parametrize("begun", [False, True])
-def test_an_agent_is_left_with_its_client(before: Before, begun: bool) -> None:
+@pytest.mark.parametrize("way", ["silent", "begun", "to be broken"])
+def test_an_agent_is_left_with_its_client(before: Before, way: str) -> None:
     left = threading.Event()
 
     def hangs(line: Line, request: Received) -> None:
-        if begun:
+        if way == "begun":
             line.send(chunked(FIRST, ends=False))
         line.hang()
         left.set()
 
-    with FaultyServer(hangs) as server:
-        caller = before(server.url)
-        instance_id = provisioned(caller)
-        with pytest.raises(httpx.ReadTimeout):
-            caller.http.post(
-                f"/instances/{instance_id}/chat", json={"message": "hello"}, timeout=0.3
-            )
-        assert left.wait(30)
-        until(lambda: not to_come(caller.router, instance_id))
-    assert caller.router.llm_events == ()
+    one = before(hangs)
+    if way == "to be broken":
+        one.router.break_stream("end")
+    one.caller.http.timeout = httpx.Timeout(5, read=0.3)
+    with pytest.raises(httpx.ReadTimeout):
+        one.caller.chat(one.id)
+    assert left.wait(30)
+    assert one.left() == 0
 
 
-def test_an_agent_can_end_its_turn_if_the_client_leaves_after_the_last_event(
+def test_after_its_last_event_an_agent_is_left_a_moment_later(
     before: Before, agent: StubAgent
 ) -> None:
-    caller = before(agent.url, llm_events_lag=0)
-    with caller.stream(instance_id := provisioned(caller)) as answered:
-        assert any(line == "data: [DONE]" for line in answered.iter_lines())
-        # A client may count as soon as it knows that the turn is over.
-        assert caller.llm_events(instance_id).json()["count"] == 1
-        assert not to_come(caller.router, instance_id)
-    until(lambda: agent.finished == ["hi"])
-
-
-def test_it_does_not_wait_long_for_that(before: Before) -> None:
     left = threading.Event()
 
     def stays(line: Line, request: Received) -> None:
@@ -227,253 +186,165 @@ def test_it_does_not_wait_long_for_that(before: Before) -> None:
         line.hang()
         left.set()
 
-    with FaultyServer(stays) as server:
-        caller = before(server.url)
-        with caller.stream(provisioned(caller)) as answered:
+    for speaks in (agent.url, stays):
+        one = before(speaks)
+        with one.stream() as answered:
             assert any(line == "data: [DONE]" for line in answered.iter_lines())
-        assert left.wait(30)
+            # A client may count as soon as it knows that the turn is over.
+            assert one.caller.ask("llm_events.count") == [1]
+            assert not to_come(one.router, one.id)
+    until(lambda: agent.finished == ["hi"])
+    assert left.wait(30)
 
 
 # The conversation
+
+TOLD = [("user", "First"), ("assistant", "I heard: First"), ("user", "Second")]
 
 
 def test_an_agent_without_a_memory_gets_the_whole_conversation(
     before: Before, agent: StubAgent
 ) -> None:
-    caller = before(agent.url)
-    one, other = provisioned(caller), provisioned(caller, "key-1")
-    assert reply(caller, one, "First") == "I heard: First"
-    assert reply(caller, other, "Else") == "I heard: Else"
-    assert reply(caller, one, "Second") == "I heard: First | Second"
-    assert agent.asked[-1]["messages"] == [
-        {"role": "user", "content": "First"},
-        {"role": "assistant", "content": "I heard: First"},
-        {"role": "user", "content": "Second"},
-    ]
-
-
-@pytest.mark.parametrize("way", ["cut", "early", "fail", "refuse"])
-def test_a_turn_that_is_not_whole_is_no_part_of_it(
-    before: Before, agent: StubAgent, way: str
-) -> None:
-    caller = before(agent.url)
-    one = provisioned(caller)
-    try:
-        caller.chat(one, way)
-    except LOST:
-        assert way == "cut"
-    assert reply(caller, one, "Next") == "I heard: Next"
+    one = before(agent.url)
+    assert one.says("First") == "I heard: First"
+    assert one.says("Else", to=one.another("key-1")) == "I heard: Else"
+    for way in ("cut", "early", "fail", "refuse"):  # Of none of them there is a whole turn.
+        with suppress(*LOST):
+            one.caller.chat(one.id, way)
+    assert one.says("Second") == "I heard: First | Second"
+    expected = [{"role": role, "content": content} for role, content in TOLD]
+    assert agent.asked[-1]["messages"] == expected
+    one.router.reset()
+    assert one.says("Third", to=one.another("key-0")) == "I heard: Third"
 
 
 def test_an_agent_with_a_memory_knows_the_instance_by_its_id(before: Before) -> None:
     with served(StubAgent(token="local-key", remembers=True)) as agent:
-        caller = before(agent.url, token="local-key")
-        one, other = provisioned(caller), provisioned(caller, "key-1")
-        assert reply(caller, one, "First") == "I heard: First"
-        assert reply(caller, other, "Else") == "I heard: Else"
-        assert reply(caller, one, "Second") == "I heard: First | Second"
-        assert [it["x-hermes-session-id"] for it in agent.headers] == [one, other, one]
-
-
-def test_a_delete_and_a_reset_forget_it(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.url)
-    one = provisioned(caller)
-    reply(caller, one, "First")
-    caller.delete(one)
-    assert caller.chat(one, "Second").status_code == 404
-    other = provisioned(caller, "key-1")
-    assert reply(caller, other, "Third") == "I heard: Third"
-    caller.router.reset()
-    assert reply(caller, provisioned(caller), "Fourth") == "I heard: Fourth"
+        one = before(agent.url, token="local-key")
+        other = one.another("key-1")
+        assert one.says("First") == "I heard: First"
+        assert one.says("Else", to=other) == "I heard: Else"
+        assert one.says("Second") == "I heard: First | Second"
+        assert [it["x-hermes-session-id"] for it in agent.headers] == [one.id, other, one.id]
 
 
 def test_ag_ui_is_asked_for_a_run_of_a_thread(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.ag_ui, api="ag-ui")
-    one = provisioned(caller)
-    assert reply(caller, one, "First") == "I heard: First"
-    assert reply(caller, one, "fail it") == "I heard: "
-    assert reply(caller, one, "Second") == "I heard: First | Second"
+    one = before(agent.ag_ui, api="ag-ui")
+    said = [one.says(it) for it in ("First", "fail it", "Second")]
+    assert said == ["I heard: First", "I heard: ", "I heard: First | Second"]
     first, _, second = agent.asked
-    assert {it["threadId"] for it in agent.asked} == {one}
+    assert {it["threadId"] for it in agent.asked} == {one.id}
     assert len({it["runId"] for it in agent.asked}) == 3
-    assert first.keys() - {"threadId", "runId", "messages"} == {
-        *("state", "tools", "context", "forwardedProps"),
-    }
-    said = [(it["role"], it["content"]) for it in second["messages"]]
-    assert said == [("user", "First"), ("assistant", "I heard: First"), ("user", "Second")]
+    bare = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
+    assert first == {**first, **bare}
+    told = [(it["role"], it["content"]) for it in second["messages"]]
+    assert told == TOLD
     assert [it["id"] for it in second["messages"]][:2] == [first["messages"][0]["id"], "m1"]
 
 
 # What is counted
 
+CALLS = {"hello": 1, "untold": 1, "twice": 2, "fail": 0, "early": 0, "refuse": 0}
 
-@pytest.mark.parametrize(
-    ("message", "count"),
-    [("hello", 1), ("untold", 1), ("twice", 2), ("fail", 0), ("early", 0), ("refuse", 0)],
-)
-def test_model_calls_are_counted_by_what_the_stream_tells(
-    before: Before, agent: StubAgent, message: str, count: int
-) -> None:
-    caller = before(agent.url, llm_events_lag=0, providers=("anthropic",))
-    instance_id = provisioned(caller)
-    caller.chat(instance_id, message)
-    until(lambda: not to_come(caller.router, instance_id))
+
+def test_model_calls_are_counted_by_what_the_stream_tells(before: Before, agent: StubAgent) -> None:
     # What nobody tells is not made up.
-    assert [it.provider for it in caller.router.llm_events] == ["unknown"] * count
+    one = before(agent.url, providers=("anthropic",))
+    for message, count in CALLS.items():
+        already = one.left()
+        one.caller.chat(one.id, message)
+        assert one.left() == already + count, message
+    assert {it.provider for it in one.router.llm_events} == {"unknown"}
+    other = before(agent.ag_ui, api="ag-ui")
+    other.says("usage please")
+    assert other.caller.ask("llm_events.providers") == [["anthropic", "openai"]]
+    other.says()
+    assert other.left() == 3
+    # A scenario may lose them.
+    loses = before(agent.url, llm_events_per_turn=0)
+    loses.says()
+    assert loses.left() == 0
 
 
-def test_ag_ui_tells_providers(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.ag_ui, api="ag-ui", llm_events_lag=0)
-    one = provisioned(caller)
-    reply(caller, one, "usage please")
-    assert caller.llm_events(one).json()["providers"] == ["anthropic", "openai"]
-    reply(caller, one, "hello")
-    assert len(caller.router.llm_events) == 3
+DELTA = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n'
+WHOLE = DELTA % b"I am here." + DONE
+HALVES = b"".join(DELTA % it for it in (b"\\ud83d", b"\\udc19", b"\\ud83d"))
+# Chunks of AG-UI may leave out whose they are.
+PARTS = ('CHUNK", "messageId": "m1", "delta": "One"', 'CHUNK", "delta": " two"')
+PARTS += ('CONTENT", "messageId": "m2", "delta": "Three"', 'CONTENT", "messageId": "m2"')
+UNNAMED = "".join(f'data: {{"type": "TEXT_MESSAGE_{it}}}\n\n' for it in PARTS).encode()
+FINISHED = b'data: {"type": "RUN_FINISHED"}\n\n'
+# The last delta has half a character. One that is whole, and tells no usage, is one call.
+SAID: list[tuple[Api, bytes, dict[str, str], bool, list[str]]] = [
+    ("openai", WHOLE, {"": "I am here."}, True, ["unknown"]),
+    ("openai", WHOLE.replace(b"\n", b"\r\n"), {"": "I am here."}, True, ["unknown"]),
+    ("openai", REST, {"": "here."}, True, ["unknown"]),
+    ("openai", HALVES, {"": "🐙\ufffd"}, False, []),
+    ("openai", b"data: 3\n\ndata: {\n\ndata: {}\n\nevent: x\n\ndata: []\n\n", {}, False, []),
+    ("openai", b'data: {"choices": [3], "usage": {"a": 1}, "id": "x"}\n\n', {}, False, ["unknown"]),
+    ("openai", b'data: {"usage": {"a": 1}, "provider": "Groq"}\n\n', {}, False, ["Groq"]),
+    ("openai", b'data: {"usage": {"a": 0, "b": true}}\n\n' + DONE, {}, True, ["unknown"]),
+    ("openai", b'data: {"choices": [], "error": {"code": 3}}\n\n' + DONE, {}, False, []),
+    ("openai", b'data: {"choices": [{"finish_reason": "error"}]}\n\n' + DONE, {}, False, []),
+    ("ag-ui", UNNAMED + FINISHED, {"m1": "One two", "m2": "Three"}, True, ["unknown"]),
+    ("ag-ui", b'data: {"type": "RUN_ERROR"}\n\n', {}, False, []),
+]
 
 
-def test_a_scenario_may_lose_them(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.url, llm_events_per_turn=0)
-    reply(caller, provisioned(caller))
-    assert caller.router.llm_events == ()
-
-
-HALVES = (b"\\ud83d", b"\\udc19", b"\\ud83d")
-WHOLE = b'data: {"choices": [{"delta": {"content": "I am here."}}]}\n\n' + DONE
-
-
-@pytest.mark.parametrize(
-    ("chunks", "text", "whole", "providers"),
-    [
-        *(
-            (chunks, "I am here.", True, ("unknown",))
-            for body in (WHOLE, WHOLE.replace(b"\n", b"\r\n"))
-            for chunks in ([body], [bytes([it]) for it in body], [body[:40], body[40:]])
-        ),
-        (
-            [b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % it for it in HALVES],
-            "🐙\ufffd",
-            False,
-            (),
-        ),
-        ([b"data: 3\n\ndata: {\n\ndata: {}\n\nevent: x\n\n", b"data: []\n\n"], "", False, ()),
-        ([b'data: {"choices": [3], "usage": {"a": 1}, "id": "x"}\n\n'], "", False, ("unknown",)),
-        ([b'data: {"usage": {"a": 1}, "provider": "Groq"}\n\n'], "", False, ("Groq",)),
-        ([b'data: {"usage": {"a": 0, "b": true}}\n\n', DONE], "", True, ("unknown",)),
-        ([b'data: {"choices": [], "error": {"code": 3}}\n\n', DONE], "", False, ()),
-    ],
-)
+@pytest.mark.parametrize(("api", "body", "said", "whole", "providers"), SAID)
 def test_what_a_stream_says(
-    chunks: list[bytes], text: str, whole: bool, providers: tuple[str, ...]
+    api: Api, body: bytes, said: dict[str, str], whole: bool, providers: list[str]
 ) -> None:
-    heard = Heard("openai")
-    for chunk in chunks:
-        heard.feed(chunk)
-    assert (heard.whole, tuple(heard.providers)) == (whole, providers)
-    assert heard.said.get("", "") == text
-
-
-def test_chunks_of_ag_ui_may_leave_out_whose_they_are() -> None:
-    heard = Heard("ag-ui")
-    for event in (
-        {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m1", "delta": "One"},
-        {"type": "TEXT_MESSAGE_CHUNK", "delta": " two"},
-        {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m2", "delta": "Three"},
-        {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m2"},
-        {"type": "RUN_FINISHED"},
-    ):
-        heard.feed(f"data: {json.dumps(event)}\n\n".encode())
-    assert heard.said == {"m1": "One two", "m2": "Three"}
-    assert heard.whole
+    for size in (1, 40, len(body)):
+        heard = Heard(api)
+        for at in range(0, len(body), size):
+            heard.feed(body[at : at + size])
+        assert (heard.said, heard.whole, heard.providers) == (said, whole, providers)
+        assert heard.over == any(it in body for it in (b"[DONE]", b"RUN_"))
 
 
 # Faults
 
 
-def test_a_scenario_s_faults_come_before_the_agent(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.url)
-    one = provisioned(caller)
-    caller.router.fail("chat", status=503)
-    assert caller.chat(one).status_code == 503
-    caller.router.drop("chat")
-    with pytest.raises(LOST):
-        caller.chat(one)
-    assert agent.asked == []
-
-
-@pytest.mark.parametrize("fault", ["fail", "drop"])
-def test_an_answer_may_be_lost_once_the_agent_has_worked(
-    before: Before, agent: StubAgent, fault: str
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_answer_may_be_lost_before_the_agent_has_worked_or_after(
+    before: Before, agent: StubAgent, when: Any
 ) -> None:
-    caller = before(agent.url, llm_events_lag=0)
-    one = provisioned(caller)
-    if fault == "fail":
-        caller.router.fail("chat", status=503, when="after")
-        assert caller.chat(one, "First").status_code == 503
-    else:
-        caller.router.drop("chat", when="after")
-        with pytest.raises(LOST):
-            caller.chat(one, "First")
-    assert agent.finished == ["First"]
-    assert len(caller.router.llm_events) == 1
-    assert reply(caller, one, "Second") == "I heard: First | Second"
+    one = before(agent.url)
+    one.router.fail("chat", when=when)
+    one.router.drop("chat", when=when)
+    assert one.caller.ask("chat chat") == [503, "lost"]
+    worked = ["hello"] * 2 * (when == "after")
+    assert (agent.finished, one.left()) == (worked, len(worked))
+    assert one.says("Next") == f"I heard: {' | '.join([*worked, 'Next'])}"
 
 
-@pytest.mark.parametrize("kind", ["cut", "end", "error", "garbage"])
+# What comes after the first event, and what is left.
+BROKEN = {
+    "cut": (b"", 0),
+    "end": (b"", 0),
+    "error": (b'data: {"error":{"message":"the agent has failed"', 0),
+    "garbage": (b"\xff\xfe", 0),
+    "split": (b'data: {"id": "c1"', 1),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
 def test_a_stream_is_broken_as_it_is_of_the_fake_s_own_agent(
     before: Before, agent: StubAgent, kind: Any
 ) -> None:
-    caller = before(agent.url, llm_events_lag=0)
-    one = provisioned(caller)
-    caller.router.break_stream(kind, after_events=1)
-    with caller.stream(one) as answered:
-        parts = answered.iter_bytes()
-        got = next(parts)
-        if kind == "cut":
-            with pytest.raises(LOST):
-                next(parts)
-        else:
-            got += b"".join(parts)
-    assert _text(json.loads(got.partition(b"\n\n")[0].removeprefix(b"data: "))) == "I heard: "
-    assert b"| hi" not in got
-    assert (b'"error"' in got) == (kind == "error")
-    until(lambda: not to_come(caller.router, one))
-    assert caller.router.llm_events == ()
-
-
-def test_a_split_stream_is_whole(before: Before, agent: StubAgent) -> None:
-    caller = before(agent.ag_ui, api="ag-ui", llm_events_lag=0, agent_dies="error")
-    one = provisioned(caller)
-    caller.router.break_stream("split")
-    assert reply(caller, one) == "I heard: hello"
-    assert len(caller.router.llm_events) == 1
-    assert '"RUN_ERROR"' in caller.chat(one).text
-
-
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_broken_stream_of_an_agent_that_fails(before: Before, begun: bool) -> None:
-    def fails(line: Line, request: Received) -> None:
-        if begun:
-            line.send(chunked(FIRST, ends=False))
-        line.close()
-
-    with FaultyServer(fails) as server:
-        caller = before(server.url)
-        caller.router.break_stream("split")
-        if begun:
-            with pytest.raises(LOST):
-                caller.chat(provisioned(caller))
-        else:
-            assert caller.chat(provisioned(caller)).status_code == 502
-
-
-def test_a_client_may_leave_while_the_agent_works_for_a_broken_stream(before: Before) -> None:
-    with FaultyServer(lambda line, request: line.hang()) as server:
-        caller = before(server.url)
-        caller.router.break_stream("end")
-        instance_id = provisioned(caller)
-        with pytest.raises(httpx.ReadTimeout):
-            caller.http.post(
-                f"/instances/{instance_id}/chat", json={"message": "hello"}, timeout=0.3
-            )
-        until(lambda: not to_come(caller.router, instance_id))
-    assert caller.router.llm_events == ()
+    one = before(agent.url)
+    one.router.break_stream(kind)
+    got = b""
+    with suppress(*LOST), one.stream() as answered:
+        for part in answered.iter_bytes():
+            got += part
+        assert kind != "cut"
+    first, _, rest = got.partition(b"\n\n")
+    assert text_in(first.decode()) == "I heard: "
+    begins, left = BROKEN[kind]
+    assert rest.startswith(begins)
+    assert (bool(rest), one.left()) == (bool(begins), left)
+    # Its error is in the words of the agent's own API.
+    other = before(agent.ag_ui, api="ag-ui", agent_dies="error")
+    assert '"RUN_ERROR"' in other.caller.chat(other.id).text

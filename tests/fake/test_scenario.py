@@ -1,80 +1,190 @@
-"""Each field of a scenario that is about instances does what it says, over a real socket."""
+"""Each field of a scenario that is about instances, LLM events or trouble does what it says."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from fake_tools import SPEC, Caller, HandClock, seen
+from fake_tools import SOMEBODY_ELSES, SPEC, Caller, Calling, HandClock
 
 from pytest_hydrasmoke.fake import Scenario
 
-Calling = Callable[..., Caller]
-SOMEBODY_ELSES = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
-NOT_FOUND = (404, {"detail": "Instance not found"})
+NOT_FOUND = {"detail": "Instance not found"}
+NO_ROW = {"found": False, "instance_id": None, "status": None}
 
 
 def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None:
     caller = calling(llm_events_lag=Scenario().llm_events_lag)
-    status, accepted = seen(caller.provision())
-    assert status == 200
-    assert accepted.keys() == {"idempotency_key", "instance_id", "task_id"}
-    instance_id = accepted["instance_id"]
+    accepted = caller.provision().json()
+    instance_id = accepted.pop("instance_id")
+    assert accepted.keys() == {"idempotency_key", "task_id"}
     assert str(UUID(instance_id)) == instance_id
-    assert seen(caller.poll()) == (200, {"found": False, "instance_id": None, "status": None})
-    assert seen(caller.status(instance_id)) == NOT_FOUND
-    assert seen(caller.chat(instance_id)) == NOT_FOUND
-    assert seen(caller.llm_events(instance_id)) == NOT_FOUND
-    assert seen(caller.delete(instance_id)) == NOT_FOUND
+    of_one = "status chat llm_events delete status.* chat.* llm_events.* delete.*"
+    assert caller.ask(f"poll.* {of_one}") == [NO_ROW, *[404] * 4, *[NOT_FOUND] * 4]
 
-    words = []
-    for seconds in (0.03, 0.05, 0.05, 0.05):
+    for seconds, word in ((0.03, "queued"), (0.05, "provisioning"), (0.05, "booting")):
         clock.pass_by(seconds)
-        answer = caller.poll().json()
-        assert answer == {"found": True, "instance_id": instance_id, "status": answer["status"]}
-        words.append(answer["status"])
-        if answer["status"] != "running":
-            assert caller.status(instance_id).json()["hostname"] is None
-            assert caller.chat(instance_id).status_code == 409
-    assert words == ["queued", "provisioning", "booting", "running"]
-    hostname = caller.status(instance_id).json()["hostname"]
-    assert caller.status(instance_id.upper()).json() == {
-        "id": instance_id,
-        "hostname": hostname,
-        "status": "running",
-    }
+        one = {"id": instance_id, "hostname": None, "status": word}
+        polled = {"found": True, "instance_id": instance_id, "status": word}
+        assert caller.ask("poll.* status.* chat") == [polled, one, 409]
+    clock.pass_by(0.05)
+    hostname = f"smoke-{instance_id[:8]}.example"
+    one = {"id": instance_id, "hostname": hostname, "status": "running"}
+    assert caller.status(instance_id.upper()).json() == caller.ask("status.*")[0] == one
 
     assert "I" in caller.chat(instance_id).text
-    counted = {"instance_id": instance_id, "count": 0, "providers": []}
-    assert seen(caller.llm_events(instance_id)) == (200, {**counted, "window_seconds": 900})
-    clock.pass_by(0.2)
-    counted = {"instance_id": instance_id, "count": 1, "providers": ["anthropic"]}
-    assert seen(caller.llm_events(instance_id)) == (200, {**counted, "window_seconds": 900})
+    counted = {"instance_id": instance_id, "count": 0, "providers": [], "window_seconds": 900}
+    after = {**counted, "count": 1, "providers": ["anthropic"]}
+    assert caller.ask("llm_events.* +0.2 llm_events.*") == [counted, after]
 
     gone = {"instance_id": instance_id, "status": "deleted"}
-    assert seen(caller.delete(instance_id)) == (200, gone)
-    assert seen(caller.status(instance_id)) == NOT_FOUND
-    assert seen(caller.chat(instance_id)) == NOT_FOUND
-    assert seen(caller.llm_events(instance_id)) == NOT_FOUND
-    assert seen(caller.poll()) == (200, {"found": False, "instance_id": None, "status": None})
-    assert caller.delete(instance_id).status_code == 404
+    assert caller.ask(f"delete.* poll.* {of_one}") == [
+        *(gone, NO_ROW),
+        *[404] * 4,
+        *[NOT_FOUND] * 3,
+        {"detail": "Instance already deleted"},
+    ]
 
 
-def test_provision_status_and_instance_id(calling: Calling) -> None:
-    for status in (200, 201, 202):
-        assert calling(provision_status=status).provision().status_code == status
-    assert calling(provision_instance_id="null").provision().json()["instance_id"] is None
-    assert "instance_id" not in calling(provision_instance_id="absent").provision().json()
+BOOT = {"row_after": 0, "statuses": ((0, "pending"), (10, "Up"), (20, "halt"), (30, "up"))}
+FAILS = {"statuses": ((0, "queued"), (5, "provision_failed"))}
+WRITTEN = {"statuses": ((0, "ruNNing"),), "ready_words": ("ruNNing",), "gone_word": "deleTed"}
+CASES = [
+    ("as_written", "ruNNing", "deleTed"),
+    ("lower", "running", "deleted"),
+    ("upper", "RUNNING", "DELETED"),
+    ("title", "Running", "Deleted"),
+    ("mixed", "rUnNiNg", "dElEtEd"),
+]
+CLEANED = {"gone_word": "deleting", "cleaned_word": "gone", "cleanup_after": 30}
+ROW: dict[str, Any] = {"after_delete": "row"}
+TWO = {"llm_events_per_turn": 2, "providers": ("openai", "anthropic", "openai")}
+LISTED = {
+    "sorted": ["anthropic", "openai"],
+    "seen": ["openai", "anthropic"],
+    "repeated": ["openai", "anthropic", "openai", "openai"],
+}
+ENDLESS = 10**400
+READY = "provision; +60; "
+COUNT = "llm_events.count = "
+CONFLICT = "This idempotency key belongs to another request"
+# A scenario, and what a caller sees of it: `Caller.play`.
+FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"provision_status": 201}, "provision = 201"),
+    ({"provision_status": 202}, "provision = 202"),
+    ({"provision_instance_id": "null"}, "provision.instance_id = None"),
+    ({"provision_instance_id": "absent"}, "provision.instance_id = absent"),
+    (
+        {"second_key": "conflict"},
+        f"provision; provision; another = 409; another.detail = {CONFLICT}",
+    ),
+    (
+        {"quota": 1, "quota_status": 402},
+        (
+            f"{READY}provision/1 = 402; provision/1.detail = Quota of instances is used up; "
+            "provision; delete; provision/1"
+        ),
+    ),
+    ({"quota": 0}, "provision = 403"),
+    ({"row_after": 300}, f"provision; +299; poll.* = {NO_ROW}; +1; poll.found = True"),
+    (
+        {"poll_before_row": "bare"},
+        "provision; poll.* = {'found': False}; poll/1.* = {'found': False}",
+    ),
+    ({"poll_before_row": "404"}, f"provision; poll = 404; poll.* = {NOT_FOUND}; poll/1 = 404"),
+    ({"row_after": math.inf}, "provision; +1000000000; poll.found = False; status = 404"),
+    (
+        {**BOOT, "ready_words": ["uP"]},
+        (
+            "provision; poll.status = pending; chat = 409; +10; poll.status = Up; chat; +10; "
+            "poll.status = halt; chat = 409; +10; poll.status = up; chat"
+        ),
+    ),
+    (FAILS, f"{READY}status.hostname = None; status.status = provision_failed; chat = 409"),
+    *(
+        (
+            {"status_case": case, **ROW, **WRITTEN},
+            (
+                f"{READY}poll.status = {word}; status.status = {word}; chat; "
+                f"delete.status = {gone}; status.status = {gone}"
+            ),
+        )
+        for case, word, gone in CASES
+    ),
+    (
+        {"not_ready_status": 425},
+        "provision; +0.02; chat = 425; chat.detail = The agent is not ready",
+    ),
+    (
+        {**ROW, "gone_word": "over"},
+        f"{READY}delete; status.status = over; poll.status = over; chat = 404; llm_events = 404",
+    ),
+    (
+        {**ROW, **CLEANED, "status_case": "upper"},
+        f"{READY}delete.status = DELETING; +29; status.status = DELETING; +1; status.status = GONE",
+    ),
+    ({"second_delete": 200}, f"{READY}delete.status = deleted; delete.status = deleted"),
+    ({"second_delete": 410}, f"{READY}delete; delete = 410"),
+    *(
+        (
+            {"providers_listed": listed, **TWO},
+            f"{READY}chat; chat; {COUNT}4; llm_events.providers = {providers}",
+        )
+        for listed, providers in LISTED.items()
+    ),
+    (
+        {"llm_events_per_turn": 0, "providers": ()},
+        f"{READY}chat; {COUNT}0; llm_events.providers = []",
+    ),
+    (
+        {"llm_events_lag": 7},
+        f"{READY}chat; +6; {COUNT}0; +1; {COUNT}1; +900; {COUNT}1; +1; {COUNT}0",
+    ),
+    (
+        {},
+        (
+            f"{READY}provision/1; +60; chat; llm_events/1.count = 0; llm_events@0.count = 1; "
+            "llm_events@-1.count = 0; +5; llm_events@4.count = 0; llm_events@5.count = 1; "
+            f"llm_events@{ENDLESS}.count = 1; llm_events@5.window_seconds = 5"
+        ),
+    ),
+    (
+        {"llm_events_per_turn": 2, "llm_events_lag": 1, "llm_events_gap": 2},
+        f"{READY}chat; {COUNT}0; +1; {COUNT}1; +1; {COUNT}1; +1; {COUNT}2",
+    ),
+    ({"trouble": "limited"}, "poll = 429; poll; poll = 429; provision = 429; reset; poll = 429"),
+    ({"trouble": "limited", "trouble_every": 1}, "poll = 429; poll = 429"),
+    ({"trouble": "unavailable", "trouble_every": 3}, "poll = 503; poll; poll; poll = 503"),
+    # A chat is in trouble only where it is named, and then nothing else is.
+    ({"trouble": "unavailable"}, f"provision = 503; {READY}chat"),
+    (
+        {"trouble": "unavailable", "trouble_calls": ("chat",)},
+        f"{READY}chat = 503; chat; chat = 503; provision/1",
+    ),
+    ({"trouble": "dropped"}, "provision = lost; +60; poll = lost; poll.found = False"),
+    ({"trouble": "lost"}, "provision = lost; +60; poll = lost; poll.found = True"),
+    (
+        {"extra": {"more": 7}},
+        (
+            "provision.more = 7; +60; poll.more = 7; status.more = 7; llm_events.more = 7; "
+            "delete.more = 7; status.more = absent"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "script"), FIELDS)
+def test_a_field_does_what_it_says(calling: Calling, fields: dict[str, Any], script: str) -> None:
+    assert calling(**fields).play(script) == script
 
 
 def test_the_same_key_is_the_same_instance(calling: Calling) -> None:
     caller = calling()
     first = caller.provision(agent_name="smoke")
-    assert caller.provision(agent_name="smoke").json() == first.json()
     assert caller.provision(agent_name="other").json() == first.json()
     assert caller.provision("key-1").json()["instance_id"] != first.json()["instance_id"]
     one, two = caller.router.instances
@@ -83,210 +193,89 @@ def test_the_same_key_is_the_same_instance(calling: Calling) -> None:
     assert {name: getattr(one, name) for name in SPEC} == SPEC
 
 
-def test_second_key_conflict(calling: Calling) -> None:
-    caller = calling(second_key="conflict")
-    first = caller.provision()
-    assert caller.provision().json() == first.json()
-    assert caller.provision(tier_id="other").status_code == 409
-    assert len(caller.router.instances) == 1
-
-
-def test_quota_and_quota_status(calling: Calling, clock: HandClock) -> None:
-    caller = calling(quota=1, quota_status=402)
-    instance_id = caller.ready(clock)
-    assert seen(caller.provision("key-1")) == (402, {"detail": "Quota of instances is used up"})
-    assert caller.provision().status_code == 200  # the same request once more
-    caller.delete(instance_id)
-    assert caller.provision("key-1").status_code == 200
-    assert calling(quota=0).provision().status_code == 403
-
-
-@pytest.mark.parametrize(
-    ("shape", "answer"),
-    [
-        ("found_false", (200, {"found": False, "instance_id": None, "status": None})),
-        ("bare", (200, {"found": False})),
-        ("404", NOT_FOUND),
-    ],
-)
-def test_poll_before_row(
-    calling: Calling, clock: HandClock, shape: str, answer: tuple[int, Any]
-) -> None:
-    caller = calling(poll_before_row=shape, row_after=300)
+def test_what_is_seen_of_an_instance(calling: Calling, clock: HandClock) -> None:
+    caller = calling(early_hostname=True, after_delete="row", row_after=5, cleanup_after=30)
     caller.provision()
-    clock.pass_by(299)
-    assert seen(caller.poll()) == answer
-    assert seen(caller.poll("never heard of")) == answer
-    clock.pass_by(1)
-    assert caller.poll().json()["found"] is True
 
+    def seen(*names: str) -> tuple[object, ...]:
+        [instance] = caller.router.instances
+        return tuple(getattr(instance, name) for name in names)
 
-def test_a_row_that_never_appears(calling: Calling, clock: HandClock) -> None:
-    caller = calling(row_after=math.inf)
-    caller.provision()
-    clock.pass_by(1e9)
-    assert caller.poll().json()["found"] is False
-    (instance,) = caller.router.instances
-    assert (instance.status, instance.created_at, instance.ready_at) == (None, None, None)
-
-
-def test_statuses_and_ready_words(calling: Calling, clock: HandClock) -> None:
-    script: list[tuple[float, str]] = [(0, "pending"), (10, "Up"), (20, "rebooting"), (30, "up")]
-    caller = calling(row_after=0, statuses=script, ready_words=["uP"])
-    instance_id = caller.provision().json()["instance_id"]
-    codes = []
-    for _ in script:
-        codes.append((caller.poll().json()["status"], caller.chat(instance_id).status_code))
-        clock.pass_by(10)
-    assert codes == [("pending", 409), ("Up", 200), ("rebooting", 409), ("up", 200)]
-    (instance,) = caller.router.instances
-    assert (instance.provisioned_at, instance.created_at, instance.ready_at) == (1000, 1000, 1010)
-
-
-def test_a_boot_that_fails(calling: Calling, clock: HandClock) -> None:
-    caller = calling(statuses=((0.0, "queued"), (5.0, "provision_failed")))
-    instance_id = caller.ready(clock)
-    assert caller.status(instance_id).json() == {
-        "id": instance_id,
-        "hostname": None,
-        "status": "provision_failed",
-    }
-    assert caller.chat(instance_id).status_code == 409
-    assert caller.router.instances[0].ready_at is None
-
-
-@pytest.mark.parametrize(
-    ("case", "word", "gone"),
-    [
-        ("as_written", "ruNNing", "deleTed"),
-        ("lower", "running", "deleted"),
-        ("upper", "RUNNING", "DELETED"),
-        ("title", "Running", "Deleted"),
-        ("mixed", "rUnNiNg", "dElEtEd"),
-    ],
-)
-def test_status_case(calling: Calling, clock: HandClock, case: str, word: str, gone: str) -> None:
-    caller = calling(
-        status_case=case,
-        statuses=((0, "ruNNing"),),
-        ready_words=("ruNNing",),
-        gone_word="deleTed",
-        after_delete="row",
-    )
-    instance_id = caller.ready(clock)
-    assert caller.poll().json()["status"] == caller.status(instance_id).json()["status"] == word
-    assert caller.chat(instance_id).status_code == 200
-    assert caller.delete(instance_id).json()["status"] == gone
-    assert caller.status(instance_id).json()["status"] == gone
-
-
-def test_early_hostname(calling: Calling, clock: HandClock) -> None:
-    caller = calling(early_hostname=True, row_after=5)
-    instance_id = caller.provision().json()["instance_id"]
-    assert caller.router.instances[0].hostname is None
+    known = ("task", "child_rows", "cleanup", "ready", "hostname")
+    assert seen(*known, "status") == ("running", (), None, False, None, None)
     clock.pass_by(5)
-    early = caller.status(instance_id).json()
-    assert early["status"] == "queued"
-    assert early["hostname"]
+    early = f"smoke-{caller.router.instances[0].id[:8]}.example"
+    child_rows = ("agent", "server", "dns_record")
+    assert seen(*known, "status") == ("done", child_rows, None, False, early, "queued")
     clock.pass_by(60)
-    assert caller.status(instance_id).json()["hostname"] == early["hostname"]
-
-
-def test_unauthorized_status(calling: Calling, clock: HandClock) -> None:
-    right = calling(unauthorized_status=403)
-    instance_id = right.ready(clock)
-    wrong = Caller(right.router, token="not-the-token")
-    with wrong.http:
-        answers = [wrong.provision("key-1"), wrong.poll(), wrong.status(instance_id)]
-        answers += [wrong.status(SOMEBODY_ELSES), wrong.chat(instance_id)]
-        answers += [wrong.llm_events(instance_id), wrong.delete(instance_id)]
-        del wrong.http.headers["authorization"]
-        answers.append(wrong.poll())
-        assert wrong.status("no-uuid").status_code == 422
-    for answer in answers:
-        assert seen(answer) == (403, {"detail": "Invalid or missing token"})
-    (instance,) = right.router.instances
-    assert not instance.deleted
-
-
-def test_not_ready_status(calling: Calling) -> None:
-    caller = calling(not_ready_status=425, row_after=0)
-    instance_id = caller.provision().json()["instance_id"]
-    assert seen(caller.chat(instance_id)) == (425, {"detail": "The agent is not ready"})
-
-
-def test_after_delete_row(calling: Calling, clock: HandClock) -> None:
-    caller = calling(after_delete="row", gone_word="terminated")
-    instance_id = caller.ready(clock)
-    hostname = caller.status(instance_id).json()["hostname"]
-    caller.delete(instance_id)
-    gone = caller.status(instance_id).json()
-    assert gone["status"] == caller.poll().json()["status"] == "terminated"
-    assert re.fullmatch(re.escape(hostname) + "-.+", gone["hostname"])
-    assert caller.chat(instance_id).status_code == 404
-    (instance,) = caller.router.instances
-    assert (instance.deleted, instance.deleted_at) == (True, clock.now())
-
-
-def test_cleanup_after_and_cleaned_word(calling: Calling, clock: HandClock) -> None:
-    fields = {"after_delete": "row", "gone_word": "deleting", "cleaned_word": "deleted"}
-    caller = calling(cleanup_after=30, status_case="upper", **fields)
-    instance_id = caller.ready(clock)
-
-    def stands() -> tuple[object, ...]:
-        (instance,) = caller.router.instances
-        answer = caller.status(instance_id).json()
-        return answer["status"], instance.cleanup, instance.child_rows
-
-    assert stands() == ("RUNNING", None, ("agent", "server", "dns_record"))
-    assert caller.delete(instance_id).json()["status"] == "DELETING"
-    assert stands() == ("DELETING", "running", ())
-    clock.pass_by(29)
-    assert stands() == ("DELETING", "running", ())
-    clock.pass_by(1)
-    assert stands() == ("DELETED", "done", ())
+    assert caller.ask("status.hostname delete") == [early, 200]
+    # The next row can have the name.
+    assert seen(*known) == ("done", (), "running", False, f"{early}-deleted")
+    clock.pass_by(30)
+    assert seen("cleanup", "deleted", "deleted_at") == ("done", True, 1065)
+    times = ("provisioned_at", "created_at", "ready_at")
+    assert seen(*times) == (1000, 1005, 1005.15)
+    never = calling(row_after=math.inf)
+    never.provision()
+    [instance] = never.router.instances
+    assert (instance.created_at, instance.ready_at) == (None, None)
 
 
 def test_workers_take_one_task_after_the_other(calling: Calling, clock: HandClock) -> None:
     caller = calling(workers=1, row_after=10, cleanup_after=5)
-    for key in ("key-0", "key-1"):
-        caller.provision(key)
+    caller.ask("provision provision/1")
 
-    def tasks() -> list[str]:
-        return [instance.task for instance in caller.router.instances]
+    def tasks() -> list[object]:
+        seen = caller.router.instances
+        return [*(instance.task for instance in seen), seen[0].cleanup]
 
-    assert tasks() == ["running", "queued"]
+    assert tasks() == ["running", "queued", None]
     assert [instance.created_at for instance in caller.router.instances] == [1010, 1020]
     clock.pass_by(10)
-    assert tasks() == ["done", "running"]
-    caller.delete(caller.router.instances[0].id)
-    assert caller.router.instances[0].cleanup == "queued"
+    assert tasks() == ["done", "running", None]
+    caller.ask("delete")
+    assert tasks() == ["done", "running", "queued"]
     clock.pass_by(10)
-    assert (tasks(), caller.router.instances[0].cleanup) == (["done", "done"], "running")
+    assert tasks() == ["done", "done", "running"]
     clock.pass_by(5)
-    assert caller.router.instances[0].cleanup == "done"
-    caller.router.reset()
-    caller.provision()
-    assert tasks() == ["running"]
+    assert tasks() == ["done", "done", "done"]
+    caller.ask("reset provision")
+    assert tasks() == ["running", None]
+    # One that never ends keeps its worker.
+    endless = calling(workers=2, row_after=math.inf)
+    endless.ask("provision provision/1 provision/2 +1000000000")
+    told = [instance.task for instance in endless.router.instances]
+    assert told == ["running", "running", "queued"]
 
 
-def test_a_task_that_never_ends_keeps_its_worker(calling: Calling, clock: HandClock) -> None:
-    caller = calling(workers=2, row_after=math.inf)
-    for number in range(3):
-        caller.provision(f"key-{number}")
-    clock.pass_by(1e9)
-    assert [instance.task for instance in caller.router.instances] == [
-        "running",
-        "running",
-        "queued",
-    ]
+def test_what_is_refused_in_which_order(calling: Calling) -> None:
+    """What breaks the contract before a token, a token before trouble, that before the instance."""
+    right = calling(unauthorized_status=403, trouble="unavailable", trouble_every=1)
+    assert right.provision(tier_id=None).status_code == 422
+    for token in ("not-the-token", None):
+        wrong = Caller(right.router, token)
+        with wrong.http:
+            if token is None:
+                del wrong.http.headers["authorization"]
+            calls = ("provision", "poll", "status", "chat", "llm_events", "delete")
+            asked = " ".join(f"{call} {call}.*" for call in calls)
+            assert wrong.ask(asked) == [403, {"detail": "Invalid or missing token"}] * 6
+            assert wrong.status("no-uuid").status_code == 422
+    assert right.router.instances == ()
+    assert right.status(SOMEBODY_ELSES).status_code == 503
+    # A fault on command comes before trouble.
+    right.router.fail("poll", status=500)
+    assert right.ask("poll poll") == [500, 503]
 
 
-@pytest.mark.parametrize("status", [200, 404, 410])
-def test_second_delete(calling: Calling, clock: HandClock, status: int) -> None:
-    caller = calling(second_delete=status)
-    instance_id = caller.ready(clock)
-    first = caller.delete(instance_id)
-    second = caller.delete(instance_id)
-    assert second.status_code == status
-    assert status != 200 or second.json() == first.json()
+def test_retry_after_and_its_seconds(calling: Calling) -> None:
+    def told(**fields: Any) -> str | None:
+        retry_after: str | None = calling(**fields).provision().headers.get("retry-after")
+        return retry_after
+
+    assert told(trouble="limited") is None
+    assert told(trouble="limited", retry_after="seconds", retry_after_seconds=7) == "7"
+    date = told(trouble="unavailable", retry_after="date", retry_after_seconds=3600)
+    assert date is not None
+    seconds = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    assert 3500 < seconds <= 3600

@@ -1,7 +1,8 @@
-"""Scenarios by name, and from files: found, played, or refused in words that help."""
+"""Scenarios by name, and from files: found, read, or refused in words that help."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -9,25 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_tools import Caller, HandClock
+from fake_tools import Caller
+from recording_tools import says, write
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import READY_MADE, load
 
-Calling = Callable[..., Caller]
-
-
-def told(file: Path) -> str:
-    with pytest.raises(ValueError) as caught:
-        load(file.name, file.parent)
-    text = str(caught.value)
-    assert text.startswith(f"{file}: ")
-    return text.removeprefix(f"{file}: ")
+NAMES = ", ".join(READY_MADE)
 
 
 def test_each_has_a_name_and_says_what_it_is() -> None:
     for name, (words, scenario) in READY_MADE.items():
-        assert load(name) == scenario
+        assert load(name) == FakeRouter(name).scenario == scenario
         assert words[0].isupper()
         assert words.endswith(".")
     assert load("default") == Scenario()
@@ -35,30 +29,75 @@ def test_each_has_a_name_and_says_what_it_is() -> None:
     assert len(set(scenarios)) == len(scenarios) == 12
 
 
-def test_a_router_takes_a_name_or_a_file(tmp_path: Path) -> None:
+def test_a_toml_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text("quota = 3\n")
-    assert FakeRouter("goose").scenario.runtime == "goose"
-    assert FakeRouter(str(file)).scenario.quota == 3
-    with pytest.raises(ValueError, match="there is no scenario '': give one of default"):
-        FakeRouter("")
-
-
-def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError) as caught:
-        load("slow_boot")
-    assert str(caught.value) == (
-        "there is no scenario 'slow_boot' (did you mean slow-boot?): give one of "
-        + ", ".join(READY_MADE)
-        + ", a .toml file, or a folder of recordings"
+    file.write_text(
+        'base = "goose"\nrow_after = inf\nstatuses = [[0, "queued"], [2.5, "running"]]\n'
+        'quota = 3\nextra = { version = 2, links = ["a"] }\n'
+        '[[replies]]\nmatch = "weather"\ntext = ["Cold.", "Warm."]\nreasoning = "Hm."\n'
+        '[[replies.tool_calls]]\nname = "look"\narguments = { city = "Oslo" }\n'
     )
+    tools = [{"name": "look", "arguments": {"city": "Oslo"}}]
+    told = {"match": "weather", "text": ["Cold.", "Warm."], "reasoning": "Hm."}
+    expected = Scenario(
+        runtime="goose",
+        row_after=math.inf,
+        statuses=((0, "queued"), (2.5, "running")),
+        quota=3,
+        extra={"version": 2, "links": ["a"]},
+        replies=[{**told, "tool_calls": tools}],
+    )
+    assert load("own.toml", tmp_path) == FakeRouter(str(file)).scenario == expected
+    file.write_text("")
+    assert load(str(file)) == Scenario()
+
+
+def test_a_file_puts_trouble_and_replies_over_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "recordings", "t.py::test", says("hello", "Moin."))
+    file = tmp_path / "busy.toml"
+    file.write_text(
+        'base = "recordings"\ntrouble = "unavailable"\ntrouble_calls = ["poll"]\n'
+        'runtime = "text"\n[[replies]]\nmatch = "weather"\ntext = "Cold."\n'
+    )
+    for given, poll, cold in ((file, 503, True), (tmp_path / "recordings", 200, False)):
+        with FakeRouter(str(given)) as router:
+            caller = Caller(router)
+            with caller.http:
+                told = caller.ask("provision poll status.status")
+                assert told == [200, poll, "running"]
+                one = router.instances[0].id
+                assert "Moin." in caller.chat(one, "hello").text
+                assert ("data: Cold\n" in caller.chat(one, "weather").text) == cold
+
+
+BAD: list[tuple[str, str]] = [
+    ('row_afer = 1\n"x" = 2', "unknown key row_afer (did you mean row_after?); unknown key x"),
+    ("row_after = 1979-05-27", "row_after is datetime.date(1979, 5, 27); it should be a va"),
+    ("runtime = 'gooses'\nreplay = 1", "runtime is 'gooses' (did you mean goose?); it may be "),
+    ("[[reply]]\nmatch = ''", "reply is a text, not a list (did you mean [[replies]]?)"),
+    (
+        "base = 'flaky_router'",
+        f"base is 'flaky_router' (did you mean flaky-router?); it may be {NAMES}, or a folder of ",
+    ),
+    ("base = 'fast'", "base is 'fast'; it may be default, contrary, "),
+    ("base = [1]", "base is [1]; it may be default, contrary, "),
+    ("row_after = ", "Invalid value (at "),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD)
+def test_what_is_wrong_in_a_toml_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load(file.name, tmp_path)
+    assert str(caught.value).startswith(f"{file}: {words}")
 
 
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("slow_boots", "slow-boot"),
-        ("recording", "recordings"),
+        ("slow_boot", "slow-boot"),
         ("recording/", "recordings"),
         ("./mine/../fault.toml", "faults.toml"),
         ("timings", "timings.toml"),
@@ -76,57 +115,12 @@ def test_a_name_that_is_nearly_right_gets_a_hint(
         (tmp_path / file).touch()
     with pytest.raises(ValueError) as caught:
         load(given, tmp_path)
-    found = re.search(r" \(did you mean (.*?)\?\)", str(caught.value))
+    words = str(caught.value)
+    found = re.search(r" \(did you mean (.*?)\?\)", words)
     assert (found and found[1]) == meant
-
-
-def test_a_toml_file(tmp_path: Path) -> None:
-    file = tmp_path / "own.toml"
-    file.write_text(
-        'base = "goose"\n'
-        "row_after = inf\n"
-        'statuses = [[0, "queued"], [2.5, "running"]]\n'
-        "quota = 3\n"
-        'extra = { version = 2, links = ["a"] }\n'
-    )
-    expected = Scenario(
-        runtime="goose",
-        row_after=math.inf,
-        statuses=((0, "queued"), (2.5, "running")),
-        quota=3,
-        extra={"version": 2, "links": ["a"]},
-    )
-    assert load("own.toml", tmp_path) == load(str(file)) == expected
-    file.write_text("")
-    assert load(str(file)) == Scenario()
-
-
-BAD: list[tuple[str, str]] = [
-    ('row_afer = 1\n"x" = 2', "unknown key row_afer (did you mean row_after?); unknown key x"),
-    (
-        "row_after = 1979-05-27",
-        "row_after is datetime.date(1979, 5, 27); it should be a va",
-    ),
-    (
-        "runtime = 'gooses'\nreplay = 1",
-        "runtime is 'gooses' (did you mean goose?); it may be 'openai', 'hermes', 'hermes-run', ",
-    ),
-    ("[[reply]]\nmatch = ''", "reply is a text, not a list (did you mean [[replies]]?)"),
-    (
-        "base = 'flaky_router'",
-        "base is 'flaky_router' (did you mean flaky-router?); it may be default, ",
-    ),
-    ("base = 'fast'", "base is 'fast'; it may be default, contrary, "),
-    ("base = [1]", "base is [1]; it may be default, contrary, "),
-    ("row_after = ", "Invalid value (at "),
-]
-
-
-@pytest.mark.parametrize(("text", "words"), BAD)
-def test_what_is_wrong_in_a_toml_file_is_told(tmp_path: Path, text: str, words: str) -> None:
-    file = tmp_path / "own.toml"
-    file.write_text(text)
-    assert told(file).startswith(words)
+    known = f": give one of {NAMES}, a .toml file, or a folder of recordings"
+    assert words.endswith(known) == (not given.endswith(".toml"))
+    assert words.startswith("there is no file" if given.endswith(".toml") else "there is no scena")
 
 
 @pytest.mark.parametrize("text", [None, "{}", '{"schema_version": 2, "instances": []}'])
@@ -147,13 +141,12 @@ def test_a_report_is_no_scenario_and_recordings_are_named(tmp_path: Path, text: 
 
 
 def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no file .*own\.toml"):
-        load("own.toml", tmp_path)
     (tmp_path / "deep.toml").write_text("x = " + "[" * 200_000)
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
     (tmp_path / "folder.json").mkdir()
     for name, words in [
-        ("deep.toml", "it is nested too deeply"),
+        ("", "there is no scenario ''"),
+        ("deep.toml", "can't be read: it is nested too deeply"),
         ("bytes.toml", "can't be read: "),
         ("folder.json", "has no recordings"),
     ]:
@@ -161,45 +154,95 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
             load(name, tmp_path)
 
 
-def play(caller: Caller, clock: HandClock) -> dict[str, Any]:
-    """Go through the six calls until each has been answered, and tell what there was."""
+# A fake that replays recordings has the manners that their `router.json` tells
 
-    def until_answered(call: Callable[..., Any], *arguments: str) -> Any:
-        for _ in range(3):
-            try:
-                answer = call(*arguments)
-            except Exception:
-                continue
-            if answer.status_code not in (429, 503):
-                return answer
-        raise AssertionError("no answer")
-
-    until_answered(caller.provision)
-    clock.pass_by(60)
-    polled = until_answered(caller.poll)
-    instance_id = polled.json()["instance_id"]
-    found: dict[str, Any] = {}
-    if caller.router.instances[0].ready:
-        found["said"] = caller.chat(instance_id).text
-        clock.pass_by(5)
-        found["rows"] = until_answered(caller.llm_events, instance_id).json()["count"]
-    until_answered(caller.delete, instance_id)
-    clock.pass_by(5)
-    found["gone"] = until_answered(caller.status, instance_id).status_code
-    return found
+HEAD = {"format": "pytest-hydrasmoke router", "version": 1}
+Learned = Callable[[str], Scenario]
 
 
-ROWS = {"contrary": 2, "no-llm-events": 0, "agent-dies": 0}
+@pytest.fixture
+def learned(tmp_path: Path) -> Learned:
+    def learn(text: str) -> Scenario:
+        file = tmp_path / "router.json"
+        file.write_text(text)
+        return load(str(tmp_path))
+
+    write(tmp_path, "t.py::test", says("hello", "x"))
+    return learn
 
 
-@pytest.mark.parametrize("name", READY_MADE)
-def test_each_is_played_to_its_end(name: str, calling: Calling, clock: HandClock) -> None:
-    scenario = load(name)
-    # The pauses of a stream pass in no time: nobody moves this clock meanwhile.
-    fields = {it: getattr(scenario, it) for it in scenario.__dataclass_fields__}
-    caller = calling(**{**fields, "event_pause": 0})
-    found = play(caller, clock)
-    boots = name != "failing-boot"
-    assert (found.get("said") is not None) == boots
-    assert found.get("rows", 0) == (ROWS.get(name, 1) if boots else 0)
-    assert found["gone"] == (200 if scenario.after_delete == "row" else 404)
+AT_ONCE = {"row_after": 0.0, "cleanup_after": 0.0, "llm_events_lag": 0.0}
+GONE = ["deleting", "deleted"]
+FIRST: dict[str, list[Any]] = {
+    "provision_status": [202, 200],
+    "provision_instance_id": ["absent"],
+    "poll_before_row": ["bare", "404"],
+    "unauthorized_status": [403],
+    "not_ready_status": [425],
+    "runtime": ["anthropic"],
+    "terminal": [False],
+    "after_delete": ["404", "row"],
+    "second_delete": [410],
+}
+EXTRA = [["zone", "string"], ["size", "object"], ["age", "null"]]
+# What the router has answered, the first time first; and what a fake then does.
+LEARNED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    # What takes time takes none. A second DELETE that was not refused succeeds.
+    ({}, {**AT_ONCE, "statuses": ((0.0, "running"),), "second_delete": 200}),
+    (FIRST, {name: given[0] for name, given in FIRST.items()}),
+    (
+        {"boot_words": ["Queued"], "ready_words": ["Up", "running"]},
+        {"statuses": ((0.0, "Up"),), "ready_words": ("Up", "running")},
+    ),
+    ({"providers": ["b", "a"]}, {"providers": ("b", "a")}),
+    (
+        {"rate_limit": [429], "agent_fails": ["cut"], "newer": ["unknown"]},
+        {"trouble": "none", "agent_dies": "never"},
+    ),
+    # A row that stays after the DELETE has its words.
+    (
+        {"after_delete": ["row"], "gone_words": ["over"]},
+        {"gone_word": "over", "cleaned_word": None},
+    ),
+    (
+        {"after_delete": ["row"], "gone_words": GONE},
+        {"gone_word": "deleting", "cleaned_word": "deleted"},
+    ),
+    ({"after_delete": ["404"], "gone_words": GONE}, {"gone_word": "deleted", "cleaned_word": None}),
+    ({"extra": EXTRA}, {"extra": {"zone": "", "size": {}, "age": None}}),
+]
+
+
+def test_the_first_answer_is_given(learned: Learned, tmp_path: Path) -> None:
+    for answers, fields in LEARNED:
+        scenario = learned(json.dumps({**HEAD, **answers}))
+        assert {name: getattr(scenario, name) for name in fields} == fields
+        assert {name: getattr(scenario, name) for name in AT_ONCE} == AT_ONCE
+    # Without such a file, it is the simplest.
+    (tmp_path / "router.json").unlink()
+    assert load(str(tmp_path)).second_delete == 404
+
+
+NOT_WRITTEN = "it is not what recording writes: record again, without it"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", NOT_WRITTEN),
+        ('{"schema_version": 2}', NOT_WRITTEN),
+        (json.dumps({**HEAD, "version": 2}), NOT_WRITTEN),
+        ("{", "Expecting property name"),
+        ("[" * 200_000, "it is nested too deeply"),
+        (json.dumps({**HEAD, "terminal": 5}), "'int' object is not subscriptable"),
+        (json.dumps({**HEAD, "terminal": {"a": 1}}), "0"),
+        (json.dumps({**HEAD, "provision_status": [500]}), "provision_status is 500"),
+    ],
+)
+def test_what_is_wrong_with_a_routers_manners_is_told(
+    learned: Learned, tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        learned(text)
+    assert str(caught.value).startswith(str(tmp_path / "router.json"))
+    assert words in str(caught.value)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import pytest
-from fake_tools import Caller, HandClock
-from httpx_sse import EventSource
+from fake_tools import PREFIX, Calling, HandClock, events
 from pydantic import TypeAdapter
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
@@ -17,10 +16,11 @@ from pytest_hydrasmoke.fake.scenario import Runtime
 
 PLAIN = {"objects", "named", "text"}
 """Runtimes that tell of no tools."""
+FAILED = "the agent has failed"
 
 pytestmark = pytest.mark.readers
-Calling = Callable[..., Caller]
 ARGUMENTS = {"city": "Oslo", "days": [1, 2]}
+WRITTEN_ARGUMENTS = '{"city":"Oslo","days":[1,2]}'
 SCRIPTED: dict[str, Any] = {
     "match": "cold",
     "text": "It is cold, señor 🐙.",
@@ -30,29 +30,34 @@ SCRIPTED: dict[str, Any] = {
         {"name": "wait", "result": "waited"},
     ],
 }
-BODY = {"message": "Is it cold?"}
-READ, WRITTEN = 4, 22
-"""The tokens of such a turn."""
-
-
-class Endpoint:
-    """Where a scripted turn of a runtime is to be had."""
-
-    def __init__(self, router: FakeRouter, path: str) -> None:
-        self.url, self.token, self.path = router.url, router.token, path
+RESULTS = ['{"temperature":-3}', "waited"]
+MESSAGE = "Is it cold?"
+TOKENS = (4, 22)
+"""Those of such a turn, read and written."""
 
 
 @pytest.fixture
-def endpoint(calling: Calling, clock: HandClock) -> Callable[..., Endpoint]:
-    def make(runtime: str, **scenario: Any) -> Endpoint:
+def streamed(calling: Calling, clock: HandClock) -> Iterator[Callable[..., Any]]:
+    """Give `streamed(sdk, kind, runtime)`: a turn's events, as an SDK's client reads them."""
+    clients: list[Any] = []
+
+    def make(sdk: Any, kind: Any, runtime: str, **scenario: Any) -> Any:
         caller = calling(runtime=runtime, replies=[SCRIPTED], **scenario)
-        instance_id = caller.ready(clock)
-        return Endpoint(caller.router, f"/internal/v1/smoke/instances/{instance_id}/chat")
+        router, openai = caller.router, hasattr(sdk, "OpenAI")
+        # The token is in the router's header, and not in Anthropic's.
+        key = {"api_key": router.token} if openai else {"api_key": None, "auth_token": router.token}
+        client = (sdk.OpenAI if openai else sdk.Anthropic)(base_url=router.url, **key)
+        clients.append(client)
+        path = f"{PREFIX}/instances/{caller.ready(clock)}/chat"
+        body, stream = {"message": MESSAGE}, {"stream": True, "stream_cls": sdk.Stream[kind]}
+        return client.post(path, cast_to=kind, body=body, **stream)
 
-    return make
+    yield make
+    for client in clients:
+        client.close()
 
 
-Making = Callable[..., Endpoint]
+Streamed = Callable[..., Any]
 
 
 @pytest.mark.parametrize("runtime", get_args(Runtime))
@@ -62,13 +67,11 @@ def test_the_openai_sdk_takes_a_turn_for_a_conversation(runtime: Runtime) -> Non
     look, wait = SCRIPTED["tool_calls"]
     # Two calls side by side, of which one has no result.
     reply = {**SCRIPTED, "tool_calls": [look, {"name": wait["name"]}]}
-    scenario = Scenario(runtime=runtime, replies=[reply], statuses=((0, "running"),))
+    scenario = Scenario(runtime=runtime, replies=[reply], row_after=0, statuses=((0, "running"),))
     spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
     with FakeRouter(scenario) as fake, SmokeClient(fake.url, token=fake.token) as client:
         accepted = client.provision(spec, "key-0")
-        while not client.poll("key-0").found:
-            pass
-        with client.stream_chat(str(accepted.instance_id), "Is it cold?") as stream:
+        with client.stream_chat(str(accepted.instance_id), MESSAGE) as stream:
             list(stream)
     messages = stream.turn.as_messages()
     kind: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
@@ -82,59 +85,37 @@ def test_the_openai_sdk_takes_a_turn_for_a_conversation(runtime: Runtime) -> Non
 
 @pytest.mark.parametrize("runtime", ["openai", "hermes"])
 @pytest.mark.parametrize("way", [{}, {"keep_alive": True, "line_end": "crlf"}], ids=str)
-def test_the_openai_sdk_reads_chat_chunks(endpoint: Making, runtime: str, way: Any) -> None:
-    from openai import OpenAI, Stream
+def test_the_openai_sdk_reads_chat_chunks(streamed: Streamed, runtime: str, way: Any) -> None:
+    import openai
     from openai.lib.streaming.chat import ChatCompletionStreamState
     from openai.types.chat import ChatCompletionChunk
 
-    place = endpoint(runtime, **way)
-    with OpenAI(base_url=place.url, api_key=place.token) as client:
-        state: Any = ChatCompletionStreamState()
-        chunks = client.post(
-            place.path,
-            cast_to=ChatCompletionChunk,
-            body=BODY,
-            stream=True,
-            stream_cls=Stream[ChatCompletionChunk],
-        )
-        for chunk in chunks:
-            # The SDK gives named events, which Hermes sends for its tools, as chunks too.
-            if getattr(chunk, "object", None) == "chat.completion.chunk":
-                state.handle_chunk(chunk)
+    state: Any = ChatCompletionStreamState()
+    for chunk in streamed(openai, ChatCompletionChunk, runtime, **way):
+        # The SDK gives named events, which Hermes sends for its tools, as chunks too.
+        if getattr(chunk, "object", None) == "chat.completion.chunk":
+            state.handle_chunk(chunk)
     found = state.get_final_completion()
     [choice] = found.choices
     assert choice.message.content == SCRIPTED["text"]
     assert choice.message.reasoning_content == SCRIPTED["reasoning"]
     assert choice.finish_reason == "stop"
     if runtime == "openai":
-        calls = [
-            (it.id, it.function.name, it.function.arguments) for it in choice.message.tool_calls
-        ]
-        assert calls == [("call_1", "look", dumped(ARGUMENTS)), ("call_2", "wait", "{}")]
-    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (READ, WRITTEN)
+        calls = [(it.id, it.function) for it in choice.message.tool_calls]
+        told = [(name, it.name, it.arguments) for name, it in calls]
+        assert told == [("call_1", "look", WRITTEN_ARGUMENTS), ("call_2", "wait", "{}")]
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == TOKENS
+    with pytest.raises(openai.APIError, match=FAILED):
+        list(streamed(openai, ChatCompletionChunk, runtime, agent_dies="error"))
 
 
-def dumped(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def responses(place: Endpoint) -> Iterator[Any]:
-    from openai import OpenAI, Stream
+def test_the_openai_sdk_reads_responses(streamed: Streamed) -> None:
+    import openai
+    from openai.lib.streaming.responses._responses import ResponseStreamState
     from openai.types.responses import ResponseStreamEvent
 
-    with OpenAI(base_url=place.url, api_key=place.token) as client:
-        kind: Any = ResponseStreamEvent
-        yield from client.post(
-            place.path, cast_to=kind, body=BODY, stream=True, stream_cls=Stream[kind]
-        )
-
-
-def test_the_openai_sdk_reads_responses(endpoint: Making) -> None:
-    from openai import omit
-    from openai.lib.streaming.responses._responses import ResponseStreamState
-
-    state: Any = ResponseStreamState(input_tools=omit, text_format=omit)
-    for event in responses(endpoint("responses")):
+    state: Any = ResponseStreamState(input_tools=openai.omit, text_format=openai.omit)
+    for event in streamed(openai, ResponseStreamEvent, "responses"):
         # The SDK takes anything, and so each is held against its own model.
         type(event).model_validate(event.to_dict())
         state.handle_event(event)
@@ -145,91 +126,62 @@ def test_the_openai_sdk_reads_responses(endpoint: Making) -> None:
     called = [it for it in found.output if it.type == "function_call"]
     assert [(it.name, it.call_id) for it in called] == [("look", "call_1"), ("wait", "call_2")]
     assert json.loads(called[0].arguments) == ARGUMENTS
-    outputs = [it.output for it in found.output if it.type == "function_call_output"]
-    assert outputs == ['{"temperature":-3}', "waited"]
-    assert (found.usage.input_tokens, found.usage.output_tokens) == (READ, WRITTEN)
-
-
-def test_the_openai_sdk_reads_failures(endpoint: Making) -> None:
-    from openai import APIError, OpenAI, Stream
-    from openai.types.chat import ChatCompletionChunk
-
-    dies = {"agent_dies": "error"}
-    last = list(responses(endpoint("responses", **dies)))[-1]
-    assert (last.type, last.response.error.message) == ("response.failed", "the agent has failed")
-    place = endpoint("openai", **dies)
-    with OpenAI(base_url=place.url, api_key=place.token) as client:
-        chunks = client.post(
-            place.path,
-            cast_to=ChatCompletionChunk,
-            body=BODY,
-            stream=True,
-            stream_cls=Stream[ChatCompletionChunk],
-        )
-        with pytest.raises(APIError, match="the agent has failed"):
-            list(chunks)
-
-
-@pytest.fixture
-def messages(endpoint: Making) -> Iterator[Callable[..., Any]]:
-    from anthropic import Anthropic, Stream, not_given
-    from anthropic.lib.streaming import MessageStream
-    from anthropic.types import RawMessageStreamEvent
-
-    clients: list[Anthropic] = []
-
-    def stream(**scenario: Any) -> Any:
-        place = endpoint("anthropic", **scenario)
-        # The token is in the router's header, and not in Anthropic's.
-        clients.append(Anthropic(base_url=place.url, api_key=None, auth_token=place.token))
-        kind: Any = RawMessageStreamEvent
-        events = clients[-1].post(
-            place.path, cast_to=kind, body=BODY, stream=True, stream_cls=Stream[kind]
-        )
-        return MessageStream(events, output_format=not_given)
-
-    yield stream
-    for client in clients:
-        client.close()
+    assert [it.output for it in found.output if it.type == "function_call_output"] == RESULTS
+    assert (found.usage.input_tokens, found.usage.output_tokens) == TOKENS
+    *_, last = streamed(openai, ResponseStreamEvent, "responses", agent_dies="error")
+    assert (last.type, last.response.error.message) == ("response.failed", FAILED)
 
 
 @pytest.mark.parametrize("way", [{}, {"keep_alive": True, "line_end": "cr"}], ids=str)
-def test_the_anthropic_sdk_reads_messages(messages: Callable[..., Any], way: Any) -> None:
-    found = messages(**way).get_final_message()
+def test_the_anthropic_sdk_reads_messages(streamed: Streamed, way: Any) -> None:
+    import anthropic
+    from anthropic.lib.streaming import MessageStream
+    from anthropic.types import RawMessageStreamEvent
+
+    def read(**more: Any) -> Any:
+        events = streamed(anthropic, RawMessageStreamEvent, "anthropic", **more)
+        return MessageStream(events, output_format=anthropic.not_given).get_final_message()
+
+    found = read(**way)
     thinking, look, wait, text = found.content
     assert (thinking.thinking, text.text) == (SCRIPTED["reasoning"], SCRIPTED["text"])
     assert (look.id, look.name, look.input) == ("call_1", "look", ARGUMENTS)
     assert (wait.id, wait.name, wait.input) == ("call_2", "wait", {})
     assert found.stop_reason == "end_turn"
-    assert (found.usage.input_tokens, found.usage.output_tokens) == (READ, WRITTEN)
+    assert (found.usage.input_tokens, found.usage.output_tokens) == TOKENS
+    with pytest.raises(anthropic.APIError, match=FAILED):
+        read(agent_dies="error")
 
 
-def test_the_anthropic_sdk_reads_a_failure(messages: Callable[..., Any]) -> None:
-    from anthropic import APIError
-
-    with pytest.raises(APIError, match="the agent has failed"):
-        messages(agent_dies="error").get_final_message()
+Told = Callable[..., list[dict[str, Any]]]
 
 
-def frames(caller: Caller, clock: HandClock, message: str = "Is it cold?") -> list[str]:
-    answer = caller.chat(caller.ready(clock), message)
-    events = EventSource(answer).iter_sse()
-    return [event.data for event in events if event.data != "[DONE]"]
+@pytest.fixture
+def told(calling: Calling, clock: HandClock) -> Told:
+    """Give `told(runtime)`: the objects of a turn's events."""
+
+    def make(runtime: str, **scenario: Any) -> list[dict[str, Any]]:
+        caller = calling(runtime=runtime, replies=[SCRIPTED], **scenario)
+        data = events(caller, caller.ready(clock), MESSAGE)
+        return [json.loads(it) for it in data if it != "[DONE]"]
+
+    return make
 
 
-@pytest.mark.parametrize("dies", ["never", "error"])
-def test_the_models_of_ag_ui_read_its_events(calling: Calling, clock: HandClock, dies: str) -> None:
+def test_the_models_of_ag_ui_read_its_events(told: Told) -> None:
     from ag_ui.core import Event
 
     model: TypeAdapter[Any] = TypeAdapter(Event)
-    caller = calling(runtime="ag-ui", replies=[SCRIPTED], agent_dies=dies)
-    events = [model.validate_json(data, strict=True) for data in frames(caller, clock)]
-    assert all(event.model_extra in (None, {}) for event in events)
-    if dies == "error":
-        assert events[-1].message == "the agent has failed"
-        return
+
+    def read(**scenario: Any) -> list[Any]:
+        data = [json.dumps(it) for it in told("ag-ui", **scenario)]
+        return [model.validate_json(it, strict=True) for it in data]
+
+    assert read(agent_dies="error")[-1].message == FAILED
+    found = read()
+    assert all(event.model_extra in (None, {}) for event in found)
     by_type: dict[str, list[Any]] = {}
-    for event in events:
+    for event in found:
         by_type.setdefault(event.type.value, []).append(event)
 
     def joined(kind: str) -> str:
@@ -237,28 +189,26 @@ def test_the_models_of_ag_ui_read_its_events(calling: Calling, clock: HandClock,
 
     assert joined("TEXT_MESSAGE_CONTENT") == SCRIPTED["text"]
     assert joined("REASONING_MESSAGE_CONTENT") == SCRIPTED["reasoning"]
-    assert joined("TOOL_CALL_ARGS") == dumped(ARGUMENTS) + "{}"
-    assert [it.content for it in by_type["TOOL_CALL_RESULT"]] == ['{"temperature":-3}', "waited"]
+    assert joined("TOOL_CALL_ARGS") == WRITTEN_ARGUMENTS + "{}"
+    assert [it.content for it in by_type["TOOL_CALL_RESULT"]] == RESULTS
     [usage] = by_type["RUN_FINISHED"][0].usage
-    assert (usage.input_tokens, usage.output_tokens) == (READ, WRITTEN)
+    assert (usage.input_tokens, usage.output_tokens) == TOKENS
 
 
-@pytest.mark.parametrize("dies", ["never", "error"])
-def test_the_models_of_ui_message_streams_read_their_parts(
-    calling: Calling, clock: HandClock, dies: str
-) -> None:
+def test_the_models_of_ui_message_streams_read_their_parts(told: Told) -> None:
     from pydantic_ai.ui.vercel_ai import response_types
 
     kinds: dict[str, Any] = {}
     for kind in response_types.BaseChunk.__subclasses__():
         for name in get_args(kind.model_fields["type"].annotation):
             kinds[name] = kind
-    caller = calling(runtime="ai-sdk", replies=[SCRIPTED], agent_dies=dies)
-    parts = [json.loads(data) for data in frames(caller, clock)]
-    read = [kinds[part["type"]].model_validate(part) for part in parts]
-    if dies == "error":
-        assert read[-1].error_text == "the agent has failed"
-        return
-    assert "".join(it.delta for it in read if it.type == "text-delta") == SCRIPTED["text"]
-    [look, wait] = [it for it in read if it.type == "tool-output-available"]
-    assert (look.output, wait.output) == ({"temperature": -3}, "waited")
+
+    def read(**scenario: Any) -> list[Any]:
+        parts = told("ai-sdk", **scenario)
+        return [kinds[part["type"]].model_validate(part) for part in parts]
+
+    assert read(agent_dies="error")[-1].error_text == FAILED
+    found = read()
+    assert "".join(it.delta for it in found if it.type == "text-delta") == SCRIPTED["text"]
+    outputs = [it.output for it in found if it.type == "tool-output-available"]
+    assert outputs == [{"temperature": -3}, "waited"]

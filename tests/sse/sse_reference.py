@@ -1,9 +1,9 @@
 """A second decoder, by another method: the whole text first, then its grammar.
 
-`SseDecoder` goes through a stream line by line and keeps a state. Here the stream is decoded as
-"8.1.1 UTF-8 decoder" of WHATWG Encoding says, cut at the grammar's line ends, put together into
-blocks, and each block is read as a whole: its type is that of its last `event`, and so on. No
-line of it is shared with the package. It is slow, takes no chunks, and has no limits.
+`SseDecoder` goes through a stream line by line and keeps a state. Here the stream is decoded whole,
+cut at the grammar's line ends, put together into blocks, and each block is read as a whole: its
+type is that of its last `event`, and so on. No line of it is shared with the package. It is slow,
+takes no chunks, and has no limits.
 """
 
 from __future__ import annotations
@@ -18,45 +18,6 @@ from sse_tools import BOM, Row
 END_OF_LINE = re.compile("\r\n|\r|\n")
 FIELD = re.compile("([^:]+)(?:: ?(.*))?", re.DOTALL)
 DIGITS = re.compile("[0-9]{1,640}")  # 640: the most that any Python makes a number of
-
-
-def utf_8_decode(stream: bytes) -> str:
-    """Decode bytes, without a BOM at their start."""
-    out: list[str] = []
-    point = needed = 0
-    lower, upper = 0x80, 0xBF
-    queue = list(stream.removeprefix(BOM))[::-1]
-    while queue:
-        byte = queue.pop()
-        if needed:
-            if not lower <= byte <= upper:
-                out.append("\ufffd")
-                point = needed = 0
-                lower, upper = 0x80, 0xBF
-                queue.append(byte)
-                continue
-            lower, upper = 0x80, 0xBF
-            point = point << 6 | byte & 0x3F
-            needed -= 1
-            if not needed:
-                out.append(chr(point))
-        elif byte <= 0x7F:
-            out.append(chr(byte))
-        elif 0xC2 <= byte <= 0xDF:
-            needed, point = 1, byte & 0x1F
-        elif 0xE0 <= byte <= 0xEF:
-            lower = 0xA0 if byte == 0xE0 else lower
-            upper = 0x9F if byte == 0xED else upper
-            needed, point = 2, byte & 0xF
-        elif 0xF0 <= byte <= 0xF4:
-            lower = 0x90 if byte == 0xF0 else lower
-            upper = 0x8F if byte == 0xF4 else upper
-            needed, point = 3, byte & 0x7
-        else:
-            out.append("\ufffd")
-    if needed:
-        out.append("\ufffd")
-    return "".join(out)
 
 
 def blocks(text: str) -> Iterator[list[str]]:
@@ -74,7 +35,7 @@ def reference(stream: bytes) -> list[Row]:
     """Return the events of a whole stream."""
     out: list[Row] = []
     last_id = ""
-    for block in blocks(utf_8_decode(stream)):
+    for block in blocks(stream.removeprefix(BOM).decode("utf-8", "replace")):
         fields = [(match[1], match[2] or "") for line in block if (match := FIELD.fullmatch(line))]
 
         def values(name: str, fields: list[tuple[str, str]] = fields) -> list[str]:
