@@ -67,8 +67,11 @@ def test_of_attempts_the_last_counts_and_a_leak_of_an_earlier_one_all_the_same()
     overview = live(attempts)
     told = [(it.outcome, it.runs, it.told_again) for it in overview.groups]
     assert told == [("passed", 2, 1)]
-    times = [(it.spec.region, it.points[0].count, it.points[0].slowest) for it in overview.phases]
-    assert times == [("eu-central", 2, 40.0), ("us-west", 1, 30.0)]
+    points = [(it.spec.region, *it.points) for it in overview.phases]
+    assert [(region, it.count, it.median, it.slowest) for region, it in points] == [
+        ("eu-central", 2, 30.0, 40.0),
+        ("us-west", 1, 30.0, 30.0),
+    ]
     leaked = live([report_of(0, LEAKED, pipeline=SHARD), report_of(1, pipeline=AGAIN)])
     assert [it.outcome for it in leaked.groups] == ["leaked"]
     assert [it.key for it in leaked.leaks] == ["night-0"]

@@ -198,12 +198,17 @@ def test_what_is_left_out_is_named(
     assert command(capsys, *named)[0] == 0
 
 
-def test_of_many_unread_reports_the_first_are_named(tmp_path: Path, capsys: Output) -> None:
-    put(tmp_path / "eu.json", report("today"))
+def test_of_many_unread_reports_the_first_are_named_after_what_is_red(
+    tmp_path: Path, capsys: Output
+) -> None:
+    put(tmp_path / "eu.json", RED["a failure"])
     for number in range(23):
         (tmp_path / f"report-{number}.json").touch()
-    told = red_lines(capsys, tmp_path, "flaky")
-    assert (len(told), told[-1]) == (21, "unread: 3 more")
+    told = red_lines(capsys, tmp_path)
+    assert (len(told), told[-1]) == (22, "unread: 3 more")
+    assert told[0].startswith(RUN)
+    # Where nothing is to be red, nothing is judged.
+    assert command(capsys, tmp_path)[0] == 0
 
 
 def test_a_report_of_any_name_is_not_written_over(

@@ -42,16 +42,6 @@ def ready_after(*seconds: float, reds: int = 0) -> list[Report]:
     return [report_of(at, booted(ready), exit_code=int(at < reds)) for at, ready in boots]
 
 
-def test_a_phase_by_group() -> None:
-    boots = [booted(float(it), it) for it in range(1, 101)]
-    budgets = [report_of(0, *boots, budgets={"ready": 90.0}), report_of(1, booted(7.0))]
-    [phase] = live(budgets).phases
-    assert phase.budget == 90.0
-    first, second = phase.points
-    assert (first.count, first.median, first.slowest) == (100, 50.5, 100.0)
-    assert (second.group, second.count, second.median) == (1, 1, 7.0)
-
-
 @pytest.mark.parametrize(
     ("reports", "change"),
     [
@@ -61,8 +51,9 @@ def test_a_phase_by_group() -> None:
         # Where none was green, the one before is better than nothing.
         (ready_after(30.0, 40.0, 90.0, reds=2), (40.0, 90.0, 1, None, None)),
         ([report_of(0, booted(40.0)), report_of(1, LOST)], None),
+        ([report_of(0, booted(40.0)), report_of(1, booted(7.0, interrupted="ready"))], None),
     ],
-    ids=["slower", "no baseline", "after red ones", "red ones alone", "not gone through"],
+    ids=["slower", "no baseline", "after red ones", "red ones alone", "failed", "interrupted"],
 )
 def test_the_newest_time_of_a_phase_is_beside_the_green_ones_before(
     reports: list[Report], change: tuple[object, ...] | None
@@ -128,6 +119,7 @@ def test_live_runs_and_those_of_the_fake_are_never_in_one_figure() -> None:
     assert history_of(fakes).live is None
 
 
+INTERRUPTED = booted(7.0, 3, interrupted="row")
 Told = tuple[str | None, str, InstanceReport]
 GOOD = booted(40.0)
 
@@ -146,11 +138,17 @@ GOOD = booted(40.0)
         ),
         ([("b", "passed", GOOD), ("c", "failed", GOOD)], [], None),
         ([("c", "passed", GOOD), ("c", "failed", booted(40.0, spec=WEST))], [], None),
+        # Where a test used no instance, all of its run's count.
+        (
+            [("c", "passed", booted(40.0, 1)), ("c", "failed", booted(40.0, 1, spec=WEST))],
+            [],
+            None,
+        ),
         ([(None, "passed", GOOD), (None, "failed", GOOD)], [], None),
     ],
     ids=[
         *("on its commit", "cured by a rerun", "on an older commit", "on both"),
-        *("on another one", "in another region", "on none"),
+        *("on another one", "in another region", "elsewhere without an instance", "on none"),
     ],
 )
 def test_a_flaky_test_has_passed_and_failed_on_one_commit(
@@ -190,7 +188,7 @@ def test_tests_are_added_up_those_first_that_are_flaky_or_fail() -> None:
 def test_boots_by_spec_and_tokens_by_group() -> None:
     took = TokensReport(input_tokens=100, output_tokens=20)
     reports = [
-        report_of(0, booted(40.0, tokens=took), booted(60.0, 1, tokens=took), LOST),
+        report_of(0, booted(40.0, tokens=took), booted(60.0, 1, tokens=took), LOST, INTERRUPTED),
         report_of(1, LOST.model_copy(update={"spec": WEST, "tokens": took})),
         report_of(2, an_instance(phases={}, spans=())),
     ]
@@ -223,6 +221,9 @@ def test_failures_and_leaks_of_the_newest_group() -> None:
     assert failed.endswith("t18; and 2 more")
     unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None)
     strange = report_of(3, unnamed, run_id="x; rm -rf ~", exit_code=2)
+    sweep = "the fake router ended with its run: nothing to sweep"
+    words = f"leak: night-0 was not seen deleted; {sweep}"
+    assert red([report_of(0, LEAKED, fake=True)], "leak", fake=True) == [words]
     assert red([strange], "failure", "leak") == [
         "leak: an instance may still run; look for it at the provider",
         "failure: run x; rm -rf ~ (exit code 2): no test of it failed",

@@ -21,7 +21,6 @@ from history_tools import (
 )
 from report_tools import a_report, an_instance
 
-from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._report.model import PipelineReport
 
@@ -110,20 +109,6 @@ def test_the_pipelines_own_group_must_have_its_runs(
     assert command(capsys, artifacts)[0] == 0
 
 
-def test_reports_that_could_not_be_read_are_red(artifacts: Path, capsys: Output) -> None:
-    newest = artifacts / "artifact-11" / ".hydrasmoke" / "report.json"
-    newest.write_bytes(newest.read_bytes()[:-9])
-    (artifacts / "report-2.json").write_text("{")
-    code, lines = command(capsys, artifacts, "--fail-on", "regression", "--expect", "1")
-    assert code == 1
-    cut = "damaged: Invalid JSON: EOF while parsing"
-    assert lines[-3].startswith("FAILED regression: ready of ")
-    assert lines[-2].startswith(f"FAILED unread: {artifacts / 'report-2.json'}: {cut}")
-    assert lines[-1].startswith(f"FAILED unread: {newest}: {cut}")
-    # Where nothing is to be red, nothing is judged.
-    assert command(capsys, artifacts)[1][-1].startswith("left out: ")
-
-
 @pytest.mark.parametrize(
     ("ended", "code", "not_run", "kind"),
     [
@@ -160,37 +145,20 @@ def test_what_ended_a_run_is_told_in_every_view(
     assert words in shown
 
 
-def test_no_sweep_is_advised_for_an_instance_of_a_fake_that_is_gone(
-    tmp_path: Path, capsys: Output
-) -> None:
-    folder = written(tmp_path / "artifacts", [report_of(0, LEAKED, fake=True, exit_code=1)])
-    page = tmp_path / "page.html"
-    code, told = command(capsys, folder, "--include-fake", "--fail-on=leak", "--html", page)
-    assert code == 1
-    words = "the fake router ended with its run: nothing to sweep"
-    assert told[-1] == f"FAILED leak: night-0 was not seen deleted; {words}"
-    shown = page.read_text("utf-8")
-    assert "nothing to sweep" in shown
-    assert "hydra-smoke sweep" not in shown + "".join(told)
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "row"),
-    [
-        (40.0, 90.0, "40.0 s  1 min 30 s  +125%   1"),
-        (0.002, 2.81, "2 ms    2.81 s  1,405 times  1"),
-        # Of milliseconds, a share says nothing.
-        (0.002, 0.008, "2 ms    8 ms  -       1"),
-    ],
-)
-def test_two_reports_are_enough(
-    tmp_path: Path, capsys: Output, before: float, now: float, row: str
-) -> None:
-    reports = [report_of(it, booted(at)) for it, at in enumerate((before, now))]
-    code, lines = command(capsys, written(tmp_path, reports))
-    assert code == 0
-    assert f"ready  eu-central tier-1 hermes-basic  {row}" in lines
-    assert lines[-2].startswith("  no baseline: no phase could be judged, which takes 10 green")
+def test_two_reports_are_enough(tmp_path: Path, capsys: Output) -> None:
+    for number, (before, now, row) in enumerate(
+        [
+            (40.0, 90.0, "40.0 s  1 min 30 s  +125%   1"),
+            (0.002, 2.81, "2 ms    2.81 s  1,405 times  1"),
+            # Of milliseconds, a share says nothing.
+            (0.002, 0.008, "2 ms    8 ms  -       1"),
+        ]
+    ):
+        reports = [report_of(0, booted(before)), report_of(1, booted(now))]
+        code, lines = command(capsys, written(tmp_path / str(number), reports))
+        assert code == 0
+        assert f"ready  eu-central tier-1 hermes-basic  {row}" in lines
+        assert lines[-2].startswith("  no baseline: no phase could be judged, which takes 10 green")
 
 
 def test_without_a_commit_nothing_is_judged_to_be_flaky(tmp_path: Path, capsys: Output) -> None:
@@ -258,37 +226,35 @@ def test_the_table_fits_a_narrow_terminal(
         assert len(lines[2]) <= max(int(columns), 80)
 
 
-LATER = datetime.now(UTC) + timedelta(days=2)
-
-
-@pytest.mark.parametrize(
-    ("reports", "more", "lines"),
-    [
-        ([], "there is no report in these folders", []),
+def test_nothing_that_can_be_shown(tmp_path: Path, capsys: Output) -> None:
+    fake, later = tmp_path / "fake", datetime.now(UTC) + timedelta(days=2)
+    written(fake, [a_report(fake=True)])
+    (tmp_path / "none").mkdir()
+    for folder, reports, lines in (
+        ("none", [], ["there is no report in these folders"]),
         (
-            [a_report(fake=True)],
-            "every run that was read used the fake router",
-            ["left out: runs of the fake router: 1; --include-fake shows them"],
+            "fake",
+            [],
+            [
+                "left out: runs of the fake router: 1; --include-fake shows them",
+                "every run that was read used the fake router",
+            ],
         ),
         (
-            [report_of(0, began=LATER)],
-            "every group that could be shown had a wrong clock",
-            [f"left out: group g0: it began in the future, {LATER:%Y-%m-%d %H:%M} UTC"],
+            "later",
+            [report_of(0, began=later)],
+            [
+                f"left out: group g0: it began in the future, {later:%Y-%m-%d %H:%M} UTC",
+                "every group that could be shown had a wrong clock",
+            ],
         ),
-    ],
-    ids=["none", "of the fake", "of the future"],
-)
-def test_nothing_that_can_be_shown(
-    tmp_path: Path, capsys: Output, reports: list[Report], more: str, lines: list[str]
-) -> None:
-    code, told = command(capsys, written(tmp_path, reports))
-    assert (code, told[:-1]) == (4, [*lines, more])
-    if reports and reports[0].fake:
-        code, told = command(capsys, tmp_path, "--include-fake")
-        assert (code, told[0][:49]) == (0, "hydra-smoke history: FAKE router, runs: 1; the ne")
-    (tmp_path / "report.json").write_text("{")
-    if not reports:
-        assert command(capsys, tmp_path)[1][1] == "no report could be read"
+    ):
+        code, told = command(capsys, written(tmp_path / folder, reports))
+        assert (code, told[:-1]) == (4, lines)
+    code, told = command(capsys, fake, "--include-fake")
+    assert (code, told[0][:49]) == (0, "hydra-smoke history: FAKE router, runs: 1; the ne")
+    code, told = command(capsys, tmp_path / "nothing")
+    assert (code, told[1]) == (4, "no report could be read")
 
 
 def test_other_words_are_a_usage_error(capsys: Output) -> None:

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from history_tools import TEST, booted, failure, plain, report_of, runs_of, written
+from history_tools import plain, report_of, written
 from hypothesis import given
 from hypothesis import strategies as st
-from report_tools import a_failed_report, a_report, an_instance, case
+from report_tools import a_failed_report, a_report
 
 from pytest_hydrasmoke._history import reading
 from pytest_hydrasmoke._history.reading import read, run_of_file
-from pytest_hydrasmoke._history.runs import Leak, Run, Spec
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
 
 
 def file_of(folder: Path, content: object) -> Path:
@@ -35,33 +33,6 @@ def refused(folder: Path, content: object) -> str:
     return str(error.value)
 
 
-def times(run: Run) -> list[tuple[str, float]]:
-    return [(span.phase, span.seconds) for boot in run.boots for span in boot.whole_spans]
-
-
-def test_what_is_kept_of_a_report() -> None:
-    instance = an_instance(
-        tokens=TokensReport(input_tokens=10, output_tokens=5),
-        failures=(failure(70.0, "AssertionError: no\nmore of it", test=TEST),),
-        outcome="leaked",
-        leak="not confirmed",
-    )
-    failed = case(TEST, "failed", runs=5, passed=3, instances=("night-0",))
-    [run] = runs_of([report_of(3, instance, budgets={"ready": 60.0}, tests=(failed,))])
-    router = "https://router.example/api"
-    spec = Spec(region="eu-central", tier="tier-1", manifest="hermes-basic", router=router)
-    assert (run.run_id, run.of.group, run.of.job, run.of.attempt) == ("run-3", "g3", "smoke", 1)
-    assert run.budgets == {"ready": 60.0}
-    assert run.leaks == (Leak("night-0", instance.id, "night"),)
-    [boot] = run.boots
-    assert (run.spec_of(boot), boot.ready, boot.lost) == (spec, 60.0, False)
-    assert (boot.input_tokens, boot.output_tokens) == (10, 5)
-    [kept] = run.cases
-    assert (kept.is_red, kept.runs, kept.passed) == (True, 5, 3)
-    assert (run.words_of(kept), run.specs_of(kept)) == ("AssertionError: no", {spec})
-    assert ("ready", 59.0) in times(run)
-
-
 def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
     old = plain(a_failed_report())
     for name in ("tests", "pipeline", "budgets"):
@@ -73,32 +44,6 @@ def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
     assert run.of.group == "night"
     assert run.of.job is run.of.commit is run.of.url is None
     assert (run.cases, len(run.leaks)) == ((), 1)
-
-
-@pytest.mark.parametrize(
-    ("boot", "lost"),
-    [
-        (booted(900.0, failures=(failure(901.0, "never ready", "ready"),)), True),
-        (booted(7.0, interrupted="ready"), False),
-    ],
-    ids=["failed", "interrupted"],
-)
-def test_a_boot_that_did_not_end_tells_nothing_of_how_long_one_takes(
-    boot: InstanceReport, lost: bool
-) -> None:
-    [run] = runs_of([report_of(0, boot)])
-    assert times(run) == []
-    assert [(it.ready, it.lost) for it in run.boots] == [(None, lost)]
-
-
-def test_tests_without_an_outcome_are_none_and_one_without_an_instance_has_all_specs() -> None:
-    outcomes = ("skipped", "interrupted", "error", "xfailed", "xpassed")
-    tests = tuple(case(outcome, outcome) for outcome in outcomes)
-    [run] = runs_of([report_of(0, tests=tests)])
-    told = [(it.is_green, it.is_red) for it in run.cases]
-    assert told == [(False, False), (False, False), (False, True), (True, False), (True, False)]
-    assert run.tests == {"error", "xfailed", "xpassed"}
-    assert run.specs_of(run.cases[2]) == run.specs
 
 
 def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
-"""The files that a run leaves, and a disk that will not have them."""
+"""The files that a run leaves, a disk that will not have them, and their published schema."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from report_tools import a_report, an_instance, turn
+from jsonschema import Draft202012Validator
+from report_tools import a_failed_report, a_report, an_instance, several, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.parts import AnswerReport, EventReport, Manners
 
 
 def write(folder: Path, run_id: str = "night", *, pages: bool = False) -> list[str]:
@@ -55,12 +59,6 @@ def test_what_no_run_wrote_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "trace.har").is_symlink()
     assert not (tmp_path / "report.json").is_symlink(), "a link is replaced"
     assert (tmp_path / "report.html").read_text() == "<title>another tool's</title>"
-
-
-def test_a_folder_that_can_not_be_made_is_a_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    folder = tmp_path / "file" / "folder"
-    assert write(folder) == [f"report.json was not written: Not a directory ({folder})"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -129,3 +127,42 @@ def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey
     assert json.loads(written)["instances"][0]["notes"] == [said]
     [chat] = [it for it in json.loads(trace)["log"]["entries"] if "/chat" in it["request"]["url"]]
     assert chat["response"]["content"]["text"] == said
+
+
+# The published schema
+
+ROOT = Path(__file__).parent.parent.parent
+PUBLISHED = ROOT / "docs" / "reference" / "report-schema.json"
+TAUGHT = Manners(
+    answers=(AnswerReport(call="poll", code=200, fields={"found": "boolean"}),),
+    events=(EventReport(event="message", data="object", keys=("type",), kind="delta"),),
+)
+
+
+@pytest.mark.parametrize("name", ["report", "history"])
+def test_the_published_schema_is_that_of_the_model(name: str) -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "report_schema.py"))["schema"](name)
+    published = PUBLISHED.with_name(f"{name}-schema.json")
+    assert published.read_text("utf-8") == made, "run: python docs/report_schema.py"
+
+
+def test_reports_are_as_the_schema_says_and_nothing_else_is() -> None:
+    schema = json.loads(PUBLISHED.read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    attached = an_instance(spec=None, began=None, hostname=None)
+
+    def problems(report: object) -> list[str]:
+        return [error.message for error in Draft202012Validator(schema).iter_errors(report)]
+
+    def as_read(report: Report) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(files.as_json(report))
+        return read
+
+    for report in (a_report(attached, manners=TAUGHT), a_failed_report(), several()):
+        assert problems(as_read(report)) == []
+    missing = [f"'{name}' is a required property" for name in Report.model_fields]
+    assert sorted(problems({})) == sorted(missing)
+    newer = as_read(a_report())
+    newer["instances"][0]["spec"]["colour"] = newer["new"] = "blue"
+    assert problems(newer) == [], "a later version may have more fields"
+    assert problems(newer | {"schema_version": 3}) == ["2 was expected"]

@@ -114,13 +114,6 @@ def test_what_broke_off_was_refused_or_repeated_is_told_as_far_as_it_came() -> N
     assert seen.request.method == "GET"
 
 
-def test_without_replies_no_word_of_a_chat_is_in_it() -> None:
-    log = trace(a_report(an_instance(turns=(turn(61.0, message=None, text=None),))))
-    [chat] = [it for it in log["entries"] if "chat" in it["request"]["url"]]
-    assert "postData" not in chat["request"]
-    assert "text" not in chat["response"]["content"]
-
-
 def test_a_run_without_a_request_is_a_trace_without_an_entry() -> None:
     log = trace(a_report(an_instance(began=None), fake=True))
     assert (log["entries"], log["comment"]) == ([], "run night on the bundled fake router")

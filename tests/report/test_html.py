@@ -24,6 +24,7 @@ from report_tools import (
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report.html import page as html
+from pytest_hydrasmoke._report.html.axis import Axis, clock, moment
 from pytest_hydrasmoke._report.html.lanes import chats_of
 from pytest_hydrasmoke._report.model import ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport
@@ -49,6 +50,14 @@ class Page:
         names = [it.get("id") for it in self.root.iter() if it.get("id")]
         assert len(names) == len(set(names))
         assert {it.get("href", "")[1:] for it in self.all("a")} <= set(names)
+        [policy] = [it for it in self.all("meta") if it.get("http-equiv")]
+        [style] = self.all("style")
+        digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
+        assert policy.get("http-equiv") == "Content-Security-Policy"
+        assert policy.get("content") == (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            "base-uri 'none'; form-action 'none'"
+        )
 
     def all(self, tag: str, kind: str | None = None) -> list[Element]:
         # What belongs to a drawing has its namespace before its name.
@@ -71,18 +80,6 @@ class Page:
 def page_of(exit_code: int = 0, **facts: object) -> Page:
     """Render the report of one instance, or of a plain one as changed."""
     return Page(a_report(an_instance(**facts), exit_code=exit_code))
-
-
-def test_the_policy_allows_its_own_sheet_and_nothing_else() -> None:
-    page = Page(a_report().model_copy(update={"instances": ()}))
-    [policy] = [it for it in page.all("meta") if it.get("http-equiv")]
-    [style] = page.all("style")
-    digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
-    assert policy.get("http-equiv") == "Content-Security-Policy"
-    assert policy.get("content") == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 @pytest.mark.parametrize("words", HOSTILE)
@@ -206,13 +203,6 @@ def test_the_command_that_deletes_what_is_left_is_shown_once() -> None:
     assert page_of(outcome="kept").texts("pre") == [f"{attach} {command}"]
 
 
-def test_a_budget_of_an_instance_that_is_not_told_leads_nowhere() -> None:
-    breaches = a_failed_report().breaches
-    page = Page(a_report(an_instance(id="another"), exit_code=1, breaches=breaches))
-    assert page.texts("ol", "troubles")[0].startswith("budget ready took 59.0 s")
-    assert page.all("a") == []
-
-
 def test_a_chat_is_a_transcript_with_the_arrival_of_its_events() -> None:
     page = page_of()
     [chat] = page.texts("div", "chat")
@@ -282,18 +272,13 @@ def test_the_phase_that_failed_stands_out() -> None:
 
 def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
     many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(5)]
-    page = Page(a_report(*many, exit_code=1))
+    # A budget of one that is not told leads nowhere.
+    page = Page(a_report(*many, exit_code=1, breaches=a_failed_report().breaches))
+    [trouble] = page.all("ol", "troubles")
+    assert page.text_of(trouble).startswith("budget ready took 59.0 s")
+    assert not [it for it in trouble.iter() if it.tag == "a"]
     opened = [it.get("open") is not None for it in page.all("details", "instance")]
     assert opened == [False, False, False, True, False]
-
-
-@pytest.mark.parametrize("cured", [False, True])
-def test_what_a_rerun_cured_is_told_as_that_and_not_as_what_went_wrong(cured: bool) -> None:
-    error = failure(1.0, "chat was refused", "turn", test="test_a", cured=cured)
-    page = page_of(1, failures=(error,))
-    assert ("What went wrong" in page.text) != cured
-    assert ("cured by a rerun" in page.text) == cured
-    assert "chat was refused" in page.text
 
 
 def test_a_page_grows_no_faster_than_its_requests() -> None:
@@ -319,3 +304,47 @@ def test_a_transcript_has_tools_and_thoughts_where_they_came() -> None:
         ("text", "So"),
         ("thought", 0.9),
     ]
+
+
+# Points in time
+
+
+def test_a_time_is_written_as_a_person_would_and_a_point_as_a_stopwatch_shows_it() -> None:
+    times = {
+        0.0: "0 ms",
+        0.9994: "999 ms",
+        0.9996: "1.00 s",
+        9.99: "9.99 s",
+        9.996: "10.0 s",
+        59.94: "59.9 s",
+        59.96: "1 min 00 s",
+        3599.4: "59 min 59 s",
+        3599.6: "1 h 00 min",
+        90_000.0: "25 h 00 min",
+    }
+    assert {seconds: clock(seconds) for seconds in times} == times
+    points = {0.0: "0:00.0", 59.96: "1:00.0", 65.25: "1:05.2", 3605.2: "1:00:05.2"}
+    assert {seconds: moment(seconds) for seconds in points} == points
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, ["0"]),
+        (0.003, ["0", "1 ms", "2 ms", "3 ms"]),
+        (1.7, ["0", "500 ms", "1 s", "1.5 s"]),
+        (65.0, ["0", "15 s", "30 s", "45 s", "1 min"]),
+        (900.0, ["0", "5 min", "10 min", "15 min"]),
+        (9000.0, ["0", "30 min", "1 h", "1.5 h", "2 h", "2.5 h"]),
+        (30 * 86400.0, ["0", "120 h", "240 h", "360 h", "480 h", "600 h", "720 h"]),
+    ],
+)
+def test_an_axis_has_a_few_round_points(seconds: float, words: list[str]) -> None:
+    assert [word for _, word in Axis(seconds).ticks] == words
+
+
+def test_a_point_has_its_place_and_none_is_off_the_axis() -> None:
+    axis = Axis(8.0)
+    assert (axis.x(-1.0), axis.x(2.0), axis.x(9.0)) == ("0.00%", "25.00%", "100.00%")
+    assert Axis(0.0).x(3.0) == "0.00%"
+    assert axis.marks([4.0, 2.0, 4.0001]) == "M250 0v10M500 0v10", "what is too near is one mark"
