@@ -111,7 +111,12 @@ LOG = ("log_cli=true", "--log-cli-level=INFO", "--log-cli-format=%(message)s")
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("default", ()), ("s", ("-s",)), ("log-cli", ("-o", *LOG))]
+    ("name", "options"),
+    [
+        pytest.param("default", (), marks=pytest.mark.kill),
+        ("s", ("-s",)),
+        ("log-cli", ("-o", *LOG)),
+    ],
 )
 def test_in_a_pipeline_it_is_the_same(
     name: str, options: tuple[str, ...], pytester: pytest.Pytester, router: FakeRouter

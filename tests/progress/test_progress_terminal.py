@@ -191,22 +191,14 @@ class Other(pytest.TerminalReporter):
     """The reporter of another plugin."""
 
 
-@pytest.mark.parametrize(
-    ("reporter", "option", "is_told"),
-    [
+def test_who_is_told(pytester: pytest.Pytester) -> None:
+    for reporter, option, is_told in (
         (pytest.TerminalReporter, "-q", True),
         (pytest.TerminalReporter, "-qq", False),
         (Other, "-v", False),
         (None, "-v", False),
-    ],
-)
-def test_who_is_told(
-    reporter: type[pytest.TerminalReporter] | None,
-    option: str,
-    is_told: bool,
-    pytester: pytest.Pytester,
-) -> None:
-    config = pytester.parseconfig(option)
-    if reporter is not None:
-        config.pluginmanager.register(reporter(config, io.StringIO()), "terminalreporter")
-    assert (terminal_of(config) is not None) == is_told
+    ):
+        config = pytester.parseconfig(option)
+        if reporter is not None:
+            config.pluginmanager.register(reporter(config, io.StringIO()), "terminalreporter")
+        assert (terminal_of(config) is not None) == is_told

@@ -70,7 +70,10 @@ def not_read(monorepo: Project, *names: str) -> str:
 
 @pytest.mark.parametrize(
     ("switch", "named"),
-    [("--hydra-smoke-fake", (".",)), ("--hydra-smoke", ("-p", "xdist", "-n1"))],
+    [
+        ("--hydra-smoke-fake", (".",)),
+        pytest.param("--hydra-smoke", ("-p", "xdist", "-n1"), marks=pytest.mark.kill),
+    ],
     ids=["the fake", "workers"],
 )
 def test_tables_below_are_not_left_unread_in_silence(
