@@ -1,7 +1,8 @@
-"""Fixtures of progress: signals that count for runs on terminals."""
+"""Fixtures of progress: a project that runs pytest, and signals that count for its runs."""
 
 from __future__ import annotations
 
+from project_fixtures import no_settings, project
 from run_fixtures import signals_that_count
 
-__all__ = ["signals_that_count"]
+__all__ = ["no_settings", "project", "signals_that_count"]
