@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from xml.etree.ElementTree import Element
 
-import html5lib
 import pytest
+from html_page import Page
 from report_tools import (
     HOSTILE,
     ID,
@@ -30,56 +27,13 @@ from pytest_hydrasmoke._report.model import ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport
 
 
-class Page:
-    """A page as a strict HTML parser sees it: nothing is loaded or run, no link is dead."""
-
-    def __init__(self, report: Report) -> None:
-        self.source = html.render(report)
-        parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
-        self.root: Element = parser.parse(self.source)
-        assert parser.errors == []
-        for element in self.root.iter():
-            assert element.tag not in ("script", "iframe", "object", "embed", "form", "img")
-            for name, value in element.attrib.items():
-                assert not name.startswith("on")
-                assert name != "style", "the page's own policy would not have it"
-                if name in ("src", "href"):
-                    assert value.startswith("#") or value == "data:,"
-        assert "url(" not in self.source
-        assert "@import" not in self.source
-        names = [it.get("id") for it in self.root.iter() if it.get("id")]
-        assert len(names) == len(set(names))
-        assert {it.get("href", "")[1:] for it in self.all("a")} <= set(names)
-        [policy] = [it for it in self.all("meta") if it.get("http-equiv")]
-        [style] = self.all("style")
-        digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
-        assert policy.get("http-equiv") == "Content-Security-Policy"
-        assert policy.get("content") == (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'"
-        )
-
-    def all(self, tag: str, kind: str | None = None) -> list[Element]:
-        # What belongs to a drawing has its namespace before its name.
-        found = [it for it in self.root.iter() if it.tag.rpartition("}")[2] == tag]
-        return [it for it in found if kind is None or kind in it.get("class", "").split()]
-
-    @property
-    def text(self) -> str:
-        return self.text_of(self.root.find("body"))
-
-    @staticmethod
-    def text_of(element: Element | None) -> str:
-        assert element is not None
-        return re.sub(r"\s+", " ", "".join(element.itertext())).strip()
-
-    def texts(self, tag: str, kind: str | None = None) -> list[str]:
-        return [self.text_of(it) for it in self.all(tag, kind)]
+def shown(report: Report) -> Page:
+    return Page(html.render(report))
 
 
 def page_of(exit_code: int = 0, **facts: object) -> Page:
     """Render the report of one instance, or of a plain one as changed."""
-    return Page(a_report(an_instance(**facts), exit_code=exit_code))
+    return shown(a_report(an_instance(**facts), exit_code=exit_code))
 
 
 @pytest.mark.parametrize("words", HOSTILE)
@@ -101,8 +55,8 @@ def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
         failures=(failure(3.0, words, "turn", test=words),),
     )
 
-    page = Page(a_report(hostile, an_instance(), url=f"https://router.example/{words}"))
-    kinds = {it.tag for it in Page(a_failed_report()).root.iter()}
+    page = shown(a_report(hostile, an_instance(), url=f"https://router.example/{words}"))
+    kinds = {it.tag for it in shown(a_failed_report()).root.iter()}
     assert {it.tag for it in page.root.iter()} <= kinds, "no element that the page has not"
     assert page.source.replace("\n", "").isprintable()
     assert not re.search(r"^\s*::", page.source, re.MULTILINE)
@@ -120,19 +74,19 @@ def test_the_head_says_how_the_run_ended_and_against_what() -> None:
         (130, "Interrupted"),
         (143, "Ended with exit code 143"),
     ):
-        page = Page(a_report(exit_code=code))
+        page = shown(a_report(exit_code=code))
         assert page.texts("h1") == [head]
         assert page.texts("title") == [f"{head}: smoke run night"]
     assert "live router https://router.example/api" in page.text
     assert "1 provisioned 1 deleted 0 kept 0 leaked 1 chat 0 requests repeated" in page.text
-    fake = Page(a_report(fake=True, exit_code=1))
+    fake = shown(a_report(fake=True, exit_code=1))
     assert "FAKE router It proves nothing about a live one." in fake.text
     assert "the reason is in pytest's own output" in fake.text
     assert "router.example/api" not in fake.text, "where the fake lived is no matter"
 
 
 def test_a_failed_run_begins_with_what_went_wrong_and_tells_every_request_in_order() -> None:
-    page = Page(a_failed_report())
+    page = shown(a_failed_report())
     titles = ["What went wrong", "What the contract does not know", "2 instances"]
     assert page.texts("h2")[:3] == titles
     name = f"{ID} (key night-0)"
@@ -259,7 +213,7 @@ def test_the_phase_that_failed_stands_out() -> None:
 def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
     many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(5)]
     # A budget of one that is not told leads nowhere.
-    page = Page(a_report(*many, exit_code=1, breaches=a_failed_report().breaches))
+    page = shown(a_report(*many, exit_code=1, breaches=a_failed_report().breaches))
     [trouble] = page.all("ol", "troubles")
     assert page.text_of(trouble).startswith("budget ready took 59.0 s")
     assert not [it for it in trouble.iter() if it.tag == "a"]
