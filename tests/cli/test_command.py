@@ -170,7 +170,7 @@ def test_a_sweep_that_is_interrupted_says_what_it_knows_and_what_not(
 ) -> None:
     router.fail("poll", status=503, times=10_000, after=1)
     with here.started("-m", "pytest_hydrasmoke", "sweep", "--run-id", "abc") as process:
-        until(lambda: any(one.path.endswith("abc-7") for one in router.requests))
+        until(lambda: any(one.path.endswith("abc-7") for one in router.requests), patience=120)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT

@@ -209,7 +209,7 @@ def test_the_last_groups_and_none_after_one_that_is_named() -> None:
 
 def test_failures_and_leaks_of_the_newest_group() -> None:
     many = dict.fromkeys((TEST, *(f"t{number}" for number in range(21))), "failed")
-    newest = [booted(40.0, outcome="leaked"), broken("no more\nat all")]
+    newest = [broken("at first"), booted(40.0, outcome="leaked"), broken("no more\nat all")]
     reports = [
         report_of(0, LEAKED, outcomes=FAILED),
         report_of(1, broken("no"), outcomes=FAILED),
