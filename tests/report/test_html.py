@@ -174,7 +174,9 @@ def test_chats_are_told_as_far_as_is_known() -> None:
     }
     # The failure before it is of another phase.
     failures = (failure(11.0, "of another", "ready"), failure(20.0, "late", "turn"))
-    chats = page_of(turns=tuple(said.values()), failures=failures).texts("div", "chat")
+    instance = an_instance(turns=tuple(said.values()), failures=failures)
+    assert [it.broke_at for it in chats_of(instance)] == [*[None] * 5, 10.0]
+    chats = shown(a_report(instance)).texts("div", "chat")
     for words, chat in zip(said, chats, strict=True):
         assert words in chat
     assert [number for number, chat in enumerate(chats) if "finished with" in chat] == [3]
