@@ -170,8 +170,10 @@ def test_what_lasts_in_a_worker_is_told_under_its_name_until_it_ends(
     watched: Watched, rows: Rows, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # It looks only when it is told to.
-    monkeypatch.setattr(Ticker, "start", lambda ticker, every: None)
+    started: list[float] = []
+    monkeypatch.setattr(Ticker, "start", lambda ticker, every: started.append(every))
     watched.progress.pytest_configure_node()
+    assert started == [live.LISTENS], "although nothing is under way here"
     one, two = worker("gw0"), worker("gw1")
     one.note(Doing("ready"), "run-0", 100.0)
     two.note(RunsCounted("test_a", 1, 0, 3), None, 100.0)
