@@ -91,6 +91,8 @@ def test_a_view_that_fails_is_a_line_and_no_earlier_page_stays_for_it(
     problem = "report.html was not written: RuntimeError: no way ::error::after"
     assert write(tmp_path, "after", pages=True) == [problem]
     assert names(tmp_path) == ["report.json", "trace.har"]
+    folder = tmp_path / "report.json" / "folder"
+    assert write(folder) == [f"report.json was not written: Not a directory ({folder})"]
 
 
 def test_an_earlier_page_that_can_not_be_removed_is_a_line(

@@ -213,12 +213,15 @@ def test_the_phase_that_failed_stands_out() -> None:
 
 
 def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
-    many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(5)]
+    many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(4)]
+    cured = failure(1.0, "chat was refused", "turn", test="test_a", cured=True)
+    many.append(an_instance(idempotency_key="n-4", failures=(cured,)))
     # A budget of one that is not told leads nowhere.
     page = shown(a_report(*many, exit_code=1, breaches=a_failed_report().breaches))
     [trouble] = page.all("ol", "troubles")
     assert page.text_of(trouble).startswith("budget ready took 59.0 s")
     assert not [it for it in trouble.iter() if it.tag == "a"]
+    assert "cured by a rerun" in page.text, "and is no trouble"
     opened = [it.get("open") is not None for it in page.all("details", "instance")]
     assert opened == [False, False, False, True, False]
 
