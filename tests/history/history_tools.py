@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_tools import NOON, SPEC, a_report, an_instance
+from pydantic import TypeAdapter
+from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.build import history
+from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.model import History, Overview
-from pytest_hydrasmoke._history.reading import Found, run_of_file
+from pytest_hydrasmoke._history.reading import Found
 from pytest_hydrasmoke._history.runs import Run
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import (
-    CaseReport,
-    FailureReport,
-    InstanceReport,
-    PipelineReport,
-)
+from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport, TokensReport
 from pytest_hydrasmoke._report.parts import SpanReport
 
 Output = pytest.CaptureFixture[str]
 TEST = "tests/test_agent.py::test_greeting"
+URL = "https://ci.example/1?a=1&b=2"
+FAILED = {TEST: "failed"}
+WEST = SPEC.model_copy(update={"region_id": "us-west"})
 
 
 def booted(ready: float, slot: int = 0, **changes: Any) -> InstanceReport:
@@ -40,9 +40,13 @@ def booted(ready: float, slot: int = 0, **changes: Any) -> InstanceReport:
     return an_instance(**{**plain, **changes})
 
 
-def failure(words: str, test: str = TEST, **changes: Any) -> FailureReport:
-    plain: dict[str, Any] = {"at": 70.0, "phase": None}
-    return FailureReport(message=words, test=test, **{**plain, **changes})
+def broken(words: str = "AssertionError: no", **changes: Any) -> InstanceReport:
+    """Make an instance with the failure of a test."""
+    return booted(40.0, failures=(failure(70.0, words, **{"test": TEST, **changes}),))
+
+
+LEAKED = booted(40.0, outcome="leaked", leak="not confirmed")
+LOST = booted(900.0, 2, failures=(failure(901.0, "never ready", "ready", test=TEST),))
 
 
 def report_of(
@@ -54,17 +58,13 @@ def report_of(
 ) -> Report:
     """Make the report of a run of its own group, so many hours after noon."""
     its = instances or (booted(40.0),)
-    tests = tuple(
-        CaseReport(id=test, outcome=outcome, seconds=1.0, instances=("night-0",))
-        for test, outcome in (outcomes or {TEST: "passed"}).items()
-    )
-    ends = {it.outcome for it in tests}
+    told = ({TEST: "passed"} if outcomes is None else outcomes).items()
     of = {"group": f"g{number}", "job": "smoke", "attempt": 1, "commit": f"c{number}"}
     plain: dict[str, Any] = {
         "run_id": f"run-{number}",
         "began": NOON + timedelta(hours=number),
-        "tests": tests,
-        "exit_code": int(not ends.isdisjoint({"failed", "error"})),
+        "tests": tuple(case(test, outcome, instances=("night-0",)) for test, outcome in told),
+        "exit_code": int(not {"failed", "error"}.isdisjoint(outcome for _, outcome in told)),
         "pipeline": PipelineReport(**{**of, **(pipeline or {})}),
     }
     return a_report(*its, **{**plain, **changes})
@@ -79,26 +79,27 @@ def written(folder: Path, reports: Iterable[Report]) -> Path:
     return folder
 
 
-def runs_of(folder: Path, reports: Sequence[Report]) -> list[Run]:
-    """Write reports and read them again."""
-    written(folder, reports)
-    return [run_of_file(it) for it in sorted(folder.rglob("report.json"))]
+def runs_of(reports: Iterable[Report]) -> list[Run]:
+    """Return what is read of reports."""
+    return [TypeAdapter(Run).validate_json(files.as_json(report)) for report in reports]
 
 
-def history_of(runs: list[Run], **options: Any) -> History:
-    plain: dict[str, Any] = {
-        "last": 1_000,
-        "group": None,
-        "fake": False,
-        "now": NOON + timedelta(days=300),
-    }
-    return history(Found(runs), **{**plain, **options})
+def history_of(reports: Iterable[Report], **options: Any) -> History:
+    now = NOON + timedelta(days=300)
+    plain: dict[str, Any] = {"last": 1_000, "group": None, "fake": False, "now": now}
+    return history(Found(runs_of(reports)), **{**plain, **options})
 
 
-def live(runs: list[Run], **options: Any) -> Overview:
-    made = history_of(runs, **options).live
+def live(reports: Iterable[Report], **options: Any) -> Overview:
+    made = history_of(reports, **options).live
     assert made is not None
     return made
+
+
+def red(reports: Iterable[Report], *fail_on: str, **options: Any) -> list[str]:
+    """Return why a history is red; `group` and `expect` are asked for, too."""
+    expect, group = options.pop("expect", None), options.get("group")
+    return problems(history_of(reports, **options), Demand(frozenset(fail_on), group, expect))
 
 
 def plain(report: Report) -> dict[str, Any]:
@@ -111,18 +112,30 @@ def slower() -> list[Report]:
     """Make ten calm groups, and two in which boots are slower and a test is flaky."""
     calm = [report_of(number, booted(40.0 + number % 3)) for number in range(10)]
     same = {"commit": "0a1b2c3d4e5f6a7b", "branch": "main"}
-    words = an_instance(failures=(failure("AssertionError: no `ready`|"),))
+    last = an_instance(failures=(failure(70.0, "AssertionError: no `ready`|", test=TEST),))
     return [
         *calm,
         report_of(10, booted(90.0), pipeline=same),
-        report_of(11, booted(92.0), words, outcomes={TEST: "failed"}, pipeline=same),
+        report_of(11, booted(92.0), last, outcomes=FAILED, pipeline=same),
     ]
+
+
+def a_history() -> History:
+    """Make a history in which there is something of everything, live and of the fake."""
+    same = {"commit": "c", "url": URL}
+    took = TokensReport(input_tokens=1_000, output_tokens=234)
+    last = broken().model_copy(update={"outcome": "leaked", "tokens": took})
+    runs = [
+        report_of(0, booted(48.0)),
+        report_of(1, budgets={"ready": 60.0}, pipeline=same),
+        report_of(2, last, outcomes=FAILED, pipeline=same | {"branch": "main"}),
+        report_of(3, fake=True),
+    ]
+    made = history_of(runs, fake=True)
+    return made.model_copy(update={"skipped": ("old/report.json: damaged",)})
 
 
 def command(capsys: Output, *arguments: object) -> tuple[int, list[str]]:
     code = main(["history", *map(str, arguments)])
     out, err = capsys.readouterr()
     return code, (out + err).splitlines()
-
-
-__all__ = ["NOON", "SPEC", "a_report", "an_instance"]

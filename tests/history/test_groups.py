@@ -1,59 +1,29 @@
-"""Which runs are one pipeline run, and which of them count."""
+"""Which runs are one pipeline run, which of them count, and what is slower than usual."""
 
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from history_tools import booted, live, report_of, runs_of
+from history_tools import LEAKED, WEST, booted, live, report_of, runs_of
 from hypothesis import given
 from hypothesis import strategies as st
-from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke._history.groups import grouped, is_repeated
-from pytest_hydrasmoke._history.runs import Boot, PastTest, Pipeline, Run, Spec, worse
+from pytest_hydrasmoke._history.runs import Boot, PastTest, Pipeline, Run, worse
+from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH, Judgement, judged
 
 SHARD = {"group": "g", "commit": "c"}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A red run of a first attempt."""
-    [run] = runs_of(tmp_path, [report_of(0, outcomes={"a": "failed", "b": "passed"})])
-    return run
-
-
-def test_shards_are_one_group_which_is_red_as_soon_as_one_is(tmp_path: Path) -> None:
-    shards = [
-        report_of(0, outcomes={"a": "passed"}, pipeline=SHARD),
-        report_of(1, outcomes={"b": "failed"}, pipeline=SHARD),
-        report_of(2, outcomes={"c": "passed"}, pipeline=SHARD),
-    ]
-    [group] = live(runs_of(tmp_path, shards)).groups
-    assert (group.outcome, group.runs, group.told_again) == ("failed", 3, 0)
-    assert (group.tests_passed, group.tests_failed) == (2, 1)
-    assert [(it.run_id, it.tests) for it in group.failed] == [("run-1", ("b",))]
-
-
-def test_a_later_attempt_counts(run: Run) -> None:
-    passed = tuple(replace(case, outcome="passed") for case in run.cases)
-    later = of(run, attempt=2)
-    again = replace(
-        later, run_id="again", exit_code=0, began=run.began + timedelta(1), cases=passed
-    )
-    [group] = grouped([again, run])
-    assert group.counted == (again,)
-    assert group.outcome == "passed"
-    assert group.runs == (run, again)
-
-
-def other_specs(run: Run) -> tuple[Boot, ...]:
-    spec = Spec(region="us-west", tier="t", manifest="m")
-    return tuple(replace(boot, spec=spec) for boot in run.boots)
+AGAIN = SHARD | {"attempt": 2}
+[RUN] = runs_of([report_of(0, outcomes={"a": "failed", "b": "passed"})])
+"""A red run of a first attempt."""
+EMPTY = replace(RUN, exit_code=0, boots=(), cases=(), pipeline=None)
+PASSED = tuple(replace(case, outcome="passed") for case in RUN.cases)
 
 
 def of(run: Run, **changes: Any) -> Run:
@@ -61,112 +31,104 @@ def of(run: Run, **changes: Any) -> Run:
     return replace(run, pipeline=replace(run.of, **changes))
 
 
-def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:
-    later = of(replace(run, exit_code=0), attempt=2)
-    assert is_repeated(run, later)
-    fewer = tuple(case for case in run.cases if case.id == "b")
+def test_a_group_has_all_that_its_runs_know_and_is_red_as_soon_as_one_is() -> None:
+    url = "https://ci.example/1"
+    shards = [
+        report_of(0, outcomes={"a": "passed"}, pipeline=SHARD | {"commit": None}),
+        report_of(1, outcomes={"b": "failed"}, pipeline=SHARD | {"branch": "main", "url": url}),
+        report_of(2, outcomes={"c": "passed"}, pipeline=SHARD),
+    ]
+    [group] = live(shards).groups
+    assert (group.commit, group.branch, group.url) == ("c", "main", url)
+    assert (group.outcome, group.runs, group.told_again) == ("failed", 3, 0)
+    assert (group.tests_passed, group.tests_failed) == (2, 1)
+    assert [(it.run_id, it.tests) for it in group.failed] == [("run-1", ("b",))]
+
+
+def test_what_is_no_attempt_of_the_same_job_hides_nothing() -> None:
+    later = of(replace(RUN, exit_code=0), attempt=2)
+    assert is_repeated(RUN, later)
     for other in (
-        run,
+        RUN,
         of(later, attempt=1),
         of(later, attempt=None),
         of(later, job="another"),
-        replace(later, cases=fewer),
-        replace(later, boots=other_specs(run)),
+        replace(later, cases=RUN.cases[1:]),
+        replace(later, boots=tuple(replace(boot, spec=None) for boot in RUN.boots)),
     ):
-        assert not is_repeated(run, other)
-    for one in (of(run, job=None), of(run, attempt=None), replace(run, cases=())):
+        assert not is_repeated(RUN, other)
+    for one in (of(RUN, job=None), of(RUN, attempt=None), replace(RUN, cases=())):
         assert not is_repeated(one, of(later, job=one.of.job))
 
 
-def test_a_leak_of_an_earlier_attempt_is_one_all_the_same(tmp_path: Path) -> None:
-    leaked = booted(40.0, outcome="leaked", leak="not confirmed")
+def test_of_attempts_the_last_counts_and_a_leak_of_an_earlier_one_all_the_same() -> None:
     attempts = [
-        report_of(0, leaked, pipeline=SHARD, exit_code=1),
-        report_of(1, pipeline=SHARD | {"attempt": 2}),
+        report_of(0, booted(500.0), outcomes={"a": "failed"}, pipeline=SHARD),
+        report_of(1, booted(40.0), booted(20.0, 1), outcomes={"a": "passed"}, pipeline=AGAIN),
+        report_of(2, booted(30.0, spec=WEST), pipeline=SHARD | {"job": "west"}),
     ]
-    overview = live(runs_of(tmp_path, attempts))
-    assert [it.outcome for it in overview.groups] == ["leaked"]
-    assert [it.key for it in overview.leaks] == ["night-0"]
-
-
-def test_times_are_those_of_runs_that_count(tmp_path: Path) -> None:
-    west = SPEC.model_copy(update={"region_id": "us-west"})
-    attempts = [
-        report_of(0, booted(500.0), pipeline=SHARD),
-        report_of(1, booted(40.0), booted(20.0, 1), pipeline=SHARD | {"attempt": 2}),
-        report_of(2, booted(30.0, spec=west), pipeline=SHARD | {"job": "west"}),
+    overview = live(attempts)
+    told = [(it.outcome, it.runs, it.told_again) for it in overview.groups]
+    assert told == [("passed", 2, 1)]
+    points = [(it.spec.region, *it.points) for it in overview.phases]
+    assert [(region, it.count, it.median, it.slowest) for region, it in points] == [
+        ("eu-central", 2, 30.0, 40.0),
+        ("us-west", 1, 30.0, 30.0),
     ]
-    ready = [it for it in live(runs_of(tmp_path, attempts)).phases if it.phase == "ready"]
-    told = [(it.spec.region, it.points[0].count, it.points[0].slowest) for it in ready]
-    assert told == [("eu-central", 2, 40.0), ("us-west", 1, 30.0)]
+    leaked = live([report_of(0, LEAKED, pipeline=SHARD), report_of(1, pipeline=AGAIN)])
+    assert [it.outcome for it in leaked.groups] == ["leaked"]
+    assert [it.key for it in leaked.leaks] == ["night-0"]
 
 
-def test_what_is_known_of_the_pipeline_is_that_of_the_first_run_that_knows(tmp_path: Path) -> None:
-    url = "https://ci.example/1"
+def test_groups_are_in_the_order_in_which_they_began() -> None:
     runs = [
-        report_of(0, pipeline={"group": "g", "commit": None}),
-        report_of(1, pipeline=SHARD | {"branch": "main", "url": url}),
-    ]
-    [group] = live(runs_of(tmp_path, runs)).groups
-    assert (group.commit, group.branch, group.url) == ("c", "main", url)
-
-
-def test_groups_are_in_the_order_in_which_they_began(run: Run) -> None:
-    runs = [
-        of(
-            replace(run, run_id=f"r{at}", began=run.began + timedelta(hours=at)),
-            group=f"g{at % 4}",
-        )
+        of(replace(RUN, run_id=f"r{at}", began=RUN.began + timedelta(hours=at)), group=f"g{at % 4}")
         for at in range(8)
     ]
-    groups = grouped(runs[::-1])
-    assert [it.name for it in groups] == ["g0", "g1", "g2", "g3"]
-    assert [len(it.runs) for it in groups] == [2, 2, 2, 2]
     # A clock that was never set does not make one the oldest.
-    unset = of(replace(run, began=datetime(1970, 1, 3, tzinfo=UTC)), group="g3")
-    assert [it.name for it in grouped([*runs, unset])] == ["g0", "g1", "g2", "g3"]
+    unset = of(replace(RUN, began=datetime(1970, 1, 3, tzinfo=UTC)), group="g3")
+    for its, sizes in ((runs[::-1], [2, 2, 2, 2]), ([*runs, unset], [2, 2, 2, 3])):
+        groups = grouped(its)
+        assert [it.name for it in groups] == ["g0", "g1", "g2", "g3"]
+        assert [len(it.runs) for it in groups] == sizes
     [alone] = grouped([unset])
     assert alone.began == unset.began
 
 
-def test_what_two_reports_say_of_one_run_is_what_is_red_in_either(run: Run) -> None:
-    one, other = (replace(run.boots[0], idempotency_key=f"r-{it}") for it in "ab")
-    leaked = [replace(it, outcome="leaked") for it in (one, other)]
-    passed = tuple(replace(case, outcome="passed") for case in run.cases)
-    green = replace(run, exit_code=0, cases=passed)
-    for one, other in itertools.permutations([green, replace(green, exit_code=1)]):
-        assert worse(one, other).exit_code == 1
-    for one, other in itertools.permutations(
-        [replace(green, boots=(leaked[0],)), replace(run, exit_code=1, boots=(*leaked[1:],))]
-    ):
-        red = worse(one, other)
+def test_what_two_reports_say_of_one_run_is_what_is_red_in_either() -> None:
+    one, other = (
+        (replace(RUN.boots[0], idempotency_key=f"r-{it}", outcome="leaked"),) for it in "ab"
+    )
+    green = replace(RUN, exit_code=0, cases=PASSED)
+    leaky, failed = replace(green, boots=one), replace(RUN, exit_code=1, boots=other)
+    for first, second in itertools.permutations([green, replace(green, exit_code=1)]):
+        assert worse(first, second).exit_code == 1
+    for first, second in itertools.permutations([leaky, failed]):
+        red = worse(first, second)
         assert (red.exit_code, {it.key for it in red.leaks}) == (1, {"r-a", "r-b"})
-        assert worse(red, one) == red
+        assert worse(red, first) == red
     assert worse(green, green) == green
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"exit_code": 1},
-        {"not_run": 1},
-        {"ended": "did not end"},
-        {"boots": (Boot("night-0", None, None, "leaked", (), ()),)},
-        {"cases": (PastTest("a", "failed"),)},
-    ],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_a_run_is_red_for_anything_red_in_its_report(changes: dict[str, Any]) -> None:
-    run = _run_without_anything()
-    assert not run.is_red
-    assert not replace(run, cases=(PastTest("a", "passed"),)).is_red
-    assert replace(run, **changes).is_red
+def test_a_run_is_red_for_anything_red_in_its_report() -> None:
+    for calm in (EMPTY, replace(EMPTY, cases=(PastTest("a", "passed"),), ended="interrupt")):
+        assert not calm.is_red
+    reasons: dict[str, object] = {
+        "exit_code": 1,
+        "not_run": 1,
+        "ended": "did not end",
+        "boots": (Boot("night-0", None, None, "leaked", (), ()),),
+        "cases": (PastTest("a", "failed"),),
+    }
+    assert [
+        name for name, fact in reasons.items() if not replace(EMPTY, **{name: fact}).is_red
+    ] == []
 
 
 def test_runs_of_a_large_group_are_not_compared_each_with_each(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs = [of(replace(run, run_id=f"r{at}"), job=f"j{at % 3}", attempt=at) for at in range(300)]
+    runs = [of(replace(RUN, run_id=f"r{at}"), job=f"j{at % 3}", attempt=at) for at in range(300)]
     compared: list[str] = []
 
     def counts(run: Run, other: Run) -> bool:
@@ -179,76 +141,110 @@ def test_runs_of_a_large_group_are_not_compared_each_with_each(
     assert len(compared) <= 3 * len(runs)
 
 
-def test_a_run_of_a_later_attempt_repeats_one_run_and_no_other_cell_of_a_matrix(run: Run) -> None:
-    cells = [replace(run, run_id=f"r{at}", exit_code=1) for at in range(2)]
-    green = [of(replace(run, run_id=f"s{at}", exit_code=0), attempt=2) for at in range(2)]
+def test_a_run_of_a_later_attempt_repeats_one_run_and_no_other_cell_of_a_matrix() -> None:
+    cells = [replace(RUN, run_id=f"r{at}", exit_code=1) for at in range(2)]
+    green = [
+        of(replace(RUN, run_id=f"s{at}", exit_code=0, cases=PASSED), attempt=2) for at in range(2)
+    ]
     [group] = grouped([*cells, green[0]])
     assert (len(group.counted), group.outcome) == (3, "failed")
     [group] = grouped([*cells, *green])
-    assert group.counted == tuple(green)
+    assert (group.counted, group.outcome) == (tuple(green), "passed")
     # Shards have other tests: each has its own repetition.
     shard = replace(cells[1], cases=(PastTest("only here", "failed"),))
     [group] = grouped([cells[0], shard, green[0]])
     assert group.counted == (shard, green[0])
 
 
-cases = st.builds(
-    PastTest,
-    id=st.sampled_from("ab"),
-    outcome=st.sampled_from(["passed", "failed"]),
+cases = st.builds(PastTest, id=st.sampled_from("ab"), outcome=st.sampled_from(["passed", "failed"]))
+runs = st.builds(
+    lambda group, job, attempt, code, cases: replace(
+        EMPTY,
+        pipeline=Pipeline(group=f"g{group}", job=job, attempt=attempt),
+        exit_code=code,
+        cases=tuple(cases),
+    ),
+    st.integers(0, 2),
+    st.sampled_from(["x", "y", None]),
+    st.integers(1, 3) | st.none(),
+    st.integers(0, 1),
+    st.lists(cases, max_size=2),
 )
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 2),
-            st.sampled_from(["x", "y", None]),
-            st.integers(1, 3) | st.none(),
-            st.integers(0, 1),
-            st.lists(cases, max_size=2),
-        ),
-        max_size=8,
-    )
-)
-def test_groups_are_green_only_where_every_run_that_counts_is(
-    given: list[tuple[int, str | None, int | None, int, list[PastTest]]],
-) -> None:
-    base = _run_without_anything()
-    runs = [
-        replace(
-            base,
-            run_id=f"r{at}",
-            pipeline=Pipeline(group=f"g{group}", job=job, attempt=attempt),
-            exit_code=code,
-            cases=tuple(its),
-        )
-        for at, (group, job, attempt, code, its) in enumerate(given)
-    ]
-    groups = grouped(runs)
-    assert sum(len(group.runs) for group in groups) == len(runs)
+@given(st.lists(runs, max_size=8))
+def test_groups_are_green_only_where_every_run_that_counts_is(given: list[Run]) -> None:
+    named = [replace(run, run_id=f"r{at}") for at, run in enumerate(given)]
+    groups = grouped(named)
+    assert sum(len(group.runs) for group in groups) == len(named)
     for group in groups:
-        # Whoever is told again is so by one that counts itself, in the end.
         assert group.counted
-        for run in set(range(len(group.runs))):
-            it = group.runs[run]
-            if it not in group.counted:
-                assert any(is_repeated(it, other) for other in group.counted)
-        once = [run for run in group.runs if not any(is_repeated(run, it) for it in group.runs)]
-        assert set(map(id, once)) <= set(map(id, group.counted))
+        # Whoever is told again is so by one that counts itself, in the end.
+        for run in group.runs:
+            assert run in group.counted or any(is_repeated(run, it) for it in group.counted)
         red = any(run.is_red for run in group.counted)
         assert group.outcome == ("failed" if red else "passed")
 
 
-def _run_without_anything() -> Run:
-    began = an_instance().began
-    assert began is not None
-    return Run(
-        schema_version=2,
-        run_id="r",
-        fake=False,
-        url="https://router.example",
-        began=began,
-        exit_code=0,
-        boots=(),
-    )
+# What is slower than usual: the rule on numbers alone
+
+seconds = st.floats(0, 10_000, allow_nan=False)
+
+
+def judge(values: Sequence[float], red: Sequence[int] = ()) -> Judgement:
+    return judged(values, [number not in red for number in range(len(values))])
+
+
+def test_the_newest_green_groups_are_the_baseline_if_there_are_enough() -> None:
+    assert judge([40.0] * ENOUGH).limit is None
+    assert judge([40.0] * ENOUGH + [90.0]).since == ENOUGH
+    assert judge([40.0] * ENOUGH + [90.0], red=[3]) == Judgement((40.0,) * 9, None, None)
+    assert judge([500.0] * 30 + [40.0] * BASELINE + [40.0]).usual == (40.0,) * BASELINE
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [
+        # Each of the three measures is the largest once.
+        ([2.0] * 10, 3.0),
+        ([40.0] * 10, 48.0),
+        ([36.0, 38.0, 40.0, 42.0, 44.0] * 2, 50.3),
+        # What is odd once moves nothing.
+        ([40.0] * 9 + [900.0], 48.0),
+        # What takes no time has a logarithm.
+        ([0.0] * 10, 1.0),
+    ],
+)
+def test_a_phase_must_be_slower_by_all_three_measures(values: list[float], limit: float) -> None:
+    assert judge([*values, 0.0]).limit == pytest.approx(limit, abs=0.05)
+
+
+def test_what_is_slow_never_becomes_usual() -> None:
+    assert judge([40.0] * 10 + [90.0] * 100) == Judgement((40.0,) * 10, 48.0, 10)
+    # It ends where a group is nearer to the usual than to the limit, and may begin again.
+    ends = {(45.0,): 10, (43.0,): None, (43.0, 47.0): None, (43.0, 90.0): 12}
+    assert {its: judge([40.0] * 10 + [90.0, *its]).since for its in ends} == ends
+
+
+@given(st.lists(seconds, min_size=ENOUGH + 1, max_size=40))
+def test_what_is_usual_is_not_slow(values: list[float]) -> None:
+    found = judge(values)
+    assert len(found.usual) <= BASELINE
+    assert set(found.usual) <= set(values)
+    assert found.limit is not None
+    # More than half of a baseline can never be above its limit.
+    assert sum(it > found.limit for it in found.usual) <= len(found.usual) / 2
+    if found.since is not None:
+        assert min(values[found.since :]) > sorted(found.usual)[(len(found.usual) - 1) // 2]
+
+
+def test_false_alarms_are_rare_and_steps_are_found() -> None:
+    """At a spread of 5 %, in small; the benchmark simulates it in full."""
+    chance = random.Random(18)
+    alarms = found = 0
+    for _ in range(200):
+        usual = [chance.gauss(60.0, 3.0) for _ in range(BASELINE + 1)]
+        alarms += judge(usual).since is not None
+        found += judge([*usual[:-1], usual[-1] * 1.5]).since is not None
+    assert alarms <= 2
+    assert found >= 190

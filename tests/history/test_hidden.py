@@ -11,227 +11,226 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from history_tools import TEST, booted, plain, report_of
+from history_tools import FAILED, LEAKED, Output, command, report_of
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history import reading
 from pytest_hydrasmoke._report import files
 
-Output = pytest.CaptureFixture[str]
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
+FAR, NEVER = BEGAN + timedelta(days=9), datetime(1971, 1, 2, tzinfo=UTC)
+RUN = "failure: run today "
+"""How it is told where the report is read."""
 
 
-def report(run_id: str, **changes: Any) -> Report:
-    later = timedelta(minutes=int(run_id == "today"))
-    mine: dict[str, Any] = {"run_id": run_id, "began": BEGAN + later, "pipeline": {"group": run_id}}
-    return report_of(0, *changes.pop("its", ()), **{**mine, **changes})
+def report(run_id: str, *instances: Any, **changes: Any) -> Report:
+    began = BEGAN + timedelta(minutes=int(run_id == "today"))
+    mine: dict[str, Any] = {"run_id": run_id, "began": began, "pipeline": {"group": run_id}}
+    return report_of(0, *instances, **{**mine, **changes})
 
 
 RED: dict[str, Report] = {
-    "a failure": report("today", outcomes={TEST: "failed"}),
-    "a leak": report("today", its=(booted(9.0, outcome="leaked", leak="alive"),), exit_code=1),
+    "a failure": report("today", outcomes=FAILED),
+    "a leak": report("today", LEAKED, exit_code=1),
     "killed": report("today", ended="did not end", exit_code=1, outcomes={}),
     "refused": report("today", ended="refused: no router", exit_code=4, outcomes={}),
 }
-Disguise = Callable[[Path, Report], object]
 
 
 def as_bytes(report: Report) -> bytes:
     return files.as_json(report).encode()
 
 
-def put(name: str, change: Callable[[bytes], bytes] = bytes) -> Disguise:
-    """Return a disguise: the report in a file of another name, or otherwise written."""
-
-    def disguise(folder: Path, red: Report) -> None:
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(change(as_bytes(red)))
-
-    return disguise
-
-
-def dated(at: datetime) -> Disguise:
-    def disguise(folder: Path, red: Report) -> None:
-        put("report.json")(folder, red.model_copy(update={"began": at}))
-
-    return disguise
-
-
-def twins(*names: str) -> Disguise:
-    """Return a disguise: a green report of the same run is there as well."""
-
-    def disguise(folder: Path, red: Report) -> None:
-        green = report("today", its=(booted(9.0),)).model_copy(update={"began": red.began})
-        for name, twin in zip(names, (green, red, green), strict=False):
-            put(name)(folder, twin)
-
-    return disguise
-
-
-def behind_a_link(folder: Path, red: Report) -> None:
-    (folder / "real").mkdir()
-    put("real/report.json")(folder, red)
-    (folder / "reports.json").symlink_to(folder / "real" / "report.json")
+def packed(*parts: bytes) -> bytes:
+    return b"".join(map(gzip.compress, parts))
 
 
 GREEN = as_bytes(report("other"))
-DISGUISES: dict[str, Disguise] = {
-    "none": put("report.json"),
-    "cut": put("report.json", lambda text: text[:-9]),
-    "cut short": put("report.json", lambda text: text[:60]),
-    "cut, under another name": put("eu.json", lambda text: text[:-9]),
-    "empty": put("report.json", lambda text: b""),
-    "blank": put("eu-report.json", lambda text: b" \n"),
-    "zeros": put("report.json", lambda text: b"\0" * len(text)),
-    "named": put("eu-report.json"),
-    "named otherwise": put("eu.json"),
-    "in capitals": put("REPORT.JSON"),
-    "below a folder": put("eu/it.json"),
-    "packed": put("eu.json.gz", gzip.compress),
-    "packed and cut": put("eu.json.gz", lambda text: gzip.compress(text)[:-20]),
-    "packed, not named so": put("report.json", gzip.compress),
-    "a second member": put(
-        "report.json.gz", lambda text: gzip.compress(GREEN) + gzip.compress(text)
+Change = Callable[[bytes], bytes]
+# The file's name, what is in it, and what is told: the report, or that it is unread, and why.
+DISGUISES: dict[str, tuple[str, Change, str]] = {
+    "none": ("report.json", bytes, RUN),
+    "cut": ("report.json", lambda text: text[:-9], "damaged: Invalid JSON: EOF while parsing"),
+    "cut short": ("report.json", lambda text: text[:60], "damaged: Invalid JSON: EOF"),
+    "cut, under another name": ("eu.json", lambda text: text[:-9], "damaged: Invalid JSON"),
+    "empty": ("report.json", lambda text: b"", "damaged: Invalid JSON: EOF"),
+    "blank": ("eu-report.json", lambda text: b" \n", "damaged: Invalid JSON: EOF"),
+    "zeros": ("report.json", lambda text: b"\0" * len(text), "damaged: Invalid JSON"),
+    "nested": ("report.json", lambda text: b"[" * 100_000, "damaged: "),
+    "named": ("eu-report.json", bytes, RUN),
+    "named otherwise": ("eu.json", bytes, RUN),
+    "in capitals": ("REPORT.JSON", bytes, RUN),
+    "below a folder": ("eu/it.json", bytes, RUN),
+    "packed": ("eu.json.gz", packed, RUN),
+    "packed and cut": ("eu.json.gz", lambda text: packed(text)[:-20], "damaged: Compressed file"),
+    "packed, not named so": ("report.json", packed, RUN),
+    "no packing": ("report.json", lambda text: b"\x1f\x8b" + text, "damaged: Unknown compression"),
+    "a second member": ("report.json.gz", lambda text: packed(GREEN, text), "damaged: Invalid"),
+    "in two members": ("report.json.gz", lambda text: packed(text[:99], text[99:]), RUN),
+    "in many members": (
+        "eu.json.gz",
+        lambda text: packed(*(bytes([it]) for it in text[:1_001])),
+        "damaged: Invalid JSON: EOF",
     ),
-    "in two members": put(
-        "report.json.gz", lambda text: gzip.compress(text[:99]) + gzip.compress(text[99:])
+    "before garbage": ("report.json.gz", lambda text: packed(text) + b"garbage", "damaged: Not a"),
+    "before zeros": ("report.json.gz", lambda text: packed(text) + b"\0" * 512, RUN),
+    "after another": ("report.json", lambda text: GREEN + text, "damaged: Invalid JSON: trailing"),
+    "as UTF-16": ("eu.json", lambda text: text.decode().encode("utf-16"), RUN),
+    "with a mark": ("eu.json", lambda text: b"\xef\xbb\xbf" + text, RUN),
+    "sorted": (
+        "eu.json",
+        lambda text: json.dumps(json.loads(text), sort_keys=True).encode(),
+        RUN,
     ),
-    "in many members": put(
-        "eu.json.gz", lambda text: b"".join(gzip.compress(bytes([it])) for it in text[:1_001])
+    "newer": (
+        "eu.json",
+        lambda text: text.replace(b'_version": 2', b'_version": 3'),
+        "its schema_version is 3, and this release reads 2",
     ),
-    "before garbage": put("report.json.gz", lambda text: gzip.compress(text) + b"garbage"),
-    "before zeros": put("report.json.gz", lambda text: gzip.compress(text) + b"\0" * 512),
-    "after another": put("report.json", lambda text: GREEN + text),
-    "as UTF-16": put("eu.json", lambda text: text.decode().encode("utf-16")),
-    "with a mark": put("eu.json", lambda text: b"\xef\xbb\xbf" + text),
-    "sorted": put("eu.json", lambda text: json.dumps(json.loads(text), sort_keys=True).encode()),
-    "newer": put("eu.json", lambda text: text.replace(b'_version": 2', b'_version": 3')),
-    "of the future": dated(datetime.now(UTC) + timedelta(days=9)),
-    "of a clock that was never set": dated(datetime(1970, 1, 2, tzinfo=UTC)),
-    "before a green twin": twins("report-2.json", "report-1.json"),
-    "after a green twin": twins("report-1.json", "report-2.json"),
-    "among green twins": twins("report-1.json", "report-2.json", "report-3.json"),
-    "behind a link": behind_a_link,
-    "behind a link to nowhere": lambda folder, _: (folder / "report.json").symlink_to("nowhere"),
+    "without a part": (
+        "eu.json",
+        lambda text: text.replace(b'"fake"', b'"real"'),
+        "not a whole report: fake: Field required",
+    ),
 }
 
 
-@pytest.mark.parametrize("fault", RED)
+def put(path: Path, red: Report, change: Change = bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(change(as_bytes(red)))
+
+
+def red_lines(capsys: Output, folder: Path, fail_on: str = "failure,leak") -> list[str]:
+    code, lines = command(capsys, folder, "--fail-on", fail_on)
+    red = [it.removeprefix("FAILED ") for it in lines if it.startswith("FAILED ")]
+    assert code == int(bool(red))
+    return red
+
+
 @pytest.mark.parametrize("name", DISGUISES)
-def test_a_red_report_is_not_hidden(name: str, fault: str, tmp_path: Path, capsys: Output) -> None:
-    put("monday/report.json")(tmp_path, report("yesterday"))
-    DISGUISES[name](tmp_path, RED[fault])
-    code = main(["history", str(tmp_path), "--fail-on", "failure,leak"])
-    red = [it for it in capsys.readouterr().out.splitlines() if it.startswith("FAILED ")]
-    assert code == 1
-    assert red
+def test_a_red_report_is_not_hidden(name: str, tmp_path: Path, capsys: Output) -> None:
+    put(tmp_path / "monday" / "report.json", report("yesterday"))
+    file, change, words = DISGUISES[name]
+    put(tmp_path / file, RED["a failure"], change)
+    [line] = red_lines(capsys, tmp_path)
+    assert line.startswith(words if words == RUN else f"unread: {tmp_path / file}: {words}")
 
 
-@pytest.mark.parametrize("at", [1, -1])
-def test_a_leak_counts_whatever_its_clock_says(at: int, tmp_path: Path, capsys: Output) -> None:
-    wrong = datetime.now(UTC) + timedelta(days=9) if at > 0 else datetime(1971, 1, 2, tzinfo=UTC)
-    put("report-1.json")(tmp_path, report("yesterday"))
-    dated(wrong)(tmp_path, RED["a leak"])
-    assert main(["history", str(tmp_path), "--fail-on", "leak"]) == 1
-    when = "in the future" if at > 0 else "before there was this plugin"
-    told = capsys.readouterr().out.splitlines()
-    assert f"left out: group today: it began {when}, {wrong:%Y-%m-%d %H:%M} UTC" in told
+@pytest.mark.parametrize("fault", RED)
+def test_a_green_twin_or_a_link_hides_nothing(fault: str, tmp_path: Path, capsys: Output) -> None:
+    red, green = RED[fault], report("today", began=RED[fault].began)
+    for number, twins in enumerate(((red,), (green, red), (red, green), (green, red, green))):
+        for at, twin in enumerate(twins):
+            put(tmp_path / str(number) / f"report-{at}.json", twin)
+        [line] = red_lines(capsys, tmp_path / str(number))[:1]
+        assert line.startswith("leak: night-0 may still run; " if fault == "a leak" else RUN)
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "report.json"
+    link.symlink_to(tmp_path / "0" / "report-0.json")
+    assert red_lines(capsys, link.parent)[0] == line
+    link.unlink()
+    link.symlink_to("nowhere")
+    put(link.parent / "eu.json", report("yesterday"))
+    assert red_lines(capsys, link.parent) == [f"unread: {link}: not a file"]
+
+
+@pytest.mark.parametrize(
+    ("at", "when"), [(FAR, "in the future"), (NEVER, "before there was this plugin")]
+)
+def test_a_red_report_counts_whatever_its_clock_says(
+    at: datetime, when: str, tmp_path: Path, capsys: Output
+) -> None:
+    put(tmp_path / "report-1.json", report("yesterday"))
+    put(tmp_path / "report-2.json", RED["a leak"].model_copy(update={"began": at}))
+    told = command(capsys, tmp_path, "--fail-on", "leak")[1]
+    assert f"left out: group today: it began {when}, {at:%Y-%m-%d %H:%M} UTC" in told
     assert told[-1].startswith("FAILED leak: night-0 may still run; ")
+    assert red_lines(capsys, tmp_path, "failure") != []
     # Another group's is nothing to a pipeline that judges its own.
-    assert main(["history", str(tmp_path), "--fail-on", "leak", "--group", "yesterday"]) == 0
+    assert command(capsys, tmp_path, "--fail-on", "leak", "--group", "yesterday")[0] == 0
     # Where nothing else can be shown, it is told all the same.
     (tmp_path / "report-1.json").unlink()
-    capsys.readouterr()
-    assert main(["history", str(tmp_path), "--fail-on", "leak"]) == 4
-    assert "FAILED leak: night-0 may still run; " in capsys.readouterr().out
+    code, told = command(capsys, tmp_path, "--fail-on", "leak")
+    assert code == 4
+    assert any(it.startswith("FAILED leak: night-0 may still run; ") for it in told)
 
 
-def test_what_is_left_out_is_named(tmp_path: Path, capsys: Output) -> None:
-    put("report.json")(tmp_path, report("today"))
-    for name, text in {
-        "gl-sast-report.json": "[]",
-        "package.json": '{"name": "x"}',
-        "empty.json": "",
-        "broken.json.gz": "x",
-    }.items():
+def test_a_run_of_the_start_and_the_end_of_its_report_is_one(
+    tmp_path: Path, capsys: Output
+) -> None:
+    ended = report("today")
+    begun = ended.model_copy(update={"ended": "did not end", "exit_code": 1, "tests": ()})
+    for number, it in enumerate((begun, ended)):
+        put(tmp_path / f"report-{number}.json", it)
+    # A pipeline keeps one report of each run, and of two the red one counts.
+    code, lines = command(capsys, tmp_path, "--fail-on", "failure", "--expect", "1")
+    assert (code, lines[-1][:19]) == (1, "FAILED failure: run")
+    assert command(capsys, tmp_path, "--expect", "2")[0] == 1
+
+
+def test_what_is_left_out_is_named(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        put(tmp_path / f"eu-{number}.json", report("today"))
+    other = {"gl-sast-report.json": "[]", "package.json": '{"name": "x"}', "empty.json": ""}
+    for name, text in (other | {"broken.json.gz": "x"}).items():
         (tmp_path / name).write_text(text)
     (tmp_path / "linked").symlink_to(tmp_path)
-    assert main(["history", str(tmp_path), "--fail-on", "failure,leak"]) == 0
-    told = [it for it in capsys.readouterr().out.splitlines() if it.startswith("left out: ")]
-    assert told == [
+    content_of = reading.content_of
+
+    def closed(path: Path) -> bytes:
+        if path.name == "eu-0.json":
+            raise PermissionError(13, "Permission denied")
+        return content_of(path)
+
+    monkeypatch.setattr(reading, "content_of", closed)
+    code, lines = command(capsys, tmp_path, "--fail-on", "failure,leak")
+    assert code == 0
+    assert [it for it in lines if it.startswith("left out: ")] == [
         f"left out: {tmp_path / 'linked'}: a link to a folder, which is not followed",
+        f"left out: {tmp_path / 'eu-0.json'}: Permission denied",
         f"left out: {tmp_path / 'gl-sast-report.json'}: not a report of this plugin",
         "left out: other JSON files, which are no reports: 3",
     ]
     # Whoever names a file means it.
-    named = ["history", str(tmp_path / "report.json"), str(tmp_path / "package.json")]
-    assert main([*named, "--fail-on", "leak"]) == 1
-    assert main(named) == 0
+    named = (tmp_path / "eu-1.json", tmp_path / "package.json")
+    assert command(capsys, *named, "--fail-on", "leak")[0] == 1
+    assert command(capsys, *named)[0] == 0
 
 
-def test_a_file_of_another_name_that_can_not_be_opened_is_named(
-    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+def test_of_many_unread_reports_the_first_are_named_after_what_is_red(
+    tmp_path: Path, capsys: Output
 ) -> None:
-    put("report.json")(tmp_path, report("today"))
-    put("eu.json")(tmp_path, RED["a leak"])
-    content_of = reading.content_of
-
-    def closed(path: Path) -> bytes:
-        if path.name == "eu.json":
-            raise PermissionError(13, "Permission denied")
-        return content_of(path)
-
-    monkeypatch.setattr("pytest_hydrasmoke._history.reading.content_of", closed)
-    assert main(["history", str(tmp_path), "--fail-on", "leak"]) == 0
-    assert f"left out: {tmp_path / 'eu.json'}: Permission denied" in capsys.readouterr().out
-
-
-def test_of_many_unread_reports_the_first_are_named(tmp_path: Path, capsys: Output) -> None:
-    put("eu.json")(tmp_path, report("today"))
+    put(tmp_path / "eu.json", RED["a failure"])
     for number in range(23):
         (tmp_path / f"report-{number}.json").touch()
-    assert main(["history", str(tmp_path), "--fail-on", "flaky"]) == 1
-    told = [it for it in capsys.readouterr().out.splitlines() if it.startswith("FAILED ")]
-    assert len(told) == 21
-    assert told[-1] == "FAILED unread: 3 more"
+    told = red_lines(capsys, tmp_path)
+    assert (len(told), told[-1]) == (22, "unread: 3 more")
+    assert told[0].startswith(RUN)
+    # Where nothing is to be red, nothing is judged.
+    assert command(capsys, tmp_path)[0] == 0
 
 
-def test_a_report_of_any_name_is_not_written_over(tmp_path: Path, capsys: Output) -> None:
-    for name, change in {"eu.json": bytes, "cut.json": lambda text: text[:-9]}.items():
-        put(name, change)(tmp_path, RED["a leak"])
-        before = (tmp_path / name).read_bytes()
-        assert main(["history", str(tmp_path), "--json", str(tmp_path / name)]) == 4
-        assert (tmp_path / name).read_bytes() == before
-    # A history may be written again and again among the reports that it is of.
-    for _ in range(2):
-        assert main(["history", str(tmp_path), "--json", str(tmp_path / "history.json")]) == 0
-    assert os.listdir(tmp_path).count("history.json") == 1
-    read: dict[str, Any] = json.loads((tmp_path / "history.json").read_text())
-    assert [it.partition(": ")[0] for it in read["unread"]] == [str(tmp_path / "cut.json")]
-
-
-def test_a_view_takes_the_place_of_a_file_that_can_not_be_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_report_of_any_name_is_not_written_over(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put("report.json")(tmp_path, report("today"))
+    for name, change in {"eu.json": bytes, "cut.json": lambda text: text[:-9]}.items():
+        put(tmp_path / name, RED["a leak"], change)
+        before = (tmp_path / name).read_bytes()
+        assert command(capsys, tmp_path, "--json", tmp_path / name)[0] == 4
+        assert (tmp_path / name).read_bytes() == before
     view = tmp_path / "history.json"
-    view.write_text("closed")
 
     def closed(path: Path) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, f"Permission denied: {path}")
 
-    monkeypatch.setattr("pytest_hydrasmoke._history.files.run_of_file", closed)
-    assert main(["history", str(tmp_path), "--json", str(view)]) == 0
-    assert view.read_text("utf-8") != "closed"
-
-
-def test_a_run_of_the_start_and_the_end_of_its_report_is_one(tmp_path: Path) -> None:
-    ended = report("today")
-    begun = ended.model_copy(update={"ended": "did not end", "exit_code": 1, "tests": ()})
-    for name, it in {"report-1.json": begun, "report-2.json": ended}.items():
-        put(name)(tmp_path, it)
-    # A pipeline keeps one report of each run, and of two the red one counts.
-    assert main(["history", str(tmp_path), "--fail-on", "failure", "--expect", "1"]) == 1
-    assert plain(ended)["run_id"] == plain(begun)["run_id"]
+    # A history may be written again and again among the reports that it is of.
+    for number in range(3):
+        if number == 2:
+            view.write_text("closed")
+            monkeypatch.setattr("pytest_hydrasmoke._history.files.run_of_file", closed)
+        assert command(capsys, tmp_path, "--json", view)[0] == 0
+    assert os.listdir(tmp_path).count("history.json") == 1
+    read: dict[str, Any] = json.loads(view.read_text())
+    assert [it.partition(": ")[0] for it in read["unread"]] == [str(tmp_path / "cut.json")]

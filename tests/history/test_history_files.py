@@ -20,12 +20,13 @@ from history_tools import Output, command
 from pytest_hydrasmoke._cli.main import main
 
 
-def test_a_file_that_can_not_be_written_is_a_wrong_setting(
-    artifacts: Path, tmp_path: Path, capsys: Output
-) -> None:
-    code, lines = command(capsys, artifacts, "--json", tmp_path / "no" / "where.json")
-    assert code == 4
-    assert lines[-2].endswith("where.json can't be written: No such file or directory")
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """A page of last week, in a folder of its own."""
+    page = tmp_path / "home" / "history.html"
+    page.parent.mkdir()
+    page.write_text("last week's")
+    return page
 
 
 def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Output) -> None:
@@ -35,21 +36,13 @@ def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Outpu
     assert err.startswith("hydra-smoke history: live router, runs: 12;")
     assert "\nFAILED failure: run run-11 (exit code 1)" in err
     assert main(["history", str(artifacts), "--markdown", "-"]) == 0
-    out, err = capsys.readouterr()
-    assert out.startswith("## hydra-smoke history: failed\n\n`live router,")
-    code, lines = command(capsys, artifacts, "--markdown", "-", "--json", "-")
-    assert code == 4
-    assert lines[0] == "- is named twice: one view would overwrite another"
+    assert capsys.readouterr().out.startswith("## hydra-smoke history: failed\n\n`live router,")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_no_half_of_a_file(
-    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+    artifacts: Path, page: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    page = home / "history.html"
-    page.write_text("last week's")
     replace = os.replace
 
     def signalled(*places: str) -> None:
@@ -62,31 +55,28 @@ def test_a_signal_leaves_no_half_of_a_file(
         sys.exit(main(["history", str(artifacts), "--html", str(page)]))
     assert ended.value.code == code
     assert page.read_text("utf-8") == "last week's"
-    assert list(home.iterdir()) == [page]
+    assert list(page.parent.iterdir()) == [page]
 
 
-def test_a_disk_that_is_full_leaves_the_old_file(
-    artifacts: Path, tmp_path: Path, capsys: Output
+def test_what_can_not_be_written_is_a_wrong_setting_and_leaves_the_old_file(
+    artifacts: Path, page: Path, capsys: Output
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    page = home / "history.html"
-    page.write_text("last week's")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
     try:
         code, lines = command(capsys, artifacts, "--html", page)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert code == 4
-    assert lines[-2] == f"{page} can't be written: File too large"
+    assert (code, lines[-2]) == (4, f"{page} can't be written: File too large")
     assert page.read_text() == "last week's"
-    assert list(home.iterdir()) == [page]
+    assert list(page.parent.iterdir()) == [page]
+    nowhere = page.parent / "no" / "where.json"
+    code, lines = command(capsys, artifacts, "--json", nowhere)
+    assert (code, lines[-2]) == (4, f"{nowhere} can't be written: No such file or directory")
     # A device is written as it is.
     assert command(capsys, artifacts, "--html", "/dev/null")[0] == 0
     code, lines = command(capsys, artifacts, "--html", "/dev/full")
-    assert code == 4
-    assert lines[-2] == "/dev/full can't be written: No space left on device"
+    assert (code, lines[-2]) == (4, "/dev/full can't be written: No space left on device")
 
 
 def test_a_file_keeps_its_mode_and_its_links(
@@ -98,8 +88,8 @@ def test_a_file_keeps_its_mode_and_its_links(
     link.symlink_to(kept)
     umask = os.umask(0o022)
     try:
-        for page in (link, new):
-            assert command(capsys, artifacts, "--html", page)[0] == 0
+        for path in (link, new):
+            assert command(capsys, artifacts, "--html", path)[0] == 0
     finally:
         os.umask(umask)
     assert link.is_symlink()
@@ -110,31 +100,37 @@ def test_a_file_keeps_its_mode_and_its_links(
 class Unwritable(io.StringIO):
     """A standard output that takes no line."""
 
-    def __init__(self, error: OSError) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
-        self._error = error
+        self._error = OSError(number, os.strerror(number))
 
     def flush(self) -> None:
         raise self._error
 
 
-@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 4)])
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (errno.EPIPE, 0, ""),
+        (errno.ENOSPC, 4, "standard output can't be written: No space left on device\n"),
+    ],
+)
 def test_standard_output_that_breaks_changes_no_verdict(
     artifacts: Path,
-    tmp_path: Path,
+    page: Path,
     capsys: Output,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
     code: int,
+    words: str,
 ) -> None:
-    page = tmp_path / "history.html"
-    words = {errno.ENOSPC: "standard output can't be written: No space left on device\n"}
     for fail_on, verdict in (("failure", 1), ("leak", code)):
-        monkeypatch.setattr(sys, "stdout", Unwritable(OSError(number, os.strerror(number))))
+        page.unlink(missing_ok=True)
+        monkeypatch.setattr(sys, "stdout", Unwritable(number))
         arguments = [str(artifacts), "--fail-on", fail_on, "--html", str(page)]
         assert main(["history", *arguments]) == verdict
         assert page.exists()
-        assert capsys.readouterr().err == words.get(number, "")
+        assert capsys.readouterr().err == words
 
 
 def test_a_reader_that_has_gone(artifacts: Path) -> None:
@@ -146,7 +142,7 @@ def test_a_reader_that_has_gone(artifacts: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_reports_are_never_written_over(
+def test_reports_are_never_written_over_and_each_view_has_a_file_of_its_own(
     artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -167,13 +163,8 @@ def test_reports_are_never_written_over(
     # What is not looked for may lie there.
     assert command(capsys, artifacts, "--html", artifacts / "report.html")[0] == 0
     assert command(capsys, artifacts, "--json", tmp_path / "report.json")[0] == 0
-
-
-def test_each_view_has_a_file_of_its_own(
-    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, lines = command(capsys, artifacts, "--json", "it", "--html", tmp_path / "it")
-    assert code == 4
-    assert lines[-2].endswith("it is named twice: one view would overwrite another")
+    for first, second in (("-", "-"), ("it", tmp_path / "it")):
+        code, lines = command(capsys, artifacts, "--json", first, "--html", second)
+        assert code == 4
+        assert lines[-2].endswith(f"{first} is named twice: one view would overwrite another")
     assert not Path("it").exists()

@@ -1,4 +1,4 @@
-"""Terminals for tests, and runs to watch on them."""
+"""Terminals for tests, and what is shown on them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 from collections.abc import Iterator
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke.fake import FakeRouter
-
-TOKEN = "a-made-up-token-of-nobody"
 AN_ID = "3f6c1b2e-8d47-4c0a-9a51-7e2b90d4c618"
 SEQUENCE = re.compile(r"\x1b\[[0-9;]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 """Colours, titles and the terminal's progress, none of which moves the cursor."""
@@ -90,43 +83,3 @@ def on_terminal(width: int, *arguments: str) -> Iterator[tuple[int, subprocess.P
         finally:
             process.kill()
             process.wait()
-
-
-class Booting:
-    """A router's app, whose clock goes on by a second with each status that is asked for."""
-
-    def __init__(
-        self, app: ASGIApp, clock: VirtualClock, asked: threading.Event, may_boot: threading.Event
-    ) -> None:
-        self._app = app
-        self._clock = clock
-        self._asked = asked
-        self._may_boot = may_boot
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def answer(message: Message) -> None:
-            if message.get("status") == 200:
-                self._asked.set()
-            await send(message)
-
-        if scope["type"] == "http" and re.search(r"/instances/[0-9a-f-]{36}$", scope["path"]):
-            if self._may_boot.is_set():
-                self._clock.advance(1)
-            await self._app(scope, receive, answer)
-        else:
-            await self._app(scope, receive, send)
-
-
-def settings(router: FakeRouter) -> dict[str, str]:
-    """Return the environment of a live run against a router."""
-    names = {
-        "url": router.url,
-        "token": TOKEN,
-        "manifest_id": "made-up",
-        "region_id": "nowhere",
-        "tier_id": "tier-1",
-        "run_id": "run",
-        "delete_timeout": "20",
-        "ready_timeout": "60",
-    }
-    return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in names.items()}

@@ -4,70 +4,81 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from golden import golden
-from inner import ALONE, only
-from progress_tools import TOKEN, Booting, on_terminal, rest_of, settings, shown, timeless
+from inner import only
+from plugin_tools import TOKEN, Project, shows_token
+from progress_tools import on_terminal, rest_of, shown, timeless
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._report import lines, live
 from pytest_hydrasmoke._report.screen import Terminal
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-SUITE = Path(__file__).parent.parent / "suites" / "progress"
 BOOT = Scenario(row_after=0, statuses=((0, "queued"), (2, "booting"), (3, "running")))
-LEAN = (*only(), "-p", "no:cacheprovider", "--hydra-smoke", "--no-header")
+LEAN = ("-p", "no:cacheprovider", "--no-header")
 QUICK = ("-p", "nothing_lasts")
 
 
-@pytest.fixture(autouse=True)
-def _environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST", "GITHUB_")):
-            monkeypatch.delenv(name)
-    for name in ("OPS_BEARER_TOKEN", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "CI"):
+class Booting:
+    """A router's clock, which goes on by a second with each status that is asked for."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.asked = threading.Event()
+        """Set once the router has told the status of an instance."""
+        self.may_boot = threading.Event()
+        """While a test clears it, no instance goes on booting."""
+        self.may_boot.set()
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            async def answer(message: Message) -> None:
+                if message.get("status") == 200:
+                    self.asked.set()
+                await send(message)
+
+            if scope["type"] == "http" and re.search(r"/instances/[0-9a-f-]{36}$", scope["path"]):
+                if self.may_boot.is_set():
+                    self.clock.advance(1)
+                await app(scope, receive, answer)
+            else:
+                await app(scope, receive, send)
+
+        return serve
+
+
+@pytest.fixture
+def booting() -> Booting:
+    return Booting()
+
+
+@pytest.fixture
+def router(booting: Booting) -> Iterator[FakeRouter]:
+    """A router whose instances take a few looks to boot."""
+    made = FakeRouter(BOOT, TOKEN, booting.clock)
+    made.app.add_middleware(booting.before)
+    with made as router:
+        yield router
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose runs look as anywhere."""
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "CI", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv(*ALONE)
-    shutil.copytree(SUITE, pytester.path, dirs_exist_ok=True)
     # Where `-p nothing_lasts` is found, whatever PYTHONSAFEPATH says.
-    monkeypatch.setenv("PYTHONPATH", str(pytester.path), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(project.path), prepend=os.pathsep)
     # In this process; what runs in one of its own loads a plugin that does the same.
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, float("inf"))
-
-
-@pytest.fixture
-def asked() -> threading.Event:
-    """Set once the router has told the status of an instance."""
-    return threading.Event()
-
-
-@pytest.fixture
-def may_boot() -> threading.Event:
-    """While a test clears it, no instance goes on booting."""
-    event = threading.Event()
-    event.set()
-    return event
-
-
-@pytest.fixture
-def router(
-    asked: threading.Event, may_boot: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeRouter]:
-    """A router whose instances take a few looks to boot."""
-    clock = VirtualClock()
-    made = FakeRouter(BOOT, TOKEN, clock)
-    made.app.add_middleware(Booting, clock=clock, asked=asked, may_boot=may_boot)
-    with made as router:
-        for name, value in settings(router).items():
-            monkeypatch.setenv(name, value)
-        yield router
+    project.suite("progress").at(router, run_id="run", ready_timeout=60, delete_timeout=20)
+    return project
 
 
 def told(rows: list[str]) -> list[str]:
@@ -76,139 +87,89 @@ def told(rows: list[str]) -> list[str]:
     return [re.sub(r",? [\d.]+ s\b", "", row[1]) for row in found if row is not None]
 
 
-# On a terminal
-
-
-@pytest.mark.parametrize(
-    ("name", "width", "options"),
-    [
-        # Before its end it is the run that Ctrl-C ends.
-        pytest.param("80", 80, (), marks=pytest.mark.kill),
-        ("s-60", 60, ("-s", "-v")),
-    ],
-)
+@pytest.mark.kill  # Before its end, the first is the run that Ctrl-C ends.
+@pytest.mark.parametrize(("name", "width", "options"), [("80", 80, ()), ("s-60", 60, ("-s", "-v"))])
 def test_on_a_terminal_a_line_is_below_pytests_own(
-    name: str, width: int, options: tuple[str, ...], router: FakeRouter
+    name: str, width: int, options: tuple[str, ...], here: Project
 ) -> None:
-    with on_terminal(width, *LEAN, *QUICK, *options, "test_waits.py") as (ours, process):
+    arguments = (*only(), *LEAN, *QUICK, "--hydra-smoke", *options, "test_waits.py")
+    with on_terminal(width, *arguments) as (ours, process):
         said = rest_of(ours)
         assert process.wait() == 0
-    assert TOKEN not in said
+    assert not shows_token(said)
     rows = shown(said)
     assert told(rows) == ["run-0: ready after"]
     golden(f"run-terminal-{name}", timeless("\n".join(rows)))
 
 
 def test_ctrl_c_while_it_boots_is_answered_below_pytests_line(
-    asked: threading.Event, may_boot: threading.Event, router: FakeRouter
+    booting: Booting, here: Project, router: FakeRouter
 ) -> None:
-    may_boot.clear()
-    arguments = (*LEAN, *QUICK, "--hydra-smoke-report=never", "test_waits.py")
+    booting.may_boot.clear()
+    here.set(report="never")
+    arguments = (*only(), *LEAN, *QUICK, "--hydra-smoke", "test_waits.py")
     with on_terminal(80, *arguments) as (ours, process):
-        assert asked.wait(60)
+        assert booting.asked.wait(60)
         os.write(ours, b"\x03")
-        rows = shown(rest_of(ours))
+        said = rest_of(ours)
         assert process.wait() == 130
+    assert not shows_token(said)
     assert [instance.deleted for instance in router.instances] == [True]
     place = re.compile(r"/[^:]*:\d+(?=: KeyboardInterrupt)")
-    rows = [place.sub("a_file.py:1", row) for row in rows]
+    rows = [place.sub("a_file.py:1", row) for row in shown(said)]
     golden("run-terminal-ctrl-c", timeless("\n".join(rows)))
 
 
-# In a pipeline
+LOG = ("log_cli=true", "--log-cli-level=INFO", "--log-cli-format=%(message)s")
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("default", ()),
+        pytest.param("default", (), marks=pytest.mark.kill),
         ("s", ("-s",)),
-        ("sys", ("--capture=sys",)),
-        ("q", ("-q",)),
-        ("v", ("-v",)),
-        ("log-cli", ("-o", "log_cli=true", "--log-cli-level=INFO", "--log-cli-format=%(message)s")),
+        ("log-cli", ("-o", *LOG)),
     ],
 )
-def test_in_a_pipeline_it_is_the_same(
-    name: str, options: tuple[str, ...], pytester: pytest.Pytester, router: FakeRouter
-) -> None:
+def test_in_a_pipeline_it_is_the_same(name: str, options: tuple[str, ...], here: Project) -> None:
     # Where descriptors are captured, in a process of its own.
     if options:
-        result = pytester.runpytest_inprocess(*LEAN, *options, "test_waits.py")
+        result = here.live(*LEAN, *options, "test_waits.py")
     else:
-        result = pytester.runpytest_subprocess(*LEAN, *QUICK, "test_waits.py")
+        result = here.process(*LEAN, *QUICK, "--hydra-smoke", "test_waits.py")
     assert result.ret == 0
     golden(f"run-pipeline-{name}", timeless("\n".join(result.outlines)))
     assert told(result.outlines) == ([] if name == "log-cli" else ["run-0: ready after"])
 
 
-def test_workers_are_heard_by_their_main_process(
-    pytester: pytest.Pytester, router: FakeRouter
-) -> None:
-    pytester.makeconftest("import nothing_lasts")
-    arguments = ("-p", "xdist", *LEAN, "-n1", "test_waits.py")
-    result = pytester.runpytest_inprocess(*arguments)
+def test_workers_are_heard_by_their_main_process(here: Project) -> None:
+    here.write("conftest.py", "import nothing_lasts")
+    result = here.live("-p", "xdist", *LEAN, "-n1", "test_waits.py")
     assert result.ret == 0
-    [line] = told(result.outlines)
-    assert re.fullmatch(r"gw\d: run-0: ready after", line)
+    assert told(result.outlines) == ["gw0: run-0: ready after"]
 
 
 def test_a_phase_that_lasts_is_told_while_it_lasts(
-    may_boot: threading.Event,
-    pytester: pytest.Pytester,
-    router: FakeRouter,
-    monkeypatch: pytest.MonkeyPatch,
+    booting: Booting, here: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_line = Terminal.write_line
 
     def heard(terminal: Terminal, text: str) -> None:
         write_line(terminal, text)
         if " booting" in text:
-            may_boot.set()
+            booting.may_boot.set()
 
-    may_boot.clear()
+    booting.may_boot.clear()
     monkeypatch.setattr(Terminal, "write_line", heard)
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, 0.0)
     monkeypatch.setattr(live, "TICK", 0.01)
-    result = pytester.runpytest_inprocess(*LEAN, "test_waits.py")
+    result = here.live(*LEAN, "test_waits.py")
     assert result.ret == 0
     assert "run-0: still booting, status 'queued'" in told(result.outlines)
 
 
-def test_the_bundled_checks_show_a_line_an_instance(pytester: pytest.Pytester) -> None:
-    names = ("instance.py::test_instance_becomes_ready", "deletion.py")
-    arguments = [f"pytest_hydrasmoke/checks/test_{name}" for name in names]
-    options = ("--hydra-smoke-fake", "--hydra-smoke-run-id=run", "--no-header")
-    result = pytester.runpytest_inprocess(*only(), *options, *arguments)
-    assert result.ret == 0
-    # They boot side by side.
-    assert sorted(told(result.outlines)) == ["run-0: ready after", "run-1: ready after"]
-
-
-# Where nobody is to be told anything
-
-
-@pytest.mark.parametrize("options", [("-qq",), ("-p", "no:terminal"), ("-p", "other")])
-def test_where_nobody_is_to_be_told_nothing_is_said(
-    options: tuple[str, ...], pytester: pytest.Pytester, router: FakeRouter
-) -> None:
-    pytester.syspathinsert()
-    pytester.makepyfile(
-        other="""
-        import pytest
-
-        class Other(pytest.TerminalReporter):
-            pass
-
-        @pytest.hookimpl(trylast=True)
-        def pytest_configure(config):
-            mine = Other(config)
-            config.pluginmanager.unregister(config.pluginmanager.get_plugin("terminalreporter"))
-            config.pluginmanager.register(mine, "terminalreporter")
-        """
-    )
-    result = pytester.runpytest_inprocess(*LEAN[:-1], *options, "test_waits.py")
-    assert result.ret == 0
-    assert told(result.outlines) == []
+def test_where_nobody_is_to_be_told_nothing_is_said(here: Project, router: FakeRouter) -> None:
+    result = here.live("-p", "no:terminal", "test_waits.py")
+    assert (result.ret, told(result.outlines)) == (0, [])
     assert [instance.deleted for instance in router.instances] == [True]

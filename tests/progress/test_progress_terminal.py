@@ -18,13 +18,11 @@ from systems import poll_without_devices
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._report.screen import Terminal, terminal_of
 
-Config = pytest.Config
-
 
 class Beside:
     """Pytest's reporter on a stream, and a terminal beside it."""
 
-    def __init__(self, config: Config, file: TextIO) -> None:
+    def __init__(self, config: pytest.Config, file: TextIO) -> None:
         self.file = file
         self.reporter = pytest.TerminalReporter(config, file)
         self.writer = self.reporter._tw
@@ -38,7 +36,7 @@ class Beside:
 class Piped(Beside):
     """A pipe, and its reader's end."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self.ours, theirs = os.pipe()
         super().__init__(config, os.fdopen(theirs, "w", encoding="utf-8"))
 
@@ -59,19 +57,17 @@ class Piped(Beside):
         return said
 
 
-@pytest.fixture
-def config(pytester: pytest.Pytester) -> Config:
-    return pytester.parseconfig()
+Tty = tuple[Beside, int]
 
 
 @pytest.fixture
-def tty(config: Config) -> Iterator[tuple[Beside, int]]:
+def tty(pytestconfig: pytest.Config) -> Iterator[Tty]:
     """A terminal, and the user's end of it."""
     with pseudo_terminal() as (ours, theirs), os.fdopen(theirs, "w") as file:
-        yield Beside(config, file), ours
+        yield Beside(pytestconfig, file), ours
 
 
-def rows(tty: tuple[Beside, int]) -> list[str]:
+def rows(tty: Tty) -> list[str]:
     """Give the rows that a terminal shows in the end."""
     beside, ours = tty
     beside.terminal.close()
@@ -79,84 +75,66 @@ def rows(tty: tuple[Beside, int]) -> list[str]:
     return shown(rest_of(ours))
 
 
-def test_a_line_is_below_the_dots_and_pytest_goes_on_below_it(tty: tuple[Beside, int]) -> None:
-    beside, _ = tty
-    beside.dot("test_a.py ..")
-    beside.terminal.write_line("a line")
-    beside.terminal.write_line("another")
-    # Pytest reckons by it how far to the right its per cent are.
-    assert beside.writer.width_of_current_line == 0
-    beside.dot()
-    assert beside.writer.width_of_current_line == 1
-    assert rows(tty) == ["test_a.py ..", "a line", "another", "."]
-
-
-def test_the_name_of_a_test_is_written_again_before_its_outcome(pytester: pytest.Pytester) -> None:
-    beside = Beside(pytester.parseconfig("-v"), io.StringIO())
-    beside.reporter.write_ensure_prefix("test_a.py::test_a ")
-    beside.terminal.write_line("a line")
-    beside.reporter.write_ensure_prefix("test_a.py::test_a ", "PASSED")
-    said = beside.file.getvalue().splitlines()
-    assert said == ["", "test_a.py::test_a ", "a line", "", "test_a.py::test_a PASSED"]
-
-
-def test_what_is_captured_is_not_touched(tty: tuple[Beside, int], tmp_path: Path) -> None:
+def test_a_line_is_below_the_dots_and_what_is_captured_is_not_touched(
+    tty: Tty, tmp_path: Path
+) -> None:
     # As pytest does it: the descriptor is another file for as long as a test runs.
     beside, _ = tty
-    beside.dot("test_a.py ")
+    beside.dot("test_a.py ..")
     descriptor, saved = beside.file.fileno(), os.dup(beside.file.fileno())
     with (tmp_path / "captured").open("w") as file:
         os.dup2(file.fileno(), descriptor)
         beside.file.write("a print")
         beside.terminal.write_line("a line")
+        beside.terminal.write_line("another")
         beside.file.flush()
         os.dup2(saved, descriptor)
     os.close(saved)
+    # Pytest reckons by it how far to the right its per cent are.
+    assert beside.writer.width_of_current_line == 0
     beside.dot()
+    assert beside.writer.width_of_current_line == 1
     assert (tmp_path / "captured").read_text() == "a print"
-    assert rows(tty) == ["test_a.py", "a line", "."]
+    assert rows(tty) == ["test_a.py ..", "a line", "another", "."]
 
 
-def test_a_stream_in_memory_gets_lines(config: Config) -> None:
-    beside = Beside(config, io.StringIO())
-    beside.dot()
+def test_in_memory_the_name_of_a_test_is_written_again_before_its_outcome(
+    pytester: pytest.Pytester,
+) -> None:
+    beside = Beside(pytester.parseconfig("-v"), io.StringIO())
+    beside.reporter.write_ensure_prefix("test_a.py::test_a ")
     beside.terminal.write_line("a line")
+    beside.reporter.write_ensure_prefix("test_a.py::test_a ", "PASSED")
     beside.terminal.close()
-    assert beside.file.getvalue() == ".\na line\n"
+    said = beside.file.getvalue().splitlines()
+    assert said == ["", "test_a.py::test_a ", "a line", "", "test_a.py::test_a PASSED"]
 
 
-def test_characters_that_a_stream_does_not_know_are_escaped(config: Config, tmp_path: Path) -> None:
+def test_in_a_file_what_pytest_has_flushed_is_before_it_and_no_character_is_unknown(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
     with (tmp_path / "log").open("w", encoding="ascii") as file:
-        beside = Beside(config, file)
+        beside = Beside(pytestconfig, file)
+        beside.writer.line("before")
+        beside.terminal.flush()
         beside.terminal.write_line("status 'für'")
         beside.terminal.close()
-    assert (tmp_path / "log").read_text("ascii") == "status 'f\\xfcr'\n"
+        beside.dot("after")
+    assert (tmp_path / "log").read_text("ascii") == "before\nstatus 'f\\xfcr'\nafter"
 
 
 def test_a_terminal_is_written_to_where_poll_knows_none(
-    tty: tuple[Beside, int], monkeypatch: pytest.MonkeyPatch
+    tty: Tty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on a Mac.
     monkeypatch.setattr(platform, "here", platform.Mac())
     monkeypatch.setattr(platform, "select", poll_without_devices())
-    beside, _ = tty
-    beside.terminal.write_line("a line")
+    tty[0].terminal.write_line("a line")
     assert rows(tty) == ["a line", ""]
 
 
-def test_in_a_file_what_pytest_has_flushed_is_before_it(config: Config, tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as file:
-        beside = Beside(config, file)
-        beside.writer.line("before")
-        beside.terminal.flush()
-        beside.terminal.write_line("a line")
-        beside.terminal.close()
-        beside.dot("after")
-    assert (tmp_path / "log").read_text() == "before\na line\nafter"
-
-
-def test_a_line_never_waits_for_room_although_others_do(config: Config) -> None:
-    piped = Piped(config)
+def test_a_line_never_waits_for_room_although_others_do(pytestconfig: pytest.Config) -> None:
+    piped = Piped(pytestconfig)
     piped.dot("test_a.py ")
     piped.fill()
     piped.terminal.write_line("a line that is left out")
@@ -170,8 +148,10 @@ def test_a_line_never_waits_for_room_although_others_do(config: Config) -> None:
     assert said.count("y") < 10_000
 
 
-def test_a_print_of_a_thread_that_is_held_up_holds_no_line_up(config: Config) -> None:
-    piped = Piped(config)
+def test_a_print_of_a_thread_that_is_held_up_holds_no_line_up(
+    pytestconfig: pytest.Config,
+) -> None:
+    piped = Piped(pytestconfig)
     piped.fill()
     begun = threading.Event()
 
@@ -189,15 +169,15 @@ def test_a_print_of_a_thread_that_is_held_up_holds_no_line_up(config: Config) ->
     assert "z" not in said.decode() + piped.all()
 
 
-def test_a_reader_that_is_gone_is_no_matter_of_the_run(config: Config) -> None:
-    piped = Piped(config)
+def test_a_reader_that_is_gone_is_no_matter_of_the_run(pytestconfig: pytest.Config) -> None:
+    piped = Piped(pytestconfig)
     os.close(piped.ours)
     piped.terminal.write_line("a line for nobody")
     piped.terminal.close()
     piped.file.close()
 
 
-def test_a_stopped_terminal_holds_nothing_up(tty: tuple[Beside, int]) -> None:
+def test_a_stopped_terminal_holds_nothing_up(tty: Tty) -> None:
     # By Ctrl-S: what would be written is left out, rather than waited for.
     beside, _ = tty
     termios.tcflow(beside.file, termios.TCOOFF)
@@ -211,23 +191,14 @@ class Other(pytest.TerminalReporter):
     """The reporter of another plugin."""
 
 
-@pytest.mark.parametrize(
-    ("reporter", "options", "is_told"),
-    [
-        (pytest.TerminalReporter, [], True),
-        (pytest.TerminalReporter, ["-q"], True),
-        (pytest.TerminalReporter, ["-qq"], False),
-        (Other, [], False),
-        (None, [], False),
-    ],
-)
-def test_who_is_told(
-    reporter: type[pytest.TerminalReporter] | None,
-    options: list[str],
-    is_told: bool,
-    pytester: pytest.Pytester,
-) -> None:
-    config = pytester.parseconfig(*options)
-    if reporter is not None:
-        config.pluginmanager.register(reporter(config, io.StringIO()), "terminalreporter")
-    assert (terminal_of(config) is not None) == is_told
+def test_who_is_told(pytester: pytest.Pytester) -> None:
+    for reporter, option, is_told in (
+        (pytest.TerminalReporter, "-q", True),
+        (pytest.TerminalReporter, "-qq", False),
+        (Other, "-v", False),
+        (None, "-v", False),
+    ):
+        config = pytester.parseconfig(option)
+        if reporter is not None:
+            config.pluginmanager.register(reporter(config, io.StringIO()), "terminalreporter")
+        assert (terminal_of(config) is not None) == is_told

@@ -1,4 +1,4 @@
-"""Reports of runs that never were: a plain one, one that failed, one with very many requests."""
+"""Reports of runs that never were: a plain one, failed ones, one with very many requests."""
 
 from __future__ import annotations
 
@@ -8,37 +8,60 @@ from typing import Any
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._report.build import with_commands
-from pytest_hydrasmoke._report.model import (
+from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport, TurnReport
+from pytest_hydrasmoke._report.parts import (
     BreachReport,
-    FailureReport,
-    InstanceReport,
-    StatusReport,
-    TurnReport,
+    CaseReport,
+    CountReport,
+    ExchangeReport,
+    Manners,
+    SpanReport,
 )
-from pytest_hydrasmoke._report.parts import CountReport, ExchangeReport, Manners, SpanReport
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ID = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
 PREFIX = "/internal/v1/smoke"
 SPEC = InstanceSpec(manifest_id="hermes-basic", region_id="eu-central", tier_id="tier-1")
 REPLY = "Ready when <b>you</b> are & waiting"
+BOOT = {"provision": 0.21, "row": 1.04, "ready": 45.2, "delete": 2.5}
+CHATS = {**BOOT, "first_event": 0.9, "turn": 7.31, "llm_events": 1.0}
+HOSTILE = (
+    "plain",
+    "::error title=x::y",
+    "\n::set-output name=x::y\r\n##[error]z",
+    "`</code></pre></style><script>alert(1)</script>",
+    "```\n# heading\n![x](https://evil.example/x.png)",
+    "``` `` ` |",
+    "a|b\\|c\\\\|d",
+    "\\`",
+    "@somebody #1 https://evil.example www.evil.example :+1:",
+    '"><img src=https://elsewhere.example onerror=alert(1)>',
+    "{{ 7 * 191 }} [link](javascript:alert(1))",
+    "\x1b[31mred\x1b]0;title\x07\x9b1m\r\x00\x7f",
+    "a\u202eb\u2028c\u200bd\u2066",
+    "~~~\n\n---\n\n> quote\n- item\n1. item",
+    "&lt;b&gt; **bold** _it_ ~~no~~ $x$ <!-- c",
+    "   ",
+    "",
+    "%0A::error::x",
+    "\ud800 alone",
+)
+"""What a server may say to have more than its words on a page, a summary or in a runner's log."""
 
 
 def exchange(call: str, at: float, **changes: Any) -> ExchangeReport:
     """Make a request that was answered with 200 in 50 ms, or as changed."""
-    paths = {
+    method, path = {
         "provision": ("POST", "/provision"),
         "poll": ("GET", "/instances/by-key/night-0"),
         "status": ("GET", f"/instances/{ID}"),
         "chat": ("POST", f"/instances/{ID}/chat"),
         "llm_events": ("GET", f"/instances/{ID}/llm-events?window_seconds=960"),
         "delete": ("DELETE", f"/instances/{ID}"),
-    }
-    method, path = paths[call]
+    }[call]
     plain: dict[str, Any] = {"attempt": 1, "seconds": 0.05, "status": 200, "error": None}
-    return ExchangeReport(
-        call=call, method=method, path=PREFIX + path, at=at, **{**plain, **changes}
-    )
+    facts = {"method": method, "path": PREFIX + path, **plain, **changes}
+    return ExchangeReport(call=call, at=at, **facts)
 
 
 def turn(at: float, **changes: Any) -> TurnReport:
@@ -54,34 +77,58 @@ def turn(at: float, **changes: Any) -> TurnReport:
     return TurnReport(at=at, **{**plain, **changes})
 
 
-def an_instance(**changes: Any) -> InstanceReport:
-    """Make an instance that was provisioned, chatted with, counted and deleted."""
+def failure(at: float, message: str, phase: str | None = None, **facts: Any) -> FailureReport:
+    return FailureReport(at=at, message=message, phase=phase, **{"test": None, **facts})
+
+
+def case(name: str, outcome: str = "passed", **facts: Any) -> CaseReport:
+    """Make the report of a test that took a second."""
+    return CaseReport(id=name, outcome=outcome, **{"seconds": 1.0, **facts})
+
+
+def bare(number: int = 0, **changes: Any) -> InstanceReport:
+    """Make an instance that was booted and deleted, and of which no more is told, or as changed."""
+    tuples = ("notes", "drift", "statuses", "spans", "exchanges", "turns", "usage", "failures")
     plain: dict[str, Any] = {
-        "id": ID,
-        "idempotency_key": "night-0",
-        "hostname": "agent-1.example",
+        "id": f"0b6f3f1e-8d47-4c0a-9a51-7e2b90d4c6{number:02}",
+        "idempotency_key": f"night-{number}",
+        "hostname": None,
         "spec": SPEC,
         "outcome": "deleted",
         "leak": None,
         "failed": False,
+        "began": None,
+        "phases": BOOT,
+        "chats": 0,
+        "requests": {},
+        "retries": 0,
+    }
+    return InstanceReport(**{**plain, **dict.fromkeys(tuples, ()), **changes})
+
+
+def an_instance(**changes: Any) -> InstanceReport:
+    """Make an instance that was provisioned, chatted with, counted and deleted."""
+    spans = {
+        "provision": (0.0, 0.1),
+        "row": (0.1, 1.0),
+        "ready": (1.0, 59.0),
+        "first_event": (61.0, 0.5),
+        "turn": (61.0, 1.7),
+        "delete": (63.0, 2.0),
+    }
+    plain: dict[str, Any] = {
+        "id": ID,
+        "hostname": "agent-1.example",
         "began": NOON,
         "phases": {"provision": 0.1, "row": 1.0, "ready": 60.0, "turn": 1.7, "delete": 2.0},
         "chats": 1,
         "requests": {"provision": 1, "poll": 2, "status": 3, "chat": 1, "delete": 1},
-        "retries": 0,
-        "notes": (),
-        "drift": (),
         "statuses": (
             StatusReport(at=1.0, word="booting"),
             StatusReport(at=60.0, word="running"),
         ),
-        "spans": (
-            SpanReport(at=0.0, phase="provision", seconds=0.1),
-            SpanReport(at=0.1, phase="row", seconds=1.0),
-            SpanReport(at=1.0, phase="ready", seconds=59.0),
-            SpanReport(at=61.0, phase="first_event", seconds=0.5),
-            SpanReport(at=61.0, phase="turn", seconds=1.7),
-            SpanReport(at=63.0, phase="delete", seconds=2.0),
+        "spans": tuple(
+            SpanReport(at=at, phase=phase, seconds=took) for phase, (at, took) in spans.items()
         ),
         "exchanges": (
             exchange("provision", 0.0, status=202, seconds=0.1),
@@ -97,13 +144,12 @@ def an_instance(**changes: Any) -> InstanceReport:
             CountReport(at=60.5, count=0, providers=()),
             CountReport(at=62.8, count=2, providers=("anthropic", "openai")),
         ),
-        "failures": (),
     }
-    return InstanceReport(**{**plain, **changes})
+    return bare(**{**plain, **changes})
 
 
 def a_report(*instances: InstanceReport, **changes: Any) -> Report:
-    """Make a report of a live run that passed, or as changed."""
+    """Make a report of a live run that passed, or as changed; without one, of `an_instance`."""
     plain: dict[str, Any] = {
         "run_id": "night",
         "fake": False,
@@ -135,36 +181,49 @@ def a_failed_report() -> Report:
         ),
         turns=(turn(61.001, text="Rea", complete=False, error=error),),
         failures=(
-            FailureReport(
-                at=62.7,
-                message=f"{error}\n  phase:     turn, after 1.7 s",
-                phase="turn",
+            failure(
+                62.7,
+                f"{error}\n  phase:     turn, after 1.7 s",
+                "turn",
                 test="tests/test_agent.py::test_greeting",
             ),
-            FailureReport(at=62.9, message="AssertionError: 1 == 2", phase=None, test=None),
+            failure(62.9, "AssertionError: 1 == 2"),
         ),
-    )
-    never = an_instance(
-        id=None,
-        idempotency_key="night-1",
-        hostname=None,
-        outcome="refused",
-        began=None,
-        phases={},
-        chats=0,
-        requests={},
-        statuses=(),
-        spans=(),
-        exchanges=(),
-        turns=(),
-        usage=(),
     )
     return a_report(
         broken,
-        never,
+        bare(1, id=None, outcome="refused", phases={}),
         exit_code=1,
         breaches=(BreachReport(phase="ready", limit=30.0, value=59.0, instance=broken.name),),
         manners=Manners(drift=broken.drift),
+    )
+
+
+def several() -> Report:
+    """Make a report with an instance of each outcome, of which no request is told."""
+    drift = "unknown in the answer to poll: " + ", ".join(f"new_field_{n}" for n in range(9))
+    slow = bare(1, phases={**BOOT, "ready": 612.4, "row": 20.0})
+    cut = failure(
+        155.4, "ChatError: cut\n  phase:     turn, after 2.0 s", "turn", test="test_a.py::test_hi"
+    )
+    early = "a chat's stream ended early"
+    return a_report(
+        bare(0, phases=CHATS, chats=3, retries=2, notes=(early,), failures=(cut,)),
+        slow,
+        bare(2, outcome="kept", failed=True),
+        bare(
+            3,
+            outcome="leaked",
+            leak="not confirmed as deleted, it may still run: delete was refused with 500",
+            phases={**BOOT, "delete": 125.0},
+            drift=(drift,),
+            failures=(failure(0.5, "out of patience"),),
+        ),
+        bare(4, id=None, outcome="refused", phases={"provision": 0.0}),
+        bare(5, idempotency_key=None, outcome="attached", phases={}),
+        exit_code=1,
+        breaches=(BreachReport(phase="ready", limit=300.0, value=612.4, instance=slow.name),),
+        manners=Manners(drift=("delete answered with 418, which its contract does not know",)),
     )
 
 

@@ -36,40 +36,30 @@ class Writer:
     """What writes results, registered after us: it would be asked first."""
 
     def __init__(self) -> None:
-        self.written: list[str] = []
+        self.written: list[object] = []
 
     @hookimpl
     def report_result(self, result: Part) -> None:
         [step] = vars(result)["steps"]
-        self.written.append(f"{vars(result)['name']} {vars(step)['name']}")
+        self.written += [vars(result)["name"], vars(step)["name"], vars(result)["start"]]
 
     @hookimpl
     def report_container(self, container: Part) -> None:
         self.written += vars(container)["befores"]
 
 
-@pytest.fixture
-def manager(monkeypatch: pytest.MonkeyPatch) -> pluggy.PluginManager:
+def test_results_are_clean_before_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "allure_commons", raising=False)
+    assert allure.register(str.upper)() is None, "without that plugin there is nothing to clean"
     manager = pluggy.PluginManager("allure")
     manager.add_hookspecs(Specs)
     commons = SimpleNamespace(hookimpl=hookimpl, plugin_manager=manager)
     monkeypatch.setitem(sys.modules, "allure_commons", commons)
-    return manager
-
-
-def test_results_are_clean_before_they_are_written(manager: pluggy.PluginManager) -> None:
     end = allure.register(str.upper)
     manager.register(writer := Writer())
     result = Part(name="a test", start=1, steps=[Part(name="a step", status=None)])
     manager.hook.report_result(result=result)
     manager.hook.report_container(container=Part(befores=["a fixture"]))
-    assert writer.written == ["A TEST A STEP", "A FIXTURE"]
-    assert vars(result)["start"] == 1
     end()
     manager.hook.report_container(container=Part(befores=["another"]))
-    assert writer.written[-1] == "another"
-
-
-def test_without_that_plugin_there_is_nothing_to_clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "allure_commons", raising=False)
-    assert allure.register(str.upper)() is None
+    assert writer.written == ["A TEST", "A STEP", 1, "A FIXTURE", "another"]

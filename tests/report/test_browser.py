@@ -1,4 +1,4 @@
-"""The page in a real browser: it loads nothing, fits a phone, follows the appearance, prints."""
+"""Pages in a real browser: they load nothing, fit a phone, follow the appearance, and print."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from chromium import PROGRAM, Tab
+from history_tools import a_history
 from report_tools import a_failed_report, a_report, an_instance
 
+from pytest_hydrasmoke._history.page import render as render_history
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.html import page as html
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 
 # The part of its developer tools by which the network panel reads a trace.
-READER = "import('devtools://devtools/bundled/models/har/har.js')"
+READER_FILE = "devtools://devtools/bundled/models/har/har.js"
+READER = f"import('{READER_FILE}')"
 LIGHT, DARK = "rgb(246, 247, 249)", "rgb(20, 23, 27)"
 FOLDED = "[...document.querySelectorAll('.instance:not([open]) h3')]"
 
@@ -27,15 +30,14 @@ def tab() -> Iterator[Tab]:
         yield tab
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
-    path = tmp_path / "report.html"
-    path.write_text(html.render(a_failed_report()), "utf-8")
-    return path
-
-
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
-def test_it_loads_nothing_and_fits(tab: Tab, page: Path, width: int, dark: bool) -> None:
+@pytest.mark.parametrize("kind", ["report", "history"])
+def test_it_loads_nothing_and_fits(
+    tab: Tab, tmp_path: Path, kind: str, width: int, dark: bool
+) -> None:
+    page = tmp_path / "page.html"
+    shown = html.render(a_failed_report()) if kind == "report" else render_history(a_history())
+    page.write_text(shown, "utf-8")
     tab.open(page, width=width, dark=dark)
     asked = [it["params"] for it in tab.events if it["method"] == "Network.requestWillBeSent"]
     assert [it["request"]["url"] for it in asked] == [page.as_uri()]
@@ -47,15 +49,12 @@ def test_it_loads_nothing_and_fits(tab: Tab, page: Path, width: int, dark: bool)
     assert tab.value("document.scripts.length") == 0
     background = tab.value("getComputedStyle(document.body).backgroundColor")
     assert background == (DARK if dark else LIGHT), "its sheet is in force"
-
-
-def test_a_link_to_a_failure_shows_it(tab: Tab, page: Path) -> None:
-    tab.open(page, width=390)
-    tab.value("document.querySelector('.troubles a[href=\"#i1-f1\"]').click()")
-    assert tab.value("location.hash") == "#i1-f1"
-    box = "document.getElementById('i1-f1').getBoundingClientRect()"
-    # A pixel of the screen is not always one of the page.
-    assert -1 < tab.value(f"{box}.top") < tab.value("innerHeight")
+    if kind == "report":
+        # A link to a failure shows it; a pixel of the screen is not always one of the page.
+        tab.value("document.querySelector('.troubles a[href=\"#i1-f1\"]').click()")
+        assert tab.value("location.hash") == "#i1-f1"
+        box = "document.getElementById('i1-f1').getBoundingClientRect()"
+        assert -1 < tab.value(f"{box}.top") < tab.value("innerHeight")
 
 
 def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
@@ -70,7 +69,7 @@ def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
 
 
 def test_the_network_panel_reads_the_trace(tab: Tab) -> None:
-    tab.visit("devtools://devtools/bundled/devtools_app.html")
+    tab.visit(READER_FILE)
     if not tab.value(f"{READER}.then(it => 'HARFormat' in it && 'Importer' in it)"):
         pytest.skip("this Chromium has its network panel elsewhere")
     report = a_failed_report()

@@ -1,42 +1,40 @@
-"""The report that a run's records become."""
+"""The report that a run's records become, on clocks that are at 100 when it is noon."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from record_tools import WALL, Written, frozen, part, told
-from report_tools import NOON, a_report, an_instance
-from scripted_io import ID, KEY, SPEC, attached, lost, record
+import scripted_io as io
+from report_tools import NOON, case, exchange, failure, turn
+from scripted_io import ID, KEY, SPEC, attached, record
 
-from pytest_hydrasmoke import ChatError, PollResult, Report
+import pytest_hydrasmoke._journal.events as events
+from pytest_hydrasmoke import ChatError, PollResult
 from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._core.account import open_account
+from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, Tool, Turn, TurnBegan
-from pytest_hydrasmoke._journal.codec import encode
-from pytest_hydrasmoke._journal.events import (
-    Became,
-    Blamed,
-    Claimed,
-    Entry,
-    Event,
-    Failed,
-    FailedTest,
-    Hosted,
-    Leaked,
-    Opened,
-)
+from pytest_hydrasmoke._journal.codec import decode, encode
+from pytest_hydrasmoke._journal.events import Became, Entry, Event
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import fail_test, fold, read
-from pytest_hydrasmoke._report import github, pytest_html, terminal
-from pytest_hydrasmoke._report.build import instances_of, with_tests
-from pytest_hydrasmoke._report.html import page
-from pytest_hydrasmoke._report.model import InstanceReport
-from pytest_hydrasmoke._report.parts import CaseReport
+from pytest_hydrasmoke._journal.stories import fold, read
+from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
+from pytest_hydrasmoke._report.build import instances_of, manners_of, report_of, with_tests
+from pytest_hydrasmoke._report.model import (
+    InstanceReport,
+    StatusReport,
+    ThoughtReport,
+    TokensReport,
+    ToolCallReport,
+)
+from pytest_hydrasmoke._report.parts import CountReport, SpanReport
 from pytest_hydrasmoke._transport.protocol import Request
 
+WALL = NOON.timestamp() - 100.0
 OUTCOMES = {
     State.CLAIMED: "claimed",
     State.UNUSED: "unused",
@@ -44,256 +42,34 @@ OUTCOMES = {
     State.ABSENT: "absent",
     State.GONE: "deleted",
     State.DELETED: "deleted",
-    State.REQUESTED: "leaked",
-    State.CREATED: "leaked",
-    State.READY: "leaked",
-    State.FAILED: "leaked",
-    State.ACCEPTED: "leaked",
-    State.DELETING: "leaked",
     State.KEPT: "kept",
 }
+SAID = "so be it"
 
 
-@pytest.mark.parametrize("state", State)
-def test_whatever_is_not_known_to_be_gone_has_leaked(state: State) -> None:
-    assert frozen(record(state=state)).outcome == OUTCOMES[state]
+def frozen(it: InstanceRecord) -> InstanceReport:
+    return report_of(it.reference or "?", it, WALL)
 
 
-@pytest.mark.parametrize("state", State)
-def test_what_came_back_has_leaked_whatever_became_of_it(state: State) -> None:
-    it = record(state=state)
-    it.leak = "it was proved gone, and is there again"
-    assert frozen(it).outcome == "leaked"
+class Written(Keeper):
+    """Writes what a process tells, as a run does, and reads it."""
+
+    def __init__(self, *, replies: bool = True) -> None:
+        self._replies = replies
+        self.lines: list[bytes] = []
+
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+        self.lines.append(encode(Entry(at, record.reference, event), str, replies=self._replies))
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [*map(decode, self.lines)]
 
 
-@pytest.mark.parametrize("state", State)
-def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) -> None:
-    it = attached()
-    it.state = state
-    assert frozen(it).outcome == "attached"
-
-
-def lived(listener: Written | None = None) -> InstanceRecord:
-    """A record of an instance that has seen everything, from 100 on."""
-    it = InstanceRecord(SPEC, key=KEY)
-    it.keeper = listener or Written()
-    it.note(Claimed(SPEC.model_dump()), 99.0)
-    it.id = ID
-    it.note(Became(State.DELETED, ID), 100.0)
-    it.note(Hosted("box-1"), 100.0)
-    it.note(Leaked("why"), 100.0)
-    it.note(Blamed(), 100.0)
-    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 1, 100.0, 0.5, lost()))
-    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
-    it.took("provision", 100.0, 1.5)
-    it.saw_status("running", 103.0)
-    it.add_remark("odd")
-    it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
-    open_account(it, Count(104.0))
-    it.saw_count(104.0, 0, ())
-    it.note(TurnBegan(1, "hello", "test_a"), 104.5)
-    turn = Turn(
-        *(1, "hello", "test_a"),
-        taken=True,
-        text="so be it",
-        events=2,
-        arrivals=(0.25, 0.5),
-        seconds=0.5,
-        first_text_after=0.25,
-        max_gap=0.25,
-        finish_reason="error",
-        tool_calls=(Tool("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3),),
-        thoughts=(Thought("so be it", 0.2, 0),),
-        usage=Tokens(7, 2),
-        models=("smoke",),
-        notes=("so be it",),
-        error="the agent reported an error: so be it",
-    )
-    it.note(turn, 105.0)
-    it.add_remark("in a chat, so be it", "in a chat")
-    failed = ChatError("the agent reported: so be it")
-    failed.phase = "turn"
-    it.fails(failed, "ChatError", 105.5)
-    caused = FailedTest("test_a", "it failed: so be it", "failed", (failed.failure or 0,))
-    fail_test(it, "", 105.6, caused, uses=False)
-    it.saw_count(106.0, 2, ("b", "a"))
-    return it
-
-
-PROGRESS_LOG = {
-    "id": ID,
-    "idempotency_key": KEY,
-    "hostname": "box-1",
-    "spec": SPEC.model_dump(),
-    "outcome": "leaked",
-    "leak": "why",
-    "conflict": None,
-    "delete_with": "",
-    "attach_with": "",
-    "failed": True,
-    "interrupted": None,
-    "began": NOON,
-    "phases": {"provision": 1.5},
-    "waits": {"first_text": 0.25, "gap": 0.25},
-    "tokens": {"input_tokens": 7, "output_tokens": 2},
-    "models": ("smoke",),
-    "untold": 0,
-    "chats": 1,
-    "requests": {"provision": 2},
-    "retries": 1,
-    "notes": ("odd", "in a chat, so be it"),
-    "drift": ("unknown in the answer to poll: zone",),
-    "statuses": ({"at": 3.0, "word": "running"},),
-    "spans": ({"at": 0.0, "phase": "provision", "seconds": 1.5},),
-    "exchanges": (
-        {
-            "at": 0.0,
-            "call": "provision",
-            "method": "POST",
-            "path": "/p",
-            "attempt": 1,
-            "seconds": 0.5,
-            "status": None,
-            "error": "the answer was lost (reset)",
-        },
-        {
-            "at": 1.0,
-            "call": "provision",
-            "method": "POST",
-            "path": "/p",
-            "attempt": 2,
-            "seconds": 0.5,
-            "status": 202,
-            "error": None,
-        },
-    ),
-    "turns": (
-        {
-            "at": 5.0,
-            "message": "hello",
-            "text": "so be it",
-            "events": 2,
-            "arrivals": (0.25, 0.5),
-            "seconds": 0.5,
-            "first_text_after": 0.25,
-            "max_gap": 0.25,
-            "complete": False,
-            "finish_reason": "error",
-            "tool_calls": (
-                {
-                    "name": "look",
-                    "id": "a",
-                    "arguments": '{"city": "so be it"}',
-                    "result": "so be it",
-                    "at": 0.3,
-                    "position": 3,
-                },
-            ),
-            "thoughts": ({"text": "so be it", "at": 0.2, "position": 0},),
-            "usage": {"input_tokens": 7, "output_tokens": 2},
-            "models": ("smoke",),
-            "notes": ("so be it",),
-            "error": "the agent reported an error: so be it",
-            "test": "test_a",
-            "run": None,
-        },
-    ),
-    "usage": (
-        {"at": 4.0, "count": 0, "providers": ()},
-        {"at": 6.0, "count": 2, "providers": ("a", "b")},
-    ),
-    "failures": (
-        {
-            "at": 5.5,
-            "message": "the agent reported: so be it\n  phase:     turn",
-            "phase": "turn",
-            "test": "test_a",
-            "cured": False,
-        },
-    ),
-    "tests": (),
-}
-
-
-def test_a_record_is_reported_in_full() -> None:
-    it = lived()
-    report = frozen(it)
-    it.took("row", 200.0, 9.0)
-    it.requests["poll"] = 9
-    it.saw_status("gone", 201.0)
-    assert report.model_dump() == PROGRESS_LOG, "and what happens later does not change it"
-
-
-def written(*, replies: bool) -> InstanceReport:
-    """The report of what a process has written, and no other has."""
-    file = Written(replies=replies)
-    it = lived(file)
-    [failed] = [entry.event.number for entry in file.entries if isinstance(entry.event, Failed)]
-    failure = FailedTest("test_a", "it failed: so be it", "failed", (failed,))
-    file.note(it, 105.6, failure)
-    [report] = told(main=file)
-    return report
-
-
-def test_what_a_process_has_written_is_what_it_knows() -> None:
-    assert written(replies=True).model_dump() == PROGRESS_LOG
-
-
-def test_without_replies_no_word_of_a_chat_is_told() -> None:
-    report = written(replies=False)
-    text = report.model_dump_json()
-    assert "so be it" not in text
-    assert "hello" not in text
-    [turn], [failure] = report.turns, report.failures
-    assert (turn.message, turn.text, turn.error) == (None, None, "(kept out of the report)")
-    assert turn.finish_reason is None
-    assert turn.tool_calls == turn.thoughts == turn.notes == ()
-    assert report.notes == ("odd", "in a chat")
-    assert turn.usage == report.tokens, "how much is told"
-    assert (turn.events, turn.arrivals) == (2, (0.25, 0.5)), "when it came is told"
-    assert failure.message == "ChatError"
-
-
-def test_what_was_never_used_has_no_beginning() -> None:
-    assert frozen(record()).began is None
-
-
-def another(at: float) -> tuple[InstanceRecord, Written]:
-    """What another process has of the same instance, at first a status word."""
-    file = Written()
-    it = InstanceRecord(SPEC, key=KEY, id=ID)
-    it.keeper = file
-    it.note(Became(State.READY, ID), at)
-    it.saw_status("running", at)
-    return it, file
-
-
-def test_one_story_is_made_of_what_several_processes_tell() -> None:
-    one, (two, its) = Written(), another(108.0)
-    lived(one)
-    two.saw_attempt(Tried(Request("delete", "DELETE", "/d"), 1, 109.0, 0.25, 200))
-    two.took("delete", 109.0, 0.25)
-    [story] = told(main=one, gw0=its)
-    assert story.began == NOON
-    assert [it.word for it in story.statuses] == ["running"], "a word is told once in a row"
-    assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 9.0)
-    assert [(it.phase, it.at) for it in story.spans] == [("provision", 0.0), ("delete", 9.0)]
-    assert story.requests == {"provision": 2, "delete": 1}
-    assert story.phases == {"provision": 1.5, "delete": 0.25}
-    assert (story.chats, story.retries, story.failed) == (1, 1, True)
-
-
-def test_a_process_on_another_host_has_a_clock_of_its_own(tmp_path: Path) -> None:
-    one, (_, its) = Written(), another(8.0)
-    lived(one)
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "main.jsonl").write_bytes(b"".join(one.lines))
-    opened = Opened("gw0", "night", 1, WALL + 95.0)
-    its.lines.insert(0, encode(Entry(0.0, None, opened), str, replies=True))
-    entries = read(tmp_path, {"gw0": b"".join(its.lines).decode()}, WALL)
-    [story] = instances_of(fold(entries).instances, WALL)
-    assert story.began == NOON
-    assert [(it.word, it.at) for it in story.statuses] == [("running", 3.0)]
+def told(**processes: Written) -> list[InstanceReport]:
+    """Report what several processes have written."""
+    written = {name: process.entries for name, process in processes.items()}
+    return instances_of(fold(written).instances, WALL)
 
 
 def life(*steps: tuple[float, Event]) -> Written:
@@ -303,23 +79,194 @@ def life(*steps: tuple[float, Event]) -> Written:
     return file
 
 
+@pytest.mark.parametrize("state", State)
+def test_what_is_not_known_to_be_gone_has_leaked(state: State) -> None:
+    it, other = record(state=state), attached()
+    assert (frozen(it).outcome, frozen(it).began) == (OUTCOMES.get(state, "leaked"), None)
+    it.leak = "it was proved gone, and is there again"
+    assert frozen(it).outcome == "leaked"
+    other.state = state
+    assert frozen(other).outcome == "attached", "it is not this run's"
+    never_requested = state in (State.CLAIMED, State.UNUSED, State.REFUSED)
+    assert bool(told(main=life((1.0, Became(state))))) != never_requested
+
+
+def lived(*, replies: bool = True) -> Written:
+    """What is written of an instance that has seen everything, from 100 on."""
+    file, it = Written(replies=replies), InstanceRecord(SPEC, key=KEY)
+    it.keeper = file
+    it.note(events.Claimed(SPEC.model_dump()), 99.0)
+    it.id = ID
+    it.note(Became(State.DELETED, ID), 100.0)
+    it.note(events.Hosted("box-1"), 100.0)
+    it.note(events.Leaked("why"), 100.0)
+    it.note(events.Blamed(), 100.0)
+    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 1, 100.0, 0.5, io.lost()))
+    it.saw_attempt(Tried(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
+    it.took("provision", 100.0, 1.5)
+    it.saw_status("running", 103.0)
+    it.add_remark("odd")
+    it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
+    open_account(it, Count(104.0))
+    it.saw_count(104.0, 0, ())
+    it.note(TurnBegan(1, "hello", "test_a"), 104.5)
+    chat = Turn(
+        *(1, "hello", "test_a"),
+        taken=True,
+        text=SAID,
+        events=2,
+        arrivals=(0.25, 0.5),
+        seconds=0.5,
+        first_text_after=0.25,
+        max_gap=0.25,
+        finish_reason="error",
+        tool_calls=(Tool("look", "a", f'{{"city": "{SAID}"}}', SAID, 0.3, 3),),
+        thoughts=(Thought(SAID, 0.2, 0),),
+        usage=Tokens(7, 2),
+        models=("smoke",),
+        notes=(SAID,),
+        error=f"the agent reported an error: {SAID}",
+    )
+    it.note(chat, 105.0)
+    it.add_remark(f"in a chat, {SAID}", "in a chat")
+    failed = ChatError(f"the agent reported: {SAID}")
+    failed.phase = "turn"
+    it.fails(failed, "ChatError", 105.5)
+    it.saw_count(106.0, 2, ("b", "a"))
+    numbers = [it.event.number for it in file.entries if isinstance(it.event, events.Failed)]
+    file.note(it, 106.0, events.FailedTest("test_a", f"failed: {SAID}", "failed", (*numbers,)))
+    return file
+
+
+def test_a_record_is_reported_in_full() -> None:
+    chat = turn(
+        5.0,
+        message="hello",
+        text=SAID,
+        events=2,
+        arrivals=(0.25, 0.5),
+        seconds=0.5,
+        first_text_after=0.25,
+        max_gap=0.25,
+        complete=False,
+        finish_reason="error",
+        tool_calls=(
+            ToolCallReport(
+                name="look",
+                id="a",
+                arguments='{"city": "so be it"}',
+                result=SAID,
+                at=0.3,
+                position=3,
+            ),
+        ),
+        thoughts=(ThoughtReport(text=SAID, at=0.2, position=0),),
+        usage=TokensReport(input_tokens=7, output_tokens=2),
+        models=("smoke",),
+        notes=(SAID,),
+        error=f"the agent reported an error: {SAID}",
+        test="test_a",
+    )
+    asked: dict[str, Any] = {"path": "/p", "seconds": 0.5}
+    lost = "the answer was lost (reset)"
+    assert told(main=lived()) == [
+        InstanceReport(
+            id=ID,
+            idempotency_key=KEY,
+            hostname="box-1",
+            spec=SPEC,
+            outcome="leaked",
+            leak="why",
+            failed=True,
+            began=NOON,
+            phases={"provision": 1.5},
+            waits={"first_text": 0.25, "gap": 0.25},
+            tokens=TokensReport(input_tokens=7, output_tokens=2),
+            models=("smoke",),
+            chats=1,
+            requests={"provision": 2},
+            retries=1,
+            notes=("odd", f"in a chat, {SAID}"),
+            drift=("unknown in the answer to poll: zone",),
+            statuses=(StatusReport(at=3.0, word="running"),),
+            spans=(SpanReport(at=0.0, phase="provision", seconds=1.5),),
+            exchanges=(
+                exchange("provision", 0.0, status=None, error=lost, **asked),
+                exchange("provision", 1.0, status=202, attempt=2, **asked),
+            ),
+            turns=(chat,),
+            usage=(
+                CountReport(at=4.0, count=0, providers=()),
+                CountReport(at=6.0, count=2, providers=("a", "b")),
+            ),
+            failures=(
+                failure(
+                    5.5, f"the agent reported: {SAID}\n  phase:     turn", "turn", test="test_a"
+                ),
+            ),
+        )
+    ]
+
+
+def test_without_replies_only_how_much_was_said_and_when_is_told() -> None:
+    [report], [whole] = told(main=lived(replies=False)), told(main=lived())
+    unsaid = dict.fromkeys(("tool_calls", "thoughts", "notes"), ())
+    hidden = {"message": None, "text": None, "error": "(kept out of the report)"}
+    update = hidden | unsaid | {"finish_reason": None}
+    assert report.turns == (whole.turns[0].model_copy(update=update),)
+    assert report.notes == ("odd", "in a chat")
+    assert [it.message for it in report.failures] == ["ChatError"]
+
+
+def another(at: float) -> Written:
+    """What another process has written of the same instance."""
+    file, it = Written(), InstanceRecord(SPEC, key=KEY, id=ID)
+    it.keeper = file
+    it.note(Became(State.READY, ID), at)
+    it.saw_status("running", at)
+    it.saw_attempt(Tried(Request("delete", "DELETE", "/d"), 1, at + 1, 0.25, 200))
+    it.took("delete", at + 1, 0.25)
+    return file
+
+
+def test_one_story_is_made_of_what_several_processes_tell() -> None:
+    [story] = told(main=lived(), gw0=another(108.0))
+    assert story.began == NOON
+    assert [it.word for it in story.statuses] == ["running"], "a word is told once in a row"
+    assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 9.0)
+    assert [(it.phase, it.at) for it in story.spans] == [("provision", 0.0), ("delete", 9.0)]
+    assert story.requests == {"provision": 2, "delete": 1}
+    assert story.phases == {"provision": 1.5, "delete": 0.25}
+    assert (story.chats, story.retries, story.failed) == (1, 1, True)
+    [both] = told(main=lived(), gw0=lived())
+    assert (both.tokens.total, both.untold, both.waits["gap"]) == (18, 0, 0.25)
+
+
+def test_a_process_on_another_host_has_a_clock_of_its_own(tmp_path: Path) -> None:
+    its = another(8.0)
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "main.jsonl").write_bytes(b"".join(lived().lines))
+    opened = events.Opened("gw0", "night", 1, WALL + 95.0)
+    its.lines.insert(0, encode(Entry(0.0, None, opened), str, replies=True))
+    entries = read(tmp_path, {"gw0": b"".join(its.lines).decode()}, WALL)
+    [story] = instances_of(fold(entries).instances, WALL)
+    assert story.began == NOON
+    assert [(it.word, it.at) for it in story.statuses] == [("running", 3.0)]
+
+
 def test_the_last_that_is_known_counts_whoever_tells_it() -> None:
     gone, ready = (9.0, Became(State.GONE, ID)), (3.0, Became(State.READY, ID))
-    for one, two in ((life(ready), life(gone)), (life(gone), life(ready))):
-        assert [it.outcome for it in told(main=one, gw0=two)] == ["deleted"]
     # A leak is one until it is taken back, whatever is deleted under the same key.
-    leaked, back = (5.0, Leaked("why")), (9.5, Leaked(None))
-    assert [it.outcome for it in told(main=life(ready, leaked, gone))] == ["leaked"]
-    assert [it.outcome for it in told(gw0=life(ready, leaked), main=life(gone, back))] == [
-        "deleted"
+    leaked, back = (5.0, events.Leaked("why")), (9.5, events.Leaked(None))
+    known = [
+        (told(main=life(ready), gw0=life(gone)), "deleted"),
+        (told(main=life(gone), gw0=life(ready)), "deleted"),
+        (told(main=life(ready, leaked, gone)), "leaked"),
+        (told(gw0=life(ready, leaked), main=life(gone, back)), "deleted"),
+        (told(main=life(ready)), "leaked"),
     ]
-    [lost_sight_of] = told(main=life(ready))
-    assert (lost_sight_of.outcome, lost_sight_of.leak) == ("leaked", None)
-
-
-def test_what_was_never_requested_is_not_told() -> None:
-    for state in (State.CLAIMED, State.UNUSED, State.REFUSED):
-        assert told(main=life((1.0, Became(state)))) == []
+    assert [[it.outcome for it in reports] for reports, _ in known] == [[it] for _, it in known]
+    assert known[-1][0][0].leak is None, "it was lost sight of"
 
 
 def test_attached_instances_are_told_once_each_by_their_id() -> None:
@@ -327,87 +274,73 @@ def test_attached_instances_are_told_once_each_by_their_id() -> None:
     for file in files:
         it = attached()
         it.keeper = file
-        it.note(Claimed(None, attached=True), 1.0)
+        it.note(events.Claimed(None, attached=True), 1.0)
     [story] = told(main=files[0], gw0=files[1])
     assert (story.outcome, story.idempotency_key, story.reference) == ("attached", None, ID)
 
 
 def test_an_instance_names_the_tests_that_used_it() -> None:
-    cases = [
-        CaseReport(id=name, outcome="passed", seconds=1.0, instances=used)
-        for name, used in {"test_b": (KEY, "other"), "test_c": ("other",), "test_d": (KEY,)}.items()
-    ]
-    [chatted, unused] = with_tests([frozen(lived()), part(idempotency_key="x")], cases)
-    assert chatted.tests == ("test_b", "test_d", "test_a"), "a turn's test may have no report"
-    assert unused.tests == ()
-    [seen] = with_tests([frozen(attached())], [cases[0].model_copy(update={"instances": (ID,)})])
-    assert seen.tests == ("test_b",), "by its id, as it has no key"
-
-
-def test_tokens_of_several_processes_are_counted_together() -> None:
-    one, two = Written(), Written()
-    lived(one), lived(two)
-    [story] = told(main=one, gw0=two)
-    assert (story.tokens.total, story.untold, story.waits["gap"]) == (18, 0, 0.25)
-
-
-def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
-    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.UNUSED)
-    records = [*(record(state=state) for state in states), attached(), lived()]
-    report = Report(
-        run_id="night",
-        fake=True,
-        url="https://router.example",
-        began=NOON,
-        seconds=9.5,
-        exit_code=1,
-        instances=tuple(map(frozen, records)),
+    used = {"test_b": (KEY, ID), "test_c": ("other",), "test_d": (KEY,)}
+    cases = [case(name, instances=instances) for name, instances in used.items()]
+    [chatted] = told(main=lived())
+    known = with_tests(
+        [chatted, frozen(record()).model_copy(update={"idempotency_key": "x"}), frozen(attached())],
+        cases,
     )
-    counts = {"deleted": 2, "leaked": 2, "kept": 1, "refused": 1, "unused": 1, "attached": 1}
-    assert {outcome: report.count(outcome) for outcome in counts} == counts
-    assert report.provisioned == 5, "what was deleted, kept or leaked"
-    assert Report.model_validate_json(report.model_dump_json()) == report
-
-
-def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None:
-    outcomes = ("skipped", "passed", "error", "passed", "failed")
-    tests = tuple(
-        CaseReport(id=str(number), outcome=outcome, seconds=1.0)
-        for number, outcome in enumerate(outcomes)
-    )
-    report = a_report(an_instance(), tests=tests)
-    words = "2 passed, 1 failed, 1 error, 1 skipped"
-    assert report.tests_words == words
-    lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
-    assert lines[1] == f"smoke tests: {words}; in the report: 1 chat"
-    assert f"<dt>Smoke tests</dt><dd>{words}</dd>" in page.render(report)
-    assert f"\nSmoke tests: {words}\n" in github.markdown(report)
-    assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
-
-
-def test_a_run_without_tests_says_nothing_of_them() -> None:
-    shown = "".join(pytest_html.summary(a_report(an_instance()), None, Path("x.html")))
-    assert "provisioned" in shown
-    assert "smoke tests" not in shown
-
-
-def test_what_ended_a_run_is_in_every_view_for_a_person() -> None:
-    report = a_report(an_instance(), ended="pytest.exit: <b>enough</b>", not_run=2, exit_code=1)
-    before = "ended before its tests were over"
-    lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
-    assert lines[1:3] == [
-        "smoke tests: 2 not run; in the report: 1 chat",
-        f"{before}: pytest.exit: <b>enough</b>",
+    assert [it.tests for it in known] == [
+        ("test_b", "test_d", "test_a"),  # A turn's test may have no report.
+        (),
+        ("test_b",),  # By its id, as it has no key.
     ]
-    shown = page.render(report)
-    shown_as = "pytest.exit: &lt;b&gt;enough&lt;/b&gt;"
-    assert f"<dt>{before.capitalize()}</dt><dd>{shown_as}</dd>" in shown
-    assert "not all smoke tests came to their end" in shown
-    assert f"\n{before.capitalize()}: `pytest.exit: <b>enough</b>`\n" in github.markdown(report)
-    assert f"<p>{before}: {shown_as}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
 
 
-def test_where_there_was_none_nothing_is_counted() -> None:
-    report = a_report(an_instance())
-    assert report.tests_words is None
-    assert "moke tests" not in page.render(report) + github.markdown(report)
+def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
+    files = {"main": Written(), "gw0": Written()}
+    for file, codes in zip(files.values(), ((404, 401), (401, 404, 418)), strict=True):
+        it = record(id=ID)
+        it.keeper = file
+        for code in codes:
+            it.saw_attempt(Tried(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
+    seen = [
+        manners_of(fold({name: files[name].entries for name in names}).forms)
+        for names in (("main", "gw0"), ("gw0", "main"))
+    ]
+    assert seen[0] == seen[1]
+    assert [it.code for it in seen[0].answers] == [401, 404, 418]
+
+
+def test_a_budget_is_broken_by_the_slowest_instance_and_by_all_tokens() -> None:
+    def chatted(name: str, gap: float, tokens: int, untold: int = 0) -> InstanceReport:
+        facts: dict[str, object] = {
+            "phases": {"ready": 2 * gap},
+            "waits": {"first_text": 2 * gap, "gap": gap},
+            "tokens": TokensReport(input_tokens=tokens, output_tokens=1),
+            "untold": untold,
+            "chats": 2,
+            "turns": (
+                turn(1.0, first_text_after=1.0, max_gap=0.5, test="test_a"),
+                turn(2.0, first_text_after=2 * gap, max_gap=gap, test="test_b"),
+            ),
+        }
+        return frozen(record(id=name)).model_copy(update=facts)
+
+    both = [chatted("two", 1.0, 900), chatted("one", 3.0, 100, untold=1)]
+    one = f"one (key {KEY})"
+    budgets = {"ready": 5.0, "row": 0.1, "first_text": 5.0, "gap": 2.0, "tokens": 1001.0}
+    found = breaches(both, budgets)
+    assert [(it.phase, it.limit, it.value, it.place) for it in found] == [
+        ("ready", 5.0, 6.0, one),
+        ("first_text", 5.0, 6.0, f"{one}, in test_b"),
+        ("gap", 2.0, 3.0, f"{one}, in test_b"),
+        ("tokens", 1001.0, 1002, f"two (key {KEY})"),
+    ]
+    assert found[-1].words == "the run took 1,002 tokens, the limit is 1,001"
+    kept = {"ready": 6.0, "gap": 3.0, "tokens": 1002}
+    assert breaches(both, kept) == [], "to take just that much is allowed"
+    assert breaches([], kept) == []
+    unkept = both[1].model_copy(update={"turns": ()})
+    assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
+    words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
+    assert untold_tokens(both, budgets) == words
+    assert untold_tokens(both[:1], budgets) is None
+    assert untold_tokens(both, {"gap": 3.0}) is None

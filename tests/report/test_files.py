@@ -1,59 +1,71 @@
-"""The files that a run leaves, and a disk that will not have them."""
+"""The files that a run leaves, a disk that will not have them, and their published schema."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from report_tools import a_report, an_instance, turn
+from jsonschema import Draft202012Validator
+from report_tools import a_failed_report, a_report, an_instance, several, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.parts import AnswerReport, EventReport, Manners
+
+
+def write(folder: Path, run_id: str = "night", *, pages: bool = False) -> list[str]:
+    return files.write(a_report(run_id=run_id), folder, pages=pages)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(it.name for it in folder.iterdir())
 
 
 def test_the_report_is_written_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
-    report, folder = a_report(), tmp_path / "not" / "there"
-    assert files.write(report, folder, pages=False) == []
+    folder = tmp_path / "not" / "there"
+    assert write(folder) == []
     [written] = folder.iterdir()
     assert written.name == "report.json"
-    assert Report.model_validate_json(written.read_text("utf-8")) == report
+    assert Report.model_validate_json(written.read_text("utf-8")) == a_report()
     if os.name == "posix":
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
 
-def test_a_report_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    files.write(a_report(run_id="before"), tmp_path, pages=False)
-    files.write(a_report(run_id="after"), tmp_path, pages=False)
+def test_a_report_takes_the_place_of_the_files_before(tmp_path: Path) -> None:
+    assert write(tmp_path, "before", pages=True) == []
+    assert names(tmp_path) == ["report.html", "report.json", "trace.har"]
+    assert write(tmp_path, "after") == []
     [written] = tmp_path.iterdir()
     assert '"after"' in written.read_text("utf-8")
 
 
-def test_what_a_link_points_to_is_left_alone(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("mine")
-    (tmp_path / "report.json").symlink_to(elsewhere)
-    assert files.write(a_report(), tmp_path, pages=False) == []
-    assert elsewhere.read_text() == "mine"
-    assert not (tmp_path / "report.json").is_symlink()
-
-
-def test_a_folder_that_can_not_be_made_is_a_line(tmp_path: Path) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("")
-    [problem] = files.write(a_report(), in_the_way / "folder", pages=False)
-    assert problem == f"report.json was not written: Not a directory ({in_the_way / 'folder'})"
+def test_what_no_run_wrote_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path / "earlier", pages=True)
+    mine = {name: tmp_path / f"my {name}" for name in ("report.json", "trace.har")}
+    for name, elsewhere in mine.items():
+        (tmp_path / "earlier" / name).rename(elsewhere)
+        (tmp_path / name).symlink_to(elsewhere)
+    (tmp_path / "report.html").write_text("<title>another tool's</title>")
+    before = {path: path.read_text("utf-8") for path in mine.values()}
+    assert write(tmp_path, "after") == []
+    assert {path: path.read_text("utf-8") for path in mine.values()} == before
+    assert (tmp_path / "trace.har").is_symlink()
+    assert not (tmp_path / "report.json").is_symlink(), "a link is replaced"
+    assert (tmp_path / "report.html").read_text() == "<title>another tool's</title>"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_a_line_and_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files.write(a_report(run_id="before"), tmp_path, pages=False)
+    write(tmp_path, "before")
     scrap = tmp_path / "scrap"
 
     def on_a_full_disk(**_: object) -> tuple[int, str]:
@@ -61,25 +73,44 @@ def test_a_full_disk_is_a_line_and_leaves_what_was_there(
         return os.open("/dev/full", os.O_WRONLY), str(scrap)
 
     monkeypatch.setattr("tempfile.mkstemp", on_a_full_disk)
-    [problem] = files.write(a_report(run_id="after"), tmp_path, pages=False)
+    [problem] = write(tmp_path, "after")
     assert problem == f"report.json was not written: No space left on device ({tmp_path})"
     [left] = tmp_path.iterdir()
     assert '"before"' in left.read_text("utf-8"), "and no half of a file is left"
 
 
-def test_a_view_that_fails_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_view_that_fails_is_a_line_and_no_earlier_page_stays_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "before", pages=True)
+
     def broken(report: Report) -> str:
         raise RuntimeError(f"no way\n::error::{report.run_id}")
 
-    monkeypatch.setattr(files, "as_json", broken)
-    assert files.write(a_report(run_id="n"), tmp_path, pages=False) == [
-        "report.json was not written: RuntimeError: no way ::error::n"
+    monkeypatch.setattr(files, "as_html", broken)
+    problem = "report.html was not written: RuntimeError: no way ::error::after"
+    assert write(tmp_path, "after", pages=True) == [problem]
+    assert names(tmp_path) == ["report.json", "trace.har"]
+    folder = tmp_path / "report.json" / "folder"
+    assert write(folder) == [f"report.json was not written: Not a directory ({folder})"]
+
+
+def test_an_earlier_page_that_can_not_be_removed_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, pages=True)
+
+    def refuses(path: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    assert write(tmp_path) == [
+        f"{name} of an earlier run is still there: Permission denied ({tmp_path})"
+        for name in ("report.html", "trace.har")
     ]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_writing_without_pages_loads_none_of_what_they_need() -> None:
-
     code = (
         "import sys, pytest_hydrasmoke._report.files; print({'jinja2', 'harfile'} & {*sys.modules})"
     )
@@ -100,61 +131,40 @@ def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey
     assert chat["response"]["content"]["text"] == said
 
 
-def test_pages_are_written_beside_it_where_they_are_wanted(tmp_path: Path) -> None:
-    assert files.write(a_report(), tmp_path, pages=True) == []
-    assert sorted(it.name for it in tmp_path.iterdir()) == [
-        "report.html",
-        "report.json",
-        "trace.har",
-    ]
+# The published schema
+
+ROOT = Path(__file__).parent.parent.parent
+PUBLISHED = ROOT / "docs" / "reference" / "report-schema.json"
+TAUGHT = Manners(
+    answers=(AnswerReport(call="poll", code=200, fields={"found": "boolean"}),),
+    events=(EventReport(event="message", data="object", keys=("type",), kind="delta"),),
+)
 
 
-# What an earlier run left
+def test_the_published_schema_is_that_of_the_model() -> None:
+    schema = runpy.run_path(str(ROOT / "docs" / "report_schema.py"))["schema"]
+    for name in ("report", "history"):
+        published = PUBLISHED.with_name(f"{name}-schema.json").read_text("utf-8")
+        assert published == schema(name), "run: python docs/report_schema.py"
 
 
-def test_pages_of_an_earlier_run_are_not_left_beside_a_report_without_pages(tmp_path: Path) -> None:
-    files.write(a_report(run_id="before"), tmp_path, pages=True)
-    assert files.write(a_report(run_id="after"), tmp_path, pages=False) == []
-    [left] = tmp_path.iterdir()
-    assert '"after"' in left.read_text("utf-8")
+def test_reports_are_as_the_schema_says_and_nothing_else_is() -> None:
+    schema = json.loads(PUBLISHED.read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    attached = an_instance(spec=None, began=None, hostname=None)
 
+    def problems(report: object) -> list[str]:
+        return [error.message for error in Draft202012Validator(schema).iter_errors(report)]
 
-def test_a_page_of_an_earlier_run_does_not_stay_for_one_that_was_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files.write(a_report(run_id="before"), tmp_path, pages=True)
+    def as_read(report: Report) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(files.as_json(report))
+        return read
 
-    def broken(report: Report) -> str:
-        raise RuntimeError("no way")
-
-    monkeypatch.setattr(files, "as_html", broken)
-    [problem] = files.write(a_report(run_id="after"), tmp_path, pages=True)
-    assert problem.startswith("report.html was not written")
-    assert sorted(it.name for it in tmp_path.iterdir()) == ["report.json", "trace.har"]
-
-
-def test_what_no_run_wrote_is_not_removed(tmp_path: Path) -> None:
-    page, trace, elsewhere = (tmp_path / name for name in ("report.html", "trace.har", "mine"))
-    page.write_text("<title>another tool's</title>")
-    files.write(a_report(), tmp_path / "earlier", pages=True)
-    (tmp_path / "earlier" / "trace.har").rename(elsewhere)
-    trace.symlink_to(elsewhere)
-    assert files.write(a_report(), tmp_path, pages=False) == []
-    assert page.exists()
-    assert trace.is_symlink()
-    assert elsewhere.exists()
-
-
-def test_an_earlier_page_that_can_not_be_removed_is_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files.write(a_report(), tmp_path, pages=True)
-
-    def refuses(path: Path, *, missing_ok: bool) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refuses)
-    assert files.write(a_report(), tmp_path, pages=False) == [
-        f"{name} of an earlier run is still there: Permission denied ({tmp_path})"
-        for name in ("report.html", "trace.har")
-    ]
+    for report in (a_report(attached, manners=TAUGHT), a_failed_report(), several()):
+        assert problems(as_read(report)) == []
+    missing = [f"'{name}' is a required property" for name in Report.model_fields]
+    assert sorted(problems({})) == sorted(missing)
+    newer = as_read(a_report())
+    newer["instances"][0]["spec"]["colour"] = newer["new"] = "blue"
+    assert problems(newer) == [], "a later version may have more fields"
+    assert problems(newer | {"schema_version": 3}) == ["2 was expected"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 
 import pytest
 from html_page import Page
 from report_tools import (
+    HOSTILE,
     ID,
     REPLY,
     a_failed_report,
@@ -16,71 +15,32 @@ from report_tools import (
     a_report,
     an_instance,
     exchange,
+    failure,
     turn,
 )
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report.html import page as html
+from pytest_hydrasmoke._report.html.axis import Axis, clock, moment
 from pytest_hydrasmoke._report.html.lanes import chats_of
-from pytest_hydrasmoke._report.model import FailureReport, ThoughtReport, ToolCallReport
+from pytest_hydrasmoke._report.model import ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "</style><style>*{display:none}</style>",
-    '"><img src=https://elsewhere.example onerror=alert(1)>',
-    "{{ 7 * 191 }}",
-    "::error::x\n::set-output name=a::b",
-    "\n##[command]rm",
-    "\x1b[31mred\x07\x9b1m\r\x00\x7f",
-    "\u202egnp.exe\u2066\u200b\u2028",
-    "\ud800 alone",
-)
+
+def shown(report: Report) -> Page:
+    return Page(html.render(report))
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        a_report(),
-        a_report(fake=True),
-        a_failed_report(),
-        a_report(an_instance(turns=(turn(1.0, message=None, text=None),)), exit_code=130),
-        a_report(*[an_instance(idempotency_key=f"n-{slot}") for slot in range(9)]),
-        a_report().model_copy(update={"instances": ()}),
-    ],
-    ids=["passed", "fake", "failed", "without replies", "many", "none"],
-)
-def test_the_page_is_valid_loads_nothing_and_runs_nothing(report: Report) -> None:
-    page = Page(report)
-    for element in page.root.iter():
-        assert element.tag not in ("script", "iframe", "object", "embed", "form", "img")
-        for name, value in element.attrib.items():
-            assert not name.startswith("on")
-            assert name != "style", "the page's own policy would not have it"
-            if name in ("src", "href"):
-                assert value.startswith("#") or value == "data:,"
-    assert "url(" not in page.source
-    assert "@import" not in page.source
-    # Every name is there once, and every link leads to one.
-    names = [it.get("id") for it in page.root.iter() if it.get("id")]
-    assert len(names) == len(set(names))
-    assert {it.get("href", "")[1:] for it in page.all("a")} <= set(names)
-
-
-def test_the_policy_allows_its_own_sheet_and_nothing_else() -> None:
-    page = Page(a_report())
-    [policy] = [it for it in page.all("meta") if it.get("http-equiv")]
-    [style] = page.all("style")
-    digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
-    assert policy.get("http-equiv") == "Content-Security-Policy"
-    assert policy.get("content") == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def page_of(exit_code: int = 0, **facts: object) -> Page:
+    """Render the report of one instance, or of a plain one as changed."""
+    return shown(a_report(an_instance(**facts), exit_code=exit_code))
 
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
+    tool = ToolCallReport(name=words, id=None, arguments=words, result=words, at=0.6, position=3)
+    thought = ThoughtReport(text=words, at=0.1, position=0)
+    told = turn(1.0, message=words, text=words, error=words, notes=(words,), test=words)
     hostile = an_instance(
         id=words,
         hostname=words,
@@ -90,13 +50,13 @@ def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
         notes=(words,),
         drift=(words,),
         exchanges=(exchange("status", 0.0, status=None, error=words),),
-        turns=(turn(1.0, message=words, text=words, error=words),),
+        turns=(told, turn(2.0, tool_calls=(tool,), thoughts=(thought,))),
         usage=(CountReport(at=2.0, count=1, providers=(words,)),),
-        failures=(FailureReport(at=3.0, message=words, phase="turn", test=words),),
+        failures=(failure(3.0, words, "turn", test=words),),
     )
-    plain = Page(a_failed_report())
-    page = Page(a_report(hostile, an_instance(), url=f"https://router.example/{words}"))
-    kinds = {it.tag for it in plain.root.iter()}
+
+    page = shown(a_report(hostile, an_instance(), url=f"https://router.example/{words}"))
+    kinds = {it.tag for it in shown(a_failed_report()).root.iter()}
     assert {it.tag for it in page.root.iter()} <= kinds, "no element that the page has not"
     assert page.source.replace("\n", "").isprintable()
     assert not re.search(r"^\s*::", page.source, re.MULTILINE)
@@ -106,27 +66,29 @@ def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
 
 
 def test_the_head_says_how_the_run_ended_and_against_what() -> None:
-    page = Page(a_report())
-    assert page.texts("h1") == ["Passed"]
-    assert page.texts("title") == ["Passed: smoke run night"]
+    for code, head in (
+        (0, "Passed"),
+        (1, "Failed"),
+        (2, "Interrupted"),
+        (129, "Hung up"),
+        (130, "Interrupted"),
+        (143, "Ended with exit code 143"),
+    ):
+        page = shown(a_report(exit_code=code))
+        assert page.texts("h1") == [head]
+        assert page.texts("title") == [f"{head}: smoke run night"]
     assert "live router https://router.example/api" in page.text
     assert "1 provisioned 1 deleted 0 kept 0 leaked 1 chat 0 requests repeated" in page.text
-    fake = Page(a_report(fake=True, exit_code=1))
-    assert fake.texts("h1") == ["Failed"]
+    fake = shown(a_report(fake=True, exit_code=1))
     assert "FAKE router It proves nothing about a live one." in fake.text
-    assert "router.example/api" not in fake.text, "where the fake lived is no matter"
     assert "the reason is in pytest's own output" in fake.text
-    assert Page(a_report(exit_code=130)).texts("h1") == ["Interrupted"]
-    assert Page(a_report(exit_code=143)).texts("h1") == ["Ended with exit code 143"]
+    assert "router.example/api" not in fake.text, "where the fake lived is no matter"
 
 
-def test_what_went_wrong_comes_first_and_leads_to_its_moment() -> None:
-    page = Page(a_failed_report())
-    assert page.texts("h2")[:3] == [
-        "What went wrong",
-        "What the contract does not know",
-        "2 instances",
-    ]
+def test_a_failed_run_begins_with_what_went_wrong_and_tells_every_request_in_order() -> None:
+    page = shown(a_failed_report())
+    titles = ["What went wrong", "What the contract does not know", "2 instances"]
+    assert page.texts("h2")[:3] == titles
     name = f"{ID} (key night-0)"
     [troubles] = page.all("ol", "troubles")
     assert [page.text_of(it) for it in troubles] == [
@@ -141,28 +103,6 @@ def test_what_went_wrong_comes_first_and_leads_to_its_moment() -> None:
         "the stream was cut: the answer was lost phase: turn, after 1.7 s"
     )
     assert "hydra-smoke sweep --run-id night" in page.text
-
-
-def test_the_command_that_deletes_a_leak_is_shown_once() -> None:
-    command = "hydra-smoke sweep --run-id night"
-    told = f"not confirmed as deleted: it is there\n  phase:     delete\n  next step: {command}"
-    failed = FailureReport(at=3.0, message=told, phase="delete", test=None)
-    leaked = an_instance(outcome="leaked", leak=told, delete_with=command, failures=(failed,))
-    page = Page(a_report(leaked, exit_code=1))
-    assert page.text.count(command) == 1
-    assert f"To delete it: {command}" in page.text
-    assert "it is there phase: delete To delete it" in page.text
-
-
-def test_a_budget_of_an_instance_that_is_not_told_leads_nowhere() -> None:
-    breaches = a_failed_report().breaches
-    page = Page(a_report(an_instance(id="another"), exit_code=1, breaches=breaches))
-    assert page.texts("ol", "troubles")[0].startswith("budget ready took 59.0 s")
-    assert page.all("a") == []
-
-
-def test_an_instance_is_told_with_every_request_in_order() -> None:
-    page = Page(a_failed_report())
     rows = page.texts("span", "what")
     assert rows[:6] == [
         "provision no answer the answer was lost",
@@ -192,15 +132,19 @@ def test_an_instance_is_told_with_every_request_in_order() -> None:
     assert "2 LLM events counted: anthropic, openai" in page.text
 
 
-def test_a_kept_instance_is_told_with_what_to_do_with_it() -> None:
-    page = Page(a_report(an_instance(outcome="kept")))
-    assert page.texts("pre") == [
-        f"pytest --hydra-smoke --hydra-smoke-instance {ID} hydra-smoke sweep --run-id night"
-    ]
+def test_the_command_that_deletes_what_is_left_is_shown_once() -> None:
+    command = "hydra-smoke sweep --run-id night"
+    told = f"not confirmed as deleted: it is there\n  phase:     delete\n  next step: {command}"
+    failed = failure(3.0, told, "delete")
+    page = page_of(1, outcome="leaked", leak=told, failures=(failed,))
+    assert page.text.count(command) == 1
+    assert f"it is there phase: delete To delete it: {command}" in page.text
+    attach = f"pytest --hydra-smoke --hydra-smoke-instance {ID}"
+    assert page_of(outcome="kept").texts("pre") == [f"{attach} {command}"]
 
 
 def test_a_chat_is_a_transcript_with_the_arrival_of_its_events() -> None:
-    page = Page(a_report())
+    page = page_of()
     [chat] = page.texts("div", "chat")
     assert chat == (
         f"Test Are you ready? Agent {REPLY} first event after 500 ms longest gap 1.00 s "
@@ -213,18 +157,32 @@ def test_a_chat_is_a_transcript_with_the_arrival_of_its_events() -> None:
     assert (gap.get("x"), gap.get("width")) == ("35.29%", "58.82%")
 
 
-def test_a_chat_that_broke_off_shows_the_silence_before() -> None:
-    error = "the turn did not end within 10 s"
-    failures = (
-        FailureReport(at=3.0, message="of another", phase="ready", test=None),
-        FailureReport(at=20.0, message=error, phase="turn", test=None),
-    )
-    late = turn(10.0, error=error, complete=False)
-    page = Page(a_report(an_instance(turns=(turn(5.0), late), failures=failures)))
-    _, chat = page.texts("div", "chat")
-    assert f"It broke off: {error}" in chat
-    assert "longest gap 8.30 s" in chat
-    assert "broke off after 10.0 s" in chat
+def test_chats_are_told_as_far_as_is_known() -> None:
+    said = {
+        "No terminal event came.": turn(5.0, complete=False),
+        "Agent (no text) It broke off: cut No event came.": turn(
+            6.0, events=0, arrivals=(), seconds=None, text="", error="cut", complete=False
+        ),
+        "first event after 500 ms, first text after 500 ms 1 event in 500 ms": turn(
+            7.0, events=1, arrivals=(0.5,), seconds=0.5, first_text_after=0.5
+        ),
+        "Agent, finished with length Ready": turn(8.0, finish_reason="length"),
+        "What was said is kept out of this report. first event after 500 ms": turn(
+            9.0, message=None, text=None
+        ),
+        "It broke off: late": turn(10.0, error="late", complete=False),
+    }
+    # The failure before it is of another phase.
+    failures = (failure(11.0, "of another", "ready"), failure(20.0, "late", "turn"))
+    instance = an_instance(turns=tuple(said.values()), failures=failures)
+    assert [it.broke_at for it in chats_of(instance)] == [*[None] * 5, 10.0]
+    chats = shown(a_report(instance)).texts("div", "chat")
+    for words, chat in zip(said, chats, strict=True):
+        assert words in chat
+    assert [number for number, chat in enumerate(chats) if "finished with" in chat] == [3]
+    assert chats[4].startswith("What was said")
+    assert "longest gap 8.30 s" in chats[5]
+    assert "broke off after 10.0 s" in chats[5]
 
 
 def bars(page: Page, phase: str) -> list[tuple[str | None, str | None, str | None]]:
@@ -234,25 +192,19 @@ def bars(page: Page, phase: str) -> list[tuple[str | None, str | None, str | Non
 
 
 def test_the_phase_that_failed_stands_out() -> None:
-    failures = (
-        FailureReport(at=8.0, message="it hung", phase="ready", test=None),
-        FailureReport(at=60.0, message="too late", phase="turn", test=None),
-        FailureReport(at=80.0, message="too late", phase="turn", test=None),
-    )
-    spans = (
-        SpanReport(at=0.0, phase="ready", seconds=8.01),
-        SpanReport(at=50.0, phase="turn", seconds=2.0),
-    )
     silent = turn(70.0, error="too late", events=0, arrivals=(), seconds=None, complete=False)
-    page = Page(
-        a_report(
-            an_instance(
-                spans=spans,
-                failures=failures,
-                exchanges=(exchange("delete", 99.0, seconds=1.0),),
-                turns=(turn(50.0, error="too late", seconds=2.0), silent),
-            )
-        )
+    page = page_of(
+        spans=(
+            SpanReport(at=0.0, phase="ready", seconds=8.01),
+            SpanReport(at=50.0, phase="turn", seconds=2.0),
+        ),
+        failures=(
+            failure(8.0, "it hung", "ready"),
+            failure(60.0, "too late", "turn"),
+            failure(80.0, "too late", "turn"),
+        ),
+        exchanges=(exchange("delete", 99.0, seconds=1.0),),
+        turns=(turn(50.0, error="too late", seconds=2.0), silent),
     )
     assert bars(page, "ready") == [("broken", "0.00%", "8.01%")]
     assert bars(page, "turn") == [("turn", "50.00%", "2.00%"), ("broken", "52.00%", "8.00%")]
@@ -260,47 +212,18 @@ def test_the_phase_that_failed_stands_out() -> None:
     assert "turn 10.0 s" in page.texts("div", "lane")
 
 
-def test_a_chat_without_an_end_without_events_or_without_a_moment_is_told_as_far_as_known() -> None:
-    endless = turn(5.0, complete=False)
-    nothing = turn(6.0, events=0, arrivals=(), seconds=None, text="", error="cut", complete=False)
-    one = turn(7.0, events=1, arrivals=(0.5,), seconds=0.5, first_text_after=0.5)
-    first, second, third = Page(a_report(an_instance(turns=(endless, nothing, one)))).texts(
-        "div", "chat"
-    )
-    assert "No terminal event came." in first
-    assert second.endswith("Agent (no text) It broke off: cut No event came.")
-    assert third.endswith("first event after 500 ms, first text after 500 ms 1 event in 500 ms")
-
-
-def test_a_chat_shows_why_its_model_stopped() -> None:
-    page = Page(a_report(an_instance(turns=(turn(5.0, finish_reason="length"), turn(6.0)))))
-    first, second = page.texts("div", "chat")
-    assert "Agent, finished with length Ready" in first
-    assert "finished with" not in second
-
-
-def test_without_replies_no_word_of_a_chat_is_on_the_page() -> None:
-    page = Page(a_report(an_instance(turns=(turn(61.0, message=None, text=None),))))
-    [chat] = page.texts("div", "chat")
-    assert chat.startswith("What was said is kept out of this report. first event after 500 ms")
-
-
 def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
-    many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(5)]
-    page = Page(a_report(*many, exit_code=1))
+    many = [an_instance(idempotency_key=f"n-{slot}", failed=slot == 3) for slot in range(4)]
+    cured = failure(1.0, "chat was refused", "turn", test="test_a", cured=True)
+    many.append(an_instance(idempotency_key="n-4", failures=(cured,)))
+    # A budget of one that is not told leads nowhere.
+    page = shown(a_report(*many, exit_code=1, breaches=a_failed_report().breaches))
+    [trouble] = page.all("ol", "troubles")
+    assert page.text_of(trouble).startswith("budget ready took 59.0 s")
+    assert not [it for it in trouble.iter() if it.tag == "a"]
+    assert "cured by a rerun" in page.text, "and is no trouble"
     opened = [it.get("open") is not None for it in page.all("details", "instance")]
     assert opened == [False, False, False, True, False]
-
-
-@pytest.mark.parametrize("cured", [False, True])
-def test_what_a_rerun_cured_is_told_as_that_and_not_as_what_went_wrong(cured: bool) -> None:
-    error = FailureReport(
-        at=1.0, message="chat was refused", phase="turn", test="test_a", cured=cured
-    )
-    page = Page(a_report(an_instance(failures=(error,)), exit_code=1))
-    assert ("What went wrong" in page.text) != cured
-    assert ("cured by a rerun" in page.text) == cured
-    assert "chat was refused" in page.text
 
 
 def test_a_page_grows_no_faster_than_its_requests() -> None:
@@ -312,15 +235,13 @@ def test_a_page_grows_no_faster_than_its_requests() -> None:
 def test_a_transcript_has_tools_and_thoughts_where_they_came() -> None:
     call = ToolCallReport(name="look", id=None, arguments=None, result=None, at=0.6, position=3)
     thoughts = tuple(
-        ThoughtReport(text=f"thought {at}", at=at, position=at_text)
+        ThoughtReport(text="hm", at=at, position=at_text)
         for at, at_text in ((0.7, 3), (0.1, 0), (0.9, 5))
     )
-    [chat] = chats_of(
-        an_instance(turns=(turn(1.0, text="Hi!So", tool_calls=(call,), thoughts=thoughts),))
-    )
-    assert [
-        (step.kind, step.it if isinstance(step.it, str) else step.it.at) for step in chat.steps
-    ] == [
+    told = turn(1.0, text="Hi!So", tool_calls=(call,), thoughts=thoughts)
+    [chat] = chats_of(an_instance(turns=(told,)))
+    steps = [(it.kind, it.it if isinstance(it.it, str) else it.it.at) for it in chat.steps]
+    assert steps == [
         ("thought", 0.1),
         ("text", "Hi!"),
         ("tool", 0.6),
@@ -328,14 +249,44 @@ def test_a_transcript_has_tools_and_thoughts_where_they_came() -> None:
         ("text", "So"),
         ("thought", 0.9),
     ]
-    hostile = call.model_copy(
-        update={"name": HOSTILE[0], "arguments": HOSTILE[1], "result": HOSTILE[2]}
-    )
-    thought = thoughts[0].model_copy(update={"text": HOSTILE[0]})
-    told = turn(
-        1.0, tool_calls=(hostile,), thoughts=(thought,), notes=(HOSTILE[2],), test=HOSTILE[1]
-    )
-    page = Page(a_report(an_instance(turns=(told,))))
-    assert page.all("script") == page.all("img") == []
-    assert len(page.all("style")) == 1
-    assert HOSTILE[0] in page.text
+
+
+# Points in time
+
+
+def test_a_time_is_written_as_a_person_would_and_a_point_as_a_stopwatch_shows_it() -> None:
+    times = {
+        0.0: "0 ms",
+        0.9994: "999 ms",
+        0.9996: "1.00 s",
+        9.99: "9.99 s",
+        9.996: "10.0 s",
+        59.94: "59.9 s",
+        59.96: "1 min 00 s",
+        3599.4: "59 min 59 s",
+        3599.6: "1 h 00 min",
+        90_000.0: "25 h 00 min",
+    }
+    assert {seconds: clock(seconds) for seconds in times} == times
+    points = {0.0: "0:00.0", 59.96: "1:00.0", 65.25: "1:05.2", 3605.2: "1:00:05.2"}
+    assert {seconds: moment(seconds) for seconds in points} == points
+
+
+def test_an_axis_has_a_few_round_points() -> None:
+    axes = {
+        0.0: ["0"],
+        0.003: ["0", "1 ms", "2 ms", "3 ms"],
+        1.7: ["0", "500 ms", "1 s", "1.5 s"],
+        65.0: ["0", "15 s", "30 s", "45 s", "1 min"],
+        900.0: ["0", "5 min", "10 min", "15 min"],
+        9000.0: ["0", "30 min", "1 h", "1.5 h", "2 h", "2.5 h"],
+        30 * 86400.0: ["0", "120 h", "240 h", "360 h", "480 h", "600 h", "720 h"],
+    }
+    assert {it: [word for _, word in Axis(it).ticks] for it in axes} == axes
+
+
+def test_a_point_has_its_place_and_none_is_off_the_axis() -> None:
+    axis = Axis(8.0)
+    assert (axis.x(-1.0), axis.x(2.0), axis.x(9.0)) == ("0.00%", "25.00%", "100.00%")
+    assert Axis(0.0).x(3.0) == "0.00%"
+    assert axis.marks([4.0, 2.0, 4.0001]) == "M250 0v10M500 0v10", "what is too near is one mark"

@@ -7,6 +7,9 @@ import pytest
 from pytest_hydrasmoke._report.model import PipelineReport
 from pytest_hydrasmoke._report.pipeline import own_group, pipeline_of, web_address
 
+RUN = "https://git.example/team/agents/actions/runs/77"
+PIPELINE = "https://lab.example/team/agents/-/pipelines/78"
+BUILD = "https://jenkins.example/job/agents/79/"
 GITHUB = {
     "GITHUB_ACTIONS": "true",
     "GITHUB_SERVER_URL": "https://git.example",
@@ -21,7 +24,7 @@ GITHUB = {
 GITLAB = {
     "GITLAB_CI": "true",
     "CI_PIPELINE_ID": "78",
-    "CI_PIPELINE_URL": "https://lab.example/team/agents/-/pipelines/78",
+    "CI_PIPELINE_URL": PIPELINE,
     "CI_JOB_NAME": "smoke 1/3",
     "CI_JOB_ID": "9001",
     "CI_COMMIT_SHA": "0a1b2c",
@@ -29,79 +32,72 @@ GITLAB = {
 }
 JENKINS = {
     "JENKINS_URL": "https://jenkins.example/",
-    "BUILD_TAG": "jenkins-agents-79",
-    "BUILD_URL": "https://jenkins.example/job/agents/79/",
+    "BUILD_TAG": "agents-79",
+    "BUILD_URL": BUILD,
     "GIT_COMMIT": "0a1b2c",
     "GIT_BRANCH": "origin/main",
     "BRANCH_NAME": "main",
 }
+NO_ADDRESS = {"JENKINS_HOME": "/var/jenkins_home", "BUILD_TAG": "agents-79"}
 
 
-def test_github() -> None:
-    found = pipeline_of(GITHUB, None, "r")
-    url = "https://git.example/team/agents/actions/runs/77"
-    assert found == PipelineReport(
-        group="77", job="smoke", attempt=2, commit="0a1b2c", branch="main", url=url
-    )
-    of_a_fork = GITHUB | {"GITHUB_HEAD_REF": "patch-1", "GITHUB_REF_NAME": "7/merge"}
-    assert pipeline_of(of_a_fork, None, "r").branch == "patch-1"
+@pytest.mark.parametrize(
+    ("environ", "facts", "of_a_fork"),
+    [
+        (
+            GITHUB,
+            {"group": "77", "job": "smoke", "attempt": 2, "url": RUN},
+            {"GITHUB_HEAD_REF": "patch-1", "GITHUB_REF_NAME": "7/merge"},
+        ),
+        (
+            GITLAB,
+            {"group": "78", "job": "smoke 1/3", "attempt": 9001, "url": PIPELINE},
+            {"CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "patch-1"},
+        ),
+        (JENKINS, {"group": "agents-79", "url": BUILD}, {"CHANGE_BRANCH": "patch-1"}),
+    ],
+    ids=["github", "gitlab", "jenkins"],
+)
+def test_a_pipeline(
+    environ: dict[str, str], facts: dict[str, object], of_a_fork: dict[str, str]
+) -> None:
+    found = pipeline_of(environ, None, "r")
+    assert found == PipelineReport.model_validate(facts | {"commit": "0a1b2c", "branch": "main"})
+    assert pipeline_of(environ | of_a_fork, None, "r").branch == "patch-1"
+    assert own_group(environ) == facts["group"]
+    assert pipeline_of(environ, "nightly", "r").group == "nightly", "what is set comes first"
 
 
-def test_gitlab() -> None:
-    found = pipeline_of(GITLAB, None, "r")
-    url = "https://lab.example/team/agents/-/pipelines/78"
-    assert found == PipelineReport(
-        group="78", job="smoke 1/3", attempt=9001, commit="0a1b2c", branch="main", url=url
-    )
-    of_a_fork = GITLAB | {"CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "patch-1"}
-    assert pipeline_of(of_a_fork, None, "r").branch == "patch-1"
-
-
-def test_jenkins() -> None:
-    found = pipeline_of(JENKINS, None, "r")
-    url = "https://jenkins.example/job/agents/79/"
-    assert found == PipelineReport(
-        group="jenkins-agents-79", commit="0a1b2c", branch="main", url=url
-    )
-    assert pipeline_of(JENKINS | {"CHANGE_BRANCH": "patch-1"}, None, "r").branch == "patch-1"
-    no_address = {"JENKINS_HOME": "/var/jenkins_home", "BUILD_TAG": "jenkins-agents-79"}
-    assert pipeline_of(no_address, None, "r") == PipelineReport(group="jenkins-agents-79")
-    assert own_group({"JENKINS_HOME": "/var/jenkins_home"}) is None
-
-
-def test_a_group_that_is_set_comes_first_and_without_a_pipeline_the_run_is_alone() -> None:
-    assert pipeline_of(GITHUB, "nightly", "r").group == "nightly"
-    assert pipeline_of({}, None, "r") == PipelineReport(group="r")
-    assert pipeline_of({}, "nightly", "r").group == "nightly"
-    assert own_group({}) is None
-    assert own_group(GITLAB) == "78"
+def test_a_controller_may_not_know_its_address_and_a_run_may_be_alone() -> None:
+    assert pipeline_of(NO_ADDRESS, None, "r") == PipelineReport(group="agents-79")
+    multibranch = {**JENKINS, "BRANCH_NAME": ""}
+    assert pipeline_of(multibranch, None, "r").branch == "origin/main"
+    for nowhere in ({}, {"JENKINS_HOME": "/var/jenkins_home"}):
+        assert pipeline_of(nowhere, None, "r") == PipelineReport(group="r")
+        assert own_group(nowhere) is None
 
 
 def test_what_a_fork_chooses_is_text_and_bounded() -> None:
     words = "\x1b]0;x\x07\n::error::gone\u202e" + "x" * 10_000
-    hostile = dict.fromkeys(GITHUB, words)
-    found = pipeline_of(hostile, None, "r")
+    found = pipeline_of(dict.fromkeys(GITHUB, words), None, "r")
     for name in (found.group, found.job, found.commit, found.branch):
         assert name is not None
         assert name.isprintable()
         assert len(name) < 1_500
-    assert found.attempt is None
-    assert found.url is None
+    assert (found.attempt, found.url) == (None, None)
 
 
-@pytest.mark.parametrize("number", ["", "-1", "1.5", "\u0664", "9" * 16, "9" * 5000])
-def test_an_attempt_that_is_no_number_is_none(number: str) -> None:
-    assert pipeline_of(GITHUB | {"GITHUB_RUN_ATTEMPT": number}, None, "r").attempt is None
+def test_an_attempt_that_is_no_number_is_none() -> None:
+    for number in ("", "-1", "1.5", "\u0664", "9" * 16, "9" * 5000):
+        assert pipeline_of(GITHUB | {"GITHUB_RUN_ATTEMPT": number}, None, "r").attempt is None
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_what_no_page_may_link_to_is_no_address() -> None:
+    for url in (
         *("javascript:alert(1)", "//elsewhere.example", "data:text/html,x", "https://", "x", ""),
         *("https://user:secret@router.example/", "https://[half", "https://a.example/\u202e"),
         *("https://a.example/ b", "https://a.example/\n", "https://a.example/" + "x" * 1_000),
-    ],
-)
-def test_what_no_page_may_link_to_is_no_address(url: str) -> None:
-    assert web_address(url) is None
-    assert web_address("http://ci.example:8080/job/1?x=1#y") == "http://ci.example:8080/job/1?x=1#y"
+    ):
+        assert web_address(url) is None
+    good = "http://ci.example:8080/job/1?x=1#y"
+    assert web_address(good) == good

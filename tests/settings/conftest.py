@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from plugin_tools import Project
 from project_fixtures import no_settings, project, router, routing
-from settings_tools import NOWHERE
 
 __all__ = ["live", "no_settings", "project", "router", "routing"]
 
@@ -13,4 +12,4 @@ __all__ = ["live", "no_settings", "project", "router", "routing"]
 @pytest.fixture
 def live(project: Project) -> Project:
     """A project with one smoke test, and everything set that a live run needs."""
-    return project.suite("mixed").at(NOWHERE)
+    return project.suite("mixed").at("https://router.example")

@@ -11,8 +11,6 @@ from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._settings.sources import Loaded, load
 
-NOWHERE = "https://router.example"
-
 
 def refused(project: Project, *arguments: str) -> list[str]:
     """Run, and give the problems; nothing but they came out."""
@@ -28,7 +26,7 @@ def told(project: Project, **options: str) -> list[str]:
     assert not shows_token(caught.value.message)
     head, *lines = caught.value.message.split("\n  - ")
     assert head == "hydra-smoke can't start:"
-    assert not any("\n" in line for line in lines)
+    assert not any("\n" in line or "\x1b" in line for line in lines)
     return lines
 
 

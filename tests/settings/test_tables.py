@@ -46,9 +46,8 @@ def test_tests_that_are_named_have_the_table_of_their_own(
     # Without one of their own, that of the folder counts.
     (monorepo.path / file).write_text("", "utf-8")
     assert name_of(monorepo, "services/agent") == "whole"
-    for named in ("test_mixed.py", "pytest_hydrasmoke/checks/test_chat.py"):
-        result = monorepo.fake(named, "-k", "nothing")
-        result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name whole (pyproject.toml)*"])
+    result = monorepo.fake("pytest_hydrasmoke/checks/test_chat.py", "-k", "nothing")
+    result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name whole (pyproject.toml)*"])
 
 
 def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
@@ -72,11 +71,10 @@ def not_read(monorepo: Project, *names: str) -> str:
 @pytest.mark.parametrize(
     ("switch", "named"),
     [
-        ("--hydra-smoke", ()),
-        ("--hydra-smoke-fake", ("services",)),
-        ("--hydra-smoke", (".",)),
-        ("--hydra-smoke", ("-p", "xdist", "-n1")),
+        ("--hydra-smoke-fake", (".",)),
+        pytest.param("--hydra-smoke", ("-p", "xdist", "-n1"), marks=pytest.mark.kill),
     ],
+    ids=["the fake", "workers"],
 )
 def test_tables_below_are_not_left_unread_in_silence(
     monorepo: Project, router: FakeRouter, switch: str, named: tuple[str, ...]
@@ -84,38 +82,29 @@ def test_tables_below_are_not_left_unread_in_silence(
     result = monorepo.at(router).run(switch, *named)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     words = result.stdout if "xdist" in named else result.stderr
-    words.fnmatch_lines(
-        [
-            (
-                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name "
-                "the tests of one table, as in pytest --hydra-smoke services/agent, and run pytest "
-                "once for each, or have one table for all of them, in "
-                f"{monorepo.path}/pyproject.toml*"
-            )
-        ]
+    how = (
+        "A run has one set of settings: name the tests of one table, as in pytest --hydra-smoke "
+        "services/agent, and run pytest once for each, or have one table for all of them, in "
     )
+    there = f"{monorepo.path}/pyproject.toml*"
+    words.fnmatch_lines([f"{not_read(monorepo, 'agent', 'billing')}. {how}{there}"])
     assert router.instances == ()
 
 
 def test_the_table_of_the_folder_does_not_stand_in_for_one_below(
     monorepo: Project, router: FakeRouter
 ) -> None:
-    monorepo.at(router).table('agent_name = "whole"')
-    result = monorepo.live("test_mixed.py", "services")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([not_read(monorepo, "agent", "billing")])
-    result = monorepo.live("--ignore=services/billing")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([not_read(monorepo, "agent")])
-
-
-def test_a_table_of_no_smoke_test_of_the_run_is_none_of_its_matter(
-    monorepo: Project, router: FakeRouter
-) -> None:
-    monorepo.at(router, bundled_checks="false")
+    monorepo.at(router, bundled_checks="false").table('agent_name = "whole"')
+    for named, files in (
+        ("services", ["agent", "billing"]),
+        ("--ignore=services/billing", ["agent"]),
+    ):
+        result = monorepo.live("test_mixed.py", "services", named)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([not_read(monorepo, *files)])
+    # A table of no smoke test of the run is none of its matter.
     monorepo.write("services/billing/tests/test_billing.py", "def test_one(): ...")
-    result = monorepo.live("--deselect=services/agent")
-    result.assert_outcomes(passed=4, deselected=1)
+    monorepo.live("--deselect=services/agent").assert_outcomes(passed=4, deselected=1)
 
 
 def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
