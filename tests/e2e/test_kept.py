@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from plugin_tools import FILES, QUICK, Project, nothing_left
+from plugin_tools import QUICK, Project, nothing_left
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -38,37 +38,26 @@ def test_the_summary_counts_and_gives_each_instance_its_phases(
     here: Project, routing: Callable[[Scenario], FakeRouter]
 ) -> None:
     # What takes no time has no column.
-    here.at(routing(replace(QUICK, statuses=((0, "starting"), (0.1, "running")))))
-    result = here.live("pytest_hydrasmoke/checks/test_chat.py", *pick("leaves_two"))
-    result.assert_outcomes(passed=1 + FILES["test_chat.py"])
+    router = routing(replace(QUICK, statuses=((0, "starting"), (0.1, "running"))))
+    router.fail("provision", status=503, times=2, retry_after=0)
+    here.at(router).write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('hello')")
+    result = here.live("test_it.py", *pick("leaves_two"))
+    result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         [
             "*= hydra-smoke =*",
             "live router, run run: provisioned 3, deleted 3, kept 0, leaked 0",
-            f"smoke tests: {1 + FILES['test_chat.py']} passed; in the report: 1 chat*",
+            "smoke tests: 2 passed; in the report: 1 chat*",
             "",
             "instance  outcome  *ready*",
             "0         deleted *?.?s*",
             "1         deleted *?.?s*",
             "2         deleted *?.?s*",
             f"deleted  {UUID} (key run-0)",
+            "         note: 2 requests were repeated",
             f"deleted  {UUID} (key run-1)",
             f"deleted  {UUID} (key run-2)",
         ]
-    )
-
-
-def test_the_summary_tells_of_repeated_requests(here: Project, router: FakeRouter) -> None:
-    router.fail("provision", status=503, times=2, retry_after=0)
-    result = here.live(*pick("passes"))
-    result.stdout.fnmatch_lines(["         note: 2 requests were repeated"])
-
-
-def test_the_summary_of_a_run_that_needed_nothing(here: Project) -> None:
-    result = here.live("-k", "unknown_key")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(
-        ["live router, run run: provisioned 0, deleted 0, kept 0, leaked 0"]
     )
 
 
@@ -91,18 +80,6 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
 # What is kept
 
 
-def test_a_run_has_a_folder_until_all_is_confirmed(here: Project) -> None:
-    here.write(
-        "test_it.py",
-        "from pathlib import Path\n"
-        "def test_it(smoke_instance):\n"
-        "    assert Path('.hydrasmoke/runs/run/ledger.jsonl').is_file()\n",
-    )
-    here.live("test_it.py").assert_outcomes(passed=1)
-    assert here.runs() == []
-    assert here.left(".gitignore") == "*\n"
-
-
 def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRouter) -> None:
     result = here.live(*pick("passes"), "--hydra-smoke-keep=always")
     assert result.ret == 0
@@ -121,10 +98,16 @@ def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRou
     assert here.runs() == ["run"]
 
 
-def test_its_place_can_be_set(here: Project) -> None:
-    here.set(output="by-variable", keep="always")
-    here.live(*pick("passes"), "--hydra-smoke-output=by-option")
-    assert here.runs("by-option") == ["run"]
+def test_a_run_has_a_folder_in_the_output_until_all_is_confirmed(here: Project) -> None:
+    here.set(output="by-variable").write(
+        "test_it.py",
+        "from pathlib import Path\n"
+        "def test_it(smoke_instance):\n"
+        "    assert Path('by-option/runs/run/ledger.jsonl').is_file()\n",
+    )
+    here.live("test_it.py", "--hydra-smoke-output=by-option").assert_outcomes(passed=1)
+    assert here.runs("by-option") == []
+    assert (here.path / "by-option" / ".gitignore").read_text("utf-8") == "*\n"
     assert not (here.path / "by-variable").exists()
     assert not (here.path / ".hydrasmoke").exists()
 
@@ -164,11 +147,8 @@ def test_with(smoke_instance_factory):
 """
 
 
-@pytest.mark.parametrize("scope", ["session", "function"])
-def test_a_failure_anywhere_keeps_what_its_test_used(
-    here: Project, router: FakeRouter, scope: str
-) -> None:
-    here.set(scope=scope, max_instances=9).write("test_it.py", FAILS)
+def test_a_failure_anywhere_keeps_what_its_test_used(here: Project, router: FakeRouter) -> None:
+    here.set(scope="function", max_instances=9).write("test_it.py", FAILS)
     result = here.live("test_it.py", "--hydra-smoke-keep=on-failure")
     kept = {it.tier_id for it in router.instances if not it.deleted}
     assert kept == {"set-up", "call", "teardown", "bad"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,26 +51,23 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
 
 
 @alone_at_first
+@pytest.mark.parametrize("settle", [0.5, 0])
 def test_a_turn_has_its_own_llm_events_and_no_others(
-    here: Project, router: FakeRouter, way: tuple[str, ...]
+    here: Project, router: FakeRouter, way: tuple[str, ...], settle: float
 ) -> None:
-    result = run(here, *way, "test_turns.py")
-    # Without a wait the second had the first one's, and the fourth the third one's too.
-    result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(["*test_second*", "*got: *0 (1 before the turn, 1 now)*"])
+    result = run(here.set(usage_settle=settle), *way, "test_turns.py")
+    if settle:
+        # Without a wait the second had the first one's, and the fourth the third one's too.
+        result.assert_outcomes(passed=3, failed=1)
+        result.stdout.fnmatch_lines(["*test_second*", "*got: *0 (1 before the turn, 1 now)*"])
+    else:
+        # Then the account is an error that names the test.
+        result.assert_outcomes(passed=2, failed=2)
+        for test in ("test_first", "test_third"):
+            doubt = f"LLM events of the turn before, of test_turns.py::{test}*, may be among them"
+            result.stdout.fnmatch_lines([f"*got: *{doubt}: there was no wait"])
     assert nothing_left(router)
     assert list((here.path / ".hydrasmoke" / "runs").iterdir()) == []
-
-
-@alone_at_first
-def test_without_a_wait_the_account_is_an_error_that_names_the_test(
-    here: Project, way: tuple[str, ...]
-) -> None:
-    result = run(here.set(usage_settle=0), *way, "test_turns.py")
-    result.assert_outcomes(passed=2, failed=2)
-    for test in ("test_first", "test_third"):
-        doubt = f"LLM events of the turn before, of test_turns.py::{test}*, may be among them"
-        result.stdout.fnmatch_lines([f"*got: *{doubt}: there was no wait"])
 
 
 @alone_at_first
@@ -105,7 +101,6 @@ def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: Fak
 
 KEEPS = """
 import time
-from pathlib import Path
 import pytest
 from pytest_hydrasmoke import ChatBusyError
 
@@ -125,7 +120,6 @@ def test_uses_it_beyond_its_test():
 """
 CHATS = """
 import time
-from pathlib import Path
 
 def test_chats(takes):
     with takes("test_keeps").stream_chat("loud") as events:
@@ -159,7 +153,9 @@ def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     assert nothing_left(router)
 
 
-def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: FakeRouter) -> None:
+def test_another_run_that_uses_the_same_id_is_an_error_and_an_attached_instance_none(
+    here: Project, router: FakeRouter
+) -> None:
     class OtherShard:
         """Chats on the instance that both take for theirs, before this run does."""
 
@@ -172,43 +168,29 @@ def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: Fa
             while not router.llm_events:
                 pass
 
-    result = run(here, *ALONE, "test_chats.py", plugins=[OtherShard()])
+    result = run(here.set(keep="always"), *ALONE, "test_chats.py", plugins=[OtherShard()])
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*had 1 LLM events before this run's first*", "*give each shard a HYDRA_SMOKE_RUN_ID*"]
     )
     assert count(router, "chat") == 1
-
-
-def test_an_attached_instance_may_have_been_used_before(
-    here: Project, router: FakeRouter, tmp_path: Path
-) -> None:
-    run(here.set(keep="always"), *ALONE, "test_chats.py").assert_outcomes(passed=1)
+    # One that is attached may have been used before.
     [kept] = router.instances
-    while not router.llm_events:
-        pass
     here.set(instance=kept.id, run_id="other")
     run(here, *ALONE, "test_chats.py").assert_outcomes(passed=1)
 
 
-def test_an_offline_run_meets_a_lag(project: Project) -> None:
-    project.suite("bare").write(
-        "test_it.py",
-        "def test_it(smoke_instance):\n"
-        "    turn = smoke_instance.chat('hello')\n"
-        "    assert smoke_instance.llm_events().count == 0\n"
-        "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
-    )
-    project.fake("test_it.py").assert_outcomes(passed=1)
-
-
-def test_an_offline_run_waits_for_nothing_that_its_fake_knows(project: Project) -> None:
+def test_an_offline_run_meets_a_lag_and_waits_for_nothing_that_its_fake_knows(
+    project: Project,
+) -> None:
     # A wait that the fake did not end would be longer than this test has patience.
     project.suite("bare").set(usage_settle=600).write(
         "test_it.py",
         "import pytest\n"
         "@pytest.mark.parametrize('number', range(3))\n"
         "def test_it(smoke_instance, number):\n"
-        "    smoke_instance.chat('hello').expect_llm_events(exactly=1)\n",
+        "    turn = smoke_instance.chat('hello')\n"
+        "    assert smoke_instance.llm_events().count == number\n"
+        "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
     )
     project.fake("test_it.py").assert_outcomes(passed=3)

@@ -49,6 +49,8 @@ class Ending:
     instances: int = 1
     returned: int | None = None
     summary: bool = True
+    interrupts: bool = False
+    """Whether a `KeyboardInterrupt` comes out of it."""
     verdict: str | None = None
     words: tuple[str, ...] = ()
 
@@ -104,6 +106,8 @@ def check_output(row: Ending, result: pytest.RunResult) -> None:
     assert any(line.endswith(numbers) for line in lines) == row.summary
     assert len(verdicts) == (row.verdict is not None)
     result.stdout.fnmatch_lines([*row.words, *verdicts])
+    assert not [it for it in result.errlines if it.startswith((NOTHING[:-1], NOT_ALL[:-1]))]
+    assert "not written" not in result.stdout.str() + result.stderr.str()
     assert not row.verdict or fnmatch(verdicts[0], row.verdict)
     kind, _, words = (row.ended or "").partition(": ")
     if kind == "usage error":
