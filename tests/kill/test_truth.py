@@ -71,14 +71,18 @@ NO_END: dict[str, Any] = {"deaf": math.inf}
 SCRIPTS: dict[str, tuple[dict[str, Any], list[tuple[str | float, object]]]] = {
     "a right router": (
         {"row_after": 1.0, "boot": 2.0},
-        [("provision", 200), ("provision", 200), (0.0, GONE), (1.0, ("queued", "queued", 1))]
-        + [(2.0, ALIVE), ("left", 1), DELETED, (0.0, GONE), NOT_FOUND, ("left", 0)]
-        + [("provision", 200), (3.0, (404, "running", 1))],
+        [
+            *(("provision", 200), ("provision", 200), (0.0, GONE), (1.0, ("queued", "queued", 1))),
+            *((2.0, ALIVE), ("left", 1), DELETED, (0.0, GONE), NOT_FOUND, ("left", 0)),
+            *(("provision", 200), (3.0, (404, "running", 1))),
+        ],
     ),
     "looks that lag": (
         {"lag": 3.0, "deletes_behind": True},
-        [("provision", 200), (2.0, HIDDEN), NOT_FOUND, (2.0, ALIVE), DELETED]
-        + [(0.0, ("running", "running", 0)), (3.0, GONE)],
+        [
+            *(("provision", 200), (2.0, HIDDEN), NOT_FOUND, (2.0, ALIVE), DELETED),
+            *((0.0, ("running", "running", 0)), (3.0, GONE)),
+        ],
     ),
     "looks that find nothing": (
         {"blind": 3.0},
@@ -98,18 +102,24 @@ SCRIPTS: dict[str, tuple[dict[str, Any], list[tuple[str | float, object]]]] = {
     ),
     "a worker that finishes": (
         {"boot": 5.0, "finishes": True},
-        [("provision", 200), (1.0, ("queued", "queued", 1)), DELETED, (0.0, HIDDEN)]
-        + [(10.0, HIDDEN), NOT_FOUND, (0.0, GONE)],
+        [
+            *(("provision", 200), (1.0, ("queued", "queued", 1)), DELETED, (0.0, HIDDEN)),
+            *((10.0, HIDDEN), NOT_FOUND, (0.0, GONE)),
+        ],
     ),
     "a slow end": (
         {"deleting": 60.0, "keeps_row": True},
-        [*MADE, DELETED, (0.0, ("deleting", "deleting", 1)), ("left", 0)]
-        + [(60.0, (404, "running", 0))],
+        [
+            *(*MADE, DELETED, (0.0, ("deleting", "deleting", 1)), ("left", 0)),
+            (60.0, (404, "running", 0)),
+        ],
     ),
     "a row without a word": (
         {"keeps_row": True, "key_word": None, "key_words": False, "second_delete": 410},
-        [("provision", 200), (20.0, ("running", None, 1)), DELETED, (0.0, (404, None, 0))]
-        + [("delete", 410)],
+        [
+            *(("provision", 200), (20.0, ("running", None, 1)), DELETED, (0.0, (404, None, 0))),
+            ("delete", 410),
+        ],
     ),
     "a key that is lost": (
         {"loses_key": 0.0},

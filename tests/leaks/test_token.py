@@ -31,6 +31,7 @@ TOKENS = {
 }
 OTHER = made_up(40)
 """The one that the environment holds beside it (OPS_BEARER_TOKEN)."""
+FEW = "reply or set_up or teardown or printed or others or property or encoded or attribute"
 CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "default": (),
     "-l": ("-l",),
@@ -49,8 +50,9 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "-n 2, a few tests": ("-n", "2", "-k", "reply or warned or set_up or in_lines"),
     "--debug": ("--debug", "-l"),
     "-n 2 --debug": ("-n", "2", "--debug"),
+    "--debug, a few tests": ("--debug", "-l", "-k", FEW),
 }
-SAMPLE = [("36 with ##[", "--debug")]
+SAMPLE = [("36 with ##[", "--debug, a few tests")]
 ALL = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
 
 
