@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from plugin_tools import QUICK, Project, nothing_left
+from plugin_tools import Project, nothing_left
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-
-UUID = "????????-????-????-????-????????????"
+from pytest_hydrasmoke.fake import FakeRouter
 
 
 @pytest.fixture
@@ -29,36 +25,6 @@ def here(project: Project, router: FakeRouter) -> Project:
 
 def pick(*names: str) -> list[str]:
     return [f"test_endings.py::test_{name}" for name in names]
-
-
-# The summary
-
-
-def test_the_summary_counts_and_gives_each_instance_its_phases(
-    here: Project, routing: Callable[[Scenario], FakeRouter]
-) -> None:
-    # What takes no time has no column.
-    router = routing(replace(QUICK, statuses=((0, "starting"), (0.1, "running"))))
-    router.fail("provision", status=503, times=2, retry_after=0)
-    here.at(router).write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('hello')")
-    result = here.live("test_it.py", *pick("leaves_two"))
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(
-        [
-            "*= hydra-smoke =*",
-            "live router, run run: provisioned 3, deleted 3, kept 0, leaked 0",
-            "smoke tests: 2 passed; in the report: 1 chat*",
-            "",
-            "instance  outcome  *ready*",
-            "0         deleted *?.?s*",
-            "1         deleted *?.?s*",
-            "2         deleted *?.?s*",
-            f"deleted  {UUID} (key run-0)",
-            "         note: 2 requests were repeated",
-            f"deleted  {UUID} (key run-1)",
-            f"deleted  {UUID} (key run-2)",
-        ]
-    )
 
 
 def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
@@ -78,24 +44,6 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
 
 
 # What is kept
-
-
-def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRouter) -> None:
-    result = here.live(*pick("passes"), "--hydra-smoke-keep=always")
-    assert result.ret == 0
-    [instance] = router.instances
-    assert not instance.deleted
-    begin = f"cd {here.path} && "
-    attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
-    result.stdout.fnmatch_lines(
-        [
-            "live router, run run: provisioned 1, deleted 0, kept 1, leaked 0",
-            f"kept     {instance.id} (key run-0)",
-            f"         attach: {begin}HYDRA_SMOKE_RUN_ID= {attach}",
-            f"         delete: {begin}hydra-smoke sweep --run-id run",
-        ]
-    )
-    assert here.runs() == ["run"]
 
 
 def test_a_run_has_a_folder_in_the_output_until_all_is_confirmed(here: Project) -> None:

@@ -124,7 +124,13 @@ def test_what_is_pasted_attaches_and_deletes(service: Project, router: FakeRoute
     service.write("my token", TOKEN).chmod(0o600)
     service.set(token="another-token-of-the-environment", output="out", run_id="look-1")
     keeps = ("--hydra-smoke-token-file=my token", "--hydra-smoke-keep=always")
-    lines = [line.strip() for line in service.live(SERVICE, *keeps).outlines]
+    result = service.live(SERVICE, *keeps)
+    [instance] = router.instances
+    result.stdout.fnmatch_lines(
+        ["*provisioned 1, deleted 0, kept 1, leaked 0", f"kept     {instance.id} (key look-1-0)"]
+    )
+    assert service.runs("out") == ["look-1"]
+    lines = [line.strip() for line in result.outlines]
     attach, delete = (
         next(it for it in lines if it.startswith(what)).removeprefix(what)
         for what in ("attach: ", "delete: ")
@@ -132,7 +138,7 @@ def test_what_is_pasted_attaches_and_deletes(service: Project, router: FakeRoute
     said = paste(f"{attach} test_a.py", Path("/"))
     assert "attached" in said
     assert "1 passed" in said
-    assert [it.deleted for it in router.instances] == [False]
+    assert not router.instances[0].deleted
     # By its ledger, and not only by the slots that its name has.
     assert "no ledger" not in paste(delete, Path("/"))
     assert nothing_left(router)
