@@ -12,7 +12,6 @@ from inner import only
 from plugin_tools import Project, count, nothing_left, tampered
 from sizes import sampled
 
-from pytest_hydrasmoke import SmokeClient, SmokeInstance
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.2)
@@ -50,8 +49,15 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
     return project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, **more)
 
 
-@alone_at_first
-@pytest.mark.parametrize("settle", [0.5, 0])
+@pytest.mark.parametrize(
+    ("way", "settle"),
+    [
+        pytest.param(ALONE, 0.5, id="alone"),
+        pytest.param(ALONE, 0, id="alone, no wait", marks=pytest.mark.fire),
+        pytest.param(TWO, 0.5, id="two workers", marks=pytest.mark.fire),
+        pytest.param(TWO, 0, id="two workers, no wait", marks=pytest.mark.fire),
+    ],
+)
 def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...], settle: float
 ) -> None:
@@ -151,33 +157,6 @@ def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
     assert count(router, "chat") == 1
     assert nothing_left(router)
-
-
-def test_another_run_that_uses_the_same_id_is_an_error_and_an_attached_instance_none(
-    here: Project, router: FakeRouter
-) -> None:
-    class OtherShard:
-        """Chats on the instance that both take for theirs, before this run does."""
-
-        def pytest_hydra_smoke_instance_ready(self, instance: SmokeInstance) -> None:
-            with (
-                SmokeClient(router.url, token=router.token) as client,
-                client.stream_chat(instance.id, "leaves one") as events,
-            ):
-                assert list(events)
-            while not router.llm_events:
-                pass
-
-    result = run(here.set(keep="always"), *ALONE, "test_chats.py", plugins=[OtherShard()])
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*had 1 LLM events before this run's first*", "*give each shard a HYDRA_SMOKE_RUN_ID*"]
-    )
-    assert count(router, "chat") == 1
-    # One that is attached may have been used before.
-    [kept] = router.instances
-    here.set(instance=kept.id, run_id="other")
-    run(here, *ALONE, "test_chats.py").assert_outcomes(passed=1)
 
 
 def test_an_offline_run_meets_a_lag_and_waits_for_nothing_that_its_fake_knows(

@@ -57,10 +57,6 @@ def silent(project: Project) -> str:
     return f"hydra-smoke: worker gw0 did not report what it left: {', and '.join(sweeps)}"
 
 
-def runs_left(project: Project) -> list[Path]:
-    return list((project.path / ".hydrasmoke" / "runs").iterdir())
-
-
 class Failures:
     """Knows which tests have failed, as the main process hears of it."""
 
@@ -96,7 +92,8 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     told = Counter((here.path / "ready").read_text("utf-8").split())
     assert told == Counter(it.id for it in router.instances)
     routes = [seen.route for seen in router.requests]
-    assert routes[: len(FIRST)] == [*FIRST]
+    before = routes[: routes.index("provision")]
+    assert (tuple(before[: len(FIRST)]), {*before[len(FIRST) :]}) == (FIRST, {"poll"})
     assert None not in routes[len(FIRST) :]
     assert count(router, "provision") == 4
     result.stdout.fnmatch_lines(
@@ -151,7 +148,10 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
             silent(here),
         ]
     )
-    assert [folder.name for folder in runs_left(here)] == ["run-gw0"]
+    result.stdout.no_fnmatch_line("*worker gw1 did not report*")
+    ended = "did not end: not all workers reported what they left"
+    assert here.report()["ended"] == ended
+    assert here.runs() == ["run-gw0"]
     assert command(["sweep", "--run-id", "run-gw0", "--wait", "0"]) == 0
     assert nothing_left(router)
 
