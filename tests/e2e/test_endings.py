@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import ending_tools as ends
 import pytest
 from ending_tools import NOT_ALL, NOTHING, Ending, check, check_output
 from plugin_tools import QUICK, Project, alone_or_workers
@@ -23,35 +24,6 @@ def broken(smoke_instance_factory):
 @pytest.mark.usefixtures("broken")
 def test_one(): ...
 def test_two(smoke_instance): ...
-"""
-SEES = """
-import json
-from pathlib import Path
-def test_one(smoke_instance):
-    report = json.loads(Path(".hydrasmoke/report.json").read_text())
-    assert (report["run_id"], report["ended"]) == ("today", "did not end")
-    Path("began").write_text(report["began"])
-"""
-SEES_NONE = """
-import os
-def test_one(smoke_instance): assert not os.path.exists(".hydrasmoke/report.json")
-"""
-FULL_AT_FIRST = """
-import errno
-from pytest_hydrasmoke._report import files
-replace = files.replace
-def full(path, text): raise OSError(errno.ENOSPC, "No space left on device")
-files.replace = full
-def pytest_sessionstart(): files.replace = replace
-"""
-BREAKS_OFF = """
-from pytest_hydrasmoke._report import files
-replace = files.replace
-def once(path, text):
-    files.replace = replace
-    raise KeyboardInterrupt
-def pytest_sessionstart(): files.replace = once
-def pytest_sessionfinish(): files.replace = replace
 """
 SKIPS = "import pytest\ndef test_one(smoke_instance): pytest.skip('not today')\n"
 PLAIN = "def test_plain(): ...\n"
@@ -77,11 +49,13 @@ ENDINGS = {
     # What tests make of a run. A report that is true is not written again.
     "all pass": Ending(
         *(0, None, "1 passed", "passed"),
-        text=SEES,
+        text=ends.SEES,
         hook="pytest_sessionfinish(): os.utime('.hydrasmoke/report.json', (1, 1))",
     ),
     "a full disk as it begins": Ending(
-        *(0, None, "1 passed", "passed"), text=SEES_NONE, files={"conftest.py": FULL_AT_FIRST}
+        *(0, None, "1 passed", "passed"),
+        text=ends.SEES_NONE,
+        files={"conftest.py": ends.FULL_AT_FIRST},
     ),
     "some are selected": Ending(
         *(0, None, "1 passed", "passed"),
@@ -111,7 +85,7 @@ ENDINGS = {
         2, "interrupt", **MIDDLE, does="raise KeyboardInterrupt", interrupts=True
     ),
     "an interrupt of what is written": Ending(
-        *(1, None), files={"conftest.py": BREAKS_OFF}, interrupts=True
+        *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
     ),
     "the first failure": Ending(
         *(1, "stopped: stopping after 1 failures", "1 passed, 1 failed, 1 not run"),
@@ -188,6 +162,9 @@ ENDINGS = {
     "an exit as it ends": Ending(
         9, None, hook="pytest_sessionfinish(): pytest.exit('no', 9)", summary=False
     ),
+    "an exit with 0 as it ends": Ending(
+        0, None, hook="pytest_sessionfinish(): pytest.exit('no', 0)", summary=False
+    ),
     "another's verdict": Ending(
         6, None, hook="pytest_sessionfinish(session): session.exitstatus = 6"
     ),
@@ -210,7 +187,7 @@ ENDINGS = {
     ),
 }
 IN_WORKERS = {
-    "all pass": Ending(0, None, "1 passed", "passed", text=SEES, arguments=WORKER),
+    "all pass": Ending(0, None, "1 passed", "passed", text=ends.SEES, arguments=WORKER),
     "two": Ending(0, None, arguments=("-p", "xdist", "-n2", "test_it.py")),
     "each": Ending(
         *(0, None, "3 passed", "passed passed passed"),
@@ -272,7 +249,7 @@ def test_a_run_ends(
     with raised:
         check_output(row, here.live(*row.arguments, "--junit-xml=junit.xml"))
     check(here, router, row)
-    if row.text == SEES:
+    if row.text == ends.SEES:
         assert here.report()["began"] == (here.path / "began").read_text()
     written = (here.path / ".hydrasmoke" / "report.json").stat().st_mtime
     assert (written == 1) == ("utime" in row.hook)
