@@ -52,15 +52,16 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
 @pytest.mark.parametrize(
     ("way", "settle"),
     [
-        pytest.param(ALONE, 0.5, id="alone"),
+        pytest.param(ALONE, 3, id="alone"),
         pytest.param(ALONE, 0, id="alone, no wait", marks=pytest.mark.fire),
-        pytest.param(TWO, 0.5, id="two workers", marks=pytest.mark.fire),
+        pytest.param(TWO, 3, id="two workers", marks=pytest.mark.fire),
         pytest.param(TWO, 0, id="two workers, no wait", marks=pytest.mark.fire),
     ],
 )
 def test_a_turn_has_its_own_llm_events_and_no_others(
-    here: Project, router: FakeRouter, way: tuple[str, ...], settle: float
+    here: Project, router: FakeRouter, way: tuple[str, ...], settle: int
 ) -> None:
+    # Rows may come late on a busy machine.
     result = run(here.set(usage_settle=settle), *way, "test_turns.py")
     if settle:
         # Without a wait the second had the first one's, and the fourth the third one's too.
@@ -163,13 +164,15 @@ def test_an_offline_run_meets_a_lag_and_waits_for_nothing_that_its_fake_knows(
     project: Project,
 ) -> None:
     # A wait that the fake did not end would be longer than this test has patience.
+    project.write("lags.toml", "llm_events_lag = 1.5")
     project.suite("bare").set(usage_settle=600).write(
         "test_it.py",
         "import pytest\n"
-        "@pytest.mark.parametrize('number', range(3))\n"
+        "@pytest.mark.parametrize('number', range(2))\n"
         "def test_it(smoke_instance, number):\n"
         "    turn = smoke_instance.chat('hello')\n"
         "    assert smoke_instance.llm_events().count == number\n"
         "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
     )
-    project.fake("test_it.py").assert_outcomes(passed=3)
+    lags = "--hydra-smoke-scenario=lags.toml"
+    project.fake(lags, "test_it.py").assert_outcomes(passed=2)
