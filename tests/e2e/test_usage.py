@@ -108,6 +108,7 @@ def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: Fak
 
 KEEPS = """
 import time
+from pathlib import Path
 import pytest
 from pytest_hydrasmoke import ChatBusyError
 
@@ -127,6 +128,7 @@ def test_uses_it_beyond_its_test():
 """
 CHATS = """
 import time
+from pathlib import Path
 
 def test_chats(takes):
     with takes("test_keeps").stream_chat("loud") as events:
