@@ -18,30 +18,15 @@ WAYS = {
     "alone": only(),
     "two workers": (*only("xdist"), "-p", "no:cacheprovider", "-n2", "--dist=loadgroup"),
 }
+WARNING = "hydra-smoke: WARNING: streams of chats ended without a terminal event, and so*"
 CUT = "*ChatError: the reply was cut: its stream ended without a terminal event"
 
 
-AUTO = ("auto", 2, "as an earlier turn of this instance had one (chat_end = auto)")
-
-
-@pytest.mark.parametrize(
-    ("way", "chat_end", "failed", "why"),
-    [
-        pytest.param("alone", *AUTO, id="auto alone"),
-        # What an earlier turn told is known to the other worker too; the others ask for no turn.
-        pytest.param("two workers", *AUTO, id="auto in two workers", marks=pytest.mark.kill),
-        ("alone", "required", 2, "as the settings require (chat_end = required)"),
-        ("alone", "optional", 0, None),
-    ],
-)
+@pytest.mark.parametrize("way", sampled("kill", WAYS, ["alone"]))
 def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
-    project: Project,
-    routing: Callable[[Scenario], FakeRouter],
-    way: str,
-    chat_end: str,
-    failed: int,
-    why: str | None,
+    project: Project, routing: Callable[[Scenario], FakeRouter], way: str
 ) -> None:
+    # What an earlier turn told is known to the other worker too.
     router = routing(NAMED)
 
     def change(scope: Any, body: dict[str, Any]) -> None:
@@ -50,51 +35,53 @@ def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
 
     with tampered(router, change) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
-        project.suite("usage").at(url, run_id="run", chat_end=chat_end, **patient)
+        project.suite("usage").at(url, run_id="run", **patient)
         result = project.pytester.runpytest_inprocess("--hydra-smoke", *WAYS[way], "test_ends.py")
-    result.assert_outcomes(passed=3 - failed, failed=failed)
-    if why is None:
-        result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event"])
-    else:
-        told = [line for line in result.stdout.lines if line.startswith("E ")]
-        assert sum(why in line for line in told) == failed
-        result.stdout.fnmatch_lines([CUT])
+    result.assert_outcomes(passed=1, failed=2)
+    why = "as an earlier turn of this instance had one (chat_end = auto)"
+    told = [line for line in result.stdout.lines if line.startswith("E ")]
+    assert sum(why in line for line in told) == 2
+    result.stdout.fnmatch_lines([CUT])
     assert nothing_left(router)
 
 
-WARNING = "hydra-smoke: WARNING: streams of chats ended without a terminal event, and so*"
+EACH = """
+import pytest
+@pytest.mark.parametrize("number", range(4))
+def test_each(smoke_instance_factory, number):
+    assert not smoke_instance_factory().chat("hello").complete
+"""
+COUNTS = """
+def test_counts(smoke_instance):
+    smoke_instance.chat("hello").expect_llm_events(timeout=0.1)
+"""
 
 
-@pytest.mark.parametrize("way", sampled("kill", WAYS, ["alone"]))
+@pytest.mark.parametrize(
+    ("way", "chat_end"),
+    [
+        ("alone", "auto"),
+        ("alone", "optional"),
+        pytest.param("two workers", "auto", marks=pytest.mark.kill),
+    ],
+)
 def test_without_an_earlier_end_it_is_one_warning_that_names_the_setting(
-    project: Project, routing: Callable[[Scenario], FakeRouter], way: str
+    project: Project, routing: Callable[[Scenario], FakeRouter], way: str, chat_end: str
 ) -> None:
     router = routing(NAMED)
     router.break_stream("end", after_events=2, times=4)
-    project.suite("usage").at(router, run_id="run", usage_settle=0.1)
-    project.write(
-        "test_each.py",
-        "import pytest\n"
-        "@pytest.mark.parametrize('number', range(4))\n"
-        "def test_each(smoke_instance_factory, number):\n"
-        "    assert not smoke_instance_factory().chat('hello').complete\n",
-    )
+    project.suite("usage").at(router, run_id="run", usage_settle=0.1, chat_end=chat_end)
+    project.write("test_each.py", EACH)
     result = project.pytester.runpytest_inprocess("--hydra-smoke", *WAYS[way], "test_each.py")
     result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event", WARNING])
-    [line] = [line for line in result.stdout.lines if "WARNING" in line]
-    assert line.endswith('if their runtime sends one, set chat_end = "required", else "optional"')
-
-
-def test_who_says_that_no_end_is_sent_is_not_warned(
-    project: Project, routing: Callable[[Scenario], FakeRouter]
-) -> None:
-    router = routing(NAMED)
-    router.break_stream("end", after_events=2)
-    project.suite("usage").at(router, run_id="run", chat_end="optional")
-    result = project.live("test_chats.py")
-    result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line(WARNING)
+    result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event"])
+    warned = [line for line in result.stdout.lines if "WARNING" in line]
+    # Who says that no end is sent is not warned.
+    assert len(warned) == (chat_end == "auto")
+    told = 'if their runtime sends one, set chat_end = "required", else "optional"'
+    assert not warned or warned[0].endswith(told)
+    if warned:
+        result.stdout.fnmatch_lines([WARNING])
 
 
 def test_a_failure_of_its_llm_events_tells_first_that_a_reply_may_have_been_cut(
@@ -103,11 +90,7 @@ def test_a_failure_of_its_llm_events_tells_first_that_a_reply_may_have_been_cut(
     router = routing(NAMED)
     router.break_stream("end", after_events=2)
     project.suite("usage").at(router, run_id="run", report_replies=False)
-    project.write(
-        "test_counts.py",
-        "def test_counts(smoke_instance):\n"
-        "    smoke_instance.chat('hello').expect_llm_events(timeout=0.1)\n",
-    )
+    project.write("test_counts.py", COUNTS)
     result = project.live("test_counts.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -120,6 +103,6 @@ def test_a_failure_of_its_llm_events_tells_first_that_a_reply_may_have_been_cut(
         ]
     )
     # What an agent said is on the terminal, where pytest shows it anyway, and in no file.
-    report = (project.path / ".hydrasmoke" / "report.json").read_text()
+    report = project.left("report.json")
     assert "ended without a terminal event" in report
     assert "I am" not in report

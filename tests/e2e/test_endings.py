@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import ending_tools as ends
 import pytest
 from ending_tools import NOT_ALL, NOTHING, Ending, check, check_output
-from plugin_tools import Project
+from plugin_tools import QUICK, Project, alone_or_workers
+from sizes import sampled
 
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._plugin.conclusion import code
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -39,15 +42,21 @@ WORKER = ("-p", "xdist", "-n1", "test_it.py")
 
 # What a careless exit, or another's plugin, may say.
 THE_TOKEN = "os.environ['HYDRA_SMOKE_TOKEN']"
-MIDDLE = {
-    "tests": "1 passed, 1 interrupted, 1 not run",
-    "outcomes": "passed interrupted",
-}
+MIDDLE = {"tests": "1 passed, 1 interrupted, 1 not run", "outcomes": "passed interrupted"}
 NONE_RUN = {"tests": "3 not run", "outcomes": "", "instances": 0}
 UNBEGUN = {"tests": "", "outcomes": "", "instances": 0, "summary": False}
 ENDINGS = {
-    # What tests make of a run.
-    "all pass": Ending(0, None),
+    # What tests make of a run. A report that is true is not written again.
+    "all pass": Ending(
+        *(0, None, "1 passed", "passed"),
+        text=ends.SEES,
+        hook="pytest_sessionfinish(): os.utime('.hydrasmoke/report.json', (1, 1))",
+    ),
+    "a full disk as it begins": Ending(
+        *(0, None, "1 passed", "passed"),
+        text=ends.SEES_NONE,
+        files={"conftest.py": ends.FULL_AT_FIRST},
+    ),
     "some are selected": Ending(
         *(0, None, "1 passed", "passed"),
         arguments=("test_it.py", "-k", "one or two or plain", "--deselect=test_it.py::test_two"),
@@ -56,12 +65,6 @@ ENDINGS = {
         *(1, "pytest.exit: enough"),
         **MIDDLE,
         does="pytest.exit('enough', 0)",
-        verdict=NOT_ALL,
-        words=("ended before its tests were over: pytest.exit: enough",),
-    ),
-    "an exit with 0 in the last test": Ending(
-        *(1, "pytest.exit: enough", "2 passed, 1 interrupted", "passed passed interrupted"),
-        last="pytest.exit('enough', 0)",
         verdict=NOT_ALL,
         words=("ended before its tests were over: pytest.exit: enough",),
     ),
@@ -78,13 +81,12 @@ ENDINGS = {
         does="pytest.exit('it said: no')",
         settings={"report_replies": "false"},
     ),
-    "an exit in a plain test": Ending(
-        *(2, "pytest.exit: enough"),
-        **NONE_RUN,
-        files={"test_a.py": "import pytest\ndef test_plain(): pytest.exit('enough')\n"},
-        arguments=(),
+    "an interrupt": Ending(
+        2, "interrupt", **MIDDLE, does="raise KeyboardInterrupt", interrupts=True
     ),
-    "an interrupt": Ending(2, "interrupt", **MIDDLE, does="raise KeyboardInterrupt"),
+    "an interrupt of what is written": Ending(
+        *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
+    ),
     "the first failure": Ending(
         *(1, "stopped: stopping after 1 failures", "1 passed, 1 failed, 1 not run"),
         outcomes="passed failed",
@@ -96,24 +98,16 @@ ENDINGS = {
         *(2, "stopped: told to", "1 passed, 2 not run", "passed"),
         hook="pytest_runtest_teardown(item): item.session.shouldstop = 'told to'",
     ),
-    "a set-up that fails first": Ending(
-        *(1, "stopped: stopping after 1 failures", "1 error, 1 not run", "error"),
-        text=SET_UP,
-        arguments=("--maxfail=1", "test_it.py"),
-    ),
     "a set-up that fails": Ending(
         *(1, None, "1 passed, 1 error", "error passed"), text=SET_UP, instances=2
     ),
     "an expected failure": Ending(0, None, "1 xfailed", "xfailed", text=XFAILS),
-    "asked for at run time": Ending(0, None, "1 passed", "passed", text=ASKS),
     "an exit with 0 of one that asks at run time": Ending(
         *(1, "pytest.exit: enough", "1 passed, 1 interrupted", "passed interrupted"),
         text=ASKS + ASKS_AND_EXITS,
         verdict=NOT_ALL,
     ),
     # What was not tested.
-    "only skips": Ending(1, None, "1 skipped", "skipped", text=SKIPS, verdict=NOTHING),
-    "only plain tests": Ending(1, None, "", "", text=PLAIN, instances=0, verdict=NOTHING),
     "a folder's name is no marker": Ending(
         *(1, None, "1 skipped", "skipped"),
         files={"hydra_smoke/test_named.py": SKIPS + PLAIN},
@@ -121,12 +115,6 @@ ENDINGS = {
         verdict=NOTHING,
     ),
     "none": Ending(5, None, "", "", instances=0, arguments=("test_it.py", "-k", "none")),
-    "a broken module": Ending(
-        *(2, "collection errors: test_broken.py"),
-        **NONE_RUN,
-        files={"test_broken.py": "import no_such_module"},
-        arguments=(),
-    ),
     "broken modules": Ending(
         *(2, "collection errors: test_broken_00.py, * test_broken_09.py and 2 more"),
         **NONE_RUN,
@@ -155,21 +143,10 @@ ENDINGS = {
         order="tryfirst",
         verdict=NOTHING,
     ),
-    "the collection's end": Ending(
-        *(3, "internal error: RuntimeError"),
-        **NONE_RUN,
-        hook="pytest_collection_finish(session): raise RuntimeError",
-        summary=False,
-    ),
     "the session begins": Ending(
         *(3, "internal error: RuntimeError"),
         **UNBEGUN,
         hook="pytest_sessionstart(session): raise RuntimeError",
-    ),
-    "an exit as it begins": Ending(
-        *(9, "pytest.exit: no"),
-        **UNBEGUN,
-        hook="pytest_sessionstart(session): pytest.exit('no', 9)",
     ),
     "another's settings": Ending(
         *(4, None),
@@ -184,6 +161,9 @@ ENDINGS = {
     ),
     "an exit as it ends": Ending(
         9, None, hook="pytest_sessionfinish(): pytest.exit('no', 9)", summary=False
+    ),
+    "an exit with 0 as it ends": Ending(
+        0, None, hook="pytest_sessionfinish(): pytest.exit('no', 0)", summary=False
     ),
     "another's verdict": Ending(
         6, None, hook="pytest_sessionfinish(session): session.exitstatus = 6"
@@ -207,7 +187,8 @@ ENDINGS = {
     ),
 }
 IN_WORKERS = {
-    "all pass": Ending(0, None, arguments=("-p", "xdist", "-n2", "test_it.py")),
+    "all pass": Ending(0, None, "1 passed", "passed", text=ends.SEES, arguments=WORKER),
+    "two": Ending(0, None, arguments=("-p", "xdist", "-n2", "test_it.py")),
     "each": Ending(
         *(0, None, "3 passed", "passed passed passed"),
         arguments=("-p", "xdist", "-n2", "--dist=each", "test_it.py"),
@@ -231,7 +212,7 @@ IN_WORKERS = {
         arguments=WORKER,
     ),
     "nothing is executed": Ending(
-        1, None, "1 skipped", "skipped", text=SKIPS + PLAIN, arguments=WORKER, words=(NOTHING,)
+        1, None, "1 skipped", "skipped", text=SKIPS + PLAIN, arguments=WORKER, verdict=NOTHING
     ),
     "asked for at run time": Ending(0, None, "1 passed", "passed", text=ASKS, arguments=WORKER),
     "a worker that breaks": Ending(
@@ -242,8 +223,12 @@ IN_WORKERS = {
         order="tryfirst",
         arguments=WORKER,
         instances=0,
+        verdict=NOTHING,
     ),
 }
+
+
+TABLE = {**ENDINGS, **{f"workers: {name}": row for name, row in IN_WORKERS.items()}}
 
 
 @pytest.fixture
@@ -254,25 +239,87 @@ def here(project: Project, router: FakeRouter) -> Project:
     return project
 
 
-@pytest.mark.parametrize("name", ENDINGS)
-def test_a_run_ends(here: Project, router: FakeRouter, name: str) -> None:
-    row = ENDINGS[name]
+@pytest.mark.parametrize("name", sampled("kill", TABLE, ENDINGS))
+def test_a_run_ends(
+    here: Project, router: FakeRouter, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = TABLE[name]
     row.write(here)
-    with pytest.raises(KeyboardInterrupt) if name == "an interrupt" else nullcontext():
+    raised = pytest.raises(KeyboardInterrupt) if row.interrupts else nullcontext()
+    with raised:
         check_output(row, here.live(*row.arguments, "--junit-xml=junit.xml"))
     check(here, router, row)
+    if row.text == ends.SEES:
+        assert here.report()["began"] == (here.path / "began").read_text()
+    written = (here.path / ".hydrasmoke" / "report.json").stat().st_mtime
+    assert (written == 1) == ("utime" in row.hook)
+    if name == "the session begins":
+        words = "exit code 3, internal error: RuntimeError): no test of it failed"
+        assert f"FAILED failure: run today ({words}" in capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("more", [(), ("-p", "no:terminal")], ids=["summary", "none"])
-def test_what_no_summary_showed_is_on_standard_error(here: Project, more: tuple[str, ...]) -> None:
-    here.write("test_it.py", SKIPS)
-    result = here.live("test_it.py", *more)
+def test_what_no_summary_showed_is_on_standard_error(here: Project) -> None:
+    result = here.write("test_it.py", SKIPS) and here.live("test_it.py", "-p", "no:terminal")
     assert result.ret == 1
-    told, late = (
-        [line for line in lines if line.startswith(NOTHING[:-1])]
-        for lines in (result.outlines, result.errlines)
+    assert not result.outlines
+    assert sum(line.startswith(NOTHING[:-1]) for line in result.errlines) == 1
+
+
+def test_what_can_not_be_mended_is_said(here: Project) -> None:
+    here.write("test_it.py", PLAIN + ASKS)
+    here.write(
+        "conftest.py",
+        "import pathlib\n"
+        "def pytest_sessionfinish(session):\n"
+        "    session.exitstatus = 6\n"
+        "    report = pathlib.Path('.hydrasmoke/report.json')\n"
+        "    report.unlink()\n"
+        "    report.mkdir()\n",
     )
-    assert (len(told), len(late)) == ((0, 1) if more else (1, 0))
+    result = here.live("test_it.py")
+    assert result.ret == 6
+    result.stderr.fnmatch_lines(["hydra-smoke: report.json was not written: Is a directory *"])
+
+
+def test_a_run_that_its_preflight_refused_says_why(here: Project) -> None:
+    here.write("test_it.py", ASKS)
+    folder = here.path / ".hydrasmoke"
+    files = lambda: {it.name for it in folder.iterdir() if it.is_file()} - {".gitignore"}  # noqa: E731
+    assert here.live("--hydra-smoke-report=always", "test_it.py").ret == 0
+    assert files() == {"report.html", "report.json", "trace.har"}
+    assert here.live("test_it.py").ret == 4
+    report = here.report()
+    assert (report["run_id"], report["exit_code"]) == ("today", 4)
+    assert report["ended"].startswith("refused: run id used before: today (")
+    # Of what the run before it left, it knows nothing.
+    assert files() == {"report.json"}
+    assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
+
+
+def test_wrong_settings_and_the_file_of_another_tool_leave_what_is_there(here: Project) -> None:
+    here.set(ready_timeout="soon").write("test_it.py", ASKS)
+    assert here.live("test_it.py").ret == 4
+    assert here.left("report.json") == LAST_WEEK
+    here.set(ready_timeout=5).write(".hydrasmoke/report.json", '{"summary": {}}')
+    here.write(
+        "test_it.py",
+        "from pathlib import Path\n"
+        "def test_it(smoke_instance):\n"
+        "    assert Path('.hydrasmoke/report.json').read_text() == '{\"summary\": {}}'\n",
+    )
+    here.live("test_it.py").assert_outcomes(passed=1)
+
+
+@alone_or_workers
+def test_a_token_with_a_field_s_name_in_it_takes_nothing_out_of_a_report(
+    here: Project, workers: tuple[str, ...]
+) -> None:
+    token = "made-up-exit_code-of-pipelines"
+    with FakeRouter(QUICK, token) as router:
+        here.at(router, token=token).write("test_it.py", ASKS)
+        assert here.live(*workers, "test_it.py").ret == 0
+    report = here.report()
+    assert (report["exit_code"], report["pipeline"]["group"]) == (0, "nightly")
 
 
 @pytest.mark.parametrize(
@@ -288,18 +335,3 @@ def test_what_no_summary_showed_is_on_standard_error(here: Project, more: tuple[
 )
 def test_an_exit_code_hides_nothing(before: int, more: dict[str, Any], after: int) -> None:
     assert code(before, **{"failed": False, "signal": None, "broken": False, **more}) == after
-
-
-@pytest.mark.kill
-@pytest.mark.parametrize("name", IN_WORKERS)
-def test_a_run_of_workers_ends(here: Project, router: FakeRouter, name: str) -> None:
-    row = IN_WORKERS[name]
-    row.write(here)
-    result = here.live(*row.arguments)
-    assert result.ret == row.code
-    told = [it.partition(";")[0] for it in result.outlines if it.startswith("smoke tests: ")]
-    assert told == ([f"smoke tests: {row.tests}"] if row.tests and row.summary else [])
-    result.stdout.fnmatch_lines(list(row.words))
-    if row.code == pytest.ExitCode.USAGE_ERROR:
-        assert (result.stdout.str() + result.stderr.str()).count("these tests need at least") == 1
-    check(here, router, row)

@@ -7,20 +7,24 @@ from inner import only
 from plugin_tools import Project
 from sizes import sampled
 
-FREEZE = {
-    "freezegun": ("freezegun", "freeze_time('2030-01-01')"),
-    "freezegun moving": ("freezegun", "freeze_time('2020-01-01', tick=True)"),
-    "time-machine": ("time_machine", "travel(0, tick=False)"),
-}
-FROZEN_SESSION = """
-import pytest
-import {library}
-
+SESSION = """
 @pytest.fixture(scope="session", autouse=True)
 def frozen():
-    with {library}.{freeze}:
-        yield
+    frozen = {library}.{freeze}
+    frozen.start()
 """
+START = """
+def pytest_configure():
+    frozen = {library}.{freeze}
+    frozen.start()
+"""
+FREEZE = {
+    "freezegun": ("freezegun", "freeze_time('2030-01-01')", SESSION),
+    "freezegun moving": ("freezegun", "freeze_time('2020-01-01', tick=True)", SESSION),
+    "time-machine": ("time_machine", "travel(0, tick=False)", SESSION),
+    "freezegun from the start": ("freezegun", "freeze_time('2030-01-01')", START),
+}
+"""What freezes time, and from when on: until the process ends."""
 IN_SET_UP = """
 import {library}
 
@@ -36,10 +40,11 @@ def test_set_up_alone(smoke_instance_factory):
 
 @pytest.mark.parametrize("name", sampled("kill", FREEZE, ["freezegun"]))
 def test_a_frozen_suite_passes(project: Project, name: str) -> None:
-    library, freeze = FREEZE[name]
+    library, freeze, conftest = FREEZE[name]
     project.suite("async_anyio").set(max_instances=6)
     project.write("test_set_up.py", IN_SET_UP.format(library=library, freeze=freeze))
-    project.write("conftest.py", FROZEN_SESSION.format(library=library, freeze=freeze))
+    head = f"import {library}, pytest\n"
+    project.write("conftest.py", head + conftest.format(library=library, freeze=freeze))
     # trio is not for processes of these tests.
     result = project.process(*only("anyio"), "--hydra-smoke-fake", "-k", "not trio")
     assert result.ret == 0
@@ -65,24 +70,3 @@ def test_it():
 def test_freezing_time_loads_nothing_in_a_run_without_a_switch(project: Project) -> None:
     project.write("test_it.py", FROZEN_UNIT_TEST)
     project.process("test_it.py").assert_outcomes(passed=1)
-
-
-FROZEN_FROM_THE_START = """
-import freezegun
-
-freezer = freezegun.freeze_time("2030-01-01")
-
-def pytest_configure():
-    freezer.start()
-
-def pytest_unconfigure():
-    freezer.stop()
-"""
-
-
-def test_a_whole_run_may_be_frozen(project: Project) -> None:
-    project.write("conftest.py", FROZEN_FROM_THE_START)
-    project.suite("plain")
-    result = project.process("--hydra-smoke-fake", "-k", "ready or chat or unknown_key")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*leaked 0"])

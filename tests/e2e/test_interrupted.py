@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from handlers import as_in_a_terminal, signalled
@@ -51,25 +51,26 @@ SLOW_BOOT = Scenario(row_after=0, statuses=((0, "queued"), (60, "running")))
 
 @dataclass(frozen=True)
 class Interrupt:
-    """What a run does as signals come, once the router has seen a call for each instance."""
+    """What a run does as a signal comes, once the router has seen a call for each instance."""
 
     text: str
-    signals: tuple[int, ...]
+    number: int
     route: Route
     scenario: Scenario = QUICK
     instances: int = 1
     phase: str | None = None
-    process: bool = False
+    more: bool = False
+    """Whether a TERM comes during the clean-up, which changes nothing."""
+    leaks: bool = False
 
 
 # The others are among those of `tests/kill`.
 INTERRUPTS = {
-    "INT in a test": Interrupt(SLEEPS, (INT,), "chat", instances=2, phase="test"),
-    "TERM in a test": Interrupt(SLEEPS, (TERM,), "chat", instances=2, phase="test"),
-    "swallowed": Interrupt(SWALLOWS, (INT,), "chat"),
-    "twice in provisioning": Interrupt(ONE, (INT, INT), "poll", SLOW_ROW, 1, "row", process=True),
-    "several in provisioning": Interrupt(MANY, (INT,), "poll", SLOW_ROW, 3),
-    "several that boot": Interrupt(MANY, (INT,), "status", SLOW_BOOT, 3),
+    "INT in a test": Interrupt(SLEEPS, INT, "chat", instances=2, phase="test"),
+    "TERM, and none is deleted": Interrupt(SLEEPS, TERM, "chat", instances=2, leaks=True),
+    "swallowed": Interrupt(SWALLOWS, INT, "chat"),
+    "several in provisioning": Interrupt(MANY, INT, "poll", SLOW_ROW, 3, "row"),
+    "several that boot": Interrupt(MANY, INT, "status", SLOW_BOOT, 3, "ready", more=True),
 }
 
 
@@ -83,21 +84,16 @@ def has_come(router: FakeRouter, row: Interrupt) -> bool:
 
 def interrupted(
     project: Project, router: FakeRouter, row: Interrupt, **settings: object
-) -> tuple[int, str]:
-    """Make a run, and send it signals; gives exit code and output."""
+) -> pytest.RunResult:
+    """Make a run, and send it its signals."""
     patient = {"ready_timeout": 60, "delete_timeout": 20, **settings}
     project.suite("bare").at(router, run_id="run", bundled_checks="false", **patient)
     project.write("test_it.py", row.text)
-    if not row.process:
-        with signalled(row.signals[0], lambda: has_come(router, row)):
-            result = project.live("test_it.py")
-        return result.ret, result.stdout.str()
-    with project.started("-m", "pytest", *only(), "--hydra-smoke", "test_it.py") as process:
-        until(lambda: has_come(router, row))
-        for number in row.signals:
-            process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
-    return process.returncode, output
+    with ExitStack() as stack:
+        stack.enter_context(signalled(row.number, lambda: has_come(router, row)))
+        if row.more:
+            stack.enter_context(signalled(TERM, lambda: count(router, "delete") > 0))
+        return project.live("test_it.py")
 
 
 @pytest.mark.parametrize("name", INTERRUPTS)
@@ -106,21 +102,32 @@ def test_an_interrupt_deletes_everything(
 ) -> None:
     row = INTERRUPTS[name]
     router = routing(row.scenario)
-    code, output = interrupted(project, router, row)
-    number = row.signals[0]
-    assert code == 128 + number, output
+    # Where more comes, a deletion takes a while.
+    if row.leaks or row.more:
+        router.fail("delete", times=1000 if row.leaks else 2)
+    result = interrupted(project, router, row, **({"delete_timeout": 1} if row.leaks else {}))
+    output = result.stdout.str()
+    assert result.ret == 128 + row.number
     assert len(router.instances) == row.instances
-    assert nothing_left(router)
+    assert nothing_left(router) is not row.leaks
     assert count(router, "chat") == (row.route == "chat")
-    assert f"provisioned {row.instances}, deleted {row.instances}, kept 0, leaked 0" in output
+    deleted, leaked = (0, row.instances) if row.leaks else (row.instances, 0)
+    assert f"provisioned {row.instances}, deleted {deleted}, kept 0, leaked {leaked}" in output
     words = "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:"
     # A test that goes on may end the scope of its instance before the run's own clean-up begins.
     assert words in output or name == "swallowed"
     report = project.report()
     assert (report["exit_code"], report["ended"]) == (
-        code,
-        f"signal: {signal.Signals(number).name.removeprefix('SIG')}",
+        result.ret,
+        f"signal: {signal.Signals(row.number).name.removeprefix('SIG')}",
     )
+    assert len(report["instances"]) == row.instances
+    if row.leaks:
+        for instance in router.instances:
+            assert f"LEAK: {instance.id} (key {instance.idempotency_key}) may still run" in output
+        assert "hydra-smoke sweep --run-id run" in output
+        assert project.runs() == ["run"]
+        return
     # There is no time for a last look.
     ledger = read(folder_of(project.path / ".hydrasmoke", "run"))
     assert [it.state for it in ledger.open] == [State.GONE] * row.instances
@@ -132,19 +139,6 @@ def test_an_interrupt_deletes_everything(
         assert [it["interrupted"] for it in report["instances"]] == [row.phase] * row.instances
 
 
-def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
-    project: Project, router: FakeRouter
-) -> None:
-    router.fail("delete", times=1000)
-    row = Interrupt(SLEEPS, (TERM,), "chat", instances=2, process=True)
-    code, output = interrupted(project, router, row, delete_timeout=1)
-    assert code == 128 + TERM, output
-    for instance in router.instances:
-        assert f"LEAK: {instance.id} (key {instance.idempotency_key}) may still run" in output
-    assert "hydra-smoke sweep --run-id run" in output
-    assert project.runs() == ["run"]
-
-
 WAITS = """
 import pytest
 def test_one(smoke_instance): ...
@@ -152,26 +146,54 @@ def test_one(smoke_instance): ...
 def test_two(smoke_instance): ...
 def test_three(smoke_instance): ...
 """
+EXITS = (
+    WAITS.replace("test_two(", "test_two(before, ")
+    + """
+@pytest.fixture
+def before(NEEDS): pytest.exit("enough")
+"""
+)
 
 
-def test_a_test_that_waits_for_its_instance_is_interrupted(
-    project: Project, routing: Callable[[Scenario], FakeRouter]
+@pytest.mark.parametrize(
+    ("needs", "workers"),
+    [
+        pytest.param(None, (), id="by a signal"),
+        pytest.param("", (), id="before"),
+        pytest.param("smoke_instance", (), id="after"),
+        pytest.param("", ("-p", "xdist", "-n1"), id="before, xdist", marks=pytest.mark.kill),
+        pytest.param(
+            "smoke_instance", ("-p", "xdist", "-n1"), id="after, xdist", marks=pytest.mark.kill
+        ),
+    ],
+)
+def test_what_ends_a_run_in_a_set_up_is_told_as_in_a_test(
+    project: Project,
+    routing: Callable[[Scenario], FakeRouter],
+    needs: str | None,
+    workers: tuple[str, ...],
 ) -> None:
-    router = routing(Scenario(row_after=0, statuses=((0, "starting"), (1.5, "running"))))
+    if needs is None:
+        router = routing(Scenario(row_after=0, statuses=((0, "starting"), (1, "running"))))
+        row = Interrupt(WAITS, INT, "status", instances=2)
+        result = interrupted(project, router, row, scope="module")
+    else:
+        router = routing(QUICK)
+        project.suite("bare").at(router, run_id="run")
+        project.write("test_it.py", EXITS.replace("NEEDS", needs))
+        result = project.live(*workers, "test_it.py")
     second = "test_it.py::test_two[slow]"
-    row = Interrupt(WAITS, (INT,), "status", instances=2)
-    code, output = interrupted(project, router, row, scope="module")
-    assert code == 128 + INT
-    words = "smoke tests: 1 passed, 1 interrupted, 1 not run"
-    assert re.search(rf"^{words}.*\ninterrupted in {re.escape(second)}$", output, re.M)
+    words = f"interrupted in {second}"
+    summary = ["smoke tests: 1 passed, 1 interrupted, 1 not run*", words]
+    result.stdout.fnmatch_lines(summary, consecutive=True)
     report = project.report()
+    keys = [] if needs == "" else ["run-1"]
     told = [(it["id"], it["outcome"], it["instances"]) for it in report["tests"]]
-    assert told == [
-        ("test_it.py::test_one", "passed", ["run-0"]),
-        (second, "interrupted", ["run-1"]),
-    ]
-    words = f"not all smoke tests came to their end: interrupted in {second}"
-    assert words in project.left("report.html")
+    assert told == [("test_it.py::test_one", "passed", ["run-0"]), (second, "interrupted", keys)]
+    using = [it["idempotency_key"] for it in report["instances"] if second in it["tests"]]
+    assert (report["not_run"], using) == (1, keys)
+    assert f"not all smoke tests came to their end: {words}" in project.left("report.html")
+    assert nothing_left(router)
 
 
 def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
@@ -207,9 +229,9 @@ def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
     assert project.runs() == []
 
 
-@pytest.mark.parametrize("given", ["present", "null", "absent"])
+@pytest.mark.parametrize("given", ["present", "absent"])
 def test_a_row_that_comes_late_is_deleted_all_the_same(
-    project: Project, routing: Callable[[Scenario], FakeRouter], given: Any
+    project: Project, routing: Callable[[Scenario], FakeRouter], given: str
 ) -> None:
     # Not there yet is not gone: a 404 says no more than that.
     late = Scenario(row_after=0.9, statuses=((0, "running"),), provision_instance_id=given)
@@ -217,43 +239,6 @@ def test_a_row_that_comes_late_is_deleted_all_the_same(
     project.suite("bare").at(router, ready_timeout=0.5).write("test_it.py", ONE)
     project.live("test_it.py").assert_outcomes(errors=1)
     until(lambda: router.instances[0].status is not None)
-    assert nothing_left(router)
-
-
-BEFORE = """
-import pytest
-@pytest.fixture
-def before({needs}): pytest.exit("enough")
-def test_one(smoke_instance): ...
-@pytest.mark.parametrize("smoke_instance", [{{"agent_name": "slow"}}], indirect=True, ids=["slow"])
-def test_two(before, smoke_instance): ...
-def test_three(smoke_instance): ...
-"""
-
-
-@pytest.mark.parametrize(
-    "workers",
-    [(), pytest.param(("-p", "xdist", "-n1"), marks=pytest.mark.kill)],
-    ids=["alone", "xdist"],
-)
-@pytest.mark.parametrize("needs", ["", "smoke_instance"], ids=["before", "after"])
-def test_an_exit_in_a_set_up_is_told_as_one_in_a_test(
-    project: Project, router: FakeRouter, needs: str, workers: tuple[str, ...]
-) -> None:
-    here = project.suite("bare").at(router, run_id="today")
-    here.write("test_it.py", BEFORE.format(needs=needs))
-    result = here.live(*workers, "test_it.py")
-    second = "test_it.py::test_two[slow]"
-    words = f"interrupted in {second}"
-    summary = ["smoke tests: 1 passed, 1 interrupted, 1 not run*", words]
-    result.stdout.fnmatch_lines(summary, consecutive=True)
-    report = here.report()
-    keys = ["today-1"] if needs else []
-    told = [(it["id"], it["outcome"], it["instances"]) for it in report["tests"]]
-    assert told == [("test_it.py::test_one", "passed", ["today-0"]), (second, "interrupted", keys)]
-    using = [it["idempotency_key"] for it in report["instances"] if second in it["tests"]]
-    assert (report["not_run"], using) == (1, keys)
-    assert f"not all smoke tests came to their end: {words}" in here.left("report.html")
     assert nothing_left(router)
 
 

@@ -26,14 +26,14 @@ def test_two_turns_and_a_second_delete(smoke_instance_factory, smoke_client):
 SLOW: dict[str, Any] = {"row_after": 0.3, "early_hostname": True, "reply": SECRET_REPLY}
 ODD: dict[str, dict[str, Any]] = {
     "contrary": {"trouble": "none"},
-    "default": {
+    "flaky-router": {
         "after_delete": "row",
         "second_delete": 200,
         "provision_status": 201,
         "runtime": "anthropic",
         "extra": {"zone": "a"},
+        "trouble_calls": ("provision",),
     },
-    "flaky-router": {"runtime": "named", "trouble_calls": ("provision",)},
 }
 RECORD = "--hydra-smoke-record=recordings"
 
@@ -72,8 +72,8 @@ def test_a_round_trip(
 def test_another_manner_is_told_where_it_was_recorded_otherwise(
     project: Project, routing: Callable[[Scenario], FakeRouter]
 ) -> None:
-    project.write("test_it.py", SUITE)
-    project.set(ready_statuses="online,running", usage_settle=5)
+    project.write("test_it.py", "def test_one(smoke_instance): smoke_instance.chat('hello')")
+    project.set(ready_statuses="online,running")
     quick = replace(load("default"), row_after=0.0)
     first = project.at(routing(quick)).live(RECORD, "test_it.py")
     first.stdout.no_fnmatch_line("*drift:*")

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from inner import ALONE, without_others
-from plugin_tools import SOMEBODY, TOKEN, Project, alone_or_workers
+from plugin_tools import SOMEBODY, TOKEN, Project, alone_or_workers, nothing_left
 
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
+SERVICE = "my services/a"
 TEST = "def test_one(smoke_instance): assert smoke_instance.id"
 WHAT = ("manifest_id", "region_id", "tier_id")
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1", "delete_timeout": 5}
@@ -31,14 +32,6 @@ def service(project: Project, router: FakeRouter) -> Project:
     project.write("my services/a/pyproject.toml", f"[tool.hydra-smoke]\n{table}\n")
     project.write("my services/a/test_a.py", TEST)
     return project
-
-
-def printed(result: pytest.RunResult) -> tuple[str, str]:
-    """Return the commands of the summary that attach to an instance and delete it."""
-    lines = [line.strip() for line in result.outlines]
-    (attach,) = [line for line in lines if line.startswith("attach: ")]
-    (delete,) = [line for line in lines if line.startswith("delete: ")]
-    return attach.removeprefix("attach: "), delete.removeprefix("delete: ")
 
 
 def paste(command: str, folder: Path) -> str:
@@ -61,10 +54,6 @@ def sweep_of(service: Project, run_id: str) -> str:
     return f"cd '{home}' && hydra-smoke sweep --run-id {run_id} --output {output}"
 
 
-def alive(router: FakeRouter) -> int:
-    return sum(not instance.deleted for instance in router.instances)
-
-
 @dataclass(frozen=True)
 class Given:
     """Where settings come from, and what the commands say of it; `{}` is the folder of the run."""
@@ -78,7 +67,6 @@ class Given:
     output: str = ""
 
 
-SERVICE = "my services/a"
 GIVEN = {
     "a table of a service": Given(
         table=SERVICE, begin="cd '{}/my services/a' && ", output="{}/.hydrasmoke"
@@ -89,9 +77,6 @@ GIVEN = {
         table=SERVICE,
         begin="cd '{}/my services/a' && HYDRA_SMOKE_TOKEN_FILE={}/secret/token ",
         output="{}/out",
-    ),
-    "an output of the table": Given(
-        table=SERVICE, lines=('output = "left"',), begin="cd '{}/my services/a' && "
     ),
     "options": Given(
         options={"url": "https://router.example", "token_file": "my token", "output": "out"},
@@ -134,31 +119,29 @@ def test_the_commands_say_what_is_not_found_again(project: Project, name: str) -
     assert commands.sweep("run") == f"{begin}hydra-smoke sweep --run-id run{after}"
 
 
-def test_paths_of_the_environment_hold_where_the_table_is(
-    service: Project, router: FakeRouter
-) -> None:
-    service.write("secret/token", TOKEN).chmod(0o600)
-    service.set(token_file="secret/token", output="out", run_id="look-1")
-    result = service.live(SERVICE, "--hydra-smoke-keep=always")
-    attach, delete = printed(result)
-    assert "attached" in paste(f"{attach} test_a.py", Path("/"))
-    assert alive(router) == 1
+def test_what_is_pasted_attaches_and_deletes(service: Project, router: FakeRouter) -> None:
+    # The table says what and where, the environment and an option the rest.
+    service.write("my token", TOKEN).chmod(0o600)
+    service.set(token="another-token-of-the-environment", output="out", run_id="look-1")
+    keeps = ("--hydra-smoke-token-file=my token", "--hydra-smoke-keep=always")
+    result = service.live(SERVICE, *keeps)
+    [instance] = router.instances
+    result.stdout.fnmatch_lines(
+        ["*provisioned 1, deleted 0, kept 1, leaked 0", f"kept     {instance.id} (key look-1-0)"]
+    )
+    assert service.runs("out") == ["look-1"]
+    lines = [line.strip() for line in result.outlines]
+    attach, delete = (
+        next(it for it in lines if it.startswith(what)).removeprefix(what)
+        for what in ("attach: ", "delete: ")
+    )
+    said = paste(f"{attach} test_a.py", Path("/"))
+    assert "attached" in said
+    assert "1 passed" in said
+    assert not router.instances[0].deleted
     # By its ledger, and not only by the slots that its name has.
     assert "no ledger" not in paste(delete, Path("/"))
-    assert alive(router) == 0
-
-
-def test_what_options_said_is_said_again(project: Project, router: FakeRouter) -> None:
-    project.set(token="another-token-of-the-environment", **SPEC)
-    project.write("test_it.py", TEST)
-    project.write("my token", TOKEN).chmod(0o600)
-    options = (f"--hydra-smoke-url={router.url}", "--hydra-smoke-token-file=my token")
-    named = ("--hydra-smoke-output=out", "--hydra-smoke-keep=always", "test_it.py")
-    attach, delete = printed(project.live(*options, *named))
-    assert "1 passed" in paste(f"{attach} test_it.py", Path("/"))
-    assert alive(router) == 1
-    assert "no ledger" not in paste(delete, Path("/"))
-    assert alive(router) == 0
+    assert nothing_left(router)
 
 
 @alone_or_workers
@@ -169,7 +152,7 @@ def test_a_leak_is_told_with_the_command_everywhere(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     service.set(token=TOKEN, run_id="lost", delete_timeout=0.5, scope="function")
     router.fail("delete", status=500, times=1000)
-    result = service.live(*workers, "my services/a")
+    result = service.live(*workers, SERVICE)
     command = sweep_of(service, "lost")
     output = result.stdout.str()
     assert output.count(command) == 2
@@ -183,14 +166,13 @@ def test_a_leak_is_told_with_the_command_everywhere(
     router.reset()
 
 
-@pytest.mark.parametrize("used", ["ledger", "mark"])
 def test_a_run_id_that_was_used_is_told_with_the_command(
-    service: Project, router: FakeRouter, used: str
+    service: Project, router: FakeRouter
 ) -> None:
     service.set(token=TOKEN, run_id="again")
-    service.live("my services/a", "--hydra-smoke-keep=always").assert_outcomes(passed=1)
-    if used == "ledger":
-        router.reset()
-        (service.path / ".hydrasmoke/used/again").unlink()
-    result = service.live("my services/a")
-    result.stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])
+    service.live(SERVICE, "--hydra-smoke-keep=always").assert_outcomes(passed=1)
+    service.live(SERVICE).stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])
+    # By its ledger alone, too.
+    router.reset()
+    (service.path / ".hydrasmoke/used/again").unlink()
+    service.live(SERVICE).stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])

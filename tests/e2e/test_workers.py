@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from handlers import signalled
 from inner import only
-from plugin_tools import FIRST, Project, count, nothing_left, turns, until
+from plugin_tools import FIRST, Project, count, nothing_left, turns
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
@@ -48,45 +51,68 @@ def also(project: Project, text: str) -> None:
     conftest.write_text(conftest.read_text("utf-8") + text, "utf-8")
 
 
-def by_worker(project: Project) -> list[tuple[str, int]]:
-    """Return the turns in their order: the worker, and how many LLM events there were after it."""
-    lines = (project.path / "turns").read_text("utf-8").splitlines()
-    return [(worker, int(number)) for worker, number in (line.split() for line in lines)]
+def silent(project: Project) -> str:
+    """Return what is said of a worker that crashed, and the ways to what it left."""
+    sweeps = (f"cd {project.path} && hydra-smoke sweep --run-id {it}" for it in ("run-gw0", "run"))
+    return f"hydra-smoke: worker gw0 did not report what it left: {', and '.join(sweeps)}"
 
 
-def runs_left(project: Project) -> list[Path]:
-    return list((project.path / ".hydrasmoke" / "runs").iterdir())
+class Failures:
+    """Knows which tests have failed, as the main process hears of it."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seen += [report.nodeid] if report.failed else []
 
 
-# One for all
-
-
-def test_workers_share_one_instance_in_turn_while_other_tests_run(
+def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_failed(
     here: Project, router: FakeRouter
 ) -> None:
-    # The first test holds the instance until one of the other worker has run.
-    result = run(here, "-n2", "--dist=loadgroup", "test_groups.py")
-    result.assert_outcomes(passed=6)
-    assert result.ret == 0
-    [instance] = router.instances
-    assert instance.deleted
-    assert {worker for worker, _ in by_worker(here)} == {"gw0", "gw1"}
+    # The first test holds the instance until one of the other worker has run. In the end each
+    # worker hangs with an instance of its own, and one has failed with another that they share.
+    also(here.set(keep="on-failure"), SWIFT_END)
+    failed = Failures()
+    with signalled(signal.SIGINT, lambda: count(router, "chat") == 6 and failed.seen):
+        result = here.pytester.runpytest_inprocess(
+            *(*WORKERS, "--hydra-smoke", "-n2", "--dist=loadgroup", "test_groups.py"),
+            "test_fails.py",
+            plugins=[failed],
+        )
+    assert result.ret == 128 + signal.SIGINT
+    [shared] = [it for it in router.instances if it.idempotency_key == "run-0"]
+    [kept] = [it for it in router.instances if it.tier_id == "other"]
+    assert [it for it in router.instances if not it.deleted] == [kept]
+    lines = (here.path / "turns").read_text("utf-8").splitlines()
+    assert {line.split()[0] for line in lines} == {"gw0", "gw1"}
     # Each turn has its own LLM event, and was counted before the next one began.
-    assert [number for _, number in by_worker(here)] == [1, 2, 3, 4]
+    assert [int(line.split()[1]) for line in lines] == [1, 2, 3, 4]
     # Told once that it is ready, and what a run must know was asked once.
-    assert (here.path / "ready").read_text("utf-8").split() == [instance.id]
+    told = Counter((here.path / "ready").read_text("utf-8").split())
+    assert told == Counter(it.id for it in router.instances)
     routes = [seen.route for seen in router.requests]
-    assert routes[: routes.index("provision")] == [*FIRST, "poll"]
+    before = routes[: routes.index("provision")]
+    assert (tuple(before[: len(FIRST)]), {*before[len(FIRST) :]}) == (FIRST, {"poll"})
     assert None not in routes[len(FIRST) :]
-    assert count(router, "provision") == 1
-    assert count(router, "delete") == 1
+    assert count(router, "provision") == 4
     result.stdout.fnmatch_lines(
         [
-            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
-            f"deleted  {instance.id} (key run-0)",
+            "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
+            f"deleted  {shared.id} (key run-0)*",
         ]
     )
-    assert runs_left(here) == []
+    result.stdout.fnmatch_lines([f"kept     {kept.id} (key {kept.idempotency_key})*"])
+    # Nor is a turn or a test lost.
+    report = here.report()
+    messages = [
+        "hello",
+        "hello",
+        *(f"{group} {number}" for group in ("one", "two") for number in range(2)),
+    ]
+    assert (turns(report), report["ended"], report["not_run"]) == (messages, "signal: INT", 1)
+    outcomes = Counter(it["outcome"] for it in report["tests"])
+    assert outcomes == {"passed": 5, "failed": 1, "interrupted": 2}
 
 
 @pytest.mark.kill
@@ -98,17 +124,6 @@ def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: F
     result.stdout.fnmatch_lines(
         ["live router, run run: provisioned 1, deleted 1, kept 0, leaked 0"]
     )
-
-
-def test_without_workers_it_is_the_same(here: Project, router: FakeRouter) -> None:
-    result = run(here, "-n0", "test_many.py")
-    result.assert_outcomes(passed=8)
-    assert by_worker(here) == [("alone", number) for number in range(1, 5)]
-    assert len(router.instances) == 1
-    assert nothing_left(router)
-
-
-# A worker that can share nothing
 
 
 def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
@@ -130,14 +145,13 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
         [
             "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
             f"deleted  {router.instances[1].id} (key run-gw1-0)",
-            (
-                "hydra-smoke: worker gw0 did not report what it left: "
-                f"cd {here.path} && hydra-smoke sweep --run-id run-gw0, and "
-                f"cd {here.path} && hydra-smoke sweep --run-id run"
-            ),
+            silent(here),
         ]
     )
-    assert [folder.name for folder in runs_left(here)] == ["run-gw0"]
+    result.stdout.no_fnmatch_line("*worker gw1 did not report*")
+    ended = "did not end: not all workers reported what they left"
+    assert here.report()["ended"] == ended
+    assert here.runs() == ["run-gw0"]
     assert command(["sweep", "--run-id", "run-gw0", "--wait", "0"]) == 0
     assert nothing_left(router)
 
@@ -148,15 +162,7 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
 ) -> None:
     result = run(here, "-n1", "test_removes_and_crashes.py")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(
-        [
-            (
-                "hydra-smoke: worker gw0 did not report what it left: "
-                f"cd {here.path} && hydra-smoke sweep --run-id run-gw0, and "
-                f"cd {here.path} && hydra-smoke sweep --run-id run"
-            )
-        ]
-    )
+    result.stdout.fnmatch_lines([silent(here)])
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     assert not nothing_left(router)
     # The report is there, and is no proof of what was left.
@@ -168,6 +174,7 @@ class MadeWorker:
     """Makes an xdist worker of a run in this process, as far as the plugin can tell."""
 
     def __init__(self, project: Project, output: Path | None = None, **settings: Any) -> None:
+        self.project = project
         self.folder = project.path.parent / "of the main process"
         output = output or self.folder / "output"
         plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
@@ -183,16 +190,18 @@ class MadeWorker:
             "folder": str(self.folder),
         }
 
+    def run(self, *arguments: str) -> pytest.RunResult:
+        given = (*only(), "--hydra-smoke-fake", *arguments)
+        return self.project.pytester.runpytest_inprocess(*given, plugins=[self])
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: Any) -> None:
         config.workerinput = {"workerid": "gw3", "hydra_smoke": self.input}
         config.workeroutput = self.output = {}
 
 
-@pytest.mark.parametrize("run_id", ["run", "r" * 64])
-def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
-    project: Project, run_id: str
-) -> None:
+def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(project: Project) -> None:
+    run_id = "r" * 64
     worker = MadeWorker(project.suite("bare"), run_id=run_id)
     # On this host there is something that looks like the main process's lock, and is none.
     (worker.folder / "output" / "runs" / run_id / "live" / "main.lock").mkdir(parents=True)
@@ -205,42 +214,28 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         "    turn.expect_llm_events()\n"
         "    assert turn.text == 'Elsewhere.'\n",
     )
-    result = project.pytester.runpytest_inprocess(
-        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
-    )
-    result.assert_outcomes(passed=1)
+    worker.run("test_it.py").assert_outcomes(passed=1)
     entries = entries_of(worker.output["hydra_smoke"].encode())
     [(key, told)] = fold({"gw3": entries}).instances.items()
     assert told.state is State.DELETED
     digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()
-    cut = {"run": "run-gw3", "r" * 64: f"{'r' * 51}-{digest[:12]}"}
-    assert key == f"{cut[run_id]}-0"
+    assert key == f"{'r' * 51}-{digest[:12]}-0"
     assert list((project.path / "output" / "runs").iterdir()) == []
 
 
-def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk(
+def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk_or_says_why_not(
     project: Project, tmp_path: Path
 ) -> None:
     # No place in the folder that the main process runs in, but one that each host has.
-    worker = MadeWorker(project.suite("bare"), output=tmp_path / "reports")
-    project.write("test_it.py", "def test_it(smoke_instance): ...\n")
-    result = project.pytester.runpytest_inprocess(
-        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
-    )
-    result.assert_outcomes(passed=1)
-    assert list((tmp_path / "reports" / "runs").iterdir()) == []
+    project.suite("bare").write("test_it.py", "def test_it(smoke_instance): ...\n")
+    reports = tmp_path / "reports"
+    MadeWorker(project, output=reports).run("test_it.py").assert_outcomes(passed=1)
+    assert list((reports / "runs").iterdir()) == []
     assert not (project.path / "reports").exists()
-
-
-def test_a_worker_elsewhere_that_can_not_take_part_says_why(
-    project: Project, tmp_path: Path
-) -> None:
-    (tmp_path / "reports").touch()
-    worker = MadeWorker(project.suite("bare"), output=tmp_path / "reports")
-    project.write("test_it.py", "def test_it(smoke_instance): ...\n")
-    result = project.pytester.runpytest_inprocess(
-        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
-    )
+    shutil.rmtree(reports)
+    reports.touch()
+    worker = MadeWorker(project, output=reports)
+    result = worker.run("test_it.py")
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
     result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
     assert worker.output["hydra_smoke"] == ""
@@ -261,9 +256,6 @@ def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRou
     assert router.instances == ()
 
 
-# The end
-
-
 @pytest.mark.kill
 def test_workers_that_outlive_the_main_process_begin_nothing_more(
     here: Project, router: FakeRouter
@@ -275,30 +267,9 @@ def test_workers_that_outlive_the_main_process_begin_nothing_more(
         "    if WORKER is None and report.failed:\n"
         "        pytest.exit('enough', returncode=7)\n",
     )
-    result = run(here, "-n1", "test_fails.py", "-k", "fails or over")
+    names = ("fails", "provisions_once_the_run_is_over")
+    result = run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names))
     assert result.ret == 7
     assert (here.path / "refused").exists()
     assert len(router.instances) == 1
     assert nothing_left(router)
-
-
-def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
-    here: Project, router: FakeRouter
-) -> None:
-    here.set(keep="on-failure")
-    also(here, SWIFT_END)
-    arguments = ["-m", "pytest", *WORKERS, "--hydra-smoke", "-n1"]
-    names = ("test_fails", "test_hangs", "test_provisions_once_the_run_is_over")
-    with here.started(*arguments, *(f"test_fails.py::{name}" for name in names)) as process:
-        until(lambda: count(router, "chat") == 1, patience=120)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGINT
-    assert "provisioned 2, deleted 1, kept 1, leaked 0" in output
-    shared, private = router.instances
-    assert (shared.deleted, private.deleted) == (False, True)
-    assert f"kept     {shared.id} (key run-0)" in output
-    # Nor is a turn or a test lost.
-    report = here.report()
-    assert (turns(report), report["ended"], report["not_run"]) == (["hello"], "signal: INT", 1)
-    assert [it["outcome"] for it in report["tests"]] == ["failed", "interrupted"]

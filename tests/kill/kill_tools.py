@@ -83,6 +83,12 @@ class Router:
     def seen(self, route: str, key_or_id: str = "") -> bool:
         return bool(self.requests(route, key_or_id))
 
+    def fail(self, route: str, status: int, times: int) -> None:
+        """Have the next requests of a route refused."""
+        body = json.dumps({"route": route, "status": status, "times": times}).encode()
+        with urlopen(Request(f"{self.url}/_fake/fail", body, AUTHORIZATION), timeout=10):
+            pass
+
     @property
     def deletions_begun(self) -> int:
         return int(self.ask("/_slow"))
@@ -246,3 +252,10 @@ def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 4
     """Do a work for each of these, some at a time, and give the results in order."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, given))
+
+
+def judge(what: str, faults: Sequence[str]) -> None:
+    """Print how many of all are not as they should be, and fail where one is not."""
+    wrong = [fault for fault in faults if fault]
+    print(f"{what}: {len(faults)}, not as they should {len(wrong)}")
+    assert not wrong, "\n\n".join(wrong)

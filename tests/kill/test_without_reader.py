@@ -8,10 +8,9 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from kill_tools import AUTHORIZATION, Router, pytest_command, router, several_at_once, until
+from kill_tools import Router, judge, pytest_command, router, several_at_once, until
 from outputs import ENDINGS, started_as_job
 
 pytestmark = pytest.mark.kill
@@ -110,7 +109,6 @@ class Ended:
     """How a case went."""
 
     case: Case
-    alive: int
     seconds: float
     """From the signal to the report of what was deleted, or to the end of the process."""
     fault: str
@@ -167,7 +165,7 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
     if outcomes != expected:
         wrong.append(f"report.json: {outcomes}")
     fault = f"{case}: {'; '.join(wrong)}" if wrong else ""
-    return Ended(case, 0 if case.leaks else len(alive), seconds, fault)
+    return Ended(case, seconds, fault)
 
 
 def told(folder: Path) -> list[str] | str:
@@ -179,40 +177,24 @@ def told(folder: Path) -> list[str] | str:
     return [it["outcome"] for it in report["instances"]]
 
 
-def refuse_deletions(at: Router) -> None:
-    body = json.dumps({"route": "delete", "status": 500, "times": 10_000}).encode()
-    with urlopen(Request(f"{at.url}/_fake/fail", body, AUTHORIZATION), timeout=10):
-        pass
-
-
 def end_them(at: Router, jobs: list[Case], folder: Path, workers: int = 4) -> list[Ended]:
     named = [(case, folder / f"run-{number}") for number, case in enumerate(jobs)]
     return several_at_once(lambda job: end_a_run(at, *job), named, workers)
 
 
-def judge(what: str, ended: list[Ended]) -> None:
-    faults = [it.fault for it in ended if it.fault]
-    alive, last = sum(it.alive for it in ended), max(ended, key=lambda it: it.seconds)
-    print(
-        f"G17: {len(ended)} {what}, {len(faults)} not as they should, alive {alive}, "
-        f"the slowest took {last.seconds:.1f} s ({last.case})"
-    )
-    assert not faults, "\n".join(faults)
-
-
 def test_a_run_whose_output_nobody_takes_deletes_and_ends(tmp_path: Path) -> None:
     with router(row_after=1.0) as at:
         ended = end_them(at, cases(), tmp_path)
-    judge("endings without a reader", ended)
+    judge("G17: endings without a reader", [it.fault for it in ended])
     assert max(it.seconds for it in ended) <= BOUND
 
 
 def test_its_leaks_are_in_its_report(tmp_path: Path) -> None:
     with router() as at:
-        refuse_deletions(at)
+        at.fail("delete", 500, 10_000)
         # 7 s for the router leave little for what else the machine does.
         ended = end_them(at, leaks(), tmp_path, workers=2)
-    judge("of them at a router that deletes nothing", ended)
+    judge("G17: of them at a router that deletes nothing", [it.fault for it in ended])
     assert max(it.seconds for it in ended) <= BOUND
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,9 +63,6 @@ class Sinks:
 
     def _all(self) -> Mapping[str, str]:
         return {**self.texts, "process arguments": "\n".join(sorted(self.arguments))}
-
-    def __len__(self) -> int:
-        return len(self._all())
 
 
 def run(
@@ -169,9 +166,3 @@ def settings(url: str, token: str, **more: object) -> dict[str, str]:
         **more,
     }
     return {f"HYDRA_SMOKE_{name.upper()}": str(value) for name, value in given.items()}
-
-
-def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """Draw rows as a table of Markdown."""
-    lines = [head, ["---"] * len(list(head)), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

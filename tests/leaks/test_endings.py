@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from leaks_tools import Sinks, run, settings, windows
+from leaks_tools import run, settings, windows
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+pytestmark = pytest.mark.leaks
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 INTERNAL_ERROR = """
@@ -56,68 +60,72 @@ def pytest_runtest_logfinish():
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.kill(os.getpid(), signal.SIGKILL)
 """
+NOT_VALID: dict[str, Any] = {"status": 403, "body": {"detail": f"{TOKEN} is not valid"}}
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ends, and what is said of it."""
+
+    code: int
+    words: tuple[str, ...]
+    conftest: str = ""
+    arguments: tuple[str, ...] = ("test_plain.py",)
+    fails: dict[str, Any] = field(default_factory=dict)
+    unsaid: str | None = None
+
+
+TRACED = ("more = {'header': 'Bearer ********'}", "LookupError: first of all ********")
+ENDS = {
+    "an internal error": End(
+        3,
+        ("RuntimeError: a plugin with ********",),
+        INTERNAL_ERROR,
+        ("-l", "test_plain.py"),
+    ),
+    "no start": End(
+        4,
+        ("poll was refused with 403: ******** is not valid",),
+        arguments=(),
+        fails={"route": "poll", **NOT_VALID},
+    ),
+    "an exit and a leak that no summary tells": End(
+        7,
+        ("enough of ********", "LEAK: ", "******** is not valid"),
+        EXIT,
+        fails={"route": "delete", **NOT_VALID},
+    ),
+    "an interrupt": End(130, ("(to show a full traceback",), INTERRUPT, unsaid="LookupError"),
+    **{
+        f"an interrupt, {' '.join(more)}": End(130, TRACED, INTERRUPT, (*more, "test_plain.py"))
+        for more in (("--full-trace",), ("--full-trace", "-l"))
+    },
+}
 
 
 @pytest.fixture
-def router() -> FakeRouter:
+def router() -> Iterator[FakeRouter]:
     scenario = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.0)
-    return FakeRouter(scenario, TOKEN)
+    with FakeRouter(scenario, TOKEN) as router:
+        yield router
 
 
-def see(sinks: Sinks, code: int, said: str) -> None:
-    assert sinks.code == code
-    assert said in sinks.texts["stdout"] + sinks.texts["stderr"]
+@pytest.mark.parametrize("name", ENDS)
+def test_an_end_is_told_without_the_token(name: str, router: FakeRouter, tmp_path: Path) -> None:
+    row = ENDS[name]
+    if row.fails:
+        router.fail(**row.fails, times=99)
+    env = settings(router.url, TOKEN, run_id="named")
+    sinks = run(tmp_path / "run", "plain", *row.arguments, env=env, conftest=row.conftest)
+    assert sinks.code == row.code
+    told = sinks.texts["stdout"] + sinks.texts["stderr"]
+    assert not [words for words in row.words if words not in told]
+    assert row.unsaid is None or row.unsaid not in told
     assert not sinks.holding(windows(TOKEN))
-
-
-@pytest.mark.leaks
-def test_an_internal_error_is_told_without_the_token(router: FakeRouter, tmp_path: Path) -> None:
-    with router:
-        env = settings(router.url, TOKEN)
-        arguments = ("-l", "test_plain.py")
-        sinks = run(tmp_path / "run", "plain", *arguments, env=env, conftest=INTERNAL_ERROR)
+    if row.fails.get("route") == "delete":
+        assert [name for name in sinks.texts if name.endswith("ledger.jsonl")]
+    else:
         assert all(it.deleted for it in router.instances)
-    see(sinks, 3, "RuntimeError: a plugin with ********")
-
-
-@pytest.mark.leaks
-def test_a_run_that_can_t_start_says_so_without_the_token(
-    router: FakeRouter, tmp_path: Path
-) -> None:
-    with router:
-        router.fail("poll", status=403, times=99, body={"detail": f"{TOKEN} is not valid"})
-        env = settings(router.url, TOKEN, run_id="named")
-        sinks = run(tmp_path / "run", "plain", env=env)
-    see(sinks, 4, "poll was refused with 403: ******** is not valid")
-
-
-@pytest.mark.leaks
-def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
-    router: FakeRouter, tmp_path: Path
-) -> None:
-    with router:
-        router.fail("delete", status=403, times=99, body={"detail": f"{TOKEN} is not valid"})
-        env = settings(router.url, TOKEN)
-        sinks = run(tmp_path / "run", "plain", "test_plain.py", env=env, conftest=EXIT)
-    see(sinks, 7, "enough of ********")
-    assert [name for name in sinks.texts if name.endswith("ledger.jsonl")]
-    assert "LEAK: " in sinks.texts["stderr"]
-    assert "******** is not valid" in sinks.texts["stderr"]
-
-
-@pytest.mark.leaks
-@pytest.mark.parametrize("arguments", [("--full-trace",), ("--full-trace", "-l"), ()], ids=" ".join)
-def test_an_interrupt_is_told_without_the_token(
-    arguments: tuple[str, ...], router: FakeRouter, tmp_path: Path
-) -> None:
-    with router:
-        env = settings(router.url, TOKEN)
-        given = (*arguments, "test_plain.py")
-        sinks = run(tmp_path / "run", "plain", *given, env=env, conftest=INTERRUPT)
-        assert all(it.deleted for it in router.instances)
-    told = "more = {'header': 'Bearer ********'}" if arguments else "(to show a full traceback"
-    see(sinks, 130, told)
-    assert ("LookupError: first of all ********" in sinks.texts["stdout"]) == bool(arguments)
 
 
 ECHOES: dict[str, dict[str, Any]] = {
@@ -138,19 +146,16 @@ ECHOES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.leaks
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=" ".join)
 @pytest.mark.parametrize("echo", ECHOES)
 def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
     echo: str, workers: tuple[str, ...], router: FakeRouter, tmp_path: Path
 ) -> None:
-    with router:
-        # After what is asked before the run.
-        after = {"poll": 2, "status": 2}.get(ECHOES[echo]["route"], 0)
-        router.fail(**ECHOES[echo], times=999, after=after)
-        env = settings(router.url, TOKEN, ready_timeout=2, delete_timeout=1)
-        arguments = (*workers, "test_plain.py")
-        sinks = run(tmp_path / "run", "plain", *arguments, env=env, conftest=KILLED)
+    # After what is asked before the run.
+    after = {"poll": 2, "status": 2}.get(ECHOES[echo]["route"], 0)
+    router.fail(**ECHOES[echo], times=999, after=after)
+    env = settings(router.url, TOKEN, ready_timeout=2, delete_timeout=1)
+    sinks = run(tmp_path / "run", "plain", *workers, "test_plain.py", env=env, conftest=KILLED)
     assert sinks.code == -signal.SIGKILL
     ledgers = [text for name, text in sinks.texts.items() if name.endswith("ledger.jsonl")]
     assert 'is": "Refuted"' in "".join(ledgers)
@@ -158,16 +163,14 @@ def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
     assert not sinks.holding(windows(TOKEN))
 
 
-@pytest.mark.leaks
 @pytest.mark.parametrize("replies", ["true", "false"])
 def test_what_a_killed_run_leaves_is_its_owners_and_has_replies_only_where_reports_may(
     replies: str, router: FakeRouter, tmp_path: Path
 ) -> None:
-    with router:
-        router.reply("", f"walrus {TOKEN} walrus")
-        env = settings(router.url, TOKEN, report_replies=replies)
-        # The first test chats about a walrus, too.
-        sinks = run(tmp_path / "run", "kept_out", "test_kept_out.py", env=env, conftest=KILLED)
+    router.reply("", f"walrus {TOKEN} walrus")
+    env = settings(router.url, TOKEN, report_replies=replies)
+    # The first test chats about a walrus, too.
+    sinks = run(tmp_path / "run", "kept_out", "test_kept_out.py", env=env, conftest=KILLED)
     assert sinks.code == -signal.SIGKILL
     left = {name: text for name, text in sinks.texts.items() if "/runs/" in name}
     told = {Path(name).parent.name for name, text in left.items() if "walrus" in text}

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import os
 import pkgutil
-import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,15 +25,9 @@ import pytest
 from inner import ALONE, only
 from leaks_tools import clean_environment, hits, windows
 from origin_tools import AsyncLinkClient, LinkClient
+from sizes import sampled
 
-from pytest_hydrasmoke import (
-    AsyncSmokeClient,
-    HydraSmokeError,
-    InstanceSpec,
-    SmokeClient,
-    TransportError,
-    VirtualClock,
-)
+from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._transport.target import Link
@@ -49,8 +40,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 PARTS = windows(TOKEN)
-SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
-SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
 
 def everything(error: BaseException) -> Iterator[BaseException]:
@@ -220,62 +209,6 @@ def test_nothing_that_is_raised_below_shows_the_token(
 
 # Ways to fail that are the caller's own
 
-
-def bad_id(url: str) -> None:
-    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
-        client.status("..")
-
-
-def no_text(url: str) -> None:
-    # Half a surrogate pair, which no JSON may have.
-    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
-        client.provision(SPEC, "\ud800")
-
-
-def bad_url(url: str) -> None:
-    SmokeClient("https://user@router.example", token=os.environ["A_TOKEN"])
-
-
-def bad_token(url: str) -> None:
-    SmokeClient(url, token=f"Bearer {os.environ['A_TOKEN']}\n")
-
-
-def bad_token_awaited(url: str) -> None:
-    AsyncSmokeClient(url, token=f"{os.environ['A_TOKEN']}\n")
-
-
-def unreachable(url: str) -> None:
-    with SmokeClient("http://127.0.0.1:9", token=os.environ["A_TOKEN"], clock=VirtualClock()) as it:
-        it.status(SOME_ID)
-
-
-def refused(url: str) -> None:
-    with SmokeClient(url, token=os.environ["A_TOKEN"] + "x") as client:
-        client.status(SOME_ID)
-
-
-WAYS = (
-    bad_id,
-    no_text,
-    bad_url,
-    bad_token,
-    bad_token_awaited,
-    unreachable,
-    refused,
-)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_no_failure_shows_the_token(
-    way: Callable[[str], None], router: FakeRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("A_TOKEN", TOKEN)
-    with pytest.raises((HydraSmokeError, ValueError)) as caught:
-        way(router.url)
-    assert not showing(caught.value)
-    assert not hits(str(caught.value), PARTS)
-
-
 SUITE = """
 import os
 
@@ -287,32 +220,62 @@ from pytest_hydrasmoke.fake import FakeRouter
 SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
-
 @pytest.fixture
 def url():
     with FakeRouter(token=os.environ["A_TOKEN"]) as router:
         yield router.url
 
+def test_bad_id(url):
+    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
+        client.status("..")
+
+def test_no_text(url):
+    # Half a surrogate pair, which no JSON may have.
+    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
+        client.provision(SPEC, "\\ud800")
+
+def test_bad_url():
+    SmokeClient("https://user@router.example", token=os.environ["A_TOKEN"])
+
+def test_bad_token(url):
+    SmokeClient(url, token=f"Bearer {os.environ['A_TOKEN']}\\n")
+
+def test_bad_token_awaited(url):
+    AsyncSmokeClient(url, token=f"{os.environ['A_TOKEN']}\\n")
+
+def test_unreachable():
+    with SmokeClient("http://127.0.0.1:9", token=os.environ["A_TOKEN"], clock=VirtualClock()) as it:
+        it.status(SOME_ID)
+
+def test_refused(url):
+    with SmokeClient(url, token=os.environ["A_TOKEN"] + "x") as client:
+        client.status(SOME_ID)
 """
+FULL = ("-l", "--full-trace", "-vv")
 
 
-@pytest.mark.leaks
 @pytest.mark.parametrize(
     "arguments",
-    [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
-    ids=" ".join,
+    sampled(
+        "leaks",
+        [FULL, ("-l",), ("-l", "--tb=long", "-vv"), ("--tb=native", "-l"), (*FULL, "process")],
+        [FULL],
+        name=" ".join,
+    ),
 )
 def test_no_test_without_the_switch_shows_the_token(
-    arguments: tuple[str, ...], tmp_path: Path
+    arguments: tuple[str, ...], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tests = (
-        inspect.getsource(way).replace(f"def {way.__name__}", f"def test_{way.__name__}")
-        for way in WAYS
-    )
-    (tmp_path / "test_ways.py").write_text(SUITE + "\n\n".join(tests), "utf-8")
-    env = {**clean_environment(), **dict([ALONE]), "A_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "pytest", *only(), *arguments, "--junit-xml=junit.xml"]
-    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert f"{len(WAYS)} failed" in ended.stdout, ended.stdout + ended.stderr
-    for text in (ended.stdout, ended.stderr, (tmp_path / "junit.xml").read_text("utf-8")):
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("A_TOKEN", TOKEN)
+    monkeypatch.setenv(*ALONE)
+    pytester.makepyfile(test_ways=SUITE)
+    *options, last = arguments
+    run = pytester.runpytest_subprocess if last == "process" else pytester.runpytest_inprocess
+    options += [] if last == "process" else [last]
+    ended = run(*only(), *options, "--junit-xml=junit.xml")
+    ended.assert_outcomes(failed=7)
+    junit = (pytester.path / "junit.xml").read_text("utf-8")
+    for text in (ended.stdout.str(), ended.stderr.str(), junit):
         assert not hits(text, PARTS)

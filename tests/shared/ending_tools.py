@@ -21,6 +21,36 @@ def test_two(smoke_instance): {does}
 def test_three(smoke_instance): {last}
 def test_plain(): ...
 """
+# Tests that look for the report of their run, and hooks that keep it from being written.
+SEES = """
+import json
+from pathlib import Path
+def test_one(smoke_instance):
+    report = json.loads(Path(".hydrasmoke/report.json").read_text())
+    assert (report["run_id"], report["ended"]) == ("today", "did not end")
+    Path("began").write_text(report["began"])
+"""
+SEES_NONE = """
+import os
+def test_one(smoke_instance): assert not os.path.exists(".hydrasmoke/report.json")
+"""
+FULL_AT_FIRST = """
+import errno
+from pytest_hydrasmoke._report import files
+replace = files.replace
+def full(path, text): raise OSError(errno.ENOSPC, "No space left on device")
+files.replace = full
+def pytest_sessionstart(): files.replace = replace
+"""
+BREAKS_OFF = """
+from pytest_hydrasmoke._report import files
+replace = files.replace
+def once(path, text):
+    files.replace = replace
+    raise KeyboardInterrupt
+def pytest_sessionstart(): files.replace = once
+def pytest_sessionfinish(): files.replace = replace
+"""
 NOTHING = "hydra-smoke: no smoke test was executed: the run proves nothing*"
 NOT_ALL = "hydra-smoke: not all smoke tests came to their end: the run proves nothing about *"
 VERDICTS = {1: "Failed", 2: "Interrupted"}
@@ -49,6 +79,8 @@ class Ending:
     instances: int = 1
     returned: int | None = None
     summary: bool = True
+    interrupts: bool = False
+    """Whether a `KeyboardInterrupt` comes out of it."""
     verdict: str | None = None
     words: tuple[str, ...] = ()
 
@@ -104,6 +136,8 @@ def check_output(row: Ending, result: pytest.RunResult) -> None:
     assert any(line.endswith(numbers) for line in lines) == row.summary
     assert len(verdicts) == (row.verdict is not None)
     result.stdout.fnmatch_lines([*row.words, *verdicts])
+    assert not [it for it in result.errlines if it.startswith((NOTHING[:-1], NOT_ALL[:-1]))]
+    assert "not written" not in result.stdout.str() + result.stderr.str()
     assert not row.verdict or fnmatch(verdicts[0], row.verdict)
     kind, _, words = (row.ended or "").partition(": ")
     if kind == "usage error":

@@ -10,8 +10,15 @@ import pytest
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, SmokeInstance, SmokeInstanceFactory
 
 
+@pytest.mark.parametrize("smoke_instance", [{"tier_id": "other"}], indirect=True, ids=["other"])
 def test_fails(smoke_instance: SmokeInstance) -> None:
     raise AssertionError("a failure of the test's own")
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_hangs(smoke_instance_factory: SmokeInstanceFactory, number: int) -> None:
+    smoke_instance_factory().chat("hello")
+    time.sleep(600)
 
 
 def test_provisions_once_the_run_is_over(
@@ -24,8 +31,3 @@ def test_provisions_once_the_run_is_over(
     with pytest.raises(ConfigError, match=f"run {smoke_config.run_id} is over"):
         smoke_instance_factory()
     Path("refused").touch()
-
-
-def test_hangs(smoke_instance_factory: SmokeInstanceFactory) -> None:
-    smoke_instance_factory().chat("hello")
-    time.sleep(600)
