@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from kill_tools import Router, judge, router, several_at_once, start_pytest, sweep, until
+from sizes import sizes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 SIGNALS = {"INT": (INT,), "INT, INT": (INT, INT), "TERM": (TERM,), "HUP": (HUP,)}
@@ -268,7 +269,12 @@ def end_a_run(case: Case, workers: int, folder: Path) -> str:
     return f"{name}: {'; '.join(wrong)}\n{run.output}" if wrong else ""
 
 
-@pytest.mark.kill
-def test_a_run_that_is_ended_early_leaves_nothing(tmp_path: Path) -> None:
-    numbered = [(*job, tmp_path / f"run-{number}") for number, job in enumerate(jobs())]
+IN_A_DELETION = [(in_a_state("first delete", "INT, INT, TERM", THREE), 0)]
+
+
+@pytest.mark.parametrize("chosen", sizes("kill", IN_A_DELETION, [*jobs()]))
+def test_a_run_that_is_ended_early_leaves_nothing(
+    tmp_path: Path, chosen: list[tuple[Case, int]]
+) -> None:
+    numbered = [(*job, tmp_path / f"run-{number}") for number, job in enumerate(chosen)]
     judge("G4: ways to end", several_at_once(lambda job: end_a_run(*job), numbered))

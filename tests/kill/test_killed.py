@@ -26,8 +26,8 @@ from kill_tools import (
     sweep_to_the_end,
 )
 
-pytestmark = pytest.mark.kill
-
+HALF_WRITTEN = 20
+"""The checkpoint at which the line of an accepted request is half written."""
 TIMES = 8
 """How often a run is killed at each checkpoint."""
 KILLS = 200
@@ -70,25 +70,39 @@ def sweep_what_is_left(at: Router, folder: Path) -> tuple[int, str, list[str]]:
     return code, output, open_entries(folder)
 
 
+def kill_and_sweep(at: Router, checkpoint: int, folder: Path) -> tuple[str, int]:
+    run = start_at(at, folder, checkpoint)
+    code = run.end()
+    last = checkpoints(folder)[-1]
+    # What a half-written line was to say, nobody can know: the sweep says that.
+    half = code == -signal.SIGKILL and last.endswith(": half")
+    swept, output, left = sweep_what_is_left(at, folder)
+    good = swept == half and ("can't be read" in output) == half and not left
+    return "" if good else f"{last}, left: {left}\n{run.output}\n{output}", code
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return (folder / "checkpoints.txt").read_text("utf-8").splitlines()
+
+
+def test_a_run_killed_within_a_line_of_its_ledger_leaks_nothing(tmp_path: Path) -> None:
+    with router() as at:
+        fault, code = kill_and_sweep(at, HALF_WRITTEN, tmp_path / "run")
+        alive = at.alive()
+    assert checkpoints(tmp_path / "run")[-1] == f"{HALF_WRITTEN} note accepted: half"
+    assert not fault
+    assert (code, alive) == (-signal.SIGKILL, [])
+
+
+@pytest.mark.kill
 def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
     with router() as at:
-
-        def kill_and_sweep(checkpoint: int, folder: Path) -> tuple[str, int]:
-            run = start_at(at, folder, checkpoint)
-            code = run.end()
-            last = (folder / "checkpoints.txt").read_text().splitlines()[-1]
-            # What a half-written line was to say, nobody can know: the sweep says that.
-            half = code == -signal.SIGKILL and last.endswith(": half")
-            swept, output, left = sweep_what_is_left(at, folder)
-            good = swept == half and ("can't be read" in output) == half and not left
-            return "" if good else f"{last}, left: {left}\n{run.output}\n{output}", code
-
         whole = start_at(at, tmp_path / "whole", 0)
         assert whole.end() == 0, whole.output
-        names = (tmp_path / "whole" / "checkpoints.txt").read_text().splitlines()
+        names = checkpoints(tmp_path / "whole")
         jobs = [(place, time) for place in range(1, len(names) + 1) for time in range(TIMES)]
         results = several_at_once(
-            lambda job: kill_and_sweep(job[0], tmp_path / f"run-{job[0]}-{job[1]}"), jobs
+            lambda job: kill_and_sweep(at, job[0], tmp_path / f"run-{job[0]}-{job[1]}"), jobs
         )
         alive = at.alive()
     judge(f"G2: runs killed at {len(names)} checkpoints", [fault for fault, _ in results])
@@ -97,6 +111,7 @@ def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
     assert sum(code == -signal.SIGKILL for _, code in results) > len(jobs) * 0.9
 
 
+@pytest.mark.kill
 def test_a_run_killed_at_any_moment_leaks_nothing_that_a_sweep_does_not_find(
     tmp_path: Path,
 ) -> None:
@@ -135,6 +150,7 @@ def test_a_run_killed_at_any_moment_leaks_nothing_that_a_sweep_does_not_find(
     assert not alive
 
 
+@pytest.mark.kill
 def test_sweepers_beside_live_runs_take_nothing_from_them_and_miss_nothing_of_the_dead(
     tmp_path: Path,
 ) -> None:
@@ -182,6 +198,7 @@ def test_sweepers_beside_live_runs_take_nothing_from_them_and_miss_nothing_of_th
     assert (too_early, alive, open_entries(tmp_path), code) == ([], [], [], 0), output
 
 
+@pytest.mark.kill
 def test_a_child_that_outlives_its_run_does_not_keep_it_live(tmp_path: Path) -> None:
     with router() as at:
         run = start([sys.executable, "-c", FORKS], tmp_path, at.environment())
