@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +24,21 @@ URL = "http://127.0.0.1:9"
 TOO_MANY = 50
 
 
-@dataclass
 class World:
     """What the cases of a test have done, and when."""
 
-    clock: VirtualClock = field(default_factory=VirtualClock)
-    steps: list[tuple[str, float]] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-    rounds: Rounds = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.rounds = Rounds(VirtualSyncIO(link_to(URL), self.clock))
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, float]] = []
+        self.ended: list[str] = []
+        self.known: list[set[str]] = []
+        """The keys that had a row, before each time that there may be more."""
+        self.rounds = Rounds(VirtualSyncIO(link_to(URL), VirtualClock()))
 
     def carry_out(self, *cases: Case, more: Sequence[Sequence[Case]] = ()) -> None:
         later = [*more]
 
         def further() -> Iterator[Case]:
+            self.known.append({*self.rounds.found})
             yield from later.pop(0) if later else ()
 
         self.rounds.carry_out(cases, further, lambda case: self.ended.append(case.key))
@@ -65,55 +63,42 @@ class Paced(Case):
             self.end = End.NOTHING
 
 
-def test_each_has_its_step_when_that_is_due() -> None:
-    world = World()
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_each_has_its_step_when_that_is_due(world: World) -> None:
     world.carry_out(Paced(world, "a"), Paced(world, "b", 2, 3), Paced(world, "c", 2))
     at = sorted((key, round(when, 3)) for key, when in world.steps)
     assert at == [("a", 0), ("b", 0), ("b", 2), ("b", 5), ("c", 0), ("c", 2)]
     assert world.ended == ["a", "c", "b"]
     assert world.rounds.pending == []
+    # Where there is nothing to do, nothing more is asked for.
+    world.carry_out(more=[[Paced(world, "d")]])
+    assert len(world.ended) == 3
 
 
-def test_nothing_to_do_asks_for_nothing_more() -> None:
-    world = World()
-    world.carry_out(more=[[Paced(world, "a")]])
-    assert (world.steps, world.ended) == ([], [])
-
-
-def test_what_one_round_shows_brings_more() -> None:
-    world = World()
-    first = Paced(world, "a", 1)
+def test_what_one_round_shows_is_known_as_more_is_asked_for(world: World) -> None:
+    first = Paced(world, "a", 1, finds="an-id")
     world.carry_out(first, more=[[Paced(world, "b", finds="an-id")], []])
-    assert world.ended == ["b", "a"]
-    assert world.rounds.found == {"b"}
+    assert (world.ended, world.known[:2]) == (["b", "a"], [{"a"}, {"a", "b"}])
 
 
-def test_what_was_found_is_known_before_more_is_asked_for() -> None:
-    world = World()
-    known: list[set[str]] = []
-
-    def more() -> Iterator[Case]:
-        known.append({*world.rounds.found})
-        yield from ()
-
-    world.rounds.carry_out([Paced(world, "a", 1, finds="an-id")], more, lambda case: None)
-    assert known[0] == {"a"}
-
-
-def test_what_is_pending_is_known_at_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    world = World()
+def test_what_is_pending_is_known_at_an_interrupt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(VirtualSyncIO, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
         world.carry_out(Paced(world, "a"), Paced(world, "b", 2))
     assert [case.key for case in world.rounds.pending] == ["b"]
 
 
-def test_a_fault_of_one_is_its_end_and_no_others() -> None:
-    world = World()
-
+def test_a_fault_of_one_is_its_end_and_no_others(world: World) -> None:
     class Broken(Paced):
         async def step(self, calls: Calls) -> None:
             await super().step(calls)
@@ -130,17 +115,14 @@ def test_a_fault_of_one_is_its_end_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("others", [0, 2])
-def test_what_an_interrupt_has_cut_off_has_no_end(others: int, monkeypatch: Any) -> None:
-    world = World()
-
+def test_what_an_interrupt_has_cut_off_has_no_end(
+    world: World, others: int, monkeypatch: Any
+) -> None:
     class Cut(Paced):
         async def step(self, calls: Calls) -> None:
             self.ends(End.LEFT, "stopped with the rest of its group")
             if not others:
                 raise KeyboardInterrupt
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(VirtualSyncIO, "waiting", interrupted)
     cases = [Cut(world, f"a-{number}") for number in range(others + 1)]
@@ -149,25 +131,23 @@ def test_what_an_interrupt_has_cut_off_has_no_end(others: int, monkeypatch: Any)
     assert [case.end for case in world.rounds.pending] == [None] * len(cases)
 
 
-def test_no_more_than_a_few_have_a_step_at_the_same_time() -> None:
-    guard, together, most = threading.Lock(), [0], [0]
-    full = threading.Event()
+def test_no_more_than_a_few_have_a_step_at_the_same_time(world: World) -> None:
+    guard, full, together, most = threading.Lock(), threading.Event(), 0, 0
 
     class Busy(Paced):
         async def step(self, calls: Calls) -> None:
+            nonlocal together, most
             with guard:
-                together[0] += 1
-                most[0] = max(most[0], together[0])
-                if together[0] > AT_ONCE:
+                together += 1
+                most = max(most, together)
+                if together > AT_ONCE:
                     full.set()
             full.wait(0.02)
             with guard:
-                together[0] -= 1
+                together -= 1
             await super().step(calls)
 
-    world = World()
-    rounds = Rounds(SyncIO(link_to(URL)))
-    cases = [Busy(world, f"a-{number}") for number in range(3 * AT_ONCE)]
-    rounds.carry_out(cases, lambda: iter(()), lambda case: world.ended.append(case.key))
+    world.rounds = Rounds(SyncIO(link_to(URL)))
+    world.carry_out(*(Busy(world, f"a-{number}") for number in range(3 * AT_ONCE)))
     assert len(world.ended) == 3 * AT_ONCE
-    assert most[0] <= AT_ONCE
+    assert most <= AT_ONCE

@@ -14,16 +14,11 @@ from net_tools import AT_ONCE, SPEC
 from run_tools import FAILS
 from sharing_tools import BOOTS, OTHER, PATIENCE, Process, Run, Runs, a_run, comes_true, meanwhile
 
-from pytest_hydrasmoke import (
-    ConfigError,
-    InstanceSpec,
-    ProvisionError,
-)
+from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
-from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
@@ -58,7 +53,7 @@ sys.stdin.read()
 
 def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
     run = a_run(BOOTS, usage_settle=3)
-    workers, inside = run.workers(4), threading.Lock()
+    workers, inside = run.workers(3), threading.Lock()
     counted: list[int] = []
     keys: set[str | None] = set()
 
@@ -78,29 +73,21 @@ def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run
     assert run.times("provision") == 1
     assert keys == {"net-0"}
     # Each turn was counted before the next one began: none had another's LLM event.
-    assert counted == list(range(1, 9))
+    assert counted == list(range(1, 7))
     assert [len(worker.told) for worker in workers].count(1) == 1
 
 
-def test_who_joins_asks_for_the_row_and_the_status_and_for_nothing_else(a_run: Runs) -> None:
+def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_run: Runs) -> None:
     run = a_run()
     first, second = run.workers(2)
-    with first.holding() as instance:
-        pass
-    before = len(run.fake.requests)
-    with second.holding() as joined:
-        assert (joined.id, joined.spec) == (instance.id, SPEC)
-    with second.holding() as again:
-        assert again.id == instance.id
-    assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
-
-
-def test_each_spec_has_one(a_run: Runs) -> None:
-    run = a_run()
-    for worker in run.workers(2):
-        for spec in (SPEC, OTHER):
-            with worker.holding(spec) as instance:
-                assert instance.spec == spec
+    for spec in (SPEC, OTHER):
+        with first.holding(spec) as instance:
+            pass
+        before = len(run.fake.requests)
+        for _ in range(2):
+            with second.holding(spec) as joined:
+                assert (joined.id, joined.spec) == (instance.id, spec)
+        assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
     assert [seen.tier_id for seen in run.fake.instances] == ["tier-1", "tier-2"]
 
 
@@ -131,14 +118,8 @@ def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
 def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
     owner = a_run()
     theirs = owner.main.session.provision(SPEC)
-    run = Run(
-        owner.fake,
-        owner.config.output,
-        owner.stack,
-        run_id="other",
-        instance=theirs.id,
-        usage_settle=30,
-    )
+    settings = {"run_id": "other", "instance": theirs.id, "usage_settle": 3}
+    run = Run(owner.fake, owner.config.output, owner.stack, **settings)
     first, second = run.workers(2)
 
     def use(worker: Process, spec: InstanceSpec) -> None:
@@ -261,44 +242,38 @@ def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs)
     assert run.times("provision") == 2
 
 
-def test_max_instances_counts_those_of_all_processes(a_run: Runs) -> None:
+def test_a_test_can_share_one_spec_only_and_max_instances_counts_those_of_all(
+    a_run: Runs,
+) -> None:
     run = a_run(max_instances=1)
     first, second = run.workers(2)
-    with first.holding():
-        pass
-    with pytest.raises(ConfigError, match="no room for 1 more"):
-        second.take(OTHER)
+    with first.holding() as instance:
+        with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
+            first.take(OTHER)
+        # What it holds it goes on holding.
+        assert first.take().id == instance.id
+    for worker in (first, second):
+        with pytest.raises(ConfigError, match="no room for 1 more"):
+            worker.take(OTHER)
+        worker.sharing.release()
     assert run.times("provision") == 1
 
 
-def test_a_test_can_share_one_spec_only(a_run: Runs) -> None:
+def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs) -> None:
     run = a_run()
-    [worker] = run.workers(1)
-    with worker.holding() as instance:
-        with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
-            worker.take(OTHER)
-        # What it holds it goes on holding.
-        assert worker.take().id == instance.id
-    with worker.holding(OTHER) as other:
-        assert other.id != instance.id
-
-
-@pytest.mark.parametrize("name", [MAIN, "gw0"])
-def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs, name: str) -> None:
-    run = a_run()
-    process = run.main if name == MAIN else run.process(name)
     learned = run.fake.requests
-    (process.ledger.folder / "held").write_text("not a folder")
+    held = run.main.ledger.folder / "held"
+    held.write_text("not a folder")
     with pytest.raises(ConfigError, match="can't be written"):
-        process.take()
-    (process.ledger.folder / "held").unlink()
+        run.main.take()
+    held.unlink()
     assert run.fake.requests == learned
 
 
 # From set-up to teardown
 
 
-def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run: Runs) -> None:
+def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_run: Runs) -> None:
     run = a_run()
     first, second, third = run.workers(3)
     order: list[str] = []
@@ -308,7 +283,8 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
             order.append("second")
 
     with first.holding() as instance, meanwhile(wait):
-        assert second.ledger.asked.wait(PATIENCE)
+        assert comes_true(second.ledger.stands_next)
+        # Those of another spec, or of a share of their own, do not wait.
         with third.holding(OTHER):
             order.append("third")
         with third.holding(share="gw2 test_a.py"):
@@ -316,26 +292,10 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
         instance.chat("hello")
         order.append("first")
         first.sharing.release()
-    assert order == ["third", "third, of its own", "first", "second"]
-
-
-def test_who_waits_comes_before_who_had_it_last(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    order: list[str] = []
-
-    def wait() -> None:
-        with second.holding():
-            order.append("second")
-
-    first.take()
-    with meanwhile(wait):
-        assert comes_true(second.ledger.stands_next)
-        first.sharing.release()
-        for _ in range(3):
+        for _ in range(2):
             with first.holding():
-                order.append("first")
-    assert order == ["second", "first", "first", "first"]
+                order.append("first again")
+    assert order == ["third", "third, of its own", "first", "second", *["first again"] * 2]
 
 
 def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:

@@ -21,37 +21,27 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
             instance.chat("hello")
         worker.sharing.end([EVERYBODY])
     first.end(), second.end()
-    assert [(one.id, one.outcome) for one in run.told()] == [
+    told = run.told()
+    assert [(one.id, one.outcome) for one in told] == [
         (private.id, "deleted"),
         (instance.id, "leaked"),
     ]
+    assert told[1].leak_words == "its deletion was not confirmed"
     assert [seen.deleted for seen in run.fake.instances] == [True, False]
     run.main.session.adopt({})
     run.main.end()
-    stories = run.told()
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
     # One story each, with what every process knows of it.
-    assert [(story.id, story.outcome) for story in stories] == [
+    stories = run.told()
+    assert [(one.id, one.outcome) for one in stories] == [
         (private.id, "deleted"),
         (instance.id, "deleted"),
     ]
     shared = stories[1]
     assert (shared.spec, shared.chats, shared.leak) == (SPEC, 2, None)
-    assert shared.requests["provision"] == 1
-    assert shared.requests["chat"] == 2
-    assert shared.requests["delete"] == 1
+    routes = ("provision", "chat", "delete")
+    assert [shared.requests[route] for route in routes] == [1, 2, 1]
     assert {"provision", "ready", "turn", "delete"} <= set(shared.phases)
-
-
-def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
-    run = a_run()
-    workers = run.workers(2)
-    for worker in workers:
-        with worker.holding():
-            pass
-        worker.end()
-    [story] = run.told()
-    assert (story.outcome, story.leak_words) == ("leaked", "its deletion was not confirmed")
 
 
 def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
@@ -67,14 +57,9 @@ def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) 
         assert story.outcome == "deleted"
 
 
-@pytest.mark.parametrize(
-    ("keep", "failed", "kept"),
-    [("always", False, True), ("on-failure", True, True), ("on-failure", False, False)],
-)
-def test_what_is_shared_is_kept_by_the_main_process(
-    a_run: Runs, keep: str, failed: bool, kept: bool
-) -> None:
-    run = a_run(keep=keep)
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_is_shared_is_kept_by_the_main_process(a_run: Runs, failed: bool) -> None:
+    run = a_run(keep="on-failure")
     [worker] = run.workers(1)
     with worker.holding():
         pass
@@ -85,8 +70,8 @@ def test_what_is_shared_is_kept_by_the_main_process(
         record.failed = failed
     run.main.end()
     [story] = run.told()
-    assert story.outcome == ("kept" if kept else "deleted")
-    assert run.fake.instances[0].deleted is not kept
+    assert story.outcome == ("kept" if failed else "deleted")
+    assert run.fake.instances[0].deleted is not failed
     [entry] = run.main.ledger.read().open
-    assert entry.state is (State.KEPT if kept else State.GONE)
+    assert entry.state is (State.KEPT if failed else State.GONE)
     assert worker.session.records[0].state is State.READY
