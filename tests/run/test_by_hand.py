@@ -161,15 +161,6 @@ async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(kin
         assert any(path.endswith(OTHER_ID) for path in asked)
 
 
-async def test_what_is_kept_is_kept(kind: str) -> None:
-    async with hands(kind, keep="always") as it:
-        async with within(it.factory.own("mine")) as key:
-            await result(it.client.provision(SPEC, key))
-            # A row is what there is to keep.
-            it.world.session.records[0].becomes(State.READY)
-        assert (it.states, it.alive()) == ([State.KEPT], 1)
-
-
 async def test_what_is_refused_is_asked_for_only_once_and_at_the_runs_end(kind: str) -> None:
     async with hands(kind) as it:
         overlong = SPEC.model_copy(update={"tier_id": "x" * 81})

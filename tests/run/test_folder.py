@@ -86,7 +86,7 @@ def test_only_what_is_a_runs_for_sure_goes_with_its_ledger(
 ) -> None:
     filled(folder, files)
     discard_ledger(folder)
-    assert sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file()) == left
+    assert files_in(folder) == left
     discard_if_done(folder)
     assert folder.exists() is (left != ["over"])
 
@@ -131,12 +131,15 @@ OWN = {
 """What a run may have beside its ledger, as it is when it is killed."""
 
 
-def filled(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write files as they would be there; return them."""
+def filled(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files as they would be there."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    return [folder / name for name in files]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file())
 
 
 @pytest.mark.parametrize("has_ledger", [True, False])
@@ -153,9 +156,9 @@ def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(ledger: Ledger)
     claim(ledger)
     ledger.write("owner-0", Became(State.DELETED))
     other = {name: "mine" for name in OWN if "lock" not in name}
-    mine = filled(ledger.folder, {**other, "turns/0001.json": OWN["turns.jsonl"]})
+    filled(ledger.folder, {**other, "turns/0001.json": OWN["turns.jsonl"]})
     ledger.end()
-    assert sorted(path for path in ledger.folder.rglob("*") if path.is_file()) == sorted(mine)
+    assert files_in(ledger.folder) == sorted([*other, "turns/0001.json"])
 
 
 @pytest.mark.parametrize("name", [name for name, text in OWN.items() if text])
@@ -203,36 +206,15 @@ def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
     assert refusal(lambda: other.hold("a", check)) == "no more"
     # Who waited stands in nobody's way any more, and other names were never held.
     other.hold("b", nothing).release()
+    assert other.hold_if_free("a") is None
     # Another thread may let go.
     thread = threading.Thread(target=held.release)
     thread.start()
     thread.join()
-    other.hold("a", nothing).release()
+    free = other.hold_if_free("a")
+    assert free is not None
+    free.release()
     other.end()
-
-
-def test_what_is_free_can_be_held_once(ledger: Ledger) -> None:
-    lock = ledger.hold_if_free("share")
-    assert lock is not None
-    assert ledger.hold_if_free("share") is None
-    lock.release()
-
-
-def test_who_waits_is_next(ledger: Ledger) -> None:
-    """Who is next holds a lock too, and lets go of it once it has its turn."""
-    turn = Lock(ledger.folder / "held" / "a-next.lock")
-    held = ledger.hold("a", nothing)
-    with turn:
-        assert turn.acquire()
-
-    def check() -> None:
-        assert not turn.acquire()
-        raise ConfigError("seen")
-
-    # Seen by whoever waits: the first question is asked before the turnstile is.
-    questions = iter([nothing, check])
-    assert refusal(lambda: ledger.hold("a", lambda: next(questions)())) == "seen"
-    held.release()
 
 
 def test_how_long_locks_are_waited_for(

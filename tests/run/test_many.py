@@ -124,25 +124,6 @@ async def test_what_can_not_be_had_is_refused_before_any_request(kind: str, a_ru
     assert (fake.requests, session.records) == ((), [])
 
 
-async def test_slots_of_what_was_not_asked_or_refused_are_free_again(
-    kind: str, a_run: Runs
-) -> None:
-    fake, session = a_run(max_instances=2)
-    # Before a key is provisioned under, it is polled.
-    fake.fail("poll", status=403, times=2)
-    with pytest.raises(HydraSmokeError):
-        await many(kind, session, 2)
-    fake._faults.reset()  # The first failure may have stopped the other.
-    assert fake.instances == ()
-    fake.fail("provision", status=422)
-    with pytest.raises(RouterError):
-        await many(kind, session, 1)
-    assert session.records[-1].state is State.REFUSED
-    # A refused key is never used again.
-    keys = [instance.idempotency_key for instance in await many(kind, session, 2)]
-    assert keys == ["net-1", "net-2"]
-
-
 def test_specs_are_merged_field_by_field() -> None:
     assert merged(SPEC, {"region_id": "north"}).region_id == "north"
     assert merged(SPEC, {"region_id": "north"}).tier_id == SPEC.tier_id
@@ -197,22 +178,6 @@ async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
         assert time.monotonic() < until
 
 
-async def test_a_hook_that_fails_leaves_the_instances_to_the_clean_up(
-    kind: str, a_run: Runs
-) -> None:
-    fake, session = a_run()
-
-    def fail(instance: object) -> None:
-        raise ZeroDivisionError
-
-    vars(session.stage)["is_ready"] = fail
-    with pytest.raises(ZeroDivisionError):
-        await many(kind, session, 2)
-    assert len(left(fake)) == 2
-    session.close()
-    assert left(fake) == []
-
-
 @pytest.mark.parametrize("number", [1, 2])
 async def test_what_failed_to_get_ready_is_told_and_deleted_or_kept_for_a_look(
     kind: str, a_run: Runs, number: int
@@ -263,20 +228,6 @@ def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() ->
     assert {record.state for record in session.records} == {State.REQUESTED}
 
 
-def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) -> None:
-    fake, session = a_run(NEVER_READY)
-    before = set(threading.enumerate())
-    # Each has polled its key, asked for its instance, polled its row and read its status.
-    thread = interrupt_when(lambda: len(fake.requests) >= 3 * 4)
-    with pytest.raises(KeyboardInterrupt):
-        session.many(3, SPEC)
-    thread.join()
-    assert no_thread_left(before)
-    assert len(left(fake)) == 3
-    session.close()
-    assert left(fake) == []
-
-
 # The end of a `with`
 
 
@@ -305,19 +256,6 @@ async def test_what_the_settings_keep_stays_as_one_instance_does(
     async with using(kind, session, 2):
         pass
     assert len(left(fake)) == kept + 2 * (keep == "always")
-
-
-async def test_a_leak_is_raised_and_the_others_are_deleted(kind: str, a_run: Runs) -> None:
-    fake, session = a_run(delete_timeout=0.6)
-    # The first that is refused stays so: each is asked once, and then again.
-    fake.fail("delete", status=403)
-    fake.fail("delete", status=403, after=3, times=100)
-    with pytest.raises(LeakError, match="refused with 403") as caught:
-        async with using(kind, session, 3):
-            pass
-    [alive] = left(fake)
-    assert alive in str(caught.value)
-    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from ledger_tools import begun, refusal
-from owner_tools import ONLY
+from owner_tools import ONLY, config_for
 from sweeping import Bench
 
 from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._run.preflight import check_unused
 from pytest_hydrasmoke.fake import FakeRouter
 
 PASSES = "def test_it(smoke_instance): pass"
@@ -76,26 +77,6 @@ def project(
     return project
 
 
-# Names that lead out
-
-
-def test_a_run_id_that_leads_out_is_refused_by_a_run_and_by_a_sweep(
-    live: Live, project: Project
-) -> None:
-    before = seen(project.folder)
-    result = live(PASSES, "--hydra-smoke-output=new", "--hydra-smoke-run-id=..")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*run_id = *..* must *"])
-    assert kept(before, project.folder)
-    assert not (project.folder / "new").exists()
-    before = seen(project.folder)
-    for number, run_id in enumerate(("..", ".", "../..", "/etc", "a/../../b", "", "con")):
-        output = (".", ".hydrasmoke")[number % 2]
-        code, told = project.sweep("--run-id", run_id, "--output", output)
-        assert (code, "run_id = " in told, "(option): must " in told) == (4, True, True)
-    assert seen(project.folder) == before
-
-
 @pytest.mark.kill
 def test_a_worker_whose_name_leads_out_takes_no_part(
     project: Project, pytester: pytest.Pytester
@@ -148,12 +129,7 @@ LOOK_ALIKES: dict[str, dict[str, str]] = {
     "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "turns.jsonl": "gw0: mine\n", "over": ""},
     "turns": {"turns.jsonl": "{}", "turns/0001.json": "{}", "live/x.seen": ""},
     "mlflow": {"meta.yaml": "a: 1", "metrics/loss": "0 1 2", "over": ""},
-    "wandb": {
-        "logs/debug.log": "a",
-        "files/config.yaml": "b",
-        "run-x.wandb": "c",
-        "live/a.lock": "",
-    },
+    "wandb": {"logs/debug.log": "a", "run-x.wandb": "c", "live/a.lock": ""},
     "tensorboard": {"events.out.tfevents.1.host": "x", "live/train.lock": ""},
 }
 """What other tools and people keep under `runs`, each with names of the plugin's own."""
@@ -202,27 +178,19 @@ def test_names_that_no_run_has_are_named_and_left_alone(project: Project) -> Non
     for name in (".cache", "nul", "a b"):
         project.put(f".hydrasmoke/runs/{name}/turns.jsonl")
     project.put(".hydrasmoke/runs/notes.txt")
-    before = seen(project.runs)
-    code, told = project.sweep()
-    assert code == 0
-    for name, why in {
-        ".cache": "a run's name must be 1 to 64",
-        "a b": "a run's name must be 1 to 64",
-        "nul": "a run's name must not be a device's name",
-        "notes.txt": f"{project.runs / 'notes.txt'} is a link, or not a folder",
-    }.items():
-        assert f"no run   {name}: {why}" in told
-    others = {name: it for name, it in before.items() if not name.startswith("other")}
-    assert seen(project.runs) == others
-
-
-def test_what_looks_like_a_ledger_under_such_a_name_is_left(project: Project) -> None:
+    # What looks like a ledger under such a name may be one.
     (project.runs / "other").rename(project.runs / "of before.")
     before = seen(project.runs)
     code, told = project.sweep()
-    assert code == 1
-    assert "LEFT     of before.: a run's name must be" in told
-    assert (seen(project.runs), project.alive) == (before, ["other-0"])
+    assert (code, seen(project.runs), project.alive) == (1, before, ["other-0"])
+    for name, why in {
+        "no run   .cache": "a run's name must be 1 to 64",
+        "no run   a b": "a run's name must be 1 to 64",
+        "no run   nul": "a run's name must not be a device's name",
+        "no run   notes.txt": f"{project.runs / 'notes.txt'} is a link, or not a folder",
+        "LEFT     of before.": "a run's name must be",
+    }.items():
+        assert f"{name}: {why}" in told
 
 
 # Links
@@ -288,13 +256,13 @@ def test_neither_a_run_nor_a_sweep_goes_through_a_link(project: Project) -> None
 
 
 @pytest.mark.parametrize("there", ["file", "nothing"])
-def test_that_a_run_id_was_used_is_written_through_no_link(
-    live: Live, project: Project, there: str
-) -> None:
+def test_that_a_run_id_was_used_is_written_through_no_link(project: Project, there: str) -> None:
     outside = led_away(project.folder, "used/linked", there)
-    before = seen(outside)
-    result = live(PASSES, "--hydra-smoke-run-id=linked")
-    assert result.ret == (pytest.ExitCode.USAGE_ERROR if there == "file" else 0)
+    before, config = seen(outside), config_for(project.fake, project.output, run_id="linked")
+    if there == "file":
+        assert "used/linked says so" in refusal(lambda: check_unused(config, named=True))
+    else:
+        check_unused(config, named=True)
     assert seen(outside) == before
 
 

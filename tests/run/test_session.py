@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from net_tools import SPEC, smoke_session
-from run_tools import NEVER_READY, OTHER, Runs, Shared, interrupt_when, left, times
+from run_tools import OTHER, Runs, Shared, interrupt_when, left, times
 
 from pytest_hydrasmoke import (
     ConfigError,
@@ -189,19 +189,6 @@ def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
         asked = [it.path for it in fake.requests if it.route == "delete"]
         assert sum(str(record.id) in path for path in asked) >= 2
         assert "refused with 503" in (record.leak or "")
-
-
-def test_an_interrupt_while_provisioning_leaves_the_instance_to_the_clean_up(
-    a_run: Runs,
-) -> None:
-    fake, session = a_run(NEVER_READY)
-    thread = interrupt_when(lambda: times(fake, "status") >= 1)
-    with pytest.raises(KeyboardInterrupt):
-        session.provision(SPEC)
-    thread.join()
-    assert session.records[0].state is State.CREATED
-    session.close()
-    assert fake.instances[0].deleted
 
 
 # What another process has left, or told

@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from net_tools import AT_ONCE, SPEC
 from run_tools import FAILS
-from sharing_tools import BOOTS, OTHER, PATIENCE, Process, Run, Runs, a_run, comes_true, meanwhile
+from sharing_tools import (
+    BOOTS,
+    OTHER,
+    PATIENCE,
+    TEST,
+    Process,
+    Run,
+    Runs,
+    a_run,
+    comes_true,
+    meanwhile,
+)
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError
 from pytest_hydrasmoke._api.calls import Calls
@@ -88,17 +99,14 @@ def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_run
             with second.holding(spec) as joined:
                 assert (joined.id, joined.spec) == (instance.id, spec)
         assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
-    assert [seen.tier_id for seen in run.fake.instances] == ["tier-1", "tier-2"]
-
-
-def test_what_a_narrower_scope_shares_is_one_process_s_own(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    with first.holding(share="gw0 test_a.py") as one, second.holding(share="gw1 test_a.py") as two:
-        assert one.id != two.id
+    # What a narrower scope shares is one process's own, and ends with it.
     for worker in (first, second):
-        worker.sharing.end([f"{'gw0' if worker is first else 'gw1'} test_a.py"])
-    assert all(seen.deleted for seen in run.fake.instances)
+        share = f"{worker.ledger.name} test_a.py"
+        with worker.holding(share=share):
+            pass
+        worker.sharing.end([share])
+    told = [(seen.tier_id, seen.deleted) for seen in run.fake.instances]
+    assert told == [("tier-1", False), ("tier-2", False), *[("tier-1", True)] * 2]
 
 
 def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
@@ -226,19 +234,16 @@ def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs)
         first.take()
     first.sharing.release()
     before = len(run.fake.requests)
+    words = f"the boot of hermes-basic/eu-central/tier-1 failed in {TEST}: the instance is 'failed'"
     for worker in (second, first):
         with pytest.raises(NotRunError) as caught:
             worker.take(test="test_a.py::test_2")
         worker.sharing.release()
-        assert str(caught.value) == (
-            "the boot of hermes-basic/eu-central/tier-1 failed in test_a.py::test_1: "
-            "the instance is 'failed'"
-        )
-    assert len(run.fake.requests) == before
-    assert run.fake.instances[0].deleted
+        assert str(caught.value) == words
+    assert (len(run.fake.requests), run.fake.instances[0].deleted) == (before, True)
     # Of another spec there may be one.
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-        second.sharing.take(OTHER, EVERYBODY, "test_b.py::test_2")
+        second.take(OTHER, test="test_b.py::test_2")
     assert run.times("provision") == 2
 
 
@@ -257,17 +262,6 @@ def test_a_test_can_share_one_spec_only_and_max_instances_counts_those_of_all(
             worker.take(OTHER)
         worker.sharing.release()
     assert run.times("provision") == 1
-
-
-def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs) -> None:
-    run = a_run()
-    learned = run.fake.requests
-    held = run.main.ledger.folder / "held"
-    held.write_text("not a folder")
-    with pytest.raises(ConfigError, match="can't be written"):
-        run.main.take()
-    held.unlink()
-    assert run.fake.requests == learned
 
 
 # From set-up to teardown

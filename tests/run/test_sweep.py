@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,11 +15,8 @@ from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
-from pytest_hydrasmoke._run.ledger import mark_run_over
 from pytest_hydrasmoke._run.slots import AHEAD, NAMES
-from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
@@ -32,6 +28,7 @@ def test_it_deletes_what_dead_runs_left_passes_by_what_lives_and_tells_in_lines(
         [kept] = run.records
     # The bundled fake has ended with its run.
     bench.claim("faked-0", "http://127.0.0.1:9", fake=True)
+    bench.claim("owner-9")
     young = bench.of("young")
     young.mkdir()
     with bench.living(run_id="alive"):
@@ -42,6 +39,8 @@ def test_it_deletes_what_dead_runs_left_passes_by_what_lives_and_tells_in_lines(
         [
             *(f"deleted  {it} (key owner-{slot})" for slot, it in enumerate(ids)),
             f"deleted  {kept.id} (key kept-0)",
+            "nothing  owner-9",
+            "asking for up to 0.6 s for keys that have no row yet",
             "live     run alive: skipped",
             "young    run young: it may be about to begin, skipped",
         ]
@@ -228,16 +227,6 @@ def test_only_a_report_that_a_run_ended_well_spares_its_slots(
         assert f"clean-{ahead - 1}" in bench.polled
 
 
-def test_a_run_buried_before_it_began_does_not_begin(
-    live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
-) -> None:
-    mark_run_over(pytester.path / ".hydrasmoke", "early")
-    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "early")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*a sweep has declared run early over*"])
-    assert not any(request.route == "provision" for request in fake.requests)
-
-
 # A key without a row
 
 
@@ -272,24 +261,6 @@ def test_what_is_deleted_in_its_boot_is_looked_at_again(bench: Bench, known: boo
         assert not bench.of("owner").exists()
 
 
-def test_a_key_that_never_gets_a_row_is_nothing_once_none_may_come(bench: Bench) -> None:
-    bench.set(row_settle=900)
-    folder = bench.claim("owner-0")
-    for how in ((), ("--run-id", "owner")):
-        code, told = bench.sweep(*how, wait=0.0)
-        assert code == 1
-        assert "unsure   (key owner-0): no row yet, one may come; sweep again in " in told
-        assert bench.open == ["owner-0"]
-    # A wait of 0 has asked once.
-    assert bench.polled.count("owner-0") == 2
-    bench.set(row_settle=0)
-    code, told = bench.sweep(wait=1.0)
-    asks = "asking for up to 1 s for keys that have no row yet"
-    assert (code, told) == (0, f"{asks}\nnothing  owner-0\n{bench.all_clear()}\n")
-    assert bench.polled.count("owner-0") > 3
-    assert not (folder / "ledger.jsonl").exists()
-
-
 # Several at once
 
 
@@ -306,16 +277,3 @@ def test_two_sweeps_at_once_do_no_harm(bench: Bench) -> None:
         thread.join()
     assert (codes, bench.alive) == ([0, 0], [])
     assert not any(bench.runs.iterdir())
-
-
-def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(bench: Bench) -> None:
-    bench.killed()
-    real = Swept.learned
-
-    def removed(swept: Swept, key: str, state: State, ids: Sequence[str]) -> None:
-        shutil.rmtree(swept.folder)
-        real(swept, key, state, ids)
-
-    bench.patch.setattr(Swept, "learned", removed)
-    assert bench.sweep()[0] == 0
-    assert bench.alive == []

@@ -147,14 +147,6 @@ def test_keys_of_others_are_left_and_other_routers_hear_nothing(bench: Bench) ->
     assert len(bench.open) == 2 + 4 + len(odd)
 
 
-def test_an_instance_that_had_a_row_and_has_none_now_is_gone(bench: Bench) -> None:
-    [instance] = bench.killed()
-    bench.fake.reset()
-    # This sweep has deleted nothing, and does not say so.
-    told = f"gone     {instance} (key owner-0)\n{bench.all_clear()}\n"
-    assert bench.sweep(wait=60.0) == (0, told)
-
-
 # What can't be read
 
 

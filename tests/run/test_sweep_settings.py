@@ -6,7 +6,6 @@ import pytest
 from sweeping import Bench
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 @pytest.mark.parametrize(
@@ -16,7 +15,10 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
         ("url", (), "url is not set: set HYDRA_SMOKE_URL"),
         ("token", ("--run-id", "owner"), "the token is not set"),
         ("url", ("--run-id", "owner"), "url is not set: set HYDRA_SMOKE_URL"),
-        ("keep", ("--run-id", "no/id"), "run_id = 'no/id' (option): "),
+        *(
+            ("keep", ("--run-id", run_id, "--output", "."), f"run_id = '{run_id}' (option): must ")
+            for run_id in ("no/id", "..", "../..", "/etc", "", "con")
+        ),
         ("keep", ("--run-id", "owner", "--output", "taken"), "can't be written"),
     ],
 )
@@ -28,8 +30,8 @@ def test_without_what_it_needs_it_exits_4_and_no_run_is_over(
     bench.set(**{missing: None})
     code, said = bench.sweep(*arguments)
     assert (code, told in said) == (4, True), said
-    assert list(bench.runs.iterdir()) == []
-    assert bench.polled == []
+    assert [*bench.runs.iterdir()] == bench.polled == []
+    assert {path.name for path in bench.folder.iterdir()} == {"taken", bench.output.name}
 
 
 @pytest.mark.parametrize("wait", ["nan", "inf", "-1", "soon"])
@@ -95,19 +97,3 @@ def test_a_wrong_setting_that_a_sweep_reads_stops_it(bench: Bench, line: str, pr
     assert (code, bench.fake.requests) == (4, ())
     assert problem in told
     assert "ready_timeout" in told
-
-
-def test_words_for_gone_are_the_sweeps_own(bench: Bench) -> None:
-    scenario = Scenario(
-        row_after=0.0, statuses=((0.0, "running"),), after_delete="row", gone_word="Buried"
-    )
-    with FakeRouter(scenario) as router:
-        bench.aim(router)
-        bench.router = bench.fake = router
-        bench.set(delete_timeout=0.6)
-        bench.killed(gone_statuses=["buried"])
-        code, told = bench.sweep()
-        assert (code, "status 'Buried'" in told) == (1, True)
-        bench.set(gone_statuses="buried")
-        code, told = bench.sweep()
-        assert (code, bench.alive) == (0, []), told

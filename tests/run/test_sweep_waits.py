@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from net_tools import on_clock
-from owner_tools import age, alive, config_for, kill, open_keys, session_for
+from owner_tools import age, config_for, kill, open_keys, session_for
 
 from pytest_hydrasmoke import RouterError, VirtualClock
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
@@ -58,23 +58,6 @@ def place(request: pytest.FixtureRequest, output: Path) -> Iterator[Place]:
     )
     with FakeRouter(scenario, clock=place.clock) as place.fake:
         yield place
-
-
-def test_many_keys_take_as_long_as_one(place: Place) -> None:
-    session = place.begun()
-    session.many(6, session.config.spec)
-    kill(session)
-    left, lines, took = place.sweep()
-    assert (left, alive(place.fake), open_keys(place.output)) == (False, [], [])
-    assert (len(lines), took) == (6 + 1, pytest.approx(2, abs=0.5))
-    session = place.begun(run_id="late")
-    session.claim(session.config.spec, 6)
-    kill(session)
-    left, lines, took = place.sweep(wait=30.0)
-    assert (left, took) == (True, pytest.approx(30, abs=1))
-    assert sum(line.startswith("unsure   ") for line in lines) == 6
-    age(place.output, 3600)
-    assert place.sweep(wait=0.0)[0] is False
 
 
 def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(place: Place) -> None:
