@@ -150,45 +150,36 @@ def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, k
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_interrupt_in_the_middle_of_closing_leaves_the_rest_to_the_next(
-    a_run: Runs, count: int
-) -> None:
-    fake, session = a_run()
-    session.many(count, SPEC)
-    fake.fail("delete", status=503, times=1000, retry_after=30)
-    thread = interrupt_when(lambda: times(fake, "delete") >= count)
-    with pytest.raises(KeyboardInterrupt):
-        session.close()
-    thread.join()
-    assert len(left(fake)) == count
-    # The router has recovered, and the run closes once more, as pytest's hooks do.
-    fake._faults.reset()
-    session.close()
-    assert left(fake) == []
-    assert not [record.leak for record in session.records if record.leak]
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
-    a_run: Runs, count: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("handled", [False, True])
+def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_it(
+    a_run: Runs, handled: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
     fake, session = a_run()
     session.many(count, SPEC)
     fake.fail("delete", status=503, times=1000, retry_after=30)
-    session.interrupts.install()
+    if handled:
+        session.interrupts.install()
+    thread = interrupt_when(lambda: times(fake, "delete") >= count)
     try:
-        thread = interrupt_when(lambda: times(fake, "delete") >= count)
         with pytest.raises(KeyboardInterrupt):
             session.close()
-        thread.join()
     finally:
         session.interrupts.restore()
-    # This time it is a verdict: everything was asked for once more, and refused.
-    for record in session.records:
+        thread.join()
+    assert len(left(fake)) == count
+    if handled:
+        # This time it is a verdict: everything was asked for once more, and refused.
         asked = [it.path for it in fake.requests if it.route == "delete"]
-        assert sum(str(record.id) in path for path in asked) >= 2
-        assert "refused with 503" in (record.leak or "")
+        for record in session.records:
+            assert sum(str(record.id) in path for path in asked) >= 2
+            assert "refused with 503" in (record.leak or "")
+        return
+    # The router has recovered, and the run closes once more, as pytest's hooks do.
+    fake._faults.reset()
+    session.close()
+    assert left(fake) == []
+    assert not [record.leak for record in session.records if record.leak]
 
 
 # What another process has left, or told

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from net_tools import AT_ONCE, SPEC
+from net_tools import SPEC
+from plugin_tools import until
 from run_tools import FAILS
 from sharing_tools import (
     BOOTS,
@@ -21,7 +22,6 @@ from sharing_tools import (
     Run,
     Runs,
     a_run,
-    comes_true,
     meanwhile,
 )
 
@@ -54,8 +54,6 @@ ledger.begin("gw0")
 # Named, or it would be collected, and its lock with it.
 sharing = Sharing(SmokeSession(config, ledger, forms=learn(config)), worker=True)
 sharing.take(SPEC, EVERYBODY, "test_1")
-print("has it", flush=True)
-sys.stdin.read()
 """
 
 
@@ -188,40 +186,26 @@ def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_r
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
 
 
-@pytest.mark.parametrize(
-    "boots",
-    [
-        # Each fact that it may have left by then is tried above, without a process.
-        pytest.param(True, id="in provisioning", marks=pytest.mark.kill),
-        pytest.param(False, id="in a test"),
-    ],
-)
-def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
-    late = Scenario(row_after=1, statuses=((0, "running"),))
-    run = a_run(late if boots else AT_ONCE)
+@pytest.mark.kill
+def test_a_process_that_is_killed_as_it_provisions_holds_nothing_up(a_run: Runs) -> None:
+    """Each fact that it may have left by then is tried above, without a process."""
+    run = a_run(Scenario(row_after=1, statuses=((0, "running"),)))
     heir = run.process("gw1")
-    address = (run.fake.url, run.fake.token, str(run.config.output))
     with subprocess.Popen(
-        [sys.executable, "-c", DIES, *address],
+        [sys.executable, "-c", DIES, run.fake.url, run.fake.token, str(run.config.output)],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         cwd=SHARED,
         # Its tools are in that folder, also where only what is installed counts.
         env={**os.environ, "PYTHONSAFEPATH": ""},
     ) as dies:
-        if boots:
-            assert comes_true(lambda: run.times("provision"))
-        else:
-            assert dies.stdout is not None
-            assert dies.stdout.readline() == b"has it\n"
+        until(lambda: run.times("provision"))
         with meanwhile(heir.take):
             assert heir.ledger.asked.wait(PATIENCE)
             # It can't have it yet.
             assert heir.session.records == []
             dies.kill()
     assert [record.key for record in heir.session.records] == ["net-0"]
-    assert len(run.fake.instances) == 1
-    assert len(heir.told) == (1 if boots else 0)
+    assert (len(run.fake.instances), len(heir.told)) == (1, 1)
 
 
 # What can't be had
@@ -277,7 +261,7 @@ def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_run:
             order.append("second")
 
     with first.holding() as instance, meanwhile(wait):
-        assert comes_true(second.ledger.stands_next)
+        until(second.ledger.stands_next)
         # Those of another spec, or of a share of their own, do not wait.
         with third.holding(OTHER):
             order.append("third")

@@ -35,21 +35,15 @@ def unreadable(folder: Path) -> Any:
 def closed(bench: Bench, place: Path) -> None:
     """Close a folder, to root as well: nothing in it can be looked at."""
     place.mkdir(parents=True)
-    scandir, lstat = os.scandir, os.lstat
+    scandir, lstat = os.scandir, Path.lstat
 
     def scan(folder: Any = ".") -> Any:
-        if Path(folder) == place:
-            raise DENIED
-        return scandir(folder)
-
-    def look(path: Any, **more: Any) -> os.stat_result:
-        if Path(path).parent == place:
-            raise DENIED
-        return lstat(path, **more)
+        return unreadable(folder) if Path(folder) == place else scandir(folder)
 
     bench.patch.setattr(os, "scandir", scan)
-    bench.patch.setattr(os, "lstat", look)
-    bench.patch.setattr(Path, "lstat", lambda path: look(path))
+    bench.patch.setattr(
+        Path, "lstat", lambda path: unreadable(path) if path.parent == place else lstat(path)
+    )
 
 
 # One thing is left
