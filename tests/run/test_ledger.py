@@ -19,6 +19,7 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
+from pytest_hydrasmoke._run.ledger_lines import share_name
 from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -123,6 +124,11 @@ def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger
     assert (reading.refuted, reading.problems) == (told, [])
     ledger.refute("chat", "test_a", None)
     assert ledger.look().refuted == {}
+    # Whoever boots it anew has seen what was written before.
+    for share in ("another", CLAIM.share):
+        ledger.refute(share_name(str(share), SPEC), "test_a", "it is 'failed'")
+    claim(ledger)
+    assert [*ledger.look().refuted] == [share_name("another", SPEC)]
     never = output.parent / "never"
     Ledger(never, "owner").refute("chat", "test_a", "no room")
     Ledger(never, "owner").end()
