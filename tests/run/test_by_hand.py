@@ -99,6 +99,7 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
         assert (it.states, it.alive()) == ([State.DELETED], 1)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2], indirect=True)
 @pytest.mark.parametrize("case", ["fails", "after a refusal", "in progress", "somebody else's"])
 async def test_what_is_made_under_an_owned_key_is_deleted_however_it_was_made(
     kind: str, case: str
