@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import shutil
-import threading
 
 import pytest
 from net_tools import SPEC, smoke_session
 from run_tools import OTHER, Runs, Shared, interrupt_when, left, times
+from sharing_tools import meanwhile
 
 from pytest_hydrasmoke import (
     ConfigError,
@@ -92,12 +92,8 @@ def test_closing_deletes_all_that_is_left_and_again_does_nothing(a_run: Runs) ->
     session.provision(SPEC).delete()
     Shared(session).of(SPEC, "all", "test_1")
     # From two threads at once.
-    threads = [threading.Thread(target=session.close) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
+    with meanwhile(session.close):
+        session.close()
     assert (len(fake.instances), left(fake)) == (3, [])
     owned = {(it.state, it.leak) for it in session.records if it is not record}
     assert owned == {(State.GONE, None)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from ledger_tools import refusal
 from owner_tools import SPEC, age, lines_of
 from plugin_tools import until
+from sharing_tools import meanwhile
 from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke import SmokeInstance
@@ -267,13 +267,7 @@ def test_what_is_deleted_in_its_boot_is_looked_at_again(bench: Bench, known: boo
 def test_two_sweeps_at_once_do_no_harm(bench: Bench) -> None:
     bench.killed(4)
     codes: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: codes.append(main(["sweep", "--wait", "0.6"])))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with meanwhile(lambda: codes.append(main(["sweep", "--wait", "0.6"]))):
+        codes.append(main(["sweep", "--wait", "0.6"]))
     assert (codes, bench.alive) == ([0, 0], [])
     assert not any(bench.runs.iterdir())

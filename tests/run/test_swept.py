@@ -143,7 +143,6 @@ def test_a_delete_before_it_was_seen_alive_proves_nothing(folder: Path) -> None:
 
 def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
     swept, _ = begin(folder)
-    assert len(swept_files(folder)) == 1
     for _ in range(2):
         swept.end()
         assert swept_files(folder) == []
