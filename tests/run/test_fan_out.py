@@ -71,17 +71,14 @@ def test_works_share_as_many_threads_as_may_be_each_with_an_io_of_its_own(
 
 
 def test_failures_come_in_the_order_in_which_they_happened() -> None:
-    def first(io: SyncIO) -> None:
-        raise ZeroDivisionError
-
     def second(io: SyncIO) -> None:
         with contextlib.suppress(StoppedError):
             drive(io.sleep(30))
         # A call of a group that has ended is not sent, though there is no time to try it again.
         drive(Calls(io).status(SOME_ID, deadline=io.now()))
 
-    failures = fan(NOWHERE, [second, first])
-    assert [type(it) for it in failures] == [ZeroDivisionError, StoppedError]
+    failures = fan(NOWHERE, [second, lambda io: drive(fail(io))])
+    assert [type(it) for it in failures] == [TypeError, StoppedError]
     assert "stopped" in str(failures[1])
 
 
@@ -279,8 +276,7 @@ def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(
 
 @pytest.mark.parametrize("slow", [0, 2])
 def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
-    begun: list[int] = []
-    ended: list[int] = []
+    begun, ended = list[int](), list[int]()
     others = threading.Event()
 
     def work(number: int, io: SyncIO) -> None:
