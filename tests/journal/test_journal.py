@@ -11,76 +11,44 @@ from typing import get_args
 
 import pytest
 
+from pytest_hydrasmoke._journal import chat, events
 from pytest_hydrasmoke._journal import journal as room
-from pytest_hydrasmoke._journal.chat import Counted, Thought, Tokens, Tool, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode, entries_of
 from pytest_hydrasmoke._journal.events import (
-    Answered,
     Attempt,
-    Became,
-    Claimed,
-    CleanedUp,
-    Cured,
-    Doing,
-    Drifted,
     Entry,
     Event,
     Failed,
     FailedTest,
-    Heard,
-    Leaked,
-    Learned,
     Noted,
-    Prepared,
-    Refuted,
-    RunsCounted,
-    Selected,
-    Skipped,
     Status,
-    Took,
-    Used,
 )
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import Stories, fold, read, sizes
+from pytest_hydrasmoke._journal.stories import fold, read, sizes
 
-WHOLE = Turn(
-    3,
-    "hello",
-    "test_a",
-    2,
-    True,
-    "so be it",
-    9,
-    (0.5, 1.5),
-    2.0,
-    0.5,
-    1.0,
-    True,
-    "stop",
-    (Tool("look", "a", "{}", None, 0.5, 0), Tool("wait", None, None, "x", 0.7, 3)),
-    (Thought("so", 0.1, 0),),
-    Tokens(7, 2),
-    ("odd",),
-    "cut",
-    "streamed",
+TOOLS = (chat.Tool("look", "a", "{}", None, 0.5, 0), chat.Tool("wait", None, None, "x", 0.7, 3))
+WHOLE = chat.Turn(
+    *(3, "hello", "test_a", 2, True, "so be it", 9, (0.5, 1.5), 2.0, 0.5, 1.0, True, "stop"),
+    *(TOOLS, (chat.Thought("so", 0.1, 0),), chat.Tokens(7, 2), ("odd",), "cut", "streamed"),
 )
+SPEC = {"tier_id": "t", "more": {"a": [1, None]}}
 EVENTS: list[Event] = [
     WHOLE,
-    Turn(1, None),
-    Became(State.READY, "an-id"),
-    Claimed({"tier_id": "t", "more": {"a": [1, None]}}, False, "https://router.example", True, "s"),
-    Prepared(),
-    Refuted("chat", "test_a.py::test_a", "no room"),
-    CleanedUp(),
-    Learned(State.DELETED, ("an-id",), 400),
-    Answered("poll", 404, (("found", "boolean"), ("zone", "null"))),
-    Heard("message", "object", ("a", "b"), "token"),
+    chat.Turn(1, None),
+    chat.Counted(2, ("a", "b")),
+    events.Became(State.READY, "an-id"),
+    events.Claimed(SPEC, False, "https://router.example", True, "s"),
+    events.Prepared(),
+    events.Refuted("chat", "test_a.py::test_a", "no room"),
+    events.CleanedUp(),
+    events.Learned(State.DELETED, ("an-id",), 400),
+    events.Answered("poll", 404, (("found", "boolean"), ("zone", "null"))),
+    events.Heard("message", "object", ("a", "b"), "token"),
     FailedTest("test_a", "words", "failed", (1, 2), ("run-0",), again=True),
-    Counted(2, ("a", "b")),
     Attempt("status", "GET", "/x", 1, 0.5, None, "lost"),
-    Selected(("test_a", "test_b")),
-    Doing("turn", 120.0, "look"),
+    events.Selected(("test_a", "test_b")),
+    events.Doing("turn", 120.0, "look"),
 ]
 
 
@@ -96,10 +64,11 @@ def entries(folder: Path, journal: Journal) -> list[Event]:
     return [entry.event for entry in its[1:]]
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_what_is_written_is_what_is_read(event: Event) -> None:
-    entry = Entry(1.5, "run-0", event)
-    assert decode(encode(entry, str, replies=True)) == entry
+def test_what_is_written_is_what_is_read() -> None:
+    entries = [Entry(1.5, "run-0", event) for event in EVENTS]
+    assert [decode(encode(entry, str, replies=True)) for entry in entries] == entries
+    names = [kind.__name__ for kind in get_args(Event)]
+    assert len(names) == len(set(names))
 
 
 def changed(event: Event, **fields: object) -> bytes:
@@ -119,8 +88,8 @@ def test_any_other_line_is_left_out() -> None:
         b"\xff",
         line.replace(b'"schema": 4', b'"schema": 3'),
         *(changed(Status("x"), of=of) for of in (7, ["k"])),
-        *(changed(Became(State.READY), **it) for it in ({"state": "no state"}, {"id": 7})),
-        changed(Turn(1, ""), usage=[1, 2, 3]),
+        *(changed(events.Became(State.READY), **it) for it in ({"state": "no state"}, {"id": 7})),
+        changed(chat.Turn(1, ""), usage=[1, 2, 3]),
         b"[" * 100_000,
     )
     for it in others:
@@ -133,13 +102,13 @@ def test_the_token_and_what_was_said_are_left_out_where_it_is_written(tmp_path: 
     journal = made(tmp_path, replies=False, clean="secret-1")
     for event in (
         WHOLE,
-        TurnBegan(1, "said secret-1", "test_a"),
+        chat.TurnBegan(1, "said secret-1", "test_a"),
         Failed(1, "said secret-1", "ChatError"),
         FailedTest("test_a", "said", "failed"),
         Noted("in a chat, said", "in a chat"),
         Noted("no words of secret-1 are said"),
-        Drifted("secret-1"),
-        Doing("turn", 120.0, "said_so"),
+        events.Drifted("secret-1"),
+        events.Doing("turn", 120.0, "said_so"),
     ):
         journal.note(event, "run-0")
     text = (tmp_path / "journal" / "main.jsonl").read_text("utf-8")
@@ -165,52 +134,35 @@ def test_a_file_is_its_owners_and_goes_with_the_run(tmp_path: Path) -> None:
     journal.discard(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["full", "none", "file"])
-def test_what_can_not_be_written_is_kept(
-    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["full", "no folder", "a file", "fills", "removed", "another's"])
+def test_whatever_becomes_of_its_file_nothing_is_lost(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place == "full":
+    folder, write = tmp_path / "no" / "folder" if what == "no folder" else tmp_path, os.write
+    if what == "full":
         monkeypatch.setattr(room.files, "opened", lambda *_: os.open("/dev/full", os.O_WRONLY))
-    folder = tmp_path / "no" / "folder" if place == "none" else tmp_path
-    if place == "file":
+    if what == "a file":
         (tmp_path / "journal").touch()
     journal = made(folder)
-    for number in range(3):
-        journal.note(Status(f"word {number}"), "run-0")
-    assert entries(folder, journal) == [Status(f"word {number}") for number in range(3)]
-    journal.close()
-
-
-def test_a_disk_that_fills_leaves_a_torn_line_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal, write = made(tmp_path), os.write
     journal.note(Status("before"), "run-0")
-    monkeypatch.setattr(room.os, "write", lambda file, line: write(file, line[:9]))
-    for word in ("torn", "after"):
+    if what == "fills":
+        monkeypatch.setattr(room.os, "write", lambda file, line: write(file, line[:9]))
+    if what in ("removed", "another's"):
+        shutil.rmtree(tmp_path / "journal")
+    for word in ("then", "after"):
         journal.note(Status(word), "run-0")
-    assert entries(tmp_path, journal) == [Status(word) for word in ("before", "torn", "after")]
-    assert len(journal.text.splitlines()) == 5, "with all, and the torn one"
-
-
-def test_what_somebody_removes_is_not_lost(tmp_path: Path) -> None:
-    journal = made(tmp_path)
-    journal.note(Status("before"), "run-0")
-    shutil.rmtree(tmp_path / "journal")
-    journal.note(Status("after"), "run-0")
-    assert entries(tmp_path, journal) == [Status("before"), Status("after")]
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "main.jsonl").write_text("another's", "utf-8")
-    assert entries(tmp_path, journal) == [Status("before"), Status("after")]
-
-
-def test_a_forked_child_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = made(tmp_path)
-    monkeypatch.setattr(room.os, "getpid", lambda: -1)
-    journal.note(Status("of a child"), "run-0")
-    journal.close()
-    monkeypatch.undo()
-    assert entries(tmp_path, journal) == []
+    if what == "another's":
+        (tmp_path / "journal").mkdir()
+        (tmp_path / "journal" / "main.jsonl").write_text("another's", "utf-8")
+    told = [Status(word) for word in ("before", "then", "after")]
+    assert entries(folder, journal) == told
+    assert what != "fills" or len(journal.text.splitlines()) == 5, "with all, and a torn one"
+    # A forked child writes nothing, and closes nothing of its parent's.
+    with monkeypatch.context() as patch:
+        patch.setattr(room.os, "getpid", lambda: -1)
+        journal.note(Status("of a child"), "run-0")
+        journal.close()
+    assert entries(folder, journal) == told
 
 
 def test_of_very_many_requests_the_number_is_written(
@@ -221,10 +173,10 @@ def test_of_very_many_requests_the_number_is_written(
     journal = made(tmp_path)
     for number in range(99):
         journal.note(Attempt("status", "GET", "/x", number, 0.1, 200), "run-0")
-    journal.note(Took("ready", 1.0), "run-0")
+    journal.note(events.Took("ready", 1.0), "run-0")
     told = entries(tmp_path, journal)
     assert len(told) == 4 + 9 + 2
-    assert Skipped("status", 5) in told
+    assert events.Skipped("status", 5) in told
     story = fold(read(tmp_path, {})).instances["run-0"]
     assert story.requests == {"status": 99}
 
@@ -232,50 +184,37 @@ def test_of_very_many_requests_the_number_is_written(
 def test_what_several_processes_tell_of_a_test_is_put_together() -> None:
     lines = {
         "gw0": [
-            Entry(1.0, "run-0", Used("test_a")),
+            Entry(1.0, "run-0", events.Used("test_a")),
             Entry(1.1, "run-0", Failed(1, "cut", "cut", "turn")),
             Entry(1.2, None, FailedTest("test_a", "cut", "cut", (1,), ("run-0",), again=True)),
-            Entry(1.3, None, Cured("test_a")),
-            Entry(1.4, None, RunsCounted("test_a", 3, 2)),
+            Entry(1.3, None, events.Cured("test_a")),
+            Entry(1.4, None, events.RunsCounted("test_a", 3, 2)),
+            Entry(1.5, "run-0", events.Leaked("it did not go")),
         ],
         "gw1": [
-            Entry(2.0, "run-0", Used("test_b")),
+            Entry(2.0, "run-0", events.Used("test_b")),
             Entry(2.1, "run-0", Failed(1, "late", "late", "turn")),
             Entry(2.2, None, FailedTest("test_b", "no", "failed", (), ("run-0",))),
             Entry(2.3, None, FailedTest("test_c", "no", "failed", (9,), ())),
+            Entry(2.4, "run-0", events.Leaked(None)),
         ],
     }
     stories = fold(lines)
     story = stories.instances["run-0"]
     told = [(it.message, it.test, it.cured) for it in story.failures.values()]
     assert told == [("cut", "test_a", True), ("late", None, False), ("no", "test_b", False)]
-    assert story.failed
+    assert (story.failed, story.leak) == (True, None)
     assert stories.runs == {"test_a": (3, 2)}
     assert stories.smoke_tests == {"test_a", "test_b"}
     assert [*stories.users("test_b")] == ["run-0"]
 
 
-def test_of_many_failures_the_newest_are_kept() -> None:
-    stories = Stories()
-    for number in range(50):
-        entry = Entry(float(number), "run-0", Failed(number, f"{number}", "x"))
-        stories.apply("main", entry)
-    kept = [failure.message for failure in stories.instances["run-0"].failures.values()]
-    assert kept == [f"{number}" for number in range(30, 50)]
-
-
-def test_of_many_notes_of_several_processes_the_first_are_kept() -> None:
+def test_of_many_failures_the_newest_and_of_many_notes_the_first_are_kept() -> None:
+    failed = [Entry(float(at), "run-0", Failed(at, f"{at}", "x")) for at in range(50)]
+    story = fold({"main": failed}).instances["run-0"]
+    assert [it.message for it in story.failures.values()] == [f"{at}" for at in range(30, 50)]
     lines = {
         name: [Entry(float(at), "run-0", Noted(f"{name}, note {at}")) for at in range(80)]
         for name in ("gw0", "gw1")
     }
     assert len(fold(lines).instances["run-0"].notes) == 100
-
-
-def test_a_leak_can_be_taken_back_and_every_event_is_known() -> None:
-    stories = Stories()
-    for at, why in enumerate(("why", None)):
-        stories.apply("main", Entry(float(at), "run-0", Leaked(why)))
-    assert stories.instances["run-0"].leak is None
-    names = [kind.__name__ for kind in get_args(Event)]
-    assert len(names) == len(set(names))

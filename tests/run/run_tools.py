@@ -76,3 +76,8 @@ class Shared(Sharing):
 
 def times(fake: FakeRouter, route: str) -> int:
     return sum(request.route == route for request in fake.requests)
+
+
+def left(fake: FakeRouter) -> list[str]:
+    """Return the ids of the instances that nobody has deleted."""
+    return [str(seen.id) for seen in fake.instances if not seen.deleted]

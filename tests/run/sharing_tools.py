@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -154,14 +153,6 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
     assert not thread.is_alive()
     if failures:
         raise failures[0]
-
-
-def comes_true(what: Callable[[], object]) -> bool:
-    """Wait for something to become true; tells whether it did."""
-    end = time.monotonic() + PATIENCE
-    while not what() and time.monotonic() < end:
-        time.sleep(0.01)
-    return bool(what())
 
 
 Runs = Callable[..., Run]

@@ -1,4 +1,4 @@
-"""What is told as deleted is gone: weak evidence, for a run and for both kinds of sweep."""
+"""What is told as deleted is gone: what a run and a sweep may believe, and what a sweep is told."""
 
 from __future__ import annotations
 
@@ -15,26 +15,24 @@ from liar import QUICK, WEAK, Liar, Lie, lying, on
 from owner_tools import ONLY, age
 from sweeping import Bench
 
-from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke import ConfigError, HydraSmokeError
+from pytest_hydrasmoke._journal.states import CLOSED, State
+from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke.fake import Scenario
 
-OF_ONE = on("status", "poll", "delete", "other")
 NAMED = ("--run-id", "weak")
-PASSES = "def test_a(smoke_instance): pass"
-TROUBLE_AT_THE_END = """
-def test_a(smoke_instance, request):
-    request.config.trouble()
-"""
+TROUBLE_AT_THE_END = "def test_a(smoke_instance, request): request.config.trouble()"
 
 
 class Runs(Bench):
-    """Runs `weak` at a router that may lie, in a process as it is, and sweeps of them."""
+    """Runs `weak` at a router that may lie, and sweeps of them."""
 
     pytester: pytest.Pytester
     liar: Liar
 
     def run(self, text: str, during: Callable[[], object] = lambda: None) -> pytest.RunResult:
-        """Run one test; `during` is what it can do to its router."""
+        """Run one test, in a run of pytest; `during` is what it can do to its router."""
 
         class Switch:
             def pytest_configure(self, config: Any) -> None:
@@ -45,14 +43,33 @@ class Runs(Bench):
         return self.pytester.runpytest_inprocess(*given, plugins=[Switch()])
 
     @property
-    def instances(self) -> list[dict[str, Any]]:
-        """What the report has of instances."""
-        report = json.loads((self.output / "report.json").read_text("utf-8"))
-        return list(report["instances"])
+    def told(self) -> dict[str, Any]:
+        """What the report has of the one instance."""
+        [told] = json.loads((self.output / "report.json").read_text("utf-8"))["instances"]
+        return dict(told)
 
-    @property
-    def outcomes(self) -> list[str]:
-        return [it["outcome"] for it in self.instances]
+    def provisioned(self) -> SmokeSession:
+        """Begin a run, and provision, which may fail."""
+        session = self.begun(run_id="weak", **self.limits)
+        try:
+            session.provision(session.config.spec)
+        except HydraSmokeError:
+            self.failed = True
+        return session
+
+    failed = False
+    limits: dict[str, Any]
+
+
+def outcome_of(session: SmokeSession) -> tuple[str, str]:
+    """End a run as pytest does; gives what is told of its instance, and the leak."""
+    session.close()
+    session.look_back()
+    session.ledger.mark_ended()
+    session.ledger.end()
+    session._io.close()
+    [record] = session.records
+    return report_of("it", record, 0.0).outcome, record.leak or ""
 
 
 At = Callable[..., Runs]
@@ -65,14 +82,14 @@ def at(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[At]:
-    """Give `at(scenario, **settings)`: runs and sweeps at such a router, with short deadlines."""
+    """Give `at(scenario, **limits)`: runs and sweeps at such a router, with short deadlines."""
     with ExitStack() as stack:
 
-        def make(scenario: Scenario = QUICK, **settings: object) -> Runs:
+        def make(scenario: Scenario = QUICK, **limits: Any) -> Runs:
             liar = stack.enter_context(lying(scenario))
-            given = {"run_id": "weak", "delete_timeout": 0.7, "ready_timeout": 3, "usage_settle": 0}
-            runs = Runs(liar, tmp_path, monkeypatch, capsys, **{**given, **settings})
-            runs.pytester, runs.liar = pytester, liar
+            given = {"delete_timeout": 0.7, "ready_timeout": 3, **limits}
+            runs = Runs(liar, tmp_path, monkeypatch, capsys, run_id="weak", usage_settle=0, **given)
+            runs.pytester, runs.liar, runs.limits = pytester, liar, given
             runs.few_slots()
             return runs
 
@@ -82,13 +99,14 @@ def at(
 @pytest.mark.parametrize("case", WEAK)
 def test_neither_a_run_nor_a_sweep_takes_weak_evidence_for_a_deletion(case: str, at: At) -> None:
     runs = at()
-    ended = runs.run(TROUBLE_AT_THE_END, lambda: runs.liar.lies.extend(WEAK[case]))
-    assert runs.alive == ["weak-0"]
-    assert (ended.ret, runs.outcomes, runs.open) == (1, ["leaked"], ["weak-0"])
-    for by in ((), NAMED):
-        code, told = runs.sweep(*by)
-        assert (code, "deleted " in told) == (1, False), told
-        assert (runs.alive, runs.open) == (["weak-0"], ["weak-0"])
+    session = runs.provisioned()
+    runs.liar.lies.extend(WEAK[case])
+    outcome, leak = outcome_of(session)
+    assert (runs.alive, outcome, runs.open) == (["weak-0"], "leaked", ["weak-0"])
+    assert leak
+    code, told = runs.sweep(*(NAMED if [*WEAK].index(case) % 2 else ()))
+    assert (code, "deleted " in told) == (1, False), told
+    assert (runs.alive, runs.open) == (["weak-0"], ["weak-0"])
     runs.liar.lies.clear()
     code, told = runs.sweep()
     assert (code, runs.alive, runs.open) == (0, [], []), told
@@ -100,19 +118,15 @@ def test_an_instance_that_its_router_has_renamed_is_deleted_by_its_new_name(at: 
         TROUBLE_AT_THE_END,
         lambda: runs.liar.renamed.update({runs.fake.instances[0].id: new}),
     )
-    assert (ended.ret, runs.alive, runs.outcomes) == (0, [], ["deleted"])
-    [note] = runs.instances[0]["notes"]
+    assert (ended.ret, runs.alive, runs.told["outcome"]) == (0, [], "deleted")
+    [note] = runs.told["notes"]
     assert new in note
-
-
-@pytest.mark.parametrize("by", [(), NAMED], ids=["all", "one"])
-def test_a_sweep_deletes_a_renamed_instance_by_its_new_name(by: tuple[str, ...], at: At) -> None:
-    runs = at(delete_timeout=2)
-    [instance] = runs.killed(run_id="weak")
-    runs.write("weak-0", State.DELETING, "weak", id=instance)
-    runs.liar.renamed[instance] = str(uuid.uuid4())
-    code, told = runs.sweep(*by)
-    assert (code, runs.alive, runs.open) == (0, [], []), told
+    for run_id, by in (("all", ()), ("one", ("--run-id", "one"))):
+        [instance] = runs.killed(run_id=run_id, **runs.limits)
+        runs.write(f"{run_id}-0", State.DELETING, run_id, id=instance)
+        runs.liar.renamed[instance] = str(uuid.uuid4())
+        code, told = runs.sweep(*by)
+        assert (code, runs.alive, runs.open) == (0, [], []), told
 
 
 # What a provision's answer proves
@@ -140,28 +154,24 @@ def test_what_was_refused_in_the_routers_own_form_is_asked_for_at_the_end_and_by
 ) -> None:
     runs = at()
     runs.liar.lies.append(REFUSED[case])
-    ended = runs.run(PASSES)
-    ended.assert_outcomes(errors=1)
-    assert (runs.alive, runs.open) == ([], ["weak-0"])
-    # The first key and an unknown one at the start, once before it is used, and at the end.
-    assert runs.liar.told("poll") == 4
+    outcome_of(runs.provisioned())
+    assert (runs.failed, runs.alive, runs.open) == (True, [], ["weak-0"])
+    # An unknown key at the start, the own one before it is used, and at the end.
+    assert runs.liar.told("poll") == 3
     code, told = runs.sweep()
     assert (code, runs.open, len(told.splitlines())) == (0, [], 1), told
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(
-    case: str, at: At
-) -> None:
+def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(at: At) -> None:
     runs = at(max_instances=2)
-    runs.liar.lies.append(dataclasses.replace(REFUSED[case], carried_out=True))
+    runs.liar.lies.append(dataclasses.replace(REFUSED["403"], carried_out=True))
     ended = runs.run(
         "import contextlib\n"
         "def test_a(smoke_instance_factory):\n"
         "    with contextlib.suppress(Exception):\n"
         "        smoke_instance_factory()\n"
     )
-    assert (ended.ret, runs.alive, runs.outcomes) == (1, [], ["deleted"])
+    assert (ended.ret, runs.alive, runs.told["outcome"]) == (1, [], "deleted")
     ended.stdout.fnmatch_lines(["*the router refused to provision it, and did it all the same*"])
     # Its boot may still go on: a sweep sees it gone later than that.
     for seconds, left in ((0, ["weak-0"]), (61, [])):
@@ -175,9 +185,9 @@ def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(
 def test_what_any_other_answer_to_a_provision_has_made_is_deleted(case: str, at: At) -> None:
     runs = at(delete_timeout=5, ready_timeout=1)
     runs.liar.lies.append(UNKNOWN[case])
-    runs.run(PASSES).assert_outcomes(errors=1)
-    assert (runs.alive, runs.open, runs.outcomes) == ([], [], ["deleted"])
-    assert len(runs.fake.instances) == 1
+    assert outcome_of(runs.provisioned()) == ("deleted", "")
+    # A later answer about its key may have shown it.
+    assert (runs.failed, runs.alive, len(runs.fake.instances)) == (True, [], 1)
 
 
 @pytest.mark.parametrize("case", ["accepted", "unknown"])
@@ -187,16 +197,14 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
     runs = at(Scenario(row_after=999.0), ready_timeout=1)
     if case == "unknown":
         runs.liar.lies.append(Lie(502, "", on("provision"), carried_out=True))
-    runs.run(PASSES)
-    assert runs.outcomes == ["leaked"]
+    outcome, leak = outcome_of(runs.provisioned())
     unknown = "the request was answered with 502, and the router may have carried it out"
     words = "the router accepted the request" if case == "accepted" else unknown
-    assert f"{words}, but shows no instance for its key" in runs.instances[0]["leak"]
-    for by in ((), NAMED):
-        code, told = runs.sweep(*by)
-        assert (code, runs.open) == (1, ["weak-0"])
-        [line] = [line for line in told.splitlines() if line.startswith("unsure   ")]
-        assert "(key weak-0): no row yet, one may come; sweep again in 3" in line
+    assert (outcome, f"{words}, but shows no instance for its key" in leak) == ("leaked", True)
+    code, told = runs.sweep(*(NAMED if case == "unknown" else ()))
+    assert (code, runs.open) == (1, ["weak-0"])
+    [line] = [line for line in told.splitlines() if line.startswith("unsure   ")]
+    assert "(key weak-0): no row yet, one may come; sweep again in 3" in line
     runs.set(row_settle=0.01)
     code, told = runs.sweep()
     assert (code, runs.open) == (0, [])
@@ -208,18 +216,119 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
 
 def test_a_router_that_knows_nothing_by_404_alone_can_be_believed(at: At) -> None:
     runs = at(Scenario(poll_before_row="404", row_after=0.0, statuses=((0.0, "running"),)))
-    assert (runs.run(PASSES).ret, runs.outcomes, runs.alive) == (0, ["deleted"], [])
+    assert outcome_of(runs.provisioned()) == ("deleted", "")
+    assert (runs.failed, runs.alive) == (False, [])
 
 
 def test_a_router_that_can_prove_nothing_is_named_before_anything_is_provisioned(at: At) -> None:
     runs = at()
     runs.liar.lies.append(Lie(404, {"detail": "Not Found"}, on("poll", "other")))
-    ended = runs.run(PASSES)
-    assert ended.ret == pytest.ExitCode.USAGE_ERROR
-    assert "look like those of a path that does not exist" in ended.stderr.str()
+    with pytest.raises(ConfigError, match="look like those of a path that does not exist"):
+        runs.provisioned()
     assert runs.fake.instances == ()
-    runs.runs.mkdir(parents=True, exist_ok=True)
-    for by in ((), NAMED):
-        code, told = runs.sweep(*by)
-        assert (code, "nothing is left" in told) == (1, False)
-        assert told.startswith("UNKNOWN")
+
+
+# What a sweep believes
+
+
+@pytest.fixture
+def bench(at: At) -> Runs:
+    return at(ready_timeout=2)
+
+
+@pytest.fixture
+def liar(bench: Runs) -> Liar:
+    return bench.liar
+
+
+WRONG = {
+    "a wrong prefix": [Lie(404, {"detail": "Not Found"})],
+    "an ingress": [Lie(404, "default backend - 404")],
+    "a page": [Lie(200, "<html>", kind="text/html")],
+    "a wrong token": [Lie(401, {"detail": "Invalid or missing token"}, on("poll", "status"))],
+    "a router that proves nothing": [Lie(404, {"detail": "Not Found"}, on("poll", "other"))],
+    "a router that is down": [Lie(503, "")],
+}
+
+
+def test_what_is_no_smoke_router_is_no_reason_to_say_that_nothing_is_left(
+    bench: Bench, liar: Liar
+) -> None:
+    bench.killed()
+    ways = ((), ("--run-id", "owner"), ("--dry-run",))
+    for number, lies in enumerate(WRONG.values()):
+        liar.lie(lies)
+        code, told = bench.sweep(*ways[number % 3], wait=0.0)
+        assert code == 1
+        assert told.startswith(f"UNKNOWN  what is left: {liar.url} does not show it: ")
+        assert "nothing is left" not in told
+        assert (bench.open, liar.told("delete")) == (["owner-0"], 0)
+
+
+def test_nothing_but_keys_is_taken_from_a_ledger(bench: Bench, liar: Liar) -> None:
+    [living] = bench.killed()
+    ledger = bench.of("owner") / "ledger.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines() if line]
+    lines[0] |= {"gone_statuses": ["running"], "max_instances": 900, "ca_file": "/x"}
+    lines[0] |= {"allow_http": True, "trust_env": True}
+    # It is the same router, however its URL is spelled.
+    lines[0]["url"] = f"HTTP{liar.url.removeprefix('http')}/"
+    ledger.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    liar.lie([Lie(409, {"detail": "already"}, on("delete"))])
+    code, told = bench.sweep()
+    assert (code, bench.alive) == (1, ["owner-0"])
+    assert f"LEFT     {living} (key owner-0)" in told
+
+
+def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
+    bench: Bench,
+) -> None:
+    elsewhere = bench.folder / "elsewhere"
+    naming = (State.ACCEPTED, State.CREATED)
+    others = [it for it in State if it not in {State.CLAIMED, *naming, *CLOSED}]
+    for slot, state in enumerate([*others, *naming]):
+        [instance] = bench.killed(output=elsewhere, run_id=f"elsewhere{slot}")
+        bench.claim(f"owner-{slot}")
+        bench.write(f"owner-{slot}", state, id=instance)
+    bench.sweep(wait=0.0)
+    assert bench.alive == [f"elsewhere{slot}-0" for slot in range(len(others))]
+    asked = {it.path.rpartition("/")[2] for it in bench.fake.requests if it.route == "delete"}
+    assert asked == {it.id for it in bench.fake.instances if it.deleted}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace(b'"is": "Claimed"', b'"is": "Xlaimed"', 1),
+        lambda text: text + b'\n{"at": 1.0, "of": "owner-1", "i',
+        lambda text: text.replace(b'"schema": 4', b'"schema": 2', 1),
+    ],
+    ids=["a word", "half a line", "another release"],
+)
+def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
+    damage: Callable[[bytes], bytes], bench: Bench
+) -> None:
+    bench.killed(2)
+    ahead = bench.few_slots()
+    ledger = bench.of("owner") / "ledger.jsonl"
+    ledger.write_bytes(damage(ledger.read_bytes()))
+    for by in ((), ("--run-id", "owner")):
+        asked = len(bench.polled)
+        code, told = bench.sweep(*by, wait=0.0)
+        assert (code, bench.alive, ledger.exists()) == (1, [], True), told
+        assert f"delete {ledger.parent}" in told
+        assert "nothing is left" not in told
+        assert f"owner-{ahead - 1}" in bench.polled[asked:]
+
+
+def test_what_a_sweep_prints_is_harmless(bench: Bench, liar: Liar) -> None:
+    hostile = "owner-0\n::error::gone\n##[error]\x1b[31m\u202enothing is left\r"
+    bench.claim(hostile, run_id="owner")
+    bench.claim("owner-1", "https://router.example/\n::stop-commands::x")
+    bench.write("owner-1", State.CREATED, id="\x1b]0;x\x07")
+    liar.lie([Lie(404, {"detail": "::set-output name=x::\n::add-mask::y\x1b[2J"}, on("delete"))])
+    _, told = bench.sweep()
+    assert not any(line.lstrip().startswith("::") for line in told.splitlines())
+    assert all(char == "\n" or char.isprintable() for char in told)
+    assert "##[" not in told
+    assert "nothing is left" not in told.splitlines()

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -57,38 +57,38 @@ def test_what_is_written_is_its_owners_alone(output: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-@pytest.mark.parametrize("write", [begun, lambda output: mark_run_over(output, "owner")])
-def test_the_folder_ignores_itself(output: Path, write: Callable[[Path], object]) -> None:
+def test_the_folder_ignores_itself(output: Path) -> None:
     subprocess.run(["git", "init", "-q", output.parent], check=True)
-    write(output)
+    mark_run_over(output, "owner")
+    begun(output, run_id="another")
     assert [path.name for path in output.iterdir() if path.is_file()] == [".gitignore"]
     assert (output / ".gitignore").read_bytes() == b"*\n"
     status = ["git", "status", "--porcelain"]
     assert not subprocess.run(status, cwd=output.parent, check=True, capture_output=True).stdout
 
 
-def test_what_is_no_runs_folder_is_not_discarded(folder: Path) -> None:
-    (folder / "live").mkdir(parents=True)
-    for name in ("ledger.jsonl", "live/main.lock", "turns.jsonl"):
-        (folder / name).touch()
-    (folder / "over").write_text("mine", "utf-8")
-    discard_if_done(folder)
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        # Of a folder that is no run's, nothing goes.
+        (
+            {"ledger.jsonl": "", "live/main.lock": "", "turns.jsonl": "", "over": "mine"},
+            ["ledger.jsonl", "live/main.lock", "over", "turns.jsonl"],
+        ),
+        ({"ledger.jsonl/of/somebody": "mine"}, ["ledger.jsonl/of/somebody", "over"]),
+        # Else a ledger, and what sweeps have added to it.
+        ({"ledger.jsonl": "", swept_name("a"): "", swept_name("b"): ""}, ["over"]),
+    ],
+    ids=["no run's", "a folder", "a run's"],
+)
+def test_only_what_is_a_runs_for_sure_goes_with_its_ledger(
+    folder: Path, files: dict[str, str], left: list[str]
+) -> None:
+    filled(folder, files)
     discard_ledger(folder)
-    left = sorted(path.name for path in folder.iterdir())
-    assert left == ["ledger.jsonl", "live", "over", "turns.jsonl"]
-
-
-def test_a_ledger_that_is_a_folder_is_not_discarded(folder: Path) -> None:
-    (folder / "ledger.jsonl").mkdir(parents=True)
+    assert files_in(folder) == left
     discard_if_done(folder)
-    assert folder.exists()
-
-
-def test_only_a_ledger_and_what_sweeps_have_added_to_it_goes_alone(folder: Path) -> None:
-    for name in ("ledger.jsonl", swept_name("a"), swept_name("b")):
-        (folder / name).touch()
-    discard_ledger(folder)
-    assert [path.name for path in folder.iterdir()] == ["over"]
+    assert folder.exists() is (left != ["over"])
 
 
 @pytest.mark.parametrize("vanishes", ["over", "*"])
@@ -108,24 +108,17 @@ def test_what_another_removes_meanwhile_is_no_flaw(
     assert flaw(folder) is None
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (
-            PermissionError(13, "Permission denied"),
-            "it can't be read: [Errno 13] Permission denied",
-        ),
-        (FileNotFoundError(2, "No such file or directory"), None),
-    ],
-)
 def test_a_folder_that_cant_be_looked_at_has_that_flaw_and_one_that_is_gone_has_none(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, told: str | None
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def closed(path: Path) -> Iterator[Path]:
         raise error
 
     monkeypatch.setattr(os, "scandir", closed)
-    assert flaw(folder) == told
+    error: OSError = PermissionError(13, "Permission denied")
+    assert flaw(folder) == "it can't be read: [Errno 13] Permission denied"
+    error = FileNotFoundError(2, "No such file or directory")
+    assert flaw(folder) is None
 
 
 OWN = {
@@ -138,12 +131,15 @@ OWN = {
 """What a run may have beside its ledger, as it is when it is killed."""
 
 
-def filled(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write files as they would be there; return them."""
+def filled(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files as they would be there."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-    return [folder / name for name in files]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(it.relative_to(folder)) for it in folder.rglob("*") if it.is_file())
 
 
 @pytest.mark.parametrize("has_ledger", [True, False])
@@ -160,9 +156,9 @@ def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(ledger: Ledger)
     claim(ledger)
     ledger.write("owner-0", Became(State.DELETED))
     other = {name: "mine" for name in OWN if "lock" not in name}
-    mine = filled(ledger.folder, {**other, "turns/0001.json": OWN["turns.jsonl"]})
+    filled(ledger.folder, {**other, "turns/0001.json": OWN["turns.jsonl"]})
     ledger.end()
-    assert sorted(path for path in ledger.folder.rglob("*") if path.is_file()) == sorted(mine)
+    assert files_in(ledger.folder) == sorted([*other, "turns/0001.json"])
 
 
 @pytest.mark.parametrize("name", [name for name, text in OWN.items() if text])
@@ -210,29 +206,15 @@ def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
     assert refusal(lambda: other.hold("a", check)) == "no more"
     # Who waited stands in nobody's way any more, and other names were never held.
     other.hold("b", nothing).release()
+    assert other.hold_if_free("a") is None
     # Another thread may let go.
     thread = threading.Thread(target=held.release)
     thread.start()
     thread.join()
-    other.hold("a", nothing).release()
+    free = other.hold_if_free("a")
+    assert free is not None
+    free.release()
     other.end()
-
-
-def test_who_waits_is_next(ledger: Ledger) -> None:
-    """Who is next holds a lock too, and lets go of it once it has its turn."""
-    turn = Lock(ledger.folder / "held" / "a-next.lock")
-    held = ledger.hold("a", nothing)
-    with turn:
-        assert turn.acquire()
-
-    def check() -> None:
-        assert not turn.acquire()
-        raise ConfigError("seen")
-
-    # Seen by whoever waits: the first question is asked before the turnstile is.
-    questions = iter([nothing, check])
-    assert refusal(lambda: ledger.hold("a", lambda: next(questions)())) == "seen"
-    held.release()
 
 
 def test_how_long_locks_are_waited_for(

@@ -1,11 +1,15 @@
-"""The last look of a run, on made-up time: at what was deleted, was refused, or would not go."""
+"""The last look of a run, on made-up time: what it changes, and at what a whole run looks."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from net_tools import AT_ONCE, SPEC, config_for, on_clock, smoke_session
 from scripted_io import (
     ID,
     MALFORMED,
@@ -13,7 +17,6 @@ from scripted_io import (
     NOT_FOUND,
     OTHER_ID,
     START,
-    ScriptedIO,
     calls_of,
     deleted,
     lost,
@@ -24,18 +27,19 @@ from scripted_io import (
     status,
 )
 
-from pytest_hydrasmoke import LeakError
+from pytest_hydrasmoke import LeakError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, MOST_LAG, LastLook, _note_failure
+from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, LastLook, _note_failure
+from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 POLICY = policy_of(delete_timeout=30.0)
-Part = Callable[[LastLook], Callable[[Calls, InstanceRecord], Awaitable[None]]]
 
 
 @pytest.fixture(autouse=True)
@@ -44,22 +48,27 @@ def looks_at_once() -> None:
 
 
 def look(
-    part: Part,
     it: InstanceRecord,
     *,
     row_lag: float = 0.0,
     hurried: float | None = None,
     late: float = 0.0,
     **scripts: Any,
-) -> ScriptedIO:
-    """Look once more, `late` seconds after the run's end."""
+) -> str:
+    """Look once more, `late` seconds after the run's end; gives state, calls, time, error."""
     given = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], "delete": [deleted(), ...]}
     io, calls = calls_of(it, **{**given, **scripts})
     io.time += late
     if hurried is not None:
         io.hurried = START + hurried
-    drive(part(LastLook(POLICY, START, row_lag))(calls, it))
-    return io
+    of_rest = LastLook.of_refused if it.state is State.REFUSED else LastLook.of_proved
+    part, raised = of_rest if it.leak is None else LastLook.try_again, ""
+    try:
+        drive(part(LastLook(POLICY, START, row_lag), calls, it))
+    except HydraSmokeError as error:
+        raised = f", {type(error).__name__}"
+    asked = "".join(dict.fromkeys(call[0] for call in io.calls_sent()))
+    return f"{it.state}, {asked or 'nothing'}, {io.waited:g} s{raised}"
 
 
 def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
@@ -72,251 +81,248 @@ def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
     return it
 
 
-# At what was proved gone
+LEAK = "not confirmed as deleted"
 
 
-def of_proved(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
-    return it.of_proved
-
-
-def test_what_is_still_gone_a_while_later_is_deleted() -> None:
-    it = gone()
-    io = look(of_proved, it)
-    assert (it.state, it.leak, list(it.notes)) == (State.DELETED, None, [])
-    assert (io.waited, io.calls_sent()) == (AFTER, ["status", "poll"])
-
-
-def test_a_proof_that_is_old_enough_needs_no_wait() -> None:
-    it = gone(at=START - 60)
-    assert look(of_proved, it).waited == 0
-    it = gone(at=None)
-    assert look(of_proved, it).waited == AFTER
-
-
-def test_what_was_never_ready_is_asked_to_go_once_more_and_stays_open() -> None:
-    it = gone(was_ready=False)
-    io = look(of_proved, it)
-    assert io.calls_sent() == ["status", "poll", "delete"]
-    assert (it.state, it.leak, list(it.notes)) == (State.GONE, None, [])
-
-
-@pytest.mark.parametrize(
-    ("scripts", "what"),
-    [
-        ({"status": [status("running"), NOT_FOUND, ...]}, "status 'running'"),
-        ({"poll": [row("running", OTHER_ID), NO_ROW, ...]}, f"its key names {OTHER_ID}"),
-    ],
-    ids=["alive", "another"],
-)
-def test_what_is_there_again_is_a_leak_and_is_deleted_again(
-    scripts: dict[str, Any], what: str
-) -> None:
-    it = gone()
-    io = look(of_proved, it, **scripts)
-    assert it.leak == f"it was proved gone, and is there again: {what}; it was deleted once more"
-    assert it.state is State.GONE, "it stays open: a sweep looks again"
-    assert "delete" in io.calls_sent()
-
-
-def test_what_is_there_again_and_does_not_go_is_a_leak() -> None:
-    it = gone()
-    with pytest.raises(LeakError, match="not confirmed as deleted"):
-        look(of_proved, it, status=[status("running"), ...])
-    assert it.leak == "it was proved gone, and is there again: status 'running'"
-    assert it.state is State.DELETING
-
-
-@pytest.mark.parametrize("answer", [reply(400, {"detail": "no"}), lost()], ids=["refused", "lost"])
-def test_what_proves_nothing_takes_no_proof_back(answer: Any) -> None:
-    it = gone()
-    look(of_proved, it, status=[answer, ...])
-    assert (it.state, it.leak) == (State.GONE, None)
-    [note] = it.notes
-    assert note.startswith("the last look at it proves nothing: ")
-    assert note.endswith("; a sweep looks again")
-
-
-def test_what_is_still_being_deleted_stays_open() -> None:
-    it = gone()
-    look(of_proved, it, status=[status("deleting"), ...])
-    assert (it.state, it.leak) == (State.GONE, None)
-    assert list(it.notes) == [
-        "the last look at it proves nothing: the router is still deleting it; a sweep looks again"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("late", "hurried"),
-    [(LOOKS + AFTER, None), (0.0, AFTER + LAST_CHANCE)],
-    ids=["late", "hurried"],
-)
-def test_what_is_not_reached_in_time_is_named_and_not_asked(
-    late: float, hurried: float | None
-) -> None:
-    it = gone()
-    io = look(of_proved, it, late=late, hurried=hurried)
-    assert (io.calls_sent(), it.state, it.leak) == ([], State.GONE, None)
-    assert list(it.notes) == [
-        "the last look at it proves nothing: it was not reached in time; a sweep looks again"
-    ]
-
-
-# At what could not be deleted
-
-
-def try_again(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
-    return it.try_again
-
-
-def leaked(state: State, **more: Any) -> InstanceRecord:
-    it = record(state=state, **more)
-    it.leak, it.deletion_asked = "not confirmed as deleted", True
+def leaked(state: State = State.DELETING, *, was_ready: bool = False) -> InstanceRecord:
+    """Return one that could not be deleted."""
+    it = record(state=state, id=None if state is State.REQUESTED else ID)
+    it.leak, it.deletion_asked, it.was_ready = LEAK, True, was_ready
     return it
 
 
-def test_a_leak_that_is_gone_at_the_end_is_a_note() -> None:
-    it = leaked(State.DELETING, id=ID)
-    io = look(try_again, it)
-    assert (it.state, it.leak) == (State.GONE, None), "it was never ready"
-    assert list(it.notes) == ["its deletion was proved only at the run's end"]
-    assert io.waited == 2 * AFTER
-
-
-def test_a_leak_that_one_look_takes_back_needs_a_last_look() -> None:
-    it = leaked(State.DELETING, id=ID)
-    it.was_ready = True
-    look(try_again, it)
-    assert (it.state, it.leak) == (State.DELETED, None)
-    it = leaked(State.DELETING, id=ID)
-    look(try_again, it, status=[NOT_FOUND, status("running"), NOT_FOUND, ...])
-    assert it.leak == (
-        "it was proved gone, and is there again: status 'running'; it was deleted once more"
-    )
-
-
-def test_a_leak_that_is_not_proved_at_the_end_stays_one() -> None:
-    it = leaked(State.DELETING, id=ID)
-    io = look(try_again, it, status=[status("running"), ...])
-    assert (it.leak, list(it.notes)) == ("not confirmed as deleted", [])
-    assert io.calls_sent("status") == ["status"], "one look"
-
-
-def test_a_leak_without_a_row_is_asked_for_once_and_not_waited_for() -> None:
-    it = leaked(State.REQUESTED)
-    io = look(try_again, it)
-    assert (it.leak, io.calls_sent(), io.waited) == ("not confirmed as deleted", ["poll"], AFTER)
-
-
-def test_a_leak_whose_row_has_come_is_deleted() -> None:
-    it = leaked(State.ACCEPTED, id=ID)
-    look(try_again, it, poll=[row("running"), NO_ROW, ...])
-    assert (it.state, it.leak, it.id) == (State.GONE, None, ID)
-
-
-def test_a_signal_leaves_no_time_for_a_leak() -> None:
-    it = leaked(State.DELETING, id=ID)
-    io = look(try_again, it, hurried=1.0)
-    assert (it.leak, io.calls_sent()) == ("not confirmed as deleted", [])
-
-
-def test_a_leak_whose_time_comes_late_is_looked_at_at_once() -> None:
-    it = leaked(State.DELETING, id=ID)
-    assert look(try_again, it, late=9).waited == 9 + AFTER
-
-
-# At what was refused
-
-
-def of_refused(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
-    return it.of_refused
-
-
-def refused_record(at: float | None = START) -> InstanceRecord:
+def refused(at: float | None = START) -> InstanceRecord:
     it = record(state=State.REQUESTED)
     it.refuses(START)
     it.refused_at = at
     return it
 
 
+NO = reply(400, {"detail": "no"})
+STAYS = {"status": [status("running"), ...]}
+ALIVE_AGAIN = {"status": [status("running"), NOT_FOUND, ...]}
+ANOTHER = {"poll": [row("running", OTHER_ID), NO_ROW, ...]}
+HAS_ROW = {"poll": [row("running"), NO_ROW, ...]}
+ROW_STAYS = {"poll": [row("running"), ...], **STAYS}
+BACK = {"status": [NOT_FOUND, status("running"), NOT_FOUND, ...]}
+REFUSAL = "status was refused with 400: no"
+AGAIN = "leak: it was proved gone, and is there again: {}; it was deleted once more"
+REVIVED = AGAIN.format("status 'running'")
+NO_PROOF = "note: the last look at it proves nothing: {}; a sweep looks again"
+TAKEN_BACK = "note: its deletion was proved only at the run's end"
+LATE = NO_PROOF.format("it was not reached in time")
+DID = "conflict: the router refused to provision it, and did it all the same: its key named it 3 s"
+IN_TIME = AFTER + LAST_CHANCE
+
+no_row, row_to_come = partial(leaked, State.REQUESTED), partial(leaked, State.ACCEPTED)
+leak_of_ready = partial(leaked, was_ready=True)
+Row = tuple[str, Callable[[], InstanceRecord], dict[str, Any], str, str]
+ROWS: list[Row] = [
+    # What was proved gone
+    ("still gone", gone, {}, "deleted, sp, 2 s", ""),
+    ("an old proof", lambda: gone(at=START - 60), {}, "deleted, sp, 0 s", ""),
+    ("a proof of no time", lambda: gone(at=None), {}, "deleted, sp, 2 s", ""),
+    ("never ready: it stays open", lambda: gone(was_ready=False), {}, "gone, spd, 2 s", ""),
+    ("alive again", gone, ALIVE_AGAIN, "gone, sdp, 2 s", REVIVED),
+    ("another", gone, ANOTHER, "gone, spd, 2 s", AGAIN.format(f"its key names {OTHER_ID}")),
+    (
+        "alive for good",
+        gone,
+        STAYS,
+        "deleting, sd, 31.5 s, LeakError",
+        "leak: it was proved gone, and is there again: status",
+    ),
+    ("refused", gone, {"status": [NO, ...]}, "gone, s, 2 s", NO_PROOF.format(REFUSAL)),
+    (
+        "lost",
+        gone,
+        {"status": [lost(), ...]},
+        "gone, s, 11.5 s",
+        "note: the last look at it proves nothing: ",
+    ),
+    (
+        "still being deleted",
+        gone,
+        {"status": [status("deleting"), ...]},
+        "gone, sp, 4 s",
+        NO_PROOF.format("the router is still deleting it"),
+    ),
+    ("too late", gone, {"late": LOOKS + AFTER}, "gone, nothing, 12 s", LATE),
+    ("no time after a signal", gone, {"hurried": IN_TIME}, "gone, nothing, 2 s", LATE),
+    # What could not be deleted: a look that takes it back needs its last look
+    ("a leak that is gone", leaked, {}, "gone, dsp, 4 s", TAKEN_BACK),
+    ("a leak that was ready", leak_of_ready, {}, "deleted, dsp, 4 s", TAKEN_BACK),
+    ("a leak that comes back", leaked, BACK, "gone, dsp, 4 s", f"{REVIVED}\n{TAKEN_BACK}"),
+    ("a leak that stays", leaked, STAYS, "deleting, ds, 2 s", f"leak: {LEAK}"),
+    ("a leak without a row", no_row, {}, "requested, p, 2 s", f"leak: {LEAK}"),
+    ("a leak, its row has come", row_to_come, HAS_ROW, "gone, pds, 4 s", TAKEN_BACK),
+    ("a leak after a signal", leaked, {"hurried": 1.0}, "deleting, nothing, 2 s", f"leak: {LEAK}"),
+    ("a leak, its time comes late", leaked, {"late": 9}, "gone, dsp, 11 s", TAKEN_BACK),
+    # What was refused is asked for later than rows come
+    ("a refusal", refused, {}, "refused, p, 3 s", ""),
+    ("a refusal, and quick rows", refused, {"row_lag": 1.0}, "refused, p, 3 s", ""),
+    ("a refusal, and slow rows", refused, {"row_lag": 4.0}, "refused, p, 8 s", ""),
+    ("a refusal, and very slow rows", refused, {"row_lag": 100.0}, "refused, p, 30 s", ""),
+    ("an earlier refusal", lambda: refused(START - 2.0), {}, "refused, p, 1 s", ""),
+    ("an old refusal", lambda: refused(START - 60.0), {"row_lag": 4.0}, "refused, p, 0 s", ""),
+    ("a refusal of no time", lambda: refused(None), {}, "refused, p, 3 s", ""),
+    ("refused, and made", refused, HAS_ROW, "gone, pds, 3 s", DID),
+    ("refused, and stays", refused, ROW_STAYS, "deleting, pds, 32.5 s, LeakError", DID),
+    ("a refused key that is none", refused, {"poll": [MALFORMED, ...]}, "refused, p, 3 s", ""),
+    (
+        "a refused key without an answer",
+        refused,
+        {"poll": [NO, ...]},
+        "refused, p, 3 s, DoubtError",
+        "",
+    ),
+    (
+        "a refusal, too late",
+        refused,
+        {"late": CLAIMS + REFUSED_AFTER},
+        "refused, nothing, 23 s",
+        "",
+    ),
+    ("a refusal after a signal", refused, {"hurried": REFUSED_AFTER}, "refused, nothing, 3 s", ""),
+]
+
+
 @pytest.mark.parametrize(
-    ("row_lag", "ago", "waits"),
-    [
-        (0.0, 0.0, REFUSED_AFTER),
-        (1.0, 0.0, REFUSED_AFTER),
-        (4.0, 0.0, 8.0),
-        (100.0, 0.0, MOST_LAG),
-        (0.0, 2.0, REFUSED_AFTER - 2.0),
-        (4.0, 60.0, 0.0),
-        (0.0, None, REFUSED_AFTER),
-    ],
+    ("make", "given", "told", "said"), [pytest.param(*it, id=name) for name, *it in ROWS]
 )
-def test_a_refused_key_is_asked_for_later_than_rows_come(
-    row_lag: float, ago: float | None, waits: float
+def test_a_last_look_changes_what_it_shows_and_says_why(
+    make: Callable[[], InstanceRecord], given: dict[str, Any], told: str, said: str
 ) -> None:
-    it = refused_record(None if ago is None else START - ago)
-    io = look(of_refused, it, row_lag=row_lag)
-    assert (io.waited, io.calls_sent()) == (waits, ["poll"])
-    assert (it.state, it.conflict, it.leak) == (State.REFUSED, None, None)
-
-
-def test_what_came_of_it_is_deleted_and_makes_the_run_red() -> None:
-    it = refused_record()
-    look(of_refused, it, poll=[row("running"), NO_ROW, ...])
-    assert (it.state, it.id, it.leak) == (State.GONE, ID, None)
-    assert it.conflict is not None
-    assert "refused to provision it, and did it all the same: its key named it 3 s" in it.conflict
-
-
-def test_a_router_that_calls_it_no_key_has_no_row_for_it() -> None:
-    it = refused_record()
-    look(of_refused, it, poll=[MALFORMED, ...])
-    assert (it.state, it.conflict) == (State.REFUSED, None)
-
-
-def test_a_refused_key_that_is_not_answered_for_is_an_error_and_no_leak() -> None:
-    it = refused_record()
-    with pytest.raises(HydraSmokeError):
-        look(of_refused, it, poll=[reply(400, {"detail": "no"}), ...])
-    assert (it.state, it.leak) == (State.REFUSED, None)
-
-
-@pytest.mark.parametrize(
-    ("late", "hurried"),
-    [(CLAIMS + REFUSED_AFTER, None), (0.0, REFUSED_AFTER)],
-    ids=["late", "hurried"],
-)
-def test_a_refused_key_that_is_not_reached_in_time_stays(
-    late: float, hurried: float | None
-) -> None:
-    it = refused_record()
-    io = look(of_refused, it, late=late, hurried=hurried)
-    assert (io.calls_sent(), it.state) == ([], State.REFUSED)
-
-
-def test_what_came_of_it_and_does_not_go_is_a_leak() -> None:
-    it = refused_record()
-    with pytest.raises(LeakError) as caught:
-        look(of_refused, it, poll=[row("running"), ...], status=[status("running"), ...])
-    _note_failure(it, caught.value)
-    assert it.leak == caught.value.message
-
-
-# What comes to no end
-
-
-NO_PROOF = "the last look at it proves nothing"
+    it = make()
+    assert look(it, **given) == told
+    words = [f"leak: {it.leak}"] * (it.leak is not None)
+    words += [f"conflict: {it.conflict}"] * (it.conflict is not None)
+    words += [f"note: {note}" for note in it.notes]
+    assert "\n".join(words).startswith(said)
+    assert len(words) == bool(said) + said.count("\nnote: ")
 
 
 def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
     it = gone()
     _note_failure(it, LeakError("it is there"))
-    assert (it.leak, list(it.notes)) == (None, [f"{NO_PROOF}: it is there; a sweep looks again"])
+    assert (it.leak, [f"note: {note}" for note in it.notes]) == (
+        None,
+        [NO_PROOF.format("it is there")],
+    )
     it = record(state=State.DELETING, id=ID)
     _note_failure(it, HydraSmokeError("no answer"))
     assert (it.leak, list(it.notes)) == ("no answer", [])
-    it = record(state=State.DELETING, id=ID)
-    for _ in range(2):
-        _note_failure(it, LeakError("it is there"))
-        assert it.leak == "it is there"
+    # The first one stays.
     _note_failure(it, LeakError("it is still there"))
-    assert it.leak == "it is there"
+    assert it.leak == "no answer"
+
+
+# Of a whole run: at everything once, whatever one look meets
+
+
+@contextmanager
+def a_run(
+    scenario: Scenario = AT_ONCE, **settings: Any
+) -> Iterator[tuple[FakeRouter, SmokeSession]]:
+    """Yield a router and a run on one virtual clock."""
+    clock = VirtualClock()
+    with FakeRouter(scenario, clock=clock) as fake:
+        session = smoke_session(config_for(fake, max_instances=20, **settings))
+        on_clock(session, clock)
+        yield fake, session
+        session.close()
+
+
+def test_a_run_looks_back_at_everything_once_and_at_the_same_time() -> None:
+    with a_run() as (fake, session):
+        for _ in range(9):
+            session.provision(SPEC)
+        for code in (403, 422):
+            fake.fail("provision", status=code)
+            with pytest.raises(HydraSmokeError):
+                session.provision(SPEC)
+        session.close()
+        before = fake.clock.now()
+        session.look_back()
+        assert fake.clock.now() - before <= REFUSED_AFTER + 1
+        states = [it.state for it in session.records]
+        assert states == [State.DELETED] * 9 + [State.REFUSED] * 2
+        asked = len(fake.requests)
+        session.look_back()
+        assert len(fake.requests) == asked
+
+
+def test_nobody_looks_back_at_nothing_after_a_signal_or_at_the_bundled_fake() -> None:
+    with a_run() as (fake, session):
+        session.provision(SPEC).delete()
+        session.records.clear()
+        asked = len(fake.requests)
+        session.look_back()
+        assert len(fake.requests) == asked
+    for of_fake, state in ((False, State.GONE), (True, State.DELETED)):
+        with a_run() as (fake, session):
+            session.ledger.fake = of_fake
+            session.__post_init__()
+            session.provision(SPEC)
+            session.close()
+            if not of_fake:
+                session.interrupts.received = 15
+            asked = len(fake.requests)
+            session.look_back()
+            assert (len(fake.requests), session.records[0].state) == (asked, state)
+
+
+def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at() -> None:
+    # A router that takes a while for a deletion then has all of the wait for it.
+    with a_run(delete_timeout=5) as (fake, session):
+        for _ in range(3):
+            session.provision(SPEC)
+        fake.fail("delete", status=400, times=10_000)
+        session.close()
+        assert all(it.leak is not None for it in session.records)
+        fake._faults.reset()
+        before = len(fake.requests)
+        session.look_back()
+        asked = fake.requests[before:]
+        assert [one.route for one in asked[:3]] == ["delete"] * 3
+        assert asked[3].at - asked[2].at >= AFTER - 0.1
+        assert all(one.deleted for one in fake.instances)
+        assert [(it.leak, it.state) for it in session.records] == [(None, State.DELETED)] * 3
+
+
+def test_a_refused_key_is_asked_for_as_late_as_the_rows_of_the_run_come() -> None:
+    with a_run(dataclasses.replace(AT_ONCE, row_after=6.0)) as (fake, session):
+        session.provision(SPEC).delete()
+        fake.fail("provision", status=403)
+        with pytest.raises(HydraSmokeError):
+            session.provision(SPEC)
+        before = fake.clock.now()
+        session.close()
+        session.look_back()
+        assert fake.clock.now() - before >= 12
+
+
+def test_what_fails_at_one_look_keeps_no_other_from_being_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = LastLook.of_proved
+
+    async def broken(look: LastLook, calls: Calls, it: InstanceRecord) -> None:
+        if it.key == "net-0":
+            raise ZeroDivisionError("no such thing")
+        await real(look, calls, it)
+
+    monkeypatch.setattr(LastLook, "of_proved", broken)
+    with a_run() as (fake, session):
+        for _ in range(4):
+            session.provision(SPEC)
+        session.close()
+        fake.fail("status", status=401, times=1)
+        session.look_back()
+        states = [it.state for it in session.records]
+        assert (states[0], sorted(states[1:])) == (State.GONE, [*[State.DELETED] * 2, State.GONE])
+        notes = [note for it in session.records for note in it.notes]
+        assert [note.partition(": ")[0] for note in notes] == [
+            "the last look at it proves nothing"
+        ] * 2
+        assert "ZeroDivisionError('no such thing')" in notes[0]

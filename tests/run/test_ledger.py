@@ -6,32 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ledger_tools import CLAIM, URL, begun, claim, refusal
-from owner_tools import (
-    SPEC,
-    alive,
-    config_for,
-    kill,
-    lines_of,
-    reading_of,
-    run_folders,
-    running,
-    session_for,
-)
+from owner_tools import SPEC, config_for, lines_of, run_folders, running, session_for
 
-from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._journal.codec import SCHEMA
 from pytest_hydrasmoke._journal.events import Became, Refuted
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
-from pytest_hydrasmoke._run.locks import has_main_process, is_live
+from pytest_hydrasmoke._run.ledger_lines import share_name
+from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
-CREATED = Became(State.CREATED, "an-id")
+CREATED, DELETED = Became(State.CREATED, "an-id"), Became(State.DELETED, "an-id")
 
 # On the disk
 
@@ -63,16 +55,6 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
     assert line == {**told, "schema": SCHEMA, "share": None, "fake": False}
 
 
-def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
-    ledger.claim_key("a-key", CLAIM)
-    known = ledger.read().instances["a-key"]
-    assert (known.key, known.wanted, known.url) == ("a-key", SPEC, URL)
-    assert (known.share, known.state, known.id) == ("shared", State.CLAIMED, None)
-    ledger.write("a-key", Became(State.CREATED, "an-id"))
-    assert ledger.read().instances["a-key"].id == "an-id"
-    ledger.end()
-
-
 def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
     output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,33 +65,33 @@ def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
         flushed.append(str(place.relative_to(output.parent)))
 
     monkeypatch.setattr(os, "fsync", noted)
+    # A key that is no slot's is written as it is.
     ledger.claim_key("a-key", CLAIM)
     runs, own = f"{output.name}/runs", f"{output.name}/runs/owner"
     assert flushed == [f"{own}/ledger.jsonl", own, runs, output.name, "."]
+    known = ledger.read().instances["a-key"]
+    assert (known.key, known.wanted, known.url) == ("a-key", SPEC, URL)
+    assert (known.share, known.state, known.id) == ("shared", State.CLAIMED, None)
     flushed.clear()
-    ledger.claim_key("another-key", CLAIM)
+    ledger.write("a-key", CREATED)
     assert flushed == [f"{own}/ledger.jsonl"]
+    assert ledger.read().instances["a-key"].id == "an-id"
 
 
 def test_a_ledger_that_was_removed_is_not_begun_again(output: Path, ledger: Ledger) -> None:
-    claim(ledger)
     file = ledger.folder / "ledger.jsonl"
-    file.unlink()
-    with pytest.raises(ConfigError, match="it was removed, or replaced, while the run used it"):
-        claim(ledger)
-    assert not file.exists()
-    begun(output, "gw0").claim_key("k", CLAIM)
-    with pytest.raises(ConfigError, match="removed, or replaced"):
-        claim(ledger, most=9)
-    shutil.rmtree(output)
-    with pytest.raises(ConfigError, match="can't be written"):
-        claim(ledger)
-
-
-def test_a_fact_without_its_claim_begins_no_ledger(ledger: Ledger) -> None:
+    # Nor does a fact without its claim begin one.
     with pytest.raises(FileNotFoundError):
         ledger.write("owner-0", CREATED)
-    assert not (ledger.folder / "ledger.jsonl").exists()
+    claim(ledger)
+    file.unlink()
+    removed = "it was removed, or replaced, while the run used it"
+    assert removed in refusal(lambda: claim(ledger))
+    assert not file.exists()
+    begun(output, "gw0").claim_key("k", CLAIM)
+    assert removed in refusal(lambda: claim(ledger, most=9))
+    shutil.rmtree(output)
+    assert "can't be written" in refusal(lambda: claim(ledger))
 
 
 def test_a_half_written_line_is_reported_and_spoils_no_other(ledger: Ledger) -> None:
@@ -125,21 +107,6 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(ledger: Ledger) -> 
     assert file.exists()
 
 
-def test_what_another_process_left_is_deleted_though_its_id_was_lost(
-    fake: FakeRouter, output: Path
-) -> None:
-    config = config_for(fake, output)
-    main, worker = session_for(config), session_for(config, "gw0")
-    worker.provision(config.spec)
-    kill(worker)
-    path = main.ledger.folder / "ledger.jsonl"
-    path.write_text(path.read_text("utf-8").replace('"id": ', '"was": '), "utf-8")
-    main.adopt({})
-    main.close()
-    main.ledger.end()
-    assert (len(fake.instances), alive(fake)) == (1, [])
-
-
 def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(ledger: Ledger) -> None:
     ledger.mark_ended()
     assert not ledger.read().written
@@ -153,28 +120,19 @@ def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(ledger: Le
 def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger: Ledger) -> None:
     ledger.refute("chat", "test_a", "it is cut")
     reading = ledger.look()
-    assert (reading.refuted, reading.problems) == (
-        {"chat": Refuted("chat", "test_a", "it is cut")},
-        [],
-    )
+    told = {"chat": Refuted("chat", "test_a", "it is cut")}
+    assert (reading.refuted, reading.problems) == (told, [])
     ledger.refute("chat", "test_a", None)
     assert ledger.look().refuted == {}
+    # Whoever boots it anew has seen what was written before.
+    for share in ("another", CLAIM.share):
+        ledger.refute(share_name(str(share), SPEC), "test_a", "it is 'failed'")
+    claim(ledger)
+    assert [*ledger.look().refuted] == [share_name("another", SPEC)]
     never = output.parent / "never"
     Ledger(never, "owner").refute("chat", "test_a", "no room")
     Ledger(never, "owner").end()
     assert not never.exists()
-
-
-def test_what_is_free_can_be_held_once(ledger: Ledger) -> None:
-    lock = ledger.hold_if_free("share")
-    assert lock is not None
-    assert ledger.hold_if_free("share") is None
-    lock.release()
-    shutil.rmtree(ledger.folder / "held")
-    (ledger.folder / "held").write_text("not a folder")
-    with pytest.raises(ConfigError, match="can't be written"):
-        ledger.hold_if_free("share")
-    (ledger.folder / "held").unlink()
 
 
 # Slots
@@ -185,21 +143,10 @@ def test_slots_are_counted_from_0_and_end_at_the_limit(ledger: Ledger) -> None:
     assert claim(ledger, 3, most=3) is None
     assert claim(ledger, 2, most=3) == ["owner-1", "owner-2"]
     assert claim(ledger, 1, most=3) is None
-
-
-def test_the_key_of_a_refused_request_is_never_used_again_and_one_that_was_not_sent_is(
-    fake: FakeRouter, output: Path
-) -> None:
-    config = config_for(fake, output, max_instances=1)
-    with running(config) as session:
-        session.dispose_now(session.claim(config.spec))
-        assert reading_of(config).instances["owner-0"].state is State.UNUSED
-        fake.fail("provision", status=422)
-        with pytest.raises(Exception, match="422"):
-            session.provision(config.spec)
-        assert reading_of(config).instances["owner-0"].state is State.REFUSED
-        assert session.provision(config.spec).idempotency_key == "owner-1"
-        assert reading_of(config).instances["owner-0"].state is State.REFUSED
+    # What was not sent is free again, and what was refused counts for nothing.
+    ledger.write("owner-1", Became(State.UNUSED))
+    ledger.write("owner-2", Became(State.REFUSED))
+    assert claim(ledger, 2, most=3) == ["owner-1", "owner-3"]
 
 
 CLAIMS = """
@@ -224,19 +171,18 @@ def test_processes_never_take_the_same_slot_nor_the_same_run(output: Path) -> No
             stdout=subprocess.PIPE,
             text=True,
         )
-        for name in ("main", "gw0", "gw1")
+        for name in ("main", "gw0")
     ]
     for process in processes:
         assert process.stdout is not None
         process.stdout.readline()
-    with pytest.raises(ConfigError, match="another process holds it: give each run its own"):
-        begun(output)
+    assert "another process holds it: give each run its own" in refusal(lambda: begun(output))
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
     keys = [key for process in processes for key in process.communicate()[0].split()]
-    assert sorted(keys) == sorted(f"owner-{slot}" for slot in range(30))
+    assert sorted(keys) == sorted(f"owner-{slot}" for slot in range(20))
     assert not is_live(folder_of(output, "owner"))
 
 
@@ -271,44 +217,26 @@ def test_a_run_id_used_before_is_refused(output: Path, ledger: Ledger) -> None:
     (ledger.folder / "over").unlink()
     claim(ledger)
     begun(output, "gw0").end()  # a worker's run has one as a matter of course
-    folder = ledger.folder
     ledger.end()
-    used = f"run id used before: run owner has left a ledger in {folder}"
+    used = f"run id used before: run owner has left a ledger in {ledger.folder}"
     assert refusal(lambda: begun(output)) == f"{used}\n  next step: {advice}"
-    assert not is_live(folder)
-    mark_run_over(output, "buried")
-    mark_run_over(output, "buried")
+    assert not is_live(ledger.folder)
+    for _ in range(2):
+        mark_run_over(output, "buried")
     assert "declared run buried over" in refusal(lambda: begun(output, run_id="buried"))
     assert not is_live(folder_of(output, "buried"))
-
-
-def test_a_buried_run_provisions_and_chats_no_more(fake: FakeRouter, output: Path) -> None:
-    config = config_for(fake, output)
-    with running(config) as session:
-        instance = session.provision(config.spec)
-        [claimed] = session.claim(config.spec)
-        mark_run_over(output, "owner")
-        for work in (
-            lambda: instance.chat("hello"),
-            lambda: session.provision(config.spec),
-            claimed.permit,
-        ):
-            assert "run owner is over" in refusal(work)
-    routes = [request.route for request in fake.requests]
-    assert (routes.count("provision"), routes.count("chat"), alive(fake)) == (1, 0, [])
 
 
 def test_the_folder_goes_once_all_is_confirmed(output: Path, ledger: Ledger) -> None:
     discard_if_done(ledger.folder)
     assert ledger.folder.is_dir()
     claim(ledger)
-    ledger.write("owner-0", Became(State.CREATED, "an-id"))
-    discard_if_done(ledger.folder)
-    ledger.write("owner-0", Became(State.DELETED, "an-id"))
-    discard_if_done(ledger.folder)
+    for fact in (CREATED, DELETED):
+        ledger.write("owner-0", fact)
+        discard_if_done(ledger.folder)
     assert run_folders(output) == [ledger.folder], "it is still live"
-    ledger.end()
-    ledger.end()
+    for _ in range(2):
+        ledger.end()
     assert (ledger.folder.exists(), run_folders(output)) == (False, [])
     ledger.stop()  # Where the folder is gone, nobody is left to be stopped.
     assert not ledger.folder.exists()
@@ -320,7 +248,7 @@ def test_a_ledger_that_is_not_known_to_be_settled_stays(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     claim(ledger)
-    ledger.write("owner-0", Became(State.DELETED))
+    ledger.write("owner-0", DELETED)
     allowed = iter([Path.read_bytes] * reads)
 
     def at_first(path: Path) -> bytes:
@@ -332,3 +260,76 @@ def test_a_ledger_that_is_not_known_to_be_settled_stays(
         patched.setattr(Path, "read_bytes", at_first)
         ledger.end()
     assert (ledger.folder / "ledger.jsonl").exists()
+
+
+# Without a ledger nothing is provisioned
+
+
+def test_a_full_disk_is_no_line_written_and_a_fact_on_it_a_note(
+    fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(fake, output)
+    session = session_for(config)
+    [record] = session.claim(config.spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, line: len(line) - 1)
+        full = "can't be written: the disk is full"
+        assert full in refusal(lambda: session.provision(config.spec))
+        record.becomes(State.ACCEPTED)
+    assert list(record.notes) == ["not in the ledger: accepted (the disk is full)"]
+    assert session.ledger.read().instances["owner-0"].state is State.CLAIMED
+    assert "provision" not in {request.route for request in fake.requests}
+    session.ledger.end()
+
+
+def test_a_folder_that_cant_be_written_is_a_usage_error(
+    live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
+) -> None:
+    pytester.makefile("", taken="a file where the folder should be")
+    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-output", "taken")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*the ledger in */taken/runs/* can't be written*", "*give another --hydra-smoke-output*"]
+    )
+    assert "provision" not in {request.route for request in fake.requests}
+
+
+ADVICE = "without it a killed run could leak: give another --hydra-smoke-output"
+
+
+def test_why_a_folder_can_not_be_used_is_told_in_whole(
+    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file, held = ledger.folder, ledger.folder / "ledger.jsonl", ledger.folder / "held"
+
+    def check(why: str, *works: Callable[[], object]) -> None:
+        told = f"the ledger in {folder} can't be written: {why}\n  next step: {ADVICE}"
+        assert [refusal(work) for work in works] == [told] * len(works)
+
+    file.mkdir()
+    why = f"[Errno 21] Is a directory: '{file}'"
+    check(why, ledger.look, lambda: claim(ledger), lambda: ledger.claim_key("a-key", CLAIM))
+    file.rmdir()
+    held.write_text("taken", "utf-8")
+    why = f"[Errno 20] A link, or not a folder: '{held}'"
+    check(why, lambda: ledger.hold("a", lambda: None), lambda: ledger.hold_if_free("a"))
+    with Lock(folder / "slots.lock") as slots:
+        assert slots.acquire()
+        monkeypatch.setattr(ledger_module, "SLOTS_TIMEOUT", 0.05)
+        check(f"another process holds {folder / 'slots.lock'}", lambda: claim(ledger))
+    held.unlink()
+    monkeypatch.setattr(Lock, "acquire", lambda self, within=0.0: False)
+    check("another process holds it: give each run its own id", lambda: begun(output))
+
+
+def test_a_folder_that_is_a_file_and_a_name_that_leads_out_are_told(output: Path) -> None:
+    output.write_text("taken", "utf-8")
+    folder = folder_of(output, "owner")
+    told = refusal(lambda: begun(output))
+    assert told.startswith(f"the ledger in {folder} can't be written: [Errno ")
+    assert told.endswith(f"\n  next step: {ADVICE}")
+    told = refusal(lambda: mark_run_over(output, "owner"))
+    assert told.startswith(f"{folder} can't be written: [Errno ")
+    assert told.endswith("\n  next step: give another folder with --output")
+    assert refusal(lambda: begun(output, "main", "../run")).startswith("the run id ")
+    assert refusal(lambda: begun(output, "../main")).startswith("the worker's name ")

@@ -25,11 +25,14 @@ def say(word):
 lock = Lock(Path(sys.argv[1]))
 assert lock.acquire()
 """
-LIVES = TAKES + "say('has it'); sys.stdin.read()"
-ENDS = TAKES + "say('has it'); os._exit(0)"
-HAS_A_CHILD = (
-    TAKES
-    + """
+LIVES = """
+if os.fork() == 0:
+    os._exit(0)  # A child that ends leaves the lock with its parent.
+os.wait()
+say("has it"); sys.stdin.read()
+"""
+ENDS = "say('has it'); os._exit(0)"
+HAS_A_CHILD = """
 child = os.fork()
 if child == 0:
     assert not Lock(lock.path).acquire(), "it has its parent's lock"
@@ -40,25 +43,11 @@ if child == 0:
     os._exit(0)
 sys.stdin.read()
 """
-)
-HAS_A_CHILD_THAT_ENDS = (
-    TAKES
-    + """
-if os.fork() == 0:
-    os._exit(0)
-os.wait()
-say("has it")
-sys.stdin.read()
-"""
-)
-HAS_STARTED_A_PROGRAM = (
-    TAKES
-    + """
+HAS_STARTED_A_PROGRAM = """
 program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
 say(program.pid)
 sys.stdin.read()
 """
-)
 
 
 @pytest.fixture
@@ -69,7 +58,7 @@ def path(tmp_path: Path) -> Path:
 @contextmanager
 def process(code: str, path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run code in a process of its own; give the process and the first line it says."""
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", TAKES + code, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as running:
@@ -96,26 +85,18 @@ def test_one_at_a_time_has_it(path: Path) -> None:
     assert is_free(path)
 
 
-def test_another_process_can_not_have_it_too(path: Path) -> None:
-    with process(LIVES, path) as (_, said):
+def test_another_process_can_not_have_it_too_but_waits_for_it(path: Path) -> None:
+    with process(LIVES, path) as (running, said), Lock(path) as lock:
         assert said == "has it"
-        assert not is_free(path)
-
-
-def test_it_is_waited_for(path: Path) -> None:
-    with process(LIVES, path) as (running, _), Lock(path) as lock:
         assert not lock.acquire(within=0.1)
         assert running.stdin is not None
         running.stdin.close()
         assert lock.acquire(within=30)
 
 
-@pytest.mark.parametrize("ends", ["by itself", "by KILL"])
-def test_it_ends_with_its_process(path: Path, ends: str) -> None:
-    with process(ENDS if ends == "by itself" else LIVES, path) as (running, said):
+def test_it_ends_with_its_process(path: Path) -> None:
+    with process(ENDS, path) as (running, said):
         assert said == "has it"
-        if ends == "by KILL":
-            running.kill()
         running.wait()
         assert is_free(path)
 
@@ -131,12 +112,6 @@ def test_no_child_of_its_process_has_it(path: Path, code: str) -> None:
             assert is_free(path)
         finally:
             os.kill(int(child), signal.SIGKILL)
-
-
-def test_a_forked_child_that_ends_leaves_it_with_its_parent(path: Path) -> None:
-    with process(HAS_A_CHILD_THAT_ENDS, path) as (_, said):
-        assert said == "has it"
-        assert not is_free(path)
 
 
 def test_a_lock_on_a_removed_file_is_nobodys(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

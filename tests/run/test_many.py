@@ -1,9 +1,11 @@
-"""Several instances at once: all are ready, or none is left; and nothing hangs."""
+"""Several instances at once: all are ready, or none is left; with `with`, all go at its end."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -18,14 +20,16 @@ from faulty_server import (
     in_turn,
     stall_before_head,
 )
-from net_tools import FIELDS, KINDS, SPEC, session_to
-from run_tools import FAILS, NEVER_READY, Runs, interrupt_when, no_thread_left
+from net_tools import FIELDS, KINDS, SPEC, result, session_to, within
+from run_tools import FAILS, NEVER_READY, Runs, interrupt_when, left, no_thread_left
 
 from pytest_hydrasmoke import (
+    AsyncSmokeInstance,
     AsyncSmokeInstanceFactory,
     ConfigError,
     HydraSmokeError,
     InstanceSpec,
+    LeakError,
     ProvisionError,
     RouterError,
     SmokeInstance,
@@ -34,13 +38,13 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._plugin.outcomes import failures_of
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
-ANOTHER = InstanceSpec(**{**FIELDS, "tier_id": "another"})
 
 
 @pytest.fixture
@@ -49,15 +53,30 @@ def a_run(a_run: Runs) -> Runs:
     return partial(a_run, delete_timeout=2)
 
 
-async def many(kind: str, session: SmokeSession, number: int, **spec: str) -> list[Any]:
-    """Ask the factory of a kind."""
+@asynccontextmanager
+async def factory(kind: str, session: SmokeSession) -> AsyncGenerator[Any]:
+    """Yield the factory of a kind."""
     if kind == "sync":
-        return list(SmokeInstanceFactory(session).many(number, **spec))
+        yield SmokeInstanceFactory(session)
+        return
     io = AsyncIO(session.config.link)
     try:
-        return list(await AsyncSmokeInstanceFactory(session, io).many(number, **spec))
+        yield AsyncSmokeInstanceFactory(session, io)
     finally:
         await io.aclose()
+
+
+async def many(kind: str, session: SmokeSession, number: int, **spec: str) -> list[Any]:
+    """Ask the factory of a kind."""
+    async with factory(kind, session) as it:
+        return list(await result(it.many(number, **spec)))
+
+
+@asynccontextmanager
+async def using(kind: str, session: SmokeSession, number: int) -> AsyncGenerator[list[Any]]:
+    """Enter and leave what the factory of a kind gives."""
+    async with factory(kind, session) as it, within(await result(it.many(number))) as instances:
+        yield [*instances]
 
 
 # All of them
@@ -78,20 +97,17 @@ async def test_many_are_provisioned_at_once_and_each_is_shown_to_the_hook(
     assert [instance.idempotency_key for instance in instances] == [f"net-{i}" for i in range(4)]
     assert [instance.id for instance in seen] == [instance.id for instance in instances]
     session.close()
-    assert all(seen.deleted for seen in fake.instances)
+    assert left(fake) == []
 
 
 async def test_a_factory_makes_one_of_the_runs_spec_with_changes(kind: str, a_run: Runs) -> None:
     fake, session = a_run()
-    if kind == "sync":
-        factory = SmokeInstanceFactory(session)
-        with factory(tier_id="another") as instance:
-            assert (type(instance), instance.spec) == (SmokeInstance, ANOTHER)
-    else:
-        io = AsyncIO(session.config.link)
-        async with await AsyncSmokeInstanceFactory(session, io)(tier_id="another") as other:
-            assert other.spec == ANOTHER
-        await io.aclose()
+    async with (
+        factory(kind, session) as it,
+        within(await result(it(tier_id="another"))) as instance,
+    ):
+        assert type(instance) is (SmokeInstance if kind == "sync" else AsyncSmokeInstance)
+        assert instance.spec == InstanceSpec(**{**FIELDS, "tier_id": "another"})
     assert [(seen.tier_id, seen.deleted) for seen in fake.instances] == [("another", True)]
 
 
@@ -103,41 +119,16 @@ async def test_what_can_not_be_had_is_refused_before_any_request(kind: str, a_ru
     with pytest.raises(ConfigError, match="this is not an instance spec: tier: ") as caught:
         await many(kind, session, 1, tier="x")
     assert "manifest_id, region_id, tier_id, agent_name" in str(caught.value)
-    with pytest.raises(ConfigError, match="no room for 3 more"):
+    with pytest.raises(ConfigError, match="no room for 3 more: max_instances allows 2 in a run"):
         await many(kind, session, 3)
     assert (fake.requests, session.records) == ((), [])
-    await many(kind, session, 2)
-    before = len(fake.requests)
-    with pytest.raises(ConfigError, match="no room for 1 more: max_instances allows 2 in a run"):
-        await many(kind, session, 1)
-    assert len(fake.requests) == before
-
-
-async def test_slots_of_what_was_not_asked_or_refused_are_free_again(
-    kind: str, a_run: Runs
-) -> None:
-    fake, session = a_run(max_instances=2)
-    # Before a key is provisioned under, it is polled.
-    fake.fail("poll", status=403, times=2)
-    with pytest.raises(HydraSmokeError):
-        await many(kind, session, 2)
-    fake._faults.reset()  # The first failure may have stopped the other.
-    assert fake.instances == ()
-    fake.fail("provision", status=422)
-    with pytest.raises(RouterError):
-        await many(kind, session, 1)
-    assert session.records[-1].state is State.REFUSED
-    # A refused key is never used again.
-    keys = [instance.idempotency_key for instance in await many(kind, session, 2)]
-    assert keys == ["net-1", "net-2"]
 
 
 def test_specs_are_merged_field_by_field() -> None:
-    assert merged(SPEC, {"region_id": "north"}).region_id == "north"
-    assert merged(SPEC, {"region_id": "north"}).tier_id == SPEC.tier_id
+    north = InstanceSpec(**{**FIELDS, "region_id": "north"})
+    assert merged(SPEC, {"region_id": "north"}) == north
     assert merged(None, FIELDS) == SPEC
-    other = InstanceSpec(**{**FIELDS, "agent_name": "Ada"})
-    assert merged(SPEC, other) is other
+    assert merged(SPEC, north) is north
     for wrong in (7, "tier-2", ["a"]):
         with pytest.raises(ConfigError, match="is not a mapping"):
             merged(SPEC, wrong)
@@ -155,16 +146,12 @@ async def test_the_first_failure_stops_the_others_and_all_are_deleted(
 ) -> None:
     # They never get ready by themselves: it is the failure that ends them.
     fake, session = a_run(NEVER_READY, ready_timeout=30)
-    until = time.monotonic() + 30
     fake.fail("status", status=401, after=3)
     with pytest.raises(RouterError) as caught:
         await many(kind, session, 3)
     assert caught.value.status_code == 401
-    assert time.monotonic() < until
-    assert len(fake.instances) == 3
-    assert all(seen.deleted for seen in fake.instances)
-    assert {record.state for record in session.records} == {State.GONE}
-    assert not [record for record in session.records if record.leak]
+    assert (len(fake.instances), left(fake)) == (3, [])
+    assert {(record.state, record.leak) for record in session.records} == {(State.GONE, None)}
 
 
 def provisioning(behaviour: Behaviour) -> Behaviour:
@@ -190,37 +177,20 @@ async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
         assert time.monotonic() < until
 
 
-async def test_a_hook_that_fails_leaves_the_instances_to_the_clean_up(
-    kind: str, a_run: Runs
-) -> None:
-    fake, session = a_run()
-
-    def fail(instance: object) -> None:
-        raise ZeroDivisionError
-
-    vars(session.stage)["is_ready"] = fail
-    with pytest.raises(ZeroDivisionError):
-        await many(kind, session, 2)
-    session.close()
-    assert all(seen.deleted for seen in fake.instances)
-
-
 @pytest.mark.parametrize("number", [1, 2])
 async def test_what_failed_to_get_ready_is_told_and_deleted_or_kept_for_a_look(
     kind: str, a_run: Runs, number: int
 ) -> None:
-    fake, session = a_run(FAILS, keep="on-failure")
     # The others are stopped by the first, and may have no row yet.
-    with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-        await many(kind, session, number)
-    session.close()
-    kept = {record.id for record in session.records if record.state is State.KEPT}
-    assert kept
-    assert {seen.id for seen in fake.instances if not seen.deleted} == kept
-    fake, session = a_run(FAILS)
-    with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-        await many(kind, session, number)
-    assert all(seen.deleted for seen in fake.instances)
+    for keep in ("on-failure", "never"):
+        fake, session = a_run(FAILS, keep=keep)
+        with pytest.raises(ProvisionError, match="the instance is 'failed'"):
+            await many(kind, session, number)
+        if keep == "on-failure":
+            session.close()
+        kept = {str(record.id) for record in session.records if record.state is State.KEPT}
+        assert bool(kept) is (keep == "on-failure")
+        assert {*left(fake)} == kept
 
 
 # Cancelled, interrupted
@@ -237,9 +207,9 @@ async def test_a_cancelled_many_leaves_its_instances_to_the_clean_up(
             while len(fake.instances) < 3:  # noqa: ASYNC110 - the router's thread counts
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    assert len(fake.instances) == 3
+    assert len(left(fake)) == 3
     await anyio.to_thread.run_sync(session.close)
-    assert all(seen.deleted for seen in fake.instances)
+    assert left(fake) == []
 
 
 @pytest.mark.usefixtures("brief_last_words")
@@ -253,21 +223,59 @@ def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() ->
             session.many(3, SPEC)
         assert time.monotonic() < until
         thread.join()
-        serving = {*server._threads}
-        assert no_thread_left(before | serving)
+        assert no_thread_left(before | {*server._threads})
     assert {record.state for record in session.records} == {State.REQUESTED}
 
 
-def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) -> None:
-    fake, session = a_run(NEVER_READY)
-    before = set(threading.enumerate())
-    # Each has polled its key, asked for its instance, polled its row and read its status.
-    thread = interrupt_when(lambda: len(fake.requests) >= 3 * 4)
-    with pytest.raises(KeyboardInterrupt):
-        session.many(3, SPEC)
-    thread.join()
-    assert no_thread_left(before)
-    assert not any(seen.deleted for seen in fake.instances)
+# The end of a `with`
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+async def test_all_are_deleted_side_by_side_at_the_end_of_the_with(kind: str, a_run: Runs) -> None:
+    fake, session = a_run()
+    # No deletion is proved before the last one was asked for: each delete is refused once.
+    fake.fail("delete", status=503, times=3)
+    async with using(kind, session, 3) as instances:
+        assert sorted(it.id for it in instances) == sorted(left(fake))
+        await result(instances[0].delete())
+        assert len(left(fake)) == 2
+    assert left(fake) == []
+    assert {record.state for record in session.records} == {State.GONE}
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("on-failure", 2), ("always", 2), ("never", 0)])
+async def test_what_the_settings_keep_stays_as_one_instance_does(
+    kind: str, a_run: Runs, keep: str, kept: int
+) -> None:
+    fake, session = a_run(keep=keep)
+    with pytest.raises(ZeroDivisionError):
+        async with using(kind, session, 2):
+            raise ZeroDivisionError
+    assert len(left(fake)) == kept
+    async with using(kind, session, 2):
+        pass
+    assert len(left(fake)) == kept + 2 * (keep == "always")
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+async def test_every_leak_is_named_and_is_the_failure_of_the_test(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(delete_timeout=0.6)
+    fake.fail("delete", status=500, times=100)
+    with pytest.raises(LeakError, match="may still run") as caught:
+        async with using(kind, session, 3):
+            pass
+    error = caught.value
+    said = [str(error), *error.__notes__]
+    assert len(said) == 3
+    # How long ago the delete was is each one's own.
+    told = f"as well: {error.message.partition(';')[0]}"
+    assert [note.partition(";")[0] for note in said[1:]] == [told] * 2
+    for instance in left(fake):
+        assert sum(f"{instance} (key " in words for words in said) == 1
+    known = {number for it in session.records for number in it.failures}
+    assert len(known) == 3
+    assert {("", number) for number in failures_of(error)} == known
+    # The end of the run tries once more.
+    fake._faults.reset()
     session.close()
-    assert all(seen.deleted for seen in fake.instances)
-    assert len(fake.instances) == 3
+    assert left(fake) == []

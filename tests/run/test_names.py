@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from owner_tools import ONLY
+from ledger_tools import begun, refusal
+from owner_tools import ONLY, config_for
 from sweeping import Bench
 
 from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._run.preflight import check_unused
 from pytest_hydrasmoke.fake import FakeRouter
 
 PASSES = "def test_it(smoke_instance): pass"
@@ -75,40 +77,6 @@ def project(
     return project
 
 
-# Names that lead out
-
-
-@pytest.mark.parametrize(
-    ("door", "run_id", "output"),
-    [("option", "..", "."), ("environment", ".", ".hydrasmoke"), ("table", "nul", "new")],
-)
-def test_a_run_id_that_leads_out_is_refused_at_every_door(
-    live: Live, project: Project, door: str, run_id: str, output: str
-) -> None:
-    given = [f"--hydra-smoke-output={output}"]
-    if door == "option":
-        given.append(f"--hydra-smoke-run-id={run_id}")
-    elif door == "environment":
-        project.set(run_id=run_id)
-    else:
-        project.table(f'run_id = "{run_id}"')
-    before = seen(project.folder)
-    result = live(PASSES, *given)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*run_id = *{run_id}* must *"])
-    assert kept(before, project.folder)
-    assert not (project.folder / "new").exists()
-
-
-def test_a_sweep_of_a_run_id_that_leads_out_exits_4(project: Project) -> None:
-    before = seen(project.folder)
-    for run_id in ("..", ".", "../..", "/etc", "a/../../b", "", "con"):
-        for output in (".", ".hydrasmoke"):
-            code, told = project.sweep("--run-id", run_id, "--output", output)
-            assert (code, "run_id = " in told, "(option): must " in told) == (4, True, True)
-    assert seen(project.folder) == before
-
-
 @pytest.mark.kill
 def test_a_worker_whose_name_leads_out_takes_no_part(
     project: Project, pytester: pytest.Pytester
@@ -146,13 +114,6 @@ def test_an_output_folder_that_is_the_project_keeps_the_projects_files(
     assert [path.name for path in (project.folder / "runs").iterdir()] == ["exp-1"]
 
 
-def test_reports_of_runs_are_replaced_by_those_of_the_next(live: Live, project: Project) -> None:
-    for run_id in ("one", "two"):
-        live(FAILS, f"--hydra-smoke-run-id={run_id}")
-        for name in REPORTS:
-            assert run_id in (project.output / name).read_text("utf-8")
-
-
 def test_what_a_user_put_into_a_runs_folder_stays_there(project: Project) -> None:
     folder = project.of("other")
     mine = [project.put(f".hydrasmoke/runs/other/{it}notes.txt") for it in ("", "live/")]
@@ -168,18 +129,13 @@ LOOK_ALIKES: dict[str, dict[str, str]] = {
     "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "turns.jsonl": "gw0: mine\n", "over": ""},
     "turns": {"turns.jsonl": "{}", "turns/0001.json": "{}", "live/x.seen": ""},
     "mlflow": {"meta.yaml": "a: 1", "metrics/loss": "0 1 2", "over": ""},
-    "wandb": {
-        "logs/debug.log": "a",
-        "files/config.yaml": "b",
-        "run-x.wandb": "c",
-        "live/a.lock": "",
-    },
+    "wandb": {"logs/debug.log": "a", "run-x.wandb": "c", "live/a.lock": ""},
     "tensorboard": {"events.out.tfevents.1.host": "x", "live/train.lock": ""},
 }
 """What other tools and people keep under `runs`, each with names of the plugin's own."""
 
 
-def test_what_only_looks_like_a_runs_stays(live: Live, project: Project) -> None:
+def test_what_only_looks_like_a_runs_stays(project: Project) -> None:
     for looks, files in LOOK_ALIKES.items():
         for name, text in files.items():
             project.put(f"runs/{looks}/{name}", text)
@@ -188,10 +144,9 @@ def test_what_only_looks_like_a_runs_stays(live: Live, project: Project) -> None
     assert project.sweep("--output", ".")[0] == 1
     for looks in LOOK_ALIKES:
         code, told = project.sweep("--output", ".", "--run-id", looks)
-        assert code == (1 if looks == "ledger" else code)
+        assert code == (1 if looks == "ledger" else 4)
+        refusal(lambda looks=looks: begun(project.folder, run_id=looks))
         assert kept(before, project.folder), told
-        live(PASSES, "--hydra-smoke-output=.", f"--hydra-smoke-run-id={looks}")
-        assert kept(before, project.folder), looks
     project.sweep("--output", ".")
     assert kept(before, project.folder)
 
@@ -201,17 +156,15 @@ LOCKS = ["over", "slots.lock", "live/main.lock", "live/main.seen", "held/a.lock"
 
 @pytest.mark.parametrize("name", [*LOCKS, "ledger.jsonl", "ledger"])
 def test_a_file_of_somebody_elses_in_a_runs_folder_is_left_alone(
-    live: Live, project: Project, name: str
+    project: Project, name: str
 ) -> None:
     folder = project.of("mine")
     project.put(f".hydrasmoke/runs/mine/{name}", '{"bread": 3.20}')
     (folder / "live").mkdir(exist_ok=True)
     before = seen(folder)
-    result = live(PASSES, "--hydra-smoke-run-id=mine")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = refusal(lambda: begun(project.output, run_id="mine"))
     if name == "ledger":
-        told = "*can't be written: it contains other files, such as ledger*"
-        result.stderr.fnmatch_lines([told])
+        assert "can't be written: it contains other files, such as ledger" in told
     if name in LOCKS:
         assert project.sweep("--run-id", "mine")[0] == 4
         assert f"{name} is not empty; it is left alone" in project.sweep()[1]
@@ -225,27 +178,19 @@ def test_names_that_no_run_has_are_named_and_left_alone(project: Project) -> Non
     for name in (".cache", "nul", "a b"):
         project.put(f".hydrasmoke/runs/{name}/turns.jsonl")
     project.put(".hydrasmoke/runs/notes.txt")
-    before = seen(project.runs)
-    code, told = project.sweep()
-    assert code == 0
-    for name, why in {
-        ".cache": "a run's name must be 1 to 64",
-        "a b": "a run's name must be 1 to 64",
-        "nul": "a run's name must not be a device's name",
-        "notes.txt": f"{project.runs / 'notes.txt'} is a link, or not a folder",
-    }.items():
-        assert f"no run   {name}: {why}" in told
-    others = {name: it for name, it in before.items() if not name.startswith("other")}
-    assert seen(project.runs) == others
-
-
-def test_what_looks_like_a_ledger_under_such_a_name_is_left(project: Project) -> None:
+    # What looks like a ledger under such a name may be one.
     (project.runs / "other").rename(project.runs / "of before.")
     before = seen(project.runs)
     code, told = project.sweep()
-    assert code == 1
-    assert "LEFT     of before.: a run's name must be" in told
-    assert (seen(project.runs), project.alive) == (before, ["other-0"])
+    assert (code, seen(project.runs), project.alive) == (1, before, ["other-0"])
+    for name, why in {
+        "no run   .cache": "a run's name must be 1 to 64",
+        "no run   a b": "a run's name must be 1 to 64",
+        "no run   nul": "a run's name must not be a device's name",
+        "no run   notes.txt": f"{project.runs / 'notes.txt'} is a link, or not a folder",
+        "LEFT     of before.": "a run's name must be",
+    }.items():
+        assert f"{name}: {why}" in told
 
 
 # Links
@@ -274,35 +219,32 @@ LINKS = [(name, there) for name in FILES for there in ("file", "nothing")]
 LINKS += [(name, "file") for name in (".", "live", "held")]
 
 
-@pytest.mark.parametrize("name", ["runs", "used"])
+@pytest.mark.parametrize("name", ["runs", "used", "runs/linked/live/main.lock"])
 def test_neither_a_run_nor_a_sweep_goes_through_a_link_to_all_of_them(
     live: Live, project: Project, name: str
 ) -> None:
     outside = led_away(project.folder, name)
     (project.of("linked") / "live").mkdir(parents=True, exist_ok=True)
-    see_refused(live, project, "linked", outside)
+    before = seen(outside)
+    result = live(PASSES, "--hydra-smoke-run-id=linked")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*is a link, or not a f*"])
+    assert (seen(outside), project.alive) == (before, ["other-0"])
     for arguments in ((), ("--run-id", "linked")) if name == "runs" else ():
-        before = seen(outside)
         code, told = project.sweep(*arguments)
         assert (code, "is a link, or not a f" in told, seen(outside)) == (4, True, before)
 
 
-def see_refused(live: Live, project: Project, run_id: str, outside: Path) -> None:
-    before = seen(outside)
-    result = live(PASSES, f"--hydra-smoke-run-id={run_id}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*is a link, or not a f*"])
-    assert (seen(outside), project.alive) == (before, ["other-0"])
-
-
-def test_neither_a_run_nor_a_sweep_goes_through_a_link(live: Live, project: Project) -> None:
+def test_neither_a_run_nor_a_sweep_goes_through_a_link(project: Project) -> None:
     outside: dict[str, Path] = {}
+    before: dict[str, object] = {}
     for number, (name, there) in enumerate(LINKS):
         run_id = f"linked-{number}"
         outside[run_id] = led_away(project.folder, os.path.normpath(f"runs/{run_id}/{name}"), there)
         (project.of(run_id) / "live").mkdir(parents=True, exist_ok=True)
-        see_refused(live, project, run_id, outside[run_id])
-    before = {run_id: seen(it) for run_id, it in outside.items()}
+        before[run_id] = seen(outside[run_id])
+        told = refusal(lambda run_id=run_id: begun(project.output, run_id=run_id))
+        assert "is a link, or not a f" in told
     code, told = project.sweep()
     assert code in (0, 1)
     lines = [line for line in told.splitlines() if "is a link, or not a f" in line]
@@ -314,34 +256,38 @@ def test_neither_a_run_nor_a_sweep_goes_through_a_link(live: Live, project: Proj
 
 
 @pytest.mark.parametrize("there", ["file", "nothing"])
-def test_that_a_run_id_was_used_is_written_through_no_link(
-    live: Live, project: Project, there: str
-) -> None:
+def test_that_a_run_id_was_used_is_written_through_no_link(project: Project, there: str) -> None:
     outside = led_away(project.folder, "used/linked", there)
-    before = seen(outside)
-    result = live(PASSES, "--hydra-smoke-run-id=linked")
-    assert result.ret == (pytest.ExitCode.USAGE_ERROR if there == "file" else 0)
+    before, config = seen(outside), config_for(project.fake, project.output, run_id="linked")
+    if there == "file":
+        assert "used/linked says so" in refusal(lambda: check_unused(config, named=True))
+    else:
+        check_unused(config, named=True)
     assert seen(outside) == before
 
 
-def test_the_output_folder_itself_may_be_a_link(live: Live, project: Project) -> None:
+def test_the_output_folder_itself_may_be_a_link_and_its_reports_are_replaced(
+    live: Live, project: Project
+) -> None:
     real = project.folder / "real"
     real.mkdir()
     (project.folder / "linked").symlink_to(real)
-    live(PASSES, "--hydra-smoke-output=linked").assert_outcomes(passed=1)
+    for run_id in ("one", "two"):
+        live(FAILS, "--hydra-smoke-output=linked", f"--hydra-smoke-run-id={run_id}")
+        for name in REPORTS:
+            assert run_id in (real / name).read_text("utf-8")
     assert (real / ".gitignore").read_bytes() == b"*\n"
-    assert (real / "report.json").is_file()
     assert project.sweep("--output", "linked")[0] == 0
 
 
 @pytest.mark.parametrize("link", [True, False])
 def test_a_folder_with_other_things_in_it_is_not_made_to_ignore_itself(
-    live: Live, project: Project, link: bool
+    project: Project, link: bool
 ) -> None:
     output = project.put("with-others/mine.txt").parent
     if link:
         (output / ".gitignore").symlink_to(project.folder / ".gitignore")
-    live(PASSES, "--hydra-smoke-output=with-others").assert_outcomes(passed=1)
+    begun(output).end()
     assert (output / ".gitignore").is_symlink() == link
     assert (output / ".gitignore").exists() == link
     assert (project.folder / ".gitignore").read_text("utf-8") == "/dist\n"

@@ -39,32 +39,19 @@ class Waiting:
         return self.told
 
 
-def test_what_is_over_soon_is_not_told() -> None:
+def test_a_line_after_10_seconds_and_then_one_every_30_tells_the_attempt() -> None:
     waiting = Waiting()
-    assert waiting.at(1, failed=3) == []
     assert waiting.at(9.9, failed=4) == []
-
-
-def test_a_line_after_10_seconds_and_then_one_every_30() -> None:
-    waiting = Waiting()
     assert waiting.at(10, failed=2) == [f"reaching {URL}, 10 s, attempt 3"]
-    assert waiting.at(11, failed=3) == []
-    assert waiting.at(39.5) == []
+    for silent in (11, 39.5):
+        assert waiting.at(silent, failed=3) == []
     assert waiting.at(41, failed=7) == [f"reaching {URL}, 41 s, attempt 8"]
-    assert waiting.at(69) == []
-
-
-def test_attempts_may_be_counted_by_others() -> None:
-    waiting = Waiting()
+    # Attempts may be counted by others, and an answer begins afresh.
     waiting.reaching.again()
-    assert waiting.at(10) == [f"reaching {URL}, 10 s, attempt 2"]
-
-
-def test_an_answer_begins_afresh() -> None:
-    waiting = Waiting()
-    waiting.at(1, failed=4)
+    assert waiting.at(69) == []
+    assert waiting.at(70) == [f"reaching {URL}, 70 s, attempt 9"]
     waiting.reaching.saw_answer("poll", 200, None)
-    assert waiting.at(12) == [f"reaching {URL}, 12 s, attempt 1"]
+    assert waiting.at(101) == [f"reaching {URL}, 101 s, attempt 1"]
 
 
 class AtOnce:
@@ -80,18 +67,18 @@ class AtOnce:
         pass
 
 
-@pytest.mark.parametrize(("options", "lines"), [((), 1), (("-q",), 1), (("-qq",), 0)])
+@pytest.mark.parametrize(("option", "lines"), [("-q", 1), ("-qq", 0)])
 def test_a_run_tells_it_before_its_first_test(
     project: Project,
     router: FakeRouter,
     monkeypatch: pytest.MonkeyPatch,
-    options: tuple[str, ...],
+    option: str,
     lines: int,
 ) -> None:
     monkeypatch.setattr(reaching, "Ticker", AtOnce)
     monkeypatch.setattr(reaching, "FIRST", 0.0)
     project.suite("plain").at(router).write("test_one.py", "def test_one(smoke_client): ...")
-    result = project.live("test_one.py", *options)
+    result = project.live("test_one.py", option)
     told = f"hydra-smoke: reaching {router.url}, 0 s, attempt 1"
     assert result.stderr.lines.count(told) == lines
     assert result.ret == 0

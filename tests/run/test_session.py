@@ -1,31 +1,31 @@
-"""A run: who shares what, and that nothing it owns is left when it is over."""
+"""A run: what it owns is gone when it is over, whatever ends it, and whoever began it."""
 
 from __future__ import annotations
 
-import threading
-from typing import Any
+import math
+import shutil
 
 import pytest
-from faulty_server import FaultyServer, answer
-from net_tools import SOME_ID, SPEC, own, session_to, smoke_session
-from run_tools import NEVER_READY, OTHER, Runs, Shared, interrupt_when, times
+from net_tools import SPEC, smoke_session
+from run_tools import OTHER, Runs, Shared, interrupt_when, left, times
+from sharing_tools import meanwhile
 
 from pytest_hydrasmoke import (
     ConfigError,
     HydraSmokeConfig,
     LeakError,
     ProvisionError,
-    ProvisionTimeoutError,
     SmokeInstance,
-    VirtualClock,
 )
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base import signals
-from pytest_hydrasmoke._clock.io import blocking_io
+from pytest_hydrasmoke._journal.events import Became, Claimed
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke.fake import Scenario
-
-# Sharing
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Runs) -> None:
@@ -49,11 +49,15 @@ def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Ru
 # Attached
 
 
+def attached(fake: FakeRouter, instance: SmokeInstance) -> SmokeSession:
+    settings = {"url": fake.url, "token": fake.token, "instance": instance.id}
+    return smoke_session(HydraSmokeConfig(**settings))
+
+
 def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
-    fake, owner = a_run()
+    fake, owner = a_run(Scenario(row_after=0, statuses=((0, "running"),), after_delete="row"))
     theirs = owner.provision(SPEC)
-    settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
-    session = smoke_session(HydraSmokeConfig(**settings))
+    session = attached(fake, theirs)
     shared = Shared(session)
     record = shared.of(SPEC, "all", "test_1")
     assert shared.of(OTHER, "all", "test_2") is record
@@ -68,17 +72,10 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     session.close()
     assert not fake.instances[0].deleted
     assert report_of("it", record, 0.0).outcome == "attached"
-
-
-def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
-    fake, owner = a_run(Scenario(row_after=0, statuses=((0, "running"),), after_delete="row"))
-    theirs = owner.provision(SPEC)
     theirs.delete()
-    settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
-    session = smoke_session(HydraSmokeConfig(**settings))
-    shared = Shared(session)
+    session = attached(fake, theirs)
     with pytest.raises(ProvisionError, match="the instance is 'deleted'"):
-        shared.of(SPEC, "all", "test_1")
+        Shared(session).of(SPEC, "all", "test_1")
     session.close()
 
 
@@ -87,50 +84,33 @@ def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
 
 def test_closing_deletes_all_that_is_left_and_again_does_nothing(a_run: Runs) -> None:
     fake, session = a_run()
-    shared = Shared(session)
-    session.provision(SPEC).delete()
-    session.provision(SPEC)
-    shared.of(SPEC, "all", "test_1")
+    [record] = session.claim(SPEC)  # owned, but never asked for
     session.close()
-    assert all(seen.deleted for seen in fake.instances)
-    assert len(fake.instances) == 3
+    assert (fake.requests, record.state) == ((), State.UNUSED)
+    # Its key is free again.
+    assert session.provision(SPEC).idempotency_key == record.key
+    session.provision(SPEC).delete()
+    Shared(session).of(SPEC, "all", "test_1")
+    # From two threads at once.
+    with meanwhile(session.close):
+        session.close()
+    assert (len(fake.instances), left(fake)) == (3, [])
+    owned = {(it.state, it.leak) for it in session.records if it is not record}
+    assert owned == {(State.GONE, None)}
     before = len(fake.requests)
     session.close()
     assert len(fake.requests) == before
 
 
-def test_closing_from_two_threads_at_once_deletes_everything(a_run: Runs) -> None:
-    fake, session = a_run()
-    for _ in range(3):
-        session.provision(SPEC)
-    threads = [threading.Thread(target=session.close) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert all(seen.deleted for seen in fake.instances)
-    assert not [record for record in session.records if record.leak]
-    assert {record.state for record in session.records} == {State.GONE}
-
-
-def test_closing_a_run_that_did_nothing_asks_for_nothing(a_run: Runs) -> None:
-    fake, session = a_run()
-    [record] = session.claim(SPEC)  # owned, but never asked for
-    session.close()
-    assert fake.requests == ()
-    assert record.state is State.UNUSED
-    # Its key is free again.
-    assert session.provision(SPEC).idempotency_key == record.key
-
-
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("status", [400, 401, 403, 422])
+@pytest.mark.parametrize("status", [403, 422, 500])
 def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, count: int) -> None:
     fake, session = a_run(delete_timeout=0.6)
-    for _ in range(count):
-        session.provision(SPEC)
+    instances = [session.provision(SPEC) for _ in range(count)]
     fake.fail("delete", status=status, times=100)
+    with pytest.raises(LeakError, match=f"refused with {status}") as caught:
+        instances[0].delete()
+    assert caught.value.phase == "delete"
     session.close()
     for record in session.records:
         assert record.leak is not None
@@ -144,39 +124,9 @@ def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, co
     fake.reset()
 
 
-def test_a_router_that_fails_until_the_deadline_is_a_leak(a_run: Runs) -> None:
-    fake, session = a_run(delete_timeout=1)
-    instance = session.provision(SPEC)
-    fake.fail("delete", status=500, times=1000)
-    with pytest.raises(LeakError, match="refused with 500") as caught:
-        instance.delete()
-    assert caught.value.phase == "delete"
-    session.close()
-    assert "refused with 500" in (session.records[0].leak or "")
-
-
-def test_a_deletion_that_is_never_confirmed_is_a_leak_with_the_last_status() -> None:
-    def never(line: Any, request: Any) -> None:
-        word = "accepted" if request.method == "DELETE" else "running"
-        answer({"id": SOME_ID, "instance_id": SOME_ID, "status": word})(line, request)
-
-    with FaultyServer(never) as server, session_to(server.url, delete_timeout=10.7) as session:
-        # The last look is half a second before the deadline.
-        session._io = blocking_io(session.config.link, VirtualClock())
-        record = own(session)
-        session.close()
-    assert record.leak is not None
-    assert "status 'running' 10 s after the delete" in record.leak
-
-
 @pytest.mark.parametrize(
     ("keep", "failed", "kept"),
-    [
-        ("never", True, False),
-        ("on-failure", False, False),
-        ("on-failure", True, True),
-        ("always", False, True),
-    ],
+    [("never", True, False), ("on-failure", True, True), ("always", False, True)],
 )
 def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, kept: bool) -> None:
     fake, session = a_run(keep=keep)
@@ -192,71 +142,156 @@ def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, k
     assert record.leak is None
 
 
-def test_without_a_row_there_is_nothing_to_look_at(a_run: Runs) -> None:
-    fake, session = a_run(Scenario(row_after=0.3), keep="always", ready_timeout=0.6)
-    with pytest.raises(ProvisionTimeoutError):
-        session.provision(SPEC)
-    [record] = session.records
-    assert record.state is State.GONE
-    assert fake.instances[0].deleted
-
-
 # Interrupts
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_interrupt_in_the_middle_of_closing_leaves_the_rest_to_the_next(
-    a_run: Runs, count: int
-) -> None:
-    fake, session = a_run()
-    for _ in range(count):
-        session.provision(SPEC)
-    fake.fail("delete", status=503, times=1000, retry_after=30)
-    thread = interrupt_when(lambda: times(fake, "delete") >= count)
-    with pytest.raises(KeyboardInterrupt):
-        session.close()
-    thread.join()
-    assert not any(seen.deleted for seen in fake.instances)
-
-    # The router has recovered, and the run closes once more, as pytest's hooks do.
-    fake._faults.reset()
-    session.close()
-    assert all(seen.deleted for seen in fake.instances)
-    assert not [record.leak for record in session.records if record.leak]
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
-    a_run: Runs, count: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("handled", [False, True])
+def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_it(
+    a_run: Runs, handled: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
     fake, session = a_run()
-    for _ in range(count):
-        session.provision(SPEC)
+    session.many(count, SPEC)
     fake.fail("delete", status=503, times=1000, retry_after=30)
-    session.interrupts.install()
+    if handled:
+        session.interrupts.install()
+    thread = interrupt_when(lambda: times(fake, "delete") >= count)
     try:
-        thread = interrupt_when(lambda: times(fake, "delete") >= count)
         with pytest.raises(KeyboardInterrupt):
             session.close()
-        thread.join()
     finally:
         session.interrupts.restore()
-    # This time it is a verdict: everything was asked for once more, and refused.
-    for record in session.records:
+        thread.join()
+    assert len(left(fake)) == count
+    if handled:
+        # This time it is a verdict: everything was asked for once more, and refused.
         asked = [it.path for it in fake.requests if it.route == "delete"]
-        assert sum(str(record.id) in path for path in asked) >= 2
-        assert "refused with 503" in (record.leak or "")
+        for record in session.records:
+            assert sum(str(record.id) in path for path in asked) >= 2
+            assert "refused with 503" in (record.leak or "")
+        return
+    # The router has recovered, and the run closes once more, as pytest's hooks do.
+    fake._faults.reset()
+    session.close()
+    assert left(fake) == []
+    assert not [record.leak for record in session.records if record.leak]
 
 
-def test_an_interrupt_while_provisioning_leaves_the_instance_to_the_clean_up(
-    a_run: Runs,
+# What another process has left, or told
+
+
+def heir_of(dead: SmokeSession) -> SmokeSession:
+    dead.records.clear()
+    return SmokeSession(dead.config, dead.ledger, forms=dead.forms)
+
+
+def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs) -> None:
+    fake, dead = a_run()
+    gone, kept, *others = (dead.provision(SPEC) for _ in range(4))
+    gone.delete()
+    for record in dead.records:
+        if record.id == kept.id:
+            record.becomes(State.KEPT)
+    heir = heir_of(dead)
+    for _ in range(2):
+        heir.adopt({})
+        assert [(record.key, record.id) for record in heir.pending] == [
+            (instance.idempotency_key, instance.id) for instance in others
+        ]
+    heir.close()
+    assert [seen.deleted for seen in fake.instances] == [True, False, True, True]
+    assert dead.ledger.read().open != []
+
+
+def asked_for(dead: SmokeSession) -> str:
+    """Let a process ask for an instance, and learn nothing of it; gives the key."""
+    [record] = dead.claim(SPEC)
+    drive(Calls(dead._io).provision(SPEC, str(record.key)))
+    return str(record.key)
+
+
+def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs) -> None:
+    fake, dead = a_run(Scenario(row_after=0.3), ready_timeout=0.6)
+    asked_for(dead)
+    heir = heir_of(dead)
+    heir.adopt({})
+    assert [adopted.state for adopted in heir.records] == [State.REQUESTED]
+    heir.close()
+    assert fake.instances[0].deleted
+    [entry] = dead.ledger.read().open
+    assert (entry.state, entry.accepted) == (State.GONE, [fake.instances[0].id])
+
+
+@pytest.mark.parametrize(
+    ("fact", "state", "outcome"),
+    [
+        (State.DELETED, State.REQUESTED, "deleted"),
+        (State.GONE, State.REQUESTED, "deleted"),
+        (State.DELETING, State.REQUESTED, "leaked"),
+        (None, State.REQUESTED, "leaked"),
+        # It has seen a row: what another process has written proves nothing against that.
+        (State.DELETED, State.CREATED, "leaked"),
+    ],
+)
+def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
+    a_run: Runs, fact: State | None, state: State, outcome: str
 ) -> None:
-    fake, session = a_run(NEVER_READY)
-    thread = interrupt_when(lambda: times(fake, "status") >= 1)
-    with pytest.raises(KeyboardInterrupt):
-        session.provision(SPEC)
-    thread.join()
-    assert session.records[0].state is State.CREATED
+    _, dead = a_run(Scenario(row_after=math.inf), delete_timeout=0.6)
+    key = asked_for(dead)
+    heir = heir_of(dead)
+    heir.adopt({})
+    [adopted] = heir.records
+    # So it is for the main process while a worker ends: only the worker saw the row go.
+    adopted.state, adopted.leak = state, "a signal came before a row for its key did"
+    if fact is None:
+        (dead.ledger.folder / "ledger.jsonl").unlink()
+    else:
+        dead.ledger.write(key, Became(fact, "an-id"))
+    heir.close()
+    assert report_of("it", adopted, 0.0).outcome == outcome
+    assert (adopted.leak is None) is (outcome == "deleted")
+    heir.records.clear()
+
+
+def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> None:
+    fake, session = a_run()
+    session.provision(SPEC)
+    shutil.rmtree(session.ledger.folder)
     session.close()
     assert fake.instances[0].deleted
+    [record] = session.records
+    assert [note.partition(" (")[0] for note in record.notes] == [
+        "not in the ledger: deleting",
+        "not in the ledger: gone",
+    ]
+    session.ledger.folder.write_text("not a folder")
+    session.adopt({})
+    assert session.records == [record]
+    before = fake.requests
+    with pytest.raises(ConfigError, match="can't be written"):
+        session.provision(SPEC)
+    assert fake.requests == before
+
+
+def test_what_a_process_has_told_is_adopted_where_the_ledger_can_not_be_read(a_run: Runs) -> None:
+    fake, dead = a_run()
+    instance = dead.provision(SPEC)
+    key = str(instance.idempotency_key)
+    told = {name: Story(key=name) for name in (key, "another-0")}
+    for event in (Claimed(SPEC.model_dump()), Became(State.CREATED, instance.id)):
+        told[key].apply("gw0", 0.0, event)
+    told[key].leak = "it did not go"
+    told[instance.id] = Story(attached=True)
+    ledger = dead.ledger.folder / "ledger.jsonl"
+    ledger.unlink()
+    ledger.mkdir()
+    heir = heir_of(dead)
+    heir.adopt(told)
+    [adopted] = heir.records
+    assert (adopted.key, adopted.id, adopted.state) == (key, instance.id, State.CREATED)
+    assert adopted.leak == "it did not go", "it is not waited for again"
+    adopted.leaks(None)
+    heir.close()
+    assert fake.instances[0].deleted
+    ledger.rmdir()

@@ -10,20 +10,26 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from net_tools import AT_ONCE, SPEC
+from net_tools import SPEC
+from plugin_tools import until
 from run_tools import FAILS
-from sharing_tools import BOOTS, OTHER, PATIENCE, Process, Run, Runs, a_run, comes_true, meanwhile
-
-from pytest_hydrasmoke import (
-    ConfigError,
-    InstanceSpec,
-    ProvisionError,
+from sharing_tools import (
+    BOOTS,
+    OTHER,
+    PATIENCE,
+    TEST,
+    Process,
+    Run,
+    Runs,
+    a_run,
+    meanwhile,
 )
+
+from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
-from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
@@ -48,8 +54,6 @@ ledger.begin("gw0")
 # Named, or it would be collected, and its lock with it.
 sharing = Sharing(SmokeSession(config, ledger, forms=learn(config)), worker=True)
 sharing.take(SPEC, EVERYBODY, "test_1")
-print("has it", flush=True)
-sys.stdin.read()
 """
 
 
@@ -58,7 +62,7 @@ sys.stdin.read()
 
 def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
     run = a_run(BOOTS, usage_settle=3)
-    workers, inside = run.workers(4), threading.Lock()
+    workers, inside = run.workers(3), threading.Lock()
     counted: list[int] = []
     keys: set[str | None] = set()
 
@@ -78,40 +82,29 @@ def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run
     assert run.times("provision") == 1
     assert keys == {"net-0"}
     # Each turn was counted before the next one began: none had another's LLM event.
-    assert counted == list(range(1, 9))
+    assert counted == list(range(1, 7))
     assert [len(worker.told) for worker in workers].count(1) == 1
 
 
-def test_who_joins_asks_for_the_row_and_the_status_and_for_nothing_else(a_run: Runs) -> None:
+def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_run: Runs) -> None:
     run = a_run()
     first, second = run.workers(2)
-    with first.holding() as instance:
-        pass
-    before = len(run.fake.requests)
-    with second.holding() as joined:
-        assert (joined.id, joined.spec) == (instance.id, SPEC)
-    with second.holding() as again:
-        assert again.id == instance.id
-    assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
-
-
-def test_each_spec_has_one(a_run: Runs) -> None:
-    run = a_run()
-    for worker in run.workers(2):
-        for spec in (SPEC, OTHER):
-            with worker.holding(spec) as instance:
-                assert instance.spec == spec
-    assert [seen.tier_id for seen in run.fake.instances] == ["tier-1", "tier-2"]
-
-
-def test_what_a_narrower_scope_shares_is_one_process_s_own(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    with first.holding(share="gw0 test_a.py") as one, second.holding(share="gw1 test_a.py") as two:
-        assert one.id != two.id
+    for spec in (SPEC, OTHER):
+        with first.holding(spec) as instance:
+            pass
+        before = len(run.fake.requests)
+        for _ in range(2):
+            with second.holding(spec) as joined:
+                assert (joined.id, joined.spec) == (instance.id, spec)
+        assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
+    # What a narrower scope shares is one process's own, and ends with it.
     for worker in (first, second):
-        worker.sharing.end([f"{'gw0' if worker is first else 'gw1'} test_a.py"])
-    assert all(seen.deleted for seen in run.fake.instances)
+        share = f"{worker.ledger.name} test_a.py"
+        with worker.holding(share=share):
+            pass
+        worker.sharing.end([share])
+    told = [(seen.tier_id, seen.deleted) for seen in run.fake.instances]
+    assert told == [("tier-1", False), ("tier-2", False), *[("tier-1", True)] * 2]
 
 
 def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
@@ -131,14 +124,8 @@ def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
 def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
     owner = a_run()
     theirs = owner.main.session.provision(SPEC)
-    run = Run(
-        owner.fake,
-        owner.config.output,
-        owner.stack,
-        run_id="other",
-        instance=theirs.id,
-        usage_settle=30,
-    )
+    settings = {"run_id": "other", "instance": theirs.id, "usage_settle": 3}
+    run = Run(owner.fake, owner.config.output, owner.stack, **settings)
     first, second = run.workers(2)
 
     def use(worker: Process, spec: InstanceSpec) -> None:
@@ -199,40 +186,26 @@ def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_r
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
 
 
-@pytest.mark.parametrize(
-    "boots",
-    [
-        # Each fact that it may have left by then is tried above, without a process.
-        pytest.param(True, id="in provisioning", marks=pytest.mark.kill),
-        pytest.param(False, id="in a test"),
-    ],
-)
-def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
-    late = Scenario(row_after=1, statuses=((0, "running"),))
-    run = a_run(late if boots else AT_ONCE)
+@pytest.mark.kill
+def test_a_process_that_is_killed_as_it_provisions_holds_nothing_up(a_run: Runs) -> None:
+    """Each fact that it may have left by then is tried above, without a process."""
+    run = a_run(Scenario(row_after=1, statuses=((0, "running"),)))
     heir = run.process("gw1")
-    address = (run.fake.url, run.fake.token, str(run.config.output))
     with subprocess.Popen(
-        [sys.executable, "-c", DIES, *address],
+        [sys.executable, "-c", DIES, run.fake.url, run.fake.token, str(run.config.output)],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         cwd=SHARED,
         # Its tools are in that folder, also where only what is installed counts.
         env={**os.environ, "PYTHONSAFEPATH": ""},
     ) as dies:
-        if boots:
-            assert comes_true(lambda: run.times("provision"))
-        else:
-            assert dies.stdout is not None
-            assert dies.stdout.readline() == b"has it\n"
+        until(lambda: run.times("provision"))
         with meanwhile(heir.take):
             assert heir.ledger.asked.wait(PATIENCE)
             # It can't have it yet.
             assert heir.session.records == []
             dies.kill()
     assert [record.key for record in heir.session.records] == ["net-0"]
-    assert len(run.fake.instances) == 1
-    assert len(heir.told) == (1 if boots else 0)
+    assert (len(run.fake.instances), len(heir.told)) == (1, 1)
 
 
 # What can't be had
@@ -245,60 +218,40 @@ def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs)
         first.take()
     first.sharing.release()
     before = len(run.fake.requests)
+    words = f"the boot of hermes-basic/eu-central/tier-1 failed in {TEST}: the instance is 'failed'"
     for worker in (second, first):
         with pytest.raises(NotRunError) as caught:
             worker.take(test="test_a.py::test_2")
         worker.sharing.release()
-        assert str(caught.value) == (
-            "the boot of hermes-basic/eu-central/tier-1 failed in test_a.py::test_1: "
-            "the instance is 'failed'"
-        )
-    assert len(run.fake.requests) == before
-    assert run.fake.instances[0].deleted
+        assert str(caught.value) == words
+    assert (len(run.fake.requests), run.fake.instances[0].deleted) == (before, True)
     # Of another spec there may be one.
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-        second.sharing.take(OTHER, EVERYBODY, "test_b.py::test_2")
+        second.take(OTHER, test="test_b.py::test_2")
     assert run.times("provision") == 2
 
 
-def test_max_instances_counts_those_of_all_processes(a_run: Runs) -> None:
+def test_a_test_can_share_one_spec_only_and_max_instances_counts_those_of_all(
+    a_run: Runs,
+) -> None:
     run = a_run(max_instances=1)
     first, second = run.workers(2)
-    with first.holding():
-        pass
-    with pytest.raises(ConfigError, match="no room for 1 more"):
-        second.take(OTHER)
-    assert run.times("provision") == 1
-
-
-def test_a_test_can_share_one_spec_only(a_run: Runs) -> None:
-    run = a_run()
-    [worker] = run.workers(1)
-    with worker.holding() as instance:
+    with first.holding() as instance:
         with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
-            worker.take(OTHER)
+            first.take(OTHER)
         # What it holds it goes on holding.
-        assert worker.take().id == instance.id
-    with worker.holding(OTHER) as other:
-        assert other.id != instance.id
-
-
-@pytest.mark.parametrize("name", [MAIN, "gw0"])
-def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs, name: str) -> None:
-    run = a_run()
-    process = run.main if name == MAIN else run.process(name)
-    learned = run.fake.requests
-    (process.ledger.folder / "held").write_text("not a folder")
-    with pytest.raises(ConfigError, match="can't be written"):
-        process.take()
-    (process.ledger.folder / "held").unlink()
-    assert run.fake.requests == learned
+        assert first.take().id == instance.id
+    for worker in (first, second):
+        with pytest.raises(ConfigError, match="no room for 1 more"):
+            worker.take(OTHER)
+        worker.sharing.release()
+    assert run.times("provision") == 1
 
 
 # From set-up to teardown
 
 
-def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run: Runs) -> None:
+def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_run: Runs) -> None:
     run = a_run()
     first, second, third = run.workers(3)
     order: list[str] = []
@@ -308,7 +261,8 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
             order.append("second")
 
     with first.holding() as instance, meanwhile(wait):
-        assert second.ledger.asked.wait(PATIENCE)
+        until(second.ledger.stands_next)
+        # Those of another spec, or of a share of their own, do not wait.
         with third.holding(OTHER):
             order.append("third")
         with third.holding(share="gw2 test_a.py"):
@@ -316,26 +270,10 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
         instance.chat("hello")
         order.append("first")
         first.sharing.release()
-    assert order == ["third", "third, of its own", "first", "second"]
-
-
-def test_who_waits_comes_before_who_had_it_last(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    order: list[str] = []
-
-    def wait() -> None:
-        with second.holding():
-            order.append("second")
-
-    first.take()
-    with meanwhile(wait):
-        assert comes_true(second.ledger.stands_next)
-        first.sharing.release()
-        for _ in range(3):
+        for _ in range(2):
             with first.holding():
-                order.append("first")
-    assert order == ["second", "first", "first", "first"]
+                order.append("first again")
+    assert order == ["third", "third, of its own", "first", "second", *["first again"] * 2]
 
 
 def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of a run are certain to need boots side by side."""
+"""What the tests of a run are certain to need boots side by side, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,34 @@ from dataclasses import replace
 import pytest
 from net_tools import FIELDS, SPEC
 from run_tools import FAILS
-from sharing_tools import BOOTS, OTHER, Run, Runs, a_run, meanwhile
+from sharing_tools import BOOTS, OTHER, TEST, Process, Run, Runs, a_run, meanwhile
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Wanted
 
 __all__ = ["a_run"]
 THIRD = InstanceSpec(**{**FIELDS, "tier_id": "tier-3"})
 TIERS = [Wanted(spec, EVERYBODY) for spec in (SPEC, OTHER, THIRD)]
 OWN = Wanted(SPEC, OF_A_CHECK)
+BAD = Wanted(InstanceSpec(**{**FIELDS, "tier_id": "x" * 81}), EVERYBODY)
+"""One that the router rejects."""
 
 
-def order(run: Run) -> list[str]:
-    return [it.tier_id for it in run.fake.instances]
+def tiers(run: Run) -> list[str]:
+    return sorted(it.tier_id for it in run.fake.instances)
+
+
+def rejected(process: Process, test: str = TEST) -> None:
+    with pytest.raises(RejectedError, match="tier_id"):
+        process.take(*BAD, test=test)
+    process.sharing.release()
+
+
+def not_run(process: Process, wanted: Wanted, why: str) -> None:
+    with pytest.raises(NotRunError, match=f"failed in {why}"):
+        process.take(*wanted, test="test_a.py::test_3")
+    process.sharing.release()
 
 
 def test_all_boot_as_the_first_is_taken(a_run: Runs) -> None:
@@ -27,61 +42,40 @@ def test_all_boot_as_the_first_is_taken(a_run: Runs) -> None:
     process = run.process("gw0", [*TIERS, OWN])
     with process.holding(OTHER) as instance:
         assert instance.spec == OTHER
-        assert sorted(it.tier_id for it in run.fake.instances) == [
-            *("tier-1", "tier-1"),
-            *("tier-2", "tier-3"),
-        ]
+        assert tiers(run) == ["tier-1", "tier-1", "tier-2", "tier-3"]
         # Nobody has used the others, and nobody is told that they are ready.
         assert process.told == [instance.id]
-    before = run.times("provision")
     for wanted in (TIERS[0], TIERS[2]):
         with process.holding(*wanted) as other:
             assert process.told[-1] == other.id
-    assert run.times("provision") == before == 4
+    assert run.times("provision") == 4
+    # What no test came to is deleted as well.
+    run.main.session.adopt({})
+    run.main.session.close()
+    assert all(it.deleted for it in run.fake.instances)
 
 
-def test_another_process_joins_what_boots_beside(a_run: Runs) -> None:
-    run = a_run(BOOTS)
-    first, second = run.workers(2, TIERS)
-    with meanwhile(lambda: first.take(SPEC)):
-        assert second.take(THIRD).spec == THIRD
-    assert run.times("provision") == 3
-    # Each is told to be ready by the one that uses it first.
-    assert len(first.told) == len(second.told) == 1
-
-
-def test_two_processes_boot_nothing_twice(a_run: Runs) -> None:
+def test_processes_join_what_boots_beside_and_boot_nothing_twice(a_run: Runs) -> None:
     run = a_run(BOOTS)
     workers = run.workers(3, TIERS)
     with meanwhile(lambda: workers[0].take(SPEC)), meanwhile(lambda: workers[1].take(OTHER)):
-        workers[2].take(THIRD)
-    assert sorted(order(run)) == ["tier-1", "tier-2", "tier-3"]
+        assert workers[2].take(THIRD).spec == THIRD
+    assert tiers(run) == ["tier-1", "tier-2", "tier-3"]
+    # Each is told to be ready by the one that uses it first.
+    assert [len(worker.told) for worker in workers] == [1, 1, 1]
 
 
-def test_what_no_test_came_to_is_deleted_as_well(a_run: Runs) -> None:
-    run = a_run()
-    process = run.process("gw0", TIERS)
-    process.take(SPEC)
-    process.sharing.release()
-    run.main.session.adopt({})
-    run.main.session.close()
-    assert [it.deleted for it in run.fake.instances] == [True] * 3
-
-
-def test_what_is_taken_alone_boots_alone(a_run: Runs) -> None:
-    run = a_run()
+def test_what_is_taken_alone_boots_alone_and_where_there_is_no_room_the_others_boot_later(
+    a_run: Runs,
+) -> None:
+    run = a_run(max_instances=3)
     process = run.process("gw0", TIERS[:2])
     with process.holding(THIRD):
-        assert order(run) == ["tier-3"]
+        assert tiers(run) == ["tier-3"]
     with process.holding(SPEC, "gw0 test_a.py"):
-        assert order(run) == ["tier-3", "tier-1"]
-
-
-def test_where_there_is_no_room_the_others_boot_later(a_run: Runs) -> None:
-    run = a_run(max_instances=2)
-    process = run.process("gw0", TIERS)
-    with process.holding(SPEC):
-        assert sorted(order(run)) == ["tier-1", "tier-2"]
+        assert tiers(run) == ["tier-1", "tier-3"]
+    with process.holding(OTHER):
+        assert tiers(run) == ["tier-1", "tier-2", "tier-3"]
 
 
 # A boot that fails
@@ -94,34 +88,24 @@ def test_the_second_of_a_spec_is_deleted_with_the_first(a_run: Runs) -> None:
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
         process.take()
     process.sharing.release()
-    assert len(run.fake.instances) == 2
-    assert all(it.deleted for it in run.fake.instances)
+    assert [it.deleted for it in run.fake.instances] == [True, True]
     # Its own test was not run: there is one failure.
-    with pytest.raises(NotRunError, match=r"failed in test_a.py::test_1: the instance is 'failed'"):
-        process.take(*OWN, test="test_a.py::test_2")
+    not_run(process, OWN, f"{TEST}: the instance is 'failed'")
     assert run.times("provision") == 2
-
-
-BAD = Wanted(InstanceSpec(**{**FIELDS, "tier_id": "x" * 81}), EVERYBODY)
-"""One that the router rejects."""
 
 
 def test_a_failure_beside_is_that_of_the_first_test_of_its_own(a_run: Runs) -> None:
     run = a_run()
-    process = run.process("gw0", [TIERS[0], BAD])
+    process, other = run.workers(2, [TIERS[0], BAD])
     with process.holding(SPEC):
         pass
     asked = run.times("provision")
-    with pytest.raises(RejectedError, match="tier_id"):
-        process.take(*BAD, test="test_a.py::test_2")
-    process.sharing.release()
-    with pytest.raises(NotRunError, match=r"failed in test_a.py::test_2: provision was refused"):
-        process.take(*BAD, test="test_a.py::test_3")
-    process.sharing.release()
+    rejected(process, "test_a.py::test_2")
+    for one in (process, other):
+        not_run(one, BAD, "test_a.py::test_2: provision was refused")
     assert run.times("provision") == asked
     # A second try of the test that has failed boots anew.
-    with pytest.raises(RejectedError, match="tier_id"):
-        process.take(*BAD, test="test_a.py::test_2")
+    rejected(process, "test_a.py::test_2")
     assert run.times("provision") == asked + 1
 
 
@@ -133,31 +117,22 @@ def test_it_is_that_in_another_process_too(a_run: Runs) -> None:
     with pytest.raises(ProvisionError, match="provision was refused with 422"):
         second.take(*BAD, test="test_a.py::test_2")
     second.sharing.release()
-    with pytest.raises(NotRunError, match=r"failed in test_a.py::test_2: provision was refused"):
-        first.take(*BAD, test="test_a.py::test_3")
+    not_run(first, BAD, "test_a.py::test_2: provision was refused")
 
 
-def test_a_failure_leaves_what_boots_beside(a_run: Runs) -> None:
+def test_a_failure_leaves_what_boots_beside_and_the_checks_own_of_another_spec(
+    a_run: Runs,
+) -> None:
     run = a_run()
-    process = run.process("gw0", [BAD, TIERS[0]])
-    with pytest.raises(RejectedError, match="tier_id"):
-        process.take(*BAD)
-    process.sharing.release()
-    with process.holding(SPEC):
-        assert order(run) == ["tier-1"]
-
-
-def test_what_failed_is_no_reason_not_to_boot_the_checks_own_of_another_spec(a_run: Runs) -> None:
-    run = a_run()
-    process = run.process("gw0", [BAD, OWN])
-    with pytest.raises(RejectedError, match="tier_id"):
-        process.take(*BAD)
-    process.sharing.release()
+    process = run.process("gw0", [BAD, TIERS[0], OWN])
+    rejected(process)
+    asked = run.times("provision")
     assert process.take(*OWN).spec == SPEC
     # It is held beside the one that all share, in this order alone.
     assert process.take().spec == SPEC
     with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
         process.take(OTHER)
+    assert (tiers(run), run.times("provision")) == (["tier-1", "tier-1"], asked)
 
 
 def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs) -> None:
@@ -169,3 +144,71 @@ def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs)
     with pytest.raises(ProvisionError, match="another instance with its spec failed before it"):
         session.bring_up(second)
     assert run.times("provision") == 0
+
+
+# What becomes of it: one story, told and ended by the main process
+
+
+def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    private = first.session.provision(OTHER)
+    for worker in (first, second):
+        with worker.holding() as instance:
+            instance.chat("hello")
+        worker.sharing.end([EVERYBODY])
+    first.end(), second.end()
+    told = run.told()
+    assert [(one.id, one.outcome) for one in told] == [
+        (private.id, "deleted"),
+        (instance.id, "leaked"),
+    ]
+    assert told[1].leak_words == "its deletion was not confirmed"
+    assert [seen.deleted for seen in run.fake.instances] == [True, False]
+    run.main.session.adopt({})
+    run.main.end()
+    assert [seen.deleted for seen in run.fake.instances] == [True, True]
+    # One story each, with what every process knows of it.
+    stories = run.told()
+    assert [(one.id, one.outcome) for one in stories] == [
+        (private.id, "deleted"),
+        (instance.id, "deleted"),
+    ]
+    shared = stories[1]
+    assert (shared.spec, shared.chats, shared.leak) == (SPEC, 2, None)
+    routes = ("provision", "chat", "delete")
+    assert [shared.requests[route] for route in routes] == [1, 2, 1]
+    assert {"provision", "ready", "turn", "delete"} <= set(shared.phases)
+
+
+def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    with second.holding():
+        pass
+    with first.holding() as instance:
+        instance.delete()
+    for one in (first, second):
+        one.end()
+        [story] = run.told()
+        assert story.outcome == "deleted"
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_is_shared_is_kept_by_the_main_process(a_run: Runs, failed: bool) -> None:
+    run = a_run(keep="on-failure")
+    [worker] = run.workers(1)
+    with worker.holding():
+        pass
+    worker.end()
+    # What failed, the reports of the tests have told.
+    run.main.session.adopt({})
+    for record in run.main.session.records:
+        record.failed = failed
+    run.main.end()
+    [story] = run.told()
+    assert story.outcome == ("kept" if failed else "deleted")
+    assert run.fake.instances[0].deleted is not failed
+    [entry] = run.main.ledger.read().open
+    assert entry.state is (State.KEPT if failed else State.GONE)
+    assert worker.session.records[0].state is State.READY

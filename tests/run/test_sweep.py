@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from ledger_tools import refusal
 from owner_tools import SPEC, age, lines_of
 from plugin_tools import until
+from sharing_tools import meanwhile
 from sweeping import Bench, looked_up, no_longer_young
 
+from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._journal.events import Claimed
-from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
-from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
-from pytest_hydrasmoke._run.slots import AHEAD
-from pytest_hydrasmoke._run.swept import Swept
+from pytest_hydrasmoke._run.slots import AHEAD, NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
-def test_it_deletes_what_a_killed_run_left_and_says_so_in_whole_lines(bench: Bench) -> None:
+def test_it_deletes_what_dead_runs_left_passes_by_what_lives_and_tells_in_lines(
+    bench: Bench,
+) -> None:
     ids = bench.killed(4)
-    code, told = bench.sweep()
-    assert (code, bench.alive) == (0, [])
-    *lines, last = told.splitlines()
-    assert sorted(lines) == sorted(f"deleted  {it} (key owner-{i})" for i, it in enumerate(ids))
-    assert last == bench.all_clear()
-    assert list(bench.runs.iterdir()) == []
-    assert bench.sweep() == (0, f"{bench.all_clear(0)}\n")
-
-
-def test_what_is_kept_is_swept_too_and_what_lives_is_passed_by(bench: Bench) -> None:
-    with bench.living(run_id="kept", keep="always"):
-        pass
-    with bench.living():
-        assert bench.alive == ["kept-0", "owner-0"]
-        code, told = bench.sweep()
-        assert (code, bench.alive) == (0, ["owner-0"])
-        assert "live     run owner: skipped" in told
-
-
-def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(bench: Bench) -> None:
-    bench.killed()
-
-    def no_locks(descriptor: int, operation: int) -> None:
-        raise OSError(38, "Function not implemented")
-
-    bench.patch.setattr(fcntl, "flock", no_locks)
-    code, told = bench.sweep()
-    assert (code, bench.alive) == (1, ["owner-0"])
-    words = "LEFT     run owner: cannot find out whether it is alive ([Errno 38] Function not"
-    assert words in told
-
-
-def test_a_run_that_is_just_beginning_is_passed_by(bench: Bench) -> None:
+    with bench.living(run_id="kept", keep="always") as run:
+        [kept] = run.records
+    # The bundled fake has ended with its run.
+    bench.claim("faked-0", "http://127.0.0.1:9", fake=True)
+    bench.claim("owner-9")
     young = bench.of("young")
-    young.mkdir(parents=True)
-    assert "young    run young: it may be about to begin, skipped" in bench.sweep()[1]
+    young.mkdir()
+    with bench.living(run_id="alive"):
+        code, told = bench.sweep()
+        assert (code, bench.alive, "faked-0" in bench.polled) == (0, ["alive-0"], False)
+    *lines, last = told.splitlines()
+    assert sorted(lines) == sorted(
+        [
+            *(f"deleted  {it} (key owner-{slot})" for slot, it in enumerate(ids)),
+            f"deleted  {kept.id} (key kept-0)",
+            "nothing  owner-9",
+            "asking for up to 0.6 s for keys that have no row yet",
+            "live     run alive: skipped",
+            "young    run young: it may be about to begin, skipped",
+        ]
+    )
+    assert last == bench.all_clear(3)
     no_longer_young(young)
-    assert bench.sweep()[0] == 0
-    assert not young.exists()
+    for runs in (2, 0):
+        assert bench.sweep()[1].splitlines()[-1] == bench.all_clear(runs)
+    assert list(bench.runs.iterdir()) == []
 
 
 def test_a_folder_that_vanishes_meanwhile_is_young(
@@ -73,134 +58,6 @@ def test_a_folder_that_vanishes_meanwhile_is_young(
     assert folder_module.age_of(output / "gone") == 0.0
     monkeypatch.setattr(folder_module, "swept_files", lambda folder: [folder / "swept-gone"])
     assert not folder_module.has_entries(output / "gone")
-
-
-# Where ledgers are
-
-
-ABOVE = "../../.hydrasmoke"
-
-
-@pytest.fixture
-def service(bench: Bench) -> Path:
-    """A folder further down than where runs are called, which sweeps are called in."""
-    folder = bench.folder / "services" / "agent"
-    folder.mkdir(parents=True)
-    bench.patch.chdir(folder)
-    return folder
-
-
-def test_without_ledger_or_run_id_there_is_nothing_to_go_by(bench: Bench) -> None:
-    code, told = bench.sweep()
-    assert code == 4
-    assert f"there is no ledger: {bench.runs} does not exist" in told
-    assert "name the run with --run-id" in told
-    bench.killed(output=bench.folder / "elsewhere")
-    code, told = bench.sweep("--output", "elsewhere")
-    assert (code, bench.alive) == (0, [])
-    assert told.splitlines()[-1] == bench.all_clear(output=bench.folder / "elsewhere")
-
-
-def test_a_ledger_further_up_is_named_and_its_run_not_done_without_it(
-    bench: Bench, service: Path
-) -> None:
-    bench.killed()
-    code, told = bench.sweep()
-    assert code == 4
-    assert f"there is no ledger: {service / '.hydrasmoke' / 'runs'} does not exist" in told
-    assert f"next step: {ABOVE} has one: give --output {ABOVE}" in told
-    code, told = bench.sweep("--run-id", "owner")
-    assert (code, bench.alive) == (1, [])
-    assert f"LEFT     run owner: its ledger is in {ABOVE}: sweep with --output {ABOVE}" in told
-    assert bench.sweep("--run-id", "owner", "--output", ABOVE)[0] == 0
-    assert bench.sweep("--run-id", "owner")[0] == 0
-
-
-def test_a_ledger_further_up_is_named_beside_one_that_is_here(bench: Bench, service: Path) -> None:
-    [here] = bench.killed(output=service / ".hydrasmoke", run_id="here")
-    bench.killed()
-    code, told = bench.sweep()
-    assert (code, told.splitlines()) == (
-        0,
-        [
-            f"deleted  {here} (key here-0)",
-            f"not read {ABOVE}: runs that were called there have left a ledger in it",
-            bench.all_clear(output=service / ".hydrasmoke"),
-        ],
-    )
-    assert bench.sweep("--output", ABOVE)[0] == 0
-    assert bench.alive == []
-
-
-# A key without a row
-
-
-@pytest.fixture
-def late(bench: Bench) -> Iterator[FakeRouter]:
-    """A router with a row to come for `owner-0`, of a boot that takes an hour; sweeps go there."""
-    slow = ((0.0, "queued"), (3600.0, "running"))
-    with FakeRouter(Scenario(row_after=0.6, statuses=slow)) as router:
-        bench.aim(router)
-        bench.claim("owner-0", router.url)
-        httpx.post(
-            f"{router.url}/internal/v1/smoke/provision",
-            json={"idempotency_key": "owner-0", **SPEC},
-            headers={"authorization": f"Bearer {router.token}"},
-        )
-        yield router
-
-
-def test_a_row_that_comes_is_deleted_in_its_boot_and_looked_at_again(
-    bench: Bench, late: FakeRouter
-) -> None:
-    bench.set(row_settle=3600)
-    code, told = bench.sweep(wait=10.0)
-    [instance] = late.instances
-    assert (code, instance.deleted, bench.open) == (0, True, ["owner-0"])
-    assert "asking for up to 10 s for keys that have no row yet\n" in told
-    assert "(key owner-0): was booting, deleted; sweep again in " in told
-    assert told.splitlines()[-1].startswith("1 to be swept again; nothing else is left of 1 run ")
-    age(bench.output, 61)
-    assert bench.sweep() == (0, f"gone     {instance.id} (key owner-0)\n{bench.all_clear()}\n")
-
-
-def test_what_is_deleted_in_its_boot_without_a_ledger_is_looked_at_again_too(
-    bench: Bench, late: FakeRouter
-) -> None:
-    shutil.rmtree(bench.output)
-    poll = f"{late.url}/internal/v1/smoke/instances/by-key/owner-0"
-    said = {"authorization": f"Bearer {late.token}"}
-    until(lambda: httpx.get(poll, headers=said).json()["found"])
-    code, told = bench.sweep("--run-id", "owner")
-    [instance] = late.instances
-    assert (code, instance.deleted) == (0, True)
-    assert f"booting  {instance.id} (key owner-0): was booting, deleted; sweep again in " in told
-    assert told.splitlines()[-1].startswith("1 to be swept again; nothing else was found of ")
-    # From now on no sweep need name the run.
-    assert bench.sweep()[1].startswith("booting  ")
-    age(bench.output, 61)
-    assert bench.sweep() == (0, f"gone     {instance.id} (key owner-0)\n{bench.all_clear()}\n")
-    assert not bench.of("owner").exists()
-
-
-def test_a_key_that_never_gets_a_row_is_nothing_once_none_may_come(bench: Bench) -> None:
-    bench.set(row_settle=900)
-    folder = bench.claim("owner-0")
-    for how in ((), ("--run-id", "owner")):
-        code, told = bench.sweep(*how, wait=0.0)
-        assert code == 1
-        assert "unsure   (key owner-0): no row yet, one may come; sweep again in " in told
-        assert bench.open == ["owner-0"]
-    # A wait of 0 has asked once.
-    assert bench.polled.count("owner-0") == 2
-    bench.set(row_settle=0)
-    code, told = bench.sweep(wait=1.0)
-    assert (code, told.splitlines()[-1]) == (0, bench.all_clear())
-    assert bench.polled.count("owner-0") > 3
-    assert not (folder / "ledger.jsonl").exists()
-
-
-# Dry run
 
 
 def test_a_dry_run_only_tells(bench: Bench) -> None:
@@ -220,59 +77,121 @@ def test_a_dry_run_only_tells(bench: Bench) -> None:
     assert not (folder / "over").exists()
 
 
-def test_runs_of_the_fake_ended_with_it(bench: Bench) -> None:
-    ledger = Ledger(bench.output, "owner", fake=True)
-    ledger.begin("main")
-    ledger.claim(Claimed(SPEC, url="http://127.0.0.1:9", fake=True), 1, 1)
-    assert ledger._lock is not None
-    ledger._lock.release()  # It was killed.
-    assert bench.sweep() == (0, f"{bench.all_clear()}\n")
-    assert bench.polled == []
-    assert not ledger.folder.exists()
+# Where ledgers are
 
 
-# Several at once
+def test_without_ledger_or_run_id_there_is_nothing_to_go_by(bench: Bench) -> None:
+    code, told = bench.sweep()
+    assert code == 4
+    assert f"there is no ledger: {bench.runs} does not exist" in told
+    assert "name the run with --run-id" in told
+    bench.killed(output=bench.folder / "elsewhere")
+    code, told = bench.sweep("--output", "elsewhere")
+    assert (code, bench.alive) == (0, [])
+    assert told.splitlines()[-1] == bench.all_clear(output=bench.folder / "elsewhere")
 
 
-def test_two_sweeps_at_once_do_no_harm(bench: Bench) -> None:
-    bench.killed(4)
-    codes: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: codes.append(main(["sweep", "--wait", "0.6"])))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (codes, bench.alive) == ([0, 0], [])
-    assert not any(bench.runs.iterdir())
-
-
-def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(bench: Bench) -> None:
+def test_a_ledger_further_up_is_named_and_its_run_not_done_without_it(bench: Bench) -> None:
+    service, above = bench.folder / "services" / "agent", "../../.hydrasmoke"
+    service.mkdir(parents=True)
+    bench.patch.chdir(service)
+    bench.few_slots()
     bench.killed()
-    real = Swept.learned
+    code, told = bench.sweep()
+    assert code == 4
+    assert f"there is no ledger: {service / '.hydrasmoke' / 'runs'} does not exist" in told
+    assert f"next step: {above} has one: give --output {above}" in told
+    [here] = bench.killed(output=service / ".hydrasmoke", run_id="here")
+    code, told = bench.sweep()
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            f"deleted  {here} (key here-0)",
+            f"not read {above}: runs that were called there have left a ledger in it",
+            bench.all_clear(output=service / ".hydrasmoke"),
+        ],
+    )
+    code, told = bench.sweep("--run-id", "owner")
+    assert (code, bench.alive) == (1, [])
+    assert f"LEFT     run owner: its ledger is in {above}: sweep with --output {above}" in told
+    for arguments in (("--output", above), ()):
+        assert bench.sweep("--run-id", "owner", *arguments)[0] == 0
 
-    def removed(swept: Swept, key: str, state: State, ids: Sequence[str]) -> None:
-        shutil.rmtree(swept.folder)
-        real(swept, key, state, ids)
 
-    bench.patch.setattr(Swept, "learned", removed)
-    assert bench.sweep()[0] == 0
-    assert bench.alive == []
+# By a run's id
 
 
-# The run that is swept
+def test_a_run_that_is_not_known_is_looked_up_once_and_kept_from_beginning(bench: Bench) -> None:
+    code, told = bench.sweep("--dry-run", "--run-id", "nobody")
+    assert code == 0
+    assert f"would ask for (key nobody-{AHEAD - 1}) at {bench.router.url}\n" in told
+    assert told.splitlines()[-1] == "this was a dry run"
+    assert (bench.output.exists(), bench.polled) == (False, [])
+    # Nobody knows of a request whose row is still to come: so nobody waits for it.
+    assert bench.sweep("--run-id", "nobody", wait=3600) == (0, f"{looked_up('nobody', bench)}\n")
+    slots = [f"nobody-{slot}" for slot in range(AHEAD)]
+    assert sorted(bench.polled) == sorted([*slots, *(f"nobody-{name}" for name in NAMES)])
+    # The run itself would be told, if it began now; and it is not about to.
+    folder = bench.of("nobody")
+    assert (folder / "over").exists()
+    code, told = bench.sweep()
+    assert (code, "young" in told) == (0, False)
+    assert "over     run nobody: it was ended before, and has no ledger, skipped" in told
+    no_longer_young(folder)
+    assert "nobody" not in bench.sweep()[1]
+    assert not folder.exists()
 
 
-def test_a_run_buried_before_it_began_does_not_begin(
-    live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
+def test_a_run_is_asked_for_by_its_ledger_and_as_far_as_its_slots_may_go(bench: Bench) -> None:
+    [instance] = bench.killed()
+    # The last two are no slots, and no reason to ask without end.
+    for key in ("owner-30", "owner-999999999", "owner-no_number"):
+        folder = bench.claim(key)
+    code, told = bench.sweep("--run-id", "owner", wait=0.0)
+    # Keys that no ledger names need no line.
+    assert (code, told.splitlines()) == (
+        0,
+        [
+            f"deleted  {instance} (key owner-0)",
+            "nothing  3 keys: owner-999999999, owner-no_number, owner-30",
+            f"nothing is left of run owner: all keys in {folder / 'ledger.jsonl'} were asked for",
+        ],
+    )
+    slots = {f"owner-{slot}" for slot in range(31 + AHEAD)}
+    named = {f"owner-{name}" for name in (*NAMES, "no_number", "999999999")}
+    assert {*bench.polled} == slots | named
+    assert ((folder / "over").exists(), (folder / "ledger.jsonl").exists()) == (True, False)
+
+
+def test_on_another_machine_a_run_is_asked_for_until_enough_slots_have_no_row(
+    bench: Bench,
 ) -> None:
-    mark_run_over(pytester.path / ".hydrasmoke", "early")
-    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "early")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*a sweep has declared run early over*"])
-    assert not any(request.route == "provision" for request in fake.requests)
+    # Whatever the sweep's own limit is.
+    bench.killed(17, output=bench.folder / "the other machine's", max_instances=20)
+    last = 16 + bench.few_slots()
+    code, told = bench.sweep("--run-id", "owner", wait=0.0)
+    assert (code, bench.alive, told.count("deleted  ")) == (0, [], 17)
+    assert told.splitlines()[-1] == looked_up("owner", bench, last, found=True)
+    assert f"owner-{last}" in bench.polled
+    assert f"owner-{last + 1}" not in bench.polled
+    assert (bench.of("owner") / "over").exists()
+
+
+def test_a_named_run_is_over_even_while_it_lives(bench: Bench) -> None:
+    with bench.living() as session:
+        [record] = session.records
+        [claimed] = session.claim(session.config.spec)
+        assert bench.sweep("--run-id", "owner")[0] == 0
+        assert bench.alive == []
+        assert session.ledger.is_over
+        for work in (
+            lambda: SmokeInstance(session.handle(record)).chat("hello"),
+            lambda: session.provision(session.config.spec),
+            claimed.permit,
+        ):
+            assert "run owner is over" in refusal(work)
+    routes = [request.route for request in bench.fake.requests]
+    assert (routes.count("provision"), routes.count("chat"), record.leak) == (1, 0, None)
 
 
 SPOILT: list[Callable[[str], str]] = [
@@ -292,8 +211,7 @@ def test_only_a_report_that_a_run_ended_well_spares_its_slots(
     given = ("--hydra-smoke-run-id=clean", f"--hydra-smoke-output={bench.output}")
     live("def test_a(smoke_instance): pass", *given).assert_outcomes(passed=1)
     bench.patch.chdir(bench.folder)
-    clean = bench.output / "report.json"
-    before = len(bench.polled)
+    clean, before = bench.output / "report.json", len(bench.polled)
     assert bench.sweep("--run-id", "clean", wait=3600) == (
         0,
         f"nothing is left of run clean: all keys in {clean} were asked for\n",
@@ -307,3 +225,49 @@ def test_only_a_report_that_a_run_ended_well_spares_its_slots(
         told = looked_up("clean", bench, ahead - 1)
         assert bench.sweep("--run-id", "clean", wait=0.1) == (0, f"{told}\n")
         assert f"clean-{ahead - 1}" in bench.polled
+
+
+# A key without a row
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["in a ledger", "in none"])
+def test_what_is_deleted_in_its_boot_is_looked_at_again(bench: Bench, known: bool) -> None:
+    slow = Scenario(row_after=0.6, statuses=((0.0, "queued"), (3600.0, "running")))
+    with FakeRouter(slow) as router:
+        bench.aim(router)
+        bench.set(row_settle=3600)
+        api, said = f"{router.url}/internal/v1/smoke", {"authorization": f"Bearer {router.token}"}
+        body = {"idempotency_key": "owner-0", **SPEC}
+        httpx.post(f"{api}/provision", json=body, headers=said)
+        if known:
+            bench.claim("owner-0", router.url)
+            code, told = bench.sweep(wait=10.0)
+            assert "asking for up to 10 s for keys that have no row yet\n" in told
+        else:
+            poll = f"{api}/instances/by-key/owner-0"
+            until(lambda: httpx.get(poll, headers=said).json()["found"])
+            code, told = bench.sweep("--run-id", "owner")
+        [instance] = router.instances
+        assert (code, instance.deleted, bench.open) == (0, True, ["owner-0"])
+        what = f"booting  {instance.id} (key owner-0): was booting, deleted; sweep again in "
+        assert what in told
+        found = "is left of 1 run" if known else "was found of run"
+        again = f"1 to be swept again; nothing else {found} "
+        assert told.splitlines()[-1].startswith(again)
+        # From now on no sweep need name the run.
+        assert bench.sweep()[1].startswith("booting  ")
+        age(bench.output, 61)
+        assert bench.sweep() == (0, f"gone     {instance.id} (key owner-0)\n{bench.all_clear()}\n")
+        assert not bench.of("owner").exists()
+
+
+# Several at once
+
+
+def test_two_sweeps_at_once_do_no_harm(bench: Bench) -> None:
+    bench.killed(4)
+    codes: list[int] = []
+    with meanwhile(lambda: codes.append(main(["sweep", "--wait", "0.6"]))):
+        codes.append(main(["sweep", "--wait", "0.6"]))
+    assert (codes, bench.alive) == ([0, 0], [])
+    assert not any(bench.runs.iterdir())

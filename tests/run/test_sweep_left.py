@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from handlers import as_in_a_terminal
-from owner_tools import config_for, reading_of
+from owner_tools import config_for, open_keys, reading_of
 from plugin_tools import count, until
 from sweeping import Bench
 
@@ -21,6 +23,7 @@ from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.case import Case, End
 from pytest_hydrasmoke._run.sweep import LEFT
+from pytest_hydrasmoke.fake import FakeRouter
 
 DENIED = PermissionError(13, "Permission denied")
 
@@ -29,25 +32,46 @@ def unreadable(folder: Path) -> Any:
     raise DENIED
 
 
-def test_an_instance_that_had_a_row_and_has_none_now_is_gone(bench: Bench) -> None:
-    [instance] = bench.killed()
-    bench.fake.reset()
-    # This sweep has deleted nothing, and does not say so.
-    told = f"gone     {instance} (key owner-0)\n{bench.all_clear()}\n"
-    assert bench.sweep(wait=60.0) == (0, told)
+def closed(bench: Bench, place: Path) -> None:
+    """Close a folder, to root as well: nothing in it can be looked at."""
+    place.mkdir(parents=True)
+    scandir, lstat = os.scandir, Path.lstat
+
+    def scan(folder: Any = ".") -> Any:
+        return unreadable(folder) if Path(folder) == place else scandir(folder)
+
+    bench.patch.setattr(os, "scandir", scan)
+    bench.patch.setattr(
+        Path, "lstat", lambda path: unreadable(path) if path.parent == place else lstat(path)
+    )
 
 
-def test_what_the_router_refuses_to_delete_is_left(bench: Bench) -> None:
-    bench.killed(2)
+# One thing is left
+
+
+def refused(bench: Bench) -> str:
+    [left] = bench.killed()
     bench.fake.fail("delete", status=403)
-    code, told = bench.sweep()
-    assert (code, told.count("LEFT     "), told.count("deleted  ")) == (1, 1, 1)
-    assert told.endswith(f"{LEFT}: sweep again, or ask who runs the router\n")
-    assert len(bench.open) == 1
-    assert bench.sweep()[0] == 0
+    return f"{left} (key owner-0): delete was refused with 403: Forbidden\n"
 
 
-def test_a_fault_of_our_own_is_left_too(bench: Bench) -> None:
+def no_locks(bench: Bench) -> str:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(38, "Function not implemented")
+
+    bench.killed()
+    bench.patch.setattr(fcntl, "flock", flock)
+    return "run owner: cannot find out whether it is alive ([Errno 38] Function not implemented)"
+
+
+def no_instance_in_a_row(bench: Bench) -> str:
+    row = {"idempotency_key": "owner-0", "found": True, "instance_id": None, "status": "queued"}
+    bench.fake.fail("poll", status=200, after=1, times=99, body=row)
+    bench.claim("owner-0")
+    return "(key owner-0): the router has a row for its key, but names no instance\n"
+
+
+def fault_of_our_own(bench: Bench) -> str:
     asked: list[str] = []
 
     async def broken(case: Case, calls: object) -> None:
@@ -59,48 +83,65 @@ def test_a_fault_of_our_own_is_left_too(bench: Bench) -> None:
 
     [instance] = bench.killed()
     bench.patch.setattr(Case, "_delete", broken)
-    code, told = bench.sweep()
-    assert code == 1
-    assert f"LEFT     {instance} (key owner-0): FileNotFoundError('no such thing')" in told
-    assert bench.open == ["owner-0"]
+    return f"{instance} (key owner-0): FileNotFoundError('no such thing')\n"
 
 
-def test_whatever_url_a_ledger_has_it_is_not_asked(bench: Bench) -> None:
-    urls = [
-        "http://router.example",
-        "https://user:pass@router.example",
-        "ftp://[router.example",
-        "",
-    ]
-    for slot, url in enumerate(urls):
-        bench.claim(f"owner-{slot}", url)
-    code, told = bench.sweep()
-    assert code == 1
-    for slot in range(len(urls)):
-        assert f"LEFT     (key owner-{slot}): it is another router's" in told
-    assert (bench.polled, len(bench.open)) == ([], len(urls))
+def folder_that_nobody_can_look_into(bench: Bench) -> str:
+    closed(bench, bench.of("owner"))
+    return "owner: it can't be read: [Errno 13] Permission denied; it is left alone\n"
 
 
-def test_keys_of_another_router_are_one_line(bench: Bench) -> None:
-    other = "https://other.example"
-    for slot in (0, 1, 2, 7):
-        bench.claim(f"owner-{slot}", other)
-    code, told = bench.sweep()
-    assert (code, told.count("LEFT"), len(bench.open)) == (1, 1, 4)
-    assert (
-        "LEFT     (4 keys: owner-0 to owner-2, owner-7): they are another router's: "
-        f"sweep with HYDRA_SMOKE_URL={other}\n"
-    ) in told
-
-
-def test_a_row_that_names_no_instance_is_left(bench: Bench) -> None:
-    row = {"idempotency_key": "owner-0", "found": True, "instance_id": None, "status": "queued"}
-    bench.fake.fail("poll", status=200, after=1, times=99, body=row)
-    bench.claim("owner-0")
+@pytest.mark.parametrize(
+    "arrange",
+    [refused, no_locks, no_instance_in_a_row, fault_of_our_own, folder_that_nobody_can_look_into],
+)
+def test_what_is_left_is_told_and_stays_open(bench: Bench, arrange: Callable[[Bench], str]) -> None:
+    told_then = arrange(bench)
     code, told = bench.sweep(wait=0.3)
     assert code == 1
-    assert "LEFT     (key owner-0): " in told
-    assert "names no instance" in told
+    assert f"LEFT     {told_then}" in told
+    assert told.count("LEFT     ") == 1
+    assert told.endswith(f"{LEFT}: sweep again, or ask who runs the router\n")
+    bench.patch.undo()
+    if arrange is not folder_that_nobody_can_look_into:
+        assert len(open_keys(bench.output)) == 1
+
+
+def test_keys_of_others_are_left_and_other_routers_hear_nothing(bench: Bench) -> None:
+    with FakeRouter(bench.fake.scenario, bench.fake.token) as other:
+        bench.router = other
+        bench.killed(run_id="elsewhere")
+        bench.router = bench.fake
+        bench.killed()
+        bench.killed(output=bench.folder / "elsewhere", run_id="stranger")
+        bench.claim("stranger-0", run_id="owner")
+        far = "https://other.example"
+        for slot in (1, 2, 3, 7):
+            bench.claim(f"owner-{slot}", far)
+        odd = ["http://router.example", "https://user:pass@router.example", "ftp://[router.example"]
+        odd += ["", f"{bench.router.url}/staging"]
+        for slot, url in enumerate(odd, 20):
+            bench.claim(f"owner-{slot}", url)
+        before = len(other.requests)
+        code, told = bench.sweep()
+        assert (code, bench.alive, len(other.requests)) == (1, ["stranger-0"], before)
+        elsewhere = other.url
+    where = "another router's: sweep with HYDRA_SMOKE_URL"
+    assert sorted(line for line in told.splitlines() if line.startswith("LEFT")) == sorted(
+        [
+            f"LEFT     (key elsewhere-0): it is {where}={elsewhere}",
+            "LEFT     (key stranger-0): its ledger is run owner's, which has no such key",
+            f"LEFT     (4 keys: owner-1 to owner-3, owner-7): they are {where}={far}",
+            *(
+                f"LEFT     (key owner-{slot}): it is {where}={it}"
+                for slot, it in enumerate(odd, 20)
+            ),
+        ]
+    )
+    assert len(bench.open) == 2 + 4 + len(odd)
+
+
+# What can't be read
 
 
 @pytest.mark.parametrize("how", [[], ["--run-id", "owner"]], ids=["all", "named"])
@@ -108,11 +149,23 @@ def test_a_ledger_that_cant_be_read_is_left_and_its_slots_are_asked_for(
     bench: Bench, how: list[str]
 ) -> None:
     bench.killed()
+    bench.few_slots()
     bench.patch.setattr(ledger_module, "read", unreadable)
     code, told = bench.sweep(*how)
     assert (code, bench.alive) == (1, [])
     assert "LEFT     run owner: its ledger: the file can't be read (Permission denied)" in told
     assert (bench.of("owner") / "ledger.jsonl").exists()
+
+
+def test_runs_that_cant_be_listed_are_an_error(bench: Bench) -> None:
+    closed(bench, bench.runs)
+    words = f"{bench.runs} can't be read (Permission denied): nobody knows what is left"
+    code, told = bench.sweep()
+    advice = "  next step: make it readable, or give another folder with --output"
+    assert (code, told.splitlines()) == (4, [words, advice])
+    bench.set(token="another-token")
+    code, told = bench.sweep("--run-id", "owner")
+    assert (code, f"at risk: {words}" in told) == (1, True)
 
 
 def test_a_sweep_goes_on_where_its_reader_has_gone(bench: Bench) -> None:
@@ -124,49 +177,6 @@ def test_a_sweep_goes_on_where_its_reader_has_gone(bench: Bench) -> None:
     bench.patch.setattr(sys, "stdout", Gone())
     assert bench.sweep() == (0, "")
     assert (bench.alive, len(bench.fake.instances)) == ([], 4)
-
-
-# Folders that can't be looked into
-
-
-def closed(bench: Bench, place: Path) -> None:
-    """Close a folder, to root as well: nothing in it can be looked at."""
-    scandir, lstat = os.scandir, os.lstat
-
-    def scan(folder: Any = ".") -> Any:
-        if Path(folder) == place:
-            raise DENIED
-        return scandir(folder)
-
-    def look(path: Any, **more: Any) -> os.stat_result:
-        if Path(path).parent == place:
-            raise DENIED
-        return lstat(path, **more)
-
-    bench.patch.setattr(os, "scandir", scan)
-    bench.patch.setattr(os, "lstat", look)
-    bench.patch.setattr(Path, "lstat", lambda path: look(path))
-
-
-def test_runs_that_cant_be_listed_are_an_error(bench: Bench) -> None:
-    bench.runs.mkdir(parents=True)
-    closed(bench, bench.runs)
-    words = f"{bench.runs} can't be read (Permission denied): nobody knows what is left"
-    code, told = bench.sweep()
-    assert (code, told.splitlines()[0]) == (4, words)
-    assert "nothing is left" not in told
-    bench.set(token="another-token")
-    code, told = bench.sweep("--run-id", "owner")
-    assert (code, f"at risk: {words}" in told) == (1, True)
-
-
-def test_a_run_that_cant_be_looked_into_is_left(bench: Bench) -> None:
-    folder = bench.of("owner")
-    folder.mkdir(parents=True)
-    closed(bench, folder)
-    code, told = bench.sweep()
-    assert code == 1
-    assert "LEFT     owner: it can't be read: [Errno 13] Permission denied" in told
 
 
 # Where the router can't be asked, or not to the end
@@ -205,6 +215,7 @@ def test_an_instance_in_deletion_at_a_signal_is_left_and_not_unknown(
     bench: Bench, named: tuple[str, ...], deletes: int
 ) -> None:
     [instance] = bench.killed()
+    bench.few_slots()
     bench.fake.fail("delete", status=503, times=10_000)
 
     def interrupt() -> None:

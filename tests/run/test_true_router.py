@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,9 @@ class Place:
         self.truth = Truth(manner, self.clock)
         self.world = World(TrueRouter(self.truth), self.clock)
         self.output = folder / ".hydrasmoke"
-
-        self.settle = manner.trouble + 1
-        """Seconds after which whatever is wrong has shown, as whoever sets `row_settle` knows."""
-
-    def run(self) -> Process:
-        limits = {"ready_timeout": 40.0, "delete_timeout": 25.0, "row_settle": self.settle}
-        return Process(self.world, self.output, "run", **limits)
-
-    def sweep(self) -> tuple[bool, list[str]]:
-        limits = {"delete_timeout": 25.0, "row_settle": self.settle}
-        return sweep(self.world, self.output, None, self.settle + 1, **limits)
+        # Whatever is wrong has shown after that long, as whoever sets `row_settle` knows.
+        self.limits = {"delete_timeout": 25.0, "row_settle": manner.trouble + 1}
+        self.run = Process(self.world, self.output, "run", ready_timeout=40.0, **self.limits)
 
 
 @pytest.fixture(autouse=True)
@@ -41,59 +34,46 @@ def looks_at_once() -> None:
     """Let them come when they come: on made-up time that costs nothing."""
 
 
-@pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return Place(tmp_path, request.param)
-
-
-def at(**manner: object) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("place", [Manner(**manner)], indirect=True, ids=str)  # type: ignore[arg-type]
-
-
-@at(keeps_row=True, second_delete=404)
-def test_a_row_that_stays_is_known_from_the_first_deletion_on(place: Place) -> None:
-    run = place.run()
-    first, second = run.session.many(2, run.spec)
+def test_a_row_that_stays_is_known_from_the_first_deletion_on(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(keeps_row=True, second_delete=404))
     took: list[float] = []
-    for instance in (first, second):
+    for instance in place.run.session.many(2, place.run.spec):
         began = place.clock.now()
         instance.delete()
         took.append(place.clock.now() - began)
     assert place.truth.left() == []
     assert took[1] < took[0], "what it keeps is known by then"
-    [note], none = [[*record.notes] for record in run.session.records]
+    [note], none = [[*record.notes] for record in place.run.session.records]
     assert note == (
         "the router keeps the row of a deleted instance: as 'running'. It counts as gone once "
         "that has held, and a further delete has found nothing"
     )
     assert none == []
-    assert set(run.end().values()) == {"deleted"}
+    assert set(place.run.end().values()) == {"deleted"}
 
 
-@at(deaf=1, hidden=1.0)
-def test_a_delete_that_did_nothing_is_sent_again(place: Place) -> None:
-    run = place.run()
-    run.session.provision(run.spec)
-    assert run.end() == {"run-0": "deleted"}
+def test_a_delete_that_did_nothing_is_sent_again(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(deaf=1, hidden=1.0))
+    place.run.session.provision(place.run.spec)
+    assert place.run.end() == {"run-0": "deleted"}
     assert place.truth.left() == []
 
 
-@at(deaf=1, hidden=1.0, hides_key=True)
-def test_a_row_that_comes_back_is_found_by_the_sweep_of_a_killed_run(place: Place) -> None:
-    run = place.run()
-    run.session.provision(run.spec)
-    run.kill()
-    left, said = place.sweep()
+def test_a_row_that_comes_back_is_found_by_the_sweep_of_a_killed_run(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(deaf=1, hidden=1.0, hides_key=True))
+    place.run.session.provision(place.run.spec)
+    place.run.kill()
+    left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
     assert (left, place.truth.left()) == (False, []), said
     assert [line for line in said if line.startswith("deleted ")]
 
 
-@at(refuses=422)
-def test_what_was_refused_and_made_is_told_or_ended(place: Place) -> None:
-    run = place.run()
-    with pytest.raises(HydraSmokeError):
-        run.session.provision(run.spec)
-    told = run.end()
-    left, said = place.sweep() if place.truth.left() else (False, [])
-    assert (left, place.truth.left()) == (False, []), said
-    assert told.keys() == {"run-0"}
+def test_what_was_refused_and_made_is_told_or_ended(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(refuses=422))
+    with contextlib.suppress(HydraSmokeError):
+        place.run.session.provision(place.run.spec)
+    assert place.run.end().keys() == {"run-0"}
+    if place.truth.left():
+        left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
+        assert not left, said
+    assert place.truth.left() == []

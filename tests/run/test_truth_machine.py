@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,25 +184,15 @@ class Life(RuleBasedStateMachine):
         """Begin a run; one that waits for less than it takes gives up before it is ready."""
         self.number += 1
         self.instances = []
-        if ready_timeout < 60:
-            self.smooth = False
+        self.smooth &= ready_timeout >= 60
+        limits = {"ready_timeout": ready_timeout, "delete_timeout": 30.0, "max_instances": 50}
 
         def work() -> None:
-            self.process = Process(
-                self.world,
-                self.output,
-                f"run{self.number}",
-                ready_timeout=ready_timeout,
-                delete_timeout=30.0,
-                max_instances=50,
-            )
+            self.process = Process(self.world, self.output, f"run{self.number}", **limits)
 
         self.guarded(work, None)
 
     @rule(number=st.sampled_from([1, 1, 2]), lives=LIVES, ready_timeout=PATIENCE)
-    def provision_more(self, number: int, lives: int | None, ready_timeout: float) -> None:
-        self.provision(number, lives, ready_timeout)
-
     def provision(self, number: int, lives: int | None, ready_timeout: float) -> None:
         if self.process is None:
             self.begin(ready_timeout)
@@ -253,9 +244,6 @@ class Life(RuleBasedStateMachine):
         self.smooth = False
 
     @rule(seconds=st.floats(0.1, 20.0))
-    def wait(self, seconds: float) -> None:
-        self.pass_time(seconds)
-
     def pass_time(self, seconds: float) -> None:
         self.ages.follow()
         self.clock.advance(seconds)
@@ -286,14 +274,8 @@ class Life(RuleBasedStateMachine):
         self.ages.follow()
         shown = {it.key for it in self.truth.machines if self.truth.seen(it, "key")[0]}
         wait = self.truth.manner.trouble + 1
-        left, said = sweep(
-            self.world,
-            output,
-            run_id,
-            wait,
-            delete_timeout=30.0,
-            row_settle=row_settle,
-        )
+        limits = {"delete_timeout": 30.0, "row_settle": row_settle}
+        left, said = sweep(self.world, output, run_id, wait, **limits)
         self.ages.follow()
         assert not (left and self.smooth), said
         if self.truth.manner.finishes:
@@ -339,38 +321,27 @@ def looks_at_once() -> None:
     """Let them come when they come: on made-up time that costs nothing."""
 
 
-@pytest.fixture(autouse=True)
-def threads_that_die() -> Iterator[None]:
-    with threads_may_be_killed():
-        yield
-
-
 @pytest.mark.parametrize("number", sizes("fuzz", 12, 10_000))
 def test_what_is_alive_is_told(number: int) -> None:
-    run_state_machine_as_test(
-        Life, settings=settings(settings.default, max_examples=number, stateful_step_count=14)
-    )
+    how = settings(settings.default, max_examples=number, stateful_step_count=14)
+    with threads_may_be_killed():
+        run_state_machine_as_test(Life, settings=how)
 
 
-class Drawn:
-    """Draws what it is given."""
-
-    def __init__(self, value: object) -> None:
-        self._value = value
-
-    def draw(self, strategy: object) -> Any:
-        return self._value
+def drawn(value: object) -> Any:
+    """Return what draws a value, whatever is to be drawn."""
+    return SimpleNamespace(draw=lambda strategy: value)
 
 
 def test_a_deletion_that_is_only_said_to_be_under_way_is_not_proved() -> None:
     # The router says so once, drops the deletion, and does not answer the last look.
     life: Any = Life()
     life.begin_life(manner=Manner(deaf=1, flaps=1), ready_timeout=60.0, lives=None)
-    life.delete(data=Drawn(life.instances[0]), lives=None)
+    life.delete(data=drawn(life.instances[0]), lives=None)
     [record] = life.process.session.records
     assert record.state is State.GONE
     lie = Lie(status=0, body="", calls=frozenset({"status"}), kind=None, carried_out=True)
-    life.get_into_trouble(after=0, lies=Drawn([lie]), times=20)
+    life.get_into_trouble(after=0, lies=drawn([lie]), times=20)
     life.end(lives=None)
     assert record.leak is not None
     life.teardown()
