@@ -127,8 +127,8 @@ async def test_a_forked_child_has_a_thread_of_its_own(kind: str) -> None:
 
 def in_child() -> None:
     """Wait in a loop of another thread: this one's is the parent's."""
-    ended: list[bool] = []
-    thread = threading.Thread(target=lambda: ended.append(anyio.run(sleep, 0.01) is None))
+    ended: list[None] = []
+    thread = threading.Thread(target=lambda: ended.append(anyio.run(sleep, 0.01)), daemon=True)
     thread.start()
     thread.join(10)
-    assert ended == [True]
+    assert ended == [None]

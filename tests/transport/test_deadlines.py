@@ -72,10 +72,13 @@ def test_what_waits_for_its_peer_ends_at_the_deadline_or_early_at_a_signal(wait:
             began = time.monotonic()
             until = None if seconds is None else began + seconds
             coming = soon(lambda: hurry.append(-math.inf)) if hurries else None
-            with pytest.raises(late, match=r"the deadline has passed|timed out"):
+            with pytest.raises(late, match=r"the deadline has passed|timed out") as caught:
                 work(stream, until)
             took = time.monotonic() - began
             assert seconds == -1 or 0.04 < took < 60
+            # What was not written at all is told from what was in part.
+            unwritten = wait == "write" and seconds == -1
+            assert isinstance(caught.value, deadlines.Unwritten) is unwritten
             if coming is not None:
                 coming.join()
                 with pytest.raises(late, match="the deadline has passed"):
