@@ -79,6 +79,7 @@ STORIES = {
     "end_clean_up hold release",
     "where the first got none going, a later one counts again": "INT! +10 INT +1 hold INT release "
     "TERM! begin_clean_up +11 INT",
+    "counted from where clean-up began": "INT! +9 begin_clean_up end_clean_up +2 INT +9 TERM!",
     "what may block comes once nothing is held": "work:a did:a begin_clean_up hold work:b fail "
     "work:c release did:a end_clean_up did:a catch_up did:abc "
     "hold hold work:d release did:abc release did:abcd",

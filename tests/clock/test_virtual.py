@@ -33,6 +33,11 @@ def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "PATIENCE", 5)
 
 
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
 def began(*works: Callable[[], object]) -> list[threading.Thread]:
     threads = [threading.Thread(target=work, daemon=True) for work in works]
     for thread in threads:
@@ -61,11 +66,16 @@ async def all_asleep(clock: VirtualClock, number: int = 1) -> None:
     pytest.fail("they do not sleep")
 
 
+def assert_in_order(log: list[str]) -> None:
+    assert sorted(log, key=lambda line: line[-1]) == log
+    assert sorted(log) == sorted(IN_ORDER)
+
+
 # Threads
 
 
-def test_threads_wake_one_by_one_in_the_order_of_time() -> None:
-    clock, log = VirtualClock(), list[str]()
+def test_threads_wake_one_by_one_in_the_order_of_time(clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     def sleep(name: str) -> None:
@@ -78,15 +88,13 @@ def test_threads_wake_one_by_one_in_the_order_of_time() -> None:
     assert (log, clock.now()) == ([], 0)  # since this thread has the turn
     clock._turns.leave()
     end(threads)
-    assert sorted(log, key=lambda line: line[-1]) == log
-    assert sorted(log) == sorted(IN_ORDER)
+    assert_in_order(log)
 
 
 def test_a_thread_that_ends_waits_for_another_or_is_at_something_else_holds_nobody_up(
-    impatient: None, monkeypatch: pytest.MonkeyPatch
+    clock: VirtualClock, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "trio", raising=False)  # Nobody needs it.
-    clock = VirtualClock()
     end(began(lambda: clock.sleep(1)))
     clock.sleep(4)
     assert clock.now() == 5
@@ -105,11 +113,9 @@ def test_a_thread_that_ends_waits_for_another_or_is_at_something_else_holds_nobo
     assert clock.now() == 3_600_026
 
 
-def test_a_sleep_can_be_broken_off() -> None:
-    clock = VirtualClock()
-    clock._turns.take()
-    stop = threading.Event()
-
+def test_a_sleep_can_be_broken_off_and_time_moved_by_hand_wakes_who_was_due(
+    clock: VirtualClock,
+) -> None:
     def check() -> None:
         if stop.is_set():
             raise InterruptedError
@@ -117,35 +123,30 @@ def test_a_sleep_can_be_broken_off() -> None:
     def work() -> None:
         with pytest.raises(InterruptedError):
             clock._turns.sleep(50, check)
-        ended.append(clock.now())
+        log.append(clock.now())
+        clock.sleep(10)
+        log.append(clock.now())
 
-    ended: list[float] = []
+    stop, log = threading.Event(), list[float]()
+    clock._turns.take()
     threads = began(work)
     asleep(clock)
     stop.set()
-    end(threads)
-    assert ended == [0]
-    clock.sleep(3)
-    assert clock.now() == 3
-
-
-def test_time_moved_by_hand_wakes_who_was_due() -> None:
-    clock, log = VirtualClock(), list[float]()
-    clock._turns.take()
-    threads = began(lambda: (clock.sleep(10), log.append(clock.now())))
-    asleep(clock)
+    until(lambda: log == [0] and len(clock._turns.waits) == 1)
     clock.advance(25)
     clock._turns.leave()
     end(threads)
-    assert log == [25]
+    assert log == [0, 25]
+    clock.sleep(3)
+    assert clock.now() == 28
 
 
 # Tasks
 
 
 @LOOPS
-async def test_tasks_wake_one_by_one(kind: str) -> None:
-    clock, log = VirtualClock(), list[str]()
+async def test_tasks_wake_one_by_one(kind: str, clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     async def sleep(name: str) -> None:
@@ -157,13 +158,11 @@ async def test_tasks_wake_one_by_one(kind: str) -> None:
     async with anyio.create_task_group() as group:
         for name in ALL:
             group.start_soon(sleep, name)
-    assert sorted(log, key=lambda line: line[-1]) == log
-    assert sorted(log) == sorted(IN_ORDER)
+    assert_in_order(log)
 
 
 @LOOPS
-async def test_a_task_that_is_cancelled_is_not_waited_for(kind: str) -> None:
-    clock = VirtualClock()
+async def test_a_task_that_is_cancelled_is_not_waited_for(kind: str, clock: VirtualClock) -> None:
     async with anyio.create_task_group() as group:
         with clock._turns.calling():
             group.start_soon(clock._turns.sleep_async, 100)
@@ -175,8 +174,9 @@ async def test_a_task_that_is_cancelled_is_not_waited_for(kind: str) -> None:
 
 
 @LOOPS
-async def test_time_stands_still_while_another_task_calls(kind: str, impatient: None) -> None:
-    clock = VirtualClock()
+async def test_time_stands_still_while_another_task_calls(
+    kind: str, clock: VirtualClock, impatient: None
+) -> None:
     called = anyio.Event()
     seen: list[float] = []
 
@@ -194,8 +194,9 @@ async def test_time_stands_still_while_another_task_calls(kind: str, impatient: 
 
 
 @LOOPS
-async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(kind: str) -> None:
-    clock = VirtualClock()
+async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(
+    kind: str, clock: VirtualClock
+) -> None:
     clock.sleep(5)
     await clock._turns.sleep_async(5)
     clock.sleep(5)
@@ -215,8 +216,8 @@ async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(kind: str) -> None:
 
 
 @LOOPS
-async def test_a_loop_and_a_thread_take_turns(kind: str) -> None:
-    clock, log = VirtualClock(), list[str]()
+async def test_a_loop_and_a_thread_take_turns(kind: str, clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     def work() -> None:
@@ -237,8 +238,9 @@ async def test_a_loop_and_a_thread_take_turns(kind: str) -> None:
 
 
 @LOOPS
-async def test_a_stream_wakes_once_its_reader_waits_for_more(kind: str) -> None:
-    clock = VirtualClock()
+async def test_a_stream_wakes_once_its_reader_waits_for_more(
+    kind: str, clock: VirtualClock
+) -> None:
     stream, log = clock._stream("peer"), list[str]()
     line = clock._turns.lines["peer"]
 
@@ -264,8 +266,9 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more(kind: str) -> None:
 
 
 @LOOPS
-async def test_a_stream_goes_on_while_its_reader_sleeps(kind: str) -> None:
-    clock = VirtualClock()
+async def test_a_stream_goes_on_while_its_reader_sleeps_or_time_is_moved_by_hand(
+    kind: str, clock: VirtualClock, impatient: None
+) -> None:
     stream, sent = clock._stream("peer"), list[float]()
 
     async def send() -> None:
@@ -282,34 +285,21 @@ async def test_a_stream_goes_on_while_its_reader_sleeps(kind: str) -> None:
         assert (sent, clock.now()) == ([3, 7], 10)
         clock.advance(5)
     assert (sent, clock.now()) == ([3, 7, 15], 15)
-
-
-@LOOPS
-async def test_a_stream_that_can_not_send_is_waited_for_with_patience(
-    kind: str, impatient: None
-) -> None:
-    clock = VirtualClock()
-    stream = clock._stream("peer")
+    # Two strangers' go by time moved by hand alone.
+    strangers = [clock._stream(None) for _ in range(2)]
     async with anyio.create_task_group() as group:
-        group.start_soon(stream.sleep_until, 3)
-        await all_asleep(clock, 1)
-        # It wakes at 3, and is heard of no more.
-        await clock._turns.sleep_async(5)
-    assert clock.now() == 5
-
-
-@LOOPS
-async def test_a_stranger_s_stream_goes_by_time_moved_by_hand(kind: str) -> None:
-    clock = VirtualClock()
-    one, other = clock._stream(None), clock._stream(None)
-    async with anyio.create_task_group() as group:
-        group.start_soon(one.sleep_until, 3)
-        group.start_soon(other.sleep_until, 3)
+        for stranger in strangers:
+            group.start_soon(stranger.sleep_until, 18)
         await all_asleep(clock, 2)
         clock.advance(2)
         await all_asleep(clock, 2)
-        assert (len(clock._turns.waits), clock.now()) == (2, 2)
+        assert clock.now() == 17
         clock.advance(1)
-    one.close()
-    other.close()
-    assert clock.now() == 3
+    for stranger in strangers:
+        stranger.close()
+    # One that wakes, and is heard of no more, is waited for with patience.
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock._stream("other").sleep_until, 21)
+        await all_asleep(clock, 1)
+        await clock._turns.sleep_async(5)
+    assert clock.now() == 23

@@ -15,11 +15,12 @@ import httpcore
 import httpx
 import net_tools as net
 import pytest
+import respx
 import transport_tools as tools
 from faulty_server import FaultyServer, Line, Received, stall_in_body
 from tls_tools import CA, CLIENT, SERVER, TLS, over_tls, server_context
 
-from pytest_hydrasmoke import ConfigError, SmokeClient
+from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, VirtualClock
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.certificates import client_problem
 from pytest_hydrasmoke._transport.httpx_adapter import fault
@@ -263,3 +264,35 @@ def test_a_client_of_ones_own_refuses_what_can_not_be_used() -> None:
     for kind, (given, words) in itertools.product(("sync", "asyncio"), wrong):
         with pytest.raises(ConfigError, match=words):
             net.client_of(kind, ROUTER, **given)
+
+
+# No connection at all: respx plays the router
+
+
+@pytest.mark.parametrize("clock", [None, VirtualClock()], ids=["", "virtual"])
+async def test_respx_can_play_the_router_and_lose_an_answer(
+    kind: str, clock: VirtualClock | None
+) -> None:
+    turn = httpx.Response(
+        200,
+        content=b"data: hello\n\ndata: [DONE]\n\n",
+        headers={"content-type": "text/event-stream"},
+    )
+    # Put in below httpx: above it respx reads an answer before we can.
+    with respx.mock(base_url=ROUTER, using="httpcore") as router:
+        router.get(tools.PATH).respond(json={"id": SOME_ID, "hostname": None, "status": "running"})
+        router.delete(tools.PATH).respond(410)
+        chat = router.post(f"{tools.PATH}/chat").mock(side_effect=[turn, httpx.ReadError])
+        async with net.within(net.client_of(kind, ROUTER, clock=clock)) as client:
+            assert (await net.result(client.status(SOME_ID))).status == "running"
+            assert (await net.result(client.delete(SOME_ID))).status == "deleted"
+            # Nobody moves time at the other end of this stream.
+            async with net.within(client.stream_chat(SOME_ID, "hello")) as stream:
+                assert [event.data for event in await net.all_of(stream)] == ["hello", "[DONE]"]
+            with pytest.raises(TransportError):
+                async with net.within(client.stream_chat(SOME_ID, "hello")):
+                    pytest.fail("the stream began")
+        assert clock is None or clock.now() == 0
+        assert chat.call_count == 2
+        sent = router.calls[0].request.headers
+    assert sent["authorization"] == f"Bearer {net.TOKEN.reveal()}"

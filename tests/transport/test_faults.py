@@ -53,6 +53,7 @@ FAULTS: dict[str, tuple[faulty.Behaviour, End]] = {
         }.items()
         for name in names
     },
+    "flood": (faulty.flood, WRONG),
     "compressed": (answer(b"\x0b\x02\x80", 200, "content-encoding: br"), WRONG),
     "a list": (answer([1, 2]), WRONG),
     "nothing": (answer(b""), WRONG),
