@@ -10,22 +10,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
 import pytest
 from handlers import as_in_a_terminal
 
 from pytest_hydrasmoke._base import signals
-from pytest_hydrasmoke._base.signals import LINGER, Interrupts
+from pytest_hydrasmoke._base.signals import Interrupts
 
 INT, TERM, HUP = ALL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
-class HandTime:
+class HandTime(SimpleNamespace):
     """Time that a test moves by hand, in the place of `clock`."""
 
-    def __init__(self) -> None:
-        self.time = 100.0
+    time = 100.0
 
     def now(self) -> float:
         return self.time
@@ -33,17 +32,8 @@ class HandTime:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandTime:
-    clock = HandTime()
-    monkeypatch.setattr(signals, "clock", clock)
+    monkeypatch.setattr(signals, "clock", clock := HandTime())
     return clock
-
-
-@pytest.fixture
-def at_exit(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
-    """What is to be done as the process ends."""
-    registered: list[Callable[[], object]] = []
-    monkeypatch.setattr("atexit.register", registered.append)
-    return registered
 
 
 def handlers() -> list[object]:
@@ -80,6 +70,10 @@ STORIES = {
     "where the first got none going, a later one counts again": "INT! +10 INT +1 hold INT release "
     "TERM! begin_clean_up +11 INT",
     "counted from where clean-up began": "INT! +9 begin_clean_up end_clean_up +2 INT +9 TERM!",
+    "a run that one ended takes more while its process ends": "INT! leave +2 INT TERM HUP exit "
+    "ignores INT TERM HUP came:0",
+    "a process that outlives its run has its old handlers": "INT! leave +2.1 TERM came:1 INT! exit "
+    "TERM came:2",
     "what may block comes once nothing is held": "work:a did:a begin_clean_up hold work:b fail "
     "work:c release did:a end_clean_up did:a catch_up did:abc "
     "hold hold work:d release did:abc release did:abcd",
@@ -90,9 +84,11 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_story_of_signals(story: str, clock: HandTime) -> None:
+def test_a_story_of_signals(story: str, clock: HandTime, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
+    came: list[int] = []
     done: list[str] = []
+    at_exit: list[Callable[[], object]] = []
     held: list[AbstractContextManager[None]] = []
 
     def take(step: str) -> None:
@@ -110,21 +106,29 @@ def test_a_story_of_signals(story: str, clock: HandTime) -> None:
             assert "".join(done) == what
         elif verb == "by":
             assert interrupts.deadline() == float(what)
+        elif verb == "came":
+            assert len(came) == int(what)
+        elif verb == "exit":
+            at_exit.pop()()
+        elif verb == "ignores":
+            assert handlers() == [signal.SIG_IGN] * 3
         elif verb.startswith("+"):
             clock.time += float(verb)
         else:
             getattr(interrupts, verb)()
 
-    with installed(told) as interrupts:
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    with installed(told, TERM=lambda number, frame: came.append(number)) as interrupts:
         for step in STORIES[story].split():
             if step.endswith("!"):
                 with pytest.raises(KeyboardInterrupt):
                     take(step[:-1])
             else:
                 take(step)
-        came = [getattr(signal, f"SIG{it}") for it in re.findall(r"INT|TERM|HUP", STORIES[story])]
-        assert interrupts.received == (came[0] if came else None)
-        assert told == came[:1]
+        first = re.search(r"INT|TERM|HUP", STORIES[story])
+        number = None if first is None else getattr(signal, f"SIG{first[0]}")
+        assert interrupts.received == number
+        assert told == ([] if number is None else [number])
 
 
 # Whose handler comes before, and after
@@ -166,36 +170,6 @@ def test_ignored_signals_stay_ignored_and_others_interrupt_all_the_same(ignored:
         signal.raise_signal(getattr(signal, f"SIG{ignored}"))
         assert interrupts.received is None
         interrupted(TERM)
-
-
-def test_a_run_that_a_signal_ended_takes_more_of_them_while_its_process_ends(
-    clock: HandTime, at_exit: list[Callable[[], object]]
-) -> None:
-    with installed() as interrupts:
-        interrupted()
-        interrupts.leave()
-        clock.time += LINGER
-        for number in ALL:
-            signal.raise_signal(number)
-        [last] = at_exit
-        last()
-        assert handlers() == [signal.SIG_IGN] * 3
-
-
-def test_a_process_that_outlives_its_run_has_its_old_handlers_again(
-    clock: HandTime, at_exit: list[Callable[[], object]]
-) -> None:
-    came: list[int] = []
-    told: list[int] = []
-    with installed(told, TERM=lambda number, frame: came.append(number)) as interrupts:
-        interrupted()
-        interrupts.leave()
-        clock.time += LINGER + 0.1
-        signal.raise_signal(TERM)
-        interrupted()
-        at_exit[0]()
-        signal.raise_signal(TERM)
-    assert (came, told) == ([TERM, TERM], [INT])
 
 
 # Threads and processes that are not the run
