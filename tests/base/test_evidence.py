@@ -23,6 +23,10 @@ def test_a_form_has_no_word_of_what_was_asked_for() -> None:
     other = form(reply(404, {"detail": "no instance bbb"}), "bbb")
     assert one == other
     assert one != form(reply(404, {"detail": "no agent bbb"}), "bbb")
+    long = b"x" * 4_096
+    assert (
+        form(reply(404, long + b"a")) == form(reply(404, long + b"b")) != form(reply(404, long[1:]))
+    )
     # What is no object has no fields.
     for body in (b"", b"default backend - 404", b"[1]", b"[" * 100_000, b"\xff"):
         assert form(reply(404, body)).fields == ()

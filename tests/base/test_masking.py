@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import inspect
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sizes import examples
 
-from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.text import cleaner, harmless
 from pytest_hydrasmoke._base.token import (
     WINDOW,
     Token,
@@ -109,7 +110,10 @@ def test_a_listing_of_locals_does_not_show_what_is_looked_for() -> None:
     assert not [part for part in parts if part in shown]
 
 
-SPELLINGS: tuple[Callable[[str], str], ...] = (repr, json.dumps, partial(quote, safe=""))
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    *(repr, json.dumps, partial(quote, safe="")),
+    *(html.escape, harmless),
+)
 
 
 @FEW
@@ -120,6 +124,7 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (repr, json.dumps, partial(quote, 
 @example('a"b"c/d"e/f"g', "", "")
 @example("a+b=c&d?e#f%g", "", "")
 @example("a" * 800, "…", "a")
+@example("::<a>&##[b", "", "")
 def test_no_window_of_any_token_is_left(token: str, before: str, after: str) -> None:
     spelled = [before + spell(token) + after for spell in (str, *SPELLINGS)]
     for text in (*spelled, token[3:] + token):

@@ -14,10 +14,9 @@ import anyio
 import anyio.lowlevel
 import faulty_server as faulty
 import pytest
-from net_tools import SOME_ID, calls_of, own, session_to
+from net_tools import SOME_ID, own, session_to
 
-from pytest_hydrasmoke import AsyncSmokeInstance, LeakError
-from pytest_hydrasmoke._core import deletion
+from pytest_hydrasmoke import AsyncSmokeInstance
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -135,16 +134,6 @@ async def test_a_deletion_that_fails_while_cancelled_is_quiet_and_still_to_be_do
     del task
     gc.collect()
     assert "never retrieved" not in caplog.text
-
-
-async def test_a_deletion_that_never_ends_is_a_leak(kind: str) -> None:
-    with (
-        faulty.FaultyServer(faulty.stall_before_head) as server,
-        session_to(server.url, delete_timeout=0.2) as session,
-    ):
-        async with calls_of(kind, server.url) as calls:
-            with pytest.raises(LeakError, match="no answer in time"):
-                await deletion.delete(calls, own(session), session.policy)
 
 
 @LOOPS
