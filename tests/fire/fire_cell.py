@@ -125,9 +125,9 @@ def main(given: dict[str, Any]) -> None:
     warnings.simplefilter("error")
     sys.unraisablehook = lambda found: waste.append(f"{found.exc_value!r} in {found.object!r}")
     client = Client(given)
-    before, began_with = memory("VmRSS"), set(sockets())
+    before, began_with = memory("VmRSS"), sockets()
     anyio.run(client.run, backend="trio" if client.kind == "trio" else "asyncio")
-    left = set(sockets()) - began_with
+    left = sockets() - began_with
     grown = memory("VmHWM") - before
     gc.collect()
     threads = [thread.name for thread in threading.enumerate()[1:]]

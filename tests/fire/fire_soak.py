@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from fire_process import resident
+from fire_process import memory
 from fire_tools import MIB, TOKEN, python, router, told_by
 from net_tools import KINDS, SPEC, result, session_to
 
@@ -76,7 +76,7 @@ def is_full(record: InstanceRecord) -> bool:
 def size() -> int:
     """Return how many bytes of memory are in use, without what is only waiting to be collected."""
     gc.collect()
-    return resident()
+    return memory("Rss", "smaps_rollup")
 
 
 async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
