@@ -16,7 +16,6 @@ import net_tools as net
 import pytest
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
-from pytest_hydrasmoke._clock.io import async_io
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -122,22 +121,13 @@ def in_threads(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript
     return [*transcript(fake), *sorted(at.items()), (clock.now(),)]
 
 
-def many(fake: FakeRouter, clock: VirtualClock, number: int, backend: str = "") -> Transcript:
-    """What `factory.many` does, in threads, or in tasks of a loop."""
+def many(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript:
+    """What `factory.many` does."""
     session = net.smoke_session(net.config_for(fake, max_instances=number))
     learned = len(fake.requests)
-
-    async def run() -> None:
-        io = async_io(session.config.link, clock)
-        assert len(await session.many_async(io, number, net.SPEC)) == number
-        await io.aclose()
-
-    if backend:
-        anyio.run(run, backend=backend)
-    else:
-        net.on_clock(session, clock)
-        assert len(session.many(number, net.SPEC)) == number
-        session.close()
+    net.on_clock(session, clock)
+    assert len(session.many(number, net.SPEC)) == number
+    session.close()
     return transcript(fake, learned)
 
 
@@ -166,7 +156,6 @@ def in_tasks(fake: FakeRouter, clock: VirtualClock, number: int, backend: str) -
 WAYS: dict[str, Callable[[FakeRouter, VirtualClock, int], Transcript]] = {
     "threads": in_threads,
     "many": many,
-    "many on trio": lambda *given: many(*given, "trio"),
     "tasks on asyncio": lambda *given: in_tasks(*given, "asyncio"),
     "tasks on trio": lambda *given: in_tasks(*given, "trio"),
 }

@@ -17,7 +17,7 @@ import net_tools as net
 import pytest
 import respx
 import transport_tools as tools
-from faulty_server import FaultyServer, Line, Received, stall_in_body
+from faulty_server import FaultyServer, Line, Received
 from tls_tools import CA, CLIENT, SERVER, TLS, over_tls, server_context
 
 from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, VirtualClock
@@ -170,14 +170,6 @@ async def test_what_is_closed_twice_or_in_the_middle_can_be_used_again(kind: str
             await turn.close()
             await turn.close()
             assert (await calls.poll("key")).found
-
-
-async def test_a_stream_over_tls_keeps_its_deadline(kind: str) -> None:
-    with FaultyServer(stall_in_body, tls=server_context()) as server:
-        async with net.calls_of(kind, server.url, ca_file=CA) as calls:
-            with pytest.raises(TimeoutError) as caught:
-                await net.whole_turn(calls, 0.3)
-    net.assert_clean(caught.value)
 
 
 # Client certificates

@@ -131,23 +131,6 @@ async def test_a_flood_is_read_up_to_its_limit_only(kind: str) -> None:
     net.assert_clean(caught.value)
 
 
-# Sent once, sent again
-
-
-class OpeningClock(VirtualClock):
-    """Lets a server accept connections from the first sleep on."""
-
-    def __init__(self, server: FaultyServer) -> None:
-        super().__init__()
-        self._server = server
-
-    def now(self) -> float:
-        now = super().now()
-        if now > 0:
-            self._server.listen()
-        return now
-
-
 async def test_what_was_lost_or_not_taken_is_sent_again(kind: str) -> None:
     busy, clock = answer({"detail": "slow down"}, 429, "retry-after: 7"), VirtualClock()
     lost = faulty.reset, faulty.closed, faulty.garbage
@@ -158,11 +141,9 @@ async def test_what_was_lost_or_not_taken_is_sent_again(kind: str) -> None:
             assert (await calls.status(net.SOME_ID)).status == "running"
         assert len(server.requests) == 6
     assert clock.now() > 7
-    with FaultyServer(
-        in_turn(*(answer({"detail": "not now"}, code) for code in (409, 503)), ONE_TURN),
-        refusing=True,
-    ) as server:
-        async with net.calls_of(kind, server.url, clock=OpeningClock(server)) as calls:
+    refusals = (answer({"detail": "not now"}, code) for code in (409, 503))
+    with FaultyServer(in_turn(*refusals, ONE_TURN)) as server:
+        async with net.calls_of(kind, server.url, clock=VirtualClock()) as calls:
             events = await net.whole_turn(calls, 60)
         assert [event.data for event in events] == ["hello", "[DONE]"]
         assert [request.json for request in server.requests] == [{"message": "hello"}] * 3

@@ -8,7 +8,7 @@ import pytest
 from scripted_io import START, ScriptedIO
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._transport.protocol import IN_FLIGHT, Request, drive
+from pytest_hydrasmoke._transport.protocol import IN_FLIGHT, drive
 from pytest_hydrasmoke._transport.threads import Gathering
 
 
@@ -49,13 +49,6 @@ def test_drive_refuses_what_suspends_and_closes_it_if_it_can() -> None:
     assert caught.value, "held until here, so that nothing but `drive` can have closed it"
     with pytest.raises(RuntimeError, match="awaited something other than its IO"):
         drive(NeverEnds())
-
-
-def test_a_request_asks_for_json_and_can_not_be_changed() -> None:
-    request = Request("poll", "GET", "/x")
-    assert (request.body, request.accept) == (None, "application/json")
-    with pytest.raises(AttributeError):
-        request.path = "/y"  # type: ignore[misc]
 
 
 def test_a_thread_group_bounds_its_requests_and_shares_nothing_with_another() -> None:
