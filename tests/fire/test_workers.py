@@ -25,8 +25,8 @@ def run(project: Project, routing: Callable[[Scenario], FakeRouter]) -> Run:
     nothing is left.
     """
     router = routing(Scenario())
-    patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
-    project.suite("workers").at(router, **patient)
+    patient = dict.fromkeys(("ready_timeout", "llm_events_timeout", "delete_timeout"), 60)
+    project.suite("workers").at(router, usage_settle=5, **patient)
 
     def run(code: int, words: list[str], *arguments: str) -> str | None:
         before = len(router.instances)
