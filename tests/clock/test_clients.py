@@ -16,6 +16,7 @@ import net_tools as net
 import pytest
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
+from pytest_hydrasmoke._clock.io import async_io
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -121,17 +122,26 @@ def in_threads(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript
     return [*transcript(fake), *sorted(at.items()), (clock.now(),)]
 
 
-def many(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript:
-    """What `factory.many` does."""
+def many(fake: FakeRouter, clock: VirtualClock, number: int, backend: str = "") -> Transcript:
+    """What `factory.many` does, in threads, or in tasks of a loop."""
     session = net.smoke_session(net.config_for(fake, max_instances=number))
     learned = len(fake.requests)
-    net.on_clock(session, clock)
-    assert len(session.many(number, net.SPEC)) == number
-    session.close()
+
+    async def in_loop() -> None:
+        io = async_io(session.config.link, clock)
+        assert len(await session.many_async(io, number, net.SPEC)) == number
+        await io.aclose()
+
+    if backend:
+        anyio.run(in_loop, backend=backend)
+    else:
+        net.on_clock(session, clock)
+        assert len(session.many(number, net.SPEC)) == number
+        session.close()
     return transcript(fake, learned)
 
 
-def in_tasks(fake: FakeRouter, clock: VirtualClock, number: int, backend: str) -> Transcript:
+def in_tasks(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript:
     async def live(client: AsyncSmokeClient, key: str) -> None:
         await client.provision(net.SPEC, key)
         # By its own sleeps: what is refused for a while is asked for again.
@@ -149,15 +159,15 @@ def in_tasks(fake: FakeRouter, clock: VirtualClock, number: int, backend: str) -
         for client in clients:
             await client.aclose()
 
-    anyio.run(run, backend=backend)
+    anyio.run(run)
     return transcript(fake)
 
 
 WAYS: dict[str, Callable[[FakeRouter, VirtualClock, int], Transcript]] = {
     "threads": in_threads,
     "many": many,
-    "tasks on asyncio": lambda *given: in_tasks(*given, "asyncio"),
-    "tasks on trio": lambda *given: in_tasks(*given, "trio"),
+    "many on trio": lambda *given: many(*given, "trio"),
+    "tasks": in_tasks,
 }
 
 
