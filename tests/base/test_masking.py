@@ -67,6 +67,8 @@ def test_parts_of_a_token_are_masked() -> None:
     text = "a long text that has nothing of it, although ops-4Q7 is there " * 10
     assert SCRUB(text) is text
     assert cleaner(SCRUB)(text) is text
+    # What is escaped may be the token only then.
+    assert cleaner(scrubber("ab\\x07cd-ef"))("<ab\x07cd-ef>") == "<********>"
 
 
 def test_a_token_is_masked_in_bytes_and_no_byte_is_moved() -> None:
