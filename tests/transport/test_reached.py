@@ -183,7 +183,7 @@ NOT_REACHED: dict[str, Case] = {
     "handshake that breaks off": Case(lambda it: it.hangs_up(), CONNECTION + " (*)"),
     "no TLS there": for_good(
         lambda it: it.hangs_up(b"HTTP/1.1 400 No" + b" " * 99),
-        CONNECTION + " (*)",
+        CONNECTION + " (*SSL*)",
         "does not speak https",
     ),
     "certificate of nobody": for_good(
