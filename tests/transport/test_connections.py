@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from tls_tools import CA, CLIENT, SERVER, TLS, over_tls, server_context
 from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, VirtualClock
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.certificates import client_problem
+from pytest_hydrasmoke._transport.deadlines import DeadlineStream
 from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.steps import Steps
@@ -123,11 +125,11 @@ async def test_the_environments_proxy_is_used_if_it_is_trusted(
 def test_blocking_calls_in_a_row_share_a_connection_and_no_deadline() -> None:
     with FaultyServer(tools.STATUS) as server:
         io = SyncIO(net.link_to(server.url))
-        until = io.now() + 0.3
-        assert drive(io.send(tools.ONE, until)).status == 200
-        drive(io.sleep(until - io.now()))
-        for _ in range(2):
-            assert drive(io.send(tools.ONE, io.now() + 5)).status == 200
+        for _ in range(3):
+            assert drive(io.send(tools.ONE, io.now() + 20)).status == 200
+            [stream] = io._backend.opened
+            assert isinstance(stream, DeadlineStream)
+            assert stream._deadline == math.inf
         io.close()
         assert len(server._conns) == 1
         assert KEEP_IDLE < 5
