@@ -7,57 +7,36 @@ from types import SimpleNamespace
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke._base import errors
-from pytest_hydrasmoke._base.errors import (
-    ChatBusyError,
-    ChatError,
-    ChatTimeoutError,
-    ConfigError,
-    ContractError,
-    HydraSmokeError,
-    LeakError,
-    LlmEventsError,
-    NotFoundError,
-    ProvisionError,
-    ProvisionTimeoutError,
-    RejectedError,
-    RouterError,
-    ToolCallsError,
-    TransportError,
-    TransportTimeoutError,
-    UnauthorizedError,
-    hide_own_frames,
-)
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-TREE: dict[type, tuple[type, ...]] = {
-    HydraSmokeError: (Exception,),
-    ConfigError: (HydraSmokeError,),
-    TransportError: (HydraSmokeError,),
-    TransportTimeoutError: (TransportError, TimeoutError),
-    RouterError: (HydraSmokeError,),
-    UnauthorizedError: (RouterError,),
-    NotFoundError: (RouterError,),
-    RejectedError: (RouterError,),
-    ContractError: (HydraSmokeError,),
-    ProvisionError: (HydraSmokeError,),
-    ProvisionTimeoutError: (ProvisionError, TimeoutError),
-    ChatError: (HydraSmokeError,),
-    ChatBusyError: (ChatError,),
-    ChatTimeoutError: (ChatError, TimeoutError),
-    LlmEventsError: (HydraSmokeError, AssertionError),
-    ToolCallsError: (HydraSmokeError, AssertionError),
-    LeakError: (HydraSmokeError,),
+TREE = {
+    "HydraSmokeError": "Exception",
+    **dict.fromkeys(("ConfigError", "ContractError", "LeakError"), "HydraSmokeError"),
+    **dict.fromkeys(("TransportError", "RouterError"), "HydraSmokeError"),
+    **dict.fromkeys(("ProvisionError", "ChatError"), "HydraSmokeError"),
+    **dict.fromkeys(("UnauthorizedError", "NotFoundError", "RejectedError"), "RouterError"),
+    "TransportTimeoutError": "TransportError TimeoutError",
+    "ProvisionTimeoutError": "ProvisionError TimeoutError",
+    "ChatBusyError": "ChatError",
+    "ChatTimeoutError": "ChatError TimeoutError",
+    **dict.fromkeys(("LlmEventsError", "ToolCallsError"), "HydraSmokeError AssertionError"),
 }
+"""Each error's name, and those of its bases."""
 
 
 def test_every_error_stands_where_the_tree_shows_it_and_is_public() -> None:
-    for kind, bases in TREE.items():
-        assert kind.__bases__ == bases
-        assert getattr(pytest_hydrasmoke, kind.__name__) is kind
-        assert kind.__name__ in str(errors.__doc__)
+    found = {
+        name: " ".join(base.__name__ for base in kind.__bases__)
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, BaseException)
+    }
+    assert found == TREE
+    for name in TREE:
+        kind = getattr(errors, name)
+        assert getattr(pytest_hydrasmoke, name) is kind
+        assert name in str(errors.__doc__)
         assert "Raised when" in str(kind.__doc__)
-    found = [it for it in vars(errors).values() if isinstance(it, type)]
-    assert {it for it in found if issubclass(it, BaseException)} == set(TREE)
 
 
 def test_an_error_reads_as_a_bug_report_in_a_fixed_order() -> None:
@@ -93,38 +72,37 @@ CONTEXT = {"phase": "row", "seconds": 9.0, "last": "late", "instance": "other", 
 
 
 def test_context_fills_in_what_is_not_known_and_replaces_nothing() -> None:
-    error = HydraSmokeError("it broke")
-    error.add_context(**CONTEXT)
-    assert {name: getattr(error, name) for name in CONTEXT} == CONTEXT
     said = {"phase": "turn", "seconds": 0.0, "last": "first", "instance": "a", "next_step": "stop"}
-    error = HydraSmokeError("it broke", **said)  # type: ignore[arg-type]
-    error.add_context(**CONTEXT)
-    assert {name: getattr(error, name) for name in said} == said
+    for given, left in ({}, CONTEXT), (said, said):
+        error = HydraSmokeError("it broke", **given)  # type: ignore[arg-type]
+        error.add_context(**CONTEXT)  # type: ignore[arg-type]
+        assert {name: getattr(error, name) for name in CONTEXT} == left
 
 
-def test_an_error_of_a_call_carries_what_became_of_its_request() -> None:
-    lost = TransportError("no", reached=False)
+def test_an_error_carries_what_became_of_its_request_or_turn() -> None:
+    lost = errors.TransportError("no", reached=False)
     assert (lost.reached, lost.late) == (False, False)
-    late = TransportTimeoutError("no", reached=True, next_step="look")
+    late = errors.TransportTimeoutError("no", reached=True, next_step="look")
     assert (late.reached, late.late, late.next_step) == (True, True, "look")
-    error = NotFoundError("no", status_code=404, detail="nobody", next_step="look")
-    assert (error.status_code, error.detail, error.next_step) == (404, "nobody", "look")
-
-
-def test_a_chat_error_carries_the_events_before_it() -> None:
+    missing = errors.NotFoundError("no", status_code=404, detail="nobody", next_step="look")
+    assert (missing.status_code, missing.detail, missing.next_step) == (404, "nobody", "look")
     event = ChatEvent("message", "hi", "", None, 0.1)
-    error = ChatError("no", events=[event], last="l", expected="e", got="g", next_step="n")
-    assert error.events == (event,)
-    assert (error.last, error.expected, error.got, error.next_step) == ("l", "e", "g", "n")
-    assert ChatBusyError("no").events == ()
+    chat = errors.ChatError("no", events=[event], last="l", expected="e", got="g", next_step="n")
+    assert chat.events == (event,)
+    assert (chat.last, chat.expected, chat.got, chat.next_step) == ("l", "e", "g", "n")
+    assert errors.ChatBusyError("no").events == ()
 
 
 def test_frames_are_hidden_of_this_packages_own_errors_only() -> None:
-    for error, hidden in ((LeakError("x"), True), (LlmEventsError("x"), True), (KeyError(), False)):
-        assert hide_own_frames(SimpleNamespace(value=error)) is hidden
+    for kind, hidden in (
+        (errors.LeakError, True),
+        (errors.LlmEventsError, True),
+        (KeyError, False),
+    ):
+        assert errors.hide_own_frames(SimpleNamespace(value=kind("x"))) is hidden
     for name in (
         *("_api.calls", "_api.responses", "_core.chat", "_core.handle", "_core.lifecycle"),
         *("_core.llm_events", "_transport.attempts", "_transport.protocol", "_transport.target"),
     ):
         module = import_module(f"pytest_hydrasmoke.{name}")
-        assert module.__tracebackhide__ is hide_own_frames
+        assert module.__tracebackhide__ is errors.hide_own_frames

@@ -6,16 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from scripted_io import (
-    MALFORMED,
-    NO_ROW,
-    NO_SUCH_PATH,
-    NOT_FOUND,
-    calls_of,
-    forms,
-    reply,
-    status,
-)
+from scripted_io import MALFORMED, NO_ROW, NO_SUCH_PATH, NOT_FOUND, calls_of, forms, reply, status
 
 from pytest_hydrasmoke import RouterError
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms, form_of
@@ -32,11 +23,13 @@ def test_a_form_has_no_word_of_what_was_asked_for() -> None:
     other = form(reply(404, {"detail": "no instance bbb"}), "bbb")
     assert one == other
     assert one != form(reply(404, {"detail": "no agent bbb"}), "bbb")
-
-
-@pytest.mark.parametrize("body", [b"", b"default backend - 404", b"[1]", b"[" * 100_000, b"\xff"])
-def test_what_is_no_object_has_no_fields(body: bytes) -> None:
-    assert form(reply(404, body)).fields == ()
+    long = b"x" * 4_096
+    assert (
+        form(reply(404, long + b"a")) == form(reply(404, long + b"b")) != form(reply(404, long[1:]))
+    )
+    # What is no object has no fields.
+    for body in (b"", b"default backend - 404", b"[1]", b"[" * 100_000, b"\xff"):
+        assert form(reply(404, body)).fields == ()
 
 
 def test_not_found_counts_in_the_routers_own_form_alone() -> None:
@@ -51,9 +44,7 @@ def test_not_found_counts_in_the_routers_own_form_alone() -> None:
         NO_SUCH_PATH,
     ]
     assert not any(known.says_unknown(form(it)) for it in wrong)
-
-
-def test_the_routers_own_form_is_what_it_has_answered() -> None:
+    # That is what it has answered.
     known = forms(unknown=NO_SUCH_PATH)
     assert known.says_unknown(form(NO_SUCH_PATH))
     assert known.says_unknown(form(NOT_FOUND)), "the form is the same"
@@ -61,22 +52,16 @@ def test_the_routers_own_form_is_what_it_has_answered() -> None:
     assert not forms(unknown=plain).says_unknown(form(plain)), "a text is nobody's own form"
 
 
-def test_a_word_that_is_no_id_proves_who_answers() -> None:
+def test_a_word_that_is_no_id_proves_who_answers_or_its_words_do() -> None:
     known = forms()
-    assert known.is_routers(form(MALFORMED))
-    assert not known.is_routers(form(NO_SUCH_PATH))
-    assert not known.is_routers(TAKEN)
-
-
-def test_where_only_words_differ_the_words_prove_it() -> None:
+    told = [known.is_routers(it) for it in (form(MALFORMED), form(NO_SUCH_PATH), TAKEN)]
+    assert told == [True, False, False]
+    # Where only words differ, they prove it.
     known = forms(malformed=NOT_FOUND, unknown_key=NOT_FOUND)
-    assert known.is_routers(form(NOT_FOUND))
-    assert not known.is_routers(form(NO_SUCH_PATH))
-    assert not known.is_routers(form(reply(404, {"detail": "Something else"})))
+    others = NO_SUCH_PATH, reply(404, {"detail": "Something else"})
+    assert [known.is_routers(form(it)) for it in (NOT_FOUND, *others)] == [True, False, False]
     assert known.can_prove
-
-
-def test_a_router_that_answers_everything_alike_can_prove_nothing() -> None:
+    # Who answers everything alike can prove nothing.
     alike = forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH, unknown_key=NO_SUCH_PATH)
     assert not alike.can_prove
     assert dataclasses.replace(alike, unknown_key=TAKEN).can_prove
@@ -108,9 +93,7 @@ def test_what_is_taken_where_there_is_nothing_is_learned_as_that() -> None:
     _, calls = calls_of(poll=[NO_ROW], missing=[reply(200, {})], status=[echoed, status("running")])
     learned = drive(learn_forms(calls, calls.io.now() + 60))
     assert learned == Forms(TAKEN, TAKEN, TAKEN, TAKEN)
-
-
-def test_trouble_of_the_moment_is_no_form() -> None:
+    # Trouble of the moment is no form.
     _, calls = calls_of(poll=[NO_ROW], missing=[reply(503), ...])
     with pytest.raises(RouterError):
         drive(learn_forms(calls, calls.io.now() + 5))

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
-from importlib import import_module
 from pathlib import Path
 
 from inner import ALONE, only
@@ -37,14 +36,6 @@ def imported_by(tree: ast.Module) -> Iterator[str]:
             yield "." * node.level + (node.module or "")
 
 
-def in_a_fresh_interpreter(code: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_network_libraries_are_known_to_the_network_modules_alone() -> None:
     users = {
         (library, name if name.startswith("fake/") else name.partition("/")[0])
@@ -66,31 +57,6 @@ def test_the_fake_shares_nothing_with_what_it_tests() -> None:
             # By whole names a folder within it reaches the others.
             ours = it.partition(".")[0] == "pytest_hydrasmoke"
             assert not ours or it.startswith("pytest_hydrasmoke.fake."), name
-
-
-FACTS = """
-import sys, pytest
-before = set(sys.modules)
-for name in ("pytest_hydrasmoke", "pytest_hydrasmoke.plugin", "pytest_hydrasmoke.fake"):
-    __import__(name)
-    print(*sorted({it.partition(".")[0] for it in set(sys.modules) - before}))
-import pytest_hydrasmoke._base.errors, pytest_hydrasmoke.fake.router
-print(pytest_hydrasmoke._base.errors.ChatError, pytest_hydrasmoke.fake.router.FakeRouter)
-with pytest_hydrasmoke.fake.FakeRouter(): ...
-print("starlette" in sys.modules, "httpx" in sys.modules)
-"""
-
-
-def test_what_is_not_needed_is_not_loaded_and_whoever_is_first_has_the_same_name() -> None:
-    *loaded, named, serves = in_a_fresh_interpreter(FACTS).splitlines()
-    heavy = {"anyio", "httpcore", "httpx", "pydantic", "starlette", "uvicorn"}
-    assert len(loaded) == 3
-    for line in loaded:
-        assert "pytest_hydrasmoke" in line.split()
-        assert not heavy & set(line.split())
-    classes = "pytest_hydrasmoke.ChatError", "pytest_hydrasmoke.fake.FakeRouter"
-    assert named == " ".join(f"<class '{it}'>" for it in classes)
-    assert serves == "True False", "a fake without an agent needs no client"
 
 
 def while_imported(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -165,7 +131,10 @@ def test_no_import_needs_what_windows_does_not_have_or_reaches_another_machine()
         if not name.endswith(("__init__.py", "__main__.py"))
     ]
     assert len(modules) > 100
-    assert in_a_fresh_interpreter(BARE, *modules) == "socket.getaddrinfo\n", "the hook sees it"
+    command = [sys.executable, "-c", BARE, *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "socket.getaddrinfo\n", "the hook sees it"
 
 
 def test_no_code_is_made_of_text() -> None:
@@ -173,14 +142,15 @@ def test_no_code_is_made_of_text() -> None:
     # `re.compile` makes a pattern.
     harmless = re.compile(r"re\.compile\(|can't be pickled|in tracebacks, reprs, pickles")
     found = [
-        f"{path.name}: {line.strip()}"
-        for path in HOME.rglob("*.py")
-        for line in path.read_text("utf-8").splitlines()
+        f"{name}: {line.strip()}"
+        for name in trees()
+        for line in (HOME / name).read_text("utf-8").splitlines()
         if any(word in harmless.sub("", line) for word in words)
     ]
     assert found == []
 
 
+# A run without the switch; and what it loads at most, whoever is the first to ask for more.
 LOADED = """
 import sys
 
@@ -188,23 +158,32 @@ def pytest_unconfigure():
     for name, module in sorted(sys.modules.items()):
         if name.partition(".")[0] == "pytest_hydrasmoke":
             print("LOADED", name, "PYTEST_DONT_REWRITE" in (module.__doc__ or ""))
+    import pytest_hydrasmoke.fake
+    heavy = {"anyio", "httpcore", "httpx", "pydantic", "starlette", "uvicorn"}
+    print("HEAVY", *heavy & {name.partition(".")[0] for name in sys.modules})
+    import pytest_hydrasmoke._base.errors, pytest_hydrasmoke.fake.router
+    print("NAMED", pytest_hydrasmoke._base.errors.ChatError)
+    print("NAMED", pytest_hydrasmoke.fake.router.FakeRouter)
+    with pytest_hydrasmoke.fake.FakeRouter(): ...
+    print("SERVES", "starlette" in sys.modules, "httpx" in sys.modules)
 """
 
 
-def test_what_every_run_loads_is_not_searched_for_assertions(tmp_path: Path) -> None:
+def test_what_every_run_loads_is_little_and_not_searched_for_assertions(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(LOADED, "utf-8")
     (tmp_path / "test_it.py").write_text("def test_it(): ...", "utf-8")
     command = [sys.executable, "-m", "pytest", *only(), "test_it.py"]
     env = {**os.environ, **dict([ALONE])}
     told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True).stdout
-    loaded = [line.split()[1:] for line in told.splitlines() if line.startswith("LOADED")]
-    assert [name for name, _ in loaded] == [
-        "pytest_hydrasmoke",
-        "pytest_hydrasmoke._hookspecs",
-        "pytest_hydrasmoke._options",
-        "pytest_hydrasmoke.plugin",
-    ]
-    assert {skipped for _, skipped in loaded} == {"True"}
-    for name, _ in loaded:
-        tree = ast.parse(Path(import_module(name).__file__ or "").read_text("utf-8"))
-        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    said: dict[str, list[str]] = {}
+    for line in told.splitlines():
+        what, _, words = line.partition(" ")
+        said.setdefault(what, []).append(words)
+    modules = ("", "._hookspecs", "._options", ".plugin")
+    assert said["LOADED"] == [f"pytest_hydrasmoke{it} True" for it in modules]
+    for name in ("__init__.py", "_hookspecs.py", "_options.py", "plugin.py"):
+        assert not [node for node in ast.walk(trees()[name]) if isinstance(node, ast.Assert)]
+    assert said["HEAVY"] == [""]
+    classes = "pytest_hydrasmoke.ChatError", "pytest_hydrasmoke.fake.FakeRouter"
+    assert said["NAMED"] == [f"<class '{it}'>" for it in classes]
+    assert said["SERVES"] == ["True False"], "a fake without an agent needs no client"

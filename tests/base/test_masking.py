@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import inspect
 import json
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sizes import examples
 
-from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.text import cleaner, harmless
 from pytest_hydrasmoke._base.token import (
     WINDOW,
     Token,
@@ -46,76 +48,47 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("text", MASKED)
-def test_parts_of_a_token_are_masked(text: str) -> None:
-    assert SCRUB(text) == MASKED[text]
-    assert scrubbing(Token(SECRET))(text) == MASKED[text]
-
-
-@pytest.mark.parametrize("length", range(WINDOW, 40))
-def test_each_part_of_a_token_is_masked_alone(length: int) -> None:
-    # No two of its parts are alike.
-    token = "".join(chr(0x30 + at) for at in range(length))
-    for start in range(length - WINDOW + 1):
-        assert scrubber(token)(f"({token[start : start + WINDOW]})") == "(********)"
-
-
-@pytest.mark.parametrize(
-    ("token", "spell"),
-    [
-        ("a\\b\\c\\d\\e\\f\\g", repr),
-        ("a\\b\\c\\d\\e\\f\\g", json.dumps),
-        ('a"b"c"d"e"f"g', json.dumps),
-        ("a/b/c/d/e/f/g", lambda it: quote(it, safe="")),
-        ("a+b=c&d?e#f%g", quote),
-    ],
-)
-def test_a_token_is_masked_however_it_is_spelled(token: str, spell: Any) -> None:
-    assert set(scrubber(token)(f"{spell(token)}")) <= set("*'\"")
-
-
-@pytest.mark.parametrize(
-    ("token", "mark"),
-    [(SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b" ")],
-)
-def test_a_token_is_masked_in_bytes_and_no_byte_is_moved(token: str, mark: bytes) -> None:
-    hide = hiding(Token(token))
-    data = b"\xff " + token.encode() + b" \xe9 " + token[:8].encode() + b"."
-    assert hide(data) == b"\xff " + mark * len(token) + b" \xe9 " + mark * 8 + b"."
-    assert hide(b"nothing of it \xff") == b"nothing of it \xff"
-
-
-def test_bytes_that_are_no_text_are_masked_as_they_are_shown() -> None:
+def test_parts_of_a_token_are_masked() -> None:
+    for text, masked in MASKED.items():
+        assert SCRUB(text) == scrubbing(Token(SECRET))(text) == masked
+    # Each alone, of a token of which no two parts are alike.
+    for length in range(WINDOW, 24):
+        token = "".join(chr(0x30 + at) for at in range(length))
+        for start in range(length - WINDOW + 1):
+            assert scrubber(token)(f"({token[start : start + WINDOW]})") == "(********)"
+    # Bytes that are no text, as they are shown; and a mask has nothing of the token.
     token = "ops-\udc80\udcff-token"
     assert scrubber(token)(f"<{token}>") == "<********>"
-
-
-def test_a_mask_has_nothing_of_the_token() -> None:
     assert scrubber("ab*cd*ef*")("<ab*cd*ef*>") == f"<{'…' * WINDOW}>"
+    # What is escaped beside it stays.
+    text = f"se\\u0065 %41 {SECRET[:5]}\\u00{ord(SECRET[5]):02x}{SECRET[6:]} \\x41 \\u00e9"
+    assert SCRUB(text) == "se\\u0065 %41 ******** \\x41 \\u00e9"
+    assert SCRUB("se\\u0065 %41") == "se\\u0065 %41"
+    text = "a long text that has nothing of it, although ops-4Q7 is there " * 10
+    assert SCRUB(text) is text
+    assert cleaner(SCRUB)(text) is text
+    # What is escaped may be the token only then.
+    assert cleaner(scrubber("ab\\x07cd-ef"))("<ab\x07cd-ef>") == "<********>"
 
 
-@pytest.fixture
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_masked_in_bytes_and_no_byte_is_moved() -> None:
+    for token, mark in ((SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b" ")):
+        hide = hiding(Token(token))
+        data = b"\xff " + token.encode() + b" \xe9 " + token[:8].encode() + b"."
+        assert hide(data) == b"\xff " + mark * len(token) + b" \xe9 " + mark * 8 + b"."
+        assert hide(b"nothing of it \xff") == b"nothing of it \xff"
+
+
+def test_every_token_is_masked_that_is_given_or_in_the_environment_and_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("HYDRA_SMOKE_TOKEN", "OPS_BEARER_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.usefixtures("no_environment")
-def test_there_is_something_to_mask_where_there_is_a_token_that_is_long_enough() -> None:
     data, shortest = b"any", SECRET[:WINDOW]
     assert hiding(None)(data) is data
     assert scrubbing(None)(SECRET) == SECRET
-    assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
     assert scrubbing(Token(shortest))(f"<{shortest}>") == f"<{'*' * WINDOW}>"
     assert scrubbing(Token(shortest[1:]))(shortest[1:]) == shortest[1:]
-
-
-def test_parts_of_a_token_are_not_listed() -> None:
-    assert repr(_Parts({SECRET})) == "{********}"
-
-
-@pytest.mark.usefixtures("no_environment")
-def test_every_token_of_the_environment_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = "first-9f1c2d", "second*7e8a"
     monkeypatch.setenv("HYDRA_SMOKE_TOKEN", f" {first}\n")
     monkeypatch.setenv("OPS_BEARER_TOKEN", second)
@@ -131,31 +104,36 @@ def test_every_token_of_the_environment_is_masked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_listing_of_locals_does_not_show_what_is_looked_for() -> None:
+    assert repr(_Parts({SECRET})) == "{********}"
     find = inspect.getclosurevars(SCRUB).nonlocals["find"]
-    closed_over = [inspect.getclosurevars(it).nonlocals for it in (SCRUB, find)]
-    shown = repr(closed_over)
+    shown = repr([inspect.getclosurevars(it).nonlocals for it in (SCRUB, find)])
     assert shown.count("{********}") == 2
-    assert not [
-        SECRET[at : at + 4] for at in range(len(SECRET) - 3) if SECRET[at : at + 4] in shown
-    ]
+    parts = [SECRET[at : at + 4] for at in range(len(SECRET) - 3)]
+    assert not [part for part in parts if part in shown]
 
 
-def test_a_text_without_a_token_is_the_same_object() -> None:
-    text = "a long text that has nothing of it, although ops-4Q7 is there " * 10
-    assert SCRUB(text) is text
-    assert cleaner(SCRUB)(text) is text
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    *(repr, json.dumps, partial(quote, safe="")),
+    *(html.escape, harmless),
+)
 
 
-@pytest.mark.parametrize("spell", [repr, json.dumps, lambda it: quote(it, safe="")])
 @FEW
 @given(TOKENS, st.text(), st.text())
 @example("*" * 8, "", "")
 @example("\\'\"\\'\"\\'\"%", "", "")
+@example("a\\b\\c\\d\\e\\f\\g", "", "")
+@example('a"b"c/d"e/f"g', "", "")
+@example("a+b=c&d?e#f%g", "", "")
 @example("a" * 800, "…", "a")
-def test_no_window_of_any_token_is_left(spell: Any, token: str, before: str, after: str) -> None:
-    for text in (before + token + after, before + spell(token) + after, token[3:] + token):
+@example("::<a>&##[b", "", "")
+def test_no_window_of_any_token_is_left(token: str, before: str, after: str) -> None:
+    spelled = [before + spell(token) + after for spell in (str, *SPELLINGS)]
+    for text in (*spelled, token[3:] + token):
         shown = scrubber(token)(text)
         assert not any(token[at : at + WINDOW] in shown for at in range(len(token) - WINDOW + 1))
+    for spell in SPELLINGS:
+        assert set(scrubber(token)(spell(token))) <= set("*…'\"")
 
 
 def slowly(token: str, text: str) -> list[tuple[int, int]]:
@@ -202,53 +180,37 @@ def test_looking_only_around_hits_finds_what_looking_everywhere_does(
         assert found == slow
 
 
-@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex])
 @FEW
 @given(TOKENS, st.binary(max_size=7), st.binary(max_size=7))
 @example("?>~?>~?>~", b"", b"")
-def test_a_token_is_masked_where_it_is_encoded(
-    encode: Any, token: str, before: bytes, after: bytes
-) -> None:
-    encoded = encode(before + token.encode() + after)
-    text: str = encoded if isinstance(encoded, str) else encoded.decode()
-    bits = 4 if encode is bytes.hex else 6
-    # The characters that nothing but the token has a part in.
-    own = text[-(-len(before) * 8 // bits) : (len(before) + len(token)) * 8 // bits]
-    for spelled in (text, text.upper()) if encode is bytes.hex else (text,):
-        shown = scrubber(token)(spelled)
-        own = own.upper() if spelled.isupper() else own
+def test_a_token_is_masked_where_it_is_encoded(token: str, before: bytes, after: bytes) -> None:
+    data = before + token.encode() + after
+    encoded = [(it(data).decode(), 6) for it in (base64.b64encode, base64.urlsafe_b64encode)]
+    for text, bits in (*encoded, (data.hex(), 4), (data.hex().upper(), 4)):
+        # The characters that nothing but the token has a part in.
+        own = text[-(-len(before) * 8 // bits) : (len(before) + len(token)) * 8 // bits]
+        shown = scrubber(token)(text)
         assert not any(own[at : at + WINDOW] in shown for at in range(len(own) - WINDOW + 1))
 
 
-ESCAPES = {
-    "json": "\\u{:04x}",
-    "json, upper case": "\\u{:04X}",
-    "json in json": "\\\\u{:04x}",
-    "python": "\\x{:02x}",
-    "url": "%{:02X}",
-}
+ESCAPES = ("\\u{:04x}", "\\u{:04X}", "\\\\u{:04x}", "\\x{:02x}", "%{:02X}")
+"""Of JSON in lower and upper case, JSON in JSON, Python and a URL."""
 
 
-@pytest.mark.parametrize("name", ESCAPES)
 @FEW
 @given(TOKENS.filter(lambda token: "\\" not in token), st.data())
 @example("%41%42%43%44", None)
 def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
-    name: str, token: str, data: st.DataObject | None
+    token: str, data: st.DataObject | None
 ) -> None:
     # A backslash of the token's own before an escape is not told from the escape's.
     places = range(len(token))
     which = places if data is None else data.draw(st.sets(st.sampled_from(places), min_size=1))
-    spelled = "".join(
-        ESCAPES[name].format(ord(char)) if at in which else char for at, char in enumerate(token)
-    )
-    assert set(scrubber(token)(spelled)) <= set("*…")
-    hidden = hiding(Token(token))(f'"x": "{spelled}"'.encode())
-    assert len(hidden) == len(spelled) + 7
-    assert len(set(hidden[6:-1])) == 1
-
-
-def test_what_is_escaped_beside_a_token_stays() -> None:
-    text = f"se\\u0065 %41 {SECRET[:5]}\\u00{ord(SECRET[5]):02x}{SECRET[6:]} \\x41 \\u00e9"
-    assert SCRUB(text) == "se\\u0065 %41 ******** \\x41 \\u00e9"
-    assert SCRUB("se\\u0065 %41") == "se\\u0065 %41"
+    for escape in ESCAPES:
+        spelled = "".join(
+            escape.format(ord(char)) if at in which else char for at, char in enumerate(token)
+        )
+        assert set(scrubber(token)(spelled)) <= set("*…")
+        hidden = hiding(Token(token))(f'"x": "{spelled}"'.encode())
+        assert len(hidden) == len(spelled) + 7
+        assert len(set(hidden[6:-1])) == 1

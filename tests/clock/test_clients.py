@@ -6,26 +6,14 @@ Nothing in here waits for real time, but for what the clock's own safety net tak
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import anyio
 import httpx
+import net_tools as net
 import pytest
-from net_tools import (
-    KINDS,
-    SPEC,
-    World,
-    all_of,
-    config_for,
-    next_of,
-    on_clock,
-    result,
-    smoke_session,
-    within,
-)
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
 from pytest_hydrasmoke._clock.io import async_io
@@ -47,14 +35,48 @@ SAID = 5
 Transcript = list[tuple[Any, ...]]
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
+    clock = VirtualClock()
+    with FakeRouter(SLOW, clock=clock) as fake:
+        session = net.smoke_session(net.config_for(fake))
+        net.on_clock(session, clock)
+        turn = session.provision(net.SPEC).chat("hello")
+        turn.expect_llm_events(at_most=1)
+        [told] = session.records
+        session.close()
+    assert 600 < clock.now() < 700
+    assert told.phases["ready"] == pytest.approx(600, abs=6)
+    assert (turn.first_event_after, turn.duration) == (0, pytest.approx(3 * (SAID - 1)))
 
 
-@pytest.fixture
-def anyio_backend(kind: str) -> str:
-    return "trio" if kind == "trio" else "asyncio"
+async def test_a_stream_goes_by_the_clock_whatever_its_reader_does(kind: str) -> None:
+    async with net.World(kind, QUICK) as world:
+        instance = await world.provision()
+        start = world.clock.now()
+        at: list[float] = []
+        async with net.within(instance.stream_chat("hello")) as events:
+            while (event := await net.next_of(events)) is not None:
+                at.append(event.at)
+                assert world.clock.now() == pytest.approx(start + event.at)
+        assert at == pytest.approx([0, 3, 6, 9, 12])
+        # It stalls, and is over at its deadline.
+        world.fake.break_stream("stall", after_events=2)
+        with pytest.raises(ChatTimeoutError, match="did not end within 90 s"):
+            await net.result(instance.chat("hello", timeout=90))
+        assert world.session.records[0].turns[-1].at + 90 == pytest.approx(world.clock.now())
+        # Its reader leaves, and another sleeps.
+        async with net.within(instance.stream_chat("hello")) as events:
+            await net.next_of(events)
+        assert len(world.fake.llm_events) == 1
+        async with net.within(instance.stream_chat("hello")) as events:
+            await net.next_of(events)
+            start = world.clock.now()
+            world.clock.sleep(100)
+            assert world.clock.now() == pytest.approx(start + 100)
+            assert len(await net.all_of(events)) == SAID - 1
+
+
+# Several
 
 
 def transcript(fake: FakeRouter, since: int = 0) -> Transcript:
@@ -74,193 +96,109 @@ def transcript(fake: FakeRouter, since: int = 0) -> Transcript:
     return sorted(told, key=repr)
 
 
-def live(client: SmokeClient, clock: VirtualClock, number: int) -> list[float]:
-    """Take one instance through its life; gives when its events came."""
-    key = f"key-{number}"
-    client.provision(SPEC, key)
-    while (found := client.poll(key)).instance_id is None or not found.found:
-        clock.sleep(1 + number)
-    while client.status(found.instance_id).status != "running":
-        clock.sleep(3 + number)
-    with client.stream_chat(found.instance_id, "hello") as events:
-        at = [event.at for event in events]
-    while not client.llm_events(found.instance_id).count:
-        clock.sleep(2)
-    client.delete(found.instance_id)
-    return at
-
-
-async def live_async(client: AsyncSmokeClient, number: int) -> None:
-    key = f"key-{number}"
-    await client.provision(SPEC, key)
-    # By its own sleeps: what is refused for a while is asked for again.
-    found = await client.poll(key)
-    assert not found.found
-    async with client.stream_chat(await ready(client, key), "hello") as events:
-        assert len([event async for event in events]) == SAID
-
-
-async def ready(client: AsyncSmokeClient, key: str) -> str:
-    while not (found := await client.poll(key)).found or found.status != "running":
-        await client._io.sleep(3)
-    assert found.instance_id is not None
-    return found.instance_id
-
-
-# One client
-
-
-def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
-    clock = VirtualClock()
-    began = time.process_time()
-    with FakeRouter(SLOW, clock=clock) as fake:
-        session = smoke_session(config_for(fake))
-        on_clock(session, clock)
-        instance = session.provision(SPEC)
-        turn = instance.chat("hello")
-        turn.expect_llm_events(at_most=1)
-        [told] = session.records
-        session.close()
-    assert 600 < clock.now() < 700
-    assert told.phases["ready"] == pytest.approx(600, abs=6)
-    assert (turn.first_event_after, turn.duration) == (0, pytest.approx(3 * (SAID - 1)))
-    took = 1000 * (time.process_time() - began)
-    print(f"\n{clock.now():.0f} s in {took:.0f} ms of work, {len(fake.requests)} requests")
-
-
-async def test_a_stream_goes_by_the_clock_whatever_its_reader_does(kind: str) -> None:
-    async with World(kind, QUICK) as world:
-        instance = await world.provision()
-        start = world.clock.now()
-        at: list[float] = []
-        async with within(instance.stream_chat("hello")) as events:
-            while (event := await next_of(events)) is not None:
-                at.append(event.at)
-                assert world.clock.now() == pytest.approx(start + event.at)
-        assert at == pytest.approx([0, 3, 6, 9, 12])
-        # It stalls, and is over at its deadline.
-        world.fake.break_stream("stall", after_events=2)
-        with pytest.raises(ChatTimeoutError, match="did not end within 90 s"):
-            await result(instance.chat("hello", timeout=90))
-        assert world.session.records[0].turns[-1].at + 90 == pytest.approx(world.clock.now())
-        # Its reader leaves, and another sleeps.
-        async with within(instance.stream_chat("hello")) as events:
-            await next_of(events)
-        assert len(world.fake.llm_events) == 1
-        async with within(instance.stream_chat("hello")) as events:
-            await next_of(events)
-            start = world.clock.now()
-            world.clock.sleep(100)
-            assert world.clock.now() == pytest.approx(start + 100)
-            assert len(await all_of(events)) == SAID - 1
-
-
-# Several
-
-
-def in_threads(number: int) -> Transcript:
-    clock = VirtualClock()
+def in_threads(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript:
+    clients = [SmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)]
     at: dict[int, list[float]] = {}
-    with FakeRouter(QUICK, clock=clock) as fake:
-        clients = [SmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)]
 
-        def work(n: int) -> None:
-            with clients[n] as client:
-                at[n] = live(client, clock, n)
+    def live(n: int) -> None:
+        """Take one instance through its life."""
+        with clients[n] as client:
+            client.provision(net.SPEC, f"key-{n}")
+            while (found := client.poll(f"key-{n}")).instance_id is None or not found.found:
+                clock.sleep(1 + n)
+            while client.status(found.instance_id).status != "running":
+                clock.sleep(3 + n)
+            with client.stream_chat(found.instance_id, "hello") as events:
+                at[n] = [event.at for event in events]
+            while not client.llm_events(found.instance_id).count:
+                clock.sleep(2)
+            client.delete(found.instance_id)
 
-        threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        return [*transcript(fake), *sorted(at.items()), clock.now()]  # type: ignore[list-item]
+    threads = [threading.Thread(target=live, args=(n,), daemon=True) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return [*transcript(fake), *sorted(at.items()), (clock.now(),)]
 
 
-def many(number: int) -> Transcript:
-    """What `factory.many` does, in threads."""
-    clock = VirtualClock()
-    with FakeRouter(QUICK, clock=clock) as fake:
-        session = smoke_session(config_for(fake, max_instances=number))
-        learned = len(fake.requests)
-        on_clock(session, clock)
-        assert len(session.many(number, SPEC)) == number
+def many(fake: FakeRouter, clock: VirtualClock, number: int, backend: str = "") -> Transcript:
+    """What `factory.many` does, in threads, or in tasks of a loop."""
+    session = net.smoke_session(net.config_for(fake, max_instances=number))
+    learned = len(fake.requests)
+
+    async def in_loop() -> None:
+        io = async_io(session.config.link, clock)
+        assert len(await session.many_async(io, number, net.SPEC)) == number
+        await io.aclose()
+
+    if backend:
+        anyio.run(in_loop, backend=backend)
+    else:
+        net.on_clock(session, clock)
+        assert len(session.many(number, net.SPEC)) == number
         session.close()
-        return transcript(fake, learned)
+    return transcript(fake, learned)
 
 
-def many_async(number: int, backend: str) -> Transcript:
-    """What `factory.many` does, in tasks."""
-    clock = VirtualClock()
-    with FakeRouter(QUICK, clock=clock) as fake:
-        session = smoke_session(config_for(fake, max_instances=number))
-        learned = len(fake.requests)
+def in_tasks(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript:
+    async def live(client: AsyncSmokeClient, key: str) -> None:
+        await client.provision(net.SPEC, key)
+        # By its own sleeps: what is refused for a while is asked for again.
+        assert not (await client.poll(key)).found
+        while not (found := await client.poll(key)).found or found.status != "running":
+            await client._io.sleep(3)
+        async with client.stream_chat(str(found.instance_id), "hello") as events:
+            assert len([event async for event in events]) == SAID
 
-        async def run() -> None:
-            io = async_io(session.config.link, clock)
-            assert len(await session.many_async(io, number, SPEC)) == number
-            await io.aclose()
+    async def run() -> None:
+        clients = [AsyncSmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)]
+        async with anyio.create_task_group() as group:
+            for n, client in enumerate(clients):
+                group.start_soon(live, client, f"key-{n}")
+        for client in clients:
+            await client.aclose()
 
-        anyio.run(run, backend=backend)
-        return transcript(fake, learned)
-
-
-def in_tasks(number: int, backend: str) -> Transcript:
-    clock = VirtualClock()
-    with FakeRouter(QUICK, clock=clock) as fake:
-
-        async def run() -> None:
-            clients = [
-                AsyncSmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)
-            ]
-            async with anyio.create_task_group() as group:
-                for n, client in enumerate(clients):
-                    group.start_soon(live_async, client, n)
-            for client in clients:
-                await client.aclose()
-
-        anyio.run(run, backend=backend)
-        return transcript(fake)
+    anyio.run(run)
+    return transcript(fake)
 
 
-WAYS: dict[str, Callable[[int], Transcript]] = {
+WAYS: dict[str, Callable[[FakeRouter, VirtualClock, int], Transcript]] = {
     "threads": in_threads,
     "many": many,
-    "tasks on asyncio": lambda number: in_tasks(number, "asyncio"),
-    "tasks on trio": lambda number: in_tasks(number, "trio"),
-    "many on asyncio": lambda number: many_async(number, "asyncio"),
-    "many on trio": lambda number: many_async(number, "trio"),
+    "many on trio": lambda *given: many(*given, "trio"),
+    "tasks": in_tasks,
 }
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("way", WAYS)
 def test_several_at_once_do_the_same_each_time(way: str) -> None:
-    number = 3
-    told = WAYS[way](number)
-    assert told
-    assert WAYS[way](number) == told
-    print(f"\n{way}: {number} clients, {len(told)} entries")
-
-
-# Readers that do not go by the clock
+    told: list[Transcript] = []
+    for _ in range(2):
+        clock = VirtualClock()
+        with FakeRouter(QUICK, clock=clock) as fake:
+            told.append(WAYS[way](fake, clock, 3))
+    assert told[0]
+    assert told[0] == told[1]
 
 
 def test_a_stranger_reads_by_time_moved_by_hand() -> None:
     clock = VirtualClock()
     with FakeRouter(QUICK, clock=clock) as fake:
         with SmokeClient(fake.url, token=fake.token, clock=clock) as client:
-            client.provision(SPEC, "key")
+            client.provision(net.SPEC, "key")
             clock.advance(60)
             instance_id = client.poll("key").instance_id
         headers = {"authorization": f"Bearer {fake.token}"}
-        with httpx.Client(
-            base_url=fake.url, headers=headers, trust_env=False, verify=False
-        ) as stranger:
-            path = f"/internal/v1/smoke/instances/{instance_id}/chat"
-            with stranger.stream("POST", path, json={"message": "hello"}) as answer:
-                chunks = answer.iter_raw()
-                next(chunks)
-                clock.advance(3)
-                next(chunks)
-                clock.advance(60)
-                assert b"".join(chunks).endswith(b"[DONE]\n\n")
+        url = f"{fake.url}/internal/v1/smoke/instances/{instance_id}/chat"
+        with (
+            httpx.Client(headers=headers, trust_env=False, verify=False) as stranger,
+            stranger.stream("POST", url, json={"message": "hello"}) as answer,
+        ):
+            chunks = answer.iter_raw()
+            next(chunks)
+            clock.advance(3)
+            next(chunks)
+            clock.advance(60)
+            assert b"".join(chunks).endswith(b"[DONE]\n\n")
     assert clock.now() == 123

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -17,14 +16,10 @@ from pytest_hydrasmoke._clock import virtual
 
 pytestmark = pytest.mark.anyio
 
+LOOPS = pytest.mark.parametrize("kind", ["asyncio", "trio"], indirect=True)
 ALL = {"a": (3, 3), "b": (2, 2, 2), "c": (7,)}
 """Who sleeps for how long, one nap after the other."""
 IN_ORDER = ["b 2", "a 3", "b 4", "a 6", "b 6", "c 7"]
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +31,11 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "PATIENCE", 5)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 def began(*works: Callable[[], object]) -> list[threading.Thread]:
@@ -66,11 +66,16 @@ async def all_asleep(clock: VirtualClock, number: int = 1) -> None:
     pytest.fail("they do not sleep")
 
 
+def assert_in_order(log: list[str]) -> None:
+    assert sorted(log, key=lambda line: line[-1]) == log
+    assert sorted(log) == sorted(IN_ORDER)
+
+
 # Threads
 
 
-def test_threads_wake_one_by_one_in_the_order_of_time() -> None:
-    clock, log = VirtualClock(), list[str]()
+def test_threads_wake_one_by_one_in_the_order_of_time(clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     def sleep(name: str) -> None:
@@ -83,81 +88,65 @@ def test_threads_wake_one_by_one_in_the_order_of_time() -> None:
     assert (log, clock.now()) == ([], 0)  # since this thread has the turn
     clock._turns.leave()
     end(threads)
-    assert sorted(log, key=lambda line: line[-1]) == log
-    assert sorted(log) == sorted(IN_ORDER)
+    assert_in_order(log)
 
 
-def test_a_thread_that_ends_without_a_word_is_not_waited_for() -> None:
-    clock = VirtualClock()
+def test_a_thread_that_ends_waits_for_another_or_is_at_something_else_holds_nobody_up(
+    clock: VirtualClock, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "trio", raising=False)  # Nobody needs it.
     end(began(lambda: clock.sleep(1)))
     clock.sleep(4)
     assert clock.now() == 5
-
-
-def test_a_thread_that_waits_for_another_is_not_waited_for(impatient: None) -> None:
-    clock = VirtualClock()
-    clock.sleep(1)
+    # This thread has the turn, and waits for another's end; then for its lock.
     end(began(lambda: clock.sleep(10)))
-    assert clock.now() == 11
-
-
-def test_a_thread_that_is_at_something_else_is_waited_for_with_patience(impatient: None) -> None:
-    clock = VirtualClock()
+    assert clock.now() == 15
     clock.sleep(1)
     lock = threading.Lock()
     lock.acquire()
-
-    def work() -> None:
-        clock.sleep(10)
-        lock.release()
-
-    threads = began(work)
+    threads = began(lambda: (clock.sleep(10), lock.release()))
     lock.acquire()
     end(threads)
-    assert clock.now() == 11
+    assert clock.now() == 26
+    for _ in range(1000):  # To sleep takes no time.
+        clock.sleep(3600)
+    assert clock.now() == 3_600_026
 
 
-def test_a_sleep_can_be_broken_off() -> None:
-    clock = VirtualClock()
-    clock._turns.take()
-    stop = threading.Event()
-    ended: list[str] = []
-
+def test_a_sleep_can_be_broken_off_and_time_moved_by_hand_wakes_who_was_due(
+    clock: VirtualClock,
+) -> None:
     def check() -> None:
         if stop.is_set():
             raise InterruptedError
 
     def work() -> None:
-        try:
+        with pytest.raises(InterruptedError):
             clock._turns.sleep(50, check)
-        except InterruptedError:
-            ended.append(f"broken off at {clock.now():g}")
+        log.append(clock.now())
+        clock.sleep(10)
+        log.append(clock.now())
 
+    stop, log = threading.Event(), list[float]()
+    clock._turns.take()
     threads = began(work)
     asleep(clock)
     stop.set()
-    end(threads)
-    assert ended == ["broken off at 0"]
-    clock.sleep(3)
-    assert clock.now() == 3
-
-
-def test_time_moved_by_hand_wakes_who_was_due() -> None:
-    clock, log = VirtualClock(), list[float]()
-    clock._turns.take()
-    threads = began(lambda: (clock.sleep(10), log.append(clock.now())))
-    asleep(clock)
+    until(lambda: log == [0] and len(clock._turns.waits) == 1)
     clock.advance(25)
     clock._turns.leave()
     end(threads)
-    assert log == [25]
+    assert log == [0, 25]
+    clock.sleep(3)
+    assert clock.now() == 28
 
 
 # Tasks
 
 
-async def test_tasks_wake_one_by_one() -> None:
-    clock, log = VirtualClock(), list[str]()
+@LOOPS
+async def test_tasks_wake_one_by_one(kind: str, clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     async def sleep(name: str) -> None:
@@ -169,12 +158,11 @@ async def test_tasks_wake_one_by_one() -> None:
     async with anyio.create_task_group() as group:
         for name in ALL:
             group.start_soon(sleep, name)
-    assert sorted(log, key=lambda line: line[-1]) == log
-    assert sorted(log) == sorted(IN_ORDER)
+    assert_in_order(log)
 
 
-async def test_a_task_that_is_cancelled_is_not_waited_for() -> None:
-    clock = VirtualClock()
+@LOOPS
+async def test_a_task_that_is_cancelled_is_not_waited_for(kind: str, clock: VirtualClock) -> None:
     async with anyio.create_task_group() as group:
         with clock._turns.calling():
             group.start_soon(clock._turns.sleep_async, 100)
@@ -185,8 +173,10 @@ async def test_a_task_that_is_cancelled_is_not_waited_for() -> None:
     assert clock.now() == 5
 
 
-async def test_time_stands_still_while_another_task_calls(impatient: None) -> None:
-    clock = VirtualClock()
+@LOOPS
+async def test_time_stands_still_while_another_task_calls(
+    kind: str, clock: VirtualClock, impatient: None
+) -> None:
     called = anyio.Event()
     seen: list[float] = []
 
@@ -203,16 +193,14 @@ async def test_time_stands_still_while_another_task_calls(impatient: None) -> No
     assert (seen, clock.now()) == ([0], 10)
 
 
-async def test_a_task_may_block_its_loop() -> None:
-    clock = VirtualClock()
+@LOOPS
+async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(
+    kind: str, clock: VirtualClock
+) -> None:
     clock.sleep(5)
     await clock._turns.sleep_async(5)
     clock.sleep(5)
     assert clock.now() == 15
-
-
-async def test_who_blocks_a_loop_does_not_wait_for_its_tasks() -> None:
-    clock = VirtualClock()
 
     async def call() -> None:
         with clock._turns.calling():
@@ -223,12 +211,13 @@ async def test_who_blocks_a_loop_does_not_wait_for_its_tasks() -> None:
             group.start_soon(work)
             await all_asleep(clock, number)
         clock.sleep(5)
-        assert clock.now() == 5
+        assert clock.now() == 20
         group.cancel_scope.cancel()
 
 
-async def test_a_loop_and_a_thread_take_turns() -> None:
-    clock, log = VirtualClock(), list[str]()
+@LOOPS
+async def test_a_loop_and_a_thread_take_turns(kind: str, clock: VirtualClock) -> None:
+    log: list[str] = []
     clock._turns.take()
 
     def work() -> None:
@@ -248,8 +237,10 @@ async def test_a_loop_and_a_thread_take_turns() -> None:
 # Streams
 
 
-async def test_a_stream_wakes_once_its_reader_waits_for_more() -> None:
-    clock = VirtualClock()
+@LOOPS
+async def test_a_stream_wakes_once_its_reader_waits_for_more(
+    kind: str, clock: VirtualClock
+) -> None:
     stream, log = clock._stream("peer"), list[str]()
     line = clock._turns.lines["peer"]
 
@@ -274,8 +265,10 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more() -> None:
     assert log == ["sent at 3", "taken at 3", "sent at 7", "taken at 7", "slept until 8"]
 
 
-async def test_a_stream_goes_on_while_its_reader_sleeps() -> None:
-    clock = VirtualClock()
+@LOOPS
+async def test_a_stream_goes_on_while_its_reader_sleeps_or_time_is_moved_by_hand(
+    kind: str, clock: VirtualClock, impatient: None
+) -> None:
     stream, sent = clock._stream("peer"), list[float]()
 
     async def send() -> None:
@@ -292,46 +285,21 @@ async def test_a_stream_goes_on_while_its_reader_sleeps() -> None:
         assert (sent, clock.now()) == ([3, 7], 10)
         clock.advance(5)
     assert (sent, clock.now()) == ([3, 7, 15], 15)
-
-
-async def test_a_stream_that_can_not_send_is_waited_for_with_patience(impatient: None) -> None:
-    clock = VirtualClock()
-    stream = clock._stream("peer")
+    # Two strangers' go by time moved by hand alone.
+    strangers = [clock._stream(None) for _ in range(2)]
     async with anyio.create_task_group() as group:
-        group.start_soon(stream.sleep_until, 3)
-        await all_asleep(clock, 1)
-        # It wakes at 3, and is heard of no more.
-        await clock._turns.sleep_async(5)
-    assert clock.now() == 5
-
-
-async def test_a_stranger_s_stream_goes_by_time_moved_by_hand() -> None:
-    clock = VirtualClock()
-    one, other = clock._stream(None), clock._stream(None)
-    async with anyio.create_task_group() as group:
-        group.start_soon(one.sleep_until, 3)
-        group.start_soon(other.sleep_until, 3)
+        for stranger in strangers:
+            group.start_soon(stranger.sleep_until, 18)
         await all_asleep(clock, 2)
         clock.advance(2)
         await all_asleep(clock, 2)
-        assert (len(clock._turns.waits), clock.now()) == (2, 2)
+        assert clock.now() == 17
         clock.advance(1)
-    one.close()
-    other.close()
-    assert clock.now() == 3
-
-
-def test_nobody_needs_trio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "trio", raising=False)
-    clock = VirtualClock()
-    clock.sleep(1)
-    assert clock.now() == 1
-
-
-def test_to_sleep_takes_no_time() -> None:
-    clock = VirtualClock()
-    began = time.process_time()
-    for _ in range(1000):
-        clock.sleep(3600)
-    assert clock.now() == 3_600_000
-    print(f"\n1000 hours in {1000 * (time.process_time() - began):.0f} ms of work")
+    for stranger in strangers:
+        stranger.close()
+    # One that wakes, and is heard of no more, is waited for with patience.
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock._stream("other").sleep_until, 21)
+        await all_asleep(clock, 1)
+        await clock._turns.sleep_async(5)
+    assert clock.now() == 23

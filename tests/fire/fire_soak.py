@@ -9,23 +9,20 @@ newest. What comes after that must not grow at all.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
-from fire_process import resident
-from fire_tools import MIB, python, told_by
+from fire_process import memory
+from fire_tools import MIB, TOKEN, python, router, told_by
 from net_tools import KINDS, SPEC, result, session_to
 
 from pytest_hydrasmoke import VirtualClock
@@ -43,7 +40,6 @@ STEADY = MIB // 4
 """What a process may grow by after that, whatever the number of chats."""
 LEAST = 500
 """Chats after that which a soak has at least: half a KiB left by each of them is `STEADY`."""
-TOKEN = "made-up-token-of-the-soak"
 
 
 class Chats:
@@ -80,7 +76,7 @@ def is_full(record: InstanceRecord) -> bool:
 def size() -> int:
     """Return how many bytes of memory are in use, without what is only waiting to be collected."""
     gc.collect()
-    return resident()
+    return memory("Rss", "smaps_rollup")
 
 
 async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
@@ -129,8 +125,7 @@ def client(given: dict[str, Any]) -> dict[str, Any]:
 
 def start_client(url: str, token: str, kind: str, **more: Any) -> subprocess.Popen[str]:
     """Start one client of a soak; `told_by` gives what it tells."""
-    given = {"url": url, "token": token, "kind": kind, **more}
-    return python("fire_soak.py", json.dumps(given))
+    return python("fire_soak.py", url=url, token=token, kind=kind, **more)
 
 
 def figures(kind: str, told: dict[str, int], what: str) -> str:
@@ -154,36 +149,18 @@ def complaint(told: dict[str, int], least: float = LEAST) -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def router() -> Iterator[str]:
-    """Serve a fake router as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "pytest_hydrasmoke", "fake", "--port", "0", "--scenario"]
-    scenario = Path(tempfile.mkdtemp()) / "soak.toml"
-    scenario.write_text("llm_events_lag = 0\n", "utf-8")
-    with subprocess.Popen(
-        [*command, str(scenario)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN},
-    ) as process:
-        assert process.stdout is not None
-        try:
-            words = process.stdout.readline().split()
-            yield next(word for word in words if word.startswith("http"))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            shutil.rmtree(scenario.parent)
-
-
 def main(seconds: float) -> int:
     """Soak with every kind of client at once; gives the exit code."""
     start = time.monotonic()
-    with router() as url:
+    scenario = Path(tempfile.mkdtemp()) / "soak.toml"
+    scenario.write_text("llm_events_lag = 0\n", "utf-8")
+    with router("--scenario", str(scenario)) as url:
         clients = {
             kind: start_client(url, TOKEN, kind, seconds=seconds, virtual=False, pause=0.01)
             for kind in KINDS
         }
         told = {kind: told_by(process, seconds + 300) for kind, process in clients.items()}
+    shutil.rmtree(scenario.parent)
     for kind, words in told.items():
         print(figures(kind, words, f"{time.monotonic() - start:.0f} s"))
     complaints = [f"{kind}: {words}" for kind in KINDS if (words := complaint(told[kind]))]

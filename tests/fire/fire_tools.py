@@ -1,4 +1,4 @@
-"""What the tests under fire share: a router that answers badly, and cells of the matrix."""
+"""What the tests under fire share: scripts, routers that are processes, and cells of the matrix."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from faulty_server import FAULTS, FaultyServer, Line, Received
@@ -28,11 +27,53 @@ from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.fake import FakeRouter
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 HERE = Path(__file__).parent
 MIB = 1 << 20
+TOKEN = "made-up-token-of-the-fire-tests"
+
+# Processes
+
+
+def python(script: str, **given: Any) -> subprocess.Popen[str]:
+    """Start one of the scripts in this folder; it can import what the tests can."""
+    path = [str(HERE), str(HERE.parent / "shared"), path_with_trio()]
+    path.append(os.environ.get("PYTHONPATH", ""))
+    return subprocess.Popen(
+        [sys.executable, str(HERE / script), json.dumps(given)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+    )
+
+
+def told_by(process: subprocess.Popen[str], timeout: float = 120.0) -> Any:
+    """Wait for a script's end, and give what it has printed in JSON."""
+    with process:
+        try:
+            out, complaints = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, complaints = process.communicate()
+    assert process.returncode == 0, f"{out}\n{complaints}"
+    return json.loads(out)
+
+
+@contextmanager
+def router(*options: str) -> Iterator[str]:
+    """Serve a fake router as a process of its own; gives its URL."""
+    command = [sys.executable, "-m", "pytest_hydrasmoke", "fake", "--port", "0", *options]
+    env = {**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            assert process.stdout is not None
+            yield next(it for it in process.stdout.readline().split() if "://" in it)
+        finally:
+            process.terminate()
+
+
+# Cells
+
 REFUSED = "refused"
 BEFORE = {"poll": "provision", "status": "poll", "llm_events": "status", "chat": "llm_events"}
 """The call that comes before another in an instance's life."""
@@ -69,13 +110,20 @@ class Front:
         self.server = FaultyServer(self._behave, refusing=refusing)
         self.accepted: Counter[str] = Counter()
         """How often the router has taken each message."""
-        self._healed = False
-        self._began = False
+        self._healed = self._began = False
 
-    def heal(self) -> None:
-        """Let nothing go wrong any more."""
+    def config(self, url: str, output: Path) -> HydraSmokeConfig:
+        """Give settings for this router at a URL."""
+        token = self.fake.token
+        return HydraSmokeConfig(url=url, token=token, run_id="sweep", output=output, **FIELDS)
+
+    def sweep(self, output: Path) -> None:
+        """Delete what a run has left, by its ledger, where nothing goes wrong any more."""
         self._healed = True
         self.server.listen()
+        config = self.config(self.server.url, output)
+        io = SyncIO(config.link)
+        Sweep(config, io, wait=1.0, dry_run=False, say=lambda line: None).all_runs()
 
     @property
     def alive(self) -> set[str]:
@@ -88,18 +136,16 @@ class Front:
         status, kind, body = self._carry_out(request)
         if call == "chat" and status == 200:
             self.accepted[request.json["message"]] += 1
-        if not self._healed and self._cell.fault == REFUSED and self._is_before(call):
+        refuses = self._cell.fault == REFUSED
+        if not self._healed and refuses and self._is_before(call):
             self.server.refuse()
-        if not self._healed and self._cell.fault != REFUSED and self._is_met_by(call):
+        # A key is polled before anything is asked for, too: that is no instance's life.
+        if not self._healed and not refuses and call == self._cell.call and self._began:
             FAULTS[self._cell.fault](line, request)
             return
         lines = (f"content-type: {kind}", f"content-length: {len(body)}", "connection: close")
         line.send("\r\n".join([f"HTTP/1.1 {status} Fine", *lines, "", ""]).encode() + body)
         line.close()
-
-    def _is_met_by(self, call: str) -> bool:
-        # A key is polled before anything is asked for, too: that is no instance's life.
-        return call == self._cell.call and self._began
 
     def _is_before(self, call: str) -> bool:
         if self._cell.call == "delete":
@@ -122,60 +168,12 @@ class Front:
 def call_of(request: Received) -> str:
     """Name the call that a request is."""
     path = request.target.partition("?")[0]
-    for end, name in (
-        ("/provision", "provision"),
-        ("/chat", "chat"),
-        ("/llm-events", "llm_events"),
-    ):
-        if path.endswith(end):
-            return name
+    end = path.rpartition("/")[2].replace("-", "_")
+    if end in CALLS:
+        return end
     if "/by-key/" in path:
         return "poll"
     return "delete" if request.method == "DELETE" else "status"
-
-
-@contextmanager
-def front(cell: Cell) -> Iterator[Front]:
-    """Yield a faulty router for one cell."""
-    it = Front(cell)
-    with it.fake, it.server:
-        yield it
-
-
-# Processes
-
-
-def python(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start one of the scripts in this folder; it can import what the tests can."""
-    path = [str(HERE), str(HERE.parent / "shared"), path_with_trio()]
-    return subprocess.Popen(
-        [sys.executable, str(HERE / script), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
-    )
-
-
-def told_by(process: subprocess.Popen[str], timeout: float = 120.0) -> Any:
-    """Wait for a script's end, and give what it has printed in JSON."""
-    with process:
-        try:
-            out, complaints = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, complaints = process.communicate()
-    assert process.returncode == 0, f"{out}\n{complaints}"
-    return json.loads(out)
-
-
-def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 3) -> list[R]:
-    """Do a work for each of these, some at a time, and give the results in order."""
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, given))
-
-
-# Cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,68 +199,38 @@ class Outcome:
         """MiB by which the process was larger, at its largest, than before."""
         return float(self.told["growth"]) / MIB
 
-    @property
-    def call_error(self) -> str:
-        """The class of the error that the call itself ended with."""
-        return str(self.told["steps"][0]["error"])
-
-    @property
-    def untyped(self) -> int:
-        """How many errors were not the package's own."""
-        return sum(not step["typed"] for step in self.told["steps"])
-
-    @property
-    def left_open(self) -> list[str]:
-        """What the process had open at its end."""
-        return [*self.told["sockets"], *self.told["threads"], *self.told["waste"]]
-
     def complaints(self) -> Iterator[str]:
         """Yield what is not as it must be."""
-        if self.told["steps"][0]["error"] is None:
-            yield "the call raised nothing"
-        for step in self.told["steps"]:
-            if not step["typed"]:
-                yield f"{step['name']} raised {step['error']}: {step['words']}"
-        if self.overrun > 0.5:
-            yield f"{self.overrun:.2f} s beyond a deadline: {self.told['steps']}"
-        if self.growth >= 64:
-            yield f"{self.growth:.0f} MiB more memory"
-        if self.left_open:
-            yield f"left open: {self.left_open}"
-        if self.unowned or self.leaked:
-            yield f"alive and not in the ledger: {self.unowned}; after a sweep: {self.leaked}"
-        if self.accepted > 1:
-            yield f"one message was accepted {self.accepted} times"
+        steps, left_open = self.told["steps"], self.told["left_open"]
+        wrong = {
+            "the call raised nothing": steps[0]["error"] is None,
+            f"{self.overrun:.2f} s beyond a deadline: {steps}": self.overrun > 0.5,
+            f"{self.growth:.0f} MiB more memory": self.growth >= 64,
+            f"left open: {left_open}": bool(left_open),
+            f"alive and not in the ledger: {self.unowned}": bool(self.unowned),
+            f"alive after a sweep: {self.leaked}": bool(self.leaked),
+            f"one message was accepted {self.accepted} times": self.accepted > 1,
+            f"an error of others: {steps}": not all(step["typed"] for step in steps),
+        }
+        yield from (f"{self.cell}: {words}" for words, is_so in wrong.items() if is_so)
 
 
 def run_cell(cell: Cell, output: Path) -> Outcome:
     """Let one process meet a fault: in the call alone, and in the life of an instance."""
     with ExitStack() as stack:
-        whole = stack.enter_context(front(cell))
+        front = Front(cell)
+        stack.enter_context(front.fake)
+        stack.enter_context(front.server)
         fault = FAULTS.get(cell.fault, FAULTS["closed"])
         alone = stack.enter_context(FaultyServer(fault, refusing=cell.fault == REFUSED))
-        given: dict[str, Any] = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
-        given |= {"url": whole.server.url, "token": whole.fake.token, "output": str(output)}
+        given = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
+        given |= {"url": front.server.url, "token": front.fake.token, "output": str(output)}
         # Learned where nothing is wrong, and given as workers are given it.
-        given["forms"] = learn(config_at(whole.fake.url, whole, output)).to_plain()
-        told = told_by(python("fire_cell.py", json.dumps(given)))
-        alive = whole.alive
+        forms = learn(front.config(front.fake.url, output)).to_plain()
+        told = told_by(python("fire_cell.py", **given, forms=forms, seconds=1.0, at_least=1))
+        alive = front.alive
         in_ledger = {known.key for run in run_folders(output) for known in read(run).open}
         if alive:
-            whole.heal()
-            sweep(whole, output)
-        taken = max(whole.accepted.values(), default=0)
-        return Outcome(cell, told, taken, alive - in_ledger, whole.alive)
-
-
-def config_at(url: str, whole: Front, output: Path) -> HydraSmokeConfig:
-    """Give settings for a router at a URL."""
-    return HydraSmokeConfig(
-        url=url, token=whole.fake.token, run_id="sweep", output=output, **FIELDS
-    )
-
-
-def sweep(whole: Front, output: Path) -> None:
-    """Delete what a run has left, by its ledger."""
-    config = config_at(whole.server.url, whole, output)
-    Sweep(config, SyncIO(config.link), wait=1.0, dry_run=False, say=lambda line: None).all_runs()
+            front.sweep(output)
+        taken = max(front.accepted.values(), default=0)
+        return Outcome(cell, told, taken, alive - in_ledger, front.alive)

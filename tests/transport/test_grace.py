@@ -7,16 +7,16 @@ import contextlib
 import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import anyio
 import anyio.lowlevel
+import faulty_server as faulty
 import pytest
-from faulty_server import FaultyServer, Line, Received, answer, in_turn, stall_before_head
-from net_tools import SOME_ID, calls_of, own, session_to
+from net_tools import SOME_ID, own, session_to
 
-from pytest_hydrasmoke import AsyncSmokeInstance, LeakError
-from pytest_hydrasmoke._core import deletion
+from pytest_hydrasmoke import AsyncSmokeInstance
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -25,86 +25,76 @@ from pytest_hydrasmoke._transport.grace import shielded
 
 pytestmark = pytest.mark.anyio
 
+LOOPS = pytest.mark.parametrize("kind", ["asyncio", "trio"], indirect=True)
+ASYNCIO = pytest.mark.parametrize("kind", ["asyncio"], indirect=True)
+
 
 class SlowlyDeleting:
-    """A router whose delete takes until the test lets it go on."""
+    """A router whose delete takes until the test lets it go on; and what a run owns there."""
+
+    session: SmokeSession
+    server: faulty.FaultyServer
+    record: InstanceRecord
+    instance: AsyncSmokeInstance
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.go_on = threading.Event()
-        self.refuse = False
-        self.deleted = False
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.refuse = self.deleted = False
 
-    def __call__(self, line: Line, request: Received) -> None:
+    def __call__(self, line: faulty.Line, request: faulty.Received) -> None:
+        word = "deleted" if self.deleted else "running"
+        said, code = {"id": SOME_ID, "status": word}, 200
         if request.method == "DELETE":
             self.asked.set()
             self.go_on.wait(5)
-            if self.refuse:
-                answer({"detail": "no"}, 401)(line, request)
-                return
-            self.deleted = True
-            answer({"instance_id": SOME_ID, "status": "deleted"})(line, request)
+            self.deleted = not self.refuse
+            said, code = {"instance_id": SOME_ID, "status": "deleted"}, 401 if self.refuse else 200
         elif "/by-key/" in request.target:
-            answer({"found": False})(line, request)
-        else:
-            word = "deleted" if self.deleted else "running"
-            answer({"id": SOME_ID, "status": word})(line, request)
+            said = {"found": False}
+        faulty.answer(said, code)(line, request)
 
     async def until_asked(self) -> None:
         await anyio.to_thread.run_sync(self.asked.wait, 5)
 
 
-@pytest.fixture
-def router() -> Iterator[SlowlyDeleting]:
+@asynccontextmanager
+async def slowly_deleting() -> AsyncGenerator[SlowlyDeleting]:
     router = SlowlyDeleting()
-    yield router
-    router.go_on.set()
-
-
-def an_instance(session: SmokeSession, io: AsyncIO) -> tuple[InstanceRecord, AsyncSmokeInstance]:
-    record = own(session)
-    return record, AsyncSmokeInstance(session.handle(record, io))
-
-
-LOOPS = pytest.mark.parametrize("kind", ["asyncio", "trio"], indirect=True)
-ASYNCIO = pytest.mark.parametrize("kind", ["asyncio"], indirect=True)
+    with faulty.FaultyServer(router) as router.server:
+        with session_to(router.server.url) as router.session:
+            io = AsyncIO(router.session.config.link)
+            router.record = own(router.session)
+            router.instance = AsyncSmokeInstance(router.session.handle(router.record, io))
+            yield router
+            await io.aclose()
+        router.go_on.set()
 
 
 @LOOPS
-async def test_a_cancelled_scope_gets_its_deletion_and_then_its_cancellation(
-    router: SlowlyDeleting, kind: str
-) -> None:
-    with FaultyServer(router) as server, session_to(server.url) as session:
-        io = AsyncIO(session.config.link)
-        record, instance = an_instance(session, io)
-        reached_the_end = False
-        async with anyio.create_task_group() as group:
+async def test_a_cancelled_scope_gets_its_deletion_and_then_its_cancellation(kind: str) -> None:
+    reached_the_end = False
+    async with slowly_deleting() as router, anyio.create_task_group() as group:
 
-            async def leave() -> None:
-                nonlocal reached_the_end
-                async with instance:
-                    pass
-                await anyio.lowlevel.checkpoint()
-                reached_the_end = True
+        async def leave() -> None:
+            nonlocal reached_the_end
+            async with router.instance:
+                pass
+            await anyio.lowlevel.checkpoint()
+            reached_the_end = True
 
-            group.start_soon(leave)
-            await router.until_asked()
-            group.cancel_scope.cancel()
-            threading.Timer(0.05, router.go_on.set).start()
-        await io.aclose()
+        group.start_soon(leave)
+        await router.until_asked()
+        group.cancel_scope.cancel()
+        threading.Timer(0.05, router.go_on.set).start()
     assert router.deleted
-    assert record.state is State.GONE
+    assert router.record.state is State.GONE
     assert not reached_the_end
 
 
 @ASYNCIO
-async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(
-    router: SlowlyDeleting, kind: str
-) -> None:
-    with FaultyServer(router) as server, session_to(server.url) as session:
-        io = AsyncIO(session.config.link)
-        record, instance = an_instance(session, io)
-        task = asyncio.ensure_future(instance.delete())
+async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(kind: str) -> None:
+    async with slowly_deleting() as router:
+        task = asyncio.ensure_future(router.instance.delete())
         await router.until_asked()
         for _ in range(3):  # impatience changes nothing
             task.cancel()
@@ -113,53 +103,60 @@ async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(
         router.go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await io.aclose()
-    assert record.state is State.GONE
-    assert record.leak is None
-    assert server.count("DELETE") == 1
-
-
-@ASYNCIO
-async def test_a_timeout_of_asyncio_around_a_deletion_is_still_one(
-    router: SlowlyDeleting, kind: str
-) -> None:
-    with FaultyServer(router) as server, session_to(server.url) as session:
-        io = AsyncIO(session.config.link)
-        record, instance = an_instance(session, io)
+    assert router.record.state is State.GONE
+    assert router.record.leak is None
+    assert router.server.count("DELETE") == 1
+    # A timeout around one is still a timeout.
+    async with slowly_deleting() as router:
         threading.Timer(0.2, router.go_on.set).start()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await instance.delete()
-        await io.aclose()
-    assert record.state is State.GONE
+                await router.instance.delete()
+    assert router.record.state is State.GONE
 
 
 @ASYNCIO
 async def test_a_deletion_that_fails_while_cancelled_is_quiet_and_still_to_be_done(
-    router: SlowlyDeleting, kind: str, caplog: pytest.LogCaptureFixture
+    kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    router.refuse = True
-    with FaultyServer(router) as server, session_to(server.url) as session:
-        io = AsyncIO(session.config.link)
-        record, instance = an_instance(session, io)
-        task = asyncio.ensure_future(instance.delete())
+    async with slowly_deleting() as router:
+        router.refuse = True
+        task = asyncio.ensure_future(router.instance.delete())
         await router.until_asked()
         task.cancel()
         router.go_on.set()
         with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
             await task
-        await io.aclose()
-        assert record.state is State.READY
+        assert router.record.state is State.READY
         # The run's own clean-up finds it, and says what is wrong with it.
-        await anyio.to_thread.run_sync(session.close)
-        assert record.leak is not None
+        await anyio.to_thread.run_sync(router.session.close)
+        assert router.record.leak is not None
     del task
     gc.collect()
     assert "never retrieved" not in caplog.text
 
 
 @LOOPS
-async def test_what_takes_too_long_is_a_timeout(kind: str) -> None:
+async def test_a_turn_that_is_cancelled_before_it_began_is_given_back(kind: str) -> None:
+    count = {"instance_id": SOME_ID, "count": 0, "providers": [], "window_seconds": 1}
+    turn = faulty.answer(b"data: hello\n\ndata: [DONE]\n\n", kind="text/event-stream")
+    behave = faulty.in_turn(faulty.stall_before_head, faulty.answer(count), turn)
+    with faulty.FaultyServer(behave) as server, session_to(server.url) as session:
+        io = AsyncIO(session.config.link)
+        instance = AsyncSmokeInstance(session.handle(own(session), io))
+        with anyio.move_on_after(0.3) as scope:
+            await instance.chat("hello")
+        assert scope.cancelled_caught
+        assert (await instance.chat("hello")).text == "hello"
+        await io.aclose()
+    assert server.count("/chat") == 1
+
+
+# The shield by itself
+
+
+@LOOPS
+async def test_what_takes_too_long_is_a_timeout_and_what_ends_comes_out(kind: str) -> None:
     cancelled = False
 
     async def work() -> None:
@@ -170,22 +167,28 @@ async def test_what_takes_too_long_is_a_timeout(kind: str) -> None:
             cancelled = True
             raise
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"^not done within 0\.05 s$"):
         await shielded(0.05, work)
     assert cancelled
-
-
-@LOOPS
-async def test_a_cancellation_does_not_lengthen_what_takes_too_long(kind: str) -> None:
-    # Which of the two comes out is open: both say that it was not done.
+    # Which of the two comes out of both is open: each says that it was not done.
     with contextlib.suppress(TimeoutError), anyio.move_on_after(0.02) as scope:
         await shielded(0.1, lambda: anyio.sleep(30))
         pytest.fail("it was done")
     assert scope.cancel_called
 
+    async def gives(number: int) -> float:
+        await anyio.lowlevel.checkpoint()
+        return 7 / number
+
+    assert await shielded(5, lambda: gives(1)) == 7
+    with pytest.raises(ZeroDivisionError):
+        await shielded(5, lambda: gives(0))
+
 
 @ASYNCIO
-async def test_a_cancelled_task_whose_work_takes_too_long_is_cancelled(kind: str) -> None:
+async def test_a_cancelled_task_or_scope_waits_for_its_work_without_a_busy_loop(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -199,67 +202,10 @@ async def test_a_cancelled_task_whose_work_takes_too_long_is_cancelled(kind: str
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not ended.is_set()
-
-
-@LOOPS
-async def test_what_the_work_gives_or_raises_comes_out(kind: str) -> None:
-    async def gives() -> int:
-        await anyio.lowlevel.checkpoint()
-        return 7
-
-    async def raises() -> None:
-        await anyio.lowlevel.checkpoint()
-        raise ZeroDivisionError
-
-    assert await shielded(5, gives) == 7
-    with pytest.raises(ZeroDivisionError):
-        await shielded(5, raises)
-
-
-@ASYNCIO
-async def test_a_cancelled_scope_does_not_keep_the_loop_busy(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits = 0
+    waits: list[object] = []
     wait = asyncio.wait
-
-    async def counted(*args: object, **kwargs: object) -> object:
-        nonlocal waits
-        waits += 1
-        return await wait(*args, **kwargs)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(asyncio, "wait", counted)
+    monkeypatch.setattr(asyncio, "wait", lambda given: (waits.append(given), wait(given))[1])
     with anyio.CancelScope() as scope:
         scope.cancel()
         await shielded(5, lambda: asyncio.sleep(0.1))
-    assert waits < 10
-
-
-async def test_a_deletion_that_never_ends_is_a_leak(kind: str, router: SlowlyDeleting) -> None:
-    with (
-        FaultyServer(router) as server,
-        session_to(server.url, delete_timeout=0.2) as session,
-    ):
-        record = own(session)
-        async with calls_of(kind, server.url) as calls:
-            with pytest.raises(LeakError, match="no answer in time"):
-                await deletion.delete(calls, record, session.policy)
-        router.go_on.set()
-
-
-@LOOPS
-async def test_a_turn_that_is_cancelled_before_it_began_is_given_back(kind: str) -> None:
-    count = answer({"instance_id": SOME_ID, "count": 0, "providers": [], "window_seconds": 1})
-    turn = answer(b"data: hello\n\ndata: [DONE]\n\n", kind="text/event-stream")
-    with (
-        FaultyServer(in_turn(stall_before_head, count, turn)) as server,
-        session_to(server.url) as session,
-    ):
-        io = AsyncIO(session.config.link)
-        _, instance = an_instance(session, io)
-        with anyio.move_on_after(0.3) as scope:
-            await instance.chat("hello")
-        assert scope.cancelled_caught
-        assert (await instance.chat("hello")).text == "hello"
-        await io.aclose()
-    assert server.count("/chat") == 1
+    assert 0 < len(waits) < 10

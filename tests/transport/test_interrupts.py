@@ -11,53 +11,28 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import faulty_server as faulty
 import httpcore
 import pytest
-from faulty_server import (
-    FaultyServer,
-    Line,
-    Received,
-    answer,
-    head,
-    in_turn,
-    stall_before_head,
-    stall_in_body,
-)
-from net_tools import (
-    FIELDS,
-    SOME_ID,
-    TOKEN,
-    link_to,
-)
+from faulty_server import FaultyServer
+from net_tools import AT_ONCE, SOME_ID, SPEC, TOKEN, link_to
 from sizes import sizes
 from tls_tools import CA, server_context
+from transport_tools import ONE, STATUS
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke import SmokeClient
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import Request, drive
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-
-ONE = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
-
-
-STATUS = answer({"id": SOME_ID, "status": "running"})
-
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.fake import FakeRouter
 
 AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME", "JUMP_BACKWARD"}
-
-
 FILES = {"ssl.py", "socket.py", "threading.py"}
-
-
 FOLDERS = {"httpcore", "httpx", "_transport", "_sync", "_backends"}
-
-
 SAMPLE = 29
 """Every such place of a sample; a prime, so that no loop falls into step with it."""
 
@@ -144,50 +119,41 @@ def test_after_an_interrupt_anywhere_the_next_request_works(over_tls: bool, step
 # Ctrl-C
 
 
-def interrupt_soon(server: FaultyServer) -> threading.Thread:
-    """Interrupt the main thread, as Ctrl-C does, once the server has a request."""
+def half(line: faulty.Line, request: faulty.Received) -> None:
+    """Send the first event of a stream."""
+    line.send(faulty.head(200, "content-type: text/event-stream", "transfer-encoding: chunked"))
+    line.send(b"9\r\ndata: a\n\n\r\n")
+    line.hang()
 
+
+@pytest.mark.parametrize("stall", [faulty.stall_before_head, faulty.stall_in_body, half])
+def test_an_interrupt_comes_out_at_once_and_the_client_goes_on(stall: faulty.Behaviour) -> None:
     def interrupt() -> None:
+        """Interrupt the main thread, as Ctrl-C does, once the server has a request."""
         assert server.arrived.wait(5)
         time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    return thread
-
-
-@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
-def test_an_interrupt_comes_out_at_once_and_the_client_goes_on(
-    stall: Callable[[Line, Received], None],
-) -> None:
-    with FaultyServer(in_turn(stall, STATUS)) as server:
-        with SmokeClient(server.url, token=TOKEN) as client:
-            thread = interrupt_soon(server)
-            until = time.monotonic() + CALL_TIMEOUT
-            with pytest.raises(KeyboardInterrupt):
-                client.status(SOME_ID)
-            assert time.monotonic() < until
-            thread.join()
+    def ask(client: SmokeClient, *, goes_on: bool = False) -> None:
+        if stall is not half:
             assert client.status(SOME_ID).status == "running"
-        gc.collect()  # a socket that nobody closed would be a warning, and so an error
-
-
-def test_an_interrupt_in_a_stream_gives_the_turn_back() -> None:
-    def half(line: Line, request: Received) -> None:
-        line.send(head(200, "content-type: text/event-stream", "transfer-encoding: chunked"))
-        line.send(b"9\r\ndata: a\n\n\r\n")
-        line.hang()
-
-    with FaultyServer(half) as server, SmokeClient(server.url, token=TOKEN) as client:
-        thread = interrupt_soon(server)
-        with pytest.raises(KeyboardInterrupt), client.stream_chat(SOME_ID, "hello") as events:
-            for _ in events:
-                pass
-        thread.join()
+            return
         with client.stream_chat(SOME_ID, "hello") as events:
             assert next(events).data == "a"
-    gc.collect()
+            if not goes_on:
+                list(events)
+
+    behave = faulty.in_turn(stall, half if stall is half else STATUS)
+    with FaultyServer(behave) as server, SmokeClient(server.url, token=TOKEN) as client:
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        until = time.monotonic() + CALL_TIMEOUT
+        with pytest.raises(KeyboardInterrupt):
+            ask(client)
+        assert time.monotonic() < until
+        thread.join()
+        ask(client, goes_on=True)
+    gc.collect()  # A socket that nobody closed would be a warning, and so an error.
 
 
 def test_an_interrupt_as_a_stream_is_let_go_holds_up_no_later_call(
@@ -203,10 +169,9 @@ def test_an_interrupt_as_a_stream_is_let_go_holds_up_no_later_call(
         raise KeyboardInterrupt
 
     statuses: list[str] = []
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),))) as fake:
+    with FakeRouter(AT_ONCE) as fake:
         client = SmokeClient(fake.url, token=fake.token)
-        client.provision(InstanceSpec(**FIELDS), "key")
-        instance_id = str(client.poll("key").instance_id)
+        instance_id = str(client.provision(SPEC, "key").instance_id)
         monkeypatch.setattr(httpcore._sync.http11.HTTP11Connection, "_response_closed", interrupted)
         with pytest.raises(KeyboardInterrupt), client.stream_chat(instance_id, "hello") as events:
             list(events)

@@ -9,39 +9,41 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+import faulty_server as faulty
 import pytest
-from faulty_server import (
-    Behaviour,
-    FaultyServer,
-    Line,
-    Received,
-    answer,
-    closed,
-    head,
-    reset,
-    stall_before_head,
-)
-from net_tools import SOME_ID, assert_clean, close, io_of
+import transport_tools as tools
+from net_tools import assert_clean, link_to
 from packaging.version import Version
-from tls_tools import CA, server_context
+from tls_tools import CA, CLIENT, TLS, server_context
 
 from pytest_hydrasmoke import TransportError
-from pytest_hydrasmoke._transport.protocol import Request
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.deadlines import DeadlineStream
+from pytest_hydrasmoke._transport.protocol import Request, drive
 
 pytestmark = pytest.mark.anyio
 
-ONE = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
-STATUS = answer({"id": SOME_ID, "status": "running"})
-PATIENT, BRIEF, SHAKING_HANDS = 20.0, 0.1, 0.4
+
+class Big(dict[str, str]):
+    """More than any system takes for a server that does not read."""
+
+    def __repr__(self) -> str:
+        return "Big()"
+
+
+BIG = Request("chat", "POST", "/", Big(message="x" * (8 << 20)))
 ANYIO_KEEPS_CAUSES = Version(version("anyio")) >= Version("4.13")
+ROUTER = "https://router.example"
 
 
 class World:
@@ -49,129 +51,92 @@ class World:
 
     def __init__(self, stack: ExitStack, environment: pytest.MonkeyPatch) -> None:
         self._stack = stack
-        self.environment = environment
-        self.servers: list[FaultyServer] = []
+        self._environment = environment
+        self.servers: list[faulty.FaultyServer] = []
 
-    def serve(self, behave: Behaviour, **more: Any) -> FaultyServer:
-        self.servers.append(self._stack.enter_context(FaultyServer(behave, **more)))
-        return self.servers[-1]
+    def serve(self, behave: faulty.Behaviour = tools.STATUS, **more: Any) -> str:
+        server = faulty.FaultyServer(behave, **more)
+        self.servers.append(self._stack.enter_context(server))
+        return server.url
 
-    def listen(self, *, accepts: bool = True) -> int:
-        """Listen without a word; gives the port. What is not accepted gets no connection."""
-        listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        port = int(listener.getsockname()[1])
-        if not accepts:
-            for _ in range(4):
-                filler = self._stack.enter_context(socket.socket())
-                filler.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    filler.connect(("127.0.0.1", port))
-        return port
+    def over_tls(self, behave: faulty.Behaviour = tools.STATUS) -> str:
+        return self.serve(behave, tls=server_context())
 
-    def hang_up(self, words: bytes = b"") -> int:
-        """Close every connection, maybe after some words; gives the port."""
+    def at(self, scheme: str, manager: contextlib.AbstractContextManager[int]) -> str:
+        return f"{scheme}://127.0.0.1:{self._stack.enter_context(manager)}"
+
+    def peer(self, talk: Callable[[socket.socket], object]) -> int:
+        """Talk with each that connects, and close; gives the port."""
         listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     conn, _ = listener.accept()
-                    conn.recv(4096)
-                    conn.sendall(words)
-                    conn.close()
+                    with conn:
+                        talk(conn)
 
         threading.Thread(target=serve, daemon=True).start()
         self._stack.callback(lambda: listener.shutdown(socket.SHUT_RDWR))
         return int(listener.getsockname()[1])
 
-    def turn_away(self, version: ssl.TLSVersion) -> str:
+    def hangs_up(self, words: bytes = b"") -> str:
+        return f"https://127.0.0.1:{self.peer(lambda it: (it.recv(4096), it.sendall(words)))}"
+
+    def cuts_off(self) -> str:
+        def talk(conn: socket.socket) -> None:
+            conn.recv(1000)
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        return f"http://127.0.0.1:{self.peer(talk)}"
+
+    def turns_away(self, version: ssl.TLSVersion) -> str:
         """Refuse clients without a certificate, and stay until they have heard it."""
         context = server_context(asks_clients=True)
         context.minimum_version = context.maximum_version = version
-        listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
-        def serve() -> None:
-            raw, _ = listener.accept()
+        def talk(raw: socket.socket) -> None:
             with context.wrap_socket(raw, True, do_handshake_on_connect=False) as conn:
                 with contextlib.suppress(ssl.SSLError):
                     conn.do_handshake()
-                with contextlib.suppress(OSError):
-                    while socket.socket.recv(conn, 4096):
-                        pass
+                while socket.socket.recv(conn, 4096):
+                    pass
 
-        threading.Thread(target=serve, daemon=True).start()
-        return f"https://127.0.0.1:{listener.getsockname()[1]}"
+        return f"https://127.0.0.1:{self.peer(talk)}"
 
-    def through(self, proxy: str) -> None:
-        self.environment.setenv("https_proxy", proxy)
-        self.environment.setenv("http_proxy", proxy)
+    def names(self, *addresses: str, speaks: bool = True) -> str:
+        server = tools.NameServer(self._environment, *addresses)
+        if not speaks:
+            server.speaks.clear()
+            self._stack.callback(server.speaks.set)
+        return ROUTER
 
-    def no_names(self) -> None:
-        def ask(host: str, *more: Any, **others: Any) -> Any:
-            if host == "router.example":
-                raise socket.gaierror(-2, "Name or service not known")
-            return known(host, *more, **others)
+    def through(self, proxy: str, url: str = ROUTER) -> str:
+        for name in ("https_proxy", "http_proxy"):
+            self._environment.setenv(name, proxy.replace("://", "://me:made-up-secret@"))
+        return url
 
-        known = socket.getaddrinfo
-        self.environment.setattr(socket, "getaddrinfo", ask)
+    def proxied(self, behave: faulty.Behaviour, url: str = ROUTER) -> str:
+        return self.through(self.serve(behave), url)
 
-    def __call__(self, behave: Behaviour = STATUS, **more: Any) -> str:
-        return self.serve(behave, **more).url
+    def tunnelled(self, behave: faulty.Behaviour) -> str:
+        return self.tunnelled_to(self.over_tls(behave))
 
-    def over_tls(self, behave: Behaviour = STATUS) -> str:
-        return self.serve(behave, tls=server_context()).url
+    def tunnelled_to(self, url: str) -> str:
+        return self.proxied(tools.tunnel_to(int(url.rpartition(":")[2])), url)
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
+    tools.without_proxies(monkeypatch)
     with ExitStack() as stack:
         yield World(stack, monkeypatch)
 
 
-def tunnel_to(port: int) -> Behaviour:
-    def tunnel(line: Line, request: Received) -> None:
-        line.send(head(200))
-        line.relay("127.0.0.1", port)
-
-    return tunnel
-
-
-def proxied(world: World, behave: Behaviour, url: str = "https://router.example") -> str:
-    proxy = world.serve(behave)
-    world.through(proxy.url.replace("://", "://me:made-up-secret@"))
-    return url
-
-
-def no_name(world: World) -> str:
-    world.no_names()
-    return "https://router.example"
-
-
-def no_proxy_there(world: World) -> str:
-    world.through(world(refusing=True))
-    return "https://router.example"
-
-
-def no_name_of_proxy(world: World) -> str:
-    world.no_names()
-    world.through("http://router.example:3128")
-    return "https://127.0.0.1:9"
-
-
-def through_a_tunnel(behave: Behaviour) -> Callable[[World], str]:
-    def make(world: World) -> str:
-        server = world.serve(behave, tls=server_context())
-        return proxied(world, tunnel_to(server.port), server.url)
-
-    return make
-
-
-def stalled_in_a_tunnel(world: World) -> str:
-    port = world.listen()
-    return proxied(world, tunnel_to(port), f"https://127.0.0.1:{port}")
+def damaged(line: faulty.Line, request: faulty.Received) -> None:
+    """Send what is no record of TLS, below it."""
+    os.write(line.fileno(), b"\x17\x03\x03\x00\x20" + b"x" * 32)
+    line.hang()
 
 
 @dataclass(frozen=True)
@@ -179,160 +144,131 @@ class Case:
     """A failure: where it is met, and what is to be said of it."""
 
     url: Callable[[World], str]
-    reached: bool
     words: str
-    seconds: float = PATIENT
-    late: bool = False
-    permanent: bool = False
-    client_ca: bool = True
     advice: str = ""
+    late_after: float | None = None
+    permanent: bool = False
+    request: Request = tools.ONE
+    link: dict[str, Any] = field(default_factory=lambda: {"ca_file": CA})
 
 
+late = partial(Case, late_after=0.1)
+late_in_tunnel = partial(Case, late_after=0.4)
+for_good = partial(Case, permanent=True)
 CONNECTION = "no connection to {url}"
-CASES: dict[str, Case] = {
-    "no such name": Case(no_name, False, CONNECTION + " ([Errno -2] Name or service not known)"),
-    "refused": Case(
-        lambda it: it(refusing=True), False, CONNECTION + " ([Errno *] Connection refused)"
+NAME = "[Errno -2] Name or service not known"
+REFUSED = "[Errno *] Connection refused"
+UNVERIFIED = CONNECTION + " (certificate verify failed: *"
+HANDSHAKE = CONNECTION + " in time: its TLS handshake did not end"
+TURNED_AWAY = "(it refused this client: "
+PROXY = "the proxy {proxy} "
+LOST = "the answer was lost (*"
+NO_ANSWER = "no answer in time"
+EXPIRED = {"ca_file": CA, **CLIENT, "client_cert": TLS / "client-expired.pem"}
+STALL, TLS_1_3 = faulty.stall_before_head, ssl.TLSVersion.TLSv1_3
+
+NOT_REACHED: dict[str, Case] = {
+    "no such name": Case(lambda it: it.names(), f"{CONNECTION} ({NAME})"),
+    "silent name server": late(
+        lambda it: it.names(speaks=False),
+        CONNECTION + " in time: the name router.example could not be resolved in the time left",
+        "name servers",
     ),
-    "no connection": Case(
-        lambda it: f"http://127.0.0.1:{it.listen(accepts=False)}",
-        False,
-        CONNECTION + " in time",
-        BRIEF,
-        late=True,
+    "refused": Case(lambda it: it.serve(refusing=True), f"{CONNECTION} ({REFUSED})"),
+    "no connection": late(lambda it: it.at("http", tools.dropping()), CONNECTION + " in time"),
+    "no deadline left": Case(lambda it: it.serve(), CONNECTION + " in time", late_after=-1),
+    "handshake that stalls": late(
+        lambda it: it.at("https", tools.silent()), HANDSHAKE, "it did not answer in TLS"
     ),
-    "no deadline left": Case(
-        lambda it: it(), False, CONNECTION + " in time", seconds=-1, late=True
+    "handshake that breaks off": Case(lambda it: it.hangs_up(), CONNECTION + " (*)"),
+    "no TLS there": for_good(
+        lambda it: it.hangs_up(b"HTTP/1.1 400 No" + b" " * 99),
+        CONNECTION + " (*SSL*)",
+        "does not speak https",
     ),
-    "handshake that stalls": Case(
-        lambda it: f"https://127.0.0.1:{it.listen()}",
-        False,
-        CONNECTION + " in time: its TLS handshake did not end",
-        BRIEF,
-        late=True,
-    ),
-    "handshake that breaks off": Case(
-        lambda it: f"https://127.0.0.1:{it.hang_up()}", False, CONNECTION + " (*)"
-    ),
-    "no TLS there": Case(
-        lambda it: f"https://127.0.0.1:{it.hang_up(b'HTTP/1.1 400 No' + b' ' * 99)}",
-        False,
-        CONNECTION + " (*)",
-        permanent=True,
-        advice="does not speak https",
-    ),
-    "certificate of nobody": Case(
+    "certificate of nobody": for_good(
         lambda it: it.over_tls(),
-        False,
-        CONNECTION + " (certificate verify failed: *unable to get local issuer certificate)",
-        permanent=True,
-        client_ca=False,
+        UNVERIFIED + "unable to get local issuer certificate)",
+        "set ca_file (HYDRA_SMOKE_CA_FILE)",
+        link={},
     ),
-    "certificate of another": Case(
+    "certificate of another": for_good(
         lambda it: it.over_tls().replace("127.0.0.1", "localhost"),
-        False,
-        CONNECTION + " (certificate verify failed: *ismatch, *localhost*)",
-        permanent=True,
+        UNVERIFIED + "ismatch, *localhost*)",
+        "check HYDRA_SMOKE_URL: the certificate there is for another name",
     ),
-    "certificate wanted": Case(
-        lambda it: it.turn_away(ssl.TLSVersion.TLSv1_3),
-        True,
-        "no answer from {url} (it refused this client: certificate required)",
-        permanent=True,
+    "certificate wanted of old": for_good(
+        lambda it: it.turns_away(ssl.TLSVersion.TLSv1_2),
+        f"{CONNECTION} {TURNED_AWAY}handshake failure)",
     ),
-    "certificate wanted of old": Case(
-        lambda it: it.turn_away(ssl.TLSVersion.TLSv1_2),
-        False,
-        CONNECTION + " (it refused this client: handshake failure)",
-        permanent=True,
-    ),
-    "no answer": Case(
-        lambda it: it(stall_before_head),
-        True,
-        "no answer in time",
-        BRIEF,
-        late=True,
-        advice="see what else answers at http://127.0.0.1:",
-    ),
-    "reset": Case(lambda it: it(reset), True, "the answer was lost (*Connection reset by peer)"),
-    "closed": Case(lambda it: it(closed), True, "the answer was lost (*)"),
     "no proxy": Case(
-        no_proxy_there, False, "the proxy {proxy} can't be used ([Errno *] Connection refused)"
-    ),
-    "no name of a proxy": Case(
-        no_name_of_proxy,
-        False,
-        "the proxy router.example:3128 can't be used ([Errno -2] Name or service not known)",
-    ),
-    **{
-        f"proxy says {status}": Case(
-            lambda it, status=status: proxied(it, answer(b"", status)),  # type: ignore[misc]
-            False,
-            f"the proxy {{proxy}} refused to connect to the router ({status} *)",
-            permanent=permanent,
-            advice=advice,
-        )
-        for status, permanent, advice in (
-            (400, True, "check the environment's proxy"),
-            (403, True, "allow requests to router.example there"),
-            (407, True, "put a user and a password that it accepts into its URL"),
-            (408, False, "check the environment's proxy"),
-            (429, False, "check the environment's proxy"),
-            (503, False, "check the environment's proxy"),
-        )
-    },
-    "silent proxy": Case(
-        lambda it: proxied(it, stall_before_head),
-        False,
-        "the proxy {proxy} did not answer in time",
-        BRIEF,
-        late=True,
-    ),
-    "proxy that closes": Case(
-        lambda it: proxied(it, closed), False, "the proxy {proxy} can't be used (*)"
+        lambda it: it.through(it.serve(refusing=True)), f"{PROXY}can't be used ({REFUSED})"
     ),
     "no proxy for plain http": Case(
-        lambda it: no_proxy_there(it).replace("https", "http"),
-        False,
-        "the proxy {proxy} can't be used ([Errno *] Connection refused)",
+        lambda it: it.through(it.serve(refusing=True), "http://router.example"),
+        f"{PROXY}can't be used ({REFUSED})",
     ),
-    "silent proxy of plain http": Case(
-        lambda it: proxied(it, stall_before_head, "http://router.example"),
-        True,
-        "no answer in time",
-        BRIEF,
-        late=True,
+    "no name of a proxy": Case(
+        lambda it: it.through(it.names().replace("https", "http") + ":1", "https://127.0.0.1:9"),
+        f"the proxy router.example:1 can't be used ({NAME})",
     ),
-    "certificate through a tunnel": Case(
-        lambda it: through_a_tunnel(STATUS)(it).replace("127.0.0.1", "localhost"),
-        False,
-        CONNECTION + " (certificate verify failed: *)",
-        permanent=True,
+    "proxy that wants a password": for_good(
+        lambda it: it.proxied(faulty.answer(b"", 407)),
+        PROXY + "refused to connect to the router (407 *)",
+        "put a user and a password that it accepts into its URL",
     ),
-    "no answer through a tunnel": Case(
-        through_a_tunnel(stall_before_head), True, "no answer in time", SHAKING_HANDS, late=True
+    "silent proxy": late(
+        lambda it: it.proxied(STALL), PROXY + "did not answer in time", "check the environment's"
     ),
-    "handshake that stalls in a tunnel": Case(
-        stalled_in_a_tunnel,
-        False,
-        CONNECTION + " in time: its TLS handshake did not end",
-        SHAKING_HANDS,
-        late=True,
+    "proxy that closes": Case(lambda it: it.proxied(faulty.closed), PROXY + "can't be used (*)"),
+    "certificate through a tunnel": for_good(
+        lambda it: it.tunnelled(tools.STATUS).replace("127.0.0.1", "localhost"), UNVERIFIED + ")"
     ),
-    "lost in a tunnel": Case(through_a_tunnel(closed), True, "the answer was lost (*)"),
+    "handshake that stalls in a tunnel": late_in_tunnel(
+        lambda it: it.tunnelled_to(it.at("https", tools.silent())), HANDSHAKE
+    ),
+}
+REACHED: dict[str, Case] = {
+    "certificate wanted": for_good(
+        lambda it: it.turns_away(TLS_1_3),
+        "no answer from {url} " + f"{TURNED_AWAY}certificate required)",
+        "set client_cert (HYDRA_SMOKE_CLIENT_CERT)",
+    ),
+    "certificate that has expired": for_good(
+        lambda it: it.turns_away(TLS_1_3),
+        "no answer from {url} " + f"{TURNED_AWAY}certificate expired)",
+        link=EXPIRED,
+    ),
+    "request that nobody reads": Case(
+        lambda it: it.at("http", tools.silent()),
+        "the request was not sent whole in time",
+        "it did not read the request",
+        late_after=0.7,
+        request=BIG,
+    ),
+    "request that is cut off": Case(
+        lambda it: it.cuts_off(), "the request was not sent whole (*)", request=BIG
+    ),
+    "no answer": late(lambda it: it.serve(STALL), NO_ANSWER, "else answers at http://127.0.0.1:"),
+    "silent proxy of plain http": late(
+        lambda it: it.proxied(STALL, "http://router.example"), NO_ANSWER
+    ),
+    "no answer through a tunnel": late_in_tunnel(lambda it: it.tunnelled(STALL), NO_ANSWER),
+    "reset": Case(lambda it: it.serve(faulty.reset), LOST + "Connection reset by peer)"),
+    "closed": Case(lambda it: it.serve(faulty.closed), LOST + ")"),
+    "damaged record": Case(lambda it: it.over_tls(damaged), LOST + ")"),
+    "lost in a tunnel": Case(lambda it: it.tunnelled(faulty.closed), LOST + ")"),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*NOT_REACHED, *REACHED])
 async def test_what_was_reached_is_told_alike(kind: str, case: str, world: World) -> None:
-    it = CASES[case]
-    url = it.url(world)
-    io = io_of(kind, url, trust_env=True, ca_file=CA if it.client_ca else None)
-    try:
-        with pytest.raises(TransportError) as caught:
-            await io.send(ONE, io.now() + it.seconds)
-    finally:
-        await close(io)
+    it = NOT_REACHED.get(case) or REACHED[case]
+    if (kind, case) == ("asyncio", "request that is cut off"):
+        return  # It takes all of a request at once, and tells nothing of what became of it.
+    url, seconds = it.url(world), it.late_after or 20.0
+    with pytest.raises(TransportError) as caught:
+        await tools.send(kind, url, seconds, request=it.request, trust_env=True, **it.link)
     error = caught.value
     proxy = world.servers[-1].url.partition("://")[2] if world.servers else ""
     words = it.words.format(url=url, proxy=proxy)
@@ -341,8 +277,32 @@ async def test_what_was_reached_is_told_alike(kind: str, case: str, world: World
     pattern = "*".join(part.replace("[", "[[]") for part in words.split("*"))
     assert fnmatchcase(error.message, pattern), error.message
     assert it.advice in (error.next_step or "")
-    assert (error.reached, error.late, error.permanent) == (it.reached, it.late, it.permanent)
+    told = (error.reached, error.late, error.permanent)
+    assert told == (case in REACHED, it.late_after is not None, it.permanent)
     arrived = ["GET" in {one.method for one in server.requests} for server in world.servers]
     assert error.reached or not any(arrived)
     assert "made-up-secret" not in str(error)
     assert_clean(error)
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_what_an_idle_connection_does_not_take_was_not_sent(
+    late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty.FaultyServer(tools.STATUS) as server:
+        io = SyncIO(link_to(server.url))
+        assert drive(io.send(tools.ONE, io.now() + 20)).status == 200
+        if not late:
+            # Lost between the look whether it is still there and the write.
+            monkeypatch.setattr(DeadlineStream, "get_extra_info", lambda stream, info: None)
+            [stream] = io._backend.opened
+            assert isinstance(stream, DeadlineStream)
+            stream._socket.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(TransportError) as caught:
+            drive(io.send(tools.ONE, io.now() + (-1 if late else 20)))
+        io.close()
+        assert len(server.requests) == 1
+    words = f"the request to {server.url} was not sent in time" if late else "*Broken pipe*"
+    assert fnmatchcase(caught.value.message, words)
+    assert caught.value.message.startswith("no connection to ") is not late
+    assert (caught.value.reached, caught.value.late) == (False, late)
