@@ -16,6 +16,7 @@ from sizes import examples
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api import hop
 from pytest_hydrasmoke._api.responses import detail_of, failure
+from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import harmless
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
@@ -98,6 +99,7 @@ def test_a_refusal_has_its_kind_and_its_advice(
     assert type(error) is kind
     assert isinstance(error, hydra.RouterError)
     assert (error.status_code, error.detail, error.answer) == (code, "no", answer)
+    assert error.form == form_of(code, "", answer.body, "x")
     assert str(error) == f"{call} was refused with {code}: no\n  next step: {advice}"
 
 
@@ -126,7 +128,7 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     page = b"<html>\n<head><title>Not now</title></head><body>nothing else</body></html>"
     error = failure(request(), reply(code, page, server="nginx", **HTML, **headers), 1)
     assert isinstance(error, hydra.RouterError)
-    assert error.detail == "Not now"
+    assert (error.detail, error.form) == ("Not now", form_of(code, "text/html", page, "x"))
     told = f"status was refused with {code}: Not now (answered by nginx, text/html)"
     assert str(error) == f"{told}\n  next step: {advice}"
 
