@@ -275,7 +275,7 @@ EXPERIMENT = World(
 )
 
 
-@settings(examples(3, 2_500), suppress_health_check=UNHEALTHY)
+@settings(examples(2, 2_500), suppress_health_check=UNHEALTHY)
 @example(world=PROJECT, run_id="one", passes=True)
 @example(world=PROJECT, run_id="two", passes=False)
 @example(world=EXPERIMENT, run_id="exp1", passes=True)
@@ -296,7 +296,7 @@ def test_a_run(router: FakeRouter, world: World, run_id: str, passes: bool) -> N
     assert all(instance.deleted for instance in router.instances)
 
 
-@settings(examples(8, 7_500), suppress_health_check=UNHEALTHY)
+@settings(examples(5, 7_500), suppress_health_check=UNHEALTHY)
 @example(world=EXPERIMENT, run_id=None, dry=False)
 @example(world=EXPERIMENT, run_id="exp1", dry=False)
 @example(world=World(others={"one": "live"}), run_id="one", dry=False)

@@ -105,7 +105,7 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     assert reading.size == len(text)
 
 
-@examples(40, 2_000)
+@examples(25, 2_000)
 @given(
     several=st.lists(entry.map(line), max_size=12),
     victim=entry.map(line),
@@ -129,7 +129,7 @@ def test_what_a_killed_writer_or_anybody_else_left_spoils_no_other_line(
     assert len(reading.problems) == len(expected.problems) + spoiled
 
 
-@examples(40, 2_000)
+@examples(25, 2_000)
 @given(several=st.lists(claims, max_size=6), more=st.lists(facts, max_size=6))
 def test_the_last_fact_of_a_key_is_what_is_known(
     several: list[dict[str, Any]], more: list[dict[str, Any]]

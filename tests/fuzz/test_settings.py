@@ -31,7 +31,7 @@ BASE = {
 }
 # One file serves all examples: each writes it anew.
 same_folder = settings(
-    examples(35, 2_000), suppress_health_check=[HealthCheck.function_scoped_fixture]
+    examples(25, 2_000), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 # What an environment can hold: no NUL, and bytes that are no UTF-8 as half surrogates.
 env_text = st.text(
@@ -71,12 +71,14 @@ def outcome(
             patch.setenv(name, value)
         try:
             assert load(options, folder, fake=fake).config.model_dump()
+            return ""
         except ConfigError as error:
-            first, *problems = str(error).split("\n")
-            assert first == "hydra-smoke can't start:"
-            assert problems
-            return str(error)
-    return ""
+            told = str(error)
+    first, *problems = told.split("\n")
+    assert first == "hydra-smoke can't start:"
+    assert problems
+    assert TOKEN[:8] not in told
+    return told
 
 
 def toml(value: object) -> str:
@@ -147,46 +149,3 @@ def test_any_table(tmp_path: Path, table: dict[str, Any], fake: bool) -> None:
         assert f"has the unknown key {name}" in words
     if table.get("token"):
         assert "token must not be in [tool.hydra-smoke]" in words
-
-
-# A value that is wrong for each setting, and nothing else is.
-WRONG = {
-    "url": "ftp://router.example",
-    "run_id": "a b",
-    "ready_timeout": "soon",
-    "chat_timeout": "-1",
-    "llm_events_timeout": "nan",
-    "delete_timeout": "inf",
-    "usage_settle": "-0.1",
-    "keep": "perhaps",
-    "scope": "world",
-    "instance": "no-uuid",
-    "max_instances": "0",
-    "chat_end": "maybe",
-    "bundled_checks": "perhaps",
-    "prompt": "x" * 4001,
-    "expect_text": "(",
-    "manifest_id": "x" * 101,
-    "region_id": "x" * 81,
-    "tier_id": "x" * 81,
-    "allow_http": "perhaps",
-    "trust_env": "perhaps",
-    "ca_file": "no-such-file.pem",
-    "report": "perhaps",
-    "report_replies": "perhaps",
-    "budgets": "nonsense=1",
-    "token": f"{TOKEN}\n",
-}
-
-
-@same_folder
-@given(names=st.sets(st.sampled_from(sorted(WRONG)), min_size=1))
-@example(names=set(WRONG))
-def test_every_problem_is_named_at_once(tmp_path: Path, names: set[str]) -> None:
-    env = {**BASE, **{variable(name): WRONG[name] for name in names}}
-    words = outcome(tmp_path, env, {})
-    problems = words.split("\n")[1:]
-    for name in names:
-        assert any(problem.startswith(f"  - {name} ") for problem in problems), name
-    assert len(problems) == len(names)
-    assert TOKEN[:8] not in words

@@ -61,6 +61,11 @@ def read_one(frame: Any) -> Meaning:
     return found
 
 
+def exact(meaning: Meaning) -> tuple[Meaning, list[type]]:
+    """Return a meaning and the types of its parts, of which tuples of several may be equal."""
+    return meaning, [type(part) for part in meaning.parts]
+
+
 def content_of(*told: Any, most: int | None = None) -> Content:
     """Return the content of frames, or of parts, each a second after the one before."""
     content = Content(most)

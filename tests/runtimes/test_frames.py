@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from runtimes_tools import LOOK, NO_MESSAGE, block, chunk, delta, message, read_one, typed
+from runtimes_tools import LOOK, NO_MESSAGE, block, chunk, delta, exact, message, read_one, typed
 
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.meaning import (
@@ -291,7 +291,7 @@ RUNTIMES: dict[str | None, tuple[Rows, Iterable[str]]] = {
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=str)
 def test_what_a_frame_means(runtime: str | None) -> None:
     for frame, means in RUNTIMES[runtime][0]:
-        assert read_one(frame) == means._replace(runtime=runtime), frame
+        assert exact(read_one(frame)) == exact(means._replace(runtime=runtime)), frame
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=str)

@@ -1,4 +1,4 @@
-"""What frames mean that are of no runtime known by name: by their words, and by their shape."""
+"""What frames mean that are of no runtime known by name; and that no frame speaks out of turn."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from runtimes_tools import NO_MESSAGE, event_of, read_one
+from sizes import examples
 
+from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, Tokens
-from pytest_hydrasmoke._runtimes.read import type_of
+from pytest_hydrasmoke._runtimes.read import read, type_of
 
 NOTHING, X, END = Meaning(), Meaning("x"), Meaning(end=True)
 ANSWER = {"index": 0, "message": {"role": "assistant", "content": "Hello"}}
@@ -194,3 +199,60 @@ def test_a_chunk_means_the_same_however_it_is_written() -> None:
 )
 def test_an_event_has_a_type(event: str, data: str, kind: str) -> None:
     assert type_of(event_of((event, data))) == kind
+
+
+# Whatever is sent
+
+RESPONSES = "output_text.delta created completed output_item.added function_call_arguments.done x"
+TYPES = ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | {"data-x"}
+TYPES |= {f"response.{it}" for it in RESPONSES.split()}
+KINDS = sorted(TYPES | hermes.RUN | hermes.NAMES | {"message", "error", "token", "thinking"})
+SPEAK = {"content_block_delta", "Message", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"}
+SPEAK |= {"text-delta", "response.output_text.delta", "message.delta", "assistant.delta"}
+"""The kinds that may have text: all others are silent."""
+SHARED = SPEAK | {"error", "start", "finish", hermes.PROGRESS}
+"""Those that need not be one runtime's."""
+KEYS = """
+    type event choices delta content text message error errorText index finish_reason response
+    tool_calls function arguments name id usage item role metadata userVisible data code reason done
+    toolCallId toolCallName toolName input output result tool tool_name args token_state status
+    toolCall value toolResult content_block partial_json reasoning call_id item_id stop_reason
+"""
+KEY_WORDS = st.sampled_from(KEYS.split())
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | KEY_WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY_WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+FRAMES = st.dictionaries(KEY_WORDS, JSON, max_size=6)
+CHUNKS_OF_CHANCE = st.builds(lambda one, other: {"choices": [one, other]}, FRAMES, JSON)
+EVENTS = st.one_of(
+    st.tuples(st.sampled_from(KINDS), st.booleans(), FRAMES),
+    st.tuples(
+        st.sampled_from(["message", "error", "done", "thinking"]), st.just(True), CHUNKS_OF_CHANCE
+    ),
+)
+
+
+@examples(25, 10_000)
+@given(st.lists(EVENTS, max_size=6))
+def test_whatever_is_sent_nothing_fails_or_speaks_out_of_turn(events: list[Any]) -> None:
+    content = Content()
+    for kind, named, frame in events:
+        if kind in hermes.RUN and not named:
+            told = {**frame, "type": 7, "event": kind}
+        else:
+            told = {**frame, "type": kind} if kind in TYPES else frame
+        found = read(event_of((kind if named else "message", told)))
+        content.add(found, 0.0)
+        found.text.encode()
+        assert found.error is None or found.error.encode()
+        assert found.finish is None or found.finish.isascii()
+        known = kind in TYPES or (named and kind in hermes.NAMES) or kind in hermes.RUN
+        assert kind in SPEAK or not known or not found.text
+        assert kind in SHARED or not known or found.runtime
+        assert kind != "thinking" or not found.text
+    assert all(it.name for it in content.tool_calls)
+    assert all(it.arguments is None or type(it.arguments) is dict for it in content.tool_calls)
+    assert isinstance(content.reasoning("x"), str)
+    assert content.held >= 0

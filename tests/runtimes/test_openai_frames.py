@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from runtimes_tools import LOOK, NO_MESSAGE, call, chunk, read_one, typed
+from runtimes_tools import LOOK, NO_MESSAGE, call, chunk, exact, read_one, typed
 
 from pytest_hydrasmoke._runtimes.finish import goes_on, is_cut_short, is_failure
 from pytest_hydrasmoke._runtimes.meaning import (
@@ -142,7 +142,7 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
 
 def test_what_a_chunk_means() -> None:
     for frame, means in CHUNKS:
-        assert read_one(frame) == means._replace(runtime="OpenAI chat"), frame
+        assert exact(read_one(frame)) == exact(means._replace(runtime="OpenAI chat")), frame
     for choices in (None, "x", {}, 7):
         assert read_one({"choices": choices}) == Meaning(), "it is no chunk"
 
@@ -257,4 +257,4 @@ def test_what_an_object_of_responses_means(named: bool) -> None:
         kind = f"response.{told['type']}"
         frame = {**told, "type": kind}
         found = read_one((kind, frame) if named else frame)
-        assert found == means._replace(runtime="OpenAI Responses"), frame
+        assert exact(found) == exact(means._replace(runtime="OpenAI Responses")), frame

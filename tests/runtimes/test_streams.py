@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtimes_tools import DATA, LOOK, chunk
+from runtimes_tools import DATA, LOOK, chunk, event_of, typed
 from sizes import examples
 
 from pytest_hydrasmoke._core.incoming import MOST_MODELS, Incoming
@@ -50,85 +49,64 @@ def read(stream: bytes) -> tuple[Said, Content, bool]:
     return said, content, any(it.runtime is not None for it in meanings)
 
 
-DONE = "data: [DONE]\n\n"
-CRASH = """\
-data: {"choices":[{"index":0,"delta":{},"finish_reason":"error"}],"error":{"message":"no credit"}}
+def sent(*frames: Any) -> bytes:
+    """Return a stream of frames, or of names and frames."""
+    events = [event_of(frame) for frame in frames]
+    heads = ["" if it.event == "message" else f"event: {it.event}\n" for it in events]
+    texts = [f"{head}data: {it.data}\n\n" for head, it in zip(heads, events, strict=True)]
+    return "".join(texts).encode()
 
-data: [DONE]
 
-"""
-# All before is in a file: "Hello, world", and much that is no text.
-ENDINGS: list[tuple[str, str, Said]] = [
-    ("openai-chat", DONE, Said(ends=(-1,), finish=("stop",))),
-    (
-        "openai-responses",
-        """\
-event: response.completed
-data: {"type":"response.completed","response":{"status":"completed","error":null,"output":[
-data: {"type":"message","role":"assistant","content":[{"type":"text","text":"Hello, world"}]}]}}
-
-""",
-        Said(ends=(-1,)),
-    ),
-    (
-        "anthropic",
-        'event: message_stop\ndata: {"type":"message_stop"}\n\n',
-        Said(ends=(-1,), finish=("end_turn",)),
-    ),
-    ("typed", 'data: {"type":"done","content":"Hello, world"}\n\n', Said(ends=(-1,))),
-    ("typeless", 'data: {"done":true}\n\n', Said(ends=(-1,))),
-    ("named", "event: done\ndata: Hello, world\n\n", Said(ends=(-1,))),
-    (
-        "goose",
-        'data: {"type":"Finish","reason":"stop","token_state":{}}\n\n',
-        Said(ends=(-1,), finish=("stop",)),
-    ),
-    ("plain", DONE, Said(ends=(-1,))),
-    ("ui-messages", 'data: {"type":"finish"}\n\n' + DONE, Said(ends=(-2, -1))),
-    ("ag-ui", 'data: {"type":"RUN_FINISHED","threadId":"t1"}\n\n', Said(ends=(-1,))),
-    (
-        "hermes-run",
-        'data: {"event":"run.completed","output":"Hello, world"}\n\n: closed\n\n',
-        Said(ends=(-1,)),
-    ),
+OVER = Said(ends=(-1,))
+STOPPED = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+CRASHED = {"choices": [{"delta": {}, "finish_reason": "error"}], "error": {"message": "no credit"}}
+WHOLE = {"role": "assistant", "content": [{"type": "text", "text": "Hello, world"}]}
+RESPONSE = {"status": "completed", "error": None, "output": [typed("message", **WHOLE)]}
+# All before is in a file: "Hello, world", and much that is no text. What ends it, and what is said.
+ENDINGS: list[tuple[str, list[Any], Said]] = [
+    ("openai-chat", ["[DONE]"], OVER._replace(finish=("stop",))),
+    ("openai-responses", [typed("response.completed", response=RESPONSE)], OVER),
+    ("anthropic", [("message_stop", typed("message_stop"))], OVER._replace(finish=("end_turn",))),
+    ("typed", [typed("done", content="Hello, world")], OVER),
+    ("typeless", [{"done": True}], OVER),
+    ("named", [("done", "Hello, world")], OVER),
+    ("goose", [typed("Finish", reason="stop", token_state={})], OVER._replace(finish=("stop",))),
+    ("plain", ["[DONE]"], OVER),
+    ("ui-messages", [typed("finish"), "[DONE]"], Said(ends=(-2, -1))),
+    ("ag-ui", [typed("RUN_FINISHED", threadId="t1", runId="r1")], OVER),
+    ("hermes-run", [{"event": "run.completed", "output": "Hello, world"}], OVER),
     (
         "hermes-session",
-        'event: run.completed\ndata: {"messages":[]}\n\nevent: done\ndata: {}\n\n',
+        [("run.completed", {"messages": [WHOLE]}), ("done", {})],
         Said(ends=(-2, -1)),
     ),
     (
         "hermes-session",
-        'event: error\ndata: {"message":"no credit"}\n\nevent: done\ndata: {}\n\n',
-        Said(ends=(-1,), errors=("no credit",)),
+        [("error", {"message": "no credit"}), ("done", {})],
+        OVER._replace(errors=("no credit",)),
     ),
-    (
-        "hermes-chat",
-        'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n' + DONE,
-        Said(ends=(-1,), finish=("stop",)),
-    ),
-    ("hermes-chat", CRASH, Said(ends=(-1,), errors=("no credit",), finish=("error",))),
+    ("hermes-chat", [STOPPED, "[DONE]"], OVER._replace(finish=("stop",))),
+    ("hermes-chat", [CRASHED, "[DONE]"], OVER._replace(errors=("no credit",), finish=("error",))),
 ]
-FAILURES = (
-    'data: {"error":{"message":"Overloaded","type":"server_error"}}\n\n',
-    'event: error\ndata: {"type":"error","error":{"type":"x","message":"Overloaded"}}\n\n',
-    'data: {"type":"Error","error":"Overloaded"}\n\n',
-    'data: {"type":"error","message":"Overloaded","code":529}\n\n',
-    'data: {"type":"response.failed","response":{"error":{"message":"Overloaded"}}}\n\n',
-    "event: error\ndata: Overloaded\n\n",
-    'event: ERROR\ndata: "Overloaded"\n\n',
-    'event: error\ndata: {"detail":"Overloaded"}\n\n',
-)
+FAILURES: list[Any] = [
+    {"error": {"message": "Overloaded", "type": "server_error"}},
+    ("error", typed("error", error=typed("x", message="Overloaded"))),
+    typed("Error", error="Overloaded"),
+    typed("error", message="Overloaded", code=529),
+    typed("response.failed", response={"error": {"message": "Overloaded"}}),
+    *(("error", "Overloaded"), ("ERROR", '"Overloaded"'), ("error", {"detail": "Overloaded"})),
+]
 
 
 @pytest.mark.parametrize(("runtime", "ending", "said"), ENDINGS)
-def test_a_turn_ends_or_breaks_off_or_fails(runtime: str, ending: str, said: Said) -> None:
+def test_a_turn_ends_or_breaks_off_or_fails(runtime: str, ending: list[Any], said: Said) -> None:
     body = (DATA / f"{runtime}.sse").read_bytes()
-    assert read(body + ending.encode())[0] == said
+    assert read(body + sent(*ending))[0] == said
     cut, _, always_ends = read(body)
     assert cut == Said(finish=cut.finish)
     assert always_ends is (runtime not in {"typed", "typeless", "named", "plain"})
     for frame in FAILURES:
-        failed = read(body + frame.encode())[0]
+        failed = read(body + sent(frame))[0]
         assert failed == Said(errors=("Overloaded",), finish=cut.finish), frame
 
 
@@ -138,7 +116,7 @@ def test_each_model_of_a_turn_is_kept_once_in_its_order() -> None:
         came = Incoming(Reading(), "auto")
         for name in named[start:]:
             # Like events, which differ in these texts alone, may be handed out unread.
-            came.feed(f"data: {json.dumps(chunk({'content': 'x'}, model=name))}\n\n".encode(), 0.0)
+            came.feed(sent(chunk({"content": "x"}, model=name)), 0.0)
             while came.take() is not None:
                 pass
         assert came.models == [*dict.fromkeys(named[start:])][:MOST_MODELS]
