@@ -133,16 +133,11 @@ ANTHROPIC: Rows = [
     ),
     (delta(0, "thinking_delta", thinking="Hm.", text="Hm."), says(Reasoning("Hm."))),
     (delta(0, "signature_delta", signature="x"), NOTHING),
-    *(
-        (told, says(part._replace(key=key)))
-        for index, key in ((0, 0), (7, 7), (None, 0))
-        for told, part in (
-            (
-                block(index, type="tool_use", id="a", name="look", input={}),
-                ToolCalled(0, "look", "a", new=True),
-            ),
-            (delta(index, "input_json_delta", partial_json="{"), ToolArguments(0, "{")),
-        )
+    (delta(7, "input_json_delta", partial_json="{"), says(ToolArguments(7, "{"))),
+    (delta(None, "input_json_delta", partial_json="{"), says(ToolArguments(0, "{"))),
+    (
+        block(7, type="tool_use", id="a", name="look", input={}),
+        says(ToolCalled(7, "look", "a", new=True)),
     ),
     (
         block(2, type="tool_use", id="a", name="look", input=LOOK),
@@ -161,6 +156,8 @@ ANTHROPIC: Rows = [
     (typed("message_stop"), Meaning(end=True, of_message=True)),
 ]
 REQUEST = {"type": "toolRequest", "id": "a"}
+ASKED = {"name": "look", "arguments": LOOK}
+RETURNED = {"type": "toolResponse", "id": "a"}
 GOOSE: Rows = [
     *((goose_says(typed("text", text=text)), Meaning(text)) for text in ("Hel", "lo")),
     (goose_says(REPLY, metadata={"userVisible": False}), NOTHING),
@@ -170,20 +167,11 @@ GOOSE: Rows = [
     (goose_says(typed("thinking", thinking="Hm."), REPLY), says(Reasoning("Hm."), text="Hi")),
     *(
         (message("assistant", **REQUEST, toolCall=told), says(CALLED._replace(arguments=LOOK)))
-        for told in (
-            {"name": "look", "arguments": LOOK},
-            {"value": {"name": "look", "arguments": LOOK}},
-        )
+        for told in (ASKED, {"status": "success", "value": ASKED})
     ),
     (message("assistant", type="toolRequest", toolCall={"name": "look"}), NOTHING),
-    (
-        message("user", type="toolResponse", id="a", toolResult={"value": "cold"}),
-        says(ToolResult("a", "cold")),
-    ),
-    (
-        message("user", type="toolResponse", id="a", toolResult={"error": "no"}),
-        says(ToolResult("a", {"error": "no"})),
-    ),
+    (message("user", **RETURNED, toolResult={"value": "cold"}), says(ToolResult("a", "cold"))),
+    (message("user", **RETURNED, toolResult={"no": 7}), says(ToolResult("a", {"no": 7}))),
     (message("assistant", type="image", id="a", toolResult={}), NOTHING),
     (typed("Finish", reason="stop", token_state=CAMEL), says(COUNTED, end=True, finish="stop")),
     (
@@ -204,14 +192,7 @@ HERMES: Rows = [
     ({"event": "run.started"}, Meaning(begins=True)),
     ({"event": "message.delta", "delta": "Hi"}, Meaning("Hi")),
     (("assistant.delta", {"delta": "Hi"}), Meaning("Hi")),
-    *(
-        row
-        for told in (None, 7, ["x"], {"text": "x"})
-        for row in (
-            ({"event": "message.delta", "delta": told}, NOTHING),
-            (("assistant.delta", {"delta": told}), NOTHING),
-        )
-    ),
+    *(({"event": "message.delta", "delta": it}, NOTHING) for it in (None, 7, ["x"], {"text": "x"})),
     ({"event": "reasoning.delta", "delta": "Hm."}, says(Reasoning("Hm."))),
     ({"event": "reasoning.available", "text": "Hm."}, says(Reasoning("Hm.", repeats=True))),
     (("assistant.completed", {"content": "Hi", "completed": True}), Meaning(whole="Hi")),
@@ -223,12 +204,8 @@ HERMES: Rows = [
     *(
         (("run.completed", {"messages": told}), Meaning(end=True, finish=finish))
         for told, finish in (
-            *(
-                (ANSWERED, "length"),
-                (ANSWERED[:2], None),
-                ([{"finish_reason": "stop"}, None], "stop"),
-            ),
-            *(([], None), ({"finish_reason": "stop"}, None)),
+            *((ANSWERED, "length"), (ANSWERED[:2], None), ([*ANSWERED, None], "length")),
+            *(([], None), (ANSWERED[0], None)),
         )
     ),
     *(
@@ -306,17 +283,13 @@ def test_all_its_other_kinds_say_nothing(runtime: str | None) -> None:
         assert read_one({key: kind, **told}) == Meaning(runtime=runtime), kind
 
 
-def looked(key: object) -> Any:
-    return message("user", type="toolResponse", id=key, toolResult={"value": "cold"})
-
-
 KEYED: dict[str, Callable[[object], Any]] = {
     "anthropic": lambda key: delta(key, "input_json_delta", partial_json="{"),
     "openai": lambda key: chunk({"tool_calls": [{"index": key, "function": {"name": "look"}}]}),
     "responses": lambda key: typed("response.function_call_arguments.delta", output_index=key),
     "ag-ui": lambda key: typed("TOOL_CALL_START", toolCallId=key, toolCallName="look"),
     "ai-sdk": lambda key: typed("tool-input-start", toolCallId=key, toolName="look"),
-    "goose": looked,
+    "goose": lambda key: message("user", type="toolResponse", id=key, toolResult={}),
     "hermes": lambda key: ("hermes.tool.progress", {**PROGRESS, "toolCallId": key}),
 }
 

@@ -62,7 +62,7 @@ def nested(depth: int) -> dict[str, Any]:
 ZERO = {"index": 0, "delta": {"content": "0"}, "finish_reason": "stop"}
 ONE = {"index": 1, "delta": {"content": "1"}, "finish_reason": "length"}
 FUNCTION = {"name": "look", "arguments": "{}"}
-CRASH = {"failed": True, "error": "HTTP 401: no credit", "error_code": "agent_error"}
+STOPPED = first(delta={}, finish_reason="error")
 USED = {
     "prompt_tokens": 9,
     "completion_tokens": 5,
@@ -114,14 +114,7 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     ({"choices": [], "usage": 7}, Meaning()),
     ({"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}, says(Tokens(7))),
     # An error may lie in the chunk, or in its choice.
-    (
-        {
-            **first(delta={}, finish_reason="error"),
-            "error": {"message": "no credit"},
-            "hermes": CRASH,
-        },
-        Meaning(error="no credit", finish="error"),
-    ),
+    ({**STOPPED, "error": {"message": "x"}}, Meaning(error="x", finish="error")),
     (
         first(delta={}, error={"code": 502, "message": "Overloaded"}, finish_reason="error"),
         Meaning(error="Overloaded", finish="error"),
@@ -159,6 +152,7 @@ def fails(error: str = NO_MESSAGE) -> Meaning:
     return Meaning(error=error)
 
 
+ARGS = "function_call_arguments"
 END, INCOMPLETE = Meaning(end=True), Meaning(end=True, finish="incomplete")
 LIMIT: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
 CALLS = [{"type": "message"}, {"type": "function_call", "name": "look"}]
@@ -173,14 +167,8 @@ COUNTED = {
 RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (ends("created", model=MODEL), Meaning(begins=True, models=(MODEL,))),
     (typed("output_text.delta", delta="Hi"), Meaning("Hi")),
-    *(
-        row
-        for kind in ("reasoning_text", "reasoning_summary_text")
-        for row in (
-            (typed(f"{kind}.delta", delta="Hm."), says(Reasoning("Hm."))),
-            (typed(f"{kind}.done", text="Hm."), Meaning()),
-        )
-    ),
+    (typed("reasoning_text.delta", delta="Hm."), says(Reasoning("Hm."))),
+    (typed("reasoning_summary_text.delta", delta="Hm."), says(Reasoning("Hm."))),
     *(
         (typed(f"output_item.{kind}", item={**CALL, **told}), says(ToolCalled(*called)))
         for kind in ("added", "done")
@@ -194,24 +182,10 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (item("function_call_output", call_id="a", output="cold"), says(ToolResult("a", "cold"))),
     (item("function_call_output", output="cold"), Meaning()),
     (item("message", id="m", model="Tesla"), Meaning()),
-    *(
-        row
-        for told, key in (
-            ({"item_id": "i", "output_index": 7}, "i"),
-            ({"output_index": 7}, 7),
-            ({}, 0),
-        )
-        for row in (
-            (
-                typed("function_call_arguments.delta", **told, delta="{"),
-                says(ToolArguments(key, "{")),
-            ),
-            (
-                typed("function_call_arguments.done", **told, arguments="{}"),
-                says(ToolCalled(key, arguments="{}")),
-            ),
-        )
-    ),
+    (typed(f"{ARGS}.delta", item_id="i", output_index=7, delta="{"), says(ToolArguments("i", "{"))),
+    (typed(f"{ARGS}.delta", output_index=7, delta="{"), says(ToolArguments(7, "{"))),
+    (typed(f"{ARGS}.done", item_id="i", arguments="{}"), says(ToolCalled("i", arguments="{}"))),
+    (typed(f"{ARGS}.done", arguments="{}"), says(ToolCalled(0, arguments="{}"))),
     # All ends may have one name.
     (ends("incomplete", **LIMIT), Meaning(end=True, finish="max_output_tokens")),
     (ends("done", status="incomplete", **LIMIT), Meaning(end=True, finish="max_output_tokens")),
@@ -246,7 +220,13 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     ),
     *(
         (typed(kind, delta="x", text="x", item={"content": "x"}, error="x"), Meaning())
-        for kind in ("output_text.done", "refusal.delta", "mcp_call.failed", "unheard_of", "")
+        for kind in (
+            "output_text.done",
+            "reasoning_text.done",
+            "refusal.delta",
+            "mcp_call.failed",
+            "",
+        )
     ),
 ]
 
