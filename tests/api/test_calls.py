@@ -148,6 +148,16 @@ def test_to_delete_what_is_gone_is_to_have_deleted_it(code: int) -> None:
     assert (answer.instance_id, answer.status) == (ID, "deleted")
 
 
+def test_whether_a_router_accepts_a_deletion_is_told() -> None:
+    answers = [io.deleted(), reply(204), *(reply(code, b"x") for code in (404, 409, 410))]
+    other = reply(200, {"instance_id": io.OTHER_ID, "status": "deleting"})
+    _, calls = io.calls_of(None, delete=[*answers, other])
+    accepted = [drive(calls.ask_to_delete(ID, deadline=START + 7)) for _ in answers]
+    assert accepted == [True, True, False, False, False]
+    with pytest.raises(hydra.ContractError, match="another instance"):
+        drive(calls.ask_to_delete(ID, deadline=START + 7))
+
+
 ABOUT = {
     "status": {"status": "running", "hostname": None},
     "llm_events": {"count": 0, "providers": [], "window_seconds": 900},
