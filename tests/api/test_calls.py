@@ -12,6 +12,7 @@ from scripted_io import ID, KEY, NOT_FOUND, START, reply, stream
 
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api.calls import FIRST_WORDS, RECORD_THEM, Calls
+from pytest_hydrasmoke._api.counted import Rows, check_explained
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._transport.protocol import Reply, drive
 from pytest_hydrasmoke.fake.replay import AllAsked
@@ -140,6 +141,13 @@ def test_a_provider_without_an_llm_event_is_against_the_contract() -> None:
     words = ("no more than 1: an LLM event of each", "2: anthropic, openai")
     assert (error.expected, error.got) == words
     assert len(asked.sent) == 2, "its row may have come between the names and the count"
+    # Since an earlier count, only new names need new rows.
+    before = Rows(2, frozenset("abc"))
+    check_explained(Rows(3, frozenset("abcd")), before)
+    told = "^llm_events names more providers than it counts LLM events since 2 were counted\n"
+    with pytest.raises(hydra.ContractError, match=told) as caught:
+        check_explained(Rows(1, frozenset("abcd")), before)
+    assert (caught.value.expected, caught.value.got) == (words[0].replace("1", "0"), "1: d")
 
 
 @pytest.mark.parametrize("code", [404, 409, 410])

@@ -146,6 +146,10 @@ CHANGES: dict[str, tuple[Change, list[str]]] = {
         {of("Code"): INTEGER, STATUS: {"anyOf": [to("Code"), NULL]}},
         [f"GET {INSTANCE} answers status as string no longer, but as integer or null"],
     ),
+    "a choice in a choice": (
+        {STATUS: {"anyOf": [{"anyOf": [INTEGER, NULL]}, NULL]}},
+        [f"GET {INSTANCE} answers status as string no longer, but as integer or null"],
+    ),
     "a kind defined nowhere": ({STATUS: to("Nowhere")}, []),
     "a kind in another file": ({STATUS: {"$ref": "elsewhere.json#/Status"}}, []),
     "a kind without a name": ({STATUS: {"$ref": ""}}, []),
