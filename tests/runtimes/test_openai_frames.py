@@ -195,8 +195,8 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (ends("completed", model=MODEL, output=CALLS[::-1]), END._replace(models=(MODEL,))),
     *(
         (
-            ends(kind, status="completed", output=CALLS),
-            Meaning(end=True, of_message=True, finish="tool_calls"),
+            ends(kind, status="completed", output=CALLS, usage=COUNTED),
+            says(Tokens(9, 5, 4, 3), end=True, of_message=True, finish="tool_calls"),
         )
         for kind in ("completed", "done")
     ),
