@@ -77,7 +77,7 @@ AG_UI: Rows = [
     (typed("TOOL_CALL_END", toolCallId="a"), NOTHING),
     (typed("RUN_FINISHED", usage=CAMEL), says(Tokens(), end=True)),
     (finished(*ENTRIES), says(Tokens(8, 2, 4, 3), end=True)),
-    (finished({"inputTokens": 7, "outputTokens": 0}), says(Tokens(7, 0), end=True)),
+    (finished({**CAMEL, "outputTokens": 0}, {"outputTokens": 5}), says(Tokens(7, 5), end=True)),
     (finished(CAMEL, {"inputTokens": -1}), says(Tokens(-1, 2), end=True)),
     (finished(CAMEL, {"outputTokens": True}), says(Tokens(7, True), end=True)),
     (

@@ -155,7 +155,7 @@ def fails(error: str = NO_MESSAGE) -> Meaning:
 ARGS = "function_call_arguments"
 END, INCOMPLETE = Meaning(end=True), Meaning(end=True, finish="incomplete")
 LIMIT: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
-CALLS = [{"type": "message"}, {"type": "function_call", "name": "look"}]
+CALLS = [{"type": "message"}, {"type": "reasoning"}, {"type": "function_call", "name": "look"}]
 CALL: dict[str, Any] = {"type": "function_call", "name": "look", "arguments": "{}"}
 OVERLOADED = {"message": "Overloaded", "code": "server_error"}
 COUNTED = {
