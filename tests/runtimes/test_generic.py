@@ -13,7 +13,7 @@ from sizes import examples
 
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.meaning import Meaning, Tokens
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Reasoning, Tokens
 from pytest_hydrasmoke._runtimes.read import read, type_of
 
 NOTHING, X, END = Meaning(), Meaning("x"), Meaning(end=True)
@@ -85,6 +85,7 @@ MEANS: list[tuple[Any, Meaning]] = [
             (("error", told), Meaning(error="boom")),
         )
     ),
+    (("thinking", {"type": "reasoning-delta", "delta": "Hm."}), Meaning(parts=(Reasoning("Hm."),))),
     ({"event": "token", "data": "x"}, X),
     ({"event": "done", "data": "x"}, END),
     ({"event": "failed", "data": "x"}, Meaning(error="x")),

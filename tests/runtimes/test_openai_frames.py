@@ -71,6 +71,7 @@ USED = {
 }
 CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (chunk({"role": "assistant", "content": "Hi"}, model=MODEL), Meaning("Hi", models=(MODEL,))),
+    (chunk({}, model="x" * 128), Meaning(models=("x" * 128,))),
     (first(message={"role": "assistant", "content": "Hi"}), Meaning("Hi")),
     (first(text="Hi"), Meaning("Hi")),
     (first(delta={"content": "!"}, finish_reason="stop"), Meaning("!", finish="stop")),
