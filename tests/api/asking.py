@@ -1,4 +1,4 @@
-"""One call, asked of a router whose answers are written down."""
+"""One call, asked of a router whose answers are written down, and what each status code means."""
 
 from __future__ import annotations
 
@@ -6,56 +6,50 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripted_io import (
-    ID,
-    KEY,
-    SPEC,
-    ScriptedIO,
-    accepted,
-    calls_of,
-    deleted,
-    events,
-    row,
-    status,
-    stream,
-)
+import scripted_io as io
 
-from pytest_hydrasmoke import (
-    HydraSmokeError,
-)
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke import HydraSmokeError
+from pytest_hydrasmoke._transport.protocol import CallName, Request, drive
 from pytest_hydrasmoke.fake.replay import AllAsked
 
-PREFIX = "/internal/v1/smoke"
-
-
 ASK: dict[str, Callable[..., Awaitable[Any]]] = {
-    "provision": lambda calls, **kw: calls.provision(SPEC, KEY, **kw),
-    "poll": lambda calls, **kw: calls.poll(KEY, **kw),
-    "status": lambda calls, **kw: calls.status(ID, **kw),
-    "chat": lambda calls, **kw: calls.chat(ID, "hello", **kw),
-    "llm_events": lambda calls, **kw: calls.llm_events(ID, 900, **kw),
-    "delete": lambda calls, **kw: calls.delete(ID, **kw),
+    "provision": lambda calls, **kw: calls.provision(io.SPEC, io.KEY, **kw),
+    "poll": lambda calls, **kw: calls.poll(io.KEY, **kw),
+    "status": lambda calls, **kw: calls.status(io.ID, **kw),
+    "chat": lambda calls, **kw: calls.chat(io.ID, "hello", **kw),
+    "llm_events": lambda calls, **kw: calls.llm_events(io.ID, 900, **kw),
+    "delete": lambda calls, **kw: calls.delete(io.ID, **kw),
 }
-
-
 GOOD: dict[str, Callable[[], Any]] = {
-    "provision": accepted,
-    "poll": row,
-    "status": lambda: status("running"),
-    "chat": lambda: stream(b"data: hi\n\n"),
-    "llm_events": lambda: events(1, "openai"),
-    "delete": deleted,
+    "provision": io.accepted,
+    "poll": io.row,
+    "status": lambda: io.status("running"),
+    "chat": lambda: io.stream(b"data: hi\n\n"),
+    "llm_events": lambda: io.events(1, "openai"),
+    "delete": io.deleted,
 }
+CODES = (200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 409, 410, 415, 422)
+CODES += (425, 429, 499, 500, 501, 502, 503, 504, 599)
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+ANSWERS = {
+    "provision": {200, 201, 202},
+    **{name: {200} for name in ("poll", "status", "chat", "llm_events")},
+    "delete": {200, 202, 204, 404, 409, 410},
+}
+AGAIN: dict[str, set[int]] = dict.fromkeys(ANSWERS, TRANSIENT) | {"chat": {409, 425, 429, 503}}
 
 
-def ask(name: str, *steps: Any, deadline: float | None = None) -> tuple[ScriptedIO, Any]:
+def request(call: CallName = "status") -> Request:
+    return Request(call, "GET", "/x")
+
+
+def ask(name: str, *steps: Any, deadline: float | None = None) -> tuple[io.ScriptedIO, Any]:
     """Make one call, and give what came of it: an answer, or the error."""
-    io, calls = calls_of(None, **{name: steps})
+    asked, calls = io.calls_of(None, **{name: steps})
     try:
-        return io, drive(ASK[name](calls, deadline=deadline))
+        return asked, drive(ASK[name](calls, deadline=deadline))
     except HydraSmokeError as error:
-        return io, error
+        return asked, error
 
 
 @dataclass(frozen=True)
@@ -75,13 +69,13 @@ class Recorded:
     answer: Answered | None = None
 
     def last(self, instance_id: str) -> Answered | None:
-        assert instance_id == ID
+        assert instance_id == io.ID
         return self.answer
 
     def uncounted(self, instance_id: str) -> str | None:
-        assert instance_id == ID
+        assert instance_id == io.ID
         return self.words
 
     def all_counted(self, instance_id: str) -> AllAsked | None:
-        assert instance_id == ID
+        assert instance_id == io.ID
         return self.known

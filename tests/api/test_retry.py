@@ -1,4 +1,4 @@
-"""The retry rule: what an outcome means for its call, and the pause before the next attempt."""
+"""What an attempt comes to, what that means for its call, and the pause before the next one."""
 
 from __future__ import annotations
 
@@ -7,47 +7,85 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
+from asking import AGAIN, ANSWERS, CODES
 from freezegun import freeze_time
 from hypothesis import example
 from hypothesis import given as for_any
 from hypothesis import strategies as st
-from retry_table import AGAIN, ANSWERS, CODES
-from scripted_io import reply
+from scripted_io import refused, reply
+from sizes import examples
 
-from pytest_hydrasmoke import (
-    TransportError,
-)
+from pytest_hydrasmoke import ContractError, TransportError
 from pytest_hydrasmoke._api.retry import RULES, asked_pause, decide, pause, retry_after
+from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
+from pytest_hydrasmoke._transport.reasons import Reason
+from pytest_hydrasmoke._transport.steps import Reached
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_every_status_code_means_what_the_retry_table_says(name: str) -> None:
+def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    assert ANSWER_LIMIT == 1 << 20
+    body = bytearray(ANSWER_LIMIT - 1)
+    append(body, b"x")
+    assert body.endswith(b"\0x")
+    with pytest.raises(ContractError) as caught:
+        append(body, b"x")
+    assert str(caught.value) == (
+        "the response body exceeds the limit\n"
+        "  expected:  at most 1,048,576 bytes\n"
+        "  got:       more\n"
+        "  next step: find out what answers at this URL"
+    )
+
+
+def test_an_attempts_result_is_given_or_raised() -> None:
+    answer, fault = reply(200), refused()
+    assert unwrap(answer) is answer
+    with pytest.raises(TransportError) as caught:
+        unwrap(fault)
+    assert caught.value is fault
+
+
+NONE = "no connection to https://router.example"
+# How far it got; what is said where it failed then, and where its time was up.
+LOST = {
+    "CONNECTING": (f"{NONE} (reset)", f"{NONE} in time"),
+    "SHAKING_HANDS": (f"{NONE} (reset)", f"{NONE} in time: its TLS handshake did not end"),
+    "UNSENT": (f"{NONE} (reset)", "the request to https://router.example was not sent in time"),
+    "BEGUN": ("the request was not sent whole (reset)", "the request was not sent whole in time"),
+    "SENT": ("the answer was lost (reset)", "no answer in time"),
+}
+
+
+@pytest.mark.parametrize("progress", LOST)
+def test_an_attempt_without_an_answer_says_how_far_it_got(progress: str) -> None:
+    for late, message in zip((False, True), LOST[progress], strict=True):
+        came_to = Reached[progress]
+        error = lost_attempt("https://router.example", Reason("reset"), came_to, late=late)
+        reached = progress in ("BEGUN", "SENT")
+        assert (error.message, error.reached, error.late) == (message, reached, late)
+        assert isinstance(error, TimeoutError) is late
+        advised = late and progress not in ("CONNECTING", "UNSENT")
+        assert ("https://router.example" in (error.next_step or "")) is advised
+        assert (error.next_step is not None) is advised
+
+
+def test_every_outcome_means_what_the_retry_table_says() -> None:
     assert set(RULES) == {*ANSWERS, "missing"}
-    for code in CODES:
-        wanted = "answer" if code in ANSWERS[name] else "again" if code in AGAIN[name] else "fail"
-        assert decide(RULES[name], code) == wanted, code  # type: ignore[index]
+    for name, rule in RULES.items():
+        answers, again = ANSWERS.get(name, ()), AGAIN.get(name, {408, 429, 500, 502, 503, 504})
+        for code in CODES:
+            wanted = "answer" if code in answers else "again" if code in again else "fail"
+            assert decide(rule, code) == wanted, (name, code)
+        expired = TransportError("the certificate has expired", reached=False, permanent=True)
+        assert decide(rule, expired) == "fail", "no retry can help"
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_what_no_retry_can_help_is_a_failure_at_once(name: str) -> None:
-    lost = TransportError("the certificate has expired", reached=False, permanent=True)
-    assert decide(RULES[name], lost) == "fail"  # type: ignore[index]
-
-
-@pytest.mark.parametrize(
-    ("attempt", "draw", "seconds"),
-    [
+def test_a_pause_is_full_jitter_over_a_doubled_time_and_no_less_than_is_asked_for() -> None:
+    for attempt, draw, seconds in (
         *((1, 1, 0.5), (2, 1, 1), (3, 1, 2), (4, 1, 4), (5, 1, 8), (6, 1, 10), (60, 1, 10)),
         *((1, 0, 0), (9, 0, 0), (2, 0.5, 0.5), (6, 0.25, 2.5)),
-    ],
-)
-def test_a_pause_is_full_jitter_over_a_doubled_time(
-    attempt: int, draw: float, seconds: float
-) -> None:
-    assert pause(attempt, None, draw) == seconds
-
-
-def test_a_routers_pause_is_a_floor_under_the_jitter() -> None:
+    ):
+        assert pause(attempt, None, draw) == seconds
     assert [pause(3, wanted, 0.9) for wanted in (7.0, 3600.0)] == [7.0, 3600.0]
     for wanted, draw, seconds in (
         *((0.0, 0.5, 5.0), (3.0, 0.5, 5.0), (3.0, 0.25, 3.0), (5.0, 0.5, 5.0), (3.0, 0.0, 3.0)),
@@ -55,32 +93,17 @@ def test_a_routers_pause_is_a_floor_under_the_jitter() -> None:
         assert pause(6, wanted, draw) == seconds
 
 
-# --- Retry-After -----------------------------------------------------------------------------
-
-
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
 PAUSES: dict[str | None, float | None] = {
-    None: None,
-    "": None,
-    "  ": None,
+    **dict.fromkeys((None, "", "  ", "1.5", "-3", "+3", "1e3", "³", "٣", "soon"), None),
     "0": 0.0,
     "7": 7.0,
     " 7 ": 7.0,
     "0120": 120.0,
     "9" * 30: 1e30,
-    "1.5": None,
-    "-3": None,
-    "+3": None,
-    "1e3": None,
-    "³": None,
-    "٣": None,
-    "soon": None,
     "Wed, 02 Jan 2030 03:04:35 GMT": 30.0,
     "Wed, 02 Jan 2030 03:04:05 GMT": 0.0,
     "Wed, 02 Jan 2030 03:03:05 GMT": 0.0,
-    "Wed, 02 Jan 2030 03:04:35 -0000": 30.0,
     "Wednesday, 02-Jan-30 03:04:35 GMT": 30.0,
     "Wed Jan  2 03:04:35 2030": 30.0,
     "Wed, 02 Jan 2030 05:04:35 +0200": 30.0,
@@ -109,30 +132,27 @@ def test_a_date_without_a_zone_is_not_this_machines(monkeypatch: pytest.MonkeyPa
         time.tzset()
 
 
-@for_any(st.integers(0, 10**6), st.integers(-12, 14))
-def test_a_date_is_read_in_any_time_zone(seconds: int, hours: int) -> None:
+@examples(30, 5_000)
+@for_any(
+    st.text() | st.text("0123456789:, +-JanWedGMT", max_size=40),
+    *(st.integers(0, 10**6), st.integers(-12, 14)),
+)
+@example("9" * 5000, 0, 0)
+def test_any_retry_after_is_seconds_or_nothing(header: str, seconds: int, hours: int) -> None:
+    wanted = retry_after(header, NOW)
+    assert wanted is None or wanted >= 0
     when = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=hours)))
     assert retry_after(format_datetime(when), NOW) == seconds
 
 
-@for_any(st.text() | st.text("0123456789:, +-JanWedGMT", max_size=40))
-@example("9" * 5000)
-def test_any_retry_after_is_seconds_or_nothing(header: str) -> None:
-    wanted = retry_after(header, NOW)
-    assert wanted is None or wanted >= 0
-
-
-def test_the_pause_that_an_answer_asks_for_is_in_its_header() -> None:
+def test_the_pause_that_an_answer_asks_for_counts_from_the_routers_own_time() -> None:
     assert asked_pause(reply(503, retry_after="12")) == 12.0
     assert asked_pause(reply(503)) is None
-    in_the_past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
-    assert asked_pause(reply(503, retry_after=in_the_past)) == 0.0
-
-
-@pytest.mark.parametrize("date", ["Wed, 02 Jan 2030 03:04:05 GMT", "soon", None])
-def test_a_date_counts_from_the_routers_own_time(date: str | None) -> None:
-    headers = {"retry_after": "Wed, 02 Jan 2030 03:04:35 GMT"} | ({"date": date} if date else {})
-    # Where the router does not tell its time, there is only this machine's.
-    own = not (date or "").startswith("Wed")
-    with freeze_time("2030-01-02 03:04:15" if own else "2020-01-01"):
-        assert asked_pause(reply(503, **headers)) == (20.0 if own else 30.0)
+    until = "Wed, 02 Jan 2030 03:04:35 GMT"
+    with freeze_time("2030-01-02 03:04:15"):
+        assert asked_pause(reply(503, retry_after=until, date=format_datetime(NOW))) == 30.0
+        # Where the router does not tell its time, there is only this machine's.
+        assert asked_pause(reply(503, retry_after=until, date="soon")) == 20.0
+        assert asked_pause(reply(503, retry_after=until)) == 20.0
+    with freeze_time("2030-01-03"):
+        assert asked_pause(reply(503, retry_after=until)) == 0.0

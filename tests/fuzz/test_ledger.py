@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sizes import examples
 
 from pytest_hydrasmoke._journal.codec import SCHEMA
 from pytest_hydrasmoke._journal.instance import Instance
@@ -33,22 +34,13 @@ def entries(name: str, of: st.SearchStrategy[Any], **fields: Any) -> Any:
 
 
 claims = entries(
-    "Claimed",
-    KEYS,
-    url=TEXTS,
-    spec=OBJECTS,
-    share=st.none() | TEXTS,
-    fake=st.booleans(),
+    *("Claimed", KEYS), url=TEXTS, spec=OBJECTS, share=st.none() | TEXTS, fake=st.booleans()
 )
-facts = entries(
-    "Became",
-    KEYS,
-    state=st.sampled_from([state.value for state in State if state != State.CLAIMED]),
-    id=st.none() | TEXTS,
-    seconds=SECONDS,
-) | entries("Prepared", KEYS)
-failures = entries("Refuted", st.none(), what=TEXTS, test=TEXTS, why=TEXTS)
-ends = entries("CleanedUp", st.none())
+LATER = st.sampled_from([state.value for state in State if state != State.CLAIMED])
+facts = entries("Became", KEYS, state=LATER, id=st.none() | TEXTS, seconds=SECONDS)
+facts |= entries("Prepared", KEYS)
+entry = claims | facts | entries("Refuted", st.none(), what=TEXTS, test=TEXTS, why=TEXTS)
+entry |= entries("CleanedUp", st.none())
 # Near to what a ledger has: fields of any kind, under the right names.
 strange = st.dictionaries(
     st.sampled_from(["at", "of", "is", "state", "url", "fake", "spec", "share", "id", "schema"]),
@@ -60,9 +52,6 @@ def line(value: object) -> bytes:
     return f"\n{json.dumps(value)}\n".encode()
 
 
-lines = st.lists(claims | facts | failures | ends, max_size=12).map(
-    lambda several: [line(value) for value in several]
-)
 garbage = st.binary(max_size=20).filter(lambda it: b"\n" not in it) | (JSON | strange).map(
     lambda value: json.dumps(value).encode()
 )
@@ -116,37 +105,31 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     assert reading.size == len(text)
 
 
-def whole(several: list[bytes]) -> LedgerReading:
-    return parse(b"".join(several))
-
-
-@given(several=lines, data=st.data())
-def test_what_a_killed_writer_left_spoils_no_other_line(
-    several: list[bytes], data: st.DataObject
+@examples(25, 2_000)
+@given(
+    several=st.lists(entry.map(line), max_size=12),
+    victim=entry.map(line),
+    dirt=st.lists(st.binary(min_size=1, max_size=20), max_size=5),
+    data=st.data(),
+)
+def test_what_a_killed_writer_or_anybody_else_left_spoils_no_other_line(
+    several: list[bytes], victim: bytes, dirt: list[bytes], data: st.DataObject
 ) -> None:
     """Cut the line of any one writer anywhere, and let others write on."""
     at = data.draw(st.integers(0, len(several)))
-    victim = data.draw(claims | facts | failures | ends)
-    half = line(victim)[: data.draw(st.integers(0, len(line(victim)) - 3))]
-    reading = parse(b"".join([*several[:at], half, *several[at:]]))
-    expected = whole(several)
+    half = victim[: data.draw(st.integers(0, len(victim) - 3))]
+    foreign = [b"\n\xff" + piece.replace(b"\n", b"") + b"\n" for piece in dirt]
+    reading = parse(b"".join([*several[:at], half, *several[at:], *foreign]))
+    expected = parse(b"".join(several))
     uses(reading)
     assert reading.instances == expected.instances
     assert reading.refuted == expected.refuted
     assert reading.ended == expected.ended
-    assert len(reading.problems) == len(expected.problems) + bool(half.strip())
+    spoiled = bool(half.strip()) + len(foreign)
+    assert len(reading.problems) == len(expected.problems) + spoiled
 
 
-@given(several=lines, dirt=st.lists(st.binary(min_size=1, max_size=20), max_size=5))
-def test_foreign_lines_are_reported_and_change_nothing(
-    several: list[bytes], dirt: list[bytes]
-) -> None:
-    foreign = [b"\n\xff" + piece.replace(b"\n", b"") + b"\n" for piece in dirt]
-    reading, expected = parse(b"".join([*several, *foreign])), whole(several)
-    assert reading.instances == expected.instances
-    assert len(reading.problems) == len(expected.problems) + len(foreign)
-
-
+@examples(25, 2_000)
 @given(several=st.lists(claims, max_size=6), more=st.lists(facts, max_size=6))
 def test_the_last_fact_of_a_key_is_what_is_known(
     several: list[dict[str, Any]], more: list[dict[str, Any]]

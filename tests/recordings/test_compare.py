@@ -4,42 +4,165 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace as replaced
+from typing import Any
 
 import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._recordings.compare import Said, compared, played
-from pytest_hydrasmoke._recordings.format import Events, Recorded, Refusal
+from pytest_hydrasmoke._recordings.format import Events, Recorded
+
+READY = turn(frame("I am ready."), DONE)
+BASIC = {"manifest_id": "hermes-basic", "tier_id": "tier-1"}
+SAYS = b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": %b}\n\n'
+CLAUDE = SAYS % b'{"type": "text_delta", "text": "I am ready."}'
+FAILED = turn(b'data: {"error": {"message": "no"}}\n\n')
 
 
-@pytest.mark.parametrize(
-    ("new", "told"),
-    [
-        (turn(frame("I am", id="2"), frame(" ready."), DONE), None),
-        (
-            turn(frame("I am set, dear friend."), DONE),
-            "text: 'I am set, dear friend.', and was 'I am ready.'",
+def called(**arguments: str) -> bytes:
+    find = {"name": "find", "arguments": json.dumps(arguments)}
+    return frame("", delta={"tool_calls": [{"index": 0, "id": "1", "function": find}]})
+
+
+def thinks(words: str) -> bytes:
+    return frame("", delta={"reasoning_content": words})
+
+
+def counted(*providers: str, turn: Recorded = READY) -> Recorded:
+    return replaced(turn, llm_events=Events(len(providers), providers, 0.1))
+
+
+def said(text: str) -> str:
+    """Return the digest of a turn's words."""
+    return Said(text, "", "", None, ("OpenAI chat",)).digest
+
+
+def used(tokens: int) -> Recorded:
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
+    chunk = f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
+    return turn(frame("Hi"), chunk, DONE)
+
+
+FIRST = replaced(READY, said=said("I am ready."))
+AGAIN = replaced(FIRST, chunks=[(400, frame("I am ready.", id="2")), (401, DONE)])
+EDITED = replaced(FIRST, chunks=[(400, frame("I am rea") + DONE)])
+SET = turn(frame("I am set."), DONE)
+THOUGHT = turn(thinks("Am I?"), frame("I am ready."), DONE)
+OLD = "5f0c1d2e3a4b5968"
+"""A digest of an earlier release."""
+DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
+    # What is recorded, what it has become, and how that is told.
+    "another id": (READY, AGAIN, None),
+    "a text": (READY, SET, "text: 'I am set.', and was 'I am ready.'"),
+    "a long text": (
+        turn(frame("one two three four five six seven eight"), DONE),
+        turn(frame("one two three four 5 six seven eight"), DONE),
+        "text: '… two three four 5 six seven …', and was '… two three four five six seven …'",
+    ),
+    "a finish reason": (
+        READY,
+        turn(frame("I am ready.", finish_reason="length"), DONE),
+        "finish reason: 'length', and was none",
+    ),
+    "LLM events": (READY, counted("a"), "LLM events: '1 of a', and was not counted"),
+    "more LLM events": (
+        counted(),
+        counted("a", "b"),
+        "LLM events: '2 of a, …', and was '0 of none'",
+    ),
+    # What nobody counted this time may be as it was.
+    "no LLM events": (counted("a"), READY, None),
+    "no LLM events and a text": (counted("a"), SET, "text: 'I am set.', and was 'I am ready.'"),
+    "a refusal": (refusal(b"a"), refusal(b"b"), "refusal: '503 b', and was '503 a'"),
+    "no text": (refusal(b"\xff"), refusal(b"b"), "refusal: '503 b', and was '503 \ufffd'"),
+    "no refusal any more": (
+        replaced(refusal(b"no"), run=1, instance="shared", spec=READY.spec),
+        turn(DONE),
+        "ending: 'closed', and was 'refused'; refusal: none, and was '503 no'",
+    ),
+    "a tool": (
+        turn(DONE),
+        turn(called(), DONE),
+        "tools: 'find({}) -> None', and was ''; format: 'OpenAI chat', and was unknown",
+    ),
+    "a failure": (FAILED, turn(), None),
+    "a runtime": (READY, turn(CLAUDE, DONE), "format: 'Anthropic', and was 'OpenAI chat'"),
+    "no runtime": (
+        turn(CLAUDE, DONE),
+        turn(b"data: I am ready.\n\n", DONE),
+        "format: unknown, and was 'Anthropic'",
+    ),
+    "reasoning": (READY, THOUGHT, "reasoning: some, and was none"),
+    "no reasoning": (THOUGHT, READY, "reasoning: none, and was some"),
+    # A model thinks in other words each time.
+    "other reasoning": (turn(thinks("Yes."), frame("I am ready."), DONE), THOUGHT, None),
+    "usage": (used(1), used(2), None),
+    "a spec": (
+        READY,
+        replaced(READY, spec={"manifest_id": "other"}),
+        "spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\"",
+    ),
+    "a spec in another order": (
+        replaced(READY, spec=BASIC),
+        replaced(READY, spec=dict(reversed(BASIC.items()))),
+        None,
+    ),
+    "a digest of an earlier release": (replaced(READY, said=OLD), AGAIN, None),
+    "reasoning since an earlier release": (
+        replaced(READY, said=OLD),
+        replaced(THOUGHT, said="0"),
+        "reasoning: some, and was none",
+    ),
+    # What somebody has edited is as it was while the agent says the same.
+    "edited": (EDITED, AGAIN, None),
+    "edited and cut": (
+        EDITED,
+        replaced(AGAIN, end="cut"),
+        "text: 'I am ready.', and was 'I am rea'; ending: 'cut', and was 'closed'",
+    ),
+    "edited without a digest": (
+        replaced(EDITED, said=None),
+        replaced(AGAIN, said=None),
+        "text: 'I am ready.', and was 'I am rea'",
+    ),
+    "all at once": (
+        turn(frame("I am ready.", finish_reason="stop"), DONE),
+        counted(
+            *("a", "a"),
+            turn=replaced(
+                turn(thinks("Am I?"), called(), frame("I am set.", finish_reason="length"), DONE),
+                end="cut",
+            ),
         ),
         (
-            turn(frame("I am ready.", finish_reason="length"), DONE),
-            "finish reason: 'length', and was none",
+            "text: 'I am set.', and was 'I am ready.'; tools: 'find({}) -> None', and was ''; "
+            "finish reason: 'length', and was 'stop'; ending: 'cut', and was 'closed'; "
+            "reasoning: some, and was none; LLM events: '2 of a, …', and was not counted"
         ),
-        (
-            replaced(turn(frame("I am ready."), DONE), end="cut"),
-            "ending: 'cut', and was 'closed'",
-        ),
-        (
-            replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1)),
-            "LLM events: '1 of a', and was not counted",
-        ),
-    ],
-)
-def test_the_first_words_that_changed_are_told(new: Recorded, told: str | None) -> None:
-    old = turn(frame("I am ready."), DONE)
-    kept, change = compared([old, old], [old, new], Reading())
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENCES)
+def test_a_turn_stays_whole_unless_its_words_have_changed(case: str) -> None:
+    old, new, told = DIFFERENCES[case]
+    kept, change = compared([READY, old], [READY, new], Reading())
     assert change == (told and f"turn 2, {told}")
-    assert kept == [old, new if told else old]
+    assert kept == [READY, new if told else old]
+
+
+def test_of_many_long_differences_the_last_ones_are_only_named() -> None:
+    old = turn(frame("a" * 400), DONE)
+    new = turn(called(a="a" * 400), frame("b" * 400), DONE)
+    new = replaced(new, end="cut", spec={"manifest_id": "s" * 400})
+    words = compared([old, old], [new, new], Reading())[1]
+    assert words is not None
+    assert len(words) < 330
+    first, *others = words.split("; ")
+    assert first.startswith("turn 1, text: 'bbb")
+    assert "and was 'aaa" in first
+    assert others == ["tools", "ending: 'cut', and was 'closed'", "spec", "and 1 more turn"]
 
 
 def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
@@ -54,6 +177,14 @@ def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
     assert compared(old, [old[1], old[0], old[3]], Reading())[1] == "removed: 'gone'"
     assert compared(old, list(reversed(old[:3])), Reading())[1] == "removed: 'a'"
     assert compared(old, [], Reading())[1] == "removed: 'a' and 3 more"
+    # A long message is cut, and the fourth turn like the third.
+    asked = turn(DONE, message="m" * 100)
+    words = (compared([], [asked] * 4, Reading())[1] or "").split("; ")
+    assert ("m" * 60 in words[0], "m" * 61 in words[0]) == (True, False)
+    assert words[1:] == ["and 3 more turns"]
+    before, after = turn(DONE, message="Are you ready?"), turn(DONE, message="Are you ready now?")
+    told = "turn 1, new: 'Are you ready now?'; removed: 'Are you ready?'"
+    assert differs(before, after) == told
 
 
 def test_another_order_on_an_instance_is_a_change() -> None:
@@ -66,207 +197,19 @@ def test_another_order_on_an_instance_is_a_change() -> None:
         assert compared(old, old[::-1], Reading())[1] is None
 
 
-def test_a_changed_message_is_told_with_the_one_that_it_replaces() -> None:
-    before, after = turn(DONE, message="Are you ready?"), turn(DONE, message="Are you ready now?")
-    assert differs(before, after) == (
-        "turn 1, new: 'Are you ready now?'; removed: 'Are you ready?'"
-    )
-
-
-def test_long_words_are_shown_where_they_differ() -> None:
-    before, now = "one two three four five six seven eight", "one two three four 5 six seven eight"
-    told = differs(turn(frame(before), DONE), turn(frame(now), DONE))
-    assert told == (
-        "turn 1, text: '… two three four 5 six seven …', "
-        "and was '… two three four five six seven …'"
-    )
-
-
-def test_refusals_tools_and_failures_are_compared() -> None:
-    call = {"index": 0, "id": "1", "function": {"name": "find", "arguments": "{}"}}
-    with_tool = turn(frame("", delta={"tool_calls": [call]}), DONE)
-    failed = turn(b'data: {"error": {"message": "no"}}\n\n')
-    assert differs(refusal(b"a"), refusal(b"b")) == "turn 1, refusal: '503 b', and was '503 a'"
-    assert differs(turn(DONE), with_tool) == (
-        "turn 1, tools: 'find({}) -> None', and was ''; format: 'OpenAI chat', and was unknown"
-    )
-    assert differs(failed, failed) is None
-    assert differs(failed, turn()) is None
-
-
-SAYS = b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": %b}\n\n'
-CLAUDE = SAYS % b'{"type": "text_delta", "text": "I am ready."}'
-
-
-def thinks(words: str) -> bytes:
-    return frame("", delta={"reasoning_content": words})
-
-
-def test_another_runtime_is_a_change() -> None:
-    openai, anthropic = turn(frame("I am ready."), DONE), turn(CLAUDE, DONE)
-    bare = turn(b"data: I am ready.\n\n", DONE)
-    assert differs(openai, anthropic) == "turn 1, format: 'Anthropic', and was 'OpenAI chat'"
-    assert differs(anthropic, bare) == "turn 1, format: unknown, and was 'Anthropic'"
-    both = turn(frame(""), CLAUDE, DONE)
-    assert differs(anthropic, both) == (
-        "turn 1, format: 'OpenAI chat, Anthropic', and was 'Anthropic'"
-    )
-
-
-def test_whether_there_is_reasoning_is_compared_and_not_its_words() -> None:
-    none = turn(frame("I am ready."), DONE)
-    some, other = (turn(thinks(words), frame("I am ready."), DONE) for words in ("Am I?", "Yes."))
-    assert differs(none, some) == "turn 1, reasoning: some, and was none"
-    assert differs(some, none) == "turn 1, reasoning: none, and was some"
-    assert compared([some], [other], Reading()) == ([some], None)
-
-
-def test_usage_is_not_compared() -> None:
-    def used(tokens: int) -> bytes:
-        usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
-        return f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
-
-    one, other = (turn(frame("Hi"), used(tokens), DONE) for tokens in (1, 2))
-    assert compared([one], [other], Reading()) == ([one], None)
-
-
-def test_a_file_with_a_digest_of_an_earlier_release_stays_while_nothing_changes() -> None:
-    old = replaced(turn(frame("I am ready."), DONE), said="5f0c1d2e3a4b5968")
-    again = turn(frame("I am ready.", id="2"), DONE)
-    again = replaced(again, said=said("I am ready."))
-    assert compared([old], [again], Reading()) == ([old], None)
-    other = replaced(turn(thinks("Am I?"), frame("I am ready."), DONE), said="0")
-    assert differs(old, other) == "turn 1, reasoning: some, and was none"
-
-
-def test_each_kind_of_difference_is_named() -> None:
-    call = {"index": 0, "id": "1", "function": {"name": "find", "arguments": "{}"}}
-    old = turn(frame("I am ready.", finish_reason="stop"), DONE)
-    new = turn(
-        thinks("Am I?"),
-        frame("", delta={"tool_calls": [call]}),
-        frame("I am set.", finish_reason="length"),
-        DONE,
-    )
-    new = replaced(new, end="cut", llm_events=Events(2, ("a",), 0.1))
-    told = (
-        "text: 'I am set.', and was 'I am ready.'; tools: 'find({}) -> None', and was ''; "
-        "finish reason: 'length', and was 'stop'; ending: 'cut', and was 'closed'; "
-        "reasoning: some, and was none; LLM events: '2 of a', and was not counted"
-    )
-    assert compared([old, old], [new, new], Reading())[1] == f"turn 1, {told}; and 1 more turn"
-
-
-def test_of_many_long_differences_the_last_ones_are_only_named() -> None:
-    find = {"name": "find", "arguments": json.dumps({"a": "a" * 400})}
-    call = {"index": 0, "id": "1", "function": find}
-    old = turn(frame("a" * 400), DONE)
-    new = replaced(
-        turn(frame("", delta={"tool_calls": [call]}), frame("b" * 400), DONE),
-        end="cut",
-        spec={"manifest_id": "s" * 400},
-    )
-    words = compared([old, old], [new, new], Reading())[1]
-    assert words is not None
-    assert len(words) < 330
-    first, *others = words.split("; ")
-    assert first.startswith("turn 1, text: 'bbb")
-    assert "and was 'aaa" in first
-    assert others == ["tools", "ending: 'cut', and was 'closed'", "spec", "and 1 more turn"]
-
-
-def test_what_a_turn_was_and_is_told_in_words() -> None:
-    one = turn(DONE)
-    other = {"manifest_id": "other"}
-    assert differs(one, replaced(one, spec=other)) == (
-        "turn 1, spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\""
-    )
-    two_fields = {"manifest_id": "hermes-basic", "tier_id": "tier-1"}
-    turned = dict(reversed(two_fields.items()))
-    assert differs(replaced(one, spec=two_fields), replaced(one, spec=turned)) is None
-    refused = replaced(one, end=None, chunks=[], refused=Refusal(503, "", b"no"))
-    assert differs(refused, one) == (
-        "turn 1, ending: 'closed', and was 'refused'; refusal: none, and was '503 no'"
-    )
-    two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
-    none = replaced(one, llm_events=Events(0, (), 0.1))
-    assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of none'"
-    assert differs(refusal(b"\xff"), refusal(b"b")) == (
-        "turn 1, refusal: '503 b', and was '503 \ufffd'"
-    )
-    told = differs(turn(frame("1 2 3 4"), DONE), turn(frame("1 2 3 5"), DONE))
-    assert told == "turn 1, text: '1 2 3 5', and was '1 2 3 4'"
-    asked = turn(DONE, message="m" * 100)
-    words = compared([], [asked, asked], Reading())[1]
-    assert words is not None
-    first, _, rest = words.partition("; ")
-    assert ("m" * 60 in first, "m" * 61 in first, rest) == (True, False, "and 1 more turn")
-    words = compared([], [asked] * 4, Reading())[1]
-    assert words is not None
-    assert words.endswith("; and 3 more turns")
-
-
-def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -> None:
-    first = replaced(turn(frame("I am ready."), DONE), said=said("I am ready."))
-    edited = replaced(first, chunks=[(400, frame("I am rea") + DONE)])
-    again = replaced(first, chunks=[(400, frame("I am ready.", id="2")), (401, DONE)])
-    other = replaced(turn(frame("I am set."), DONE), said=said("I am set."))
-    assert differs(edited, again) is None
-    assert differs(edited, replaced(again, end="cut")) == (
-        "turn 1, text: 'I am ready.', and was 'I am rea'; ending: 'cut', and was 'closed'"
-    )
-    assert differs(edited, other) == "turn 1, text: 'I am set.', and was 'I am rea'"
-    assert differs(replaced(edited, said=None), replaced(again, said=None)) == (
-        "turn 1, text: 'I am ready.', and was 'I am rea'"
-    )
-
-
-def said(text: str) -> str:
-    """Return the digest of a turn's words."""
-    return Said(text, "", "", None, ("OpenAI chat",)).digest
-
-
-def test_llm_events_that_nobody_counted_this_time_are_as_they_were() -> None:
-    counted = replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1))
-    not_counted = replaced(counted, llm_events=None)
-    assert compared([counted], [not_counted], Reading()) == ([counted], None)
-    now = replaced(not_counted, chunks=[(400, frame("I am set.")), (401, DONE)])
-    kept, told = compared([counted], [now], Reading())
-    assert kept == [now]
-    assert told == "turn 1, text: 'I am set.', and was 'I am ready.'"
-
-
-# What a stream says
-
-CALL = {"index": 0, "id": "1", "function": {"name": "find", "arguments": '{"a": 1}'}}
-
-
-def test_text_tools_thoughts_and_finish_reason_are_read() -> None:
-    stream = frame("", delta={"reasoning_content": "Well."}) + frame(
-        "", delta={"tool_calls": [CALL]}
-    )
-    stream += frame("Found.", finish_reason="stop") + b"data: [DONE]\n\n"
-    assert played(stream, Reading()) == Said(
-        "Found.", "find({'a': 1}) -> None", "Well.", "stop", ("OpenAI chat",)
-    )
-
-
-def test_a_stream_that_breaks_off_says_what_came_before() -> None:
-    stream = frame("I am") + b'data: {"error": {"message": "no"}}\n\n'
-    assert played(stream, Reading()).text == "I am"
+def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_breaks_off() -> None:
+    stream = thinks("Well.") + called(a="1") + frame("Found.", finish_reason="stop") + DONE
+    tools = "find({'a': '1'}) -> None"
+    assert played(stream, Reading()) == Said("Found.", tools, "Well.", "stop", ("OpenAI chat",))
+    assert played(frame("I am") + FAILED.stream, Reading()).text == "I am"
     assert played(b"", Reading()) == Said("", "", "", None, ())
 
 
 def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
     one = Said("Found.", "", "Well.", "stop", ("OpenAI chat",))
-    same = replaced(one, reasoning="Let me see.")
-    others = [
-        replaced(one, reasoning=""),
-        replaced(one, runtimes=("Anthropic",)),
-        replaced(one, runtimes=()),
-        replaced(one, text="Lost."),
-        replaced(one, tools="find"),
-        replaced(one, finish_reason="length"),
+    assert replaced(one, reasoning="Let me see.").digest == one.digest
+    changes: list[dict[str, Any]] = [
+        *({"reasoning": ""}, {"runtimes": ("Anthropic",)}, {"runtimes": ()}),
+        *({"text": "Lost."}, {"tools": "find"}, {"finish_reason": "length"}),
     ]
-    assert same.digest == one.digest
-    assert len({it.digest for it in (one, *others)}) == 7
+    assert len({it.digest for it in (one, *(replaced(one, **it) for it in changes))}) == 7

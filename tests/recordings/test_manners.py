@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -10,26 +11,10 @@ from report_tools import a_report, an_instance, exchange, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._core.sightings import form_of
+from pytest_hydrasmoke._recordings import manners as kept
 from pytest_hydrasmoke._recordings.format import NotWrittenError
-from pytest_hydrasmoke._recordings.manners import (
-    QUESTIONS,
-    answered,
-    answers_in,
-    as_text,
-    drift,
-    in_words,
-    joined,
-    seen_in,
-    unknown,
-)
+from pytest_hydrasmoke._report import parts
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
-from pytest_hydrasmoke._report.parts import (
-    AnswerReport,
-    CountReport,
-    EventReport,
-    Manners,
-    SpanReport,
-)
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import scripted
@@ -53,70 +38,61 @@ def instance(
 ) -> InstanceReport:
     return an_instance(
         statuses=tuple(StatusReport(at=at, word=word) for at, word in statuses),
-        spans=tuple(SpanReport(phase=name, at=at, seconds=took) for name, at, took in phases),
+        spans=tuple(parts.SpanReport(phase=name, at=at, seconds=took) for name, at, took in phases),
         exchanges=tuple(exchange("status", 12.0, status=code) for code in looks),
         turns=turns,
         usage=(
-            CountReport(at=80.0, count=0, providers=()),
-            CountReport(at=82.5, count=2, providers=("openai", "anthropic")),
+            parts.CountReport(at=80.0, count=0, providers=()),
+            parts.CountReport(at=82.5, count=2, providers=("openai", "anthropic")),
         ),
     )
 
 
-def answer(call: str, code: int = 200, **fields: str) -> AnswerReport:
-    return AnswerReport(call=call, code=code, fields=fields)
+def answer(call: str, code: int = 200, **fields: str) -> parts.AnswerReport:
+    return parts.AnswerReport(call=call, code=code, fields=fields)
 
 
 def report(*instances: InstanceReport, **manners: Any) -> Report:
-    return a_report(instances=instances, manners=Manners(drift=("odd",), **manners))
+    return a_report(instances=instances, manners=parts.Manners(drift=("odd",), **manners))
 
 
-ANSWERS: list[tuple[list[AnswerReport], dict[str, list[object]]]] = [
-    ([answer("provision", 202), answer("provision", 200)], {"provision_status": [202, 200]}),
-    ([answer("provision", 202)], {"provision_instance_id": ["absent"]}),
-    (
-        [answer("provision", instance_id=kind) for kind in ("string", "null")],
-        {"provision_instance_id": ["null", "present"]},
-    ),
-    ([answer("provision", 422)], {"provision_status": [], "provision_instance_id": []}),
-    ([answer("poll", 404)], {"poll_before_row": ["404"]}),
-    ([answer("poll", found="boolean")], {"poll_before_row": ["bare"]}),
-    (
-        [answer("poll", found="boolean", instance_id="null", status="null"), answer("poll", 404)],
-        {"poll_before_row": ["404", "found_false"]},
-    ),
-    ([answer("poll", found="boolean", instance_id="string")], {"poll_before_row": []}),
-    ([answer("status", hostname="string")], {"early_hostname": []}),
-    (
-        [answer("status", hostname="string"), answer("status", hostname="null")],
-        {"early_hostname": ["null"]},
-    ),
-    ([answer("status", 404)], {"early_hostname": []}),
-    ([answer("status", 403), answer("poll", 401)], {"unauthorized_status": [401, 403]}),
-    ([answer("chat", 425), answer("chat", 200)], {"not_ready_status": [425]}),
-    ([answer("poll", 503), answer("poll", 429)], {"not_ready_status": [], "rate_limit": [429]}),
-    ([answer("delete"), answer("delete", 410)], {"second_delete": [410]}),
-    (
-        [answer("status", id="string", zone="string", size="object")],
-        {"extra": [["size", "object"], ["zone", "string"]]},
-    ),
+NULLS = {"found": "boolean", "instance_id": "null", "status": "null"}
+NAMED, NAMELESS = answer("status", hostname="string"), answer("status", hostname="null")
+KINDS = [answer("provision", instance_id=kind) for kind in ("string", "null")]
+UNKNOWN = answer("status", id="string", zone="string", size="object")
+# A question, the answers to calls, and what they tell of it.
+ANSWERS: list[tuple[str, list[parts.AnswerReport], list[object]]] = [
+    ("provision_status", [answer("provision", 202), answer("provision", 200)], [202, 200]),
+    ("provision_status", [answer("provision", 422)], []),
+    ("provision_instance_id", [answer("provision", 422)], []),
+    ("provision_instance_id", [answer("provision", 202)], ["absent"]),
+    ("provision_instance_id", KINDS, ["null", "present"]),
+    ("poll_before_row", [answer("poll", 404)], ["404"]),
+    ("poll_before_row", [answer("poll", found="boolean")], ["bare"]),
+    ("poll_before_row", [answer("poll", **NULLS), answer("poll", 404)], ["404", "found_false"]),
+    ("poll_before_row", [answer("poll", found="boolean", instance_id="string")], []),
+    ("early_hostname", [NAMED, answer("status", 404)], []),
+    ("early_hostname", [NAMED, NAMELESS], ["null"]),
+    ("unauthorized_status", [answer("status", 403), answer("poll", 401)], [401, 403]),
+    ("not_ready_status", [answer("chat", 425), answer("chat"), answer("poll", 503)], [425]),
+    ("rate_limit", [answer("poll", 503), answer("poll", 429)], [429]),
+    ("second_delete", [answer("delete"), answer("delete", 410)], [410]),
+    ("extra", [UNKNOWN], [["size", "object"], ["zone", "string"]]),
 ]
 
 
-@pytest.mark.parametrize(("answers", "expected"), ANSWERS)
+@pytest.mark.parametrize(("question", "answers", "expected"), ANSWERS)
 def test_an_answers_form_is_told(
-    answers: list[AnswerReport], expected: dict[str, list[object]]
+    question: str, answers: list[parts.AnswerReport], expected: list[object]
 ) -> None:
-    found = answered(Manners(answers=tuple(answers)))
-    assert {name: found[name] for name in expected} == expected
+    assert kept.answered(parts.Manners(answers=tuple(answers)))[question] == expected
 
 
 def test_each_question_has_a_list_and_none_an_id_a_name_or_a_reply() -> None:
     cut, failed = said("the reply was cut: A word"), said("the agent reported an error: A word")
-    seen = seen_in(
-        report(instance(said(), cut, failed), instance(), answers=(*ANSWERS[2][0], *ANSWERS[-1][0]))
-    )
-    assert list(seen) == list(QUESTIONS)
+    made = report(instance(said(), cut, failed), instance(), answers=[*KINDS, UNKNOWN])
+    seen = kept.seen_in(made)
+    assert list(seen) == list(kept.QUESTIONS)
     assert {name: answers for name, answers in seen.items() if answers} == {
         "provision_status": [200],
         "provision_instance_id": ["null", "present"],
@@ -128,48 +104,47 @@ def test_each_question_has_a_list_and_none_an_id_a_name_or_a_reply() -> None:
         "providers": ["anthropic", "openai"],
         "extra": [["size", "object"], ["zone", "string"]],
     }
-
-
-def test_a_run_without_a_ready_instance_shows_nothing() -> None:
-    assert seen_in(report(answers=[answer("provision")])) == {}
-    assert seen_in(report(instance(phases=PHASES[:1]))) == {}
-
-
-def test_an_attached_instance_has_no_boot() -> None:
-    seen = seen_in(report(instance(statuses=(), phases=PHASES[1:2])))
+    # Without a ready instance a run shows nothing, and an attached one has no boot.
+    assert kept.seen_in(report(answers=[answer("provision")])) == {}
+    assert kept.seen_in(report(instance(phases=PHASES[:1]))) == {}
+    seen = kept.seen_in(report(instance(statuses=(), phases=PHASES[1:2])))
     assert (seen["boot_words"], seen["ready_words"], seen["after_delete"]) == ([], [], [])
 
 
-DELETED: list[tuple[tuple[str, ...], tuple[int | None, ...], list[str]]] = [
-    (("deleting", "deleted"), (200, 200), ["row"]),
-    (("deleting",), (200, 404), ["404"]),
-    ((), (200, None, 404), ["404"]),
-    ((), (200,), []),
+CUT_SHORT = "the stream was cut in the middle of an event: lost"
+# Turns, or the words and codes of looks after the delete; what is seen of them.
+SEEN: list[tuple[InstanceReport, dict[str, list[object]]]] = [
+    (instance(said(complete=False)), {"terminal": [False], "agent_fails": []}),
+    (instance(said(complete=False), said()), {"terminal": [True, False], "agent_fails": []}),
+    (instance(said(CUT_SHORT)), {"terminal": [], "agent_fails": ["cut"]}),
+    (instance(said("the turn did not end within 120 s")), {"agent_fails": ["stall"]}),
+    (
+        instance(said("the stream ended without a single event")),
+        {"terminal": [], "agent_fails": []},
+    ),
+    *(
+        (
+            instance(
+                statuses=(*BOOT, *((99.5 + at, word) for at, word in enumerate(words))), looks=looks
+            ),
+            {"after_delete": form, "gone_words": words},
+        )
+        for words, looks, form in (
+            (["deleting", "deleted"], (200, 200), ["row"]),
+            (["deleting"], (200, 404), ["404"]),
+            ([], (200, None, 404), ["404"]),
+            ([], (200,), []),
+        )
+    ),
 ]
 
 
-@pytest.mark.parametrize(("words", "looks", "form"), DELETED)
-def test_what_a_look_after_the_delete_shows(
-    words: tuple[str, ...], looks: tuple[int | None, ...], form: list[str]
+@pytest.mark.parametrize(("one", "expected"), SEEN)
+def test_how_turns_end_and_what_a_look_after_the_delete_shows(
+    one: InstanceReport, expected: dict[str, list[object]]
 ) -> None:
-    statuses = (*BOOT, *((99.5 + number, word) for number, word in enumerate(words)))
-    seen = seen_in(report(instance(statuses=statuses, looks=looks)))
-    assert (seen["after_delete"], seen["gone_words"]) == (form, list(words))
-
-
-ENDS: list[tuple[list[TurnReport], list[bool], list[str]]] = [
-    ([said(complete=False)], [False], []),
-    ([said(complete=False), said()], [True, False], []),
-    ([said("the stream was cut in the middle of an event: lost")], [], ["cut"]),
-    ([said("the turn did not end within 120 s")], [], ["stall"]),
-    ([said("the stream ended without a single event")], [], []),
-]
-
-
-@pytest.mark.parametrize(("turns", "terminal", "fails"), ENDS)
-def test_how_turns_end(turns: list[TurnReport], terminal: list[bool], fails: list[str]) -> None:
-    seen = seen_in(report(instance(*turns)))
-    assert (seen["terminal"], seen["agent_fails"]) == (terminal, fails)
+    seen = kept.seen_in(report(one))
+    assert {name: seen[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("runtime", get_args(Runtime))
@@ -177,16 +152,14 @@ def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> No
     tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
     script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
     made = stream_of(Scenario(runtime=runtime), scripted([script])[0].said("x", 0))
-    for parts in ((*made.spoken, *made.closing), made.spoken, (*made.spoken, made.error)):
-        forms = {form_of(it) for it in SseDecoder().feed(b"".join(parts))}
+    for stream in ((*made.spoken, *made.closing), made.spoken, (*made.spoken, made.error)):
+        forms = {form_of(it) for it in SseDecoder().feed(b"".join(stream))}
         events = tuple(
-            EventReport(event=it.event, data=it.data, keys=it.keys, kind=it.kind) for it in forms
+            parts.EventReport(event=it.event, data=it.data, keys=it.keys, kind=it.kind)
+            for it in forms
         )
-        assert answered(Manners(events=events))["runtime"] == [runtime]
-
-
-def test_a_router_without_chats_shows_no_runtime() -> None:
-    assert answered(Manners())["runtime"] == []
+        assert kept.answered(parts.Manners(events=events))["runtime"] == [runtime]
+    assert kept.answered(parts.Manners())["runtime"] == []
 
 
 # The file
@@ -195,7 +168,7 @@ KNOWN = {"provision_status": [200], "terminal": [True], "extra": [["zone", "stri
 
 
 def test_there_and_back_with_a_line_for_each_question() -> None:
-    text = as_text({**KNOWN, "providers": []})
+    text = kept.as_text({**KNOWN, "providers": []})
     assert text.splitlines() == [
         '{"format": "pytest-hydrasmoke router", "version": 1,',
         '"provision_status": [200],',
@@ -203,33 +176,36 @@ def test_there_and_back_with_a_line_for_each_question() -> None:
         '"extra": [["zone", "string"]],',
         '"new": [1]}',
     ]
-    assert answers_in(text.encode()) == KNOWN
+    assert kept.answers_in(text.encode()) == KNOWN
 
 
-def test_later_runs_only_add() -> None:
+def test_later_runs_only_add_and_what_they_add_is_drift(tmp_path: Path) -> None:
     seen = {"provision_status": [202, 200], "providers": ["openai"], "terminal": []}
-    every = joined(KNOWN, seen)
+    every = kept.joined(KNOWN, seen)
     assert every == {**KNOWN, "provision_status": [200, 202], "providers": ["openai"]}
-    assert joined(every, seen) == every
-    assert unknown(KNOWN, seen) == {"provision_status": [202], "providers": ["openai"]}
-    assert joined({}, seen) == {"provision_status": [202, 200], "providers": ["openai"]}
+    assert kept.joined(every, seen) == every
+    assert kept.unknown(KNOWN, seen) == {"provision_status": [202], "providers": ["openai"]}
+    assert kept.joined({}, seen) == {"provision_status": [202, 200], "providers": ["openai"]}
+    file = tmp_path / "router.json"
+    assert kept.known_in(file) == {}
+    assert list(kept.update(file, KNOWN)) == []
+    told = [
+        "drift: success code of provision: 202, and router.json has 200",
+        "drift: providers of LLM events: openai, and router.json has nothing",
+    ]
+    assert list(kept.drift(KNOWN, seen)) == list(kept.update(file, seen)) == told
+    assert list(kept.update(file, seen)) == []
+    assert kept.known_in(file) == every
 
 
 def test_answers_in_words() -> None:
     odd = {"early_hostname": ["null"], "gone_words": ["\x1b[31m"], "poll_before_row": []}
-    assert list(in_words({**KNOWN, **odd})) == [
+    assert list(kept.in_words({**KNOWN, **odd})) == [
         "success code of provision: 200",
         "hostname before the boot ends: null",
         "terminal event at a turn's end: yes",
         "status words after delete: \\x1b[31m",
         'fields that the contract does not know: ["zone", "string"]',
-    ]
-
-
-def test_an_answer_that_is_not_in_it_is_drift() -> None:
-    assert list(drift(KNOWN, {"provision_status": [200, 202], "rate_limit": [429]})) == [
-        "drift: success code of provision: 202, and router.json has 200",
-        "drift: rate limit: 429, and router.json has nothing",
     ]
 
 
@@ -241,7 +217,7 @@ DAMAGED = [
     (b"[]", "it is not the file that a run writes"),
     (b'{"schema_version": 2}', "it is not the file that a run writes"),
     (
-        as_text({"rate_limit": [429]}).replace("[429]", "429").encode(),
+        kept.as_text({"rate_limit": [429]}).replace("[429]", "429").encode(),
         "not every question in it has a list of answers",
     ),
 ]
@@ -250,15 +226,12 @@ DAMAGED = [
 @pytest.mark.parametrize(("text", "problem"), DAMAGED)
 def test_a_damaged_file_is_no_reason_to_lose_what_it_holds(text: bytes, problem: str) -> None:
     with pytest.raises(NotWrittenError) as caught:
-        answers_in(text)
+        kept.answers_in(text)
     assert str(caught.value).startswith(f"it is damaged: {problem}")
     assert str(caught.value).endswith(
         ": mend it, for example from version control, or move it away, and a run makes it anew"
     )
-
-
-def test_a_file_of_another_version_is_left_to_its_release() -> None:
-    text = json.dumps({"format": "pytest-hydrasmoke router", "version": 2}).encode()
+    other = json.dumps({"format": "pytest-hydrasmoke router", "version": 2}).encode()
     told = "^it has version 2 of the format, and this release writes 1: update pytest-hydrasmoke, "
     with pytest.raises(NotWrittenError, match=told):
-        answers_in(text)
+        kept.answers_in(other)

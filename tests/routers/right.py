@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -10,11 +11,10 @@ from rules import LEFT_OUT, deletes_later, from_the_second_on, limited, says, sl
 from rules_of_callers import (
     bare,
     by_its_token,
-    gateway_refuses,
     lets_in,
-    refused_in_html,
+    refused_by_a_gateway,
     refused_with,
-    slow_to_refuse,
+    refuses_after,
 )
 from rules_of_keys import another_body, known_tiers, second_provision
 from rules_of_turns import frames, not_at_once
@@ -23,12 +23,9 @@ from rules_of_usage import (
     counts_before_it_names,
     dated,
     events,
-    in_whole_seconds,
-    in_whole_seconds_of_rows,
     leaves,
     older,
     pushed_late,
-    since,
     trickles,
 )
 from twin import Twin
@@ -60,7 +57,7 @@ RIGHT = [
     right("a hostname from the start", hostname=lambda it, row: row.hostname),
     right("a hostname a moment after", hostname=lambda it, row: row.hostname if it.clock() > row.born + 1 else None),
     right("strangers are told 403", unauthorized=403),
-    right("strangers are told 401 by a gateway", refuse=gateway_refuses),
+    right("strangers are told 401 by a gateway", refuse=refuses_after(refused_by_a_gateway)),
     *(right(f"deleted: the row says {word!r}", row_stays=True, gone_word=word) for word in ("deleted", "deleting", "terminated", "DELETED")),
     *(right(f"deleted again: {code}", second_delete=code) for code in (409, 410, 200)),
     right("deleted again: 200, and the row stays", second_delete=200, row_stays=True),
@@ -92,7 +89,7 @@ RIGHT = [
     # Who may ask
     *(right(f"{call}: strangers are told 403", refuse=refused_with(call, 403)) for call in CALLS),
     *(right(f"{call}: strangers are told 401 and how to ask", refuse=refused_with(call, 401, "Not authenticated", **{"www-authenticate": "Bearer"})) for call in CALLS),
-    *(right(f"{call}: strangers are told 401 by a gateway, in HTML", refuse=refused_in_html(call)) for call in CALLS if call != "provision"),
+    *(right(f"{call}: strangers are told 401 by a gateway, in HTML", refuse=refuses_after(refused_by_a_gateway, call)) for call in CALLS if call != "provision"),
     right("strangers are told 401, in a list", refuse=refused_with("any", 401, [{"msg": "no", "type": "t"}])),
     right("a missing token is 403, another one 401", allows=by_its_token(403, 401)),
     right("a missing token is 401, another one 403", allows=by_its_token(401, 403)),
@@ -103,18 +100,18 @@ RIGHT = [
     # What was refused
     *(right(f"a deletion is carried out {after} s later, and is said to be", row_stays=True, **deletes_later(after)) for after in (0.3, 1.0)),
     *(right(f"a row comes {after} s later", row_after=after) for after in (0.7, 1.5)),
-    right("refusals are slow", refuse=slow_to_refuse(0.1)),
+    right("refusals are slow", refuse=refuses_after(lambda it, about: time.sleep(0.1))),
     # Windows
     right("a window ends just before", counted=events(lambda row, event, age, window: event.instance_id == row.id and age < window)),
     right("a window is half a second more", counted=older(lambda window: window + 0.5)),
     right("a window is half a second less", counted=older(lambda window: window - 0.5)),
-    right("times are of whole seconds", counted=in_whole_seconds),
-    right("rows are of whole seconds", counted=in_whole_seconds_of_rows),
+    right("times are of whole seconds", counted=older(lambda window: window, of=lambda event, age: int(event.at + age) - int(event.at))),
+    right("rows are of whole seconds", counted=older(lambda window: window, of=lambda event, age: age + event.at % 1)),
     right("an agent's clock is a second behind", spent=dated(-1)),
     right("an agent's clock is three seconds behind", spent=dated(-3)),
     right("an agent's clock is ten seconds behind", spent=dated(-10)),
-    right("an agent's clock is a second ahead", {"llm_events_timeout": 5}, spent=dated(1), counted=since),
-    right("an agent's clock is two seconds ahead", {"llm_events_timeout": 5}, spent=dated(2), counted=since),
+    right("an agent's clock is a second ahead", {"llm_events_timeout": 5}, spent=dated(1), counted=older(lambda window: window, ahead=True)),
+    right("an agent's clock is two seconds ahead", {"llm_events_timeout": 5}, spent=dated(2), counted=older(lambda window: window, ahead=True)),
     right("an old row is there", spent=trickles(0, -100)),
     right("an old row is there, from before", spent=trickles(-2000, 0)),
     right("a window is answered slowly", answer=slow("llm_events", 0.2)),

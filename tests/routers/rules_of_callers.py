@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rules import Rule
 from twin import AnswerError, Row, Twin
+
+Act = Callable[[Twin, str], object]
+"""What is done with an instance's id or a key."""
 
 
 def open_to(call: str, who: str, *, known: bool = False) -> Rule:
@@ -38,22 +40,6 @@ def another_for_strangers() -> dict[str, Rule]:
     return {"allows": allows, "provision": provision}
 
 
-def knows_keys_first(code: int) -> Rule:
-    """Refuse a provision under a known key with another code, before the token is looked at."""
-
-    def allows(it: Twin, call: str, authorization: str | None, about: str) -> bool:
-        allowed = Twin.allows(it, call, authorization, about)
-        if call == "provision" and not allowed and it.named(about) is not None:
-            raise AnswerError(JSONResponse({"detail": "The key was used before"}, code))
-        return allowed
-
-    return allows
-
-
-def begins_with_the_token(it: Twin, call: str, authorization: str | None, about: str) -> bool:
-    return (authorization or "").startswith(f"Bearer {it.token}")
-
-
 def lets_in(calls: str, same: Callable[[str, str], bool]) -> Rule:
     """Let a caller in whose header (empty where there is none) is near enough to the right one."""
 
@@ -74,57 +60,62 @@ def of_tokens(same: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
     return lambda given, right: given.startswith("Bearer") and same(bare(given), bare(right))
 
 
-def refused_with(calls: str, code: int, detail: Any = "No", **headers: str) -> Rule:
-    """Turn callers away in other words, at one call or any."""
+def refuses_after(act: Act, calls: str = "any") -> Rule:
+    """Turn a caller away, and do something with what was asked for before."""
 
     def refuse(it: Twin, call: str, about: str) -> None:
         if calls in (call, "any"):
-            raise AnswerError(JSONResponse({"detail": detail}, code, headers))
+            act(it, about)
         Twin.refuse(it, call, about)
 
     return refuse
 
 
-def refused_in_html(calls: str) -> Rule:
-    """Turn callers away in a gateway's words, at these calls."""
+def in_words(response: Response) -> Act:
+    """Turn a caller away in other words."""
 
-    def refuse(it: Twin, call: str, about: str) -> None:
-        if call in calls.split():
-            gateway_refuses(it, call, about)
-        Twin.refuse(it, call, about)
+    def act(it: Twin, about: str) -> None:
+        raise AnswerError(response)
 
-    return refuse
+    return act
 
 
-def by_its_token(missing: int, wrong: int) -> Rule:
-    """Turn callers away by whether they have a token."""
+def refused_with(calls: str, code: int, detail: Any = "No", **headers: str) -> Rule:
+    """Turn callers away in other words, at one call or any."""
+    return refuses_after(in_words(JSONResponse({"detail": detail}, code, headers)), calls)
+
+
+refused_by_a_gateway = in_words(PlainTextResponse("Authorization Required", 401))
+
+
+def told_by_its_token(code: Callable[[Twin, str, str | None, str], int]) -> Rule:
+    """Turn callers away by what they have, and what they ask for; by 0, in the usual way."""
 
     def allows(it: Twin, call: str, authorization: str | None, about: str) -> bool:
-        if not Twin.allows(it, call, authorization, about):
-            code = missing if authorization is None else wrong
-            raise AnswerError(JSONResponse({"detail": "No"}, code))
-        return True
+        allowed = Twin.allows(it, call, authorization, about)
+        if not allowed and (told := code(it, call, authorization, about)):
+            raise AnswerError(JSONResponse({"detail": "No"}, told))
+        return allowed
 
     return allows
 
 
-def slow_to_refuse(seconds: float) -> Rule:
-    def refuse(it: Twin, call: str, about: str) -> None:
-        time.sleep(seconds)
-        Twin.refuse(it, call, about)
-
-    return refuse
+def by_its_token(missing: int, wrong: int) -> Rule:
+    return told_by_its_token(lambda it, call, given, about: missing if given is None else wrong)
 
 
-def acts_later(
-    asked: str, act: Callable[[Twin, str], object], seconds: float = 1.5
-) -> dict[str, Rule]:
+def knows_keys_first(code: int) -> Rule:
+    """Refuse a provision under a known key with another code, before the token is looked at."""
+    return told_by_its_token(
+        lambda it, call, given, about: (call == "provision" and it.named(about) is not None) * code
+    )
+
+
+def acts_later(asked: str, act: Act, seconds: float = 1.5) -> dict[str, Rule]:
     """Turn a caller away, and carry out the call so many seconds later."""
 
-    def refuse(it: Twin, call: str, about: str) -> None:
-        if call == asked:
-            it.__dict__.setdefault("due", []).append((it.clock() + seconds, about))
-        Twin.refuse(it, call, about)
+    def later(it: Twin, about: str) -> None:
+        it.__dict__.setdefault("due", []).append((it.clock() + seconds, about))
 
     def allows(it: Twin, call: str, authorization: str | None, about: str) -> bool:
         due = it.__dict__.get("due", [])
@@ -133,7 +124,7 @@ def acts_later(
             act(it, what)
         return Twin.allows(it, call, authorization, about)
 
-    return {"refuse": refuse, "allows": allows}
+    return {"refuse": refuses_after(later, asked), "allows": allows}
 
 
 def delete_it(it: Twin, about: str) -> None:
@@ -148,31 +139,8 @@ def chat_with_it(it: Twin, about: str) -> None:
         it.spent(row)
 
 
-def chat_and_refuse(it: Twin, call: str, about: str) -> None:
-    if call == "chat":
-        chat_with_it(it, about)
-    Twin.refuse(it, call, about)
-
-
 def reject_and_spend(it: Twin, path: str, faults: list[Any]) -> Response:
     """Reject a message that is too long, when the agent has had it."""
     if path.endswith("/chat"):
         chat_with_it(it, path.split("/")[-2])
     return Twin.reject(it, path, faults)
-
-
-def delete_and_refuse(it: Twin, call: str, about: str) -> None:
-    row = it.with_id(about)
-    if call == "delete" and row is not None:
-        row.deleted = True
-    Twin.refuse(it, call, about)
-
-
-def make_and_refuse(it: Twin, call: str, about: str) -> None:
-    if call == "provision":
-        it.make(about)
-    Twin.refuse(it, call, about)
-
-
-def gateway_refuses(it: Twin, call: str, about: str) -> None:
-    raise AnswerError(PlainTextResponse("Authorization Required", 401))

@@ -80,8 +80,23 @@ def provisions_again(act: Callable[[Twin, Row], object]) -> Rule:
     return provision
 
 
-def boots_anew(it: Twin, row: Row) -> None:
-    row.born = it.clock()
+def boots_anew() -> dict[str, Rule]:
+    """Boot the instance of a key anew, for long, when the key is given once more."""
+    again: set[str] = set()
+
+    def word(it: Twin, row: Row) -> str:
+        return "booting" if row.id in again and not row.deleted else Twin.word(it, row)
+
+    return {"provision": provisions_again(lambda it, row: again.add(row.id)), "word": word}
+
+
+def second_provision(code: int) -> Rule:
+    """Refuse a key that is known."""
+
+    def act(it: Twin, row: Row) -> None:
+        raise HTTPException(code, "No")
+
+    return provisions_again(act)
 
 
 def another_body(code: int) -> Rule:
@@ -98,26 +113,13 @@ def another_body(code: int) -> Rule:
 
 def known_tiers(code: int) -> Rule:
     """Refuse a tier that nobody knows, before the key is looked at."""
+    words: Any = "No such tier"
+    if code == 422:
+        words = fault("body", "tier_id", message="unknown").detail
 
     def provision(it: Twin, key: str) -> Row:
         if it.body["tier_id"] != "tier-1":
-            raise HTTPException(
-                code,
-                "No such tier"
-                if code != 422
-                else fault("body", "tier_id", message="unknown").detail,
-            )
+            raise HTTPException(code, words)
         return it.named(key) or it.make(key)
-
-    return provision
-
-
-def second_provision(code: int) -> Rule:
-    """Refuse a key that is known."""
-
-    def provision(it: Twin, key: str) -> Row:
-        if it.named(key) is not None:
-            raise HTTPException(code, "No")
-        return it.make(key)
 
     return provision

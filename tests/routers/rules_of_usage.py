@@ -10,21 +10,32 @@ from rules import Rule
 from twin import LlmEvent, Row, Twin
 
 
-def events(of: Callable[[Row, LlmEvent, float, int], bool]) -> Rule:
-    """Count by another rule: of the row asked for, an event, its age in seconds, and the window."""
+def events(of: Callable[[Row, LlmEvent, float, int], bool], *, ahead: bool = False) -> Rule:
+    """Count by another rule: of the row asked for, an event, its age in seconds, and the window.
+
+    What is dated ahead is counted as well, or not yet.
+    """
 
     def counted(it: Twin, row: Row, window: int) -> list[str]:
         now = it.clock()
-        rows = [event for event in it.usage if event.at <= now]
+        rows = [event for event in it.usage if ahead or event.at <= now]
         return [event.provider for event in rows if of(row, event, now - event.at, window)]
 
     return counted
 
 
-def older(than: Callable[[float], float]) -> Rule:
-    """Count by a window of another length: a function of the one that is asked for."""
+def older(
+    than: Callable[[float], float],
+    of: Callable[[LlmEvent, float], float] = lambda event, age: age,
+    *,
+    ahead: bool = False,
+) -> Rule:
+    """Count by a window of another length, a function of the one that is asked for; or by ages."""
     return events(
-        lambda row, event, age, window: event.instance_id == row.id and age <= than(window)
+        lambda row, event, age, window: (
+            event.instance_id == row.id and of(event, age) <= than(window)
+        ),
+        ahead=ahead,
     )
 
 
@@ -36,13 +47,6 @@ def dated(seconds: float) -> Rule:
         it.usage[-1].at = it.clock() + seconds
 
     return spent
-
-
-def since(it: Twin, row: Row, window: int) -> list[str]:
-    """Count what is younger than a window, if it is dated ahead, too."""
-    now = it.clock()
-    rows = [event for event in it.usage if event.instance_id == row.id]
-    return [event.provider for event in rows if now - event.at <= window]
 
 
 def pushed_late(seconds: float) -> dict[str, Rule]:
@@ -78,22 +82,6 @@ def alternating(*rules: Rule) -> Rule:
     """Follow one rule after the other, turn by turn."""
     turns = itertools.cycle(rules)
     return lambda it, row: next(turns)(it, row)
-
-
-def in_whole_seconds(it: Twin, row: Row, window: int) -> list[str]:
-    """Count by times without fractions."""
-    now = int(it.clock())
-    rows = [event for event in it.usage if event.instance_id == row.id]
-    return [
-        event.provider for event in rows if event.at <= it.clock() and now - int(event.at) <= window
-    ]
-
-
-def in_whole_seconds_of_rows(it: Twin, row: Row, window: int) -> list[str]:
-    """Count by rows' times without fractions."""
-    now = it.clock()
-    rows = [event for event in it.usage if event.instance_id == row.id and event.at <= now]
-    return [event.provider for event in rows if now - int(event.at) <= window]
 
 
 def spends(*places: Callable[[Twin, Row], Row | None]) -> Rule:
@@ -146,12 +134,7 @@ def names_900(it: Twin, said: dict[str, Any]) -> int:
 
 def leaves(number: int) -> Rule:
     """Leave so many rows after a turn."""
-
-    def spent(it: Twin, row: Row) -> None:
-        for _ in range(number):
-            Twin.spent(it, row)
-
-    return spent
+    return trickles(*[0.0] * number)
 
 
 def providers_of(events: Callable[[LlmEvent, dict[str, Any], float], bool]) -> Rule:

@@ -35,16 +35,13 @@ from rules_of_callers import (
     acts_later,
     another_for_strangers,
     bare,
-    begins_with_the_token,
-    chat_and_refuse,
     chat_with_it,
-    delete_and_refuse,
     delete_it,
     knows_keys_first,
     lets_in,
-    make_and_refuse,
     of_tokens,
     open_to,
+    refuses_after,
     reject_and_spend,
 )
 from rules_of_keys import (
@@ -138,12 +135,12 @@ AUTHORIZATION = [
     wrong("status: open to who knows an instance", "status does not refuse a wrong token", allows=open_to("status", "wrong", known=True)),
     wrong("llm_events: open to who knows an instance", "llm_events does not refuse a missing token", allows=open_to("llm_events", "missing", known=True)),
     wrong("delete: open to who knows an instance", "delete does not refuse a wrong token", allows=open_to("delete", "wrong", known=True)),
-    wrong("delete: done, and then refused", "delete refused a*token, but the instance was deleted", refuse=delete_and_refuse),
-    wrong("provision: done, and then refused", "provision was refused, but made an instance", refuse=make_and_refuse),
+    wrong("delete: done, and then refused", "delete refused a*token, but the instance was deleted", refuse=refuses_after(delete_it, "delete")),
+    wrong("provision: done, and then refused", "provision was refused, but made an instance", refuse=refuses_after(Twin.make, "provision")),
     *(wrong(f"provision: open to who knows a key, with a {who} token", f"provision does not refuse a {who} token", allows=open_to("provision", who, known=True)) for who in ("missing", "wrong")),
     wrong("provision: open to who knows a key, and makes another", "provision does not refuse a missing token", **another_for_strangers()),
     *(wrong(f"provision: who knows a key is told {code}", f"provision does not refuse a missing token*refused with {code}", allows=knows_keys_first(code)) for code in (404, 409)),
-    wrong("a token may go on", "does not refuse a longer token", allows=begins_with_the_token),
+    wrong("a token may go on", "does not refuse a longer token", allows=lets_in("any", str.startswith)),
     wrong("strangers are told 404", "expected: 401 or 403 got: chat was refused with 404", unauthorized=404),
     wrong("strangers are told 400", "expected: 401 or 403 got: poll was refused with 400", unauthorized=400),
     wrong("strangers are told 422", "expected: 401 or 403 got: poll was refused with 422", unauthorized=422),
@@ -357,7 +354,7 @@ LATER = [
     *(wrong(f"a refused deletion is carried out {after} s later", "delete refused a*token, but the instance was deleted", **acts_later("delete", delete_it, after)) for after in (0.3, 1.0, 1.5)),
     *(wrong(f"a refused chat costs {after} s later", "a refused chat has left LLM events", **acts_later("chat", chat_with_it, after)) for after in (0.3, 1.0, 1.5)),
     *(wrong(f"a refused provision is carried out {after} s later", "CONFLICT: *-stranger_missing", hurried=False, **acts_later("provision", Twin.provision, after)) for after in (1.5, 2.5)),
-    wrong("a refused chat costs at once", "a refused chat has left LLM events", refuse=chat_and_refuse),
+    wrong("a refused chat costs at once", "a refused chat has left LLM events", refuse=refuses_after(chat_with_it, "chat")),
     wrong("a message that is too long is rejected, and costs", "a refused chat has left LLM events", reject=reject_and_spend),
 ]
 
@@ -400,7 +397,7 @@ BODIES = [
     *(wrong(f"one key and another {name} make two", TWO, provision=keyed_by(name)) for name in ("manifest_id", "region_id", "tier_id", "agent_name")),
     *(wrong(f"one key and another {name} make two, and poll names the second", TWO, provision=keyed_by(name), named=newest_of_key, answer=says("provision", instance_id=None)) for name in ("manifest_id", "region_id", "tier_id", "agent_name")),
     wrong("one key and another body make two", TWO, provision=keyed_by("manifest_id", "region_id", "tier_id", "agent_name")),
-    wrong("one key boots anew each time", "a second provision changed the instance", provision=provisions_again(boots_anew)),
+    wrong("one key boots anew each time", "a second provision changed the instance", **boots_anew()),
     wrong("one key deletes what it had", TWO, provision=provisions_again(Twin.delete)),
 ]
 # fmt: on

@@ -1,23 +1,57 @@
-"""What the tests of the runtimes share: the meaning of one event, and of a whole transcript."""
+"""What the tests of the runtimes share: frames as runtimes send them, and how one is read."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, Part
 from pytest_hydrasmoke._runtimes.read import read as read_event
 from pytest_hydrasmoke._runtimes.reader import Reader
-from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
+from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 DATA = Path(__file__).parents[1] / "data" / "sse"
-DONE = "data: [DONE]\n\n"
+LOOK = {"city": "Oslo"}
+NO_MESSAGE = "the agent reports an error, and no message with it"
 
 
-def read_one(data: object, event: str = "message") -> Meaning:
-    """Return the meaning of one event; data other than a string is sent as JSON."""
-    it = ChatEvent(event, data if isinstance(data, str) else json.dumps(data))
+def chunk(delta: object, **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
+
+
+def call(index: int, **fields: Any) -> dict[str, Any]:
+    """Return a chunk with a piece of a tool call."""
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return chunk({"tool_calls": [{"index": index, **fields, "function": function}]})
+
+
+def typed(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **fields}
+
+
+def block(index: object, **content: Any) -> dict[str, Any]:
+    return typed("content_block_start", index=index, content_block=content)
+
+
+def delta(index: object, kind: str, **fields: Any) -> dict[str, Any]:
+    return typed("content_block_delta", index=index, delta=typed(kind, **fields))
+
+
+def message(role: str, **content: Any) -> dict[str, Any]:
+    return typed("Message", message={"id": "m", "role": role, "content": [content]})
+
+
+def event_of(frame: Any) -> ChatEvent:
+    """Return the event of a frame, or of a name and a frame; what is no text is sent as JSON."""
+    name, data = frame if isinstance(frame, tuple) else ("message", frame)
+    return ChatEvent(name, data if isinstance(data, str) else json.dumps(data))
+
+
+def read_one(frame: Any) -> Meaning:
+    """Return what a frame means, alone as among others like it."""
+    it = event_of(frame)
     found, reader = read_event(it), Reader()
     # Once it is known what surrounds its text, it is read in another way.
     assert [reader.read(it) for _ in range(3)] == [found] * 3
@@ -27,46 +61,14 @@ def read_one(data: object, event: str = "message") -> Meaning:
     return found
 
 
-def known(data: object, event: str = "message") -> Meaning:
-    """Return the same without its parts."""
-    return read_one(data, event)._replace(parts=())
+def exact(meaning: Meaning) -> tuple[Meaning, list[type]]:
+    """Return a meaning and the types of its parts, of which tuples of several may be equal."""
+    return meaning, [type(part) for part in meaning.parts]
 
 
-def parts_of(data: object, event: str = "message") -> list[Part]:
-    """Return its parts."""
-    return list(read_one(data, event).parts)
-
-
-def of(data: object, event: str = "message") -> Meaning:
-    """Return what one event says, whichever runtime it is of."""
-    return known(data, event)._replace(finish=None, runtime=None, of_message=False)
-
-
-@dataclass(frozen=True)
-class Said:
-    """A transcript, as it is read."""
-
-    text: str = "Hello, world"
-    ends: int = 0
-    """How many of its events end the turn."""
-    errors: tuple[str, ...] = ()
-    finish: tuple[str, ...] = ()
-    """Why the model stopped, each time that it is told."""
-    always_ends: bool = True
-
-
-def body(name: str) -> str:
-    """Return a transcript of `Hello, world` and much that is no text, up to its end."""
-    return (DATA / f"{name}.sse").read_text("utf-8")
-
-
-def read(transcript: str) -> Said:
-    events = SseDecoder().feed(transcript.encode())
-    meanings = [known(event.data, event.event) for event in events]
-    return Said(
-        "".join(it.text for it in meanings),
-        sum(it.end for it in meanings),
-        tuple(it.error for it in meanings if it.error is not None),
-        tuple(it.finish for it in meanings if it.finish is not None),
-        any(it.runtime is not None for it in meanings),
-    )
+def content_of(*told: Any, most: int | None = None) -> Content:
+    """Return the content of frames, or of parts, each a second after the one before."""
+    content = Content(most)
+    for at, it in enumerate(told):
+        content.add(Meaning(parts=(it,)) if isinstance(it, Part) else read_one(it), at)
+    return content

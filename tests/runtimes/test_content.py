@@ -1,13 +1,15 @@
-"""A turn's content as a whole: where in it things were said, what is going on, and its limit."""
+"""A turn's content: its tools, reasoning and usage, put together of parts in any order."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from parts_tools import add
-from sizes import examples
+import json
+import sys
+from typing import Any
 
-from pytest_hydrasmoke._runtimes.content import Content, Thought, TokenUsage
+import pytest
+from runtimes_tools import LOOK, call, chunk, content_of
+
+from pytest_hydrasmoke._runtimes.content import Content, Thought, TokenUsage, ToolCall
 from pytest_hydrasmoke._runtimes.meaning import (
     Meaning,
     Part,
@@ -18,102 +20,195 @@ from pytest_hydrasmoke._runtimes.meaning import (
     ToolResult,
 )
 
+LOOKS, LATER = ToolCalled("a", "look"), ToolCalled("a", "look", new=True)
+FULL = "it sent more reasoning and tool calls than are kept"
+NAMELESS = "a tool call came without the tool's name"
+NO_CALL = "a tool's result came without its call"
+NO_JSON = "the arguments of a call of look are not JSON"
+NO_OBJECT = "the arguments of a call of look are not a JSON object"
+NO_NUMBER = "the reported usage is not a number of tokens"
+ZERO = "the reported usage is 0 tokens: the reply may be an error text"
+
+# The parts, or the frames; the calls that are known of them, each from its first event; the notes.
+CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
+    "in pieces": (
+        [
+            chunk({}),
+            call(0, name="look"),
+            call(0, arguments='{"city":'),
+            call(0, arguments='"Oslo"}'),
+        ],
+        [ToolCall("look", LOOK, None, None, 1)],
+        [],
+    ),
+    "its name comes last": (
+        [call(0, arguments="{}"), call(0, name="look"), call(7, name="far")],
+        [ToolCall("look", {}, None, None, 0), ToolCall("far", None, None, None, 2)],
+        [],
+    ),
+    "an index used twice": (
+        [
+            call(0, id="a", name="look", arguments="{}"),
+            call(0, id="b", name="wait", arguments="{}"),
+        ],
+        [ToolCall("look", {}, "a", None, 0), ToolCall("wait", {}, "b", None, 1)],
+        [],
+    ),
+    "an id once more": (
+        [call(0, id="a", name="look"), call(0, id="a", arguments="{}"), call(0, name="wait")],
+        [ToolCall("wait", {}, "a", None, 0)],
+        [],
+    ),
+    "a new one without an id": (
+        [LATER, ToolResult("a", "cold"), LATER, ToolResult("a", "warm")],
+        [ToolCall("look", None, None, "cold", 0), ToolCall("look", None, None, "warm", 2)],
+        [],
+    ),
+    "all arguments at once": (
+        [LOOKS, ToolArguments("a", "{"), ToolCalled("a", arguments=json.dumps(LOOK)), LOOKS],
+        [ToolCall("look", LOOK, None, None, 0)],
+        [],
+    ),
+    "a result by the call's id": (
+        [ToolCalled(0, "look", "a", LOOK), ToolResult("a", ["cold"])],
+        [ToolCall("look", LOOK, "a", ["cold"], 0)],
+        [],
+    ),
+    "no name": ([call(0, arguments="{}")], [], [NAMELESS]),
+    "no call": ([ToolResult("a", "cold"), ToolResult("a", "cold")], [], [NO_CALL]),
+    **{
+        what: ([LOOKS, ToolArguments("a", text)], [ToolCall("look", None, None, None, 0)], [note])
+        for what, text, note in (
+            ("cut", '{"a"', NO_JSON),
+            ("NaN", '{"a": NaN}', NO_JSON),
+            ("nested too deeply", "[" * 100_000, NO_JSON),
+            ("a list", "[1]", NO_OBJECT),
+        )
+    },
+    "a number": (
+        [ToolCalled("a", "look", arguments=7)],
+        [ToolCall("look", None, None, None, 0)],
+        [NO_OBJECT],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_calls_are_put_together_and_what_can_t_be_read_is_noted_once(case: str) -> None:
+    told, calls, notes = CALLS[case]
+    content = content_of(*told)
+    assert list(content.tool_calls) == calls
+    assert content.notes == notes
+
+
+def started(read: object, written: object, cached: object = None) -> Tokens:
+    return Tokens(read, written, cached, new=True)
+
+
+USAGES: list[tuple[list[Tokens], tuple[int | None, ...] | None, list[str]]] = [
+    ([], None, []),
+    ([Tokens(9, 5, 4, 3)], (9, 5, 4, 3), []),
+    ([Tokens(9, 5, 4, 3), Tokens(None, 6, None, 0)], (9, 6, 4, 0), []),
+    # A count begins with each call of the model; what it does not tell is not zero.
+    ([started(7, 1), Tokens(None, 2), started(9, 1, 1), Tokens(None, 30)], (16, 32, 1, None), []),
+    ([started(2, 3, 7), started(2, 3), started(2, 3, 1)], (6, 9, 8, None), []),
+    ([Tokens(1, 2, 3, 4), started(10, 20, 30)], (11, 22, 33, 4), []),
+    ([started(None, 1), started(9, 30)], (9, 30), []),
+    ([started(7, 5), Tokens(8, None)], (8, 5), []),
+    ([started(7, None)], None, []),
+    ([started(None, 7)], None, []),
+    ([started(7, 5), started(None, 1)], None, []),
+    ([Tokens(0, 0)], (0, 0), [ZERO]),
+    ([Tokens(0, 1)], (0, 1), []),
+    ([Tokens((1 << 53) - 1, 1)], ((1 << 53) - 1, 1), []),
+    *(([Tokens(it, 2)], None, [NO_NUMBER]) for it in (-1, "7", 1.5, True, 1 << 53, [7])),
+    ([Tokens(9, 5), Tokens("x", -1)], (9, 5), [NO_NUMBER]),
+]
+
+
+def test_usage_is_the_last_count_of_each_call_of_the_model() -> None:
+    for told, usage, notes in USAGES:
+        content = content_of(*told)
+        assert content.usage == (None if usage is None else TokenUsage(*usage)), told
+        assert content.notes == notes
+
 
 def test_thoughts_and_calls_are_known_by_their_place_in_the_reply() -> None:
     content = Content()
-    add(content, Reasoning("I look"), 1.0)
-    content.add(Meaning("It is "), 0.0)
-    add(content, Reasoning(" up"), 2.0)
-    add(content, Reasoning("."), 3.0)
-    add(content, Reasoning("cold", repeats=True), 4.0)
-    add(content, ToolCalled("a", "look"), 5.0)
-    add(content, Reasoning(" So?"), 6.0)
-    content.add(Meaning("cold."), 0.0)
-    add(content, ToolArguments("b", "{}"), 7.0)
-    add(content, ToolCalled("b", "wait"), 8.0)
-    reply = "It is cold."
-    assert list(content.thoughts(reply)) == [
-        Thought("I look", 1.0, 0),
-        Thought(" up.", 2.0, 6),
-        Thought(" So?", 6.0, 6),
+    for at, told in enumerate(
+        (
+            *(Reasoning("I look"), "It is ", Reasoning(" up"), Reasoning(".")),
+            *(Reasoning("cold", repeats=True), LOOKS, Reasoning(" So?"), "cold."),
+            *(ToolArguments("b", "{}"), ToolCalled("b", "wait")),
+        )
+    ):
+        content.add(Meaning(told) if isinstance(told, str) else Meaning(parts=(told,)), at)
+    assert list(content.thoughts("It is cold.")) == [
+        *(Thought("I look", 0, 0), Thought(" up.", 2, 6), Thought(" So?", 6, 6))
     ]
-    assert content.reasoning(reply) == "I look up. So?"
+    assert content.reasoning("It is cold.") == "I look up. So?"
     placed = [(call.name, call.at, position) for call, position in content.placed_calls]
-    assert placed == [("look", 5.0, 6), ("wait", 7.0, 11)]
+    assert placed == [("look", 5, 6), ("wait", 8, 11)]
 
 
-STEPS = st.lists(
-    st.integers(0, 9)
-    | st.builds(Reasoning, st.text(max_size=3))
-    | st.builds(ToolCalled, st.just("a"), st.just("look"), new=st.just(True))
-)
-
-
-@examples(25, 2_000)
-@given(STEPS)
-def test_thoughts_are_the_reasoning_in_order(steps: list[int | Part]) -> None:
-    content = Content()
-    for at, step in enumerate(steps):
-        if isinstance(step, int):
-            content.add(Meaning("x" * step), 0.0)
-        else:
-            add(content, step, at)
-    thoughts = list(content.thoughts(""))
-    assert "".join(thought.text for thought in thoughts) == content.reasoning("")
-    for thought in thoughts:
-        said = [step for step in steps[: int(thought.at)] if isinstance(step, int)]
-        assert thought.position == sum(said)
+def test_reasoning_that_only_repeats_a_piece_of_the_reply_is_none() -> None:
+    for said in ("It is ", " Cold.", "", "It is\n\nCold. "):
+        assert content_of(Reasoning(said, repeats=True)).reasoning("It is\n\nCold.") == ""
+    assert content_of(Reasoning("I looked.", repeats=True)).reasoning("Cold.") == "I looked."
+    assert content_of(Reasoning("Cold.")).reasoning("Cold.") == "Cold."
 
 
 def test_a_tool_is_being_called_until_something_is_said_or_returned() -> None:
     content = Content()
     assert content.calling is None
     for last in (ToolResult("a", "cold"), ToolResult("x", "of no call"), None):
-        add(content, ToolCalled("a"), 1.0)
-        add(content, ToolCalled("a", "look"), 1.0)
-        add(content, ToolArguments("a", "{}"), 1.0)
-        add(content, Reasoning("Hm."), 1.0)
+        for part in (ToolCalled("a"), LOOKS, ToolArguments("a", "{}"), Reasoning("Hm.")):
+            content.add(Meaning(parts=(part,)), 1.0)
         assert content.calling == "look"
-        if last is None:
-            content.add(Meaning("x"), 0.0)
-        else:
-            add(content, last, 1.0)
+        content.add(Meaning("x") if last is None else Meaning(parts=(last,)), 1.0)
         assert content.calling is None
-    add(content, ToolCalled("b"), 1.0)
+    content.add(Meaning(parts=(ToolCalled("b"),)), 1.0)
     assert content.calling is None
 
 
 def test_with_a_limit_only_usage_is_kept_of_what_comes_later() -> None:
-    content = Content(most=1000)
-    add(content, Reasoning("x" * 1000), 1.0)
-    add(content, Reasoning("y"), 2.0)
-    add(content, ToolCalled("a", "look", arguments={}), 3.0)
-    add(content, ToolCalled("b", "look", arguments={}), 3.0)
-    add(content, Tokens(7, 2), 4.0)
-    assert content.reasoning("") == "x" * 1000
-    assert content.tool_calls == ()
-    assert content.usage == TokenUsage(7, 2)
-    assert content.notes == ["it sent more reasoning and tool calls than are kept"]
-
-
-def test_a_limit_is_no_limit_for_what_takes_that_much() -> None:
-    content = Content()
-    add(content, Reasoning("x"), 1.0)
-    exact = Content(most=content.held)
-    for text in ("x", "y", "z"):
-        add(exact, Reasoning(text), 1.0)
+    later = (Reasoning("y"), ToolCalled("a", "look", arguments={}), LOOKS, Tokens(7, 2))
+    content = content_of(Reasoning("x" * 1000), *later, most=1000)
+    assert (content.reasoning(""), content.tool_calls) == ("x" * 1000, ())
+    assert (content.usage, content.notes) == (TokenUsage(7, 2), [FULL])
+    # It is no limit for what takes just that much.
+    exact = content_of(*map(Reasoning, "xyz"), most=content_of(Reasoning("x")).held)
     assert exact.reasoning("") == "xy"
-
-
-def test_arguments_that_were_kept_in_part_are_not_known_and_no_fault_of_the_agent() -> None:
-    called, *pieces = (
-        ToolCalled("a", "look"),
-        *(ToolArguments("a", it) for it in ('{"city"', ": 7}")),
-    )
-    one = Content()
-    add(one, called, 1.0)
-    content = Content(most=one.held)
-    for part in (called, *pieces):
-        add(content, part, 1.0)
+    # Arguments that were kept in part are not known, and no fault of the agent.
+    pieces = [LOOKS, ToolArguments("a", '{"city"'), ToolArguments("a", ": 7}")]
+    content = content_of(*pieces, most=content_of(LOOKS).held)
     assert [call.arguments for call in content.tool_calls] == [None]
-    assert content.notes == ["it sent more reasoning and tool calls than are kept"]
+    assert content.notes == [FULL]
+
+
+def test_what_it_takes_is_counted() -> None:
+    def size(*values: object) -> int:
+        return sum(sys.getsizeof(value) + 8 for value in values)
+
+    parts_and_sizes: list[tuple[Part, int]] = [
+        (Reasoning("x" * 1000), 250 + sys.getsizeof("x" * 1000)),
+        (ToolArguments("a", "é" * 1000), 700 + size("é" * 1000)),
+        (ToolCalled("a", "look", None, LOOK), size("look", None, LOOK, "city", "Oslo")),
+        (ToolCalled("b", "look"), 700 + size("look", None, None)),
+        (ToolResult("a", ["cold", []]), size(["cold", []], "cold", [])),
+        (ToolResult("a", None), size(None)),
+        (Tokens(7, 2), 0),
+    ]
+    content, whole = Content(), 0
+    assert content.held == 0
+    for part, more in parts_and_sizes:
+        content.add(Meaning(parts=(part,)), 0.0)
+        whole += more
+        assert content.held == whole
+    deep: list[object] = []
+    for _ in range(50_000):
+        deep = [deep]
+    wide: tuple[object, ...] = ([[]] * 1000, [{}] * 1000, {str(n): [n] for n in range(1000)})
+    for value, least in (*((it, 1000) for it in wide), (deep, 50_000)):
+        held = content_of(ToolCalled("a", "look", None, value)).held
+        assert held > least * 64, "an empty list takes that much"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from parts_tools import block, call, chunk, delta, event_of, message, typed
+from runtimes_tools import block, call, chunk, delta, event_of, message, typed
 from said_streams import STREAMS
 from sizes import examples
 
@@ -19,13 +19,14 @@ from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._runtimes.reader import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
-TEXT: dict[str, Callable[[str], Any]] = {
+Makes = dict[str, Callable[[str], Any]]
+TEXT: Makes = {
     "chunks": lambda text: chunk({"content": text}),
     "chunks with a role": lambda text: chunk({"role": "assistant", "content": text}),
     "chunks of lists": lambda text: chunk({"content": [{"type": "text", "text": text}]}),
     "whole answers": lambda text: {"choices": [{"message": {"content": text}}]},
     "responses": lambda text: typed("response.output_text.delta", delta=text),
-    "messages": lambda text: delta(0, "text_delta", text=text),
+    "messages": lambda text: ("content_block_delta", delta(0, "text_delta", text=text)),
     "ag-ui": lambda text: typed("TEXT_MESSAGE_CONTENT", messageId="m", delta=text),
     "ai-sdk": lambda text: typed("text-delta", textDelta=text, text="x"),
     "goose": lambda text: message("assistant", type="text", text=text),
@@ -37,13 +38,14 @@ TEXT: dict[str, Callable[[str], Any]] = {
     "quoted": json.dumps,
 }
 """Events that say a text, by what sends them."""
-BESIDE: dict[str, Callable[[str], Any]] = {
+BESIDE: Makes = {
     "reasoning": lambda text: chunk({"reasoning_content": text}),
     "reasoning that repeats": lambda text: {"event": "reasoning.available", "text": text},
     "arguments": lambda text: call(7, arguments=text),
     "blocks": lambda text: delta(1, "input_json_delta", partial_json=text),
 }
 """Events with a text that is not of the reply."""
+KINDS = {**TEXT, **BESIDE}
 
 
 def taught(make: Callable[[str], Any]) -> Reader:
@@ -55,12 +57,15 @@ def taught(make: Callable[[str], Any]) -> Reader:
     return it
 
 
-@pytest.mark.parametrize("kind", [*TEXT, *BESIDE])
+@pytest.mark.parametrize("kind", KINDS)
 def test_from_the_third_event_on_only_its_text_is_read(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = {**TEXT, **BESIDE}[kind]
-    it = taught(make)
+    it, make = taught(KINDS[kind]), KINDS[kind]
+    assert it.speaking([]) == 0
+    spoken = [event_of(make(text)) for text in ("x", "any", "two\nlines", "é 🐙")]
+    # What is beside the reply is never passed over.
+    assert it.speaking(spoken) == (len(spoken) if kind in TEXT else 0)
     texts = ("x", 'a "b"\n', "\ud800", "é" * 5000, "\\", "\u2028", "any text")
     expected = [read(event_of(make(text))) for text in texts]
     monkeypatch.setattr(reading, "read", None)
@@ -68,33 +73,21 @@ def test_from_the_third_event_on_only_its_text_is_read(
 
 
 @pytest.mark.parametrize("kind", TEXT)
-def test_events_that_only_speak_need_no_reading(kind: str) -> None:
+def test_what_can_not_be_told_from_others_at_a_glance_is_not_passed_over(kind: str) -> None:
     it, make = taught(TEXT[kind]), TEXT[kind]
-    assert it.speaking([]) == 0
-    texts = ("x", "any", "two\nlines", "é 🐙")
-    assert it.speaking([event_of(make(text)) for text in texts]) == len(texts)
-    # It can't tell them from others at a glance.
-    for text in ("", '"', "\\", 'say "Hi"'):
-        assert it.speaking([event_of(make(each)) for each in ("x", text, "x")]) == 1
     like = event_of(make("x"))
+    others = [event_of(make(text)) for text in ("", '"', "\\", 'say "Hi"')]
     for name, data in (
-        ("done", like.data),
-        (like.event, like.data * 2),
-        (like.event, like.data[:-1]),
-        (like.event, like.data[1:]),
-        ("message", "[DONE]"),
+        *(("done", like.data), (like.event, like.data * 2), ("message", "[DONE]")),
+        *((like.event, like.data[:-1]), (like.event, like.data[1:])),
     ):
-        assert it.speaking([like, ChatEvent(name, data), like]) == 1
+        others.append(ChatEvent(name, data))
+    for other in others:
+        assert it.speaking([like, other, like]) == 1
+    assert Reader().speaking([like]) == 0
 
 
-@pytest.mark.parametrize("kind", BESIDE)
-def test_what_is_beside_the_reply_is_never_passed_over(kind: str) -> None:
-    it, make = taught(BESIDE[kind]), BESIDE[kind]
-    assert it.speaking([event_of(make("x"))]) == 0
-    assert Reader().speaking([event_of(TEXT["chunks"]("x"))]) == 0
-
-
-UNLIKE: dict[str, Callable[[str], Any]] = {
+UNLIKE: Makes = {
     "a text that decides": lambda text: typed(text, content=text),
     "a text and a call": lambda text: chunk({"content": text, "tool_calls": [{"id": "a"}]}),
     "a text and an end": lambda text: {"content": text, "done": True},
@@ -109,20 +102,11 @@ UNLIKE: dict[str, Callable[[str], Any]] = {
 
 @pytest.mark.parametrize("kind", UNLIKE)
 def test_all_else_is_read_whole(kind: str) -> None:
-    make = UNLIKE[kind]
     it = Reader()
     for text in ("error", "error", "token", "token", "done", "x", "x", "error"):
-        event = event_of(make(text))
+        event = event_of(UNLIKE[kind](text))
         assert it.speaking([event]) == 0
         assert it.read(event) == read(event)
-
-
-def test_a_pause_between_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    make, ping = TEXT["messages"], event_of(typed("ping"))
-    it = Reader()
-    for event in (event_of(make("a")), ping, event_of(make("b")), ping):
-        it.read(event)
-    assert it.speaking([event_of(make("c")), ping, event_of(make("c"))]) == 1
 
 
 def only_text(meaning: Meaning) -> bool:
@@ -136,17 +120,26 @@ def check(it: Reader, event: ChatEvent) -> None:
     assert it.read(event) == found
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_streams_are_read_event_by_event_and_chunk_by_chunk(name: str) -> None:
-    events = SseDecoder().feed(STREAMS[name])
-    for size in (1, 3, 20):
-        it = Reader()
-        for start in range(0, len(events), size):
-            together = events[start : start + size]
-            spoke = it.speaking(together)
-            assert all(only_text(read(event)) for event in together[:spoke])
-            for event in together:
-                check(it, event)
+def test_streams_are_read_event_by_event_and_chunk_by_chunk() -> None:
+    passed = 0
+    for stream in STREAMS.values():
+        events = SseDecoder().feed(stream)
+        for size in (1, 3, 20):
+            it = Reader()
+            for start in range(0, len(events), size):
+                together = events[start : start + size]
+                spoke = it.speaking(together)
+                passed += spoke
+                assert all(only_text(read(event)) for event in together[:spoke])
+                for event in together:
+                    check(it, event)
+    assert passed > 1000
+    # A pause between does not matter.
+    make, ping = TEXT["messages"], event_of(typed("ping"))
+    it = Reader()
+    for event in (event_of(make("a")), ping, event_of(make("b")), ping):
+        check(it, event)
+    assert it.speaking([event_of(make("c")), ping, event_of(make("c"))]) == 1
 
 
 SPELLED = r"""
@@ -161,9 +154,8 @@ PIECES = st.sampled_from([*SPELLED.split(), " ", "\n", "\0", "\u2028", ""]) | st
 @st.composite
 def changed(draw: st.DrawFn) -> tuple[str, ChatEvent]:
     """Draw an event like others, of which a piece is left out and another one put in."""
-    kind = draw(st.sampled_from([*TEXT, *BESIDE]))
-    text = draw(st.text(max_size=5) | PIECES)
-    event = event_of({**TEXT, **BESIDE}[kind](text))
+    kind = draw(st.sampled_from(list(KINDS)))
+    event = event_of(KINDS[kind](draw(st.text(max_size=5) | PIECES)))
     data = event.data
     if draw(st.booleans()):
         data = json.dumps(json.loads(data), ensure_ascii=False, separators=(",", ":"))
@@ -174,11 +166,11 @@ def changed(draw: st.DrawFn) -> tuple[str, ChatEvent]:
     return kind, ChatEvent(name, data)
 
 
-@examples(100, 20_000)
+@examples(60, 20_000)
 @given(changed())
 def test_a_change_of_any_kind_is_seen(one: tuple[str, ChatEvent]) -> None:
     kind, event = one
-    check(taught({**TEXT, **BESIDE}[kind]), event)
+    check(taught(KINDS[kind]), event)
 
 
 VALUES = st.none() | st.text(max_size=5) | st.integers() | st.just("\ud800")
@@ -191,17 +183,15 @@ DELTAS = st.fixed_dictionaries(
         "content": VALUES | NESTED,
         "role": st.sampled_from(["assistant", "user", "tool", None]),
         "type": st.sampled_from(["text", "tool", "thinking", 7]),
-        "text": VALUES,
+        **dict.fromkeys(("text", "reasoning_content", "reasoning"), VALUES),
         "delta": st.fixed_dictionaries({"content": VALUES}),
         "choices": st.just([{"delta": {"content": "Hi"}}]),
-        "reasoning_content": VALUES,
-        "reasoning": VALUES,
         "tool_calls": st.lists(CALLS, max_size=2) | VALUES,
     },
 )
 
 
-@examples(50, 5_000)
+@examples(25, 5_000)
 @given(st.lists(st.tuples(DELTAS, st.integers(1, 3)), max_size=5))
 @example([({"content": "Hi"}, 3), ({"content": "Hi", "reasoning": "Hi"}, 3)])
 def test_deltas_of_chance_are_read_as_each_alone(told: Iterable[tuple[Any, int]]) -> None:
