@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plugin_tools import ASYNCIO, QUICK, TOKEN, Project
+from plugin_tools import ASYNCIO, Project
 
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._plugin.outcomes import failures_of
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 EXPECTED = """
 import pytest
@@ -23,7 +23,7 @@ def test_b(smoke_instance_factory):
     with pytest.raises(RejectedError):
         smoke_instance_factory(tier_id="x" * 81)
 """
-THREE = """
+FOUR = """
 import pytest
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,12 @@ def test_fails_without_it(smoke_instance):
 
 def test_fails_in_a_phase(smoke_instance):
     smoke_instance.chat("hello")
+
+async def test_set_up(async_smoke_instance_factory, refused): ...
+
+@pytest.fixture
+async def refused(async_smoke_instance_factory):
+    await async_smoke_instance_factory(tier_id="refused")
 """
 SECOND_TIME = """
 import pytest
@@ -46,14 +52,17 @@ import pytest
 attempts = []
 
 @pytest.mark.flaky(reruns=1)
+def test_not_cured(smoke_instance):
+    smoke_instance.chat("hello")
+
+@pytest.mark.flaky(reruns=1)
 def test_a(smoke_instance):
-    attempts.append(1)
     smoke_instance.chat("hello")
 
 @pytest.mark.flaky(reruns=1)
 def test_b(smoke_instance):
     attempts.append(1)
-    assert len(attempts) != 3
+    assert len(attempts) != 1
 """
 
 
@@ -77,73 +86,50 @@ def test_errors_that_tests_expect_are_no_failures(
     assert "Failures" not in summary.read_text("utf-8")
 
 
-@pytest.mark.parametrize("run_id", ["short", "r" * 60])
-def test_a_failure_is_told_with_its_instance_whatever_its_words(
-    run_id: str, project: Project, router: FakeRouter
-) -> None:
-    detail = [
-        {"loc": ["body", f"field_{n}"], "msg": "is wrong " * 9, "type": "x"} for n in range(9)
-    ]
-    router.fail("provision", status=422, body={"detail": detail}, times=9)
-    project.write("test_it.py", "def test_a(smoke_instance): pass")
-    project.at(router, run_id=run_id).live("test_it.py").assert_outcomes(errors=1)
-    [instance] = project.report()["instances"]
-    [failure] = instance["failures"]
-    assert (failure["phase"], failure["test"]) == ("provision", "test_it.py::test_a")
-    assert instance["idempotency_key"] == f"{run_id}-0"
-    assert "What went wrong" in project.left("report.html")
-    assert "Nothing went wrong" not in project.left("report.html")
-
-
 def test_a_failure_is_told_once_and_of_the_instance_that_its_test_used(
     project: Project, router: FakeRouter
 ) -> None:
     router.break_stream("cut")
-    project.write("test_it.py", THREE)
-    project.at(router).live("test_it.py").assert_outcomes(passed=1, failed=2)
+    # However long its words are.
+    detail = [{"loc": ["body", f"field_{n}"], "msg": "is wrong " * 9} for n in range(9)]
+    router.fail("provision", status=422, body={"detail": detail}, after=2, times=9)
+    project.suite("async_auto").write("test_it.py", FOUR)
+    project.at(router, run_id="r" * 60)
+    result = project.live(*ASYNCIO, "test_it.py")
+    result.assert_outcomes(passed=1, failed=2, errors=1)
     told = [(it["phase"], it["test"].partition("::")[2]) for it in failures(project)]
-    assert told == [(None, "test_fails_without_it"), ("turn", "test_fails_in_a_phase")]
-    failed = {
-        it["idempotency_key"].rpartition("-")[2]: it["failed"]
-        for it in project.report()["instances"]
-    }
-    assert failed == {"0": False, "1": True}
+    assert told == [
+        *((None, "test_fails_without_it"), ("turn", "test_fails_in_a_phase")),
+        ("provision", "test_set_up"),
+    ]
+    instances = project.report()["instances"]
+    failed = {it["idempotency_key"]: it["failed"] for it in instances}
+    assert failed == {f"{'r' * 60}-{at}": at > 0 for at in range(3)}
+    page = project.left("report.html")
+    assert ("What went wrong" in page, "Nothing went wrong" in page) == (True, False)
+    # No frame of the plugin for coroutines is shown.
+    shown = result.stdout.str().partition("ERROR at setup of test_set_up")[2]
+    shown = shown.partition("= FAILURES =")[0]
+    assert "RejectedError: provision was refused with 422" in shown
+    assert "pytest_asyncio" not in shown
 
 
 def test_what_a_rerun_cured_is_told_as_cured(project: Project, router: FakeRouter) -> None:
-    router.break_stream("cut")
+    router.break_stream("cut", times=3)
     project.write("test_it.py", SECOND_TIME)
     project.at(router, report="always")
     ended = project.live("-p", "pytest_rerunfailures", "test_it.py")
-    assert ended.parseoutcomes() == {"passed": 2, "rerun": 2}
-    first, second = failures(project)
-    assert (first["phase"], first["test"], first["cured"]) == ("turn", "test_it.py::test_a", True)
-    assert (second["phase"], second["test"], second["cured"]) == (None, "test_it.py::test_b", True)
+    assert ended.parseoutcomes() == {"failed": 1, "passed": 2, "rerun": 3}
+    assert [(it["phase"], it["test"][17:], it["cured"]) for it in failures(project)] == [
+        *[("turn", "not_cured", False)] * 2,
+        *(("turn", "a", True), (None, "b", True)),
+    ]
     assert project.left("report.html").count(", cured by a rerun") == 2
+    # Where all are cured, nothing went wrong.
+    router.break_stream("cut")
+    ended = project.live("-p", "pytest_rerunfailures", "test_it.py", "-k", "test_a")
+    assert ended.parseoutcomes() == {"passed": 1, "rerun": 1, "deselected": 2}
     assert "What went wrong" not in project.left("report.html")
-
-
-def test_what_no_rerun_cured_is_a_failure(project: Project) -> None:
-    with FakeRouter(QUICK, TOKEN) as router:
-        router.break_stream("cut", times=2)
-        project.write("test_it.py", SECOND_TIME)
-        project.at(router).live("-p", "pytest_rerunfailures", "test_it.py")
-    assert [failure["cured"] for failure in failures(project)] == [False, False, True]
-
-
-def test_asking_what_is_left_changes_nothing(project: Project) -> None:
-    text = """
-def test_a(smoke_instance_factory):
-    session = smoke_instance_factory._session
-    smoke_instance_factory()
-    [record] = session.records
-    state = record.state
-    assert session.pending == []
-    assert record.state is state
-"""
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
-        project.write("test_it.py", text)
-        project.at(router, keep="always").live("test_it.py").assert_outcomes(passed=1)
 
 
 def test_a_failure_is_found_in_groups_and_causes_and_told_once() -> None:
@@ -156,16 +142,3 @@ def test_a_failure_is_found_in_groups_and_causes_and_told_once() -> None:
     group = ExceptionGroup("several", [other, ValueError("no matter"), error])
     assert list(failures_of(group)) == [7]
     assert list(failures_of(expected)) == []
-
-
-def test_an_error_of_a_set_up_is_shown_without_frames_of_the_loops_plugin(
-    project: Project, router: FakeRouter
-) -> None:
-    router.fail("provision", status=422)
-    project.suite("async_auto").at(router)
-    project.write("test_it.py", "async def test_a(async_smoke_instance): ...")
-    result = project.live(*ASYNCIO, "test_it.py")
-    result.assert_outcomes(errors=1)
-    shown = result.stdout.str().partition("ERROR at setup of test_a")[2]
-    assert "RejectedError: provision was refused with 422" in shown
-    assert "pytest_asyncio" not in shown
