@@ -43,65 +43,58 @@ def test_without_a_switch_every_smoke_fixture_skips_and_marks_its_test(project: 
     project.run("-m", "hydra_smoke").assert_outcomes(skipped=8, deselected=8)
 
 
-@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
 def test_on_windows_a_switch_is_an_error_and_without_one_all_is_as_elsewhere(
-    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, switch: str
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin, "ON_WINDOWS", True)
     project.suite("mixed").at(router)
-    result = project.run(switch)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
     words = "ERROR: smoke tests run on Linux and macOS: on Windows, run them in WSL"
-    assert result.errlines[0] == words
+    for run in (project.live, project.fake):
+        result = run()
+        assert (result.ret, result.errlines[0]) == (pytest.ExitCode.USAGE_ERROR, words)
     assert router.requests == ()
     project.run("test_mixed.py").assert_outcomes(passed=2, skipped=1)
 
 
-NO_EFFECT = "has no effect without"
-ANY = "--hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
+NO_EFFECT = "has no effect without --hydra-smoke"
+ANY = f"{NO_EFFECT} (live) or --hydra-smoke-fake (the bundled fake)"
 TO_ALL = "would show the token to everybody on this machine: set HYDRA_SMOKE_"
-FILE = "_TOKEN in the environment, or give --hydra-smoke-token-file"
+FILE = "TOKEN in the environment, or give --hydra-smoke-token-file"
 BOTH = "--hydra-smoke and --hydra-smoke-fake are both given: keep the one you mean"
-NO_OPTION = "--hydra-smoke-{} is no option: set HYDRA_SMOKE_{}, or {} in [[]tool.hydra-smoke[]]"
-FIRST, LAST = WITHOUT_OPTION[0], WITHOUT_OPTION[-1]
+WRONG = {
+    "url=x": f"--hydra-smoke-url {ANY}",
+    "url=": f"--hydra-smoke-url {ANY}",
+    "agent_url=x": f"--hydra-smoke-agent-url {NO_EFFECT}-fake",
+    "agent_api=x": f"--hydra-smoke-agent-api {NO_EFFECT}-fake",
+    "scenario=x": f"--hydra-smoke-scenario {NO_EFFECT}-fake",
+    "token=SECRET": "--hydra-smoke-token *",
+    "--hydra-smoke token=SECRET": f"--hydra-smoke-token {TO_ALL}{FILE}",
+    "--hydra-smoke-fake token=SECRET": f"--hydra-smoke-token {TO_ALL}{FILE}",
+    "--hydra-smoke-fake agent_token=SECRET": (
+        f"--hydra-smoke-agent-token {TO_ALL}AGENT_TOKEN in the environment"
+    ),
+    "--hydra-smoke --hydra-smoke-fake": BOTH,
+    **{
+        f"--hydra-smoke-fake {name}=SECRET": (
+            f"{flag(name)} is no option: set HYDRA_SMOKE_{name.upper()}, or {name} in [[]tool.*"
+        )
+        for name in (WITHOUT_OPTION[0], WITHOUT_OPTION[-1])
+    },
+}
 
 
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        (["url=x"], f"--hydra-smoke-url {NO_EFFECT} {ANY}"),
-        (["url="], f"--hydra-smoke-url {NO_EFFECT} {ANY}"),
-        (["agent_url=x"], f"--hydra-smoke-agent-url {NO_EFFECT} --hydra-smoke-fake"),
-        (["agent_api=x"], f"--hydra-smoke-agent-api {NO_EFFECT} --hydra-smoke-fake"),
-        (["scenario=x"], f"--hydra-smoke-scenario {NO_EFFECT} --hydra-smoke-fake"),
-        # `Project.run` sees to it that no output holds the token.
-        ([f"token={TOKEN}"], "--hydra-smoke-token *"),
-        (["--hydra-smoke", f"token={TOKEN}"], f"--hydra-smoke-token {TO_ALL}{FILE[1:]}"),
-        (["--hydra-smoke-fake", f"token={TOKEN}"], f"--hydra-smoke-token {TO_ALL}{FILE[1:]}"),
-        (
-            ["--hydra-smoke-fake", f"agent_token={TOKEN}"],
-            f"--hydra-smoke-agent-token {TO_ALL}AGENT_TOKEN in the environment",
-        ),
-        (["--hydra-smoke", "--hydra-smoke-fake"], BOTH),
-        (
-            ["--hydra-smoke-fake", f"{FIRST}={TOKEN}"],
-            NO_OPTION.format(FIRST.replace("_", "-"), FIRST.upper(), FIRST),
-        ),
-        (
-            ["--hydra-smoke-fake", f"{LAST}={TOKEN}"],
-            NO_OPTION.format(LAST.replace("_", "-"), LAST.upper(), LAST),
-        ),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("given", WRONG)
 def test_options_that_are_a_usage_error(
-    project: Project, monkeypatch: pytest.MonkeyPatch, given: list[str], words: str
+    project: Project, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    arguments = [it if it.startswith("-") else flag(it) for it in given]
+    """`Project.run` sees to it that no output holds the token."""
+    arguments = [
+        it if it.startswith("-") else flag(it) for it in given.replace("SECRET", TOKEN).split()
+    ]
     monkeypatch.setattr("sys.argv", ["pytest", *arguments])
     result = project.suite("mixed").run(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {words}"])
+    result.stderr.fnmatch_lines([f"ERROR: {WRONG[given]}"])
 
 
 def test_every_setting_has_an_option_or_words_for_one() -> None:
@@ -278,7 +271,7 @@ def test_says(smoke_instance, smoke_fake):
 """
 
 
-def test_a_scenario_is_played(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scenario_is_played(project: Project) -> None:
     project.set(run_id="mine").write("test_says.py", SAYS)
     project.write("else/own.toml", 'reply = "Who else?"\n')
     chosen = ("--hydra-smoke-scenario=else/own.toml", "--hydra-smoke-agent-name=bob")
@@ -293,11 +286,6 @@ def test_a_scenario_is_played(project: Project, monkeypatch: pytest.MonkeyPatch)
             ),
         ]
     )
-    # In a table, paths are relative to its file.
-    project.write("else/pyproject.toml", '[tool.hydra-smoke]\nscenario = "own.toml"\n')
-    project.write("else/test_says.py", SAYS)
-    monkeypatch.chdir(project.path / "else")
-    assert project.fake("test_says.py", "--hydra-smoke-run-id=another").ret == 0
 
 
 @pytest.mark.parametrize(

@@ -51,20 +51,6 @@ def test_of_a_run_that_is_off_nothing_is_reported_and_a_fake_one_says_what_it_is
     assert log(project) == ['report run 0 {"deleted": 0, "kept": 0, "leaked": 0} (True, None)']
 
 
-@pytest.mark.kill
-def test_the_report_hook_is_called_once_in_the_main_process(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("hooks").at(router, run_id="run")
-    project.write("test_more.py", "def test_more(smoke_instance): ...\n")
-    result = project.run("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "test_more.py")
-    result.assert_outcomes(passed=2)
-    # One run, whose workers share its instance.
-    assert [instance.idempotency_key for instance in router.instances] == ["run-0"]
-    [report] = [line for line in log(project) if line.startswith("report")]
-    assert report.startswith('report run 1 {"deleted": 1, "kept": 0, "leaked": 0} (False, ')
-
-
 # Hooks that raise
 
 FRAMES = {

@@ -12,6 +12,7 @@ import pytest
 from plugin_tools import CHECKS, QUICK, Project, count, nothing_left
 from recording_tools import says, write
 
+from pytest_hydrasmoke._plugin.collected import Selection
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 TIERS = """
@@ -221,3 +222,31 @@ def test_it_does_not_where_tests_may_need_its_place(project: Project, routing: R
     [own] = [it for it in router.instances if str(it.id) in first]
     assert own.idempotency_key.endswith("-6")
     assert nothing_left(router)
+
+
+# Which runs are of all tests, so that what they do not use is of no use
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        ([], True),
+        (["tests", "-q"], True),
+        (["tests/test_it.py"], False),
+        (["tests/test_it.py::test_it"], False),
+        (["-k", "it"], False),
+        (["-m", "slow"], False),
+        (["--lf"], False),
+        (["-x"], False),
+        (["--deselect", "tests/test_it.py"], False),
+    ],
+)
+def test_a_run_is_whole_where_nothing_selects(
+    pytester: pytest.Pytester, arguments: list[str], whole: bool
+) -> None:
+    pytester.mkpydir("tests").joinpath("test_it.py").touch()
+    selection = Selection(pytester.parseconfig(*arguments))
+    assert selection.is_whole(0) is selection.is_whole(1) is whole
+    assert not selection.is_whole(2)
+    selection.pytest_deselected()  # A plugin may select.
+    assert not selection.is_whole(0)

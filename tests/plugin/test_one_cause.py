@@ -51,47 +51,38 @@ def shown_once(result: pytest.RunResult, by: str, *, leaks: int = 0) -> int:
     return outcomes["skipped"]
 
 
+UNCOUNTED = replace(QUICK, llm_events_per_turn=0)
+BY_TEAM = "llm_events was shown to fail in test_it.py::test_it (LlmEventsError)"
+# The scenario, the tests, and settings; then what the skips name, how many there may be, and how
+# many instances.
+ONE_CAUSE: dict[str, tuple[Scenario, list[str], dict[str, Any], str, range, int]] = {
+    # The second one, which the deletion's check has for itself, had begun beside it.
+    "boot": (
+        *(NEVER, SOME, {"ready_timeout": 1}),
+        *("the boot of made-up/nowhere/tier-1 failed in ", range(11, COUNT), 2),
+    ),
+    # The deletion is proved all the same.
+    "chat": (
+        *(replace(QUICK, agent_dies="cut"), SOME, {}),
+        *(f"chat was shown to fail in {CHECKS}/test_chat.py::", range(1, 8), 2),
+    ),
+    "usage": (
+        *(UNCOUNTED, SOME, {"llm_events_timeout": 1}),
+        *(f"llm_events was shown to fail in {CHECKS}/", range(1, 8), 2),
+    ),
+    "usage of a team's test": (
+        *(UNCOUNTED, ["test_it.py", SOME[0]], {"llm_events_timeout": 1}),
+        *(BY_TEAM, range(1, 8), 1),
+    ),
+}
+
+
 @alone_or_workers
-@pytest.mark.parametrize(
-    ("scenario", "tests", "settings", "by", "skips", "instances"),
-    [
-        pytest.param(
-            *(NEVER, SOME, {"ready_timeout": 1}),
-            # The second one, which the deletion's check has for itself, had begun beside it.
-            *("the boot of made-up/nowhere/tier-1 failed in ", range(11, COUNT), 2),
-            id="boot",
-        ),
-        pytest.param(
-            *(replace(QUICK, agent_dies="cut"), SOME, {}),
-            # The deletion is proved all the same.
-            *(f"chat was shown to fail in {CHECKS}/test_chat.py::", range(1, 8), 2),
-            id="chat",
-        ),
-        pytest.param(
-            *(replace(QUICK, llm_events_per_turn=0), SOME, {"llm_events_timeout": 1}),
-            *(f"llm_events was shown to fail in {CHECKS}/", range(1, 8), 2),
-            id="usage",
-        ),
-        pytest.param(
-            *(replace(QUICK, llm_events_per_turn=0), ["test_it.py", SOME[0]]),
-            {"llm_events_timeout": 1},
-            *("llm_events was shown to fail in test_it.py::test_it (LlmEventsError)", range(1, 8)),
-            1,
-            id="usage of a team's test",
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", ONE_CAUSE)
 def test_what_fails_in_the_checks_is_one_failure_and_is_not_tried_again(
-    project: Project,
-    routing: Routing,
-    workers: tuple[str, ...],
-    scenario: Scenario,
-    tests: list[str],
-    settings: dict[str, Any],
-    by: str,
-    skips: range,
-    instances: int,
+    project: Project, routing: Routing, workers: tuple[str, ...], name: str
 ) -> None:
+    scenario, tests, settings, by, skips, instances = ONE_CAUSE[name]
     router = routing(scenario)
     project.suite("bare").at(router, **settings)
     project.write("test_it.py", COUNTS.format(mark="", timeout=""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,45 +242,6 @@ def test_a_run_whose_output_finds_no_room_records_what_was_over(
     assert project.live("-s", *RECORD, "test_it.py").ret == pytest.ExitCode.INTERNAL_ERROR
     assert list(recorded(project)) == ["fixture test_it.py::wide"]
     assert nothing_left(router)
-
-
-KILLED = """
-    import os
-    import signal
-    from pathlib import Path
-
-    replace = Path.replace
-
-    def kill(self, other):
-        if other.name == "test_it[second].json":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(self, other)
-
-    Path.replace = kill
-"""
-TWO = """
-    import pytest
-
-    @pytest.mark.parametrize("which", ["first", "second"])
-    def test_it(smoke_instance, which):
-        smoke_instance.chat("Hello")
-"""
-
-
-@pytest.mark.kill
-def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
-    project: Project, router: FakeRouter
-) -> None:
-    project.at(router).pytester.makepyfile(test_it=TWO)
-    project.pytester.makeconftest(KILLED)
-    result = project.process("--hydra-smoke", *RECORD, "test_it.py")
-    assert result.ret == -signal.SIGKILL
-    assert list(recorded(project)) == ["test_it.py::test_it[first]"]
-    assert [it for it in texts(project) if it.endswith(".tmp")]
-    (project.path / "conftest.py").unlink()
-    result = project.live(*RECORD, "test_it.py")
-    assert told(result)[0] == "1 new, 1 unchanged"
-    assert not [it for it in texts(project) if it.endswith(".tmp")]
 
 
 def test_a_tape_keeps_what_it_can_t_write_and_reads_what_was_cut_short(tmp_path: Path) -> None:
