@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from plugin_tools import CHECKS, FILES, TOKEN, Project, shows_token
+from plugin_tools import CHECKS, TOKEN, Project, shows_token
 from recorder_tools import RECORD, recorded, texts, told
 from stub_agent import StubAgent, served
 
@@ -47,15 +47,9 @@ def before(project: Project, url: str, *arguments: str) -> pytest.RunResult:
     return project.fake(f"--hydra-smoke-agent-url={url}", *arguments)
 
 
-@pytest.mark.parametrize("token", [None, TOKEN])
-def test_chats_go_to_the_agent_and_are_replayed_without_it(
-    project: Project, token: str | None
-) -> None:
-    """With a token, the stub keeps conversations itself."""
-    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
-    if token is not None:
-        project.set(agent_token=token)
-    with served(StubAgent(token=token, remembers=token is not None)) as agent:
+def test_chats_go_to_the_agent_and_are_replayed_without_it(project: Project) -> None:
+    project.set(new_conversation="/new", agent_token=TOKEN).pytester.makepyfile(test_it=TALK)
+    with served(StubAgent(token=TOKEN, remembers=True)) as agent:
         url = agent.url
         result = before(project, url, *RECORD, "--hydra-smoke-report=always", "--junit-xml=it.xml")
     result.assert_outcomes(passed=3)
@@ -95,8 +89,8 @@ def test_the_bundled_checks_run_only_if_they_are_named(project: Project, agent: 
         result.assert_outcomes(passed=1)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         assert agent.asked == []
-    named = project.fake(f"{CHECKS}/test_chat.py", f"{CHECKS}/test_deletion.py")
-    named.assert_outcomes(passed=FILES["test_chat.py"] + FILES["test_deletion.py"])
+    named = project.fake(f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_deletion.py")
+    named.assert_outcomes(passed=2)
 
 
 AG_UI = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from plugin_tools import CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
 
@@ -193,16 +195,30 @@ def somebody_s(router: FakeRouter) -> str:
     return router.instances[0].id
 
 
-def test_an_attached_instance_is_used_and_never_deleted(
-    project: Project, router: FakeRouter
+ATTACHED = """
+import pytest
+
+def test_factory(async_smoke_instance_factory): ...
+
+def test_it(smoke_instance):
+    assert smoke_instance.idempotency_key is None
+    with pytest.raises(Exception, match='an attached instance is never deleted'):
+        smoke_instance.delete()
+"""
+
+
+def test_an_attached_instance_is_waited_for_used_and_deleted_by_no_scope_and_no_test(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
 ) -> None:
-    project.suite("fixtures").at(router, instance=somebody_s(router), max_instances=1)
+    router = routing(Scenario(row_after=0))
+    project.suite("fixtures").at(router, instance=somebody_s(router), scope="function")
+    project.set(max_instances=1)
     [instance] = router.instances
-    project.write("test_async.py", "def test_factory(async_smoke_instance_factory): ...\n")
+    project.write("test_it.py", ATTACHED)
     checks = [f"{CHECKS}/test_{name}.py" for name in ("chat", "deletion", "instance")]
     result = project.live("-rs", "-k", "not test_fixtures or factory", ".", *checks)
     outcomes = result.parseoutcomes()
-    assert (outcomes["passed"], outcomes["skipped"]) == (11, 12)
+    assert (outcomes["passed"], outcomes["skipped"]) == (12, 12)
     assert count(router, "provision") == 1
     # What strangers are not to delete is none of the router's.
     assert not any(it.route == "delete" and instance.id in it.path for it in router.requests)
@@ -214,13 +230,6 @@ def test_an_attached_instance_is_used_and_never_deleted(
             f"SKIPPED *attached to {instance.id}: nothing is provisioned",
         ]
     )
-    # Nor does the run's session provision anything.
-    config = load({}, project.path, fake=False).config
-    session = SmokeSession(config, Ledger(config.output, config.run_id))
-    with pytest.raises(ConfigError, match="this run is attached to an instance"):
-        session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
-    session.close()
-    assert count(router, "provision") == 1
 
 
 def test_attached_to_something_that_is_not_there(project: Project, router: FakeRouter) -> None:
@@ -234,23 +243,10 @@ def test_attached_to_something_that_is_not_there(project: Project, router: FakeR
             f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
         ]
     )
-
-
-ATTACHED = """
-import pytest
-
-def test_it(smoke_instance):
-    assert smoke_instance.idempotency_key is None
-    with pytest.raises(Exception, match='an attached instance is never deleted'):
-        smoke_instance.delete()
-"""
-
-
-def test_an_attached_instance_is_waited_for_and_deleted_by_no_scope_and_no_test(
-    project: Project,
-) -> None:
-    with FakeRouter(Scenario(row_after=0), TOKEN) as router:
-        project.suite("bare").at(router, instance=somebody_s(router), scope="function")
-        project.write("test_it.py", ATTACHED)
-        project.live("-k", "test_it or chat_answers or echoed").assert_outcomes(passed=3)
-        assert count(router, "delete") == 0
+    # Nor does the run's session provision anything.
+    config = load({}, project.path, fake=False).config
+    session = SmokeSession(config, Ledger(config.output, config.run_id))
+    with pytest.raises(ConfigError, match="this run is attached to an instance"):
+        session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
+    session.close()
+    assert count(router, "provision") == 0

@@ -66,10 +66,6 @@ ONE_CAUSE: dict[str, tuple[Scenario, list[str], dict[str, Any], str, range, int]
         *(replace(QUICK, agent_dies="cut"), SOME, {}),
         *(f"chat was shown to fail in {CHECKS}/test_chat.py::", range(1, 8), 2),
     ),
-    "usage": (
-        *(UNCOUNTED, SOME, {"llm_events_timeout": 1}),
-        *(f"llm_events was shown to fail in {CHECKS}/", range(1, 8), 2),
-    ),
     "usage of a team's test": (
         *(UNCOUNTED, ["test_it.py", SOME[0]], {"llm_events_timeout": 1}),
         *(BY_TEAM, range(1, 8), 1),
