@@ -288,23 +288,6 @@ def test_a_scenario_is_played(project: Project) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ("stall", "ChatTimeoutError: the turn did not end within 1 s"),
-        ("end", "ChatError: the reply was cut*"),
-    ],
-)
-def test_a_silent_agent_is_another_than_one_that_ends(
-    project: Project, how: str, words: str
-) -> None:
-    project.set(chat_timeout=1).write("own.toml", f'agent_dies = "{how}"')
-    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('Hello?')")
-    result = project.fake("--hydra-smoke-scenario=own.toml", "test_it.py")
-    assert result.ret == 1
-    result.stdout.fnmatch_lines([f"E *{words}"])
-
-
 def test_what_is_wrong_with_a_scenario_is_told_with_the_rest(project: Project) -> None:
     project.suite("mixed").table('scenario = "own.toml"', 'scope = "galaxy"')
     project.write("own.toml", "row_afer = 1\nreply = 2\n")

@@ -37,8 +37,8 @@ CONFTEST = """
         yield
         tell("wide teardown")
 
-    @pytest.fixture(scope="module", params=["de", object()])
-    def narrower(request, wide):
+    @pytest.fixture(scope="module")
+    def narrower(wide):
         tell("narrower set-up")
         yield
         tell("narrower teardown")
@@ -63,7 +63,7 @@ TESTS = """
     def test_set_up(failing):
         raise AssertionError("it is never called")
 
-    def test_params(own, narrower):
+    def test_narrower(own, narrower):
         tell("call")
 """
 TOLD = """\
@@ -72,16 +72,11 @@ own set-up test_it.py::test_alone 0
 call test_it.py::test_alone 1
 own teardown test_it.py::test_alone 2
 failing set-up fixture ::failing 0
-narrower set-up fixture ::narrower[de] 0
-own set-up test_it.py::test_params[de] 0
-call test_it.py::test_params[de] 1
-own teardown test_it.py::test_params[de] 2
-narrower teardown fixture ::narrower[de] 1
-narrower set-up fixture ::narrower[narrower1] 0
-own set-up test_it.py::test_params[narrower1] 0
-call test_it.py::test_params[narrower1] 1
-own teardown test_it.py::test_params[narrower1] 2
-narrower teardown fixture ::narrower[narrower1] 1
+narrower set-up fixture ::narrower 0
+own set-up test_it.py::test_narrower 0
+call test_it.py::test_narrower 1
+own teardown test_it.py::test_narrower 2
+narrower teardown fixture ::narrower 1
 wide teardown fixture ::wide 1
 session finish None None"""
 
@@ -93,7 +88,7 @@ def test_each_is_on_stage_in_its_own_set_up_and_teardown(
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_it=TESTS)
     result = pytester.runpytest_inprocess(*only())
-    result.assert_outcomes(passed=3, errors=1)
+    result.assert_outcomes(passed=2, errors=1)
     result.stdout.no_fnmatch_line("*_plugin*stage.py*")
     assert (pytester.path / "told").read_text("utf-8") == TOLD
 
@@ -118,7 +113,7 @@ def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     assert stage.owner is None
 
 
-@pytest.fixture(scope="module", params=[None, 1.5])
+@pytest.fixture(scope="module", params=["de", None, 1.5, object()])
 def wide(request: pytest.FixtureRequest) -> str:
     definition: pytest.FixtureDef[object] = request._fixturedef
     return owner_of(definition, request)
