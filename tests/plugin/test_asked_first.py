@@ -65,6 +65,7 @@ def test_a_run_id_that_the_router_knows_is_refused_and_swept(
         "ERROR: run id used before: run (the router knows its keys)",
         "*next step: give every run an id of its own, *: cd * && hydra-smoke sweep --run-id run",
     )
+    assert project.report()["ended"].startswith("refused: run id used before: run")
     assert len(router.requests) == seen + 1
     assert count(router, "provision") == 1
     # Another run of the same id may have left it.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project
-from recorder_tools import RECORD, texts
+from recorder_tools import RECORD, recorded, texts
 
 from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.story import Story, ToldTurn
@@ -83,7 +83,7 @@ def whose(project: Project, *messages: str) -> set[Any]:
 
 @pytest.fixture
 def here(project: Project, router: FakeRouter) -> Project:
-    project.at(router, bundled_checks="false").pytester.makepyfile(test_it=SUITE)
+    project.at(router, bundled_checks="false", usage_settle=2).pytester.makepyfile(test_it=SUITE)
     return project
 
 
@@ -106,6 +106,8 @@ def test_a_message_begins_a_conversation_before_another_tests_first_chat(
     recordings = texts(here)
     assert len(recordings) == 8
     assert not any(b"/new" in it for it in recordings.values())
+    again = recorded(here)["test_it.py::test_again"]
+    assert [it["message"] for it in again] == ["Three"], "of the last attempt alone"
     replay = here.fake("--hydra-smoke-scenario=recordings", *others, "-k", "not none and not first")
     assert replay.parseoutcomes() == {"passed": 6, "rerun": 1, "deselected": 2}
     replay.stdout.no_fnmatch_line("*share one agent's memory*")

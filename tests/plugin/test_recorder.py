@@ -7,6 +7,7 @@ import json
 import pytest
 from plugin_tools import Project
 from recorder_tools import ELSEWHERE, RECORD, WIDE, asked, recorded, texts, told
+from recording_tools import says, write
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -86,10 +87,15 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
 ) -> None:
     project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
     project.pytester.makeconftest(CONFTEST)
+    # One is as it was recorded before its test was marked.
+    unused = [*(f"test_it.py::test_gone_{at}" for at in range(10)), "test_it.py::test_today[True]"]
+    for owner in unused:
+        write(project.path / "recordings" / "gone", owner, says("a", "b"))
     result = project.live(*RECORD, "test_it.py")
     result.assert_outcomes(passed=6, failed=2, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
-    assert {owner: asked(turns) for owner, turns in recorded(project).items()} == {
+    found = recorded(project)
+    assert {owner: asked(found[owner]) for owner in found if owner not in unused} == {
         "test_it.py::test_shared": [
             (1, "shared", "Are you ready?", "closed"),
             (1, "shared", "And now?", "closed"),
@@ -113,7 +119,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
             (1, wide, "In the hook", "closed"),
         ],
     }
-    first, second = recorded(project)["test_it.py::test_shared"]
+    first, second = found["test_it.py::test_shared"]
     assert first["llm_events"].items() >= {"count": 1, "providers": ["anthropic"]}.items()
     assert second["llm_events"] is None
     assert first["spec"]["tier_id"] == "tier-1"
@@ -124,11 +130,6 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     before = texts(project)
     assert not [it for it in before if "tmp" in it]
     assert json.loads(before["router.json"])["ready_words"] == ["running"]
-    shared = before["test_it/test_shared.json"].decode()
-    names = {f"{at}": f"test_gone_{at}" for at in range(10)}
-    # One is as it was recorded before its test was marked.
-    for name, test in {**names, "live": "test_today[True]"}.items():
-        project.write(f"recordings/gone/{name}.json", shared.replace("test_shared", test))
     router.reply("And now", "I am set.")
     project.pytester.makeconftest(CONFTEST + LEAVES_OUT)
     result = project.set(bundled_checks="false", fails=1).live(*RECORD)
