@@ -171,6 +171,7 @@ def test_what_can_not_be_written_is_a_line_and_changes_no_outcome(
     lines += ["the JUnit file has no properties: TypeError('no longer so')"]
     lines += ["GitHub's job summary was not written: IsADirectoryError*"]
     result.stdout.fnmatch_lines([f"hydra-smoke: {line}" for line in lines])
+    result.stdout.no_fnmatch_line("*what happened is in *")
     assert not list((here.path / ".hydrasmoke").glob(".report*"))
 
 
