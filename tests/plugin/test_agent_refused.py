@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 from faulty_server import FaultyServer, Line, Received, answer
@@ -12,7 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from stub_agent import StubAgent, served
 
 HTML = HTMLResponse("<h1>It works</h1>")
-MODELS = {"data": [{"id": "one"}]}
+NO = PlainTextResponse("no", 404)
+AG_UI = "--hydra-smoke-agent-api=ag-ui"
+LOCAL = "--hydra-smoke-agent-url=http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -28,57 +30,78 @@ def refused(here: Project, url: str, *arguments: str) -> str:
     assert "collected" not in result.stdout.str()
     [words] = [it.removeprefix("ERROR: ") for it in result.errlines if it.startswith("ERROR: ")]
     report = here.report()
-    assert report["exit_code"] == pytest.ExitCode.USAGE_ERROR
+    assert (report["exit_code"], report["agent"]) == (pytest.ExitCode.USAGE_ERROR, url)
     assert report["ended"].startswith("refused: preflight: the agent at ")
-    assert report["agent"] == url
     return words.removeprefix(f"the agent at {url} ")
 
 
-NO_LIST = (
-    "answers GET {} with {}; agent_url is the base of an API like OpenAI's, such as "
-    "http://127.0.0.1:8642; if that lists no models, set HYDRA_SMOKE_AGENT_MODEL"
+BASE = (
+    "; agent_url is the base of an API like OpenAI's, such as http://127.0.0.1:8642; if that lists "
+    "no models, set HYDRA_SMOKE_AGENT_MODEL"
 )
-START = "start it, or correct agent_url"
-WHICH = "set HYDRA_SMOKE_AGENT_MODEL to the one to ask"
-TOKEN_NEEDED = "set HYDRA_SMOKE_AGENT_TOKEN, in the environment, to a token that it accepts"
+RUNS = "; agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
+START = "; start it, or correct agent_url"
+WHICH = ": set HYDRA_SMOKE_AGENT_MODEL to the one to ask"
+NEEDED = "; set HYDRA_SMOKE_AGENT_TOKEN, in the environment, to a token that it accepts"
+NOT_MINE = "401 (application/json): not a key of mine: "
+THERE = Response(status_code=307, headers={"location": "/there"})
 
 
 @pytest.mark.parametrize(
-    ("agent", "words"),
+    ("agent", "settings", "words"),
     [
-        (StubAgent(models=()), f"lists no models: {WHICH}"),
-        (StubAgent(models=("a", "b")), f"lists 2 models (a, b): {WHICH}"),
-        (StubAgent(answers=HTML), "200 (text/html): <h1>It works</h1>"),
-        (StubAgent(answers=Response()), "200 (no type): nothing"),
-        (StubAgent(answers=PlainTextResponse("no", 404)), "404 (text/plain): no"),
-        (StubAgent(answers=JSONResponse({"data": 3})), '200 (application/json): {"data":3}'),
+        ({"models": ()}, {}, f"lists no models{WHICH}"),
+        ({"models": ("a", "b")}, {}, f"lists 2 models (a, b){WHICH}"),
+        ({"answers": HTML}, {}, f"200 (text/html): <h1>It works</h1>{BASE}"),
+        # Its list is not needed where the model is set, and what is no API is none all the same.
+        ({"answers": HTML}, {"agent_model": "m"}, f"200 (text/html): <h1>It works</h1>{BASE}"),
+        ({"answers": Response()}, {}, f"200 (no type): nothing{BASE}"),
+        ({"answers": NO}, {}, f"404 (text/plain): no{BASE}"),
+        ({"answers": JSONResponse({"data": 3})}, {}, f'200 (application/json): {{"data":3}}{BASE}'),
+        ({"token": TOKEN}, {"agent_token": ""}, f"{NOT_MINE}None{NEEDED}"),
+        ({"token": TOKEN}, {"agent_token": "mine-is-it"}, f"{NOT_MINE}Bearer ********{NEEDED}"),
+        ({"answers": HTML}, {"agent_api": "ag-ui"}, f"200 (text/html): <h1>It works</h1>{RUNS}"),
+        ({"answers": NO}, {"agent_api": "ag-ui"}, f"404 (text/plain): no{RUNS}"),
+        (
+            *({"answers": HTMLResponse("no", 500)}, {"agent_api": "ag-ui"}),
+            f"500 (text/html): no{RUNS}",
+        ),
+        ({"answers": THERE}, {"agent_api": "ag-ui"}, f"307 (no type): to /there{RUNS}"),
+        (
+            *({"answers": JSONResponse({}, 403)}, {"agent_api": "ag-ui"}),
+            f"403 (application/json): {{}}{NEEDED}",
+        ),
     ],
 )
-def test_what_answers_otherwise_than_an_agent(here: Project, agent: StubAgent, words: str) -> None:
-    with served(agent):
-        told = refused(here, agent.url)
-        if not words.startswith("lists"):
-            words = NO_LIST.format(f"/{agent.url.rpartition('/')[2]}/v1/models", words)
-        assert told == words
-    assert agent.asked == []
+def test_what_answers_otherwise_than_an_agent(
+    here: Project, agent: dict[str, Any], settings: dict[str, str], words: str
+) -> None:
+    with served(StubAgent(**agent)) as stub:
+        runs = settings.get("agent_api") == "ag-ui"
+        told = refused(here.set(**settings), stub.ag_ui if runs else stub.url)
+        place = f"POST /{stub.url.rpartition('/')[2]}/ag-ui"
+        if not runs:
+            place = f"GET /{stub.url.rpartition('/')[2]}/v1/models"
+    assert told == (words if words.startswith("lists") else f"answers {place} with {words}")
+    assert stub.asked == []
 
 
-@pytest.mark.parametrize("given", ["", "another-key-of-mine"])
-def test_a_token_that_it_does_not_accept(here: Project, given: str) -> None:
-    here.set(agent_token=given)
-    with served(StubAgent(token=TOKEN)) as agent:
-        told = refused(here, agent.url)
-    repeated = "Bearer ********" if given else "None"
-    assert told.partition(" with ")[2] == (
-        f"401 (application/json): not a key of mine: {repeated}; {TOKEN_NEEDED}"
-    )
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (None, "[Errno 111] Connection refused"),
+        (b"", "Server disconnected without sending a response."),
+        (b"what?\r\n\r\n", "illegal status line: bytearray(b'what?')"),
+    ],
+)
+def test_what_is_no_answer_at_all(here: Project, sent: bytes | None, words: str) -> None:
+    def behave(line: Line, request: Received) -> None:
+        line.send(sent) if sent else line.close()
 
-
-def test_nothing_listens(here: Project) -> None:
-    here.set(ready_timeout=0.5)
-    with FaultyServer(answer(MODELS), refusing=True) as server:
+    here.set(ready_timeout=0.5 if sent is None else 5)
+    with FaultyServer(behave, refusing=sent is None) as server:
         told = refused(here, server.url)
-    assert told == f"can't be reached: [Errno 111] Connection refused; {START}"
+    assert told == f"can't be reached: {words}{START}"
 
 
 def test_what_speaks_no_tls_is_not_waited_for(here: Project) -> None:
@@ -88,28 +111,11 @@ def test_what_speaks_no_tls_is_not_waited_for(here: Project) -> None:
     assert told.endswith("; it may speak http:// only")
 
 
-@pytest.mark.parametrize(
-    ("behave", "words"),
-    [
-        (lambda line, request: line.close(), "Server disconnected without sending a response."),
-        (
-            lambda line, request: line.send(b"what?\r\n\r\n"),
-            "illegal status line: bytearray(b'what?')",
-        ),
-    ],
-)
-def test_what_is_no_answer_at_all(
-    here: Project, behave: Callable[[Line, Received], None], words: str
-) -> None:
-    with FaultyServer(behave) as server:
-        told = refused(here, server.url)
-    assert told == f"can't be reached: {words}; {START}"
-
-
 def test_an_agent_that_is_still_starting_is_waited_for(
     here: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed, chats = answer(MODELS), answer(b"data: [DONE]\n\n", kind="text/event-stream")
+    listed = answer({"data": [{"id": "one"}]})
+    chats = answer(b"data: [DONE]\n\n", kind="text/event-stream")
 
     def behave(line: Line, request: Received) -> None:
         (listed if request.target.endswith("/models") else chats)(line, request)
@@ -119,120 +125,84 @@ def test_an_agent_that_is_still_starting_is_waited_for(
         here.fake(f"--hydra-smoke-agent-url={server.url}").assert_outcomes(passed=1)
 
 
-def test_a_list_is_not_needed_where_the_model_is_set(here: Project) -> None:
-    here.set(agent_model="mine")
-    agent = StubAgent(models=("a", "b"))
-    with served(agent):
-        here.fake(f"--hydra-smoke-agent-url={agent.url}").assert_outcomes(passed=1)
-        assert agent.asked[0]["model"] == "mine"
-        agent.answers = PlainTextResponse("no", 404)
-        # It is asked for a chat, and refuses that too.
-        result = here.fake(f"--hydra-smoke-agent-url={agent.url}")
-        result.assert_outcomes(failed=1)
-        agent.answers = HTML
-        assert "with 200 (text/html)" in refused(here, agent.url)
-
-
-@pytest.mark.parametrize(
-    ("answers", "words"),
-    [
-        (HTML, "200 (text/html): <h1>It works</h1>"),
-        (PlainTextResponse("no", 404), "404 (text/plain): no"),
-        (HTMLResponse("no", 500), "500 (text/html): no"),
-        (
-            Response(status_code=307, headers={"location": "/there"}),
-            "307 (no type): to /there",
-        ),
-        (JSONResponse({}, 403), "403 (application/json): {}"),
-    ],
-)
-def test_what_takes_no_runs(here: Project, answers: Response, words: str) -> None:
-    with served(StubAgent(answers=answers)) as agent:
-        told = refused(here, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui")
-    advice = (
-        TOKEN_NEEDED
-        if "403" in words
-        else "agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
-    )
-    assert told.partition(" with ")[2] == f"{words}; {advice}"
-
-
-def test_a_run_without_input_may_be_taken(here: Project) -> None:
-    """Some agents take what others refuse: it is not read to its end."""
+def test_what_is_not_needed_may_be_missing(here: Project) -> None:
+    # A run without input may be taken: it is not read to its end.
     streams = Response("data: {}\n\n", media_type="text/event-stream")
     with served(StubAgent(answers=streams)) as agent:
-        result = here.fake(
-            f"--hydra-smoke-agent-url={agent.ag_ui}", "--hydra-smoke-agent-api=ag-ui"
-        )
-    result.assert_outcomes(passed=1)
+        here.fake(f"--hydra-smoke-agent-url={agent.ag_ui}", AG_UI).assert_outcomes(passed=1)
+    here.set(agent_model="mine")
+    with served(StubAgent(models=("a", "b"))) as agent:
+        url = f"--hydra-smoke-agent-url={agent.url}"
+        here.fake(url).assert_outcomes(passed=1)
+        assert agent.asked[0]["model"] == "mine"
+        # Without a list it is asked for a chat, and refuses that too.
+        agent.answers = NO
+        here.fake(url).assert_outcomes(failed=1)
 
 
 # Settings
 
-
-def settings_refused(project: Project, *arguments: str, live: bool = False) -> list[str]:
-    run = project.live if live else project.fake
-    return problems(run(*arguments))
-
-
-def test_a_live_run_has_no_agent_of_its_own(here: Project) -> None:
-    here.at("https://router.example")
-    url = "--hydra-smoke-agent-url=http://127.0.0.1:1"
-    words = "needs --hydra-smoke-fake: a live router has agents of its own"
-    assert settings_refused(here, url, live=True) == [f"agent_url (option) {words}"]
-    told = settings_refused(here, "--hydra-smoke-agent-api=openai", live=True)
-    assert told == [f"--hydra-smoke-agent-api {words}"]
-    here.set(agent_url="http://127.0.0.1:1")
-    assert settings_refused(here, live=True) == [f"agent_url (environment) {words}"]
-
-
-def test_an_api_needs_an_agent(here: Project) -> None:
-    told = settings_refused(here, "--hydra-smoke-agent-api=ag-ui")
-    assert told == ["--hydra-smoke-agent-api needs --hydra-smoke-agent-url"]
+LIVE = "needs --hydra-smoke-fake: a live router has agents of its own"
+IN_TABLE = (
+    "agent_token must not be in [tool.hydra-smoke] of {}, which others can read: set "
+    "HYDRA_SMOKE_AGENT_TOKEN in the environment"
+)
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("switch", "options", "settings", "words"),
     [
-        ("127.0.0.1:8642", "must begin with http:// or https://, such as http://127.0.0.1:8642"),
-        ("http://agent.example", "would send the token in clear: use https://, or set allow_http"),
-        ("http://me:pass@127.0.0.1", "must not have a user or password"),
+        ("", ["agent-url=http://127.0.0.1:1"], {}, f"agent_url (option) {LIVE}"),
+        ("", ["agent-api=openai"], {}, f"--hydra-smoke-agent-api {LIVE}"),
+        ("", [], {"agent_url": "http://127.0.0.1:1"}, f"agent_url (environment) {LIVE}"),
+        (
+            *("-fake", ["agent-api=ag-ui"], {}),
+            "--hydra-smoke-agent-api needs --hydra-smoke-agent-url",
+        ),
+        (
+            *("-fake", ["agent-url=127.0.0.1:8642"], {}),
+            "agent_url = *must begin with http:// or https://, such as http://127.0.0.1:8642*",
+        ),
+        (
+            *("-fake", ["agent-url=http://agent.example"], {}),
+            "agent_url = *would send the token in clear: use https://, or set allow_http*",
+        ),
+        (
+            *("-fake", ["agent-url=http://me:pass@127.0.0.1"], {}),
+            "agent_url = *must not have a user or password*",
+        ),
+        (
+            *("-fake", [], {"agent_token": "short"}),
+            "agent_token (environment): is too short (5 characters; at least 8)",
+        ),
+        (
+            *("-fake", [f"agent-url=http://127.0.0.1:1/{TOKEN}"], {"agent_token": TOKEN}),
+            "agent_url contains the token, and is printed and written into files*",
+        ),
+        (
+            *("-fake", ["agent-url=http://127.0.0.1:1", "scenario=recordings"], {}),
+            "scenario = 'recordings' answers chats itself: remove it, or agent_url",
+        ),
+        (
+            *("-fake", ["agent-url=http://127.0.0.1:1", "scenario=mine.toml"], {}),
+            "scenario = 'mine.toml' answers chats itself: remove it, or agent_url",
+        ),
     ],
 )
-def test_a_url_is_checked_as_that_of_the_router(here: Project, url: str, words: str) -> None:
-    [told] = settings_refused(here, f"--hydra-smoke-agent-url={url}")
-    assert told.startswith("agent_url = ")
-    assert words in told
-    assert "me:pass" not in told
-
-
-def test_its_token_is_neither_in_a_table_nor_on_the_command_line(here: Project) -> None:
-    result = here.fake(f"--hydra-smoke-agent-token={TOKEN}")
-    words = "--hydra-smoke-agent-token would show the token to everybody on this machine"
-    result.stderr.fnmatch_lines([f"ERROR: {words}: set HYDRA_SMOKE_AGENT_TOKEN in the environment"])
-    here.table(f'agent_token = "{TOKEN}"')
-    [told] = settings_refused(here)
-    assert told == (
-        f"agent_token must not be in [[]tool.hydra-smoke] of {here.path / 'pyproject.toml'}, which "
-        "others can read: set HYDRA_SMOKE_AGENT_TOKEN in the environment"
-    ).replace("[[]", "[")
-    here.table()
-    here.set(agent_token="short")
-    [told] = settings_refused(here)
-    assert told == "agent_token (environment): is too short (5 characters; at least 8)"
-
-
-def test_its_token_is_in_no_other_setting(here: Project) -> None:
-    here.set(agent_token=TOKEN)
-    [told] = settings_refused(here, f"--hydra-smoke-agent-url=http://127.0.0.1:1/{TOKEN}")
-    assert told.startswith("agent_url contains the token, and is printed and written into files")
-
-
-def test_a_scenario_that_answers_chats_itself_is_refused(here: Project) -> None:
-    url = "--hydra-smoke-agent-url=http://127.0.0.1:1"
+def test_settings_that_are_wrong(
+    here: Project, switch: str, options: list[str], settings: dict[str, str], words: str
+) -> None:
     write(here.path / "recordings", "t.py::test", says("a", "b"))
-    [told] = settings_refused(here, url, "--hydra-smoke-scenario=recordings")
-    assert told == "scenario = 'recordings' answers chats itself: remove it, or agent_url"
     here.write("mine.toml", '[[replies]]\nmatch = "x"\ntext = "y"\n')
-    [told] = settings_refused(here, url, "--hydra-smoke-scenario=mine.toml")
-    assert told == "scenario = 'mine.toml' answers chats itself: remove it, or agent_url"
+    if not switch:
+        here.at("https://router.example")
+    given = [f"--hydra-smoke-{it}" for it in options]
+    told = problems(here.set(**settings).run(f"--hydra-smoke{switch}", *given))
+    pytest.LineMatcher(told).fnmatch_lines([words], consecutive=True)
+    assert len(told) == 1
+    assert "me:pass" not in told[0]
+
+
+def test_its_token_is_in_no_table(here: Project) -> None:
+    here.table(f'agent_token = "{TOKEN}"')
+    assert problems(here.fake()) == [IN_TABLE.format(here.path / "pyproject.toml")]

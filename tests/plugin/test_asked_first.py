@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import time
 
 import pytest
-from inner import only
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
@@ -67,6 +65,7 @@ def test_a_run_id_that_the_router_knows_is_refused_and_swept(
         "ERROR: run id used before: run (the router knows its keys)",
         "*next step: give every run an id of its own, *: cd * && hydra-smoke sweep --run-id run",
     )
+    assert project.report()["ended"].startswith("refused: run id used before: run")
     assert len(router.requests) == seen + 1
     assert count(router, "provision") == 1
     # Another run of the same id may have left it.
@@ -141,31 +140,16 @@ def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> N
 def test_what_a_run_must_know_is_asked_before_anything_is_collected(
     project: Project, router: FakeRouter
 ) -> None:
-    project.suite("mixed").at(router)
+    # Nobody is asked about an attached run.
+    project.suite("mixed").at(router, instance=SOMEBODY, run_id="run").live("-k", "plain")
+    assert router.requests == ()
+    project.at(router, instance="", run_id="next")
     project.live("-k", "plain").assert_outcomes(passed=1, deselected=2 + ALL)
     assert [request.route for request in router.requests] == list(FIRST)
 
 
-def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router, instance=SOMEBODY, run_id="run")
-    project.live("-k", "plain")
-    assert router.requests == ()
-
-
-@pytest.mark.parametrize(
-    ("switch", "place"), [("--hydra-smoke", "taken/output"), ("--hydra-smoke-fake", "taken")]
-)
-def test_an_output_that_is_no_folder_is_a_usage_error(
-    project: Project, router: FakeRouter, switch: str, place: str
-) -> None:
-    project.suite("mixed").at(router).write("taken", "")
-    result = project.run(switch, f"--hydra-smoke-output={place}")
+def test_an_output_that_is_no_folder_is_a_usage_error(project: Project) -> None:
+    project.suite("mixed").write("taken", "")
+    result = project.fake("--hydra-smoke-output=taken")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *taken*"])
-    assert not count(router, "provision")
-
-
-def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None:
-    project.suite("bare").pytester.parseconfigure(*only(), "--hydra-smoke-fake")
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from plugin_tools import CHECKS, FILES, TOKEN, Project, shows_token
+from plugin_tools import CHECKS, TOKEN, Project, shows_token
 from recorder_tools import RECORD, recorded, texts, told
 from stub_agent import StubAgent, served
 
@@ -47,15 +47,9 @@ def before(project: Project, url: str, *arguments: str) -> pytest.RunResult:
     return project.fake(f"--hydra-smoke-agent-url={url}", *arguments)
 
 
-@pytest.mark.parametrize("token", [None, TOKEN])
-def test_chats_go_to_the_agent_and_are_replayed_without_it(
-    project: Project, token: str | None
-) -> None:
-    """With a token, the stub keeps conversations itself."""
-    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
-    if token is not None:
-        project.set(agent_token=token)
-    with served(StubAgent(token=token, remembers=token is not None)) as agent:
+def test_chats_go_to_the_agent_and_are_replayed_without_it(project: Project) -> None:
+    project.set(new_conversation="/new", agent_token=TOKEN).pytester.makepyfile(test_it=TALK)
+    with served(StubAgent(token=TOKEN, remembers=True)) as agent:
         url = agent.url
         result = before(project, url, *RECORD, "--hydra-smoke-report=always", "--junit-xml=it.xml")
     result.assert_outcomes(passed=3)
@@ -88,37 +82,32 @@ def test_chats_go_to_the_agent_and_are_replayed_without_it(
 
 
 def test_the_bundled_checks_run_only_if_they_are_named(project: Project, agent: StubAgent) -> None:
-    project.set(agent_url=agent.url)
-    for checks in ("true", "core"):
-        project.set(bundled_checks=checks)
-        result = project.fake()
-        assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    project.set(bundled_checks="true")
-    named = project.fake("--pyargs", f"{CHECKS}/test_chat.py", f"{CHECKS}/test_deletion.py")
-    named.assert_outcomes(passed=FILES["test_chat.py"] + FILES["test_deletion.py"])
-
-
-def test_nothing_else_is_executed_without_being_said(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(test_it="def test_it(): ...")
-    result = before(project, agent.url)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert agent.asked == []
+    for checks in ("core", "true"):
+        result = project.set(agent_url=agent.url, bundled_checks=checks).fake()
+        # Nothing else is executed without being said, and a run of nothing is red.
+        result.assert_outcomes(passed=1)
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        assert agent.asked == []
+    named = project.fake(f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_deletion.py")
+    named.assert_outcomes(passed=2)
+
+
+AG_UI = """
+    from pytest_hydrasmoke import ChatError
+    import pytest
+
+    def test_it(smoke_instance):
+        turn = smoke_instance.chat("usage please")
+        turn.expect_llm_events(exactly=2, only={"anthropic", "openai"})
+        with pytest.raises(ChatError, match="the model is gone"):
+            smoke_instance.chat("fail it")
+        assert smoke_instance.chat("Next").text == "I heard: usage please | Next"
+"""
 
 
 def test_ag_ui(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(
-        test_it="""
-        from pytest_hydrasmoke import ChatError
-        import pytest
-
-        def test_it(smoke_instance):
-            turn = smoke_instance.chat("usage please")
-            turn.expect_llm_events(exactly=2, only={"anthropic", "openai"})
-            with pytest.raises(ChatError, match="the model is gone"):
-                smoke_instance.chat("fail it")
-            assert smoke_instance.chat("Next").text == "I heard: usage please | Next"
-        """
-    )
+    project.pytester.makepyfile(test_it=AG_UI)
     result = before(project, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["hydra-smoke agent: ag-ui; the bundled checks run only if named"])
@@ -127,20 +116,14 @@ def test_ag_ui(project: Project, agent: StubAgent) -> None:
 def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(
         test_it="""
-        def test_cut(smoke_instance):
-            smoke_instance.chat("cut it")
+        import pytest
 
-        def test_refused(smoke_instance):
-            smoke_instance.chat("refuse it")
-
-        def test_early(smoke_instance):
-            smoke_instance.chat("early end")
-
-        def test_in_the_way(smoke_instance):
-            smoke_instance.chat("Hello")
+        @pytest.mark.parametrize("message", ["cut it", "refuse it", "early end", "hello"])
+        def test_it(smoke_instance, message):
+            smoke_instance.chat(message)
         """
     )
-    project.write("recordings/test_it/test_in_the_way.json", "{}")
+    project.write("recordings/test_it/test_it[hello].json", "{}")
     result = before(project, agent.url, *RECORD)
     result.assert_outcomes(passed=1, failed=4)
     # What could not be recorded names the command.
@@ -153,14 +136,6 @@ def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAge
         ]
     )
     assert project.report()["instances"][0]["outcome"] == "deleted"
-
-
-def test_faults_of_a_scenario_still_happen(project: Project, agent: StubAgent) -> None:
-    project.set(new_conversation="/new").pytester.makepyfile(test_it=TALK)
-    result = before(project, agent.url, "--hydra-smoke-scenario=agent-dies")
-    result.assert_outcomes(failed=3)
-    result = before(project, agent.url, "--hydra-smoke-scenario=flaky-router")
-    result.assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize("workers", ["-n1", pytest.param("-n2", marks=pytest.mark.kill)])
@@ -181,24 +156,20 @@ def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(
         """,
         test_shared=SHARED,
     )
+    options = (workers, "-p", "xdist", "--junit-xml=it.xml", "-l", "--debug", "-rP")
     with served(StubAgent(token=TOKEN)) as agent:
         # `Project` searches what is printed.
-        options = ("test_it.py", "--junit-xml=it.xml", "-l", "--debug")
         result = before(project, agent.url, *options, *RECORD)
-        result.assert_outcomes(failed=1)
+        result.assert_outcomes(passed=4, failed=1)
         result.stdout.fnmatch_lines(["*agent_token [*][*][*][*][*][*][*][*] (environment)*"])
         nothing_shown(project, "report.html", "trace.har", "it.xml", "pytestdebug.log")
-        result = before(project, agent.url, "-p", "xdist", workers, "-l", "-rP", *RECORD)
-        result.assert_outcomes(passed=4, failed=1)
-        nothing_shown(project, "report.html", "trace.har")
         heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)
         # One instance, and one conversation, beside the one for itself.
         assert all(later.startswith(earlier) for earlier, later in pairwise(heard))
         assert len(heard) == 4
         assert len(project.report()["instances"]) == 2
         agent.token = "another-key-of-the-agent"
-        result = before(project, agent.url)
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert before(project, agent.url).ret == pytest.ExitCode.USAGE_ERROR
     nothing_shown(project, "report.json")
 
 

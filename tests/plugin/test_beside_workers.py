@@ -21,24 +21,11 @@ from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.replay import Replaying, notes
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
-from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course
 
 RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
-
-
-def test_what_a_worker_can_not_leave_in_the_runs_folder_it_sends(tmp_path: Path) -> None:
-    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
-    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
-        tape = Tape(file)
-        tape.add(**line)
-        assert list(tape.lines()) == tape.kept == [line]
-        tape.discard()
-    written = Tape(tmp_path / "recorded.jsonl")
-    written.add(**line)
-    assert (written.kept, list(written.lines())) == ([], [line])
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:

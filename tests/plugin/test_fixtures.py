@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from plugin_tools import Project, count, nothing_left, story
+from collections.abc import Callable
 
-from pytest_hydrasmoke import InstanceSpec
+import pytest
+from plugin_tools import CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
+
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._run.factory import merged
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._settings.sources import load
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 def provisioned(router: FakeRouter) -> list[str]:
@@ -19,40 +23,33 @@ def provisioned(router: FakeRouter) -> list[str]:
 # What each gives
 
 
-def test_sync_fixtures(project: Project, router: FakeRouter) -> None:
-    result = project.suite("fixtures").at(router, max_instances=5).live("test_fixtures.py")
-    result.assert_outcomes(passed=10)
-    assert result.ret == 0
-    # Shared, factory, two of many, the client's, and the wider fixture's.
-    assert len(router.instances) == 6
-    assert nothing_left(router)
-    result.stdout.fnmatch_lines(["*provisioned 5, deleted 5, kept 0, leaked 0"])
-
-
-def test_async_fixtures_under_anyio(project: Project, router: FakeRouter) -> None:
-    project.suite("async_anyio").at(router, max_instances=9)
-    result = project.live("-p", "anyio.pytest_plugin", "test_async_anyio.py", "-v")
-    result.assert_outcomes(passed=8)
-    result.stdout.fnmatch_lines(["*test_factory[[]asyncio]*", "*test_factory[[]trio]*"])
-    # The shared one serves both loops.
-    assert len(router.instances) == 7
-    assert nothing_left(router)
-
-
-@pytest.mark.parametrize("suite", ["async_strict", "async_auto"])
-def test_async_fixtures_under_pytest_asyncio(
-    project: Project, router: FakeRouter, suite: str
+@pytest.mark.parametrize(
+    ("suite", "plugin", "passed", "instances"),
+    [
+        # Shared, factory, two of many, the client's, and the wider fixture's.
+        ("fixtures", "hydrasmoke", 10, 6),
+        # The shared one serves the loops of asyncio and of trio.
+        ("async_anyio", "anyio.pytest_plugin", 8, 7),
+        ("async_auto", "pytest_asyncio.plugin", 3, 4),
+    ],
+)
+def test_each_fixture_under_each_plugin_for_coroutines(
+    project: Project, router: FakeRouter, suite: str, plugin: str, passed: int, instances: int
 ) -> None:
-    result = project.suite(suite).at(router).live("-p", "pytest_asyncio.plugin", f"test_{suite}.py")
-    result.assert_outcomes(passed=3)
+    project.suite(suite).at(router, max_instances=9)
+    result = project.live("-p", plugin, f"test_{suite}.py", "-v")
+    result.assert_outcomes(passed=passed)
     assert result.ret == 0
-    assert len(router.instances) == 4
+    assert len(router.instances) == instances
     assert nothing_left(router)
+    if suite == "async_anyio":
+        result.stdout.fnmatch_lines(["*test_factory[[]asyncio]*", "*test_factory[[]trio]*"])
+    if suite == "fixtures":
+        result.stdout.fnmatch_lines(["*provisioned 5, deleted 5, kept 0, leaked 0"])
 
 
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
-    project.suite("offline")
-    project.run().assert_outcomes(passed=2)
+    project.suite("offline").run().assert_outcomes(passed=2)
 
 
 # Specs
@@ -71,8 +68,17 @@ def test_each_spec_is_provisioned_once(project: Project, router: FakeRouter) -> 
     assert keys == [f"run-{slot}" for slot in range(7)]
 
 
-NO_SPECS = """
+SHARED = """
 import pytest
+
+def test_both(smoke_instance, async_smoke_instance):
+    assert smoke_instance.id == async_smoke_instance.id
+
+def test_one(smoke_instance):
+    smoke_instance.delete()
+
+def test_two(smoke_instance):
+    assert smoke_instance.status().status == 'running'
 
 @pytest.mark.parametrize("smoke_instance", [
     {"tier": "x"}, {"x": "y", "manifest": "x"}, {"tier_id": 5}, "tier", 5,
@@ -93,50 +99,53 @@ class TestMapping:
 
     def test_mapping(self, smoke_instance): ...
 """
+WIDER = """
+@pytest.fixture(scope="module")
+def by_{name}({name}): ...
+
+def test_{name}(by_{name}): ...
+"""
+NO_SPECS = [
+    "tier: no such field, did you mean tier_id?",
+    "x: no such field; manifest: *, did you mean manifest_id?",
+    "tier_id: *",
+    "'tier' is not a mapping",
+    "5 is not a mapping",
+    "manifest_id: *",
+]
 
 
-def test_a_parameter_or_an_override_that_is_no_spec_is_told(
+def test_all_share_an_instance_and_what_asks_for_none_is_told(
     project: Project, router: FakeRouter
 ) -> None:
-    project.suite("bare").at(router).write("test_it.py", NO_SPECS)
+    names = ("smoke_instance", "async_smoke_instance", "smoke_spec", "tmp_path")
+    wider = "".join(WIDER.format(name=name) for name in names)
+    project.suite("bare").at(router).write("test_it.py", SHARED + wider)
     result = project.live("test_it.py")
-    # An override may be a mapping.
-    result.assert_outcomes(errors=6, passed=1)
-    assert provisioned(router) == ["mapped"]
-    told = [
-        "tier: no such field, did you mean tier_id?",
-        "x: no such field; manifest: *, did you mean manifest_id?",
-        "tier_id: *",
-        "'tier' is not a mapping",
-        "5 is not a mapping",
-        "manifest_id: *",
-    ]
+    # An override may be a mapping; a fixture of wider scope can take none of a test's.
+    result.assert_outcomes(errors=6 + 4, passed=4)
+    # A test that deletes it harms no other.
+    assert story(router)[:3] == ["provision", "delete", "provision"]
+    assert provisioned(router) == ["tier-1", "tier-1", "mapped"]
+    assert nothing_left(router)
     next_step = "*next step: give some of manifest_id, region_id, tier_id, agent_name"
-    result.stdout.fnmatch_lines(
-        [
-            line
-            for words in told
-            for line in (f"E *ConfigError: this is not an instance spec: {words}", next_step)
-        ]
-    )
-
-
-def test_changes_without_a_base() -> None:
-    full = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
-    assert merged(None, full) == InstanceSpec(**full)
-    with pytest.raises(ConfigError, match="tier_id: Field required"):
-        merged(None, {"manifest_id": "m", "region_id": "r"})
+    told = [f"E *ConfigError: this is not an instance spec: {words}" for words in NO_SPECS]
+    result.stdout.fnmatch_lines([line for words in told for line in (words, next_step)])
+    advice = "hydra-smoke: * smoke_instance_factory: docs/write/instances.md"
+    for name in names[:3]:
+        result.stdout.fnmatch_lines([f"ScopeMismatch: * {name} *", advice])
+    # Others' fixtures have no advice.
+    assert result.stdout.str().count("docs/write/instances.md") == 3
 
 
 # Scopes
 
 STORIES = {
-    "session": "provision a1 a2 b1 c d e f delete",
+    # Outside of any package it is the session.
     "package": "provision a1 a2 b1 c d e delete provision f delete",
     "module": "provision a1 a2 b1 c d delete provision e delete provision f delete",
+    # A test outside of any class is one for itself.
     "class": "provision a1 a2 delete provision b1 delete "
-    "provision c delete provision d delete provision e delete provision f delete",
-    "function": "provision a1 delete provision a2 delete provision b1 delete "
     "provision c delete provision d delete provision e delete provision f delete",
 }
 
@@ -146,83 +155,98 @@ def test_an_instance_is_deleted_at_the_end_of_its_scope(
     project: Project, router: FakeRouter, scope: str
 ) -> None:
     project.suite("scopes").at(router, scope=scope, max_instances=7, usage_settle=0.01)
-    result = project.live(".")
-    result.assert_outcomes(passed=7)
+    project.live(".").assert_outcomes(passed=7)
     assert " ".join(story(router)).replace("test_", "") == STORIES[scope]
-
-
-def test_outside_of_any_package_that_scope_is_the_session(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("mixed").at(router, scope="package")
-    project.live("-k", "mixed or chat_answers").assert_outcomes(passed=3 + 1)
-    assert len(router.instances) == 1
 
 
 ONE_BY_ONE = """
 import pytest
 
 def test_by_one(smoke_instance_factory):
+    with pytest.raises(Exception, match="no room for 3 more"):
+        smoke_instance_factory.many(3)
     for _ in range(2):
         smoke_instance_factory().delete()
-    with pytest.raises(Exception) as caught:
-        smoke_instance_factory()
-    print(f"told: {caught.value}")
+    smoke_instance_factory()
 """
 
 
 def test_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router, max_instances=2).write("test_it.py", ONE_BY_ONE)
-    result = project.live("-s", "test_it.py")
-    result.assert_outcomes(passed=1)
+    result = project.live("test_it.py")
+    result.assert_outcomes(failed=1)
     assert count(router, "provision") == 2
     result.stdout.fnmatch_lines(
         [
-            "*told: no room for 1 more: max_instances allows 2 in a run",
+            "E *no room for 1 more: max_instances allows 2 in a run",
             "*next step: raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or *",
         ]
     )
 
 
-SHARED = """
-def test_both(smoke_instance, async_smoke_instance):
-    assert smoke_instance.id == async_smoke_instance.id
-
-def test_one(smoke_instance):
-    smoke_instance.delete()
-
-def test_two(smoke_instance):
-    assert smoke_instance.status().status == 'running'
-"""
+# A run that is attached to an instance: it is used, and never deleted
 
 
-def test_all_share_an_instance_and_a_test_that_deletes_it_harms_no_other(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("bare").at(router).write("test_it.py", SHARED)
-    project.live("test_it.py").assert_outcomes(passed=3)
-    assert story(router) == ["provision", "delete", "provision", "delete"]
+def somebody_s(router: FakeRouter) -> str:
+    """Provision an instance that is no run's, and give its id."""
+    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+    with SmokeClient(router.url, token=TOKEN) as client:
+        client.provision(spec, "somebody-s")
+    return router.instances[0].id
 
 
-# Fixtures of wider scope
-
-WIDER = """
+ATTACHED = """
 import pytest
 
-@pytest.fixture(scope="module")
-def by_{name}({name}): ...
+def test_factory(async_smoke_instance_factory): ...
 
-def test_{name}(by_{name}): ...
+def test_it(smoke_instance):
+    assert smoke_instance.idempotency_key is None
+    with pytest.raises(Exception, match='an attached instance is never deleted'):
+        smoke_instance.delete()
 """
 
 
-def test_a_fixture_of_wider_scope_is_told_what_to_take(project: Project) -> None:
-    names = ("smoke_instance", "async_smoke_instance", "smoke_spec", "tmp_path")
-    project.suite("bare").write("test_it.py", "".join(WIDER.format(name=name) for name in names))
-    result = project.fake("test_it.py")
-    result.assert_outcomes(errors=4)
-    advice = "hydra-smoke: * smoke_instance_factory: docs/write/instances.md"
-    for name in names[:3]:
-        result.stdout.fnmatch_lines([f"ScopeMismatch: * {name} *", advice])
-    # Others' fixtures have no advice.
-    assert result.stdout.str().count("docs/write/instances.md") == 3
+def test_an_attached_instance_is_waited_for_used_and_deleted_by_no_scope_and_no_test(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(Scenario(row_after=0))
+    project.suite("fixtures").at(router, instance=somebody_s(router), scope="function")
+    project.set(max_instances=1)
+    [instance] = router.instances
+    project.write("test_it.py", ATTACHED)
+    checks = [f"{CHECKS}/test_{name}.py" for name in ("chat", "deletion", "instance")]
+    result = project.live("-rs", "-k", "not test_fixtures or factory", ".", *checks)
+    outcomes = result.parseoutcomes()
+    assert (outcomes["passed"], outcomes["skipped"]) == (12, 12)
+    assert count(router, "provision") == 1
+    # What strangers are not to delete is none of the router's.
+    assert not any(it.route == "delete" and instance.id in it.path for it in router.requests)
+    result.stdout.fnmatch_lines(
+        [
+            f"*instance {instance.id} (environment)*",
+            "*provisioned 0, deleted 0, kept 0, leaked 0",
+            f"attached {instance.id} (attached)",
+            f"SKIPPED *attached to {instance.id}: nothing is provisioned",
+        ]
+    )
+
+
+def test_attached_to_something_that_is_not_there(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router, instance=SOMEBODY, ready_timeout=1)
+    result = project.live("-rs", f"{CHECKS}/test_chat.py")
+    result.assert_outcomes(errors=1, skipped=FILES["test_chat.py"] - 1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *NotFoundError: status was refused with 404*",
+            "*provisioned 0, deleted 0, kept 0, leaked 0",
+            f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
+        ]
+    )
+    # Nor does the run's session provision anything.
+    config = load({}, project.path, fake=False).config
+    session = SmokeSession(config, Ledger(config.output, config.run_id))
+    with pytest.raises(ConfigError, match="this run is attached to an instance"):
+        session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
+    session.close()
+    assert count(router, "provision") == 0

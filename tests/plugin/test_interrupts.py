@@ -1,18 +1,19 @@
-"""Signals before the first test, when nothing is provisioned yet, and at the end of a run."""
+"""Signals before the first test and at the end of a run, and the deadline, which ends it so."""
 
 from __future__ import annotations
 
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from handlers import as_in_a_terminal
 from inner import only
-from plugin_tools import TOKEN, Project, count, nothing_left, until
+from plugin_tools import QUICK, TOKEN, Project, alone_or_workers, count, nothing_left, until
 
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 Asked = Callable[[], socket.socket]
@@ -30,11 +31,6 @@ def silent() -> Iterator[tuple[str, Asked]]:
             return connection
 
         yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
-
-
-def waiting(project: Project, router: FakeRouter | str) -> None:
-    """Have a run wait for its router until the signal comes, however busy the machine is."""
-    project.at(router, ready_timeout=120)
 
 
 def arguments(*more: str) -> list[str]:
@@ -64,7 +60,7 @@ def test_a_signal_ends_a_run_that_waits_for_its_router_and_more_change_nothing(
     project: Project, silent: tuple[str, Asked], options: tuple[str, ...]
 ) -> None:
     url, asked = silent
-    waiting(project, url)
+    project.at(url, ready_timeout=120)
     with project.started(*arguments(*options)) as process, asked():
         # As an impatient user sends them.
         for _ in range(3):
@@ -82,7 +78,7 @@ def test_where_nobody_reads_its_line_the_exit_code_says_it(
     project: Project, silent: tuple[str, Asked]
 ) -> None:
     url, asked = silent
-    waiting(project, url)
+    project.at(url, ready_timeout=120)
     with project.unread(*arguments()) as process, asked():
         process.send_signal(HUP)
         assert process.wait(60) == 128 + HUP
@@ -94,7 +90,7 @@ def test_a_signal_ends_a_quiet_run_that_tries_a_router_again_and_frees_its_recor
     with FakeRouter(token=TOKEN) as router:
         # Held while the second question of a run's beginning is asked, not the first.
         router.fail("poll", times=1000, after=1)
-        waiting(project, router)
+        project.at(router, ready_timeout=120)
         options = ("-qq", "--hydra-smoke-record=recordings")
         with project.started(*arguments(*options)) as process:
             until(lambda: count(router, "poll") > 2, patience=60)
@@ -107,9 +103,14 @@ def test_a_signal_ends_a_quiet_run_that_tries_a_router_again_and_frees_its_recor
     assert left(project) == LEFT
 
 
-@pytest.fixture
-def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A run gets a signal while it begins, in this process, as if it were one of a terminal."""
+@pytest.mark.parametrize("session", [True, False], ids=["a session", "no session"])
+def test_a_signal_while_a_run_begins_leaves_it_no_folder(
+    project: Project,
+    router: FakeRouter,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    session: bool,
+) -> None:
     begin = Ledger.begin
 
     def begin_and_signal(self: Ledger, owner: str) -> None:
@@ -117,31 +118,19 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.raise_signal(TERM)
 
     monkeypatch.setattr(Ledger, "begin", begin_and_signal)
-    with as_in_a_terminal():
-        yield
-
-
-@pytest.mark.usefixtures("signalled")
-def test_a_signal_while_a_run_begins_leaves_it_no_folder(
-    project: Project, router: FakeRouter, capfd: pytest.CaptureFixture[str]
-) -> None:
-    result = project.at(router).live()
-    assert (result.ret, result.outlines) == (128 + TERM, [])
-    assert capfd.readouterr().err == line(TERM)
-    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
-    assert '"ended": "signal: TERM"' in project.left("report.json")
-
-
-@pytest.mark.usefixtures("signalled")
-def test_a_signal_while_a_run_without_a_session_begins(
-    project: Project, router: FakeRouter
-) -> None:
     project.at(router)
-    config = project.pytester.parseconfig(*only(), "--hydra-smoke")
-    with pytest.raises(KeyboardInterrupt):
-        config._do_configure()
-    config._ensure_unconfigure()
-    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
+    with as_in_a_terminal():
+        if session:
+            result = project.live()
+            assert (result.ret, result.outlines) == (128 + TERM, [])
+            assert capfd.readouterr().err == line(TERM)
+            assert project.report()["ended"] == "signal: TERM"
+        else:
+            config = project.pytester.parseconfig(*only(), "--hydra-smoke")
+            with pytest.raises(KeyboardInterrupt):
+                config._do_configure()
+            config._ensure_unconfigure()
+    assert project.runs() == []
 
 
 # At the run's end
@@ -152,44 +141,113 @@ import pytest, signal
 def {hook}:
     {what}
 """
-HOOKS = [
-    pytest.param("pytest_hydra_smoke_report(report)", "Exit", id="report"),
-    pytest.param("pytest_sessionfinish()", "Exit", id="sessionfinish"),
-    pytest.param("pytest_terminal_summary()", "Exit", id="summary"),
-    pytest.param("pytest_unconfigure()", "hydra-smoke", id="unconfigure"),
-]
+SIGNAL, ERROR = "signal.raise_signal(signal.SIGTERM)", "raise KeyboardInterrupt"
 
 
-@pytest.mark.parametrize(("hook", "who"), HOOKS)
+@pytest.mark.parametrize(
+    ("hook", "what", "who"),
+    [
+        ("pytest_hydra_smoke_report(report)", SIGNAL, "Exit"),
+        ("pytest_sessionfinish()", SIGNAL, "Exit"),
+        ("pytest_terminal_summary()", SIGNAL, "Exit"),
+        ("pytest_unconfigure()", SIGNAL, "hydra-smoke"),
+        # An interrupt without a signal is pytest's.
+        ("pytest_sessionfinish()", ERROR, None),
+        ("pytest_unconfigure()", ERROR, None),
+    ],
+)
 def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
     project: Project,
     router: FakeRouter,
-    hook: str,
-    who: str,
     capfd: pytest.CaptureFixture[str],
+    hook: str,
+    what: str,
+    who: str | None,
 ) -> None:
-    what = "signal.raise_signal(signal.SIGTERM)"
     project.at(router).write("conftest.py", AT_THE_END.format(hook=hook, what=what))
     project.write("test_it.py", "def test_it(smoke_instance): ...")
-    with as_in_a_terminal():
-        result = project.live("test_it.py")
-    assert result.ret == 128 + TERM
-    said = capfd.readouterr().err
-    assert said.splitlines()[-1] == f"{who}: interrupted by SIGTERM at the run's end"
-    assert "Traceback" not in said + result.stdout.str()
-    report = project.report()
-    assert (report["exit_code"], report["ended"]) == (128 + TERM, "signal: TERM")
+    if who is None:
+        with pytest.raises(KeyboardInterrupt):
+            project.live("test_it.py")
+        assert project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
+    else:
+        with as_in_a_terminal():
+            result = project.live("test_it.py")
+        assert result.ret == 128 + TERM
+        said = capfd.readouterr().err
+        assert said.splitlines()[-1] == f"{who}: interrupted by SIGTERM at the run's end"
+        assert "Traceback" not in said + result.stdout.str()
+        report = project.report()
+        assert (report["exit_code"], report["ended"]) == (128 + TERM, "signal: TERM")
     assert nothing_left(router)
 
 
-@pytest.mark.parametrize("hook", ["pytest_sessionfinish()", "pytest_unconfigure()"])
-def test_an_interrupt_without_a_signal_at_the_end_of_a_run_is_pytest_s(
-    project: Project, router: FakeRouter, hook: str
+# At its deadline: in time to delete what there is, whatever its tests do
+
+SLEEPS = """
+import signal, time
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    {first}
+    time.sleep(60)
+
+def test_b(smoke_instance):
+    smoke_instance.chat("never")
+"""
+
+
+@alone_or_workers
+def test_what_hangs_is_ended_in_time_for_a_deletion(
+    project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
-    text = AT_THE_END.format(hook=hook, what="raise KeyboardInterrupt")
-    project.at(router).write("conftest.py", text)
-    project.write("test_it.py", "def test_it(smoke_instance): ...")
-    with pytest.raises(KeyboardInterrupt):
-        project.live("test_it.py")
-    assert project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
+    # Longer than what is left after a signal of somebody else's.
+    router.fail("delete", status=503, times=6)
+    project.at(router, deadline=40, delete_timeout=25).write("test_it.py", SLEEPS.format(first=""))
+    with as_in_a_terminal():
+        result = project.live(*workers, "test_it.py")
+    assert result.ret == 128 + TERM
     assert nothing_left(router)
+    assert count(router, "chat") == 1
+    assert count(router, "delete") > 6
+    report = project.report()
+    assert report["ended"].startswith("deadline: the run may take 40 s, and was ended 20 s before")
+    assert report["not_run"] == 1
+    result.stdout.fnmatch_lines(["hydra-smoke: deadline: the run may take 40 s, *"])
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code"),
+    [
+        # A test may take the signal for itself.
+        (SLEEPS.format(first="signal.signal(signal.SIGTERM, lambda *_: None)"), "running", INT),
+        ("def test_a(smoke_instance): ...", "booting", TERM),
+    ],
+    ids=["a test", "a boot"],
+)
+def test_nothing_outlasts_it(
+    project: Project,
+    routing: Callable[[Scenario], FakeRouter],
+    text: str,
+    status: str,
+    code: int,
+) -> None:
+    router = routing(replace(QUICK, statuses=((0, status),)))
+    project.at(router, ready_timeout=60).write("test_it.py", text)
+    with as_in_a_terminal():
+        assert project.live("--hydra-smoke-deadline=8", "test_it.py").ret == 128 + code
+    report = project.report()
+    assert [it["outcome"] for it in report["instances"]] == ["deleted"]
+    assert report["ended"].startswith("deadline: ")
+    assert nothing_left(router)
+
+
+def test_a_router_that_is_down_does_not_outlast_it(
+    project: Project, router: FakeRouter, capfd: pytest.CaptureFixture[str]
+) -> None:
+    router.fail("poll", status=503, times=10_000)
+    project.at(router, ready_timeout=60)
+    with as_in_a_terminal():
+        assert project.live("--hydra-smoke-deadline=4").ret == 128 + TERM
+    said = capfd.readouterr().err
+    assert said.startswith("hydra-smoke: deadline: the run may take 4 s, ")

@@ -1,15 +1,19 @@
-"""Tests that certainly need more instances than a run may have are refused before its first boot.
+"""What collected tests certainly need: it boots side by side, or is refused before its first boot.
 
 Each project here has `bundled_checks = false` where the checks are none of its matter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
-from plugin_tools import SOMEBODY, Project, count
+from plugin_tools import CHECKS, QUICK, Project, count, nothing_left
 from recording_tools import says, write
 
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke._plugin.collected import Selection
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 TIERS = """
 import pytest
@@ -56,8 +60,11 @@ def test_more_than_max_instances_are_refused_before_the_first_boot(
     assert count(router, "provision") == 0
     # What is not selected needs nothing.
     here.live("-k", "not smoke_instance4").assert_outcomes(passed=6, deselected=1)
-    assert here.set(max_instances=1).live("-k", "test_plain").ret == pytest.ExitCode.TESTS_FAILED
     assert count(router, "provision") == 3
+    # Those of the checks are named.
+    result = here.set(max_instances=1, bundled_checks="true").live("-k", "not tier and not async")
+    refused(result, 2)
+    result.stderr.fnmatch_lines(["*, or leave out the bundled checks (bundled_checks = false)"])
 
 
 @pytest.mark.kill
@@ -67,27 +74,6 @@ def test_in_workers_too(here: Project, router: FakeRouter) -> None:
     result.stdout.fnmatch_lines([f"*{TOO_MANY}*"])
     assert "INTERNALERROR" not in result.stdout.str()
     assert count(router, "provision") == 0
-
-
-def test_the_refusal_names_the_bundled_checks(project: Project, router: FakeRouter) -> None:
-    result = project.suite("bare").at(router, max_instances=1).live()
-    refused(result, 2)
-    result.stderr.fnmatch_lines(["*, or leave out the bundled checks (bundled_checks = false)"])
-    assert count(router, "provision") == 0
-
-
-@pytest.mark.parametrize(("scope", "least"), [("session", 4), ("module", 5), ("function", 8)])
-def test_the_scope_counts(here: Project, scope: str, least: int) -> None:
-    here.write(
-        "test_more.py", "def test_one(smoke_instance): ...\ndef test_two(smoke_instance): ..."
-    )
-    refused(here.set(scope=scope, max_instances=3).fake(), least)
-
-
-def test_what_a_fixture_gives_may_be_one_of_the_others(project: Project) -> None:
-    project.suite("specs").set(max_instances=1, bundled_checks="false")
-    # The tier named, and the whole spec: what is not known may be one of these.
-    refused(project.fake(".", "--deselect=test_specs.py::test_plain"), 2)
 
 
 NOT_COUNTED = """
@@ -124,17 +110,31 @@ class TestAround:
 
     def test_around(self, smoke_instance): ...
 """
+MORE = "def test_one(smoke_instance): ...\ndef test_two(smoke_instance): ..."
 
 
-def test_what_is_not_sure_is_not_counted(here: Project) -> None:
-    here.write("test_it.py", NOT_COUNTED)
-    here.write("test_doc.txt", ">>> 1\n1\n")
-    refused(here.set(max_instances=1).fake("--doctest-glob=*.txt"), 2)
+@pytest.mark.parametrize(
+    ("files", "scope", "least"),
+    [
+        ({"test_more.py": MORE}, "session", 4),
+        ({"test_more.py": MORE}, "module", 5),
+        ({"test_more.py": MORE}, "function", 8),
+        ({"test_it.py": NOT_COUNTED, "test_doc.txt": ">>> 1\n1\n"}, "session", 2),
+    ],
+    ids=["session", "module", "function", "what is not sure"],
+)
+def test_what_is_sure_is_counted_for_each_scope(
+    here: Project, files: dict[str, str], scope: str, least: int
+) -> None:
+    for name, text in files.items():
+        here.write(name, text)
+    refused(here.set(scope=scope, max_instances=1).fake("--doctest-glob=*.txt"), least)
 
 
-def test_an_attached_run_needs_none(here: Project, router: FakeRouter) -> None:
-    result = here.at(router, instance=SOMEBODY, max_instances=1, ready_timeout=1).live("-x")
-    result.assert_outcomes(errors=1)
+def test_what_a_fixture_gives_may_be_one_of_the_others(project: Project) -> None:
+    project.suite("specs").set(max_instances=1, bundled_checks="false")
+    # The tier named, and the whole spec: what is not known may be one of these.
+    refused(project.fake(".", "--deselect=test_specs.py::test_plain"), 2)
 
 
 def test_of_a_replay_what_only_a_live_run_has_is_not_counted(project: Project) -> None:
@@ -148,3 +148,105 @@ def test_of_a_replay_what_only_a_live_run_has_is_not_counted(project: Project) -
     )
     result = project.fake("--hydra-smoke-scenario=recordings")
     result.assert_outcomes(passed=1, skipped=1)
+
+
+# One boot's time
+
+Routing = Callable[[Scenario], FakeRouter]
+
+BOOTS = replace(QUICK, statuses=((0, "booting"), (0.3, "running")))
+MATRIX = """
+import pytest
+
+{change}
+@pytest.mark.parametrize(
+    "smoke_instance", [{{"tier_id": f"tier-{{at}}"}} for at in {tiers}], indirect=True
+)
+def test_it(smoke_instance): ...
+"""
+FACTORY = """
+def test_own(smoke_instance_factory):
+    assert len(smoke_instance_factory.many(3)) == 3
+"""
+FOUR = ["tier-1", "tier-2", "tier-3", "tier-4"]
+
+
+def boots_together(router: FakeRouter) -> bool:
+    """Return whether all instances were requested before the first one was ready."""
+    provisioned = [n for n, it in enumerate(router.requests) if it.route == "provision"]
+    chats = [n for n, it in enumerate(router.requests) if it.route in ("delete", "chat")]
+    return max(provisioned) < min(chats)
+
+
+def test_what_is_certain_boots_side_by_side_and_nothing_else(
+    project: Project, routing: Routing
+) -> None:
+    router = routing(BOOTS)
+    project.suite("bare").at(router, max_instances=9)
+    project.write("test_a.py", "def test_a(smoke_instance): assert False\n")
+    project.write("test_b.py", MATRIX.format(change="", tiers="(1, 2, 3, 4)"))
+    skipped = "pytestmark = pytest.mark.skipif(True, reason='never')"
+    project.write("test_c.py", MATRIX.format(change=skipped, tiers="(5,)"))
+    others = "@pytest.fixture\ndef smoke_instance(): ..."
+    project.write("test_d.py", MATRIX.format(change=others, tiers="(6,)"))
+    project.live("-x", ".").assert_outcomes(failed=1)
+    # The first one alone was needed; the others are deleted all the same.
+    assert sorted(it.tier_id for it in router.instances) == FOUR
+    assert boots_together(router)
+    assert nothing_left(router)
+
+
+@pytest.mark.parametrize(
+    ("scope", "together"), [pytest.param("session", True), pytest.param("function", False)]
+)
+def test_the_second_instance_of_the_checks_boots_beside_what_the_session_shares(
+    project: Project, routing: Routing, scope: str, together: bool
+) -> None:
+    router = routing(BOOTS)
+    project.suite("bare").at(router, scope=scope)
+    result = project.live(f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_deletion.py")
+    result.assert_outcomes(passed=2)
+    assert len(router.instances) == 2
+    assert boots_together(router) is together
+
+
+def test_it_does_not_where_tests_may_need_its_place(project: Project, routing: Routing) -> None:
+    router = routing(BOOTS)
+    text = MATRIX.format(change="", tiers="(1, 2, 3)") + FACTORY
+    # Three tiers, three of the factory, and the check's own: never more than six at a time.
+    project.suite("bare").at(router, max_instances=7).write("test_it.py", text)
+    result = project.live("test_it.py", f"{CHECKS}/test_deletion.py")
+    result.assert_outcomes(passed=5)
+    # The check's own one, which is deleted first, has the last slot, and not the fourth.
+    first = next(it.path for it in router.requests if it.route == "delete")
+    [own] = [it for it in router.instances if str(it.id) in first]
+    assert own.idempotency_key.endswith("-6")
+    assert nothing_left(router)
+
+
+# Which runs are of all tests, so that what they do not use is of no use
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole"),
+    [
+        ([], True),
+        (["tests", "-q"], True),
+        (["tests/test_it.py"], False),
+        (["tests/test_it.py::test_it"], False),
+        (["-k", "it"], False),
+        (["-m", "slow"], False),
+        (["--lf"], False),
+        (["-x"], False),
+        (["--deselect", "tests/test_it.py"], False),
+    ],
+)
+def test_a_run_is_whole_where_nothing_selects(
+    pytester: pytest.Pytester, arguments: list[str], whole: bool
+) -> None:
+    pytester.mkpydir("tests").joinpath("test_it.py").touch()
+    selection = Selection(pytester.parseconfig(*arguments))
+    assert selection.is_whole(0) is selection.is_whole(1) is whole
+    assert not selection.is_whole(2)
+    selection.pytest_deselected()  # A plugin may select.
+    assert not selection.is_whole(0)

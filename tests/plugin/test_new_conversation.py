@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import CHECKS, Project
+from recorder_tools import RECORD, recorded, texts
 
+from pytest_hydrasmoke._journal.chat import Turn
+from pytest_hydrasmoke._journal.story import Story, ToldTurn
+from pytest_hydrasmoke._plugin.separation import unseparated
 from pytest_hydrasmoke.fake import FakeRouter
 
-NOTE = "hydra-smoke: note: {} tests share one agent's memory (set new_conversation)"
+NOTE = "share one agent's memory (set new_conversation)"
 SUITE = """
     import pytest
 
@@ -26,183 +30,146 @@ SUITE = """
         with smoke_instance.stream_chat("Still there?") as stream:
             list(stream)
 """
+MORE = """
+    @pytest.mark.hydra_smoke_runs(2)
+    def test_twice(smoke_instance):
+        smoke_instance.chat("One")
+        smoke_instance.chat("Two")
+
+    @pytest.mark.flaky(reruns=1)
+    def test_again(smoke_instance, again=[]):
+        smoke_instance.chat("Three")
+        again.append(1)
+        assert len(again) == 2
+
+    def test_client(smoke_client, smoke_instance):
+        with smoke_client.stream_chat(smoke_instance.id, "Four") as stream:
+            list(stream)
+        smoke_instance.chat("Five")
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+
+    @pytest.mark.anyio
+    async def test_async(async_smoke_instance):
+        async with async_smoke_instance.stream_chat("Six") as stream:
+            async for _ in stream:
+                pass
+        await async_smoke_instance.chat("Seven")
+
+    def test_of_none(smoke_instance):
+        smoke_instance.chat("Eight")
+"""
+HOOK = """
+    def pytest_hydra_smoke_new_conversation(instance):
+        print(f"anew for {instance.idempotency_key}")
+        instance.chat("Forget me.")
+        instance.chat("Really.")
+"""
+FIRST = ["My name is Ada.", "Keep it in mind."]
+OTHERS = "One Two / One Two / Three / Three Four Five / Six Seven /".replace("/", "/new").split()
 
 
 def said(router: FakeRouter) -> list[str]:
     return [it.body["message"] for it in router.requests if it.route == "chat"]
 
 
-def turns(project: Project) -> list[tuple[Any, Any]]:
+def whose(project: Project, *messages: str) -> set[Any]:
+    """Return the tests of all turns with these messages."""
     instances = project.report()["instances"]
-    return [(it["message"], it["test"]) for one in instances for it in one["turns"]]
+    return {it["test"] for one in instances for it in one["turns"] if it["message"] in messages}
 
 
 @pytest.fixture
-def here(project: Project, router: FakeRouter) -> Iterator[Project]:
-    project.at(router, bundled_checks="false")
-    project.pytester.makepyfile(test_it=SUITE)
+def here(project: Project, router: FakeRouter) -> Project:
+    project.at(router, bundled_checks="false", usage_settle=2).pytester.makepyfile(test_it=SUITE)
     return project
 
 
 def test_a_message_begins_a_conversation_before_another_tests_first_chat(
     here: Project, router: FakeRouter
 ) -> None:
-    result = here.set(new_conversation="/new").live()
-    result.assert_outcomes(passed=3)
-    # Whoever comes first says nothing before, and the one that goes on never does.
-    first = ["My name is Ada.", "Keep it in mind."]
-    assert said(router) == [*first, "/new", "Who am I?", "Still there?"]
-    assert [test for message, test in turns(here) if message == "/new"] == [None]
+    here.set(new_conversation="/new").pytester.makepyfile(test_it=SUITE + MORE)
+    begun = [*FIRST, "/new", "Who am I?", "Still there?", "/new", *OTHERS]
+    router.fail("chat", status=500, after=len(begun) - 1, times=1)
+    others = ("-p", "rerunfailures", "-p", "anyio")
+    result = here.live(*others, *RECORD)
+    assert result.parseoutcomes() == {"passed": 7, "rerun": 1, "failed": 1}
+    # Not before the first chat of all, one that goes on, or a client of its own.
+    assert said(router) == begun
+    assert whose(here, "/new") == {None}
+    refused = "no new conversation could begin for this test: chat was refused with 500"
+    result.stdout.fnmatch_lines([f"E * {refused}*"])
     result.stdout.no_fnmatch_line("*share one agent's memory*")
+    # A recording has none, and its replay needs none.
+    recordings = texts(here)
+    assert len(recordings) == 8
+    assert not any(b"/new" in it for it in recordings.values())
+    again = recorded(here)["test_it.py::test_again"]
+    assert [it["message"] for it in again] == ["Three"], "of the last attempt alone"
+    replay = here.fake("--hydra-smoke-scenario=recordings", *others, "-k", "not none and not first")
+    assert replay.parseoutcomes() == {"passed": 6, "rerun": 1, "deselected": 2}
+    replay.stdout.no_fnmatch_line("*share one agent's memory*")
 
 
 def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> None:
     result = here.live()
     result.assert_outcomes(passed=3)
     assert "/new" not in said(router)
-    result.stdout.fnmatch_lines([NOTE.format(3)])
+    result.stdout.fnmatch_lines([f"hydra-smoke: note: 3 tests {NOTE}"])
     assert result.stdout.str().count("(set new_conversation)") == 1
-
-
-def test_runs_of_one_test_share_a_memory_too(here: Project) -> None:
-    here.pytester.makepyfile(
-        test_it="""
-        import pytest
-
-        @pytest.mark.hydra_smoke_runs(3)
-        def test_it(smoke_instance):
-            smoke_instance.chat("Who am I?")
-        """
-    )
+    # Where all mean it, there is nothing to say.
+    marks = "import pytest\n    pytestmark = pytest.mark.hydra_smoke_continues"
+    here.pytester.makepyfile(test_it=SUITE.replace("import pytest", marks))
     result = here.live()
-    result.assert_outcomes(passed=1)
-    words = "hydra-smoke: note: 3 runs of a test share one agent's memory (set new_conversation)"
-    result.stdout.fnmatch_lines([words])
-
-
-@pytest.mark.parametrize("marked", ["all", "bundled", "private"])
-def test_nothing_is_said_where_tests_mean_it_or_share_nothing(here: Project, marked: str) -> None:
-    suite = SUITE
-    if marked == "all":
-        suite = SUITE.replace("import pytest", "import pytest\n    " + PYTESTMARK)
-    if marked == "bundled":
-        here.set(bundled_checks="core")
-        suite = "def test_one(smoke_instance):\n    smoke_instance.chat('Who am I?')\n"
-    if marked == "private":
-        here.set(scope="function")
-    here.pytester.makepyfile(test_it=suite)
-    result = here.live()
-    assert result.ret == 0
+    result.assert_outcomes(passed=3)
     result.stdout.no_fnmatch_line("*share one agent's memory*")
-
-
-PYTESTMARK = "pytestmark = pytest.mark.hydra_smoke_continues"
 
 
 def test_a_hook_takes_its_place(here: Project, router: FakeRouter) -> None:
-    here.set(new_conversation="/new")
-    here.pytester.makeconftest(
-        """
-        def pytest_hydra_smoke_new_conversation(instance):
-            instance.chat("Forget me.")
-            instance.chat("Really.")
-        """
-    )
-    here.live().assert_outcomes(passed=3)
-    first, second = ["My name is Ada.", "Keep it in mind."], ["Who am I?"]
-    assert said(router) == [*first, "Forget me.", "Really.", *second, "Still there?"]
-    assert [test for message, test in turns(here) if message == "Really."] == [None]
-
-
-def test_a_hook_that_chats_nothing_is_called_once_a_test(here: Project) -> None:
-    here.pytester.makeconftest(
-        """
-        def pytest_hydra_smoke_new_conversation(instance):
-            print(f"anew for {instance.idempotency_key}")
-        """
-    )
-    here.pytester.makepyfile(
-        test_it=SUITE.replace('"Who am I?")', '"Who am I?")\n        smoke_instance.chat("Yes?")')
-    )
+    here.pytester.makeconftest(HOOK)
     result = here.live("-s")
     result.assert_outcomes(passed=3)
-    assert result.stdout.str().count("anew for") == 1
+    assert said(router) == [*FIRST, "Forget me.", "Really.", "Who am I?", "Still there?"]
+    assert whose(here, "Really.") == {None}
     result.stdout.no_fnmatch_line("*share one agent's memory*")
+    # One that chats nothing is called once a test, too.
+    here.pytester.makeconftest(HOOK[: HOOK.index("instance.chat")])
+    twice = '"Who am I?")\n        smoke_instance.chat("Yes?")'
+    here.pytester.makepyfile(test_it=SUITE.replace('"Who am I?")', twice))
+    result = here.set(new_conversation="/new").live("-s")
+    result.assert_outcomes(passed=3)
+    assert result.stdout.str().count("anew for") == 1
 
 
-def test_repeats_of_a_test_and_its_reruns_are_separate_too(
-    here: Project, router: FakeRouter
+CHECK = f"{CHECKS}/test_chat.py::test_chat_answers"
+
+
+@pytest.mark.parametrize(
+    ("chats", "shared", "told"),
+    [
+        pytest.param([("a", None), ("b", None), ("a", None)], {"share": "all"}, "2 tests", id="2"),
+        pytest.param([("a", None), ("b", None)], {"attached": True}, "2 tests", id="attached"),
+        pytest.param([("a", None), ("b", None)], {}, None, id="of one test"),
+        pytest.param([("a", None), ("a", None)], {"share": "all"}, None, id="once"),
+        pytest.param([("a", 1), ("a", 2), ("a", 3)], {"share": "all"}, "3 runs of a test", id="3"),
+        pytest.param([("a", None), (CHECK, None)], {"share": "all"}, None, id="a bundled check"),
+        pytest.param([("a", None), (None, None)], {"share": "all"}, None, id="a hook"),
+        # They are told in the order of their times, and the first may be any.
+        pytest.param([("meant", None), ("a", None)], {"share": "all"}, "2 tests", id="first"),
+        pytest.param([("a", None), ("meant", None)], {"share": "all"}, None, id="later"),
+    ],
+)
+def test_who_shares_a_memory(
+    chats: Sequence[tuple[str | None, int | None]], shared: dict[str, Any], told: str | None
 ) -> None:
-    here.set(new_conversation="/new")
-    here.pytester.makepyfile(
-        test_it="""
-        import pytest
-
-        @pytest.mark.hydra_smoke_runs(2)
-        def test_twice(smoke_instance):
-            smoke_instance.chat("One")
-            smoke_instance.chat("Two")
-
-        @pytest.mark.flaky(reruns=1)
-        def test_again(smoke_instance, again=[]):
-            smoke_instance.chat("Three")
-            again.append(1)
-            assert len(again) == 2
-        """
-    )
-    result = here.live("-p", "rerunfailures")
-    assert result.ret == 0
-    twice = ["One", "Two", "/new", "One", "Two"]
-    assert said(router) == [*twice, "/new", "Three", "/new", "Three"]
-
-
-def test_coroutines_and_clients_have_conversations_of_their_own(
-    here: Project, router: FakeRouter
-) -> None:
-    here.set(new_conversation="/new")
-    here.pytester.makepyfile(
-        test_it="""
-        import pytest
-
-        @pytest.fixture
-        def anyio_backend():
-            return "asyncio"
-
-        def test_client(smoke_client, smoke_instance):
-            with smoke_client.stream_chat(smoke_instance.id, "One") as stream:
-                list(stream)
-            smoke_instance.chat("Two")
-
-        @pytest.mark.anyio
-        async def test_async(async_smoke_instance):
-            async with async_smoke_instance.stream_chat("Three") as stream:
-                async for _ in stream:
-                    pass
-            await async_smoke_instance.chat("Four")
-        """
-    )
-    here.live("-p", "anyio").assert_outcomes(passed=2)
-    assert said(router) == ["One", "Two", "/new", "Three", "Four"]
-
-
-def test_one_that_fails_is_the_tests_error_in_words(here: Project, router: FakeRouter) -> None:
-    here.set(new_conversation="/new")
-    router.fail("chat", status=500, after=2, times=1)
-    result = here.live("-k", "first or second")
-    result.assert_outcomes(passed=1, failed=1, deselected=1)
-    result.stdout.fnmatch_lines(
-        ["E * no new conversation could begin for this test: chat was refused with 500*"]
-    )
-
-
-def test_a_recording_has_none_and_its_replay_needs_none(here: Project) -> None:
-    here.set(new_conversation="/new")
-    here.live("--hydra-smoke-record=recordings").assert_outcomes(passed=3)
-    texts = [it.read_text("utf-8") for it in (here.path / "recordings").rglob("*.json")]
-    assert len(texts) == 4
-    assert not any("/new" in it for it in texts)
-    replay = ("--hydra-smoke-scenario=recordings", "-p", "no:randomly")
-    for which in ((), ("-k", "second or third")):
-        result = here.fake(*replay, *which)
-        assert result.ret == 0
-        result.stdout.no_fnmatch_line("*share one agent's memory*")
+    turns = [
+        ToldTurn(float(at), Turn(at, "hi", test=test, run=run), "main")
+        for at, (test, run) in enumerate(chats)
+    ]
+    story = Story()
+    story.turns.extend(reversed(turns))
+    vars(story).update(shared)
+    expected = [f"note: {told} {NOTE}"] if told else []
+    assert [*unseparated([Story(), story], {"meant"})] == expected

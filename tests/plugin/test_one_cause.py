@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
-from plugin_tools import CHECKS, FILES, QUICK, Project, alone_or_workers, count, nothing_left
+from plugin_tools import (
+    ASYNCIO,
+    CHECKS,
+    FILES,
+    QUICK,
+    Project,
+    alone_or_workers,
+    count,
+    nothing_left,
+    story,
+)
 
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.scenario import AfterDelete
 
 Routing = Callable[[Scenario], FakeRouter]
 
 NEVER = Scenario(row_after=0, statuses=((0, "booting"),))
+SOME = [f"{CHECKS}/test_{name}.py" for name in ("chat", "deletion", "instance")]
+"""All bundled checks but those of what is refused."""
+COUNT = sum(FILES[path.rpartition("/")[2]] for path in SOME)
+COUNTS = """
+import pytest
+
+{mark}
+def test_it(smoke_instance):
+    smoke_instance.chat("hello").expect_llm_events({timeout})
+"""
 
 
 def shown_once(result: pytest.RunResult, by: str, *, leaks: int = 0) -> int:
@@ -26,74 +51,58 @@ def shown_once(result: pytest.RunResult, by: str, *, leaks: int = 0) -> int:
     return outcomes["skipped"]
 
 
-# The bundled checks
-
-SOME = [f"{CHECKS}/test_{name}.py" for name in ("chat", "deletion", "instance")]
-"""All but those of what is refused."""
-COUNT = sum(FILES[path.rpartition("/")[2]] for path in SOME)
-COUNTS = """
-def test_it(smoke_instance):
-    smoke_instance.chat("hello").expect_llm_events()
-"""
-
-
-@alone_or_workers
-def test_a_boot_that_times_out_is_one_failure_and_is_not_tried_again(
-    project: Project, routing: Routing, workers: tuple[str, ...]
-) -> None:
-    router = routing(NEVER)
-    project.suite("bare").at(router, ready_timeout=1)
-    result = project.live(*workers, "-rs", *SOME)
-    skipped = shown_once(result, "the boot of made-up/nowhere/tier-1 failed in ")
-    assert 10 < skipped == COUNT - 1 - result.parseoutcomes().get("passed", 0)
-    assert "was not ready in time" in result.stdout.str()
+UNCOUNTED = replace(QUICK, llm_events_per_turn=0)
+BY_TEAM = "llm_events was shown to fail in test_it.py::test_it (LlmEventsError)"
+# The scenario, the tests, and settings; then what the skips name, how many there may be, and how
+# many instances.
+ONE_CAUSE: dict[str, tuple[Scenario, list[str], dict[str, Any], str, range, int]] = {
     # The second one, which the deletion's check has for itself, had begun beside it.
-    assert len(router.instances) == 2
-    assert nothing_left(router)
-    outcomes = [it["outcome"] for it in project.report()["tests"]]
-    assert outcomes.count("error") == 1
-    assert "failed" not in outcomes
-
-
-@alone_or_workers
-def test_an_agent_that_is_cut_is_one_failure(
-    project: Project, routing: Routing, workers: tuple[str, ...]
-) -> None:
-    router = routing(replace(QUICK, agent_dies="cut"))
-    result = project.suite("bare").at(router).live(*workers, "-rs", *SOME)
-    skipped = shown_once(result, f"chat was shown to fail in {CHECKS}/test_chat.py::")
+    "boot": (
+        *(NEVER, SOME, {"ready_timeout": 1}),
+        *("the boot of made-up/nowhere/tier-1 failed in ", range(11, COUNT), 2),
+    ),
     # The deletion is proved all the same.
-    assert skipped < 8
-    assert result.parseoutcomes()["passed"] == COUNT - 1 - skipped
-    assert nothing_left(router)
+    "chat": (
+        *(replace(QUICK, agent_dies="cut"), SOME, {}),
+        *(f"chat was shown to fail in {CHECKS}/test_chat.py::", range(1, 8), 2),
+    ),
+    "usage of a team's test": (
+        *(UNCOUNTED, ["test_it.py", SOME[0]], {"llm_events_timeout": 1}),
+        *(BY_TEAM, range(1, 8), 1),
+    ),
+}
 
 
 @alone_or_workers
-def test_usage_that_is_not_counted_is_waited_for_once(
-    project: Project, routing: Routing, workers: tuple[str, ...]
+@pytest.mark.parametrize("name", ONE_CAUSE)
+def test_what_fails_in_the_checks_is_one_failure_and_is_not_tried_again(
+    project: Project, routing: Routing, workers: tuple[str, ...], name: str
 ) -> None:
-    router = routing(replace(QUICK, llm_events_per_turn=0))
-    project.suite("bare").at(router, llm_events_timeout=1)
-    result = project.live(*workers, "-rs", *SOME)
-    skipped = shown_once(result, f"llm_events was shown to fail in {CHECKS}/")
-    assert skipped < 8
-    assert result.parseoutcomes()["passed"] == COUNT - 1 - skipped
+    scenario, tests, settings, by, skips, instances = ONE_CAUSE[name]
+    router = routing(scenario)
+    project.suite("bare").at(router, **settings)
+    project.write("test_it.py", COUNTS.format(mark="", timeout=""))
+    result = project.live(*workers, "-rs", *tests)
+    skipped = shown_once(result, by)
+    assert skipped in skips
+    known = sum(FILES.get(path.rpartition("/")[2], 1) for path in tests)
+    assert result.parseoutcomes().get("passed", 0) == known - 1 - skipped
+    assert len(router.instances) == instances
     assert nothing_left(router)
-
-
-def test_usage_that_a_team_s_test_has_waited_for_is_not_waited_for_again(
-    project: Project, routing: Routing
-) -> None:
-    router = routing(replace(QUICK, llm_events_per_turn=0))
-    project.suite("bare").at(router, llm_events_timeout=1).write("test_it.py", COUNTS)
-    result = project.live("-rs", "test_it.py", *SOME)
-    shown_once(result, "llm_events was shown to fail in test_it.py::test_it (LlmEventsError)")
-    assert nothing_left(router)
+    if scenario is NEVER:
+        result.stdout.fnmatch_lines(
+            [
+                "E *ProvisionTimeoutError: the instance was not ready in time: *",
+                "*phase: *ready, after *",
+                "*last seen: status 'booting'",
+            ]
+        )
+        outcomes = [it["outcome"] for it in project.report()["tests"]]
+        assert (outcomes.count("error"), outcomes.count("failed")) == (1, 0)
 
 
 def test_what_a_team_expects_to_fail_shows_nothing(project: Project, routing: Routing) -> None:
-    text = COUNTS.replace("def test_it", "import pytest\n@pytest.mark.xfail\ndef test_it")
-    text = text.replace("expect_llm_events()", "expect_llm_events(timeout=0.1)")
+    text = COUNTS.format(mark="@pytest.mark.xfail", timeout="timeout=0.1")
     router = routing(replace(QUICK, llm_events_lag=1.0))
     project.suite("bare").at(router, usage_settle=3).write("test_it.py", text)
     checks = f"{CHECKS}/test_chat.py::test_llm_events_of_a_chat_are_recorded"
@@ -118,69 +127,136 @@ def test_a_router_that_refuses_nobody_is_told_by_each_call(
 ) -> None:
     # That is no call that fails, and one call shows nothing of another.
     router.fail("poll", status=200, times=10_000, body={"found": False})
-    result = (
-        project.suite("bare")
-        .at(router)
-        .live(f"{CHECKS}/test_refusals.py::test_token_is_required", "-rs")
-    )
+    project.suite("bare").at(router)
+    result = project.live(f"{CHECKS}/test_refusals.py::test_token_is_required", "-rs")
     result.assert_outcomes(failed=2)
 
 
 # A team's tests
 
-
-THREE = """
+TEAM = """
 import pytest
 
+{mark}
 def test_one(smoke_instance):
     smoke_instance.chat("one")
 
-def test_two(smoke_instance):
-    smoke_instance.chat("two")
+async def test_two(async_smoke_instance):
+    await async_smoke_instance.chat("two")
 
-def test_other(smoke_config):
+@pytest.mark.parametrize("smoke_instance", [{{"tier_id": "other"}}], indirect=True)
+def test_other(smoke_instance):
     pass
 """
 
 
-def test_a_second_try_of_the_test_that_failed_boots_anew(
-    project: Project, router: FakeRouter
-) -> None:
+@pytest.fixture
+def team(project: Project, router: FakeRouter) -> Project:
+    """A team's tests at a router that refuses the first request for an instance."""
     router.fail("provision", status=422)
-    project.suite("bare").at(router).write("test_it.py", THREE)
-    result = project.live("-p", "pytest_rerunfailures", "--reruns=1", "test_it.py")
+    # Its tests' own coroutines; one after the other, so that it is known who comes first.
+    project.suite("async_auto").at(router, scope="module", max_instances=9)
+    project.write("test_it.py", TEAM.format(mark=""))
+    return project
+
+
+def test_a_boot_that_was_refused_is_told_once_pointed_to_and_tried_again_by_the_next_run(
+    team: Project, router: FakeRouter
+) -> None:
+    result = team.live(*ASYNCIO, "-rs", "test_it.py")
+    result.assert_outcomes(errors=1, skipped=1, passed=1)
+    assert [instance.tier_id for instance in router.instances] == ["other"]
+    result.stdout.fnmatch_lines(
+        [
+            "E *RejectedError: provision was refused with 422*",
+            "*provisioned 1, deleted 1, kept 0, leaked 0",
+            (
+                "SKIPPED *: not run: the boot of made-up/nowhere/tier-1 failed in "
+                "test_it.py::test_one: provision was refused with 422*"
+            ),
+        ]
+    )
+    team.live(*ASYNCIO, "--lf", "test_it.py").assert_outcomes(passed=1)
+
+
+def test_a_second_try_of_the_test_that_failed_boots_anew(team: Project, router: FakeRouter) -> None:
+    result = team.live(*ASYNCIO, "-p", "pytest_rerunfailures", "--reruns=1", "test_it.py")
     result.assert_outcomes(passed=3)
     assert result.ret == 0
-    assert count(router, "provision") == 2
+    assert count(router, "provision") == 3
 
 
-def test_what_was_not_run_is_run_once_the_failure_is_mended(
-    project: Project, router: FakeRouter
-) -> None:
-    router.fail("provision", status=422)
-    project.suite("bare").at(router).write("test_it.py", THREE)
-    project.live("test_it.py").assert_outcomes(errors=1, skipped=1, passed=1)
-    project.live("--lf", "test_it.py").assert_outcomes(passed=1)
-    project.live("test_it.py").assert_outcomes(passed=3)
-
-
-def test_the_first_failure_ends_a_run_that_is_to_stop_there(
-    project: Project, router: FakeRouter
-) -> None:
-    router.fail("provision", status=422)
-    project.suite("bare").at(router).write("test_it.py", THREE)
-    result = project.live("-x", "test_it.py")
-    result.assert_outcomes(errors=1)
-    assert project.report()["not_run"] == 2
-
-
-def test_no_run_is_green_whose_tests_were_not_tried(project: Project, router: FakeRouter) -> None:
+def test_no_run_is_green_whose_tests_were_not_tried(team: Project) -> None:
     # The failure that they point to does not count: it was expected.
-    router.fail("provision", status=422)
-    project.suite("bare").at(router).write(
-        "test_it.py", THREE.replace("def test_one", "@pytest.mark.xfail\ndef test_one")
-    )
-    result = project.live("test_it.py")
+    team.write("test_it.py", TEAM.format(mark="@pytest.mark.xfail"))
+    result = team.live(*ASYNCIO, "test_it.py")
     result.assert_outcomes(xfailed=1, skipped=1, passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["hydra-smoke: smoke tests not run: 1, since another one failed*"])
+
+
+VANISHES = """
+from pytest_hydrasmoke import SmokeClient
+
+STRANGER = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+
+def test_stranger(smoke_client):
+    smoke_client.status(STRANGER)
+
+def test_vanishes(smoke_instance, smoke_config):
+    with SmokeClient(smoke_config.url, token=smoke_config.token.reveal()) as somebody_else:
+        somebody_else.delete(smoke_instance.id)
+
+def test_stranger_again(smoke_client):
+    smoke_client.status(STRANGER)
+
+def test_first(smoke_instance):
+    smoke_instance.chat("hello")
+
+def test_second(smoke_instance):
+    smoke_instance.chat("hello")
+
+async def test_third(async_smoke_instance):
+    await async_smoke_instance.chat("hello")
+"""
+
+
+@pytest.mark.parametrize("gone", get_args(AfterDelete))
+def test_an_instance_that_is_gone_is_told_once_and_pointed_to(
+    project: Project, routing: Routing, gone: AfterDelete
+) -> None:
+    router = routing(replace(QUICK, after_delete=gone))
+    project.suite("async_auto").at(router).write("test_it.py", VANISHES)
+    result = project.live(*ASYNCIO, "-rs", "test_it.py")
+    result.assert_outcomes(passed=1, failed=4, skipped=2)
+    assert count(router, "chat") == 1
+    pointing = "SKIPPED *: not run: * was found to be gone at the router in test_it.py::test_first"
+    result.stdout.fnmatch_lines(
+        [
+            "E *NotFoundError: chat was refused with 404*",
+            "*was gone before this run deleted it*",
+            *(pointing, pointing),
+        ]
+    )
+
+
+def test_one_that_only_was_not_found_is_used_again(project: Project, router: FakeRouter) -> None:
+    router.fail("chat", status=404)
+    project.suite("bare").at(router).write("test_it.py", VANISHES)
+    result = project.live("test_it.py", "-k", "first or second")
+    result.assert_outcomes(failed=1, passed=1, deselected=4)
+    assert nothing_left(router)
+
+
+def test_an_instance_that_fails_is_deleted_at_once(project: Project, routing: Routing) -> None:
+    router = routing(replace(NEVER, statuses=((0, "failed"),)))
+    project.suite("async_auto").at(router).write("test_it.py", TEAM.format(mark=""))
+    result = project.live(*ASYNCIO, "test_it.py", "-k", "one or two")
+    result.assert_outcomes(errors=1, skipped=1, deselected=1)
+    # It was never ready: its boot might go on, so that the run's end asks once more.
+    assert story(router) == ["provision", "delete", "delete"]
+    # A sweep looks again once its boot would be over.
+    [run] = project.runs()
+    ledger = read(folder_of(project.path / ".hydrasmoke", run))
+    assert [it.state for it in ledger.open] == [State.GONE]
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])

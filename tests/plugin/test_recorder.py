@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
-from plugin_tools import QUICK, Project
-from recorder_tools import RECORD, WIDE, asked, recorded, texts, told
+from plugin_tools import Project
+from recorder_tools import ELSEWHERE, RECORD, WIDE, asked, recorded, texts, told
+from recording_tools import says, write
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 SUITE = """
+    import os
     import pytest
     from pytest_hydrasmoke import ChatError, NotFoundError
 
@@ -28,6 +28,7 @@ SUITE = """
             other.chat("Hello")
             one.chat("Bye")
             wide.chat("Hello")
+        assert "HYDRA_SMOKE_FAILS" not in os.environ
 
     @pytest.mark.hydra_smoke_runs(2)
     def test_twice(smoke_client, wide):
@@ -53,6 +54,13 @@ SUITE = """
 
     def test_sees(sighted):
         pass
+
+    # What a replay skips is not recorded, whatever becomes of it.
+    @pytest.mark.hydra_smoke_live
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_today(smoke_instance, fails):
+        assert smoke_instance.chat("What day is it?").text
+        assert not fails
 """
 CONFTEST = f"""{WIDE}
     @pytest.fixture
@@ -68,6 +76,10 @@ CONFTEST = f"""{WIDE}
         if instance.idempotency_key.endswith(("-0", "-1")):
             instance.chat("In the hook")
 """
+LEAVES_OUT = """
+    def pytest_hydra_smoke_record(turn):
+        return None if turn.message == "By its id" else turn
+"""
 
 
 def test_what_tests_fixtures_and_hooks_say_is_written_once(
@@ -75,10 +87,15 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
 ) -> None:
     project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
     project.pytester.makeconftest(CONFTEST)
+    # One is as it was recorded before its test was marked.
+    unused = [*(f"test_it.py::test_gone_{at}" for at in range(10)), "test_it.py::test_today[True]"]
+    for owner in unused:
+        write(project.path / "recordings" / "gone", owner, says("a", "b"))
     result = project.live(*RECORD, "test_it.py")
-    result.assert_outcomes(passed=5, failed=1, skipped=1)
+    result.assert_outcomes(passed=6, failed=2, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
-    assert {owner: asked(turns) for owner, turns in recorded(project).items()} == {
+    found = recorded(project)
+    assert {owner: asked(found[owner]) for owner in found if owner not in unused} == {
         "test_it.py::test_shared": [
             (1, "shared", "Are you ready?", "closed"),
             (1, "shared", "And now?", "closed"),
@@ -102,7 +119,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
             (1, wide, "In the hook", "closed"),
         ],
     }
-    first, second = recorded(project)["test_it.py::test_shared"]
+    first, second = found["test_it.py::test_shared"]
     assert first["llm_events"].items() >= {"count": 1, "providers": ["anthropic"]}.items()
     assert second["llm_events"] is None
     assert first["spec"]["tier_id"] == "tier-1"
@@ -113,61 +130,24 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     before = texts(project)
     assert not [it for it in before if "tmp" in it]
     assert json.loads(before["router.json"])["ready_words"] == ["running"]
-    shared = before["test_it/test_shared.json"].decode()
-    for number in range(10):
-        gone = shared.replace("::test_shared", f"::test_gone_{number}")
-        project.write(f"recordings/gone/{number}.json", gone)
     router.reply("And now", "I am set.")
-    project.set(bundled_checks="false")
-    result = project.live(*RECORD)
+    project.pytester.makeconftest(CONFTEST + LEAVES_OUT)
+    result = project.set(bundled_checks="false", fails=1).live(*RECORD)
+    stays = "its earlier recording stays: test_it/test_"
     assert told(result) == [
-        "1 changed, 7 unchanged, 1 not recorded",
+        "1 changed, 5 unchanged, 3 not recorded",
         "changed: test_it.py::test_shared: turn 2, text: 'I am set.', and was 'I am ready.'",
         "not recorded: test_it.py::test_fails: it failed",
-        "used by no test of this run: 10: gone/0.json, gone/1.json, gone/2.json and 7 more",
+        f"not recorded: test_it.py::test_own[de]: it failed; {stays}own[de].json",
+        (
+            "not recorded: test_it.py::test_twice: pytest_hydra_smoke_record left out all of its "
+            f"turns; {stays}twice.json"
+        ),
+        "used by no test of this run: 11: gone/0.json, gone/1.json, gone/2.json and 8 more",
     ]
     after = texts(project)
     changed = [name for name in before if before[name] != after[name]]
     assert changed == ["test_it/test_shared.json"]
-
-
-def test_another_runtime_and_new_reasoning_are_recorded(
-    project: Project, routing: Callable[[Scenario], FakeRouter]
-) -> None:
-    project.write(
-        "test_it.py",
-        "def test_hello(smoke_instance): assert smoke_instance.chat('Hello').text\n"
-        "def test_bye(smoke_instance): assert smoke_instance.chat('Bye').text\n",
-    )
-    first = routing(QUICK)
-    first.reply("Bye", "I am ready.", reasoning="Am I?")
-    project.at(first, bundled_checks="false")
-    new = [f"new: test_it.py::test_{name}" for name in ("hello", "bye")]
-    assert sorted(told(project.live(*RECORD))) == sorted(["2 new", *new])
-    openai = routing(QUICK)
-    openai.reply("Hello", "I am ready.", reasoning="Am I?")
-    openai.reply("Bye", "I am ready.", reasoning="Let me see.")
-    project.at(openai)
-    assert told(project.live(*RECORD)) == [
-        "1 changed, 1 unchanged",
-        "changed: test_it.py::test_hello: turn 1, reasoning: some, and was none",
-    ]
-    goose = routing(replace(QUICK, runtime="goose"))
-    goose.reply("Hello", "I am ready.", reasoning="Am I?")
-    project.at(goose)
-    assert told(project.live(*RECORD, "test_it.py::test_hello")) == [
-        "1 changed",
-        "changed: test_it.py::test_hello: turn 1, format: 'Goose', and was 'OpenAI chat'",
-    ]
-
-
-ELSEWHERE = """
-import os
-from pytest_hydrasmoke._run import locks
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    locks.has_main_process = lambda output, run_id: False
-"""
 
 
 def test_a_worker_on_another_host_sends_what_it_records(
@@ -182,71 +162,19 @@ def test_a_worker_on_another_host_sends_what_it_records(
     assert asked(recorded(project)["test_it.py::test_it"]) == [(1, "shared", "a", "closed")]
 
 
-LIVE = """
-    import pytest
-
-    @pytest.mark.hydra_smoke_live
-    @pytest.mark.parametrize("fails", [False, True])
-    def test_today(smoke_instance, fails):
-        assert smoke_instance.chat("What day is it?").text
-        assert not fails
-"""
-
-
-def test_what_a_replay_skips_is_not_recorded(project: Project, router: FakeRouter) -> None:
-    project.at(router, bundled_checks="false").pytester.makepyfile(test_it=LIVE)
-    # As it was recorded before it was marked.
-    head = '{"format": "pytest-hydrasmoke recording", "version": 1'
-    project.write("recordings/old.json", f'{head}, "of": "test_it.py::test_today[True]"}}')
-    result = project.live(*RECORD)
-    result.assert_outcomes(passed=1, failed=1)
-    assert told(result) == [
-        "there was nothing to record",
-        "used by no test of this run: 1: old.json",
-    ]
-    assert list(texts(project)) == ["old.json", "router.json"]
-
-
-def test_that_an_earlier_recording_stays_is_told(project: Project, router: FakeRouter) -> None:
-    test = "def test_{}(smoke_instance): assert smoke_instance.chat('{}').text == '{}'\n"
-    right = test.format("fails", "a", "I am ready.") + test.format("left", "secret", "I am ready.")
-    project.at(router).write("test_it.py", right)
-    assert told(project.live(*RECORD, "test_it.py"))[0] == "2 new"
-    before = texts(project)
-    project.write("test_it.py", right.replace("'a').text == 'I am", "'a').text == 'You are"))
-    project.write("conftest.py", LEAVES_OUT)
-    assert told(project.live(*RECORD, "test_it.py")) == [
-        "2 not recorded",
-        (
-            "not recorded: test_it.py::test_fails: it failed; its earlier recording stays: "
-            "test_it/test_fails.json"
-        ),
-        (
-            "not recorded: test_it.py::test_left: pytest_hydra_smoke_record left out all of its "
-            "turns; its earlier recording stays: test_it/test_left.json"
-        ),
-    ]
-    assert texts(project) == before
-
-
-LEAVES_OUT = """
-def pytest_hydra_smoke_record(turn):
-    return None if turn.message == "secret" else turn
-"""
-
-
 # Fixtures that are set up more than once
 
 BY_MODULE = """
     import pytest
+
+    FAILED = []
 
     @pytest.fixture(scope="module")
     def greeted(smoke_instance_factory, request):
         instance = smoke_instance_factory()
         instance.chat(f"Hello from {request.module.__name__}")
         return instance
-"""
-WARMS_UP = """
+
     def pytest_hydra_smoke_instance_ready(instance):
         if instance.spec.tier_id != "tier-1":
             instance.chat("Warm up")
@@ -258,13 +186,15 @@ USES_IT = """
     def test_it(greeted, smoke_instance):
         pass
 """
-
-
-def of_each_module(project: Project) -> tuple[list[str], list[str]]:
-    """Return what was said as the fixture was set up, and to instances of which tiers by a hook."""
-    of_hook = recorded(project)["hook pytest_hydra_smoke_instance_ready"]
-    greetings = [turn["message"] for turn in recorded(project)["fixture ::greeted"]]
-    return sorted(greetings), sorted(turn["spec"]["tier_id"] for turn in of_hook)
+FAILS_ONCE = """
+    @pytest.fixture(scope="module")
+    def {name}(greeted):
+        if {says}:
+            greeted.chat("Is it so?")
+        if "{name}" not in FAILED:
+            FAILED.append("{name}")
+            raise LookupError
+"""
 
 
 @pytest.mark.parametrize(
@@ -280,33 +210,27 @@ def test_each_set_up_of_a_fixture_and_what_hooks_say_to_each_spec_is_recorded_an
     project: Project, router: FakeRouter, options: tuple[str, ...]
 ) -> None:
     project.at(router, max_instances=9, bundled_checks="false")
-    project.pytester.makeconftest(BY_MODULE + WARMS_UP)
+    project.pytester.makeconftest(BY_MODULE)
     project.pytester.makepyfile(test_one=USES_IT, test_two=USES_IT)
+
+    def of_each_module() -> tuple[list[str], list[str]]:
+        greetings = [turn["message"] for turn in recorded(project)["fixture ::greeted"]]
+        of_hook = recorded(project)["hook pytest_hydra_smoke_instance_ready"]
+        return sorted(greetings), sorted(turn["spec"]["tier_id"] for turn in of_hook)
+
     first = project.run(*options, "--hydra-smoke", *RECORD, "test_one.py", "test_two.py")
     first.assert_outcomes(passed=2)
     of_both = (["Hello from test_one", "Hello from test_two"], ["test_one", "test_two"])
-    assert of_each_module(project) == of_both
-    # A run of one module knows nothing of the other.
+    assert of_each_module() == of_both
+    # A run of one module knows nothing of the other; without that one, a whole run does.
     assert told(project.live(*RECORD, "test_one.py")) == ["2 unchanged"]
-    assert of_each_module(project) == of_both
-    # Without the other module, a whole run does.
+    assert of_each_module() == of_both
     (project.path / "test_two.py").unlink()
     assert told(project.live(*RECORD)) == [
         "1 changed, 1 unchanged",
         "changed: fixture ::greeted: removed: 'Hello from test_two'",
     ]
-    assert of_each_module(project) == (["Hello from test_one"], ["test_one", "test_two"])
-
-
-FAILS_ONCE = """
-    @pytest.fixture(scope="module")
-    def {name}(greeted):
-        if {says}:
-            greeted.chat("Is it so?")
-        if "{name}" not in FAILED:
-            FAILED.append("{name}")
-            raise LookupError
-"""
+    assert of_each_module() == (["Hello from test_one"], ["test_one", "test_two"])
 
 
 def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
@@ -314,14 +238,13 @@ def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
 ) -> None:
     ways = {"always": "True", "once": "'once' not in FAILED"}
     fails = "".join(FAILS_ONCE.format(name=name, says=says) for name, says in ways.items())
-    project.at(router, max_instances=9).pytester.makeconftest(
-        f"{BY_MODULE}\n    FAILED = []\n{fails}"
-    )
+    project.at(router, max_instances=9).pytester.makeconftest(BY_MODULE + fails)
     project.pytester.makepyfile(
-        test_one="def test_it(always):\n    pass\n", test_two="def test_it(once):\n    pass\n"
+        test_one="def test_it(always): ...", test_two="def test_it(once): ..."
     )
-    rerun = ("-p", "rerunfailures", "--reruns=1")
-    result = project.live(*rerun, *RECORD, "test_one.py", "test_two.py")
+    result = project.live(
+        "-p", "rerunfailures", "--reruns=1", *RECORD, "test_one.py", "test_two.py"
+    )
     result.assert_outcomes(passed=2)
     said = {name: recorded(project).get(f"fixture ::{name}", []) for name in ways}
     assert [turn["message"] for turn in said["always"]] == ["Is it so?"]

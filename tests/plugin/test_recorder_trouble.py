@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import resource
-import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from plugin_tools import Project, alone_or_workers, nothing_left
+from plugin_tools import Project, alone_or_workers, nothing_left, problems
 from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 
 from pytest_hydrasmoke._recordings.tape import Tape
@@ -19,7 +20,7 @@ from pytest_hydrasmoke.fake import FakeRouter
 @pytest.fixture
 def project(project: Project) -> Project:
     """Nothing is counted here, and so no turn's usage need be waited for."""
-    return project.set(usage_settle=0.01)
+    return project.set(usage_settle=0.01, max_instances=9)
 
 
 ODD = """
@@ -33,23 +34,11 @@ ODD = """
     def test_set_up(failing):
         pass
 
-    def test_skips(smoke_instance):
-        smoke_instance.chat("Is it so?")
-        pytest.skip("it is not")
-
     def test_left_out(smoke_instance):
         smoke_instance.chat("secret")
 
-    def test_in_the_way(smoke_instance):
-        smoke_instance.chat("Hello")
-
-    def test_newer(smoke_instance):
-        smoke_instance.chat("Hello")
-
-    def test_damaged(smoke_instance):
-        smoke_instance.chat("Hello")
-
-    def test_late(smoke_instance):
+    @pytest.mark.parametrize("which", ["in_the_way", "newer", "damaged", "late"])
+    def test_it(smoke_instance, which):
         smoke_instance.chat("Hello")
 
     def test_says_nothing(smoke_instance):
@@ -85,59 +74,83 @@ def test_what_is_not_recorded_or_can_t_be_written_is_told(
 ) -> None:
     project.at(router).pytester.makepyfile(test_it=ODD)
     project.pytester.makeconftest(ODD_CONFTEST)
-    head = '{"format": "pytest-hydrasmoke recording", "of": "test_it.py::'
-    for name, text in {
-        "in_the_way": "{}",
-        "newer": f'{head}test_newer", "version": 2}}',
-        "damaged": f'{head}test_damaged", "version": 1}}',
-        "late": "",
-    }.items():
-        project.write(f"recordings/test_it/test_{name}.json", text)
-    (project.path / "recordings/test_it/test_late.json").unlink()
-    (project.path / "recordings/test_it/test_late.json").mkdir()
+    head = '{"format": "pytest-hydrasmoke recording", "of": "test_it.py::test_it'
+    project.write("recordings/test_it/test_it[in_the_way].json", "{}")
+    project.write("recordings/newer.json", f'{head}[newer]", "version": 2}}')
+    project.write("recordings/test_it/test_damaged.json", f'{head}[damaged]", "version": 1}}')
+    (project.path / "recordings/test_it/test_it[late].json").mkdir()
     result = project.live(*RECORD, "test_it.py")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    lines = "\n".join(told(result))
-    for name, why in {
-        "interrupted": "it was interrupted",
-        "left_out": "pytest_hydra_smoke_record left out all of its turns",
-    }.items():
-        assert f"not recorded: test_it.py::test_{name}: {why}" in lines
-    assert "not recorded: fixture test_it.py::failing: its set-up failed" in lines
-    for name, why in {
-        "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
-        "in_the_way": "FileExistsError: ",
-        "late": "IsADirectoryError: ",
-    }.items():
-        assert f"could not be written: test_it.py::test_{name}: {why}" in lines
-    assert "changed: test_it.py::test_damaged: turn 1, new: 'Hi'" in lines
+    lines = told(result)
+    assert lines[0] == "1 changed, 3 not recorded, 3 could not be written"
+    assert lines[1:5] == [
+        "changed: test_it.py::test_it[damaged]: turn 1, new: 'Hi'",
+        "not recorded: fixture test_it.py::failing: its set-up failed",
+        "not recorded: test_it.py::test_interrupted: it was interrupted",
+        (
+            "not recorded: test_it.py::test_left_out: pytest_hydra_smoke_record left out all of "
+            "its turns"
+        ),
+    ]
+    for line, (name, why) in zip(lines[5:], UNWRITTEN.items(), strict=True):
+        assert line.startswith(f"could not be written: test_it.py::test_it[{name}]: {why}")
     assert {owner: asked(turns) for owner, turns in recorded_whole(project).items()} == {
-        "test_it.py::test_damaged": [(1, "shared", "Hi", "closed")],
+        "test_it.py::test_it[damaged]": [(1, "shared", "Hi", "closed")],
     }
+
+
+UNWRITTEN = {
+    "in_the_way": "FileExistsError: ",
+    "late": "IsADirectoryError: ",
+    "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
+}
+NO_OUTPUT = """
+    import pytest
+
+    @pytest.fixture(scope="module", autouse=True)
+    def wide(smoke_instance_factory, smoke_config):
+        instance = smoke_instance_factory()
+        [run] = (smoke_config.output / "runs").glob("*")
+        (run / "recorded.jsonl").mkdir(exist_ok=True)
+        instance.chat("Hello")
+
+    def test_it(smoke_instance):
+        smoke_instance.chat("a")
+
+    def test_fine(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_late(smoke_instance):
+        smoke_instance.chat("Hello")
+"""
+RETURNS_7 = "def pytest_hydra_smoke_record(turn): return 7 if turn.message == 'a' else turn"
 
 
 @alone_or_workers
 def test_recordings_that_can_t_be_written_fail_the_run(
     project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
-    project.at(router, bundled_checks="false").write(
-        "test_it.py",
-        "def test_it(smoke_instance): smoke_instance.chat('a')\n"
-        "def test_fine(smoke_instance): smoke_instance.chat('Hello')\n",
-    )
-    project.write(
-        "conftest.py",
-        "def pytest_hydra_smoke_record(turn): return 7 if turn.message == 'a' else turn",
-    )
+    """Nor can what goes into the run's own folder."""
+    project.at(router).pytester.makepyfile(test_it=NO_OUTPUT)
+    project.write("conftest.py", RETURNS_7)
     damaged = "<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n"
     project.write("recordings/router.json", damaged)
+    there = project.path / "recordings/test_it/test_late.json"
+    there.mkdir(parents=True)
     result = project.live(*RECORD, *workers, "test_it.py")
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=3, failed=3)
     assert result.ret == project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
-    assert texts(project)["router.json"].decode().strip() == damaged.strip()
-    assert told(result)[0] == "1 new, 2 could not be written"
+    assert (project.path / "recordings/router.json").read_text("utf-8") == damaged
+    lines = told(result)
+    assert lines[:3] == [
+        "2 new, 3 could not be written",
+        "new: fixture test_it.py::wide",
+        "new: test_it.py::test_fine",
+    ]
+    why = f"IsADirectoryError: [Errno 21] Is a directory: '{there}'"
+    assert f"could not be written: test_it.py::test_late: {why}" in lines
     again = f"pytest --hydra-smoke --hydra-smoke-record {project.path}/recordings"
-    for lines in (
+    for words in (
         [
             "RECORDING: the recording of test_it.py::test_it could not be written",
             "pytest_hydra_smoke_record returned 7: return the turn, *",
@@ -147,11 +160,13 @@ def test_recordings_that_can_t_be_written_fail_the_run(
         [
             "RECORDING: the recording of router.json could not be written",
             "it is damaged: JSONDecodeError: *: mend it, *, or move it away, *",
-            "*an earlier recording is unchanged; record it again: pytest *",
+            f"*an earlier recording is unchanged; record it again: {again}",
             "FAILED hydra-smoke::recording::router.json*",
         ],
     ):
-        result.stdout.fnmatch_lines(lines)
+        result.stdout.fnmatch_lines(words)
+    assert list(recorded_whole(project, "test_fine")) == ["test_it.py::test_fine"]
+    assert nothing_left(router)
 
 
 FULL = """
@@ -188,13 +203,13 @@ def test_a_disk_that_is_full_midway_loses_no_earlier_recording(
     project: Project, router: FakeRouter
 ) -> None:
     router.reply("more|all", "word " * 1000)
-    project.at(router, max_instances=9).pytester.makepyfile(test_it=FULL)
+    project.at(router).pytester.makepyfile(test_it=FULL)
     assert told(project.live(*RECORD, "test_it.py"))[0] == "3 new"
     before = texts(project)
     router.reply("more|all", "another " * 1000)
     with small_disk(100_000):
         result = project.live(*RECORD, "test_it.py")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.ret == project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
     assert told(result) == [
         "1 unchanged, 2 could not be written",
         "could not be written: fixture test_it.py::long: OSError: [Errno 27] File too large",
@@ -202,7 +217,6 @@ def test_a_disk_that_is_full_midway_loses_no_earlier_recording(
     ]
     assert texts(project) == before
     assert nothing_left(router)
-    assert project.report()["exit_code"] == 1
 
 
 MUTE = """
@@ -230,89 +244,77 @@ def test_a_run_whose_output_finds_no_room_records_what_was_over(
     assert nothing_left(router)
 
 
-NO_OUTPUT = """
-    import pytest
+def test_a_tape_keeps_what_it_can_t_write_and_reads_what_was_cut_short(tmp_path: Path) -> None:
+    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
+    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
+        tape = Tape(file)
+        tape.add(**line)
+        assert list(tape.lines()) == tape.kept == [line]
+        tape.discard()
+    cut = tmp_path / "recorded.jsonl"
+    cut.write_bytes(b'{"of": "test_it.py::test_first", "wha')
+    tape = Tape(cut)
+    tape.add(**line)
+    assert (tape.kept, list(tape.lines())) == ([], [line])
+    tape.discard()
+    tape.discard()
+    assert not cut.exists()
 
-    @pytest.fixture(scope="module", autouse=True)
-    def wide(smoke_instance_factory, smoke_config):
-        instance = smoke_instance_factory()
-        [run] = (smoke_config.output / "runs").glob("*")
-        (run / "recorded.jsonl").mkdir(exist_ok=True)
-        instance.chat("Hello")
 
-    def test_it(smoke_instance):
-        smoke_instance.chat("Hello")
+# The folder
 
-    def test_damaged(smoke_instance):
-        smoke_instance.chat("Hello")
+HOLDS = """
+import sys
+from pathlib import Path
+from pytest_hydrasmoke._recordings.store import Recordings
+
+recordings = Recordings(Path("recordings"))
+recordings.begin()
+print("held", flush=True)
+sys.stdin.read()
 """
 
 
-@alone_or_workers
-def test_an_output_folder_that_can_t_be_written_any_more_hides_nothing(
-    project: Project, router: FakeRouter, workers: tuple[str, ...]
-) -> None:
-    project.at(router, max_instances=9).pytester.makepyfile(test_it=NO_OUTPUT)
-    (project.path / "recordings/test_it/test_damaged.json").mkdir(parents=True)
-    result = project.live(*workers, *RECORD, "test_it.py")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    there = project.path / "recordings/test_it/test_damaged.json"
-    why = f"IsADirectoryError: [Errno 21] Is a directory: '{there}'"
-    assert told(result) == [
-        "2 new, 1 could not be written",
-        "new: fixture test_it.py::wide",
-        "new: test_it.py::test_it",
-        f"could not be written: test_it.py::test_damaged: {why}",
-    ]
-    assert list(recorded_whole(project, "test_it")) == ["test_it.py::test_it"]
-    assert nothing_left(router)
+def test_two_runs_do_not_record_into_one_folder(project: Project, router: FakeRouter) -> None:
+    project.at(router).write("test_it.py", "def test_it(smoke_instance): ...")
+    mark = project.path / "recordings/.hydra-smoke.lock"
+    command = [sys.executable, "-c", HOLDS]
+    with subprocess.Popen(
+        command, cwd=project.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == "held\n"
+            refused = project.live(*RECORD, "test_it.py")
+        finally:
+            other.kill()
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        [
+            f"ERROR: record: another run records into {mark.parent}, and only one at a time may",
+            "*wait until that run is over, or give this one another folder",
+        ]
+    )
+    assert router.instances == ()
+    # Its lock has died with it.
+    assert mark.exists()
+    assert told(project.live(*RECORD, "test_it.py")) == ["there was nothing to record"]
+    assert not mark.exists()
+    # A run that does not begin lets others record.
+    project.write("file", "")
+    refused = project.live(*RECORD, "--hydra-smoke-output=file")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["ERROR: the ledger in *"])
+    assert [it.name for it in mark.parent.iterdir()] == ["router.json"]
 
 
-KILLED = """
-    import os
-    import signal
-    from pathlib import Path
-
-    replace = Path.replace
-
-    def kill(self, other):
-        if other.name == "test_second.json":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return replace(self, other)
-
-    Path.replace = kill
-"""
-TWO = """
-    def test_first(smoke_instance):
-        smoke_instance.chat("Hello")
-
-    def test_second(smoke_instance):
-        smoke_instance.chat("Hello")
-"""
-
-
-def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
+def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
     project: Project, router: FakeRouter
 ) -> None:
-    project.at(router).pytester.makepyfile(test_it=TWO)
-    project.pytester.makeconftest(KILLED)
-    result = project.process("--hydra-smoke", *RECORD, "test_it.py")
-    assert result.ret == -signal.SIGKILL
-    assert list(recorded(project)) == ["test_it.py::test_first"]
-    assert [it for it in texts(project) if it.endswith(".tmp")]
-    (project.path / "conftest.py").unlink()
-    result = project.live(*RECORD, "test_it.py")
-    assert told(result)[0] == "1 new, 1 unchanged"
-    assert not [it for it in texts(project) if it.endswith(".tmp")]
-
-
-def test_a_line_that_was_cut_short_hides_no_later_one(tmp_path: Path) -> None:
-    file = tmp_path / "recorded.jsonl"
-    file.write_bytes(b'{"of": "test_it.py::test_first", "wha')
-    line = {"of": "test_it.py::test_second", "what": "not recorded", "why": "it failed"}
-    tape = Tape(file)
-    tape.add(**line)
-    assert list(tape.lines()) == [line]
-    tape.discard()
-    tape.discard()
-    assert not file.exists()
+    project.at(router, record="pyproject.toml/recordings").table()
+    result = project.live()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines("*record: */pyproject.toml/recordings can't be written: Not a*")
+    project.set(record="pyproject.toml", report_replies="false")
+    listed = problems(project.live())
+    assert [it.partition(" = ")[0] for it in listed] == ["record", "record"]

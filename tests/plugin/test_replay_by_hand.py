@@ -1,19 +1,91 @@
-"""Replaying recordings that somebody wrote by hand: what is strict, and what can't be replayed."""
+"""Replays of recordings that somebody wrote by hand: what is noted, what is strict, what fails."""
 
 from __future__ import annotations
 
-import json
-from textwrap import dedent
 from typing import Any
 
 import pytest
-from plugin_tools import Project, problems
+from plugin_tools import Project, alone_or_workers, problems
+from recorder_tools import ELSEWHERE
+from recording_tools import SPEC, says, turn, write
 
-REPLAY = ("--hydra-smoke-scenario=recordings/", "-p", "anyio")
-STRICT = """
+REPLAY = ("--hydra-smoke-scenario=recordings", "-p", "anyio")
+CONFTEST = """
+import pytest
+anyio_backend = pytest.fixture(lambda: 'asyncio')
+
+def pytest_hydra_smoke_record(turn):
+    return {"hook": 7, "drop": None}.get(turn.message, turn)
+"""
+SUITE = """
+import os, threading
 import httpx
 import pytest
-from pytest_hydrasmoke import ChatError, RouterError
+from pytest_hydrasmoke import ChatError, ChatTimeoutError, RouterError
+
+def ask(instance, messages):
+    for message in messages.split():
+        assert instance.chat(message).text == message
+
+def in_thread(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    thread.join()
+
+@pytest.fixture(scope="module")
+def wide(smoke_instance_factory):
+    with smoke_instance_factory() as instance:
+        ask(instance, "Two One")
+        yield instance
+
+def test_as_recorded(smoke_instance, wide, smoke_spec):
+    ask(smoke_instance, "One Two")
+    tier = os.environ.get("HYDRA_SMOKE_TIER_ID", "basic")
+    assert (smoke_spec.manifest_id, smoke_spec.tier_id) == ("hermes-basic", tier)
+
+def test_swapped(smoke_instance):
+    ask(smoke_instance, "Two One Three")
+
+def test_fewer(smoke_instance):
+    ask(smoke_instance, "Two One")
+    with pytest.raises(ChatError, match="the stream was cut"):
+        smoke_instance.chat("cut")
+
+def test_by_message(smoke_instance, smoke_instance_factory):
+    with smoke_instance_factory() as own:
+        for message in ("One", "Two"):
+            ask(smoke_instance, message)
+            ask(own, message)
+
+@pytest.mark.hydra_smoke_runs(2)
+def test_runs(smoke_instance):
+    ask(smoke_instance, "One Two")
+
+@pytest.mark.hydra_smoke_runs(2)
+def test_more_runs(smoke_instance):
+    ask(smoke_instance, "One")
+
+def test_thread(smoke_instance):
+    in_thread(ask, smoke_instance, "Two One")
+
+def test_threads(smoke_instance):
+    for message in ("Two", "One"):
+        in_thread(ask, smoke_instance, message)
+
+def test_claimed_by_threads(smoke_instance_factory):
+    def claim(messages):
+        with smoke_instance_factory() as instance:
+            ask(instance, messages)
+
+    for messages in ("One Two", "Two One"):
+        in_thread(claim, messages)
+
+def test_spec(smoke_instance_factory):
+    with smoke_instance_factory(manifest_id="expensive", agent_name="Ada") as own:
+        ask(own, "One")
+
+def test_of_a_matrix(smoke_instance):
+    ask(smoke_instance, "One")
 
 def test_hook(smoke_instance):
     with pytest.raises(RouterError, match="pytest_hydra_smoke_record returned 7: return the turn"):
@@ -32,189 +104,148 @@ def test_raw(smoke_instance, smoke_config):
         answers = [client.post(path, json={"message": it}) for it in ("raw", "raw")]
     assert (answers[0].text, answers[1].status_code) == ("data: bytes\\n\\n", 501)
 
-def test_fewer(smoke_instance, smoke_spec):
-    assert (smoke_spec.manifest_id, smoke_spec.tier_id) == ("hermes-basic", "mine")
-    assert smoke_instance.chat("one").text == "1"
-    try:
-        smoke_instance.chat("cut")
-    except ChatError as error:
-        assert "the stream was cut" in str(error)
-"""
-
-
-HOOK = """
-def pytest_hydra_smoke_record(turn):
-    return {"hook": 7, "drop": None}.get(turn.message, turn)
-"""
-SPEC = {"manifest_id": "hermes-basic", "tier_id": "basic"}
-
-
-def turn(message: str, data: str, end: str = "closed") -> dict[str, Any]:
-    """Return a turn as somebody would write it by hand."""
-    return {
-        "run": 1,
-        "instance": "shared",
-        "spec": SPEC,
-        "message": message,
-        "llm_events": None,
-        "end": end,
-        "chunks": [[5, f"data: {data}\n\n"]],
-    }
-
-
-def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> None:
-    fields = {"format": "pytest-hydrasmoke recording", "version": 1, "recorded": "2020-01-31"}
-    text = json.dumps({**fields, "of": of, "turns": turns, **more})
-    project.write(f"recordings/{len(of)}-{of[-4:]}.json", text)
-
-
-STOOD = """
-import anyio
-import pytest
-from pytest_hydrasmoke import ChatTimeoutError, RouterError
-
 def test_stood(smoke_instance):
     for _ in range(2):
         with pytest.raises(ChatTimeoutError, match="not accepted within .* with 503"):
-            smoke_instance.chat("one")
-    assert smoke_instance.chat("one").text == "1"
+            smoke_instance.chat("One")
+    ask(smoke_instance, "One")
 
 def test_client(smoke_instance, smoke_client):
-    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "one"):
+    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "One"):
         pass
 
 @pytest.mark.anyio
 async def test_awaited(async_smoke_instance, async_smoke_client):
     with pytest.raises(ChatTimeoutError):
-        await async_smoke_instance.chat("one")
+        await async_smoke_instance.chat("One")
     with pytest.raises(ChatTimeoutError):
-        async with async_smoke_client.stream_chat(async_smoke_instance.id, "one"):
+        async with async_smoke_client.stream_chat(async_smoke_instance.id, "One"):
             pass
-"""
-REFUSED = {"status": 503, "content_type": "application/json", "body": '{"detail": "busy"}'}
 
-
-CLIENT = """
-import pytest
-from pytest_hydrasmoke import ChatTimeoutError
-
-def test_refused(smoke_instance, smoke_client):
-    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "one"):
-        pass
-
-def test_said(smoke_instance, smoke_client):
-    with smoke_client.stream_chat(smoke_instance.id, "one") as stream:
-        assert [event.data for event in stream] == ["1"]
-
-def test_specs(smoke_client, smoke_spec):
+def test_specs_of_a_client(smoke_client, smoke_spec):
     for tier, said in (("small", "1"), ("large", "2")):
         smoke_client.provision(smoke_spec.model_copy(update={"tier_id": tier}), tier)
         instance_id = smoke_client.poll(tier).instance_id
-        with smoke_client.stream_chat(instance_id, "one") as stream:
-            assert [event.data for event in stream] == [said]
+        with smoke_client.stream_chat(instance_id, "One") as stream:
+            assert [event.data for event in stream] == [said, "[DONE]"]
+        smoke_client.delete(instance_id)
 """
+BUSY = {"status": 503, "content_type": "application/json", "body": '{"detail": "busy"}'}
 
 
-BOUNDED = """
-import pytest
-from pytest_hydrasmoke._transport.blocking import SyncIO
+def said(messages: str, **more: Any) -> list[dict[str, Any]]:
+    """Return turns in which the agent repeats each of these messages."""
+    return [says(message, message, **more) for message in messages.split()]
+
+
+REFUSED = turn("One", refused=BUSY)
+RECORDED = {
+    "as_recorded": said("One Two"),
+    "swapped": said("One Two Three"),
+    "fewer": [*said("One Two One Three"), turn("cut", b"data: 2\n\n", end="cut")],
+    "by_message": [*said("One Two", instance=0), *said("One Two")],
+    "runs": [*said("One Two"), *said("Two One", run=2)],
+    "more_runs": said("One"),
+    "thread": said("One Two"),
+    "threads": said("One Two"),
+    "claimed_by_threads": [*said("Two One", instance=0), *said("One Two", instance=1)],
+    "spec": said("One", instance=0, spec={**SPEC, "manifest_id": "cheap"}),
+    "of_a_matrix": said("One", spec={**SPEC, "manifest_id": "another"}),
+    "another_message": [turn("Are you ready?", b"data: yes\n\n")],
+    "raw": [turn("raw", b"data: bytes\n\n")],
+    # A refusal that stood is not asked again; a client's chats get the turns of their own test.
+    "stood": [REFUSED, REFUSED, *said("One")],
+    "client": [REFUSED],
+    "awaited": [REFUSED],
+    "specs_of_a_client": [says("One", text, instance=None, spec={}) for text in "12"],
+    "that_is_gone": said("drop"),
+}
+LATER = "asks its messages in another order than recorded: later"
+AGAIN = "record it again to ask the agent that it means"
+NOTES = {
+    "swapped": f"{LATER} 'One'",
+    "fewer": "no longer asks what was recorded: 'One', 'Three'",
+    "runs": f"{LATER} 'Two'",
+    "more_runs": None,
+    "thread": f"{LATER} 'One'",
+    "spec": "asks for another spec than recorded: manifest_id 'expensive' (recorded 'cheap'), "
+    f"agent_name 'Ada' (recorded without); {AGAIN}",
+    "another_message": "failed, and did not ask what was recorded: 'Are you ready?'",
+}
+UNUSED = "recordings used by no test of this run: 1: tests/test_it.py::test_that_is_gone"
+
+
+def notes(result: pytest.RunResult) -> list[str]:
+    """Return what the summary notes, sorted."""
+    mark = "hydra-smoke: note: "
+    return sorted(it.removeprefix(mark) for it in result.outlines if it.startswith(mark))
+
 
 @pytest.fixture
-def slept(monkeypatch):
-    slept, sleep = [], SyncIO.sleep
-
-    def noted(io, seconds):
-        slept.append(round(seconds, 1))
-        return sleep(io, seconds)
-
-    monkeypatch.setattr(SyncIO, "sleep", noted)
-    return slept
-
-def test_exactly(smoke_instance, slept):
-    smoke_instance.chat("one").expect_llm_events(exactly=1)
-    assert slept == []
-
-def test_any(smoke_instance_factory, slept):
-    with smoke_instance_factory() as instance:
-        with instance.stream_chat("one") as stream:
-            next(stream)
-        # Nobody knows when the router notices that its reader has left.
-        instance.expect_llm_events(exactly=1)
-        assert all(seconds < 1 for seconds in slept)
-"""
-
-
-def test_what_was_written_by_hand(project: Project) -> None:
-    project.write("test_stood.py", STOOD)
-    project.write("test_client.py", CLIENT)
-    project.write("test_bounded.py", BOUNDED)
-    project.write("conftest.py", "import pytest\nanyio_backend = pytest.fixture(lambda: 'asyncio')")
-    # A refusal that stood is not asked again.
-    project.set(chat_timeout=100_000, scope="function", max_instances=9)
-    said = turn("one", "1")
-    refused = {name: it for name, it in said.items() if name not in ("end", "chunks")}
-    refused["refused"] = REFUSED
-    record(project, "test_stood.py::test_stood", refused, refused, said)
-    record(project, "test_stood.py::test_client", refused)
-    record(project, "test_stood.py::test_awaited", refused)
-    # A client's chats get the turns of their own test.
-    record(project, "test_client.py::test_refused", refused)
-    record(project, "test_client.py::test_said", said)
-    unknown = {"instance": None, "spec": {}}
-    both = [{**turn("one", text), **unknown} for text in "12"]
-    record(project, "test_client.py::test_specs", *both)
-    # What is there at once is not waited for.
-    counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
-    record(project, "test_bounded.py::test_exactly", {**said, "llm_events": counted})
-    left = {**turn("one", "1", "left"), "instance": 0, "llm_events": counted}
-    record(project, "test_bounded.py::test_any", left)
-    result = project.fake(*REPLAY, "test_stood.py", "test_client.py", "test_bounded.py")
-    result.assert_outcomes(passed=3 + 3 + 2)
-    result.stdout.no_fnmatch_line("hydra-smoke: note: *")
-
-
-def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.write("pytest.ini", "[pytest]")
-    project.write("tests/test_it.py", STRICT)
-    project.write("conftest.py", HOOK)
-    project.table('scenario = "recordings"', 'tier_id = "mine"')
-    record(project, "tests/test_it.py::test_another_message", turn("Are you ready?", "yes"))
-    record(project, "tests/test_it.py::test_raw", turn("raw", "bytes"))
-    turns = (turn(str(number), "more") for number in range(4))
-    record(
-        project, "tests/test_it.py::test_fewer", turn("one", "1"), turn("cut", "2", "cut"), *turns
-    )
-    name = "tests/test_it.py::test_another_message"
-    words = (
-        f"*'Are you reddy?': it was not recorded for {name}; the nearest that was: "
-        "'Are you ready?' (-'ready' +'reddy'); to record it: "
-        f"pytest --hydra-smoke --hydra-smoke-record {project.path / 'recordings'} {name[6:]}"
+def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with a recording for each test, and for some more; pytest is called in `tests`."""
+    for name, text in {"pytest.ini": "[pytest]", "conftest.py": CONFTEST}.items():
+        project.write(name, text)
+    project.write("tests/test_it.py", SUITE)
+    project.table('scenario = "recordings"')
+    folder = project.path / "recordings"
+    for name, turns in RECORDED.items():
+        write(folder, f"tests/test_it.py::test_{name}", *turns)
+    write(
+        folder,
+        "fixture tests/test_it.py::wide",
+        *said("One Two", instance=0),
+        recorded="2020-01-31",
     )
     monkeypatch.chdir(project.path / "tests")
-    record(project, "tests/test_it.py::test_that_is_gone", turn("drop", "it"))
-    record(project, "fixture tests::of_its_own", turn("drop", "it"))
-    result = project.fake(".")
-    result.assert_outcomes(passed=3, failed=1)
+    # What is refused is not waited for.
+    return project.set(chat_timeout=100_000, max_instances=20)
+
+
+@alone_or_workers
+def test_what_is_not_as_recorded_is_noted_or_fails(
+    recorded: Project, workers: tuple[str, ...]
+) -> None:
+    result = recorded.fake("-p", "anyio", *workers, ".")
+    result.assert_outcomes(passed=16, failed=2)
+    told = [f"tests/test_it.py::test_{name} {note}" for name, note in NOTES.items() if note]
+    assert notes(result) == sorted([*told, UNUSED])
+    name = "test_it.py::test_another_message"
+    again = f"pytest --hydra-smoke --hydra-smoke-record {recorded.path / 'recordings'}"
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 5 recordings of *-31; the oldest is * days old; with*",
-            words,
-            "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
-            "hydra-smoke: note: *::test_another_message failed, and did not ask what was recorded*",
-            "hydra-smoke: note: recordings used by no test of this run: 1: *::test_that_is_gone",
+            (
+                "E *'One': one run was recorded for tests/test_it.py::test_more_runs, and it is "
+                f"sent in run 2; to record it: {again} test_it.py::test_more_runs"
+            ),
+            "E *1 of 2 runs passed, and 2 of 2 must:*",
+            (
+                f"*'Are you reddy?': it was not recorded for tests/{name}; the nearest that was: "
+                f"'Are you ready?' (-'ready' +'reddy'); to record it: {again} {name}"
+            ),
         ]
     )
+    head = "hydra-smoke: FAKE, replaying 19 recordings of *-31*; the oldest is * days old; with*"
+    assert workers or result.stdout.fnmatch_lines([head]) is None
+
+
+def test_a_setting_is_one_note_of_all_the_tests_that_it_is_for(recorded: Project) -> None:
+    result = recorded.set(tier_id="mine").fake("-k", "as_recorded or matrix", ".")
+    result.assert_outcomes(passed=2, deselected=16)
+    who = ", ".join(f"tests/test_it.py::test_{name}" for name in ("as_recorded", "of_a_matrix"))
+    what = "ask for another spec than recorded: tier_id 'mine' (recorded 'basic')"
+    fixture = "fixture tests/test_it.py::wide"
+    each = "record each again to ask the agent that it means"
+    assert notes(result) == [f"{fixture}, {who} {what}; {each}"]
 
 
 def test_recordings_that_can_not_be_replayed(project: Project) -> None:
-    project.write("test_it.py", STRICT)
     project.write("recordings/router.json", "{}")
-    [problem] = problems(project.fake("--hydra-smoke-scenario=recordings"))
+    [problem] = problems(project.fake(*REPLAY))
     assert "has no recordings: make them with --hydra-smoke-record" in problem
-    record(project, "test_it.py::test_raw", version=2)
+    write(project.path / "recordings", "test_it.py::test_it", *said("One"), version=2)
     project.write("recordings/cut.json", '{"format": ')
-    project.set(max_instances=0)
-    both = problems(project.fake("--hydra-smoke-scenario=recordings"))
+    both = problems(project.set(max_instances=0).fake(*REPLAY))
     assert len(both) == 2
     assert "cut.json is damaged: " in both[1]
     assert "it is of version 2 of the format, and this release reads 1" in both[1]
@@ -222,28 +253,14 @@ def test_recordings_that_can_not_be_replayed(project: Project) -> None:
 
 @pytest.mark.kill
 def test_a_worker_on_another_host_replays_if_it_has_the_recordings(project: Project) -> None:
-    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('a')")
-    project.write("elsewhere.py", dedent(ELSEWHERE))
-    record(project, "test_it.py::test_it", turn("a", "b"))
+    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('One')")
+    write(project.path / "recordings", "test_it.py::test_it", *said("One"))
+    project.write("elsewhere.py", ELSEWHERE)
     options = ("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY)
     project.process(*options, "test_it.py").assert_outcomes(passed=1)
-    project.write("elsewhere.py", dedent(ELSEWHERE) + dedent(WITHOUT_FILES))
+    without = "    import shutil\n    shutil.rmtree('recordings')\n"
+    project.write("elsewhere.py", ELSEWHERE + without)
     result = project.process(*options, "test_it.py")
     assert result.ret != 0
-    lacking = "*gw0: recordings can't be replayed here: there is no scenario 'recordings/'*"
+    lacking = "*gw0: recordings can't be replayed here: there is no scenario 'recordings'*"
     result.stdout.fnmatch_lines([lacking])
-
-
-ELSEWHERE = """
-    import os
-    from pytest_hydrasmoke._run import locks
-
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        locks.has_main_process = lambda output, run_id: False
-"""
-WITHOUT_FILES = """
-    import shutil
-
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shutil.rmtree("recordings")
-"""

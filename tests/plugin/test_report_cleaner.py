@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import textwrap
 import warnings
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from plugin_tools import Project
+from plugin_tools import TOKEN, Project, shows_token
 from pydantic import BaseModel
 from sizes import examples
 
@@ -82,22 +81,19 @@ def test_no_row_of_a_text_is_a_command(text: str, width: int, taken: int) -> Non
     assert not [row for row in "\n".join(rows).splitlines()[1:] if row.lstrip().startswith("::")]
 
 
-def test_a_row_may_begin_with_a_blank_that_is_no_space() -> None:
+def test_what_is_harmless_in_rows_keeps_a_node_id_and_no_blank_hides_a_command() -> None:
     assert harmless_in_rows("a \xa0::error::boo", 80) == "a \xa0: :error: :boo"
-
-
-def test_a_node_id_in_a_reason_is_kept() -> None:
     reason = "see tests/test_a.py::TestIt::test_b (and ::error::)"
     shown = "see tests/test_a.py::TestIt::test_b (and : :error: :)"
     assert harmless_in_rows(reason, 80) == shown
 
 
-@pytest.mark.parametrize("way", ["skip", "xfail"])
-def test_a_reason_that_pytest_shows_in_rows(project: Project, way: str) -> None:
-    project.write("test_it.py", f"import pytest\n\ndef test_it():\n    pytest.{way}({REASON!r})\n")
+def test_a_reason_that_pytest_shows_in_rows(project: Project) -> None:
+    texts = [f"def test_{way}():\n    pytest.{way}({REASON!r})\n" for way in ("skip", "xfail")]
+    project.write("test_it.py", "import pytest\n" + "".join(texts))
     result = project.fake("-vv", "-rA", "test_it.py")
     rows = [row for row in result.outlines if "boo" in row]
-    assert len(rows) > 20
+    assert len(rows) > 40
     assert not [row for row in rows if row.lstrip().startswith("::")]
 
 
@@ -113,39 +109,22 @@ class Drawn:
         return "\n".join(map(str, self.parts))
 
 
+class Late(Drawn):
+    """Shows what nobody finds in it."""
+
+    def __str__(self) -> str:
+        return "".join(reversed(str(self.parts[0])))
+
+
 @dataclass(frozen=True, slots=True)
 class Frozen:
     words: str
 
 
-def test_values_are_cleaned_wherever_a_text_is() -> None:
-    drawn = Drawn(SECRET, Drawn("deep", f"x {SECRET}"))
-    value: object = [("a", SECRET), {"k": SECRET, SECRET: 1}, Frozen(SECRET), 5, None, drawn]
-    shown = cleaned(value, CLEAN)
-    assert shown[:5] == [("a", "********"), {"k": "********", "********": 1}, *shown[2:5]]
-    assert shown[2:5] == [Frozen("********"), 5, None]
-    assert shown[5] is drawn
-    assert str(drawn) == "********\ndeep\nx ********"
-
-
 class Model(BaseModel):
     secret: str
+    """A token may have a field's name in it."""
     parts: tuple[Frozen, ...] = ()
-
-
-def test_a_model_keeps_the_names_of_its_fields() -> None:
-    """A token may have one of them in it."""
-    made = Model(secret=f"x {SECRET}", parts=(Frozen(SECRET),))
-    assert cleaned(made, CLEAN) == Model(secret="x ********", parts=(Frozen("********"),))
-    assert cleaned(Model(secret="my secret"), lambda text: text.replace("secret", "?")) == Model(
-        secret="my ?"
-    )
-
-
-def test_clean_values_are_the_same_objects() -> None:
-    model = Model(secret="words", parts=(Frozen("words"),))
-    value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes", model]
-    assert cleaned(value, CLEAN) is value
 
 
 class Said:
@@ -165,7 +144,16 @@ class Broken:
         raise RuntimeError(SECRET)
 
 
-WRITTEN = {
+# --- values -----------------------------------------------------------------------------------
+
+VALUES: dict[str, tuple[object, object]] = {
+    "a list of pairs": ([("a", SECRET), 5, None], [("a", "********"), 5, None]),
+    "a dictionary": ({"k": SECRET, SECRET: 1}, {"k": "********", "********": 1}),
+    "a dataclass": (Frozen(f"a {SECRET}"), Frozen("a ********")),
+    "a model": (
+        Model(secret=f"x {SECRET}", parts=(Frozen(SECRET),)),
+        Model(secret="x ********", parts=(Frozen("********"),)),
+    ),
     "bytes": (SECRET.encode(), "b'********'"),
     "bytearray": (bytearray(SECRET.encode()), "bytearray(b'********')"),
     "set": ({SECRET}, "{'********'}"),
@@ -175,33 +163,39 @@ WRITTEN = {
     "an exception": (ValueError(f"no {SECRET}"), "no ********"),
     "a mapping": (MappingProxyType({"x": SECRET}), "{'x': '********'}"),
     "digits": (int("4" * 9), "********"),
-    "in a list": ([Shown()], "['<shown ********>']"),
-    "in a tuple": (("a", Said()), "('a', 'said ********')"),
-    "in a dictionary": ({"k": SECRET.encode()}, "{'k': \"b'********'\"}"),
-    "in base64": (base64.b64encode(SECRET.encode()), None),
+    "in a list": ([Shown()], ["<shown ********>"]),
+    "in a tuple": (("a", Said()), ("a", "said ********")),
+    "in a dictionary": ({"k": SECRET.encode()}, {"k": "b'********'"}),
+    "beside others": ([ValueError(SECRET), b"\xff"], ["********", b"\xff"]),
 }
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_a_value_of_any_type_is_written_without_the_token(name: str) -> None:
-    value, shown = WRITTEN[name]
-    clean = cleaner(scrubber(SECRET, "4" * 9))
-    written = str(cleaned(value, clean))
-    assert "********" in written
-    assert shown is None or written == shown
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_of_any_type_is_cleaned_and_keeps_its_form(name: str) -> None:
+    value, shown = VALUES[name]
+    assert cleaned(value, cleaner(scrubber(SECRET, "4" * 9))) == shown
 
 
-def test_a_value_of_any_type_without_the_token_is_the_same_object() -> None:
-    clean = cleaner(scrubber(SECRET, "4" * 9))
-    for value in (b"bytes", {1}, frozenset("x"), 5, 10**12, -1.5, True, None, Broken(), Said):
-        assert cleaned(value, clean) is value
-    assert cleaned([ValueError("x"), b"\xff"], SCRUB)[1] == b"\xff"
-
-
-def test_a_value_in_itself_ends() -> None:
+def test_what_is_drawn_is_cleaned_in_its_place_and_a_value_in_itself_ends() -> None:
+    drawn = Drawn(SECRET, Drawn("deep", f"x {SECRET}"))
+    assert "********" in str(cleaned(base64.b64encode(SECRET.encode()), CLEAN))
+    [shown] = cleaned([drawn], CLEAN)
+    assert shown is drawn
+    assert str(drawn) == "********\ndeep\nx ********"
     value: list[object] = [SECRET]
     value.append(value)
     assert SECRET not in repr(cleaned(value, CLEAN)[0])
+
+
+def test_clean_values_are_the_same_objects() -> None:
+    clean = cleaner(scrubber(SECRET, "4" * 9))
+    model = Model(secret="words", parts=(Frozen("words"),))
+    value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes", model]
+    assert cleaned(value, clean) is value
+    for one in (b"bytes", {1}, frozenset("x"), 5, 10**12, -1.5, True, None, Broken(), Said):
+        assert cleaned(one, clean) is one
+    # The names of a model's fields are no values.
+    assert cleaned(model, lambda text: text.replace("secret", "?")) is model
 
 
 # --- reports ----------------------------------------------------------------------------------
@@ -235,28 +229,26 @@ def test_all_that_a_report_shows_is_cleaned_but_names() -> None:
     assert SECRET in seen.keywords
 
 
+@pytest.mark.parametrize(
+    ("longrepr", "shown"),
+    [
+        # A skip has its place.
+        (("test_x.py", 3, f"Skipped: {SECRET}"), ("test_x.py", 3, "Skipped: ********")),
+        # What turns up when it is drawn is cleaned as text.
+        (Late(SECRET[::-1]), "********"),
+    ],
+)
+def test_what_a_report_shows_keeps_its_form(longrepr: object, shown: object) -> None:
+    seen = report(longrepr)
+    clean_report(seen, CLEAN)
+    assert seen.longrepr == shown
+
+
 def test_a_clean_report_is_left_alone() -> None:
-    drawn = Drawn("nothing")
-    seen = report(drawn, sections=[("Captured log call", "words")])
+    seen = report(Drawn("nothing"), sections=[("Captured log call", "words")])
     before = dict(vars(seen))
     clean_report(seen, CLEAN)
     assert all(vars(seen)[name] is value for name, value in before.items())
-
-
-def test_a_skip_has_its_place() -> None:
-    seen = report(("test_x.py", 3, f"Skipped: {SECRET}"))
-    clean_report(seen, CLEAN)
-    assert seen.longrepr == ("test_x.py", 3, "Skipped: ********")
-
-
-def test_what_turns_up_when_it_is_drawn_is_cleaned_as_text() -> None:
-    class Late(Drawn):
-        def __str__(self) -> str:
-            return "".join(reversed(str(self.parts[0])))
-
-    seen = report(Late(SECRET[::-1]))
-    clean_report(seen, CLEAN)
-    assert seen.longrepr == "********"
 
 
 def test_warnings_are_cleaned() -> None:
@@ -283,6 +275,32 @@ def test_the_reason_of_an_exit_is_cleaned(error: BaseException, shown: str) -> N
     assert str(error) == shown
 
 
-def test_a_token_s_fields_are_cleaned_out_of_dataclasses_without_losing_their_type() -> None:
-    shown = cleaned(Frozen(f"a {SECRET}"), CLEAN)
-    assert dataclasses.asdict(shown) == {"words": "a ********"}
+CARELESS = """
+import os
+
+TOKEN = os.environ["OPS_BEARER_TOKEN"]
+
+class Header:
+    def __str__(self): return f"Bearer {TOKEN}"
+
+RAW = TOKEN.encode()
+VALUES = {"bytes": RAW, "set": {TOKEN}, "object": Header(), "headers": {"authorization": RAW}}
+
+def test_it(record_property, record_testsuite_property):
+    for name, value in VALUES.items():
+        record_property(name, value)
+        record_testsuite_property(name, value)
+    record_property("plain", {5: b"x"})
+"""
+
+
+def test_a_property_of_any_type_in_a_junit_file_has_no_token(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_BEARER_TOKEN", TOKEN)
+    project.write("test_it.py", CARELESS)
+    project.fake("test_it.py", "--junit-xml=junit.xml", "-ojunit_family=xunit1")
+    text = (project.path / "junit.xml").read_text("utf-8")
+    assert not shows_token(text)
+    assert text.count("Bearer ********") == 2
+    assert 'name="plain" value="{5: b\'x\'}"' in text

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugin_tools import ASYNCIO, Project, alone_or_workers, count
+from plugin_tools import ASYNCIO, Project, alone_or_workers
 
 from pytest_hydrasmoke._plugin import runs
 from pytest_hydrasmoke._plugin.runs import Plan
@@ -128,16 +128,19 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
     assert reported == {name: BODIES[name] for name in reported}
 
 
+CHATS = """
+import pytest
+
+@pytest.mark.hydra_smoke_runs(3, at_least=2)
+def test_chats(run, smoke_instance):
+    smoke_instance.chat("Are you ready?")
+    assert next(run) > 1
+"""
+
+
 @alone_or_workers
 def test_coroutines_without_a_marker(here: Project, workers: tuple[str, ...]) -> None:
-    here.write(
-        "test_in_worker.py",
-        "import pytest\n"
-        "@pytest.mark.hydra_smoke_runs(3, at_least=2)\n"
-        "def test_chats(run, smoke_instance):\n"
-        "    smoke_instance.chat('Are you ready?')\n"
-        "    assert next(run) > 1\n",
-    )
+    here.write("test_in_worker.py", CHATS)
     options = (*workers, "-o", "asyncio_mode=auto", *XUNIT1)
     here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py").assert_outcomes(passed=2)
     assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
@@ -232,24 +235,6 @@ def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
     )
 
 
-def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
-    project: Project, router: FakeRouter
-) -> None:
-    router.break_stream("cut", times=3)
-    project.write(
-        "test_it.py",
-        "import pytest\n"
-        "pytestmark = pytest.mark.hydra_smoke_runs(3, at_least=2)\n"
-        "def test_fails(smoke_instance): smoke_instance.chat('Are you ready?')\n"
-        "def test_passes(smoke_instance): smoke_instance.chat('Are you ready?')\n",
-    )
-    result = project.at(router).live("test_it.py")
-    result.assert_outcomes(passed=1, failed=1)
-    assert count(router, "chat") == 5
-    [instance] = project.report()["instances"]
-    assert [it["test"] for it in instance["failures"]] == ["test_it.py::test_fails"] * 2
-
-
 needs_subtests = pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has none")
 SUBTESTS = {
     "test_passes_although_one_has_failed": ("passed", "3", "2"),
@@ -311,17 +296,32 @@ def test_without_the_marker_subtests_are_pytests_and_one_may_end_the_session(her
     assert result.stdout.str().count("a run\n") == 1
 
 
-@needs_subtests
-def test_what_failed_in_all_subtests_is_the_failure_of_the_test(
+BOTH = """
+import pytest
+
+pytestmark = pytest.mark.hydra_smoke_runs(3, at_least=2)
+
+def test_fails(smoke_instance): smoke_instance.chat("Are you ready?")
+
+def test_passes(smoke_instance): smoke_instance.chat("Are you ready?")
+"""
+
+
+def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
     here: Project, router: FakeRouter
 ) -> None:
-    router.break_stream("cut", times=2)
-    result = here.at(router).live(*ASYNC, "test_with_subtests.py", "-k", "told")
-    result.assert_outcomes(failed=1, deselected=12)
+    router.break_stream("cut", times=3)
+    router.break_stream("cut", times=2, after=5)
+    here.at(router).write("test_it.py", BOTH)
+    # Of all its subtests, too.
+    files = ["test_it.py", *(["test_with_subtests.py"] if runs.SUBTESTS else [])]
+    here.live(*ASYNC, *files, "-k", "test_it or told").assert_outcomes(
+        passed=1, failed=len(files), deselected=12 * (len(files) - 1)
+    )
     [instance] = here.report()["instances"]
-    assert [it["test"].partition("::")[2] for it in instance["failures"]] == [
-        "test_all_that_failed_is_told"
-    ] * 2
+    failed = ["fails", "fails", *["all_that_failed_is_told"] * 2 * (len(files) - 1)]
+    told = [it["test"].partition("::test_")[2] for it in instance["failures"]]
+    assert told == failed
 
 
 def test_where_subtests_can_not_be_followed_they_are_refused(

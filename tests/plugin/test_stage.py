@@ -1,11 +1,15 @@
-"""Whose chats are under way: pytest's own hooks tell it, from set-up to teardown."""
+"""Whose chats are under way, from set-up to teardown, and from how many threads or tasks."""
 
 from __future__ import annotations
 
+import threading
+
+import anyio
 import pytest
 from inner import ALONE, only
 
 from pytest_hydrasmoke._core.record import Origin
+from pytest_hydrasmoke._plugin.replay import Flows
 from pytest_hydrasmoke._plugin.stage import Stage, owner_of
 
 CONFTEST = """
@@ -33,8 +37,8 @@ CONFTEST = """
         yield
         tell("wide teardown")
 
-    @pytest.fixture(scope="module", params=["de", object()])
-    def narrower(request, wide):
+    @pytest.fixture(scope="module")
+    def narrower(wide):
         tell("narrower set-up")
         yield
         tell("narrower teardown")
@@ -59,7 +63,7 @@ TESTS = """
     def test_set_up(failing):
         raise AssertionError("it is never called")
 
-    def test_params(own, narrower):
+    def test_narrower(own, narrower):
         tell("call")
 """
 TOLD = """\
@@ -68,16 +72,11 @@ own set-up test_it.py::test_alone 0
 call test_it.py::test_alone 1
 own teardown test_it.py::test_alone 2
 failing set-up fixture ::failing 0
-narrower set-up fixture ::narrower[de] 0
-own set-up test_it.py::test_params[de] 0
-call test_it.py::test_params[de] 1
-own teardown test_it.py::test_params[de] 2
-narrower teardown fixture ::narrower[de] 1
-narrower set-up fixture ::narrower[narrower1] 0
-own set-up test_it.py::test_params[narrower1] 0
-call test_it.py::test_params[narrower1] 1
-own teardown test_it.py::test_params[narrower1] 2
-narrower teardown fixture ::narrower[narrower1] 1
+narrower set-up fixture ::narrower 0
+own set-up test_it.py::test_narrower 0
+call test_it.py::test_narrower 1
+own teardown test_it.py::test_narrower 2
+narrower teardown fixture ::narrower 1
 wide teardown fixture ::wide 1
 session finish None None"""
 
@@ -89,7 +88,7 @@ def test_each_is_on_stage_in_its_own_set_up_and_teardown(
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_it=TESTS)
     result = pytester.runpytest_inprocess(*only())
-    result.assert_outcomes(passed=3, errors=1)
+    result.assert_outcomes(passed=2, errors=1)
     result.stdout.no_fnmatch_line("*_plugin*stage.py*")
     assert (pytester.path / "told").read_text("utf-8") == TOLD
 
@@ -114,7 +113,7 @@ def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     assert stage.owner is None
 
 
-@pytest.fixture(scope="module", params=[None, 1.5])
+@pytest.fixture(scope="module", params=["de", None, 1.5, object()])
 def wide(request: pytest.FixtureRequest) -> str:
     definition: pytest.FixtureDef[object] = request._fixturedef
     return owner_of(definition, request)
@@ -123,3 +122,47 @@ def wide(request: pytest.FixtureRequest) -> str:
 def test_a_fixture_is_named_with_its_parameter(wide: str, request: pytest.FixtureRequest) -> None:
     module, _, name = request.node.nodeid.partition("::")
     assert wide == f"fixture {module}::wide{name[name.index('[') :]}"
+
+
+# Flows
+
+TEST = "t.py::test"
+
+
+def test_who_chats_from_several_threads_or_tasks_is_told_for_each_instance() -> None:
+    told: list[tuple[str, str | None]] = []
+    flows = Flows(lambda owner, key: told.append((owner, key)))
+
+    def elsewhere(owner: str | None, key: str | None, run: int = 1) -> None:
+        thread = threading.Thread(target=flows.goes, args=[owner, run, key])
+        thread.start()
+        thread.join()
+
+    async def in_a_task() -> None:
+        flows.goes(TEST, 1, "task")
+        flows.goes(TEST, 1, "task")
+
+    for owner, key in (
+        (TEST, "a"),
+        (TEST, "b"),
+        (TEST, "a"),
+        ("fixture ::agent", "a"),
+        (None, "a"),
+    ):
+        flows.goes(owner, 1, key)
+    elsewhere(TEST, "c")
+    elsewhere(TEST, "a", run=2)
+    elsewhere(TEST, None)
+    elsewhere(None, "a")
+    anyio.run(in_a_task)
+    assert told == []
+    elsewhere(TEST, "a")
+    elsewhere(TEST, None)
+    anyio.run(in_a_task)
+    assert told == [(TEST, "a"), (TEST, None), *[(TEST, "task")] * 2]
+    # Who begins again may be elsewhere, and nobody else.
+    flows.begin(TEST)
+    elsewhere(TEST, "a")
+    assert told[4:] == []
+    elsewhere("fixture ::agent", "a")
+    assert told[4:] == [("fixture ::agent", "a")]

@@ -41,6 +41,10 @@ CONFTEST = f"""{WIDE}
     def pytest_hydra_smoke_instance_ready(instance):
         if instance.spec.tier_id in ("tier-3", "tier-4"):
             instance.chat("In the hook")
+
+    def pytest_hydra_smoke_report(report):
+        with open("reports.txt", "a") as file:
+            print(report.run_id, report.provisioned, file=file)
 """
 
 
@@ -58,6 +62,8 @@ def test_two_workers_are_one_run(
     result = project.live("-p", "xdist", "-n2", *RECORD)
     result.assert_outcomes(passed=11, failed=1)
     assert nothing_left(router)
+    # The main process tells of it, once.
+    assert (project.path / "reports.txt").read_text("utf-8") == f"run {len(router.instances)}\n"
 
     # What is shared boots side by side, once.
     requests = router.requests

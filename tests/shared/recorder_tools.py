@@ -20,6 +20,14 @@ WIDE = """
         instance.chat("At its end")
 """
 """A fixture of a session, which chats at its beginning and at its end."""
+ELSEWHERE = """
+import os
+from pytest_hydrasmoke._run import locks
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    locks.has_main_process = lambda output, run_id: False
+"""
+"""A plugin with which xdist's workers are as on another host: they see no main process."""
 
 
 def recorded(project: Project) -> dict[str, list[dict[str, Any]]]:

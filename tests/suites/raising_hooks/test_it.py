@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from pytest_hydrasmoke import AsyncSmokeInstance, SmokeInstance
+
+HOOKS = ["instance_ready", "new_conversation", "chat_text", "chat_end"]
+
+
+@pytest.fixture(autouse=True, scope="session", params=HOOKS)
+def raises(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAISES", request.param)
+        yield
 
 
 def test_chat(smoke_instance: SmokeInstance) -> None:
