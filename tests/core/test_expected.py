@@ -99,7 +99,7 @@ COMBINED, KEEP = "exactly={} can't be combined with at_least or at_most", "keep 
         ({"at_most": 1, "providers": AB}, "2 providers can't be among at most 1 LLM event", ONE),
         ({"exactly": 0, "only": A}, "1 providers can't be among at most 0 LLM events", ONE),
     ],
-    ids=str,
+    ids=lambda it: it if isinstance(it, str) else " ".join(it),
 )
 def test_what_nothing_can_meet_is_refused(wrong: dict[str, Any], message: str, step: str) -> None:
     with pytest.raises(ConfigError) as caught:
