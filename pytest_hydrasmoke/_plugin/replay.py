@@ -166,15 +166,17 @@ def header_line(recordings: Recordings) -> str:
 def notes(
     course: Course, tests: Sequence[CaseReport], *, unset: Mapping[str, str], whole: bool
 ) -> Iterator[str]:
-    """Yield notes on messages, their order, specs, and in a `whole` run on unused recordings.
+    """Yield notes on messages, their order and specs; in a `whole` run on what nothing uses, too.
 
     `unset` are the parts of the run's spec that no setting gives.
     """
     outcomes = {test.id: test.outcome for test in tests}
     for owner, messages in course.unasked().items():
         outcome = outcomes.get(owner)
-        # A test that did not run may still send its messages.
-        if outcome not in ("skipped", "interrupted", "error"):
+        # A test that did not run may still send its messages, and so may a hook or a fixture, with
+        # the instances of tests that were not selected.
+        unheard = not whole and owner.startswith(KINDS)
+        if outcome not in ("skipped", "interrupted", "error") and not unheard:
             how = "failed, and did not ask" if outcome == "failed" else "no longer asks"
             yield f"note: {owner} {how} what was recorded: {_quoted(messages)}"
     for owner, messages in course.reordered().items():

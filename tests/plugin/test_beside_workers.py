@@ -87,19 +87,30 @@ def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
     journal.discard(tmp_path)
 
 
-def test_what_a_skipped_test_does_not_ask_is_no_news() -> None:
+def test_what_a_skipped_test_does_not_ask_is_no_news_nor_what_a_hook_does_not_of_a_part() -> None:
+    hook = "hook pytest_hydra_smoke_instance_ready"
     course = SimpleNamespace(
-        unasked=lambda: {"test_a": ["hello"], "test_b": ["hello"], "test_c": ["bye"]},
+        unasked=lambda: {
+            "test_a": ["hello"],
+            "test_b": ["hello"],
+            "test_c": ["bye"],
+            hook: ["hi"],
+        },
         reordered=dict,
         other_specs=lambda unset: {},
         not_on_stage=list,
     )
     outcomes = {"test_a": "skipped", "test_b": "failed", "test_c": "passed"}
     tests = [CaseReport(id=name, outcome=it, seconds=0.0) for name, it in outcomes.items()]
-    assert [*notes(cast("Course", course), tests, unset={}, whole=True)] == [
+    told = {
+        whole: [*notes(cast("Course", course), tests, unset={}, whole=whole)]
+        for whole in (True, False)
+    }
+    assert told[False] == [
         "note: test_b failed, and did not ask what was recorded: 'hello'",
         "note: test_c no longer asks what was recorded: 'bye'",
     ]
+    assert told[True] == [*told[False], f"note: {hook} no longer asks what was recorded: 'hi'"]
 
 
 def test_a_wrong_marker_ends_a_workers_run_in_words(
