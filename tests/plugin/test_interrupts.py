@@ -133,6 +133,17 @@ def test_a_signal_while_a_run_begins_leaves_it_no_folder(
     assert project.runs() == []
 
 
+def test_a_test_of_something_else_that_is_interrupted_is_not_in_the_report(
+    project: Project, router: FakeRouter
+) -> None:
+    text = "def test_a(smoke_instance): ...\ndef test_b(): raise KeyboardInterrupt\n"
+    project.at(router).write("test_it.py", text)
+    with pytest.raises(KeyboardInterrupt):
+        project.live("test_it.py")
+    assert [it["id"] for it in project.report()["tests"]] == ["test_it.py::test_a"]
+    assert nothing_left(router)
+
+
 # At the run's end
 
 AT_THE_END = """
