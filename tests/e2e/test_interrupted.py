@@ -51,13 +51,14 @@ SLOW_BOOT = Scenario(row_after=0, statuses=((0, "queued"), (60, "running")))
 
 @dataclass(frozen=True)
 class Interrupt:
-    """What a run does as a signal comes, once the router has seen a call for each instance."""
+    """What a run does as a signal comes, once the router has seen calls about so many instances."""
 
     text: str
     number: int
     route: Route
     scenario: Scenario = QUICK
     instances: int = 1
+    calls: int = 1
     phase: str | None = None
     more: bool = False
     """Whether a TERM comes during the clean-up, which changes nothing."""
@@ -69,17 +70,18 @@ INTERRUPTS = {
     "INT in a test": Interrupt(SLEEPS, INT, "chat", instances=2, phase="test"),
     "TERM, and none is deleted": Interrupt(SLEEPS, TERM, "chat", instances=2, leaks=True),
     "swallowed": Interrupt(SWALLOWS, INT, "chat"),
-    "several in provisioning": Interrupt(MANY, INT, "poll", SLOW_ROW, 3, "row"),
-    "several that boot": Interrupt(MANY, INT, "status", SLOW_BOOT, 3, "ready", more=True),
+    "several in provisioning": Interrupt(MANY, INT, "poll", SLOW_ROW, 3, 3, "row"),
+    "several that boot": Interrupt(MANY, INT, "status", SLOW_BOOT, 3, 3, "ready", more=True),
 }
 
 
 def has_come(router: FakeRouter, row: Interrupt) -> bool:
-    """Return whether all instances are asked for, and then a call was made that is no question."""
+    """Return whether all instances are asked for, and then calls were made that are no question."""
     requests = router.requests
     last = max((at for at, it in enumerate(requests) if it.route == "provision"), default=0)
     answered = [it for it in requests[last:] if (it.status or 200) < 300]
-    return len(router.instances) == row.instances and any(it.route == row.route for it in answered)
+    about = {it.path for it in answered if it.route == row.route}
+    return len(router.instances) == row.instances and len(about) >= row.calls
 
 
 def interrupted(
