@@ -34,7 +34,7 @@ def shown(*reports: pytest.TestReport, workspace: str | None = None, red: bool =
     """Return the lines of a run in a project on GitHub, in which all tests but one are smoke."""
     environ = {} if workspace is None else {"GITHUB_WORKSPACE": workspace}
     annotations = Annotations(
-        *(lambda test: test != "t.py::plain", Path("/work/app"), environ),
+        *(lambda test: test != "t.py::plain", Path("/srv/app"), environ),
         replies=True,
         reason=lambda: WHY if red else None,
     )
@@ -51,8 +51,8 @@ def shown(*reports: pytest.TestReport, workspace: str | None = None, red: bool =
         ("t.py::test_a", None, "file=t.py,line=5,"),
         ("t.py::test_a", "/work", "file=app/t.py,line=5,"),
         # A test of elsewhere, and a bundled one, have no place there.
-        ("t.py::test_a", "/work/app/other", ""),
-        ("../t.py::test_a", "/work/app", ""),
+        ("t.py::test_a", "/srv/app/other", ""),
+        ("../t.py::test_a", "/srv/app", ""),
         (f"{CHECKS}/test_chat.py::test_a", "/", ""),
     ],
 )
