@@ -14,7 +14,6 @@ from stub_agent import StubAgent, served
 HTML = HTMLResponse("<h1>It works</h1>")
 NO = PlainTextResponse("no", 404)
 AG_UI = "--hydra-smoke-agent-api=ag-ui"
-LOCAL = "--hydra-smoke-agent-url=http://127.0.0.1:1"
 
 
 @pytest.fixture

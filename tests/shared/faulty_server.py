@@ -243,11 +243,6 @@ def in_turn(*behaviours: Behaviour) -> Behaviour:
     return behave
 
 
-def by_method(otherwise: Behaviour, **behaviours: Behaviour) -> Behaviour:
-    """Behave by a request's method."""
-    return lambda line, request: behaviours.get(request.method, otherwise)(line, request)
-
-
 # What can go wrong with an answer.
 
 
