@@ -49,7 +49,7 @@ def shown(*reports: pytest.TestReport, workspace: str | None = None, red: bool =
     ("nodeid", "workspace", "file"),
     [
         ("t.py::test_a", None, "file=t.py,line=5,"),
-        ("t.py::test_a", "/work", "file=app/t.py,line=5,"),
+        ("t.py::test_a", "/srv", "file=app/t.py,line=5,"),
         # A test of elsewhere, and a bundled one, have no place there.
         ("t.py::test_a", "/srv/app/other", ""),
         ("../t.py::test_a", "/srv/app", ""),
