@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.reader import Reader
+from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 __tracebackhide__ = hide_own_frames

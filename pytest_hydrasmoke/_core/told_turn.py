@@ -16,8 +16,7 @@ from pytest_hydrasmoke._journal.chat import (
     Turn,
 )
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.finish import goes_on, is_cut_short
-from pytest_hydrasmoke._runtimes.values import whole
+from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, whole
 
 from .pauses import pace
 from .turn_end import UNENDED

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.values import goes_on
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""

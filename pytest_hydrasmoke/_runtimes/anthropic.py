@@ -5,8 +5,6 @@ from __future__ import annotations
 from .meaning import Meaning, Part, Reasoning, ToolArguments, ToolCalled
 from .values import Frame, frame_of, key_in, models_in, text_in, tokens_in, word_in
 
-NAME = "Anthropic"
-
 _TYPES = """
     message_start content_block_start content_block_delta content_block_stop message_delta
     message_stop
@@ -19,23 +17,21 @@ def read(kind: str, frame: Frame) -> Meaning:
     delta = frame_of(frame.get("delta")) or {}
     match kind:
         case "message_start":
-            models = models_in(frame.get("message"))
-            parts = _tokens(frame, new=True)
-            return Meaning(begins=True, parts=parts, models=models, runtime=NAME)
+            parts, models = _tokens(frame, new=True), models_in(frame.get("message"))
+            return Meaning(begins=True, parts=parts, models=models)
         case "content_block_start":
-            return Meaning(parts=_block(frame), runtime=NAME)
+            return Meaning(parts=_block(frame))
         case "content_block_delta" if delta.get("type") == "text_delta":
-            return Meaning(text_in(delta.get("text")), runtime=NAME)
+            return Meaning(text_in(delta.get("text")))
         case "content_block_delta":
-            return Meaning(parts=_piece(frame, delta), runtime=NAME)
+            return Meaning(parts=_piece(frame, delta))
         case "message_delta":
-            finish = word_in(delta.get("stop_reason"))
-            return Meaning(finish=finish, parts=_tokens(frame), runtime=NAME)
+            return Meaning(finish=word_in(delta.get("stop_reason")), parts=_tokens(frame))
         case "message_stop":
             # An agent's turn has a message for each call of its model.
-            return Meaning(end=True, of_message=True, runtime=NAME)
+            return Meaning(end=True, of_message=True)
         case _:
-            return Meaning(runtime=NAME)
+            return Meaning()
 
 
 def _block(frame: Frame) -> tuple[Part, ...]:

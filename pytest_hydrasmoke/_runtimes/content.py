@@ -22,7 +22,7 @@ from .meaning import (
     Meaning,
     Part,
     Reasoning,
-    Tokens,
+    TokensUsed,
     ToolArguments,
     ToolCalled,
     ToolResult,
@@ -86,7 +86,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class Passage:
     """Reasoning between two other things that the model said or did."""
 
     text: str
@@ -145,7 +145,7 @@ class Content:
             self.calling = None
 
     def _add(self, part: Part, at: float) -> None:
-        if self._is_full and not isinstance(part, Tokens):
+        if self._is_full and not isinstance(part, TokensUsed):
             self._note("it sent more reasoning and tool calls than are kept")
             return
         match part:
@@ -215,12 +215,12 @@ class Content:
         """Return the reasoning, without parts that only repeat some of the reply."""
         return "".join(thought.text for thought in self.thoughts(reply))
 
-    def thoughts(self, reply: str) -> Iterator[Thought]:
+    def thoughts(self, reply: str) -> Iterator[Passage]:
         """Yield the same in pieces, each at its place."""
         own = (it for it in self._reasoning if not it.repeats or it.text.strip() not in reply)
         for (position, _), group in groupby(own, key=lambda it: it.place):
             pieces = list(group)
-            yield Thought("".join([piece.text for piece in pieces]), pieces[0].at, position)
+            yield Passage("".join([piece.text for piece in pieces]), pieces[0].at, position)
 
     @property
     def usage(self) -> TokenUsage | None:

@@ -45,7 +45,7 @@ class ToolResult(NamedTuple):
     result: object
 
 
-class Tokens(NamedTuple):
+class TokensUsed(NamedTuple):
     """Tokens of the turn so far; None where not reported."""
 
     read: object = None
@@ -58,7 +58,7 @@ class Tokens(NamedTuple):
     """Whether it begins the count of another model call, to be added to those before it."""
 
 
-Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens
+Part = Reasoning | ToolCalled | ToolArguments | ToolResult | TokensUsed
 
 
 class Meaning(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from .finish import is_cut_short
 from .generic import first_choice, text_of
 from .meaning import (
     NO_MESSAGE,
     Meaning,
     Part,
     Reasoning,
-    Tokens,
+    TokensUsed,
     ToolArguments,
     ToolCalled,
     ToolResult,
@@ -22,6 +21,7 @@ from .values import (
     Frame,
     frame_of,
     frames_in,
+    is_cut_short,
     key_in,
     message_of,
     models_in,
@@ -30,9 +30,8 @@ from .values import (
     word_in,
 )
 
-_CHAT = "OpenAI chat"
-_RESPONSES = "OpenAI Responses"
 PREFIX = "response."
+"""Prefix of the types of the objects of Responses."""
 
 
 def read_chunk(frame: Frame) -> Meaning | None:
@@ -51,10 +50,10 @@ def read_chunk(frame: Frame) -> Meaning | None:
         found = Meaning(error=words or NO_MESSAGE, finish=finish)
     else:
         found = Meaning(text_of(choice, DEPTH - 1), finish=finish)
-    return found._replace(parts=parts, models=models_in(frame), runtime=_CHAT)
+    return found._replace(parts=parts, models=models_in(frame))
 
 
-def tokens(frame: Frame) -> tuple[Tokens, ...]:
+def tokens(frame: Frame) -> tuple[TokensUsed, ...]:
     """Return the tokens of a chunk, or of any other object without a type."""
     if isinstance(frame.get("type"), str):
         return ()
@@ -84,25 +83,23 @@ def read_response(kind: str, frame: Frame) -> Meaning:
 
 
 def _of_response(kind: str, frame: Frame) -> Meaning:
-    parts: tuple[Part, ...]
     match kind.removeprefix(PREFIX):
         case "created":
-            return Meaning(begins=True, runtime=_RESPONSES)
+            return Meaning(begins=True)
         case "output_text.delta":
-            return Meaning(text_in(frame.get("delta")), runtime=_RESPONSES)
+            return Meaning(text_in(frame.get("delta")))
         case "reasoning_text.delta" | "reasoning_summary_text.delta":
-            parts = (Reasoning(text_in(frame.get("delta"))),)
+            return Meaning(parts=(Reasoning(text_in(frame.get("delta"))),))
         case "output_item.added" | "output_item.done":
-            parts = _item(frame_of(frame.get("item")) or {})
+            return Meaning(parts=_item(frame_of(frame.get("item")) or {}))
         case "function_call_arguments.delta":
-            parts = (ToolArguments(_key(frame), text_in(frame.get("delta"))),)
+            return Meaning(parts=(ToolArguments(_key(frame), text_in(frame.get("delta"))),))
         case "function_call_arguments.done":
-            parts = (ToolCalled(_key(frame), arguments=frame.get("arguments")),)
+            return Meaning(parts=(ToolCalled(_key(frame), arguments=frame.get("arguments")),))
         case "completed" | "incomplete" | "failed" | "cancelled" | "done" as end:
             return _ended(end, frame)
         case _:
-            parts = ()
-    return Meaning(parts=parts, runtime=_RESPONSES)
+            return Meaning()
 
 
 def _key(frame: Frame) -> str | int:
@@ -123,21 +120,21 @@ def _item(item: Frame) -> tuple[Part, ...]:
 
 def _ended(end: str, frame: Frame) -> Meaning:
     response = frame_of(frame.get("response")) or {}
-    usage = tokens_in(response.get("usage"), "input_tokens", "output_tokens")
     if end == "done":
         # One name for all ends: the response's status says which it is.
         end = word_in(response.get("status")) or "completed"
+    output = list(frames_in(response.get("output")))
     if end == "incomplete":
         details = frame_of(response.get("incomplete_details")) or {}
-        finish = word_in(details.get("reason")) or end
-        return Meaning(end=True, finish=finish, parts=usage, runtime=_RESPONSES)
-    if end in ("failed", "cancelled"):
+        found = Meaning(end=True, finish=word_in(details.get("reason")) or end)
+    elif end in ("failed", "cancelled"):
         error = message_of(response.get("error")) or message_of(frame.get("error"))
         wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
-        return Meaning(error=error or wordless, parts=usage, runtime=_RESPONSES)
-    output = list(frames_in(response.get("output")))
-    if end == "completed" and output and output[-1].get("type") == "function_call":
+        found = Meaning(error=error or wordless)
+    elif end == "completed" and output and output[-1].get("type") == "function_call":
         # An agent answers it and goes on with another response, or has died in its tool.
-        finish = "tool_calls"
-        return Meaning(end=True, of_message=True, finish=finish, parts=usage, runtime=_RESPONSES)
-    return Meaning(end=end == "completed", parts=usage, runtime=_RESPONSES)
+        found = Meaning(end=True, of_message=True, finish="tool_calls")
+    else:
+        found = Meaning(end=end == "completed")
+    usage = tokens_in(response.get("usage"), "input_tokens", "output_tokens")
+    return found._replace(parts=usage)

@@ -1,27 +1,44 @@
-"""What an event means, whichever runtime has sent it.
+"""What the events of a chat's stream mean, whichever runtime has sent them.
 
 One event in, one meaning out: no settings, no memory of earlier events. A frame is identified by
 its words and its shape, never by a guess at its sender; what no runtime's module knows is read by
 the most common words.
+
+A `Reader` reads the events of one stream at a fraction of the cost. Most events differ from the one
+before in a single text. What surrounds it is read once, around a stand-in; of the events after
+that, only the text is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import NamedTuple
 
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai
-from .finish import is_failure
-from .meaning import Meaning
-from .values import Frame, frame_of, word_in
+from . import agents, anthropic, generic, openai, ui
+from .meaning import Meaning, Reasoning, ToolArguments
+from .values import Frame, frame_of, is_failure, whole, word_in
 
-_BY_TYPE: Mapping[str, Callable[[str, Frame], Meaning | None]] = {
-    **dict.fromkeys(anthropic.TYPES, anthropic.read),
-    **dict.fromkeys(goose.TYPES, goose.read),
-    **dict.fromkeys(ag_ui.TYPES, ag_ui.read),
-    **dict.fromkeys(ai_sdk.TYPES, ai_sdk.read),
+_Reads = Callable[[str, Frame], Meaning | None]
+_RUNTIMES: Mapping[str | None, tuple[Collection[str], _Reads]] = {
+    "AG-UI": (ui.AG_UI, ui.read_ag_ui),
+    "AI SDK": (ui.AI_SDK, ui.read_ai_sdk),
+    "Anthropic": (anthropic.TYPES, anthropic.read),
+    "Goose": (agents.GOOSE, agents.read_goose),
+    None: ({"finish"}, ui.read_finish),
 }
+"""The types of each runtime's objects, and what reads them."""
+_BY_TYPE: Mapping[str, tuple[str | None, _Reads]] = {
+    kind: (runtime, reads) for runtime, (kinds, reads) in _RUNTIMES.items() for kind in kinds
+}
+_HERMES = "Hermes"
+_LONGEST = 4096
+"""Most characters of data whose surroundings are kept."""
+_STAND_IN = "any text"
+_decode = json.JSONDecoder().raw_decode
 
 
 def read(event: ChatEvent) -> Meaning:
@@ -59,8 +76,10 @@ def _value(event: ChatEvent) -> object:
 
 
 def _read(name: str, frame: Frame) -> Meaning:
-    if name in hermes.NAMES:
-        return hermes.read(name, frame)
+    if name == agents.HERMES_PROGRESS:
+        return agents.read_progress(frame)
+    if name in agents.HERMES_NAMES:
+        return agents.read_hermes(name, frame)._replace(runtime=_HERMES)
     known = _known(frame)
     # An event name for an end, an error or something silent takes precedence over its object.
     named = name not in ("message", frame.get("type")) and generic.role_of(name) in generic.DECISIVE
@@ -73,13 +92,122 @@ def _read(name: str, frame: Frame) -> Meaning:
 def _known(frame: Frame) -> Meaning | None:
     """Return the meaning from a runtime's own module; None where no module knows the frame."""
     kind, word = frame.get("type"), frame.get("event")
-    if not isinstance(kind, str):
-        if isinstance(word, str) and word in hermes.RUN:
-            return hermes.read(word, frame)
-        return openai.read_chunk(frame)
+    runtime: str | None
+    if isinstance(kind, str):
+        runtime, found = _typed(kind, frame)
+    elif isinstance(word, str) and word in agents.HERMES_RUN:
+        runtime, found = _HERMES, agents.read_hermes(word, frame)
+    else:
+        runtime, found = "OpenAI chat", openai.read_chunk(frame)
+    return None if found is None else found._replace(runtime=runtime)
+
+
+def _typed(kind: str, frame: Frame) -> tuple[str | None, Meaning | None]:
     if kind.startswith(openai.PREFIX):
-        return openai.read_response(kind, frame)
-    if kind.startswith(ai_sdk.DATA):
-        return ai_sdk.read(kind, frame)
-    by_type = _BY_TYPE.get(kind)
-    return None if by_type is None else by_type(kind, frame)
+        return "OpenAI Responses", openai.read_response(kind, frame)
+    if kind.startswith(ui.DATA):
+        return "AI SDK", Meaning()
+    runtime, reads = _BY_TYPE.get(kind, (None, None))
+    return runtime, None if reads is None else reads(kind, frame)
+
+
+class _Around(NamedTuple):
+    """What surrounds the one text of an event: its name, and its data before and after the text."""
+
+    name: str
+    head: str
+    """The opening quote included."""
+    tail: str
+    """From the closing quote on."""
+
+    def with_text(self, text: str) -> ChatEvent:
+        return ChatEvent(self.name, f"{self.head}{text}{self.tail}")
+
+    def text_in(self, event: ChatEvent) -> str:
+        """Return the text of an event with these surroundings; "" for any other event."""
+        data = event.data
+        if event.event != self.name or not data.startswith(self.head):
+            return ""
+        text: str
+        try:
+            text, end = _decode(data, len(self.head) - 1)
+        except ValueError:
+            return ""
+        return text if data[end - 1 :] == self.tail else ""
+
+
+class _Alike(NamedTuple):
+    """Events of which any text in the same place means the same."""
+
+    around: _Around
+    means: Callable[[str], Meaning]
+    speak: bool
+    """Whether it is text of the reply."""
+
+
+class Reader:
+    """Reads the events of a stream, each as `read` does."""
+
+    def __init__(self) -> None:
+        self._last: _Around | None = None
+        """What surrounded the text that was last read in a whole event."""
+        self._alike: _Alike | None = None
+
+    def read(self, event: ChatEvent) -> Meaning:
+        """Return what an event means."""
+        if (alike := self._alike) is not None and (text := alike.around.text_in(event)):
+            return alike.means(whole(text))
+        found = read(event)
+        text, means = _one_text(found)
+        if (around := _around(text, event)) is not None:
+            if around == self._last and read(around.with_text(_STAND_IN)) == means(_STAND_IN):
+                self._alike = _Alike(around, means, speak=not found.parts)
+            self._last = around
+        return found
+
+    def text_of(self, event: ChatEvent) -> str:
+        """Return the text that an event adds to the reply."""
+        return self.read(event).text
+
+    def speaking(self, events: Collection[ChatEvent]) -> int:
+        """Return how many events, from the first on, surely add text as those before, no more."""
+        if self._alike is None or not self._alike.speak:
+            return 0
+        name, head, tail = self._alike.around
+        start, end = len(head), -len(tail)
+        for count, event in enumerate(events):
+            data = event.data
+            text = data[start:end]
+            # Without a quote in it or a backslash at its end, it is one JSON text.
+            if (
+                not text
+                or data[:start] != head
+                or data[end:] != tail
+                or event.event != name
+                or '"' in text
+                or text[-1] == "\\"
+            ):
+                return count
+        return len(events)
+
+
+def _one_text(found: Meaning) -> tuple[str, Callable[[str], Meaning]]:
+    """Return a text of a meaning, and what makes that meaning of it if there is nothing else."""
+    # What is the same in all of them, as an event's surroundings say it.
+    meaning = partial(Meaning, models=found.models, runtime=found.runtime)
+    match found.parts:
+        case (Reasoning(text, repeats),):
+            return text, lambda it: meaning(parts=(Reasoning(it, repeats),))
+        case (ToolArguments(key, piece),):
+            return piece, lambda it: meaning(parts=(ToolArguments(key, it),))
+        case _:
+            return found.text, meaning
+
+
+def _around(text: str, event: ChatEvent) -> _Around | None:
+    """Return what surrounds a text in an event, if it is found there as it is."""
+    data = event.data
+    if not text or len(data) > _LONGEST:
+        return None
+    start = data.rfind(f'"{text}"') + 1
+    return _Around(event.event, data[:start], data[start + len(text) :]) if start else None

@@ -1,4 +1,4 @@
-"""Values in a runtime's JSON: texts and errors' messages, however deep they are nested."""
+"""Values in a runtime's JSON, however deep they are nested, and what its finish reasons say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeGuard, cast
 
-from .meaning import Key, Tokens
+from .meaning import Key, TokensUsed
 
 DEPTH = 8
 """Frames nest five deep at most; anything deeper is an attack on the call stack."""
@@ -41,6 +41,20 @@ _REASONED = (
 )
 _LONGEST_NAME = 128
 """Characters of a model's name."""
+_FAILED = re.compile("(error|failed|failure|cancell?ed|abort|aborted)$")
+_CUT_SHORT = frozenset(
+    {
+        "length",
+        "maxtokens",
+        "maxoutputtokens",
+        "modelcontextwindowexceeded",
+        "contentfilter",
+        "safety",
+        "refusal",
+        "incomplete",
+    }
+)
+_GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
 Frame = dict[str, object]
 
@@ -96,13 +110,15 @@ def key_in(value: object) -> Key | None:
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
-def tokens_in(usage: object, read: str, written: str, *, new: bool = False) -> tuple[Tokens, ...]:
+def tokens_in(
+    usage: object, read: str, written: str, *, new: bool = False
+) -> tuple[TokensUsed, ...]:
     """Return the tokens in an object that has them under these names; nothing for another value."""
     frame = frame_of(usage)
     if frame is None:
         return ()
     cached, reasoned = _first_at(frame, _CACHED), _first_at(frame, _REASONED)
-    return (Tokens(frame.get(read), frame.get(written), cached, reasoned, new),)
+    return (TokensUsed(frame.get(read), frame.get(written), cached, reasoned, new),)
 
 
 def _first_at(frame: Frame, paths: tuple[tuple[str, ...], ...]) -> object:
@@ -125,3 +141,21 @@ def models_in(*values: object) -> tuple[str, ...]:
 
 def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+# Finish reasons, in any runtime's word: `tool_calls`, `tool-calls` and `toolCalls` are one.
+
+
+def is_failure(word: str) -> bool:
+    """Return whether the agent has failed: it may send its usual end all the same."""
+    return _FAILED.search(spelled_plainly(word)) is not None
+
+
+def is_cut_short(word: str) -> bool:
+    """Return whether the reply was cut short by a limit or a filter."""
+    return spelled_plainly(word) in _CUT_SHORT
+
+
+def goes_on(word: str | None) -> bool:
+    """Return whether the model only waits for its tools: the agent is not done."""
+    return word is not None and spelled_plainly(word) in _GOES_ON

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.kept_events import STREAMED, Kept
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.reader import Reader
+from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import ChatTurn
 

@@ -50,20 +50,7 @@ TESTS = {
     "_api.retry": ["api/test_retry.py", "api/test_calls.py"],
     **{
         f"_runtimes.{name}": ["runtimes"]
-        for name in (
-            "ag_ui",
-            "ai_sdk",
-            "anthropic",
-            "content",
-            "finish",
-            "generic",
-            "goose",
-            "hermes",
-            "openai",
-            "read",
-            "reader",
-            "values",
-        )
+        for name in ("agents", "anthropic", "content", "generic", "openai", "read", "ui", "values")
     },
     **{
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, Part
+from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._runtimes.read import read as read_event
-from pytest_hydrasmoke._runtimes.reader import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 DATA = Path(__file__).parents[1] / "data" / "sse"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from runtimes_tools import LOOK, call, chunk, content_of
 
-from pytest_hydrasmoke._runtimes.content import Content, Thought, TokenUsage, ToolCall
+from pytest_hydrasmoke._runtimes.content import Content, Passage, TokenUsage, ToolCall
 from pytest_hydrasmoke._runtimes.meaning import (
     Meaning,
     Part,
     Reasoning,
-    Tokens,
+    TokensUsed,
     ToolArguments,
     ToolCalled,
     ToolResult,
@@ -101,28 +101,32 @@ def test_calls_are_put_together_and_what_can_t_be_read_is_noted_once(case: str) 
     assert content.notes == notes
 
 
-def started(read: object, written: object, cached: object = None) -> Tokens:
-    return Tokens(read, written, cached, new=True)
+def started(read: object, written: object, cached: object = None) -> TokensUsed:
+    return TokensUsed(read, written, cached, new=True)
 
 
-USAGES: list[tuple[list[Tokens], tuple[int | None, ...] | None, list[str]]] = [
+USAGES: list[tuple[list[TokensUsed], tuple[int | None, ...] | None, list[str]]] = [
     ([], None, []),
-    ([Tokens(9, 5, 4, 3)], (9, 5, 4, 3), []),
-    ([Tokens(9, 5, 4, 3), Tokens(None, 6, None, 0)], (9, 6, 4, 0), []),
+    ([TokensUsed(9, 5, 4, 3)], (9, 5, 4, 3), []),
+    ([TokensUsed(9, 5, 4, 3), TokensUsed(None, 6, None, 0)], (9, 6, 4, 0), []),
     # A count begins with each call of the model; what it does not tell is not zero.
-    ([started(7, 1), Tokens(None, 2), started(9, 1, 1), Tokens(None, 30)], (16, 32, 1, None), []),
+    (
+        [started(7, 1), TokensUsed(None, 2), started(9, 1, 1), TokensUsed(None, 30)],
+        (16, 32, 1, None),
+        [],
+    ),
     ([started(2, 3, 7), started(2, 3), started(2, 3, 1)], (6, 9, 8, None), []),
-    ([Tokens(1, 2, 3, 4), started(10, 20, 30)], (11, 22, 33, 4), []),
+    ([TokensUsed(1, 2, 3, 4), started(10, 20, 30)], (11, 22, 33, 4), []),
     ([started(None, 1), started(9, 30)], (9, 30), []),
-    ([started(7, 5), Tokens(8, None)], (8, 5), []),
+    ([started(7, 5), TokensUsed(8, None)], (8, 5), []),
     ([started(7, None)], None, []),
     ([started(None, 7)], None, []),
     ([started(7, 5), started(None, 1)], None, []),
-    ([Tokens(0, 0)], (0, 0), [ZERO]),
-    ([Tokens(0, 1)], (0, 1), []),
-    ([Tokens((1 << 53) - 1, 1)], ((1 << 53) - 1, 1), []),
-    *(([Tokens(it, 2)], None, [NO_NUMBER]) for it in (-1, "7", 1.5, True, 1 << 53, [7])),
-    ([Tokens(9, 5), Tokens("x", -1)], (9, 5), [NO_NUMBER]),
+    ([TokensUsed(0, 0)], (0, 0), [ZERO]),
+    ([TokensUsed(0, 1)], (0, 1), []),
+    ([TokensUsed((1 << 53) - 1, 1)], ((1 << 53) - 1, 1), []),
+    *(([TokensUsed(it, 2)], None, [NO_NUMBER]) for it in (-1, "7", 1.5, True, 1 << 53, [7])),
+    ([TokensUsed(9, 5), TokensUsed("x", -1)], (9, 5), [NO_NUMBER]),
 ]
 
 
@@ -144,7 +148,7 @@ def test_thoughts_and_calls_are_known_by_their_place_in_the_reply() -> None:
     ):
         content.add(Meaning(told) if isinstance(told, str) else Meaning(parts=(told,)), at)
     assert list(content.thoughts("It is cold.")) == [
-        *(Thought("I look", 0, 0), Thought(" up.", 2, 6), Thought(" So?", 6, 6))
+        *(Passage("I look", 0, 0), Passage(" up.", 2, 6), Passage(" So?", 6, 6))
     ]
     assert content.reasoning("It is cold.") == "I look up. So?"
     placed = [(call.name, call.at, position) for call, position in content.placed_calls]
@@ -172,7 +176,7 @@ def test_a_tool_is_being_called_until_something_is_said_or_returned() -> None:
 
 
 def test_with_a_limit_only_usage_is_kept_of_what_comes_later() -> None:
-    later = (Reasoning("y"), ToolCalled("a", "look", arguments={}), LOOKS, Tokens(7, 2))
+    later = (Reasoning("y"), ToolCalled("a", "look", arguments={}), LOOKS, TokensUsed(7, 2))
     content = content_of(Reasoning("x" * 1000), *later, most=1000)
     assert (content.reasoning(""), content.tool_calls) == ("x" * 1000, ())
     assert (content.usage, content.notes) == (TokenUsage(7, 2), [FULL])
@@ -197,7 +201,7 @@ def test_what_it_takes_is_counted() -> None:
         (ToolCalled("b", "look"), 700 + size("look", None, None)),
         (ToolResult("a", ["cold", []]), size(["cold", []], "cold", [])),
         (ToolResult("a", None), size(None)),
-        (Tokens(7, 2), 0),
+        (TokensUsed(7, 2), 0),
     ]
     content, whole = Content(), 0
     assert content.held == 0

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from runtimes_tools import LOOK, NO_MESSAGE, block, chunk, delta, exact, message, read_one, typed
 
-from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
+from pytest_hydrasmoke._runtimes import agents, anthropic, ui
 from pytest_hydrasmoke._runtimes.meaning import (
     Meaning,
     Part,
     Reasoning,
-    Tokens,
+    TokensUsed,
     ToolArguments,
     ToolCalled,
     ToolResult,
@@ -49,7 +49,7 @@ def metadata(kind: str, **told: Any) -> dict[str, Any]:
     return typed(kind, messageMetadata=told)
 
 
-COUNTED, CALLED = Tokens(7, 2), ToolCalled("a", "look", "a")
+COUNTED, CALLED = TokensUsed(7, 2), ToolCalled("a", "look", "a")
 ENTRIES = ({**CAMEL, "cachedInputTokens": 4}, {"inputTokens": 1, "reasoningTokens": 3}, "x")
 AG_UI: Rows = [
     (typed("RUN_STARTED"), Meaning(begins=True)),
@@ -75,20 +75,20 @@ AG_UI: Rows = [
     (typed("TOOL_CALL_RESULT", toolCallId="a", content="cold"), says(ToolResult("a", "cold"))),
     (typed("TOOL_CALL_RESULT", content={"model": "Tesla"}), NOTHING),
     (typed("TOOL_CALL_END", toolCallId="a"), NOTHING),
-    (typed("RUN_FINISHED", usage=CAMEL), says(Tokens(), end=True)),
-    (finished(*ENTRIES), says(Tokens(8, 2, 4, 3), end=True)),
-    (finished({**CAMEL, "outputTokens": 0}, {"outputTokens": 5}), says(Tokens(7, 5), end=True)),
-    (finished(CAMEL, {"inputTokens": -1}), says(Tokens(-1, 2), end=True)),
-    (finished(CAMEL, {"outputTokens": True}), says(Tokens(7, True), end=True)),
+    (typed("RUN_FINISHED", usage=CAMEL), says(TokensUsed(), end=True)),
+    (finished(*ENTRIES), says(TokensUsed(8, 2, 4, 3), end=True)),
+    (finished({**CAMEL, "outputTokens": 0}, {"outputTokens": 5}), says(TokensUsed(7, 5), end=True)),
+    (finished(CAMEL, {"inputTokens": -1}), says(TokensUsed(-1, 2), end=True)),
+    (finished(CAMEL, {"outputTokens": True}), says(TokensUsed(7, True), end=True)),
     (
         finished({"model": CLAUDE}, {"model": "b"}, {"model": CLAUDE}),
-        says(Tokens(), end=True, models=(CLAUDE, "b")),
+        says(TokensUsed(), end=True, models=(CLAUDE, "b")),
     ),
-    (finished(outcome={"type": "interrupt"}), says(Tokens(), end=True, finish="interrupt")),
-    (finished(outcome={"type": 7}), says(Tokens(), end=True)),
+    (finished(outcome={"type": "interrupt"}), says(TokensUsed(), end=True, finish="interrupt")),
+    (finished(outcome={"type": 7}), says(TokensUsed(), end=True)),
     (
         finished({"model": CLAUDE}, outcome={"type": "cancelled"}),
-        fails("the run was cancelled", Tokens(), models=(CLAUDE,)),
+        fails("the run was cancelled", TokensUsed(), models=(CLAUDE,)),
     ),
     (typed("RUN_ERROR", message="no credit", code="E7"), fails("no credit")),
     (typed("RUN_ERROR", code="E7"), fails("E7")),
@@ -122,7 +122,7 @@ AI_SDK: Rows = [
 ANTHROPIC: Rows = [
     (
         typed("message_start", message={"model": CLAUDE, "usage": SNAKE}),
-        says(Tokens(7, 2, new=True), begins=True, models=(CLAUDE,)),
+        says(TokensUsed(7, 2, new=True), begins=True, models=(CLAUDE,)),
     ),
     (typed("message_start", message={}), Meaning(begins=True)),
     (typed("content_block_delta", index=0, delta=SPOKEN), Meaning("Hi")),
@@ -147,7 +147,7 @@ ANTHROPIC: Rows = [
     (typed("content_block_stop", index=0), NOTHING),
     (
         typed("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}),
-        says(Tokens(None, 2), finish="end_turn"),
+        says(TokensUsed(None, 2), finish="end_turn"),
     ),
     *(
         (typed("message_delta", delta=told), NOTHING)
@@ -256,11 +256,11 @@ GENERIC: Rows = [
     ({"event": "subagent.progress", "text": "x", "delta": "x"}, NOTHING),
 ]
 RUNTIMES: dict[str | None, tuple[Rows, Iterable[str]]] = {
-    "AG-UI": (AG_UI, ag_ui.TYPES),
-    "AI SDK": (AI_SDK, {*ai_sdk.TYPES, "data-weather"} - {"finish"}),
+    "AG-UI": (AG_UI, ui.AG_UI),
+    "AI SDK": (AI_SDK, ui.AI_SDK | {"data-weather"}),
     "Anthropic": (ANTHROPIC, anthropic.TYPES),
-    "Goose": (GOOSE, goose.TYPES),
-    "Hermes": (HERMES, hermes.RUN),
+    "Goose": (GOOSE, agents.GOOSE),
+    "Hermes": (HERMES, agents.HERMES_RUN),
     None: (GENERIC, {"unheard_of", "subagent.progress"}),
 }
 

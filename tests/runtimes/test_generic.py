@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from runtimes_tools import NO_MESSAGE, event_of, read_one
 from sizes import examples
 
-from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
+from pytest_hydrasmoke._runtimes import agents, anthropic, ui
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.meaning import Meaning, Reasoning, Tokens
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Reasoning, TokensUsed
 from pytest_hydrasmoke._runtimes.read import read, type_of
 
 NOTHING, X, END = Meaning(), Meaning("x"), Meaning(end=True)
@@ -100,7 +100,7 @@ MEANS: list[tuple[Any, Meaning]] = [
     ({"content": 7}, NOTHING),
     ({"data": {"choices": [ANSWER]}}, Meaning("Hello")),
     ({"message": {"role": "assistant", "content": PARTS}}, Meaning("Hello")),
-    ({"usage": {"prompt_tokens": 7}}, Meaning(parts=(Tokens(7),))),
+    ({"usage": {"prompt_tokens": 7}}, Meaning(parts=(TokensUsed(7),))),
     ({"type": "x", "usage": {"prompt_tokens": 7}}, NOTHING),
     # Errors have words, if only their own.
     ({"error": "boom"}, Meaning(error="boom")),
@@ -205,13 +205,14 @@ def test_an_event_has_a_type(event: str, data: str, kind: str) -> None:
 # Whatever is sent
 
 RESPONSES = "output_text.delta created completed output_item.added function_call_arguments.done x"
-TYPES = ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | {"data-x"}
+TYPES = ui.AG_UI | ui.AI_SDK | anthropic.TYPES | agents.GOOSE | {"data-x", "finish"}
+HERMES = agents.HERMES_NAMES | {agents.HERMES_PROGRESS}
 TYPES |= {f"response.{it}" for it in RESPONSES.split()}
-KINDS = sorted(TYPES | hermes.RUN | hermes.NAMES | {"message", "error", "token", "thinking"})
+KINDS = sorted(TYPES | agents.HERMES_RUN | HERMES | {"message", "error", "token", "thinking"})
 SPEAK = {"content_block_delta", "Message", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"}
 SPEAK |= {"text-delta", "response.output_text.delta", "message.delta", "assistant.delta"}
 """The kinds that may have text: all others are silent."""
-SHARED = SPEAK | {"error", "start", "finish", hermes.PROGRESS}
+SHARED = SPEAK | {"error", "start", "finish", agents.HERMES_PROGRESS}
 """Those that need not be one runtime's."""
 KEYS = """
     type event choices delta content text message error errorText index finish_reason response
@@ -240,7 +241,7 @@ EVENTS = st.one_of(
 def test_whatever_is_sent_nothing_fails_or_speaks_out_of_turn(events: list[Any]) -> None:
     content = Content()
     for kind, named, frame in events:
-        if kind in hermes.RUN and not named:
+        if kind in agents.HERMES_RUN and not named:
             told = {**frame, "type": 7, "event": kind}
         else:
             told = {**frame, "type": kind} if kind in TYPES else frame
@@ -249,7 +250,7 @@ def test_whatever_is_sent_nothing_fails_or_speaks_out_of_turn(events: list[Any])
         found.text.encode()
         assert found.error is None or found.error.encode()
         assert found.finish is None or found.finish.isascii()
-        known = kind in TYPES or (named and kind in hermes.NAMES) or kind in hermes.RUN
+        known = kind in TYPES or (named and kind in HERMES) or kind in agents.HERMES_RUN
         assert kind in SPEAK or not known or not found.text
         assert kind in SHARED or not known or found.runtime
         assert kind != "thinking" or not found.text

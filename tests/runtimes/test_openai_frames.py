@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from runtimes_tools import LOOK, NO_MESSAGE, call, chunk, exact, read_one, typed
 
-from pytest_hydrasmoke._runtimes.finish import goes_on, is_cut_short, is_failure
 from pytest_hydrasmoke._runtimes.meaning import (
     Meaning,
     Part,
     Reasoning,
-    Tokens,
+    TokensUsed,
     ToolArguments,
     ToolCalled,
     ToolResult,
 )
+from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, is_failure
 
 MODEL = "gpt-4o"
 FAILURES = "error ERROR server_error network-error failed failure cancelled canceled abort aborted"
@@ -104,16 +104,16 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     ),
     (first(message={"tool_calls": [{"id": "a"}]}), says(ToolCalled("a", None, "a"))),
     (chunk({"tool_calls": [None, "look", {"index": 0, "function": None}]}), Meaning()),
-    ({"choices": [], "usage": USED}, says(Tokens(9, 5, 4, 3))),
+    ({"choices": [], "usage": USED}, says(TokensUsed(9, 5, 4, 3))),
     *(
         (
             {"choices": [], "usage": {**USED, "prompt_tokens_details": it}},
-            says(Tokens(9, 5, None, 3)),
+            says(TokensUsed(9, 5, None, 3)),
         )
         for it in (None, {}, {"cached_tokens": None}, 3, [4])
     ),
     ({"choices": [], "usage": 7}, Meaning()),
-    ({"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}, says(Tokens(7))),
+    ({"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}, says(TokensUsed(7))),
     # An error may lie in the chunk, or in its choice.
     ({**STOPPED, "error": {"message": "x"}}, Meaning(error="x", finish="error")),
     (
@@ -197,7 +197,7 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     *(
         (
             ends(kind, status="completed", output=CALLS, usage=COUNTED),
-            says(Tokens(9, 5, 4, 3), end=True, of_message=True, finish="tool_calls"),
+            says(TokensUsed(9, 5, 4, 3), end=True, of_message=True, finish="tool_calls"),
         )
         for kind in ("completed", "done")
     ),
@@ -214,7 +214,7 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (ends("cancelled"), fails("the response was cancelled")),
     (ends("done", status="cancelled"), fails("the response was cancelled")),
     *(
-        (ends(kind, usage=COUNTED), means._replace(parts=(Tokens(9, 5, 4, 3),)))
+        (ends(kind, usage=COUNTED), means._replace(parts=(TokensUsed(9, 5, 4, 3),)))
         for kind, means in (
             *(("completed", END), ("incomplete", INCOMPLETE), ("done", END), ("failed", fails())),
         )

@@ -13,10 +13,9 @@ from runtimes_tools import block, call, chunk, delta, event_of, message, typed
 from said_streams import STREAMS
 from sizes import examples
 
-from pytest_hydrasmoke._runtimes import reader as reading
+from pytest_hydrasmoke._runtimes import read as reading
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.read import read
-from pytest_hydrasmoke._runtimes.reader import Reader
+from pytest_hydrasmoke._runtimes.read import Reader, read
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 Makes = dict[str, Callable[[str], Any]]
