@@ -112,7 +112,7 @@ def test_what_a_team_expects_to_fail_shows_nothing(project: Project, routing: Ro
 def test_a_delete_that_fails_is_one_failure_and_each_leak_is_told_once(
     project: Project, router: FakeRouter
 ) -> None:
-    router.fail("delete", status=500, times=10_000)
+    router.fail("delete", status=501, times=10_000)
     project.suite("bare").at(router, delete_timeout=0.6)
     result = project.live("-rs", f"{CHECKS}/test_deletion.py", f"{CHECKS}/test_refusals.py")
     shown_once(result, "a refusal by delete was shown to fail in ", leaks=2)

@@ -1,4 +1,4 @@
-"""A plugin of pytest for runs in tests: their last look comes at once, not seconds after the proof.
+"""A plugin of pytest for runs in tests: what they wait for before they look again is short.
 
 It loads nothing of the package: what a run has not loaded needs no hurry. PYTEST_DONT_REWRITE, or
 a run in a process that has it would warn.
@@ -21,6 +21,8 @@ def hurried() -> Iterator[None]:
     """Shorten what runs and sweeps wait for before they look again."""
     waits = {
         "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK"),
+        "pytest_hydrasmoke._core.settle": ("LEAST",),
+        "pytest_hydrasmoke._core.llm_events": ("SECOND_LOOK",),
         "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
         "pytest_hydrasmoke._run.case": ("AFTER", "REFUSED_AFTER"),
     }
