@@ -16,7 +16,7 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._api.observer import Observer
+from pytest_hydrasmoke._api.retry import Observer
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden

@@ -21,18 +21,21 @@ from pytest_hydrasmoke._transport.beginning import is_over
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
-from .counted import NONE, Rows, check_explained, explained, rows_of
 from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
 from .models import (
+    NONE,
     DeleteResult,
     InstanceSpec,
     InstanceStatus,
     LlmEvents,
     PollResult,
     ProvisionAccepted,
+    Rows,
+    check_explained,
+    explained,
     plain_id,
+    rows_of,
 )
-from .observer import Observer, Tried
 from .responses import (
     Earlier,
     failure,
@@ -40,7 +43,7 @@ from .responses import (
     unexpected_success,
     unreadable_answer,
 )
-from .retry import RULES, Outcome, asked_pause, decide, pause
+from .retry import RULES, Observer, Outcome, Tried, asked_pause, decide, pause
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay

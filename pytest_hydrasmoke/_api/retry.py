@@ -1,4 +1,4 @@
-"""What the outcome of an attempt means for its call, and how long to wait before the next one.
+"""An attempt at a call: who is told of it, what its outcome means, and when the next one is made.
 
 What may be repeated differs by call: a provision is safe under its key, a read always is, and a
 chat only where the router says that it did not accept it.
@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_hydrasmoke._base.errors import TransportError
-from pytest_hydrasmoke._transport.protocol import CallName, Reply
+from pytest_hydrasmoke._transport.protocol import CallName, Reply, Request
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Outcome = int | TransportError
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -87,3 +90,34 @@ def _moment(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One request as it went: `at` on the IO's clock, and seconds."""
+
+    request: Request
+    number: int
+    at: float
+    seconds: float
+    outcome: Outcome
+    oddity: str | None = None
+    """A note on a charset that the answer can't have."""
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """True if it may have been carried out although no answer says so.
+
+        The attempt that ends a call is judged by its error: it may be the router's own refusal.
+        """
+        if isinstance(self.outcome, TransportError):
+            return self.outcome.reached
+        return self.outcome == 409 or self.outcome in TRANSIENT
+
+
+class Observer(Protocol):
+    """Observe the attempts and answers of calls."""
+
+    def saw_attempt(self, attempt: Tried) -> None: ...
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...

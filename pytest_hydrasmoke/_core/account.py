@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.counted import check_explained, rows_of
-from pytest_hydrasmoke._api.models import LlmEvents
+from pytest_hydrasmoke._api.models import LlmEvents, check_explained, rows_of
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,

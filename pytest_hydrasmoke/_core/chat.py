@@ -29,13 +29,12 @@ from pytest_hydrasmoke._transport.protocol import Reply, Stream
 
 from .account import count_before, open_account
 from .incoming import Incoming
-from .not_taken import IF_LATE, may_run, not_taken
 from .one_turn import free, is_under_way, reserve
-from .pauses import IDLE_LIMIT, SILENT
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
 from .reread import KeptBytes
+from .signs import IDLE_LIMIT, IF_LATE, SILENT, may_run, not_taken
 from .told_turn import remarks, told
 from .turn_account import UNCOUNTED, Count, TurnAccount
 from .turn_end import AFTER_END, Ending, EndRule

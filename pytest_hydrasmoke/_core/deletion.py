@@ -1,163 +1,280 @@
-"""From an instance to a proved deletion, or to a leak that says why it is not proved.
+"""The deletion of what one key names, a step at a time; `proof` judges what was seen.
 
-Written once for sync and async: see `_transport.protocol`.
+The answer to a delete proves nothing: looks show whether an instance is gone, and whether its key
+now names another one. A run and a sweep take the same steps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
-from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import (
-    ConfigError,
-    HydraSmokeError,
-    LeakError,
-    first_of,
-    hide_own_frames,
-)
-from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
-from pytest_hydrasmoke._transport.protocol import IO
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
+from pytest_hydrasmoke._base.run_keys import is_random
+from pytest_hydrasmoke._journal.events import Conflict, Doing
+from pytest_hydrasmoke._journal.states import HAS_ROW, State
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
-from .looks import look
-from .phases import phase
-from .policy import Policy
+from .looks import DoubtError, conclusive, look, named
+from .policy import Policy, poll_interval
+from .proof import NEXT_LOOK, Look, Verdict, judge
 from .record import InstanceRecord
-from .removal import FIRST_LOOK, Removal
 
 __tracebackhide__ = hide_own_frames
 
-
-MOST_AT_ONCE = 64
-"""Instances that are deleted at the same time after a signal."""
-
-
-def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
-    """Return whether the settings keep this instance for inspection."""
-    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
+UNDER_WAY_LOOKS = 3
+"""How often a last look sees a deletion under way until it stops looking."""
+FIRST_LOOK = 5.0
+"""Seconds to find out whether an instance is gone before this run deletes it."""
 
 
-def keep(record: InstanceRecord, policy: Policy) -> bool:
-    """Keep an instance for inspection if the settings say so; return whether it is kept."""
-    kept = to_be_kept(record, policy)
-    if kept:
-        record.becomes(State.KEPT)
-    return kept
+class NoRowError(LeakError):
+    """Raised when the router proved that it has no row for a key: one may still come."""
 
 
-async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Delete what a record owns, and wait for proof; harmless if that was done before.
+class Deletion:
+    """The deletion of all that one key names, a step at a time.
 
-    Poll a key without a row until `row_wait` has passed: a worker may be late. A signal shortens
-    all of it (`IO.cleanup_deadline`). Raises `LeakError` if nothing was proved within
-    `delete_timeout`, its cause being a `NoRowError` where no row came.
+    A step raises `LeakError` where its time is up; what it has seen stays in the record.
     """
-    if record.attached:
-        raise ConfigError(
-            "an attached instance is never deleted",
-            instance=record.name,
-            next_step="delete it where it was provisioned",
-        )
-    if record.state in NOTHING_TO_DELETE:
-        return
-    io = calls.io
-    seconds = policy.row_wait + policy.delete_timeout + 5
-    # What the wait is for: first a row, if there was none yet, and then the deletion.
-    ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
-    with phase("delete", io, record, deadline=io.now() + ahead):
+
+    def __init__(self, record: InstanceRecord, policy: Policy, start: float) -> None:
+        self._record = record
+        self._policy = policy
+        self._start = start
+        self._row_until = start + policy.row_wait
+        # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
+        # while a worker is still about to insert the row.
+        self._deadline: float | None = None
+        self._ids = list[str]()
+        if record.state in HAS_ROW:
+            self._has_row(start)
+        elif record.state is State.GONE:
+            self._begin(start)
+
+    def _has_row(self, now: float, named: str | None = None) -> None:
+        """Begin to delete: the key has a row, which names an instance, or had one before."""
+        record = self._record
+        if named is not None:
+            # What was answered before there was a row proves nothing.
+            record.forget()
+            record.names(named)
+        self._begin(now)
+        # The phase has begun; its deadline is known now.
+        record.note(Doing("delete", self._deadline), now)
+
+    def _begin(self, now: float) -> None:
+        self._start, self._deadline = now, now + self._policy.delete_timeout
+        self._ids = self._record.known_ids
+
+    async def look_first(self, calls: Calls) -> None:
+        """Check whether it is gone before this run deletes it: then something else did.
+
+        Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
+        """
+        record, io = self._record, calls.io
+        if record.id is None or io.cleanup_deadline() < math.inf:
+            return
+        # Taken from the deletion's own time.
+        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
+        seen = await look(calls, self._record, self._policy, record.id, io.now() + seconds)
         try:
-            await io.grace(seconds, lambda: _until_gone(calls, record, policy))
-        except (HydraSmokeError, TimeoutError) as error:
-            reason = error.message if isinstance(error, HydraSmokeError) else str(error)
-            raise as_leak(reason, record, policy) from error
+            record.permit()
+        except ConfigError:
+            return
+        if seen.says_gone and self._is_ours(seen.named):
+            record.note(Conflict(_gone_before(record.run_id or "")))
+
+    def _is_ours(self, named: str | None) -> bool:
+        return named is None or plain_id(named) in {
+            plain_id(known) for known in self._record.known_ids
+        }
+
+    async def ask_all(self, calls: Calls) -> None:
+        """Send a delete for every id that is known, and look for nothing but an unseen row."""
+        deadline = calls.io.now() + self._policy.delete_timeout
+        if self._deadline is None:
+            # Deleted before it was seen, it would look like one that is still to come.
+            with contextlib.suppress(DoubtError):
+                found = await named(calls, self._record, self._policy, deadline)
+                if found.instance_id is not None:
+                    self._has_row(calls.io.now(), found.instance_id)
+        for known in self._record.known_ids:
+            await self._ask(calls, known, deadline)
+
+    async def step(self, calls: Calls) -> float | None:
+        """Ask and look once, and judge; return the seconds until the next step, None at the end."""
+        if self._deadline is None:
+            pause = await self._find_row(calls)
+            if pause is not None:
+                return pause
+        assert self._deadline is not None
+        io, reason, soon = calls.io, "", math.inf
+        for instance_id in list(self._ids):
+            unproved = await self._go_on(calls, instance_id, self._deadline)
+            if unproved is None:
+                self._ids.remove(instance_id)
+            else:
+                reason, at = unproved
+                soon = min(soon, at)
+        if not self._ids:
+            self._record.is_gone(io.now(), ends=self._policy.fake)
+            return None
+        now = io.now()
+        left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
+        if left <= 0:
+            reason = reason or "its key names another instance each time"
+            raise LeakError(f"{reason} {now - self._start:.0f} s after the delete")
+        # An id that its key names only now is next at once.
+        return 0.0 if soon == math.inf else min(max(soon - now, 0.0), left)
+
+    async def _go_on(
+        self, calls: Calls, instance_id: str, deadline: float
+    ) -> tuple[str, float] | None:
+        """Go on with one instance; return why it is not proved gone, and when to look again."""
+        record, policy = self._record, self._policy
+        before = judge(
+            record.evidence[plain_id(instance_id)], policy.manner, patient=policy.patient
+        )
+        seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
+        if seen.named is not None and not self._is_ours(seen.named):
+            # This is the key's instance now.
+            record.names(seen.named)
+            record.add_remark(f"its key now names {seen.named}: deleted too")
+            self._ids.append(seen.named)
+        if not verdict.proved:
+            now = calls.io.now()
+            return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
+        if verdict.kept_row and not policy.manner.keeps_rows:
+            policy.manner.keeps_rows = True
+            record.add_remark(
+                f"the router keeps the row of a deleted instance: {seen.why}. It counts as gone "
+                "once that has held, and a further delete has found nothing"
+            )
+        return None
+
+    async def _see(
+        self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
+    ) -> tuple[Look, Verdict]:
+        """Send a delete if one is due, look, and judge."""
+        record, policy, plain = self._record, self._policy, plain_id(instance_id)
+        if ask:
+            await self._ask(calls, instance_id, deadline)
+        found = await look(calls, record, policy, instance_id, deadline)
+        seen = record.evidence[plain] = record.evidence[plain].saw(found)
+        return found, judge(seen, policy.manner, patient=policy.patient, last=last)
+
+    async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
+        """Send a delete; its outcome is checked by looks."""
+        record, now, plain = self._record, calls.io.now(), plain_id(instance_id)
+        record.deletion_asked = True
+        # Half of the time: a router may delete and fail to say so, and status needs the rest.
+        half = now + max((deadline - now) / 2, LAST_CHANCE)
+        try:
+            accepted = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
+        except DoubtError as doubt:
+            record.add_remark(doubt.message)
+            record.evidence[plain] = record.evidence[plain].unanswered(
+                calls.io.now(), doubt.message
+            )
+            return
+        record.evidence[plain] = record.evidence[plain].answered(calls.io.now(), accepted=accepted)
+        if accepted and record.state in HAS_ROW - {State.DELETING}:
+            record.becomes(State.DELETING)
+
+    async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
+        """Look once more at all that was proved gone; return why that can't be told for certain.
+
+        With `ask`, a further delete follows, whatever comes of it: before the look it might hide
+        what is there. Raises `LeakError` for what is there again.
+        """
+        doubts: list[str] = []
+        for known in self._record.known_ids:
+            # Each is judged by itself: a doubt about one says nothing of the others.
+            doubt = await self._look_again_at(calls, known, until)
+            doubts += [] if doubt is None else [doubt]
+            if ask:
+                await self._ask(calls, known, until)
+        return "; ".join(dict.fromkeys(doubts)) or None
+
+    async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
+        io, verdict, under_way = calls.io, Verdict(), 0
+        held = self._record.evidence[plain_id(known)].held
+        while True:
+            # The first look is before any delete, which might hide what is there.
+            seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
+            if seen.says == "alive" or not self._is_ours(seen.named):
+                what = seen.why or f"its key names {seen.named}"
+                raise LeakError(f"it was proved gone, and is there again: {what}")
+            if verdict.proved:
+                return None
+            # One that goes on is not waited for, but one that is only said ends soon.
+            under_way += seen.says == "under way"
+            if seen.says == "nothing" and not under_way and held and held[0] == "under way":
+                # A router may say so of a deletion that it drops: one such word proves nothing.
+                raise LeakError(f"its deletion was seen under way, and not its end: {verdict.why}")
+            again = verdict.next_look or io.now() + NEXT_LOOK
+            if seen.says == "nothing" or under_way == UNDER_WAY_LOOKS or again > until:
+                return verdict.why
+            await io.sleep(max(again - io.now(), 0.0))
+
+    async def _find_row(self, calls: Calls) -> float | None:
+        """Look for the key's row; return the seconds until the next look, None once it is there."""
+        io = calls.io
+        try:
+            last = max(self._row_until, io.now() + self._policy.last_look)
+            found = await named(calls, self._record, self._policy, last)
+        except DoubtError as error:
+            reason = LeakError(error.message)
+        else:
+            if found.instance_id is not None:
+                self._has_row(io.now(), found.instance_id)
+                return None
+            reason = NoRowError(f"{_of_request(self._record)}, but shows no instance for its key")
+        left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
+        if left > 0:
+            return min(poll_interval(io.now() - self._start), left)
+        living = await self._living(calls) if isinstance(reason, NoRowError) else None
+        if living is not None:
+            self._has_row(io.now(), living)
+            return None
+        if io.cleanup_deadline() < self._row_until:
+            raise LeakError("a signal came before a row for its key did")
+        raise reason
+
+    async def _living(self, calls: Calls) -> str | None:
+        """Delete what the key's own answers have named; return what of it was alive before.
+
+        Raises `LeakError` where nobody can tell.
+        """
+        living, doubts = list[str](), list[str]()
+        for known in self._record.known_ids:
+            deadline = calls.io.now() + FIRST_LOOK
+            seen = await look(calls, self._record, self._policy, known, deadline)
+            living += [known] if seen.says == "alive" else []
+            doubts += [seen.why] if seen.says == "nothing" else []
+            await self._ask(calls, known, deadline)
+        if doubts and not living:
+            raise LeakError(f"its key has no row, and its status proves nothing: {doubts[0]}")
+        return next(iter(living), None)
 
 
-def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
-    """Return the error of a deletion that is not proved, with the command that deletes."""
-    # A sweep can't reach the bundled fake, which ends with the run.
-    doubt = "" if policy.fake else ", it may still run"
-    return LeakError(
-        f"not confirmed as deleted{doubt}: {reason}",
-        next_step=None if policy.fake else policy.commands.sweep(record.run_id),
+def _gone_before(run_id: str) -> str:
+    own_id = f"; if another run has run id {run_id} too, give each an id of its own"
+    return (
+        "it was gone before this run deleted it: something else deleted it, or it died.\n"
+        f"See the router's log of it{'' if is_random(run_id) else own_id}"
     )
 
 
-async def _until_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    removal = Removal(record, policy, calls.io.now())
-    if record.state is State.READY and not record.deletion_asked:
-        await removal.look_first(calls)
-    while (pause := await removal.step(calls)) is not None:
-        await calls.io.sleep(pause)
-
-
-async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
-    """Return whether the router says, in a single look, that a record's instance is gone."""
-    assert record.id is not None
-    now = calls.io.now()
-    seen = await look(calls, record, policy, record.id, now + FIRST_LOOK)
-    return seen.says_gone
-
-
-# Several
-
-
-def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
-    """Return the records that still need work."""
-    return [
-        record
-        for record in records
-        if not record.attached
-        and record.state not in SETTLED
-        and record.leak is None
-        and not to_be_kept(record, policy)
-    ]
-
-
-def _left(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
-    """Return what is to be deleted, once keys are free and what the settings keep is kept."""
-    records = list(records)
-    for record in records:
-        if not record.attached:
-            record.give_up()  # Where no request was sent, its key is free.
-        keep(record, policy)
-    return to_delete(records, policy)
-
-
-async def dispose(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
-    """Delete instances side by side; what is not confirmed becomes the record's `leak`."""
-    pending = _left(records, policy)
-    await io.grace(_for_all(policy), partial(_delete_all, io, pending, policy))
-
-
-async def delete_all(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
-    """Delete instances side by side; raise the first failure, whose notes are the others."""
-    works = [partial(_delete, record, policy) for record in _left(records, policy)]
-    failures = await io.grace(_for_all(policy), partial(io.gather, works))
-    if failures:
-        raise first_of([*failures.values()])
-
-
-def _for_all(policy: Policy) -> float:
-    # Each has a deadline of its own, which comes before this one.
-    return policy.row_wait + policy.delete_timeout + 10
-
-
-async def _delete_all(io: IO, pending: Sequence[InstanceRecord], policy: Policy) -> None:
-    # After a signal there may be no time to wait for others.
-    at_once = MOST_AT_ONCE if io.cleanup_deadline() < math.inf else None
-    if at_once is not None:
-        # Nor for more than these; what comes of it is looked at later.
-        await io.gather([partial(_ask, record, policy) for record in pending], at_once=at_once)
-    works = [partial(_delete, record, policy) for record in pending]
-    for number, error in (await io.gather(works, at_once=at_once)).items():
-        pending[number].leaks(str(error) or repr(error))
-
-
-async def _ask(record: InstanceRecord, policy: Policy, io: IO) -> None:
-    await Removal(record, policy, io.now()).ask_all(Calls(io, record))
-
-
-async def _delete(record: InstanceRecord, policy: Policy, io: IO) -> None:
-    await delete(Calls(io, record), record, policy)
+def _of_request(record: InstanceRecord) -> str:
+    """Describe what became of a provision, as far as it is known."""
+    if record.state is State.ACCEPTED:
+        return "the router accepted the request"
+    tried = reversed(record.exchanges)
+    code = next((one.status for _, one in tried if one.call == "provision"), None)
+    if code is None or code < 300:
+        return "the router may have carried out the request"
+    return f"the request was answered with {code}, and the router may have carried it out"

@@ -13,9 +13,8 @@ from pytest_hydrasmoke._runtimes.content import Content
 from .account import count_for_recording, settle_limit
 from .arguments import seconds_of, text_of, whole_of
 from .chat import OpenTurn
-from .deletion import delete, delete_all, keep
+from .cleanup import delete, delete_all, keep
 from .expected import Expected
-from .keeper import check_process
 from .kept_events import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .llm_events import Usage
@@ -23,6 +22,7 @@ from .phases import phase
 from .policy import Policy
 from .reading import Reading
 from .record import InstanceRecord
+from .stage import check_process
 from .turn_account import TurnAccount
 
 __tracebackhide__ = hide_own_frames

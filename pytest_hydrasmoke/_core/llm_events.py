@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
-from pytest_hydrasmoke._api.counted import NONE, Rows, check_explained, rows_of
-from pytest_hydrasmoke._api.models import LlmEvents
+from pytest_hydrasmoke._api.models import NONE, LlmEvents, Rows, check_explained, rows_of
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,

@@ -1,16 +1,20 @@
 """One look at an instance and its key: what the router says of them, as far as it proves anything.
 
-`_base.evidence` says in which form an answer counts. Written once for sync and async: see
-`_transport.protocol`.
+`_base.evidence` says in which form an answer counts. The forms are learned, and proved, by requests
+for what does not exist; each of these uses a random word, so that no cache between here and the
+router knows the answer. Written once for sync and async: see `_transport.protocol`.
 """
 
 from __future__ import annotations
 
+import secrets
+import uuid
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import PollResult, plain_id
+from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -20,11 +24,11 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 from pytest_hydrasmoke._base.text import safe_line
 
 from .lifecycle import status_of
 from .policy import Policy
-from .probes import malformed_form
 from .proof import Look, Says
 from .record import InstanceRecord
 
@@ -131,3 +135,56 @@ async def conclusive(question: Awaitable[T]) -> T:
         doubt = DoubtError(error.message)
         doubt.code = error.status_code if isinstance(error, RouterError) else None
     raise doubt
+
+
+# What does not exist
+
+
+async def learn_forms(calls: Calls, deadline: float) -> Forms:
+    """Learn how the router answers for what does not exist; raises the errors of the calls."""
+    # The key first: its answer shows what is wrong with the URL or the token.
+    return Forms(
+        unknown_key=await _key_form(calls, deadline),
+        missing=await _missing_form(calls, deadline),
+        unknown=await _status_form(calls, str(uuid.uuid4()), deadline),
+        malformed=await malformed_form(calls, deadline),
+    )
+
+
+async def malformed_form(calls: Calls, deadline: float) -> Form:
+    """Learn how a status call with a malformed id is answered; raises the errors of the call."""
+    return await _status_form(calls, f"not-a-uuid-{secrets.token_hex(8)}", deadline)
+
+
+async def _key_form(calls: Calls, deadline: float) -> Form:
+    try:
+        await calls.find(f"unknown-{secrets.token_hex(8)}", deadline=deadline)
+    except NotFoundError as error:
+        return _form(error)
+    return TAKEN
+
+
+async def _missing_form(calls: Calls, deadline: float) -> Form:
+    try:
+        await calls.missing(f"no-such-call-{secrets.token_hex(8)}", deadline=deadline)
+    except RouterError as error:
+        return _form(error)
+    except ContractError:
+        return TAKEN
+
+
+async def _status_form(calls: Calls, unknown: str, deadline: float) -> Form:
+    try:
+        await calls.status(unknown, deadline=deadline)
+    except RouterError as error:
+        return _form(error)
+    except ContractError:
+        return TAKEN  # Any other answer shows that the router took it for an instance's id.
+    return TAKEN
+
+
+def _form(error: RouterError) -> Form:
+    """Return the form of a refusal; a transient one has none, and is raised again."""
+    if error.status_code in TRANSIENT or error.form is None:
+        raise error
+    return error.form

@@ -37,18 +37,18 @@ from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
 
-from .keeper import Keeper
 from .proof import Seen
 from .run_turns import RunTurns
 from .settle import Measured, Settling
 from .sightings import Sightings
+from .stage import Keeper
 from .told_turn import so_far
 from .turn_account import TurnAccount
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.observer import Tried
+    from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
 

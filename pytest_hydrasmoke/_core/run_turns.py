@@ -25,8 +25,8 @@ from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Entry
 
 from .one_turn import busy
-from .pauses import is_limit
 from .settle import Measured, Settling, apply
+from .signs import is_limit
 from .stage import Stage
 
 __tracebackhide__ = hide_own_frames

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.observer import Tried
+    from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke._transport.protocol import CallName
 

@@ -1,13 +1,22 @@
-"""Who is on stage in a process: what is claimed and chatted now is theirs."""
+"""A run, as its instances see it: who keeps what their records note, and who is on stage.
+
+What is claimed and chatted now is theirs who are on stage. These classes do nothing, as outside of
+a run; those of a run override them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from pytest_hydrasmoke._base.errors import ConfigError
+
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._journal.events import Event
+
     from .chat import OpenTurn
     from .handle import Handle
     from .record import InstanceRecord, Origin
@@ -62,3 +71,22 @@ class Stage:
 
     def changed(self, record: InstanceRecord) -> None:
         """Hear of an instance's state before it is so; from any thread."""
+
+
+class Keeper:
+    """Keeps what records note; the base class keeps nothing, and allows everything."""
+
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+        """Keep an event, before the step after it."""
+
+    def permit(self, record: InstanceRecord) -> None:
+        """Allow a provision or a chat; raises where the run must not go on."""
+
+
+def check_process(pid: int) -> None:
+    """Raise `ConfigError` in a forked child of a process, which takes no part in its run."""
+    if os.getpid() != pid:
+        raise ConfigError(
+            "this process is a child that a test has forked: its parent owns the instances",
+            next_step="end it with os._exit, and use the instances in the parent",
+        )

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._journal.chat import (
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, whole
 
-from .pauses import pace
+from .signs import pace
 from .turn_end import UNENDED
 
 if TYPE_CHECKING:

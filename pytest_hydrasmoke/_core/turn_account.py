@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pytest_hydrasmoke._api.counted import Rows
+from pytest_hydrasmoke._api.models import Rows
 
 
 class Doubt(NamedTuple):

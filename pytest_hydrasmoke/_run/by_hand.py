@@ -15,9 +15,8 @@ from pytest_hydrasmoke._api.models import (
     ProvisionAccepted,
     plain_id,
 )
-from pytest_hydrasmoke._api.observer import Tried
 from pytest_hydrasmoke._api.responses import asked_for
-from pytest_hydrasmoke._api.retry import RULES
+from pytest_hydrasmoke._api.retry import RULES, Tried
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     UnauthorizedError,

@@ -11,12 +11,12 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.keeper import Keeper
+from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.removal import NoRowError, Removal
+from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
@@ -88,7 +88,7 @@ class Case(Keeper):
             self.record.state = State.GONE if known.had_row else State.REQUESTED
         self._began: float | None = None
         """When its first step began, on the IO's clock."""
-        self._removal: Removal | None = None
+        self._deletion: Deletion | None = None
         self._proved = self._twice = self._was_alive = False
         """`_twice`: whether its one repetition has been used."""
 
@@ -120,11 +120,11 @@ class Case(Keeper):
 
     async def _delete(self, calls: Calls) -> None:
         now = calls.io.now()
-        if self._removal is None:
-            self._removal = Removal(self.record, self._policy, now)
+        if self._deletion is None:
+            self._deletion = Deletion(self.record, self._policy, now)
             await self._look_first(calls, now)
         try:
-            pause = await self._removal.step(calls)
+            pause = await self._deletion.step(calls)
         finally:
             if any(self.record.evidence[plain_id(it)].alive for it in self.record.known_ids):
                 self._note_alive()
@@ -154,15 +154,15 @@ class Case(Keeper):
     async def _look_again(self, calls: Calls) -> None:
         now = calls.io.now()
         booting = self._is_booting(now)
-        removal = Removal(self.record, self._policy, now)
+        deletion = Deletion(self.record, self._policy, now)
         try:
-            doubt = await removal.look_again(calls, now + LAST, ask=booting)
+            doubt = await deletion.look_again(calls, now + LAST, ask=booting)
         except LeakError as error:
             self._note_alive()
             if self._twice:
                 raise
             # Once more from the start: an instance that keeps coming back is left.
-            self._twice, self._proved, self._removal = True, False, None
+            self._twice, self._proved, self._deletion = True, False, None
             self.record.revive()
             self.words = error.message
             return None
@@ -208,7 +208,7 @@ class Case(Keeper):
             return self.ends(End.NOTHING)
         if known.state is State.REFUSED:
             if age < REFUSED_AFTER and not self._twice:
-                self._twice, self._removal, self.due = True, None, now + REFUSED_AFTER - age
+                self._twice, self._deletion, self.due = True, None, now + REFUSED_AFTER - age
                 return None
             return self.ends(End.NOTHING)
         if age >= self._row_settle:

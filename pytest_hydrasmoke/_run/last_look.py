@@ -15,12 +15,12 @@ from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
-from pytest_hydrasmoke._core.deletion import delete
+from pytest_hydrasmoke._core.cleanup import delete
+from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
@@ -44,7 +44,7 @@ class LastLook:
 
     async def ask(self, calls: Calls, record: InstanceRecord) -> None:
         """Ask once more for the deletion of a leak."""
-        await Removal(record, self.policy, calls.io.now()).ask_all(calls)
+        await Deletion(record, self.policy, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
@@ -56,8 +56,8 @@ class LastLook:
             if found is None:
                 return
             record.names(found)
-        removal = Removal(record, self.policy, io.now())
-        if await removal.step(calls) is None:
+        deletion = Deletion(record, self.policy, io.now())
+        if await deletion.step(calls) is None:
             record.leaks(None)
             record.add_remark("its deletion was proved only at the run's end")
             # What one look has taken back needs its last look like any other.
@@ -69,9 +69,9 @@ class LastLook:
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):
-            removal = Removal(record, self.policy, io.now())
+            deletion = Deletion(record, self.policy, io.now())
             try:
-                doubt = await removal.look_again(calls, until, ask=not record.was_ready)
+                doubt = await deletion.look_again(calls, until, ask=not record.was_ready)
             except LeakError as error:
                 await self._revived(calls, record, error)
                 return

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.observer import Observer
+from pytest_hydrasmoke._api.retry import Observer
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import key_of
-from pytest_hydrasmoke._core.probes import learn_forms
+from pytest_hydrasmoke._core.looks import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive

@@ -14,7 +14,7 @@ from pytest_hydrasmoke._base.ticker import Ticker
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pytest_hydrasmoke._api.observer import Tried
+    from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._transport.protocol import CallName
 
 FIRST = 10.0

@@ -25,15 +25,14 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.deletion import dispose, is_gone, to_delete
+from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.keeper import Keeper, check_process
 from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.stage import Stage
+from pytest_hydrasmoke._core.stage import Keeper, Stage, check_process
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State

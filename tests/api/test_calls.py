@@ -12,8 +12,7 @@ from scripted_io import ID, KEY, NOT_FOUND, START, reply, stream
 
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api.calls import FIRST_WORDS, RECORD_THEM, Calls
-from pytest_hydrasmoke._api.counted import Rows, check_explained
-from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._api.models import Rows, check_explained, plain_id
 from pytest_hydrasmoke._transport.protocol import Reply, drive
 from pytest_hydrasmoke.fake.replay import AllAsked
 

@@ -10,7 +10,7 @@ from scripted_io import MALFORMED, NO_ROW, NO_SUCH_PATH, NOT_FOUND, calls_of, fo
 
 from pytest_hydrasmoke import RouterError
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms, form_of
-from pytest_hydrasmoke._core.probes import learn_forms
+from pytest_hydrasmoke._core.looks import learn_forms
 from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 

@@ -28,7 +28,7 @@ from pytest_hydrasmoke import ChatError, HydraSmokeError, LeakError, LlmEventsEr
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.deletion import delete
+from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.llm_events import Usage

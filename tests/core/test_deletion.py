@@ -30,9 +30,9 @@ from scripted_io import (
 
 from pytest_hydrasmoke import LeakError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
-from pytest_hydrasmoke._core.deletion import delete
+from pytest_hydrasmoke._core.cleanup import delete
+from pytest_hydrasmoke._core.deletion import NoRowError
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.removal import NoRowError
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 

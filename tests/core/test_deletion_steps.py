@@ -32,8 +32,8 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._core.deletion import delete, keep
-from pytest_hydrasmoke._core.removal import Removal
+from pytest_hydrasmoke._core.cleanup import delete, keep
+from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
@@ -81,7 +81,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 @pytest.mark.parametrize("seen", [row(), NO_ROW, reply(500)], ids=["row", "no row", "no proof"])
 def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
     io, calls = calls_of(it := record(state=State.REQUESTED), poll=[seen, ...], delete=[deleted()])
-    drive(Removal(it, POLICY, io.now()).ask_all(calls))
+    drive(Deletion(it, POLICY, io.now()).ask_all(calls))
     if seen == row():
         assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
     else:

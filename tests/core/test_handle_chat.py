@@ -15,9 +15,9 @@ from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTu
 from pytest_hydrasmoke._core import chat, one_turn
 from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.pauses import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.signs import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive

@@ -12,7 +12,7 @@ from core_tools import NAMED
 from scripted_io import ID, OTHER_ID, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
-from pytest_hydrasmoke._api.observer import Tried
+from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._core.incoming import Incoming
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord

@@ -8,8 +8,7 @@ from scripted_io import lost
 
 from pytest_hydrasmoke import ChatEvent
 from pytest_hydrasmoke._api.models import PollResult, ProvisionAccepted
-from pytest_hydrasmoke._api.observer import Tried
-from pytest_hydrasmoke._api.retry import Outcome
+from pytest_hydrasmoke._api.retry import Outcome, Tried
 from pytest_hydrasmoke._core.sightings import MOST, Sightings, form_of, kind_of
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Heard
 from pytest_hydrasmoke._transport.protocol import CallName, Request

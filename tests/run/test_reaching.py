@@ -9,7 +9,7 @@ from plugin_tools import Project
 from project_fixtures import no_settings, project, router, routing
 from scripted_io import refused
 
-from pytest_hydrasmoke._api.observer import Tried
+from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._run import reaching
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._transport.protocol import Request

@@ -17,9 +17,9 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
-from pytest_hydrasmoke._core.keeper import Keeper
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request, Work

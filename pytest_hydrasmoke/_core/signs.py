@@ -1,12 +1,21 @@
-"""What the pauses of a chat's stream show of a proxy before the agent; pure rules.
+"""What a chat shows without a word of it; pure rules.
 
-A reply that comes late and all at once looks like a proxy that buffers the stream, and one that
-falls silent like a proxy that cuts silent streams. So these make notes and advice, never a failure.
+A refusal may mean that its message was not accepted in time, or that it is run all the same. A
+reply that comes late and all at once looks like a proxy that buffers the stream, and one that falls
+silent like a proxy that cuts silent streams: these make notes and advice, never a failure.
 """
 
 from __future__ import annotations
 
 from typing import Literal
+
+from pytest_hydrasmoke._api.retry import RULES
+from pytest_hydrasmoke._base.errors import (
+    ChatTimeoutError,
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+)
 
 Pace = Literal["at once", "streamed"]
 
@@ -54,3 +63,34 @@ IDLE_LIMIT = (
     "a proxy's idle timeout may have cut the silent stream: raise it above the agent's longest "
     "silence (nginx: proxy_read_timeout; HAProxy: timeout server), or have keep-alives sent; else "
 )
+
+
+IF_LATE = (
+    "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
+    "else see the agent's log of this turn"
+)
+
+
+def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
+    """Return the error for a message not accepted in time; None for any other refusal."""
+    if isinstance(refusal, RouterError):
+        if refusal.status_code not in RULES["chat"].again:
+            return None
+        late = ChatTimeoutError(f"not accepted within {timeout:g} s: {refusal.message}")
+        # The agent has never seen the message.
+        late.next_step = refusal.next_step
+        return late
+    if isinstance(refusal, TransportError) and refusal.late:
+        words = f"not answered within {timeout:g} s: {refusal.message}"
+        return ChatTimeoutError(words, next_step=IF_LATE)
+    return None
+
+
+def may_run(refusal: HydraSmokeError) -> bool:
+    """Return whether the agent may process a message although no stream came of it."""
+    if isinstance(refusal, TransportError):
+        return refusal.reached
+    if isinstance(refusal, RouterError):
+        code = refusal.status_code
+        return code == 408 or not (400 <= code < 500 or code == 503)
+    return True
