@@ -142,7 +142,7 @@ def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
     never = Scenario(row_after=999, provision_instance_id="absent")
     with FakeRouter(never, TOKEN) as router:
         # Its key is free; from then on, nothing is known of it.
-        router.fail("poll", status=500, times=999, after=FIRST.count("poll") + 1)
+        router.fail("poll", status=501, times=999, after=FIRST.count("poll") + 1)
         project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=0.6)
         result = project.live(*pick("passes"))
     result.assert_outcomes(errors=1, failed=1)

@@ -52,9 +52,9 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
 @pytest.mark.parametrize(
     ("way", "settle"),
     [
-        pytest.param(ALONE, 3, id="alone"),
+        pytest.param(ALONE, 1, id="alone"),
         pytest.param(ALONE, 0, id="alone, no wait", marks=pytest.mark.fire),
-        pytest.param(TWO, 3, id="two workers", marks=pytest.mark.fire),
+        pytest.param(TWO, 1, id="two workers", marks=pytest.mark.fire),
         pytest.param(TWO, 0, id="two workers, no wait", marks=pytest.mark.fire),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_turn_of_the_plain_client_is_a_turn(
             seen.append([path.name for path in folder.glob("turns*")])
 
     # Rows may come late on a busy machine.
-    result = run(here.set(usage_settle=3), *way, "test_by_hand.py", plugins=[Looks()])
+    result = run(here.set(usage_settle=1), *way, "test_by_hand.py", plugins=[Looks()])
     # Neither is it another run's, nor are its LLM events the next turn's.
     result.assert_outcomes(passed=2)
     assert len(router.llm_events) == 2
