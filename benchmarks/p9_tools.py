@@ -20,9 +20,9 @@ from p3_chat import BODY, PATH, TOKEN
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.kept_events import Kept
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.kept import Kept
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -41,7 +41,7 @@ async def _read(calls: Calls) -> Kept:
     kept = Kept(content)
     try:
         await turn.open()
-        while (event := turn.take() or await turn.next()) is not None:
+        while (event := turn.came.take() or await turn.next()) is not None:
             assert kept.add(event)
     finally:
         await turn.close()

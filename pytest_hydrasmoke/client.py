@@ -24,8 +24,8 @@ from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO

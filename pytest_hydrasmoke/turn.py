@@ -9,12 +9,10 @@ from typing import Self
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import Expected, expected
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.kept_events import STREAMED, Kept
-from pytest_hydrasmoke._core.messages import messages_of
-from pytest_hydrasmoke._core.reread import reread
+from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of, reread
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.tools import check_tools
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
@@ -58,7 +56,7 @@ class _Turn:
     @property
     def first_event_after(self) -> float:
         """Seconds from the request to the first event."""
-        return self._came.first_event_after or 0.0
+        return self._came.times.first_event or 0.0
 
     @property
     def duration(self) -> float:
@@ -81,12 +79,12 @@ class _Turn:
     @property
     def first_text_after(self) -> float | None:
         """Seconds from the request to the first text; None if the reply has no text."""
-        return self._came.first_text_after
+        return self._came.times.first_text
 
     @property
     def max_gap(self) -> float:
         """Seconds of the longest silence between two events."""
-        return self._came.max_gap
+        return self._came.times.max_gap
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -99,7 +97,7 @@ class _Turn:
     @property
     def trace_id(self) -> str:
         """The trace (W3C) that its requests belong to: 32 hexadecimal digits."""
-        return self._turn.link.trace_id
+        return self._turn.trace_id
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -241,7 +239,7 @@ class ChatStream:
 
     def __iter__(self) -> Iterator[ChatEvent]:
         turn = self._turn
-        while (event := turn.take() or drive(turn.next())) is not None:
+        while (event := turn.came.take() or drive(turn.next())) is not None:
             yield event
             yield from turn.came.unread
 
@@ -275,7 +273,7 @@ class AsyncChatStream:
 
     async def __anext__(self) -> ChatEvent:
         turn = self._turn
-        event = next(turn.came.unread, None) or turn.take() or await turn.next()
+        event = next(turn.came.unread, None) or turn.came.take() or await turn.next()
         if event is None:
             raise StopAsyncIteration
         return event

@@ -12,15 +12,15 @@ from pytest_hydrasmoke._runtimes.content import Content
 
 from .account import count_for_recording, settle_limit
 from .arguments import seconds_of, text_of, whole_of
-from .chat import OpenTurn
 from .cleanup import delete, delete_all, keep
 from .expected import Expected
-from .kept_events import HELD, STREAMED, Kept
+from .incoming import Reading
+from .kept import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .llm_events import Usage
+from .open_turn import OpenTurn
 from .phases import phase
 from .policy import Policy
-from .reading import Reading
 from .record import InstanceRecord
 from .stage import check_process
 from .turn_account import TurnAccount
@@ -104,7 +104,7 @@ class Handle:
         turn = self.turn(message, timeout, kept.content)
         try:
             await turn.open()
-            while (event := turn.take() or await turn.next()) is not None:
+            while (event := turn.came.take() or await turn.next()) is not None:
                 if not kept.add(event):
                     turn.fail(
                         ChatError(

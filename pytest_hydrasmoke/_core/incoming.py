@@ -5,20 +5,20 @@ Its memory does not grow with the stream, unless all of its text is to be kept.
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from operator import length_hint
-from typing import NamedTuple
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT
+from pytest_hydrasmoke._journal.chat import MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
-from .reading import Reading
+from .times import Times
 from .turn_end import EndRule, TurnEnd
 
 __tracebackhide__ = hide_own_frames
@@ -29,22 +29,71 @@ LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
 
 
-class Cut(NamedTuple):
-    """How a stream that ended has lost something."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How events are understood: a hook's result first, then the runtimes of `_runtimes`."""
 
-    what: str
-    expected: str | None = None
-    advice: str | None = None
-    """What to do where the agent's log shows nothing."""
+    chat_text: Callable[[ChatEvent], str | None] | None = None
+    chat_end: Callable[[ChatEvent], bool | None] | None = None
+    quoted: bool = True
+    """Whether an error may quote the last event."""
+
+    def reader(self) -> Reader:
+        """Return a reader of one stream."""
+        return Reader() if self.chat_text is None and self.chat_end is None else _Hooked(self)
+
+    def corrected(self, event: ChatEvent, known: Meaning) -> Meaning:
+        """Return what an event means, by the hooks if they know it."""
+        text = self.chat_text(event) if self.chat_text else None
+        end = self.chat_end(event) if self.chat_end else None
+        # An event in which a hook finds a text, even an empty one, or an end, is not an error.
+        understood = text is not None or end is True
+        return known._replace(
+            text=known.text if text is None else text,
+            end=known.end if end is None else end,
+            of_message=known.of_message and end is None,
+            whole=known.whole if text is None else "",
+            error=None if understood else known.error,
+        )
+
+
+class _Hooked(Reader):
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._reading = reading
+
+    def read(self, event: ChatEvent) -> Meaning:
+        return self._reading.corrected(event, super().read(event))
+
+    def speaking(self, events: Collection[ChatEvent]) -> int:
+        return 0
+
+
+class _Reply:
+    """A reply, of which about `most` characters are kept."""
+
+    def __init__(self) -> None:
+        self.most: float = MOST_TEXT
+        self._texts: list[str] = []
+        self._length = 0
+
+    def add(self, text: str) -> None:
+        if self._length < self.most:
+            self._texts.append(text)
+            self._length += len(text)
+
+    def __str__(self) -> str:
+        return "".join(self._texts)
 
 
 class Incoming:
-    """A turn's stream, as far as it has come; times are seconds since the request.
+    """A turn's stream, as far as it has come.
 
     Without `content`, nothing but the turn's course and its times is known of it.
     """
 
     def __init__(self, reading: Reading, end: EndRule, content: Content | None = None) -> None:
+        self.reading = reading
         self.end = TurnEnd(end)
         self.content = content
         self.decoder = SseDecoder()
@@ -58,35 +107,14 @@ class Incoming:
         """The agent's error: no event after it is returned."""
         self.limit: SseLimitError | None = None
         """The limit that the stream has broken, after all events before it."""
-        self.begun = False
-        """Whether any event has arrived."""
         self.last: ChatEvent | None = None
         """The last event returned."""
-        self.last_at = 0.0
-        """When events arrived last."""
-        self.first_event_after: float | None = None
-        self.first_text_after: float | None = None
-        self.max_gap = 0.0
-        """Seconds of the longest silence between two events."""
-        self.events = 0
-        self.arrivals: array[float] = array("d")
-        """When events arrived: all of them, or every n-th of a long stream."""
-        self._every = 1
+        self.times = Times()
         self.models: list[str] = []
         """The models that it named, in their order; of many, the first."""
-        self.with_text = 0
-        """How many events had text."""
-        self.most_text: float = MOST_TEXT
-        """About how many characters of the reply are kept."""
-        self._texts: list[str] = []
-        self._length = 0
+        self.reply = _Reply()
         self.unlooked: list[ChatEvent] = []
         """Events whose form is to be recorded."""
-
-    @property
-    def text(self) -> str:
-        """The reply, as far as it is kept."""
-        return "".join(self._texts)
 
     @property
     def read(self) -> int:
@@ -100,6 +128,7 @@ class Incoming:
 
     def feed(self, chunk: bytes, at: float) -> None:
         """Decode a chunk that arrived `at` seconds after the request."""
+        self.times.heard = at
         try:
             events = self.decoder.feed(chunk, at)
         except SseLimitError as error:
@@ -108,10 +137,7 @@ class Incoming:
         if not events:
             return
         self._arrived += len(events)
-        # Events of one chunk arrive together.
-        if self.begun and at - self.last_at > self.max_gap:
-            self.max_gap = at - self.last_at
-        self.begun, self.last_at = True, at
+        self.times.arrived(at)
         self._waiting.extend(self.unread)
         if not self._waiting and self._speaking(events) == len(events):
             self._hand_out(events)
@@ -149,8 +175,9 @@ class Incoming:
 
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to what is known of the turn, and return what it means in it."""
+        times = self.times
         self.end.saw(known)
-        if known.whole and not known.text and self.first_text_after is None:
+        if known.whole and not known.text and times.first_text is None:
             known = known._replace(text=known.whole)
         for model in known.models:
             if model not in self.models and len(self.models) < MOST_MODELS:
@@ -160,9 +187,9 @@ class Incoming:
             self._arrived -= len(self._waiting)
             self._waiting.clear()
         if self.last is None:
-            self.first_event_after = event.at
-        if known.text and self.first_text_after is None:
-            self.first_text_after = event.at
+            times.first_event = event.at
+        if known.text and times.first_text is None:
+            times.first_text = event.at
         if self.content is not None:
             self._keep(self.content, event, known)
         return known
@@ -170,38 +197,11 @@ class Incoming:
     def _keep(self, content: Content, event: ChatEvent, known: Meaning) -> None:
         content.add(known, event.at)
         if text := known.text:
-            self.with_text += 1
-            if self._length < self.most_text:
-                self._texts.append(text)
-                self._length += len(text)
-        if self.events % self._every == 0:
-            self.arrivals.append(event.at)
-            if len(self.arrivals) == 2 * MOST_ARRIVALS:
-                del self.arrivals[1::2]
-                self._every *= 2
-        self.events += 1
-        if self.events <= LOOKED_AT or known.end:
+            self.reply.add(text)
+        times = self.times
+        times.count(event.at, says=bool(text))
+        if times.events <= LOOKED_AT or known.end:
             self.unlooked.append(event)
-
-    def stream_ended(self, *, end_is_known: bool) -> Cut | None:
-        """Record the stream's end; return what was cut, if anything was.
-
-        `end_is_known`: whether an earlier turn on the instance had a terminal event.
-        """
-        if self.last is None:
-            return Cut("the stream ended without a single event")
-        why = self.end.stream_ended(end_is_known=end_is_known)
-        if self.decoder.pending and not self.end.complete:
-            # An agent that says no more ends its last event; what is left was cut.
-            what = "the reply was cut: its stream ended in the middle of an event"
-            return Cut(what, "a blank line after the last event")
-        if why is None:
-            return None
-        return Cut(
-            "the reply was cut: its stream ended without a terminal event",
-            f"an event that ends the turn, {why} (chat_end = {self.end.rule})",
-            'if its runtime sends no terminal event, set chat_end = "optional"',
-        )
 
     def drop(self) -> None:
         """Return no further event."""

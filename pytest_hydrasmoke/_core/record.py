@@ -42,7 +42,6 @@ from .run_turns import RunTurns
 from .settle import Measured, Settling
 from .sightings import Sightings
 from .stage import Keeper
-from .told_turn import so_far
 from .turn_account import TurnAccount
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
 
-    from .chat import OpenTurn
+    from .turn_story import TurnStory
 
 
 _numbers = count(1)
@@ -106,7 +105,7 @@ class InstanceRecord(Story):
     """Whether the running test has used it."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    open_turn: OpenTurn | None = None
+    open_turn: TurnStory | None = None
     """The turn under way."""
     keeper: Keeper = field(default_factory=Keeper, repr=False)
     pid: int = field(default_factory=os.getpid, repr=False)
@@ -198,14 +197,14 @@ class InstanceRecord(Story):
         """Its turns, with the one under way as it is by now."""
         turns = [(it.at, it.turn) for it in self.turns]
         if (turn := self.open_turn) is not None and turns:
-            turns[-1] = turn.at, so_far(turn)
+            turns[-1] = turn.at, turn.so_far()
         return turns
 
     def end_turn(self) -> None:
         """Tell of a turn under way as far as it has come; harmless if there is none."""
         turn, self.open_turn = self.open_turn, None
         if turn is not None:
-            self.note(so_far(turn), turn.at)
+            self.note(turn.so_far(), turn.at)
 
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its keeper raises."""

@@ -1,4 +1,4 @@
-"""The turns of a run on all of its instances, of which its processes tell each other.
+"""The turns of a run on its instances, one at a time each: its processes tell each other of them.
 
 An agent's rows come after its turn, and under xdist the last turn on a shared instance may be
 another process's. So a turn's beginning is written before its message leaves, and each count. What
@@ -8,6 +8,11 @@ and a later run has no turn to wait for.
 
 Points in time in them are the IO's, which is `time.monotonic()`: one clock for all processes of a
 host, which never goes back.
+
+The router does not lock a stream, and assumes one consumer. So concurrent turns are refused here,
+whatever client of this process takes them. An instance is held by a turn, and only that turn frees
+it: freeing is harmless wherever an interrupt came, and each step is one operation of a dict, which
+nothing can split.
 """
 
 from __future__ import annotations
@@ -18,22 +23,50 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ChatBusyError, ConfigError, hide_own_frames
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Entry
 
-from .one_turn import busy
 from .settle import Measured, Settling, apply
-from .signs import is_limit
 from .stage import Stage
+from .times import is_limit
 
 __tracebackhide__ = hide_own_frames
 
 SILENCES = 100
 """How many silences are kept, the last ones."""
 Told = TurnBegan | TurnOver | Counted
+_busy: dict[str, object] = {}
+"""The turns under way, by their instances."""
+
+
+def reserve(instance_id: str, turn: object) -> None:
+    """Begin a turn on an instance; raises `ChatBusyError` while another one is under way."""
+    if _busy.setdefault(plain_id(instance_id), turn) is not turn:
+        raise busy()
+
+
+def busy(where: str = "") -> ChatBusyError:
+    """Return the error of a turn that would be a second one."""
+    return ChatBusyError(
+        f"a chat turn is under way on this instance already{where}",
+        next_step="end that turn first, or chat on an instance of your own "
+        "(smoke_instance_factory)",
+    )
+
+
+def is_under_way(instance_id: str, turn: object) -> bool:
+    """Return whether this turn has begun on an instance, and has not ended."""
+    return _busy.get(plain_id(instance_id)) is turn
+
+
+def free(instance_id: str, turn: object) -> None:
+    """Let the next turn begin; harmless if this one is not under way."""
+    if is_under_way(instance_id, turn):
+        del _busy[plain_id(instance_id)]
 
 
 class RunTurns:

@@ -17,8 +17,8 @@ from pytest_hydrasmoke._base.errors import ConfigError
 if TYPE_CHECKING:
     from pytest_hydrasmoke._journal.events import Event
 
-    from .chat import OpenTurn
     from .handle import Handle
+    from .open_turn import OpenTurn
     from .record import InstanceRecord, Origin
 
 

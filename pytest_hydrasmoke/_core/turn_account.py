@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pytest_hydrasmoke._api.models import Rows
+from pytest_hydrasmoke._journal.chat import TurnOver
 
 
 class Doubt(NamedTuple):
@@ -56,12 +57,20 @@ class TurnAccount:
     """The last count before the next turn; None where nothing counted this turn's own events."""
     recorded: bool = False
     """Whether the turn is recorded, with its LLM events if they are counted."""
-    left: bool = False
-    """Whether its reader left it before its end: its agent may count nothing."""
-    unended: bool = False
-    """Whether its stream ended without a terminal event: its reply may have been cut."""
+    over: TurnOver | None = None
+    """How the turn ended; None while it is under way."""
     uncounted: str | None = None
     """Why a replay can't know its LLM events; None where it does."""
+
+    @property
+    def left(self) -> bool:
+        """Whether its reader left it before its end: its agent may count nothing."""
+        return self.over is not None and self.over.how == "left"
+
+    @property
+    def unended(self) -> bool:
+        """Whether its stream ended without a terminal event: its reply may have been cut."""
+        return self.over is not None and self.over.how == "ended" and not self.over.end_seen
 
     def saw(self, count: Count) -> None:
         """Keep a count, unless the last one was the same: that came first."""

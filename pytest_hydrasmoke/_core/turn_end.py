@@ -1,4 +1,4 @@
-"""Whether a turn is complete, by what its events have meant.
+"""How a turn ends: by what its events have meant, and by what became of its message; pure rules.
 
 A turn ends at its terminal event, not where the connection happens to end: a cut connection can
 look just like a closed one. If the model has given a finish reason, the end of the stream will do.
@@ -7,19 +7,41 @@ What is said after an end takes that end back: the agent goes on, and needs anot
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
+from pytest_hydrasmoke._api.retry import RULES
+from pytest_hydrasmoke._base.errors import (
+    ChatTimeoutError,
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+)
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.values import goes_on
+from pytest_hydrasmoke._transport.protocol import Reply
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
+IF_LATE = (
+    "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
+    "else see the agent's log of this turn"
+)
 Ending = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must have a terminal event: where it is known to send them, always, or never."""
+
+
+class Cut(NamedTuple):
+    """How a stream that ended has lost something."""
+
+    what: str
+    expected: str | None = None
+    advice: str | None = None
+    """What to do where the agent's log shows nothing."""
 
 
 class TurnEnd:
@@ -44,11 +66,26 @@ class TurnEnd:
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
 
-    def stream_ended(self, *, end_is_known: bool) -> str | None:
-        """Record the stream's end; return why a terminal event was needed, None if it was not.
+    def stream_ended(self, *, in_an_event: bool, end_is_known: bool) -> Cut | None:
+        """Record the stream's end; return what was cut, if anything was.
 
-        `end_is_known`: whether an earlier turn on the instance had one.
+        `end_is_known`: whether an earlier turn on the instance had a terminal event.
         """
+        why = self._why_needed(end_is_known=end_is_known)
+        if in_an_event and not self.complete:
+            # An agent that says no more ends its last event; what is left was cut.
+            what = "the reply was cut: its stream ended in the middle of an event"
+            return Cut(what, "a blank line after the last event")
+        if why is None:
+            return None
+        return Cut(
+            "the reply was cut: its stream ended without a terminal event",
+            f"an event that ends the turn, {why} (chat_end = {self.rule})",
+            'if its runtime sends no terminal event, set chat_end = "optional"',
+        )
+
+    def _why_needed(self, *, end_is_known: bool) -> str | None:
+        """Return why a stream that has ended needed a terminal event, None if it did not."""
         waits = goes_on(self.finish_reason)
         if self.finish_reason and not waits:
             self.complete = True
@@ -63,3 +100,59 @@ class TurnEnd:
         if self.runtimes:
             return "as this runtime always sends one"
         return "as an earlier turn of this instance had one" if end_is_known else None
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What became of a turn's message and its stream, whatever its events mean."""
+
+    taken: bool = False
+    """Whether the message was accepted."""
+    ending: Ending = "left"
+    at: float = 0.0
+    """When the stream ran to its end, or its reader left it, on the IO's clock."""
+    error: str | None = None
+    refusal: Reply | None = None
+    """An answer that was not a stream."""
+    may_run: bool = True
+    """Whether the agent may have processed the message."""
+
+    @property
+    def ran_to_its_end(self) -> bool:
+        """Whether nothing more can come of it, and nothing failed."""
+        return self.ending == "closed" and self.error is None
+
+    @property
+    def how(self) -> str:
+        """How it ended, for those who wait for its LLM events: see `TurnOver`."""
+        if not self.may_run:
+            return "refused"
+        if self.error is not None:
+            return "failed"
+        return "ended" if self.ran_to_its_end else "left"
+
+    def refused(self, refusal: HydraSmokeError) -> None:
+        """Record that no stream came of the message."""
+        if isinstance(refusal.answer, Reply):
+            self.refusal = refusal.answer
+        if isinstance(refusal, TransportError):
+            self.ending = "stalled" if refusal.late else "cut"
+            self.may_run = refusal.reached
+        elif isinstance(refusal, RouterError):
+            code = refusal.status_code
+            self.may_run = code == 408 or not (400 <= code < 500 or code == 503)
+
+
+def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
+    """Return the error for a message not accepted in time; None for any other refusal."""
+    if isinstance(refusal, RouterError):
+        if refusal.status_code not in RULES["chat"].again:
+            return None
+        late = ChatTimeoutError(f"not accepted within {timeout:g} s: {refusal.message}")
+        # The agent has never seen the message.
+        late.next_step = refusal.next_step
+        return late
+    if isinstance(refusal, TransportError) and refusal.late:
+        words = f"not answered within {timeout:g} s: {refusal.message}"
+        return ChatTimeoutError(words, next_step=IF_LATE)
+    return None

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import CutShort, NotRun
 from pytest_hydrasmoke._journal.journal import Journal

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._core.chat import OpenTurn
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._options import FAKE, LIVE, flag
 from pytest_hydrasmoke._recordings import manners

@@ -22,8 +22,8 @@ from pytest_hydrasmoke.instance import SmokeInstance
 from .separation import CONTINUES
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._core.chat import OpenTurn
     from pytest_hydrasmoke._core.handle import Handle
+    from pytest_hydrasmoke._core.open_turn import OpenTurn
 
     from .recorder import Recorder
     from .replay import Replaying

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from dataclasses import replace as replaced
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.incoming import Incoming
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._runtimes.content import Content
 
 from .format import Recorded, asked, by_key
@@ -50,7 +49,7 @@ def played(stream: bytes, reading: Reading) -> Said:
     """Read a stream to its end, or to the point where it breaks off, without its pauses."""
     content = Content()
     came = Incoming(reading, "optional", content)
-    came.most_text = math.inf
+    came.reply.most = math.inf
     came.feed(stream, 0.0)
     while came.take() is not None:
         pass
@@ -59,7 +58,7 @@ def played(stream: bytes, reading: Reading) -> Said:
 
 def said(came: Incoming, content: Content) -> Said:
     """Return what a turn has said, all of whose text was kept."""
-    text, end = came.text, came.end
+    text, end = str(came.reply), came.end
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
     reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
     return Said(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
-from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.expected import surely_since
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 
 from .compare import Said, played, said
 from .format import Events, NotWrittenError, Recorded, RecordedTurn, Refusal
@@ -86,17 +86,17 @@ class Masking:
 def _live(turn: OpenTurn) -> Said | None:
     """Return the turn's words as they were read; None where not all of them were kept."""
     content = turn.came.content
-    return None if content is None or turn.refusal is not None else said(turn.came, content)
+    return None if content is None or turn.outcome.refusal is not None else said(turn.came, content)
 
 
 def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
     refused = None
-    if (reply := turn.refusal) is not None:
+    if (reply := turn.outcome.refusal) is not None:
         refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
     return replace(
         begun,
         llm_events=_counted(turn),
-        end=turn.ending if refused is None else None,
+        end=turn.outcome.ending if refused is None else None,
         chunks=[(at * 1000, chunk) for at, chunk in turn.kept.chunks],
         refused=refused,
     )
@@ -110,7 +110,7 @@ def _counted(turn: OpenTurn) -> Events | None:
     surely = surely_since(before.providers, found.providers, added)
     # If several had been seen before, the provider of a new event is not known.
     names = (surely or found.providers) if added else ()
-    return Events(added, tuple(sorted(names)), round(max(found.at - turn.ended, 0.0), 2))
+    return Events(added, tuple(sorted(names)), round(max(found.at - turn.outcome.at, 0.0), 2))
 
 
 def recut(turn: Recorded, text: bytes) -> Recorded:

@@ -27,8 +27,8 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.lifecycle import bring_up
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings

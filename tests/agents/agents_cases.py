@@ -12,8 +12,8 @@ from stub_model import ANSWER, ARGUMENTS, LOOK, REFUSAL, REPLY, TOOL, USAGE
 
 from pytest_hydrasmoke import ChatError, ChatTurn, TokenUsage
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from client_fixtures import anyio_backend, kind, no_waste
 
-from pytest_hydrasmoke._core import one_turn
+from pytest_hydrasmoke._core import run_turns
 
 __all__ = ["anyio_backend", "kind", "no_waste"]
 
@@ -15,6 +15,6 @@ __all__ = ["anyio_backend", "kind", "no_waste"]
 @pytest.fixture(autouse=True)
 def nobody_is_left_busy() -> Iterator[None]:
     yield
-    left = set(one_turn._busy)
-    one_turn._busy.clear()
+    left = set(run_turns._busy)
+    run_turns._busy.clear()
     assert not left

@@ -27,13 +27,13 @@ from scripted_io import (
 from pytest_hydrasmoke import ChatError, HydraSmokeError, LeakError, LlmEventsError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.llm_events import Usage
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
@@ -217,7 +217,7 @@ class Row:
             asked = [deadline - START for deadline in it.stream.deadlines]
             assert self.deadlines in (None, asked)
             assert self.reason in (None, it.came.end.finish_reason)
-            assert (it.turn.over_at is None) is (it.error is not None)
+            assert (it.turn.outcome.ran_to_its_end) is (it.error is None)
             if it.error is not None:
                 assert type(it.error) is self.kind
                 assert self.step in (None, it.error.next_step)

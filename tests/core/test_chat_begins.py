@@ -20,7 +20,7 @@ from scripted_io import (
 )
 
 import pytest_hydrasmoke as hydra
-from pytest_hydrasmoke._core import one_turn
+from pytest_hydrasmoke._core import run_turns
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import ChatStream
 
@@ -36,7 +36,7 @@ def test_a_turn_that_is_not_accepted_yet_is_asked_for_again(code: int, step: str
     it = Chatted(chat=[busy, busy, stream(Took(1, HI), Took(1, DONE))])
     assert it.end == (None, "Hi", True)
     assert it.io.calls_sent() == ["chat"] * 3
-    assert (it.came.first_event_after, it.came.duration) == (1.0, 2.0), "since it was accepted"
+    assert (it.came.times.first_event, it.came.duration) == (1.0, 2.0), "since it was accepted"
     assert it.io.waited == 10 + 2
     it = Chatted(chat=[reply(code, {"detail": "warming up"}, retry_after="50"), ...])
     assert type(it.error) is hydra.ChatTimeoutError
@@ -70,7 +70,7 @@ def test_any_other_answer_is_told_at_once_and_frees_the_instance(case: str) -> N
     assert isinstance(error, hydra.HydraSmokeError)
     assert (error.phase, error.instance, error.last) == ("first_event", ID, "no event yet")
     assert io.calls_sent() == ["chat"], "it is never asked for again"
-    assert not one_turn._busy
+    assert not run_turns._busy
 
 
 def test_a_router_that_does_not_answer_in_time_is_a_timeout() -> None:
@@ -132,12 +132,12 @@ def test_a_connection_that_fails_to_close_frees_the_instance() -> None:
     turn = turn_of(calls_of(None, chat=[Broken(200, {"content-type": "text/event-stream"}, [])])[1])
     drive(turn.open())
     fails(OSError, turn.close())
-    assert not one_turn._busy
+    assert not run_turns._busy
 
 
 def test_times_count_from_the_request() -> None:
     it = Chatted(chat=[Took(1, stream(Took(2, b": ping\n\n"), Took(3, HI), Took(4, DONE)))])
-    assert (it.came.first_event_after, it.came.duration) == (6.0, 10.0)
-    assert (it.turn.awaited, it.turn.ended - it.turn.at) == (6.0, 10.0)
+    assert (it.came.times.first_event, it.came.duration) == (6.0, 10.0)
+    assert (it.came.times.awaited, it.turn.outcome.at - it.turn.story.at) == (6.0, 10.0)
     it = Chatted(Took(3, lost()))
-    assert (it.came.first_event_after, it.came.duration) == (None, 0.0), "no event, no times"
+    assert (it.came.times.first_event, it.came.duration) == (None, 0.0), "no event, no times"

@@ -9,7 +9,7 @@ from core_tools import CUT, DONE, FOR_TOOLS, HI, PING, Chatted, Row, finished, m
 from scripted_io import HANG, Took, lost
 
 from pytest_hydrasmoke import ChatEvent, ChatTimeoutError
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 
 LOOKS, SAYS = message("I look. ", "tool_use"), message("Cold.", "end_turn")

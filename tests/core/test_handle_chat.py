@@ -12,12 +12,12 @@ from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, 
 from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
 from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
-from pytest_hydrasmoke._core import chat, one_turn
-from pytest_hydrasmoke._core.chat import OpenTurn
+from pytest_hydrasmoke._core import open_turn, run_turns, turn_story
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.signs import IDLE_LIMIT, is_limit, pace
+from pytest_hydrasmoke._core.times import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive
@@ -235,7 +235,7 @@ def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be
     fails(ZeroDivisionError, handle.chat("hello", None) if whole else turn.open())
     assert len(io.sent) == reads + 2, "not even the baseline is read"
     assert handle.record.chats == 2
-    assert not one_turn._busy
+    assert not run_turns._busy
 
 
 def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
@@ -259,7 +259,7 @@ def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
     """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
     _, handle = talking(stream(HI))
     turn = handle.turn("hello", None)
-    places = {chat.__file__, one_turn.__file__}
+    places = {open_turn.__file__, turn_story.__file__, run_turns.__file__}
     steps = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -290,5 +290,5 @@ def test_an_interrupt_at_any_instruction_of_an_opening_frees_the_instance() -> N
         opened = _opened_until(step)
         if opened is None:
             break
-        assert not one_turn._busy, f"instruction {step}"
+        assert not run_turns._busy, f"instruction {step}"
     assert step > 100, "it was interrupted at each"

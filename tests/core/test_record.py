@@ -13,8 +13,7 @@ from scripted_io import ID, OTHER_ID, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.retry import Tried
-from pytest_hydrasmoke._core.incoming import Incoming
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
@@ -193,12 +192,12 @@ def incoming(events: int) -> Incoming:
 
 def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None:
     came = incoming(2 * MOST_ARRIVALS - 1)
-    assert len(came.arrivals) == 2 * MOST_ARRIVALS - 1
+    assert len(came.times.arrivals) == 2 * MOST_ARRIVALS - 1
     assert traced() < MIB / 4
     long = incoming(9 * MOST_ARRIVALS)
     assert traced() < MIB / 2, "its text and its times are bounded"
-    assert (long.events, len(long.text)) == (9 * MOST_ARRIVALS, MOST_TEXT)
+    assert (long.times.events, len(str(long.reply))) == (9 * MOST_ARRIVALS, MOST_TEXT)
     # Of its arrivals it keeps an even choice.
-    assert MOST_ARRIVALS <= len(long.arrivals) < 2 * MOST_ARRIVALS
-    assert {b - a for a, b in itertools.pairwise(long.arrivals)} == {8.0}
-    assert long.arrivals[0] == 0
+    assert MOST_ARRIVALS <= len(long.times.arrivals) < 2 * MOST_ARRIVALS
+    assert {b - a for a, b in itertools.pairwise(long.times.arrivals)} == {8.0}
+    assert long.times.arrivals[0] == 0

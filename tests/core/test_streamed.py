@@ -15,10 +15,9 @@ from scripted_io import calls_of, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ChatError, ChatStream, ConfigError
-from pytest_hydrasmoke._core import kept_events
-from pytest_hydrasmoke._core.incoming import Incoming
-from pytest_hydrasmoke._core.kept_events import STREAMED, Kept
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core import kept
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
+from pytest_hydrasmoke._core.kept import STREAMED, Kept
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._transport.protocol import drive
@@ -42,7 +41,7 @@ def outcome(chunks: list[bytes], *, kept: bool) -> tuple[object, ...]:
     it = Chatted(*chunks, end="auto", kept=kept)
     came, told = it.came, None if it.error is None else str(it.error)
     end = came.end.complete, came.end.finish_reason, came.end.runtimes
-    after = came.first_event_after, came.first_text_after, came.duration
+    after = came.times.first_event, came.times.first_text, came.duration
     return it.data, it.text, told, end, after
 
 
@@ -163,7 +162,7 @@ def test_of_a_long_one_it_has_its_times_and_end_and_says_that_the_rest_is_not_ke
             getattr(turn, name)()
         assert "read it with chat()" in str(caught.value)
     # So it is where its events take too much memory.
-    monkeypatch.setattr(kept_events, "HELD", 1000)
+    monkeypatch.setattr(kept, "HELD", 1000)
     with streamed(*WORDS) as events:
         list(events)
     with pytest.raises(ChatError, match="not kept"):

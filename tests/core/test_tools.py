@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError, ToolCall, ToolCallsError
-from pytest_hydrasmoke._core.messages import messages_of
+from pytest_hydrasmoke._core.kept import messages_of
 from pytest_hydrasmoke._core.tools import check_tools
 
 Expected = str | tuple[str, Mapping[str, object]]

@@ -37,16 +37,16 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ChatError, TokenUsage, ToolCall
 from pytest_hydrasmoke._core import handle as handle_room
-from pytest_hydrasmoke._core import kept_events
+from pytest_hydrasmoke._core import kept
 from pytest_hydrasmoke._core.account import count_for_recording
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Stage
-from pytest_hydrasmoke._core.told_turn import with_content
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
+from pytest_hydrasmoke._core.turn_story import with_content
 from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
 from pytest_hydrasmoke._journal.chat import Turn as Told
 from pytest_hydrasmoke._journal.events import Doing
@@ -209,7 +209,7 @@ FLOODS = {
 @pytest.mark.parametrize("case", FLOODS)
 def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The bound itself takes seconds to fill; what is held counts for more than the events alone.
-    monkeypatch.setattr(kept_events, "HELD", 200_000)
+    monkeypatch.setattr(kept, "HELD", 200_000)
     flood = FLOODS[case]
     it = instance_of(*[flood] * (400_000 // len(flood) + 1000), DONE)
     with pytest.raises(ChatError, match="MiB of memory: the turn was broken off"):
@@ -262,13 +262,13 @@ def test_a_turn_is_recorded(name: str) -> None:
     it = Beside(ID, turns=RunTurns(stage=Recording()))
     most = 2 if name.startswith("left") else math.inf
     turn = Chatted(chat=[*answers], it=it, end="auto", timeout=60.0, most=most).turn
-    assert (turn.ending, turn.message) == (how, "hello")
+    assert (turn.outcome.ending, turn.message) == (how, "hello")
     assert [chunk for _, chunk in turn.kept.chunks] == chunks
-    found = turn.refusal
+    found = turn.outcome.refusal
     assert (found and (found.status, found.body)) == (refusal and (refusal.status, refusal.body))
     if name == "as they were read":
         assert [at for at, _ in turn.kept.chunks] == [0.5, 0.75]
-        assert turn.came.text == "Hi"
+        assert str(turn.came.reply) == "Hi"
     if name == "no stream":
         assert found is not None
         assert found.headers["content-type"] == "text/html"

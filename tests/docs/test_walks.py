@@ -14,7 +14,7 @@ STEPS = re.findall(r"^(\S+) → (\S+)$", PAGE, re.MULTILINE)
 
 
 def function(place: str) -> ast.AST:
-    """Return a function: `_core/chat.OpenTurn.open` is a method in `_core/chat.py`."""
+    """Return a function: `_core/open_turn.OpenTurn.open` is a method in `_core/open_turn.py`."""
     path, *names = place.split(".")
     node: ast.AST = ast.parse((ROOT / "pytest_hydrasmoke" / f"{path}.py").read_text("utf-8"))
     for name in names:

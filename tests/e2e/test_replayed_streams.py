@@ -19,8 +19,8 @@ from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive

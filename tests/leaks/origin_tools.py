@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._recordings.compare import Said, compared, played
 from pytest_hydrasmoke._recordings.format import Events, Recorded
 

@@ -14,8 +14,8 @@ from sizes import examples
 
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._recordings.compare import played
 from pytest_hydrasmoke._recordings.format import Events, NotWrittenError, Recorded, Refusal
@@ -37,7 +37,9 @@ def refused(
     body: bytes, code: int = 503, message: str = "Hello", **headers: str
 ) -> tuple[Recorded, OpenTurn]:
     asked = taken(run=3, message=message, end="cut")
-    asked[1].refusal = Reply(code, {k.replace("_", "-"): it for k, it in headers.items()}, body)
+    asked[1].outcome.refusal = Reply(
+        code, {k.replace("_", "-"): it for k, it in headers.items()}, body
+    )
     return asked
 
 
@@ -174,7 +176,7 @@ def test_a_text_of_other_lines_is_cut_in_proportion() -> None:
 
 def test_events_are_told_as_far_as_they_were_counted() -> None:
     asked = taken(DONE)
-    asked[1].ended = 10.0
+    asked[1].outcome.at = 10.0
     asked[1].account = TurnAccount(Count(0.0, 3, frozenset({"a"})))
     assert masked(asked).llm_events is None
     for at, count, names, told in (

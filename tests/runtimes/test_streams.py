@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from runtimes_tools import DATA, LOOK, chunk, event_of, typed
 from sizes import examples
 
-from pytest_hydrasmoke._core.incoming import MOST_MODELS, Incoming
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import MOST_MODELS, Incoming, Reading
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage
 from pytest_hydrasmoke._runtimes.read import read as read_event
 from pytest_hydrasmoke._sse.decoder import SseDecoder

@@ -27,8 +27,8 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger

@@ -9,8 +9,8 @@ from scripted_io import ID, ScriptedIO
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.beside import Beside
-from pytest_hydrasmoke._core.chat import OpenTurn
-from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.turn_end import Ending
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import Recorded, Refusal
@@ -60,10 +60,10 @@ def taken(
         content=content,
     )
     turn.records()
-    turn.ending, turn.kept.chunks = end, [(0.4, chunk) for chunk in chunks]
+    turn.outcome.ending, turn.kept.chunks = end, [(0.4, chunk) for chunk in chunks]
     for chunk in chunks:
         turn.came.feed(chunk, 0.4)
-    while turn.take() is not None:
+    while turn.came.take() is not None:
         pass
     return Recorded(run, instance, spec, message), turn
 

@@ -1,15 +1,27 @@
-"""The events of a turn that is kept whole, and how much memory they may take."""
+"""A turn of which all is kept, and how much memory it may take: what it said, and in which words.
+
+What was streamed is kept as bytes: its events were handed out, and are read again.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
-from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._runtimes.content import Content, ToolCall
 from pytest_hydrasmoke._runtimes.read import type_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+from .incoming import Incoming
+
+if TYPE_CHECKING:
+    from .open_turn import OpenTurn
 
 HELD = 32 << 20
 """Bytes of memory, by estimate, that a turn which is kept whole may take.
@@ -21,6 +33,9 @@ STREAMED = 1 << 20
 """Bytes that are kept of a turn that is streamed: of its stream, and of its tools and reasoning."""
 LAST_WORDS = 80
 """Characters of a reply that a failure repeats."""
+
+Message = dict[str, object]
+"""One of a conversation, in the form of OpenAI's chat API."""
 
 
 def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
@@ -86,3 +101,72 @@ class Kept:
         if usage is None:
             return f"{tools}, and reported no tokens"
         return f"{tools}, and took {usage.input_tokens} + {usage.output_tokens} tokens"
+
+
+class KeptBytes:
+    """The chunks of a stream, each with its seconds since the request; by default none."""
+
+    def __init__(self) -> None:
+        self.chunks: list[tuple[float, bytes]] = []
+        self.room = 0.0
+        """How many more bytes are kept; below 0 where more came."""
+
+    def add(self, at: float, chunk: bytes) -> None:
+        """Keep a chunk, or nothing at all once there are too many."""
+        self.room -= len(chunk)
+        if self.room < 0:
+            self.chunks.clear()
+        else:
+            self.chunks.append((at, chunk))
+
+
+def reread(turn: OpenTurn) -> Kept | None:
+    """Return what its reader has been given of a turn; None where more came than is kept."""
+    if turn.kept.room < 0:
+        return None
+    kept = Kept(Content())
+    came = Incoming(turn.came.reading, turn.came.end.rule, kept.content)
+    left = turn.came.read
+    for at, chunk in turn.kept.chunks:
+        came.feed(chunk, at)
+        while left and (event := came.take()) is not None:
+            left -= 1
+            if not kept.add(event):
+                return None
+    return kept
+
+
+def messages_of(
+    message: str, text: str, placed_calls: Sequence[tuple[ToolCall, int]]
+) -> list[Message]:
+    """Return the user's message, and the agent's: what it said, its calls and their results.
+
+    A call whose id was not reported gets one: `call_1` for the first of the turn.
+    """
+    found: list[Message] = [{"role": "user", "content": message}]
+    said = 0
+    numbered = enumerate(placed_calls, 1)
+    for position, group in groupby(numbered, key=lambda it: it[1][1]):
+        calls = [(call, call.id or f"call_{number}") for number, (call, _) in group]
+        content = text[said:position] or None
+        made = [_call(call, call_id) for call, call_id in calls]
+        found.append({"role": "assistant", "content": content, "tool_calls": made})
+        found += _results(calls)
+        said = position
+    if text[said:] or not placed_calls:
+        found.append({"role": "assistant", "content": text[said:]})
+    return found
+
+
+def _call(call: ToolCall, call_id: str) -> Message:
+    arguments = json.dumps(dict(call.arguments or {}), ensure_ascii=False)
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def _results(calls: Sequence[tuple[ToolCall, str]]) -> Iterator[Message]:
+    """Yield a message for each call: the API wants one, also where no result was reported."""
+    for call, call_id in calls:
+        result = "" if call.result is None else call.result
+        content = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        yield {"role": "tool", "tool_call_id": call_id, "content": content}

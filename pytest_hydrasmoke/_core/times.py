@@ -1,21 +1,15 @@
-"""What a chat shows without a word of it; pure rules.
+"""When a turn's events came, and what its pauses show of a proxy before the agent; pure rules.
 
-A refusal may mean that its message was not accepted in time, or that it is run all the same. A
-reply that comes late and all at once looks like a proxy that buffers the stream, and one that falls
-silent like a proxy that cuts silent streams: these make notes and advice, never a failure.
+A reply that comes late and all at once looks like a proxy that buffers the stream, and one that
+falls silent like a proxy that cuts silent streams. So these make notes and advice, never a failure.
 """
 
 from __future__ import annotations
 
+from array import array
 from typing import Literal
 
-from pytest_hydrasmoke._api.retry import RULES
-from pytest_hydrasmoke._base.errors import (
-    ChatTimeoutError,
-    HydraSmokeError,
-    RouterError,
-    TransportError,
-)
+from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS
 
 Pace = Literal["at once", "streamed"]
 
@@ -34,6 +28,44 @@ NEAR = 0.3
 """Seconds by which a silence may miss a limit that cut it."""
 ROUND = 5.0
 """Limits of proxies are multiples of this many seconds: 30, 50, 60, 100, 350."""
+
+
+class Times:
+    """When a turn's stream came, in seconds since the request; it does not grow with the stream."""
+
+    def __init__(self) -> None:
+        self.awaited = 0.0
+        """Seconds that the reader waited before the first event came."""
+        self.heard = 0.0
+        """When bytes came last; 0 before any."""
+        self.last: float | None = None
+        """When events arrived last; None before any."""
+        self.max_gap = 0.0
+        """The longest silence between two events."""
+        self.first_event: float | None = None
+        self.first_text: float | None = None
+        self.events = 0
+        """How many events are counted, and how many of them have text."""
+        self.texts = 0
+        self.arrivals: array[float] = array("d")
+        """When these arrived: all of them, or every n-th of a long stream."""
+        self._every = 1
+
+    def arrived(self, at: float) -> None:
+        """Hear of events that arrive together."""
+        if self.last is not None and at - self.last > self.max_gap:
+            self.max_gap = at - self.last
+        self.last = at
+
+    def count(self, at: float, *, says: bool) -> None:
+        """Count an event that arrived then."""
+        self.texts += says
+        if self.events % self._every == 0:
+            self.arrivals.append(at)
+            if len(self.arrivals) == 2 * MOST_ARRIVALS:
+                del self.arrivals[1::2]
+                self._every *= 2
+        self.events += 1
 
 
 def pace(texts: int, awaited: float, spread: float) -> Pace | None:
@@ -63,34 +95,3 @@ IDLE_LIMIT = (
     "a proxy's idle timeout may have cut the silent stream: raise it above the agent's longest "
     "silence (nginx: proxy_read_timeout; HAProxy: timeout server), or have keep-alives sent; else "
 )
-
-
-IF_LATE = (
-    "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
-    "else see the agent's log of this turn"
-)
-
-
-def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
-    """Return the error for a message not accepted in time; None for any other refusal."""
-    if isinstance(refusal, RouterError):
-        if refusal.status_code not in RULES["chat"].again:
-            return None
-        late = ChatTimeoutError(f"not accepted within {timeout:g} s: {refusal.message}")
-        # The agent has never seen the message.
-        late.next_step = refusal.next_step
-        return late
-    if isinstance(refusal, TransportError) and refusal.late:
-        words = f"not answered within {timeout:g} s: {refusal.message}"
-        return ChatTimeoutError(words, next_step=IF_LATE)
-    return None
-
-
-def may_run(refusal: HydraSmokeError) -> bool:
-    """Return whether the agent may process a message although no stream came of it."""
-    if isinstance(refusal, TransportError):
-        return refusal.reached
-    if isinstance(refusal, RouterError):
-        code = refusal.status_code
-        return code == 408 or not (400 <= code < 500 or code == 503)
-    return True

@@ -1,0 +1,244 @@
+"""One chat turn under way: from the message to the end of the agent's stream.
+
+Events soon after the terminal one are read too, since an agent may send its usage only when its
+stream has run to the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import NoReturn
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import (
+    ChatError,
+    ChatTimeoutError,
+    HydraSmokeError,
+    TransportError,
+    hide_own_frames,
+)
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._transport.protocol import Stream
+
+from .account import count_before, open_account
+from .incoming import Incoming, Reading
+from .kept import KeptBytes
+from .policy import Policy
+from .record import InstanceRecord
+from .run_turns import free, is_under_way, reserve
+from .times import IDLE_LIMIT, SILENT
+from .turn_account import UNCOUNTED, TurnAccount
+from .turn_end import AFTER_END, IF_LATE, EndRule, Outcome, not_taken
+from .turn_story import TurnStory
+
+__tracebackhide__ = hide_own_frames
+
+AGENTS_LOG = "see the agent's log of this turn"
+
+
+class OpenTurn:
+    """A turn under way: call `open`, then `next` until it returns None, and `close` in any case.
+
+    It tells its instance's record how it goes; outside of a run, that record writes nothing. Its
+    LLM events are counted by `counting`, if that is given.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        record: InstanceRecord,
+        message: str,
+        *,
+        timeout: float,
+        end: EndRule,
+        reading: Reading,
+        content: Content | None = None,
+        counting: Policy | None = None,
+        first: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        assert record.id is not None
+        self._calls = calls
+        self._id = record.id
+        self.record = record
+        self.message = message
+        self._timeout = timeout
+        self._counting = counting
+        self._first = first
+        """What is to be done before it begins."""
+        self.came = Incoming(reading, end, content)
+        self.kept = KeptBytes()
+        self.outcome = Outcome()
+        self.story = TurnStory(record, message, self.came, self.outcome)
+        self.account = TurnAccount(UNCOUNTED)
+        """What bounds its LLM events, once it has begun."""
+        self._stream: Stream | None = None
+
+    @property
+    def trace_id(self) -> str:
+        return self._calls.io.link.trace_id
+
+    async def open(self) -> None:
+        """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        if self._first is not None:
+            await self._first()
+        try:
+            reserve(self._id, self)
+            await self._begin()
+            await self._send()
+        except BaseException:
+            # The caller closes only a turn that it could open.
+            await self.close()
+            raise
+
+    async def _begin(self) -> None:
+        record, run, io = self.record, self.record.run_turns, self._calls.io
+        record.permit()
+        run.check_free(record.turns_name, io.now())
+        before = UNCOUNTED
+        if self._counting is not None:
+            before = await count_before(self._calls, record, self._counting)
+            record.permit()  # The wait may have been long.
+        number = run.on(record.turns_name).number + 1
+        self.account = open_account(record, replace(before, number=number))
+        self.story.begins(self.account, io.now(), self._timeout)
+        if not run.stage.is_between:
+            run.stage.asks(self)
+
+    async def _send(self) -> None:
+        outcome, deadline = self.outcome, self.story.deadline
+        try:
+            self._stream, sent = await self._calls.chat(self._id, self.message, deadline=deadline)
+        except HydraSmokeError as error:
+            outcome.refused(error)
+            late = not_taken(error, self._timeout)
+            if late is None:
+                self._fails(error)
+                raise
+        else:
+            outcome.taken, self.story.at = True, sent
+            self.came.times.awaited = self._calls.io.now() - sent
+            self.account.uncounted = self._calls.uncounted(self._id)
+            return
+        self.fail(late)
+
+    def records(self) -> None:
+        """Keep all of the stream, before any of it comes."""
+        self.account.recorded = True
+        self.kept.room = self.came.reply.most = math.inf
+
+    async def next(self) -> ChatEvent | None:
+        """Return the next event, None at the turn's end; raises `ChatError`."""
+        came = self.came
+        while (event := came.take()) is None:
+            if came.content is not None:
+                self.story.goes_on(came.content, self._calls.io.now())
+            if came.error is not None:
+                self.fail(ChatError(f"the agent reported an error: {came.error}"))
+            if came.limit is not None:
+                self.fail(ChatError(f"{came.limit}: the turn was broken off"))
+            if self.outcome.ran_to_its_end:
+                return None
+            await self._receive()
+        return event
+
+    async def close(self) -> None:
+        """Release the stream; harmless if done before."""
+        try:
+            stream, self._stream = self._stream, None
+            self.came.drop()
+            if stream is not None:
+                await stream.close()
+        finally:
+            try:
+                if is_under_way(self._id, self):
+                    if not self.outcome.ran_to_its_end:
+                        self.outcome.at = self._calls.io.now()
+                    self.story.ends(self.account)
+            finally:
+                free(self._id, self)
+
+    async def _receive(self) -> None:
+        if self._stream is None:
+            raise ChatError(
+                "the stream of this turn is not open",
+                next_step="read it inside its own `with` block, or `async with`",
+            )
+        io, end, times, began = self._calls.io, self.came.end, self.came.times, self.story.at
+        last, deadline = times.last, self.story.deadline
+        until = min(deadline, began + (last or 0.0) + AFTER_END) if end.complete else deadline
+        fault: TransportError | None = None
+        chunk, since = b"", io.now()
+        try:
+            chunk = await self._stream.read(until)
+        except TransportError as error:
+            fault = error
+        now = io.now()
+        if last is None:
+            times.awaited += now - since
+        if fault is None and chunk and now < deadline:
+            self.came.feed(chunk, now - began)
+            self.kept.add(now - began, chunk)
+        elif end.complete:
+            # The turn is complete: what happened to the connection afterwards does not matter.
+            self.outcome.ending, self.outcome.at = "closed", now
+        elif now >= deadline or (fault is not None and fault.late):
+            self.outcome.ending = "stalled"
+            words = f"the turn did not end within {self._timeout:g} s"
+            self.fail(ChatTimeoutError(words, next_step=IF_LATE))
+        elif fault is not None:
+            self.outcome.ending = "cut"
+            where = " in the middle of an event" if self.came.decoder.pending else ""
+            self._broken_off(f"the stream was cut{where}", f": {fault.message}")
+        else:
+            self.outcome.ending, self.outcome.at = "closed", now
+            self._end_without_terminal_event()
+
+    def _end_without_terminal_event(self) -> None:
+        came, known = self.came, self.record.run_turns.on(self.record.turns_name).end_seen
+        if came.last is None:
+            self._broken_off("the stream ended without a single event")
+        cut = came.end.stream_ended(in_an_event=came.decoder.pending, end_is_known=known)
+        if cut is not None:
+            step = f"{AGENTS_LOG}; {cut.advice}" if cut.advice else None
+            self._broken_off(cut.what, expected=cut.expected, next_step=step)
+
+    def _broken_off(
+        self,
+        what: str,
+        why: str = "",
+        *,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> NoReturn:
+        """Fail because the stream ended too early; record the silence before its end."""
+        silence = self._calls.io.now() - self.story.at - self.came.times.heard
+        if silence >= SILENT:
+            what += f" after {silence:.1f} s of silence"
+            if self.record.run_turns.cut_by_a_limit(silence):
+                next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
+        self.fail(ChatError(what + why, expected=expected, next_step=next_step))
+
+    def fail(self, error: ChatError) -> NoReturn:
+        """Raise an error of this turn, with what is known of the turn."""
+        self._fails(error)
+        raise error
+
+    def _fails(self, error: HydraSmokeError) -> None:
+        io, last = self._calls.io, self.came.last
+        now, shown = io.now(), "an event" if last else "no event yet"
+        if last and self.came.reading.quoted:
+            shown = safe_line(f"event {last.event!r} {last.data!r}")
+        error.add_context(
+            phase="first_event" if last is None else "turn",
+            seconds=now - self.story.at,
+            last=shown,
+            instance=self._id,
+            next_step=AGENTS_LOG,
+            trace=io.link.traced,
+        )
+        self.outcome.error = error.message
+        self.record.fails(error, type(error).__name__, now)
