@@ -19,8 +19,8 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._core.lifecycle import provision
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
-from pytest_hydrasmoke._transport.target import Link
 
 ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"
 KEY = "benchmark-0"

@@ -16,8 +16,8 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._transport.attempts import append
-from pytest_hydrasmoke._transport.beginning import is_over
+from pytest_hydrasmoke._base.threads import is_over
+from pytest_hydrasmoke._transport.exchange import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 

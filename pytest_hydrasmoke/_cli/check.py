@@ -38,8 +38,8 @@ from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
-from pytest_hydrasmoke._transport.target import Link
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for each check."""

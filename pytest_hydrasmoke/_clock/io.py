@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._transport.asynchronous import AsyncIO, AsyncStream
-from pytest_hydrasmoke._transport.blocking import SyncIO, SyncStream
-from pytest_hydrasmoke._transport.protocol import Reply, Request
-from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Gathering
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.exchange import HttpIO, HttpStream
+from pytest_hydrasmoke._transport.gathering import Gathering
+from pytest_hydrasmoke._transport.links import Link
+from pytest_hydrasmoke._transport.protocol import Reply, Request, Stream
 
-from .virtual import Line, Turns, VirtualClock
+from .virtual import Pipe, Turns, VirtualClock
 
 __tracebackhide__ = hide_own_frames
 
@@ -32,7 +33,29 @@ def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
     return AsyncIO(link) if clock is None else VirtualAsyncIO(link, clock)
 
 
-class VirtualSyncIO(SyncIO):
+class _Virtual(HttpIO):
+    """What both kinds of `IO` do by a virtual clock."""
+
+    turns: Turns
+
+    def now(self) -> float:
+        return self.turns.now
+
+    def monotonic(self, deadline: float) -> float:
+        return real.now() + deadline - self.now()
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        await self.sleep(0.0)  # until it is its turn
+        with self.turns.calling():
+            return await super().send(request, deadline)
+
+    async def open(self, request: Request, deadline: float) -> VirtualStream:
+        await self.sleep(0.0)
+        with self.turns.calling():
+            return VirtualStream(self.turns, await self.open_now(request, deadline))
+
+
+class VirtualSyncIO(_Virtual, SyncIO):
     """Blocking `IO` by a virtual clock; one for each thread."""
 
     def __init__(
@@ -54,12 +77,6 @@ class VirtualSyncIO(SyncIO):
     def to(self, link: Link, group: Gathering | None = None) -> VirtualSyncIO:
         return VirtualSyncIO(link, self._clock, self._interrupts, group or self._group)
 
-    def now(self) -> float:
-        return self._clock.now()
-
-    def monotonic(self, deadline: float) -> float:
-        return real.now() + deadline - self.now()
-
     async def sleep(self, seconds: float) -> None:
         self.turns.expected.discard(self)
         self.turns.sleep(seconds, self.check)
@@ -72,75 +89,49 @@ class VirtualSyncIO(SyncIO):
         finally:
             self.turns.take()
 
-    async def send(self, request: Request, deadline: float) -> Reply:
-        await self.sleep(0.0)  # until it is its turn
-        with self.turns.calling():
-            return await super().send(request, deadline)
-
-    async def open(self, request: Request, deadline: float) -> VirtualStream:
-        await self.sleep(0.0)
-        with self.turns.calling():
-            return VirtualStream(self.turns, self.open_now(request, deadline))
-
     def close(self) -> None:
         super().close()
         self.turns.expected.discard(self)
         self.turns.leave()
 
 
-class VirtualAsyncIO(AsyncIO):
+class VirtualAsyncIO(_Virtual, AsyncIO):
     """`IO` under anyio, by a virtual clock."""
 
     def __init__(self, link: Link, clock: VirtualClock) -> None:
         super().__init__(link)
         self._clock = clock
-        self._turns = clock._turns  # pyright: ignore[reportPrivateUsage]
-        self._turns.take()
+        self.turns = clock._turns  # pyright: ignore[reportPrivateUsage]
+        self.turns.take()
 
     def to(self, link: Link) -> VirtualAsyncIO:
         return VirtualAsyncIO(link, self._clock)
 
-    def now(self) -> float:
-        return self._clock.now()
-
-    def monotonic(self, deadline: float) -> float:
-        return real.now() + deadline - self.now()
-
     async def sleep(self, seconds: float) -> None:
-        await self._turns.sleep_async(seconds)
-
-    async def send(self, request: Request, deadline: float) -> Reply:
-        await self.sleep(0.0)  # until it is its turn
-        with self._turns.calling():
-            return await super().send(request, deadline)
-
-    async def open(self, request: Request, deadline: float) -> VirtualStream:
-        await self.sleep(0.0)
-        with self._turns.calling():
-            return VirtualStream(self._turns, await self.open_now(request, deadline))
+        await self.turns.sleep_async(seconds)
 
     async def aclose(self) -> None:
         await super().aclose()
-        self._turns.leave()
+        self.turns.leave()
 
 
-class VirtualStream:
+class VirtualStream(Stream):
     """A stream, by a virtual clock."""
 
-    def __init__(self, turns: Turns, stream: SyncStream | AsyncStream) -> None:
+    def __init__(self, turns: Turns, stream: HttpStream) -> None:
         self._turns = turns
         self._stream = stream
         # Another one than a fake's sends in real time.
-        self._line = turns.lines.get(stream.peer) or Line(turns)
+        self._pipe = turns.pipes.get(stream.peer) or Pipe(turns)
         self.status = stream.status
         self.headers = stream.headers
 
     async def read(self, deadline: float) -> bytes:
-        with self._turns.waiting(deadline, self._stream.expire, self._line) as wait:
+        with self._turns.waiting(deadline, self._stream.expire, self._pipe) as wait:
             chunk = await self._stream.read(deadline)
             wait.took = len(chunk)
             return chunk
 
     async def close(self) -> None:
-        self._line.close()
+        self._pipe.close()
         await self._stream.close()

@@ -12,14 +12,13 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import anyio
 
 from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._transport.alarms import Until, running_loop
+from pytest_hydrasmoke._transport.alarms import Until, event, running_loop
 
 __tracebackhide__ = hide_own_frames
 
@@ -59,9 +58,9 @@ class VirtualClock:
             raise ValueError(f"time moves forward only, not by {seconds} s")
         self._turns.move(seconds)
 
-    def _stream(self, peer: object) -> Line:
-        line = self._turns.lines[peer] = Line(self._turns, peer)
-        return line
+    def _stream(self, peer: object) -> Pipe:
+        pipe = self._turns.pipes[peer] = Pipe(self._turns, peer)
+        return pipe
 
 
 class Turns:
@@ -70,8 +69,8 @@ class Turns:
     def __init__(self, start: float) -> None:
         self.now = start
         self.lock = threading.RLock()
-        self.lines: dict[object, Line] = {}
-        self.waits: list[Wait | Line] = []
+        self.pipes: dict[object, Pipe] = {}
+        self.waits: list[Wait | Pipe] = []
         self.expected: set[object] = set()
         """Who is about to act: streams that are due, and clients of threads that begin."""
         self._acting: Caller | None = None
@@ -93,10 +92,10 @@ class Turns:
 
     @contextmanager
     def waiting(
-        self, until: float, wake: Callable[[], object], line: Line | None = None
+        self, until: float, wake: Callable[[], object], pipe: Pipe | None = None
     ) -> Generator[Wait]:
         """Let others act until a moment, at which `wake` is called, or until bytes have come."""
-        wait = Wait(until, wake, caller(), line)
+        wait = Wait(until, wake, caller(), pipe)
         with self.lock:
             self.waits.append(wait)
             self.leave()
@@ -105,13 +104,13 @@ class Turns:
         finally:
             with self.lock:
                 self.forget(wait)
-                if line is not None:
-                    line.taken += wait.took
+                if pipe is not None:
+                    pipe.taken += wait.took
                 self.take()
 
     def calling(self) -> AbstractContextManager[Wait]:
         """Stop the time while a request is under way, however long that takes."""
-        return self.waiting(math.inf, int, Line(self))
+        return self.waiting(math.inf, int, Pipe(self))
 
     def sleep(self, seconds: float, check: Callable[[], object] = int) -> None:
         """Block until `seconds` have passed; `check` may raise to end that."""
@@ -136,7 +135,7 @@ class Turns:
                 await woken.wait()
             looked = self._look(thread, looked)
 
-    def forget(self, wait: Wait | Line) -> None:
+    def forget(self, wait: Wait | Pipe) -> None:
         """End a wait, under `lock`."""
         self.waits = [other for other in self.waits if other is not wait]
 
@@ -149,19 +148,19 @@ class Turns:
     def _move(self, to: float) -> None:
         self.now = max(self.now, to)
         self._steps += 1
-        for line in self.waits:
-            if isinstance(line, Line) and line.until <= self.now:
-                self.forget(line)
-                self.expected.add(line)
-                line.wake()
+        for pipe in self.waits:
+            if isinstance(pipe, Pipe) and pipe.until <= self.now:
+                self.forget(pipe)
+                self.expected.add(pipe)
+                pipe.wake()
 
     def go_on(self) -> None:
         """Jump to the next moment, unless somebody acts or bytes are on their way."""
         clients = [wait for wait in self.waits if isinstance(wait, Wait)]
         # What comes to a task whose loop is blocked is not waited for.
         deaf = [wait.who[0] for wait in clients if wait.blocks]
-        reads = [wait.line for wait in clients if wait.line and wait.who[0] not in deaf]
-        if self._acting or self.expected or not all(line.rests for line in reads):
+        reads = [wait.pipe for wait in clients if wait.pipe and wait.who[0] not in deaf]
+        if self._acting or self.expected or not all(pipe.rests for pipe in reads):
             return
         first = min(self.waits, key=lambda wait: wait.until, default=None)
         if not clients or first is None or first.until == math.inf:
@@ -189,7 +188,7 @@ class Turns:
             return looked
 
 
-class Line:
+class Pipe:
     """A stream, from a fake router to a client that may use the same clock."""
 
     def __init__(self, turns: Turns, peer: object = None) -> None:
@@ -222,8 +221,8 @@ class Line:
     def close(self) -> None:
         """End it, at either end."""
         with self._turns.lock:
-            if self._turns.lines.get(self._peer) is self:
-                del self._turns.lines[self._peer]
+            if self._turns.pipes.get(self._peer) is self:
+                del self._turns.pipes[self._peer]
             self._turns.forget(self)
             self._turns.expected.discard(self)
             self._turns.go_on()
@@ -236,7 +235,7 @@ class Wait:
     until: float
     wake: Callable[[], object]
     who: Caller
-    line: Line | None
+    pipe: Pipe | None
     took: int = 0
     """How many bytes came."""
     blocks: bool = False
@@ -247,10 +246,3 @@ def caller() -> Caller:
     """Return who calls."""
     task = None if running_loop() is None else anyio.get_current_task().id
     return threading.current_thread(), task
-
-
-def event() -> tuple[anyio.Event, Callable[[], object]]:
-    """Return an event of the running loop, and what sets it from any thread."""
-    woken, loop = anyio.Event(), running_loop()
-    assert loop is not None
-    return woken, partial(loop.call, woken.set)

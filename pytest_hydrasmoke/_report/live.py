@@ -20,7 +20,7 @@ import pytest
 from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.pytest_internals import live_log_level, worker_input
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.ticker import Ticker
+from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._journal.events import Doing, Entry
 from pytest_hydrasmoke._journal.stories import Tail
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from pytest_hydrasmoke._base.clock import now
-from pytest_hydrasmoke._base.ticker import Ticker
+from pytest_hydrasmoke._base.threads import Ticker
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -21,8 +21,7 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import random_run_id
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._options import SECRETS, how_to_set
-from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.trace import Trace, trace_of
+from pytest_hydrasmoke._transport.links import Link, Trace, trace_of
 
 from .values import (
     Api,

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._journal.story import BUDGETS
 from pytest_hydrasmoke._transport.certificates import certificates_problem
-from pytest_hydrasmoke._transport.trace import PLACE
+from pytest_hydrasmoke._transport.links import PLACE
 
 LONGEST_GROUP = 200
 """Most characters of a group's name."""

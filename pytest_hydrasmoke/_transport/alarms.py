@@ -1,7 +1,8 @@
 """Deadlines under anyio by our own clock: a test that freezes time stops an event loop's timers.
 
-One thread waits for all deadlines of this process, and has their loops cancel what is late. It ends
-once there are none, so that a test that forks does so without a second thread.
+A block ends at one (`Until`), or is not cancelled before it (`shielded`). One thread waits for all
+deadlines of this process, and has their loops cancel what is late. It ends once there are none, so
+that a test that forks does so without a second thread.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
+from typing import Any, TypeVar
 
 import anyio
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.errors import hide_own_frames
+
+__tracebackhide__ = hide_own_frames
+
+T = TypeVar("T")
 
 TICK = 0.05
 """Seconds between two looks at what is waited for, at most."""
@@ -47,6 +55,13 @@ def running_loop() -> Loop | None:
         with suppress(RuntimeError):
             return Loop(current_trio_token().run_sync_soon)
     return None
+
+
+def event() -> tuple[anyio.Event, Callable[[], None]]:
+    """Return an event of the running loop, and what sets it from any thread."""
+    woken, loop = anyio.Event(), running_loop()
+    assert loop is not None
+    return woken, partial(loop.call, woken.set)
 
 
 class Until:
@@ -91,34 +106,64 @@ async def sleep(seconds: float) -> None:
         await anyio.Event().wait()
 
 
+async def shielded(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Complete `work` even if the caller is cancelled, and deliver the cancellation afterwards.
+
+    Raises TimeoutError if it takes longer than `seconds`.
+    """
+    timed = _timed(seconds, work)
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        timed = _in_own_task(timed)
+    return await timed
+
+
+async def _timed(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    with Until(clock.now() + seconds, shield=True):
+        return await work()
+    raise TimeoutError(f"not done within {seconds:g} s")
+
+
+async def _in_own_task(work: Coroutine[Any, Any, T]) -> T:
+    # anyio's shield does not stop asyncio's own `task.cancel()`, which is what ends a test's task.
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            # Shielded: a cancelled anyio scope cancels every new wait.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        with suppress(asyncio.CancelledError):
+            task.exception()  # Otherwise asyncio warns of an exception that was never retrieved.
+        raise cancelled
+    return task.result()
+
+
 class _Alarms:
     """What is waited for, and the thread that waits."""
 
     def __init__(self) -> None:
         self.waiting: set[Until] = set()
-        self._thread: threading.Thread | None = None
+        self._runs = False
         self._lock = threading.Lock()
 
     def add(self, one: Until) -> None:
-        self.waiting.add(one)
-        if self._thread is None:
-            self._start()
+        with self._lock:
+            self.waiting.add(one)
+            if not self._runs:
+                name = "hydra-smoke-deadlines"
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._runs = True
 
     def forget(self) -> None:
         """Begin anew, in a forked child: it has no thread but its own."""
-        self.waiting, self._thread, self._lock = set(), None, threading.Lock()
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                name = "hydra-smoke-deadlines"
-                thread = threading.Thread(target=self._run, name=name, daemon=True)
-                thread.start()
-                self._thread = thread
+        self.waiting, self._runs, self._lock = set(), False, threading.Lock()
 
     def _run(self) -> None:
-        over = False
-        while not over:
+        while self._is_needed():
             nearest = min((one.at for one in list(self.waiting)), default=math.inf)
             clock.pause(min(nearest - clock.now(), TICK))
             now = clock.now()
@@ -126,17 +171,11 @@ class _Alarms:
                 if one.at <= now:
                     self.waiting.discard(one)
                     one.ring()
-            over = self._is_over()
 
-    def _is_over(self) -> bool:
+    def _is_needed(self) -> bool:
         with self._lock:
-            if self.waiting:
-                return False
-            thread, self._thread = self._thread, None
-            # Whoever adds one looks for a thread afterwards: it may have seen this one.
-            if self.waiting:
-                self._thread = thread
-            return self._thread is None
+            self._runs = bool(self.waiting)
+            return self._runs
 
 
 _alarms = _Alarms()

@@ -1,16 +1,10 @@
-"""Blocking network I/O.
-
-A failed attempt is returned, not raised, from the block that caught it: an error raised inside
-`except` would carry httpx's frames, and with them the request's headers, into every traceback. What
-can't be returned, an interrupt or a bug, is raised again without those frames (`lost`).
-"""
+"""Blocking network I/O."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -20,15 +14,13 @@ from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
-from .attempts import append, queue_timeout, unwrap
-from .certificates import ssl_context
 from .deadlines import SLICE, DeadlineBackend
-from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
-from .protocol import LAST_CHANCE, Reply, Request, StoppedError, Stream, Work, alone
+from .exchange import HttpIO, HttpStream, build, core_proxy
+from .failures import FAULTS, lost, queue_timeout
+from .gathering import Gathering, fan_out
+from .links import Link
+from .protocol import LAST_CHANCE, Request, Share, StoppedError
 from .steps import Steps
-from .target import Link
-from .threads import Gathering, fan_out
-from .tls import Bounded
 
 __tracebackhide__ = hide_own_frames
 
@@ -39,58 +31,43 @@ T = TypeVar("T")
 KEEP_IDLE = 2.0
 
 
-class SyncStream:
+class SyncStream(HttpStream):
     """A blocking stream."""
 
-    def __init__(self, io: SyncIO, response: httpcore.Response) -> None:
-        self._io = io
-        self._response = response
-        self.status = response.status
-        self.headers = headers_of(response)
-        self._chunks = response.iter_stream()
-        network = network_of(response)
-        # A custom transport of a test may have no network stream.
-        self._network = network if isinstance(network, Bounded) else None
+    _io: SyncIO
 
-    @property
-    def peer(self) -> object:
-        """The connection's local address and port; None if there is none."""
-        return self._network and self._network.get_extra_info("client_addr")[:2]
+    def __init__(self, io: SyncIO, response: httpcore.Response) -> None:
+        super().__init__(io, response)
+        self._chunks = response.iter_stream()
 
     async def read(self, deadline: float) -> bytes:
-        return unwrap(self.attempt_read(deadline))
-
-    def expire(self) -> None:
-        """End the deadline of the current read at once; from any thread."""
-        assert self._network is not None
-        self._network.limit(-math.inf)
-
-    async def close(self) -> None:
-        self.close_now()
-
-    def attempt_read(self, deadline: float) -> bytes | TransportError:
-        if self._network is not None:
-            self._network.limit(self._io.monotonic(deadline))
+        self._limit(self._io.monotonic(deadline))
         try:
             return next(self._chunks, b"")
         except BaseException as error:
             raised = error
-        return self._io.lost(raised)
+        raise self._io.lost(raised)
 
-    def close_now(self) -> None:
-        raised: BaseException | None = None
+    def expire(self) -> None:
+        self._limit(-math.inf)
+
+    async def close(self) -> None:
         try:
             self._response.close()
+            return
         except BaseException as error:
             raised = error
-        if self._network is not None:
+        finally:
             # The connection may serve another request, which has its own deadline.
-            self._network.limit(math.inf)
-        if raised is not None:
-            self._io.lost(raised)  # A network failure has ended the stream, too.
+            self._limit(math.inf)
+        self._io.lost(raised)  # A network failure has ended the stream, too.
+
+    def _limit(self, deadline: float) -> None:
+        if self._network is not None:
+            self._network.limit(deadline)
 
 
-class SyncIO:
+class SyncIO(HttpIO):
     """`IO` that blocks; one for each thread."""
 
     def __init__(
@@ -101,7 +78,7 @@ class SyncIO:
         group: Gathering | None = None,
         slice_seconds: float = SLICE,
     ) -> None:
-        self.link = link
+        super().__init__(link)
         self._interrupts = interrupts or Interrupts()
         self._group = group
         self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
@@ -111,13 +88,6 @@ class SyncIO:
     def to(self, link: Link, group: Gathering | None = None) -> SyncIO:
         """Return a copy for another URL or token, or another thread: with its own connections."""
         return SyncIO(link, interrupts=self._interrupts, group=group or self._group)
-
-    def now(self) -> float:
-        return clock.now()
-
-    def monotonic(self, deadline: float) -> float:
-        """Convert a `now()` to a `clock.now()`."""
-        return deadline
 
     async def sleep(self, seconds: float) -> None:
         until = clock.now() + seconds
@@ -129,36 +99,37 @@ class SyncIO:
 
     def check(self) -> None:
         """Raise `StoppedError` once the group, if there is one, is stopped."""
-        if self.stopped:
+        if self._group is not None and self._group.stopped.is_set():
             raise StoppedError
-
-    @property
-    def stopped(self) -> bool:
-        """Whether this IO must start no more requests."""
-        return self._group is not None and self._group.stopped.is_set()
 
     def cleanup_deadline(self) -> float:
         until = self._interrupts.deadline()
         return until if self._group is None else min(self._group.until, until)
 
-    async def send(self, request: Request, deadline: float) -> Reply:
-        with self._admitted(deadline):
-            return unwrap(self._attempt_send(request, deadline))
+    async def open_now(self, request: Request, deadline: float) -> SyncStream:
+        self.check()
+        pool = self._pool or self._connect()
+        # httpcore takes these for durations; `deadlines` reads them as the deadlines that they are.
+        timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
+        steps = Steps(self._proxy)
+        try:
+            # In no variable: it has the token.
+            stream = SyncStream(
+                self,
+                pool.handle_request(
+                    build(self.link, request, timeout=timeout, trace=steps.on_step)
+                ),
+            )
+            self._interrupts.answered()
+            return stream
+        except BaseException as error:
+            raised = error
+        raise self.lost(raised, steps)
 
-    async def open(self, request: Request, deadline: float) -> Stream:
-        return self.open_now(request, deadline)
-
-    def open_now(self, request: Request, deadline: float) -> SyncStream:
-        """Open a stream in this thread."""
-        return unwrap(self._attempt_open(request, deadline))
-
-    @contextlib.contextmanager
-    def _admitted(self, deadline: float) -> Generator[None]:
-        """Wait for a free place among the group's requests; raises `TransportError`."""
-        if self._group is None:
-            yield
-            return
+    async def _enter(self, deadline: float) -> None:
         group = self._group
+        if group is None:
+            return
 
         def enter(seconds: float) -> bool:
             # After a signal nobody waits for others.
@@ -166,22 +137,20 @@ class SyncIO:
 
         if not clock.wait(enter, deadline - self.now()):
             raise queue_timeout()
-        try:
-            yield
-        finally:
-            self._group.places.put(None)
+
+    def _leave(self) -> None:
+        if self._group is not None:
+            self._group.leave()
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # Only a signal interrupts blocking code.
         with self._interrupts.hold():
             return await work()
 
-    async def gather(
-        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
-    ) -> Mapping[int, Exception]:
-        if len(works) == 1:
-            return await alone(self, works[0])
-        return fan_out(self, works, at_once=at_once, together=together)
+    async def _side_by_side(
+        self, shares: Sequence[Share], failures: dict[int, Exception], most: int, together: bool
+    ) -> None:
+        fan_out(self, shares, failures, most, together)
 
     def waiting(self) -> AbstractContextManager[object]:
         """Return a context to enter while this thread waits for others."""
@@ -202,39 +171,10 @@ class SyncIO:
         if pool is not None:
             pool.close()
 
-    def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
-        stream = self._attempt_open(request, deadline)
-        if isinstance(stream, TransportError):
-            return stream
-        body = bytearray()
-        try:
-            while chunk := stream.attempt_read(deadline):
-                if isinstance(chunk, TransportError):
-                    return chunk
-                append(body, chunk)
-        finally:
-            stream.close_now()
-        return Reply(stream.status, stream.headers, bytes(body))
-
-    def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
-        self.check()
-        pool = self._pool or self._connect()
-        # httpcore takes these for durations; `deadlines` reads them as the deadlines that they are.
-        timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
-        steps = Steps(self._proxy)
-        try:
-            built = build(self.link, request, timeout=timeout, trace=steps.on_step)
-            stream = SyncStream(self, pool.handle_request(core_request(built, [built.content])))
-            self._interrupts.answered()
-            return stream
-        except BaseException as error:
-            raised = error
-        return self.lost(raised, steps)
-
     def _connect(self) -> httpcore.ConnectionPool:
         proxy = self._proxy = self.link.proxy()
         pool = self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context(self.link),
+            ssl_context=self.link.ssl_context(),
             proxy=core_proxy(proxy),
             max_connections=None,
             max_keepalive_connections=1,

@@ -9,25 +9,20 @@ from pathlib import Path
 
 import httpx
 
-from .target import Link
-
 
 class _LockedError(Exception):
     """Raised instead of OpenSSL's password prompt on the terminal, for an encrypted key."""
 
 
-# os.path.isfile(): that of Path raises for a name that is too long, and inside a folder without
-# permission to enter.
-def certificates_problem(path: Path) -> str | None:
-    """Return why a file can't serve as a CA's; None if it can."""
-    if not os.path.isfile(path):
-        return f"there is no file {path}"
+def certificates_problem(path: Path, whose: str = "the CA's") -> str | None:
+    """Return why a file's certificates can't be used; None if they can."""
+    problem = _unreadable(path)
+    if problem is not None:
+        return problem
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError:
-        return f"{path} has no certificate in it: give the CA's, as PEM"
-    except OSError as error:
-        return f"{path} can't be read: {error.strerror or error}"
+        return f"{path} has no certificate in it: give {whose}, as PEM"
     return None
 
 
@@ -36,15 +31,10 @@ def client_problem(cert: Path, key: Path | None) -> str | None:
 
     Without a separate key, the certificate's file contains it.
     """
-    for path in (cert, key):
-        problem = None if path is None else _unreadable(path)
-        if problem is not None:
-            return problem
     holder = key or cert
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=cert)
-    except ssl.SSLError:
-        return f"{cert} has no certificate in it: give the client's, as PEM"
+    problem = certificates_problem(cert, "the client's") or _unreadable(holder)
+    if problem is not None:
+        return problem
     try:
         _present(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert, key)
     except _LockedError:
@@ -58,11 +48,13 @@ def client_problem(cert: Path, key: Path | None) -> str | None:
 
 
 def _unreadable(path: Path) -> str | None:
+    # os.path.isfile(): that of Path raises for a name that is too long, and inside a folder without
+    # permission to enter.
     if not os.path.isfile(path):
         return f"there is no file {path}"
     try:
         with open(path, "rb") as file:
-            file.read(1)
+            file.read()
     except OSError as error:
         return f"{path} can't be read: {error.strerror or error}"
     return None
@@ -86,18 +78,11 @@ def _in_words(error: ssl.SSLError, cert: Path, holder: Path) -> str:
     return f"the certificate in {cert} can't be used: {error.reason.lower().replace('_', ' ')}"
 
 
-def ssl_context(link: Link) -> ssl.SSLContext | None:
-    """Return the TLS context of a link; None for plain http."""
-    if not link.base_url.startswith("https:"):
-        return None
-    return _shared_context(link.ca_file, link.trust_env, link.client_cert, link.client_key)
-
-
 @lru_cache
-def _shared_context(
+def context_of(
     ca_file: Path | None, trust_env: bool, client_cert: Path | None, client_key: Path | None
 ) -> ssl.SSLContext:
-    # Creating one takes 6 ms.
+    """Return a TLS context, made once: that takes 6 ms."""
     context = httpx.create_ssl_context(trust_env=trust_env)
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)

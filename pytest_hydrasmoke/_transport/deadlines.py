@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import httpcore
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.threads import Once
 
-from .beginning import Once
 from .names import NameTimeoutError, begin_connecting, in_order, is_address, share, worked
 from .tls import Bounded
 

@@ -1,23 +1,134 @@
-"""The target of a client: its arguments, checked before anything is sent."""
+"""Where a client's requests go and by which way, and the trace that they belong to.
+
+A trace's headers are those of W3C's Trace Context, level 1. A pipeline that is traced itself gives
+its trace in `TRACEPARENT` and `TRACESTATE`; else the run has one of its own, the same in each of
+its processes. By it the router's operators find each request.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
 
-from .certificates import certificates_problem, client_problem
-from .target import Link, url_problem
-from .trace import trace_of
+from .certificates import certificates_problem, client_problem, context_of
+from .target import is_exempt, url_problem
 
 __tracebackhide__ = hide_own_frames
 
 HEADER = re.compile(r"[\x21-\x7e]+( +[\x21-\x7e]+)*")
 StrPath = str | PathLike[str]
+_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<id>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
+_STATE = re.compile(r"[\x20-\x7e]{1,512}")
+PLACE = "{trace_id}"
+"""Where a link to a trace has its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace, and the link to it."""
+
+    id: str
+    """32 hexadecimal digits."""
+    state: str | None = None
+    """What a tracing system of the pipeline adds, as it stands."""
+    url: str | None = None
+    """A link, with `PLACE` in it."""
+
+    def headers(self) -> dict[str, str]:
+        """Return those of one request, which is a span of its own."""
+        parent = f"00-{self.id}-{os.urandom(8).hex()}-01"
+        state = {} if self.state is None else {"tracestate": self.state}
+        return {"traceparent": parent, **state}
+
+    @property
+    def shown(self) -> str:
+        """The link to it, or its id where there is none."""
+        return self.id if self.url is None else self.url.replace(PLACE, self.id)
+
+
+def trace_of(
+    name: str | None, url: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Trace:
+    """Return the pipeline's trace, else one of this name, else a new one."""
+    parent = _PARENT.fullmatch(environ.get("TRACEPARENT", ""))
+    if parent is not None and parent["id"].strip("0") and parent["span"].strip("0"):
+        state = environ.get("TRACESTATE", "")
+        return Trace(parent["id"], state if _STATE.fullmatch(state) else None, url)
+    digest = hashlib.sha256((name or os.urandom(16).hex()).encode()).hexdigest()
+    return Trace(digest[:32], None, url)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where the router is and how to get there; `base_url` without a slash at its end."""
+
+    base_url: str
+    token: Token | None
+    ca_file: Path | None = None
+    trust_env: bool = False
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    """None where the certificate's file contains the key."""
+    authorization: Token | None = None
+    """A whole header in place of the token's."""
+    left_out: str | None = None
+    """A field that no request's body has."""
+    run_id: str | None = None
+    """The run that its requests are of."""
+    trace: Trace | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """The trace's id; all public ways to a router have a trace."""
+        assert self.trace is not None
+        return self.trace.id
+
+    @property
+    def traced(self) -> str | None:
+        """How an error names the trace."""
+        return None if self.trace is None else self.trace.shown
+
+    def proxy(self) -> str | None:
+        """Return the environment's proxy for this origin, if the environment is trusted.
+
+        Raises `ConfigError` for a proxy URL with a scheme other than http.
+        """
+        parts = urlsplit(self.base_url)
+        if not self.trust_env:
+            return None
+        proxies = getproxies()
+        # The operating system's own exceptions apply too, where it has any.
+        if is_exempt(self.base_url, proxies.get("no", "")) or proxy_bypass(parts.netloc):
+            return None
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if proxy is None:
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        scheme = urlsplit(proxy).scheme
+        if scheme not in ("http", "https"):
+            raise ConfigError(
+                f"the environment's proxy speaks {scheme}: only http and https are supported",
+                next_step="set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false",
+            )
+        return proxy
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context for it; None for plain http."""
+        if not self.base_url.startswith("https:"):
+            return None
+        return context_of(self.ca_file, self.trust_env, self.client_cert, self.client_key)
 
 
 def link_to(

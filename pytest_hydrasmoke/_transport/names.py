@@ -10,16 +10,14 @@ import ipaddress
 import math
 import socket
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, TypeVar
 
-import anyio
 import httpcore
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.threads import Once, begin
 
-from .alarms import Until, running_loop
-from .beginning import Once, begin
+from .alarms import Until, event
 
 T = TypeVar("T")
 
@@ -100,9 +98,8 @@ class _Lookup:
             wake()
 
     async def end(self) -> None:
-        loop, woken = running_loop(), anyio.Event()
-        assert loop is not None
-        self._waiting.append(partial(loop.call, woken.set))
+        woken, wake = event()
+        self._waiting.append(wake)
         # It looks for those that wait once it has ended.
         if not self.ended.is_set():
             await woken.wait()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 
 if TYPE_CHECKING:
-    from .target import Link
+    from .links import Link
 
 __tracebackhide__ = hide_own_frames
 
@@ -55,11 +55,9 @@ class Reply:
 class Stream(Protocol):
     """An answer whose head is in and whose body is still arriving."""
 
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
+    status: int
+    headers: Mapping[str, str]
+    """Each name once, in lower case."""
 
     async def read(self, deadline: float) -> bytes:
         """Return the next bytes, or b"" at the end; raises `TransportError`."""
@@ -80,10 +78,8 @@ class StoppedError(TransportError):
 class IO(Protocol):
     """What the lifecycle may do outside itself."""
 
-    @property
-    def link(self) -> Link:
-        """Where the requests go."""
-        ...
+    link: Link
+    """Where the requests go."""
 
     def now(self) -> float:
         """Return the time in seconds, from an arbitrary start."""
@@ -123,13 +119,20 @@ Work = Callable[[IO], Awaitable[object]]
 """One of several things to do side by side."""
 
 
-async def alone(io: IO, work: Work) -> Mapping[int, Exception]:
-    """Do what `gather` does with a single work, where the caller is: its log records, too."""
-    try:
-        await work(io)
-    except Exception as error:
-        return {0: error}
-    return {}
+Share = Sequence[tuple[int, Work]]
+"""Works of a gathering that are done one after the other, with their numbers."""
+
+
+async def do(
+    io: IO, works: Share, failures: dict[int, Exception], failed: Callable[[], object] = int
+) -> None:
+    """Do works; a failure is noted and told, and stops none of those here."""
+    for number, work in works:
+        try:
+            await work(io)
+        except Exception as error:
+            failures[number] = error
+            failed()
 
 
 LAST_CHANCE = 0.5

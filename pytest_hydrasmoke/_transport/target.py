@@ -1,24 +1,20 @@
-"""Where requests go: the rules for a base URL, and ids quoted for a path."""
+"""What URLs may look like: a router's, ids quoted for its paths, and hosts that need no proxy."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
-from pytest_hydrasmoke._base.token import Token
-
-from .bypass import PORTS, is_exempt
-from .trace import Trace
 
 __tracebackhide__ = hide_own_frames
 
+_WITH_PORT = re.compile(r"(\[.*\]|[^:\[\]]*)(?::(\d+))?")
+_BRACKETS = re.compile(r"\[([^\]]+)\](/\d+)?")
+PORTS = {"https": 443, "http": 80}
 PREFIX = "/internal/v1/smoke"
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
 
@@ -105,56 +101,40 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-@dataclass(frozen=True)
-class Link:
-    """Where the router is and how to get there; `base_url` without a slash at its end."""
+def is_exempt(url: str, no_proxy: str) -> bool:
+    """Return whether an entry of `NO_PROXY` matches the host of a URL.
 
-    base_url: str
-    token: Token | None
-    ca_file: Path | None = None
-    trust_env: bool = False
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    """None where the certificate's file contains the key."""
-    authorization: Token | None = None
-    """A whole header in place of the token's."""
-    left_out: str | None = None
-    """A field that no request's body has."""
-    run_id: str | None = None
-    """The run that its requests are of."""
-    trace: Trace | None = None
+    Other programs accept networks (`10.0.0.0/8`) there, which neither urllib nor httpx supports.
+    Entries are separated by commas: a name, which also matches its subdomains, with or without a
+    leading dot; an address; a network; `*`. Each but the networks may have a port.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or PORTS.get(parts.scheme)
+    return any(_names(entry.strip().lower(), host, port) for entry in no_proxy.split(","))
 
-    @property
-    def trace_id(self) -> str:
-        """The trace's id; all public ways to a router have a trace."""
-        assert self.trace is not None
-        return self.trace.id
 
-    @property
-    def traced(self) -> str | None:
-        """How an error names the trace."""
-        return None if self.trace is None else self.trace.shown
+def _names(entry: str, host: str, port: int | None) -> bool:
+    if entry == "*":
+        return True
+    network = _network(entry)
+    if network is None:
+        found = _WITH_PORT.fullmatch(entry)
+        if found is None or (found[2] is not None and int(found[2]) != port):
+            return False
+        entry = found[1]
+        network = _network(entry)
+    if network is not None:
+        address = _network(host)
+        return address is not None and address[0] in network
+    name = entry.removeprefix("*").strip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
 
-    def proxy(self) -> str | None:
-        """Return the environment's proxy for this origin, if the environment is trusted.
 
-        Raises `ConfigError` for a proxy URL with a scheme other than http.
-        """
-        parts = urlsplit(self.base_url)
-        if not self.trust_env:
-            return None
-        proxies = getproxies()
-        # The operating system's own exceptions apply too, where it has any.
-        if is_exempt(self.base_url, proxies.get("no", "")) or proxy_bypass(parts.netloc):
-            return None
-        proxy = proxies.get(parts.scheme) or proxies.get("all")
-        if proxy is None:
-            return None
-        proxy = proxy if "://" in proxy else f"http://{proxy}"
-        scheme = urlsplit(proxy).scheme
-        if scheme not in ("http", "https"):
-            raise ConfigError(
-                f"the environment's proxy speaks {scheme}: only http and https are supported",
-                next_step="set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false",
-            )
-        return proxy
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Parse a network, or an address as a network of one; None for anything else."""
+    bracketed = _BRACKETS.fullmatch(text)
+    try:
+        return ipaddress.ip_network("".join(bracketed.groups("")) if bracketed else text, False)
+    except ValueError:
+        return None

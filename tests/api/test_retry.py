@@ -12,13 +12,13 @@ from freezegun import freeze_time
 from hypothesis import example
 from hypothesis import given as for_any
 from hypothesis import strategies as st
-from scripted_io import refused, reply
+from scripted_io import reply
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, TransportError
 from pytest_hydrasmoke._api.retry import RULES, asked_pause, decide, pause, retry_after
-from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
-from pytest_hydrasmoke._transport.reasons import Reason
+from pytest_hydrasmoke._transport.exchange import ANSWER_LIMIT, append
+from pytest_hydrasmoke._transport.failures import Reason, lost_attempt
 from pytest_hydrasmoke._transport.steps import Reached
 
 
@@ -35,14 +35,6 @@ def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
         "  got:       more\n"
         "  next step: find out what answers at this URL"
     )
-
-
-def test_an_attempts_result_is_given_or_raised() -> None:
-    answer, fault = reply(200), refused()
-    assert unwrap(answer) is answer
-    with pytest.raises(TransportError) as caught:
-        unwrap(fault)
-    assert caught.value is fault
 
 
 NONE = "no connection to https://router.example"

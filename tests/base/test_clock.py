@@ -15,7 +15,7 @@ from time_machine import travel
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.ticker import Ticker
+from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke.fake import real_time
 
 PACKAGE = Path(pytest_hydrasmoke.__file__).parent
@@ -139,7 +139,7 @@ READS = re.compile(
     """,
     re.VERBOSE,
 )
-READERS = {"_base/clock.py", "fake/real_time.py", "_transport/beginning.py"}
+READERS = {"_base/clock.py", "fake/real_time.py", "_base/threads.py"}
 """The clocks, and what `clock.wait` attempts."""
 SLEEPS = re.compile(r"\b(anyio|asyncio)\.sleep\(")
 """In the fake it is right: its server's loop has the fake's time."""

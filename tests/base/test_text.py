@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
 from pytest_hydrasmoke._base.text import cleaner, first_few, safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token, bare
-from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.links import Link
 
 SECRET = "ops-4Q7zL9rT2xW8"
 

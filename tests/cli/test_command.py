@@ -80,19 +80,19 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
         if "attempt 3" in line:
             said.set()
 
-    ask = SyncIO._attempt_open
+    ask = SyncIO.open_now
     for name, seconds in (("TICK", 0.001), ("FIRST", 0.0), ("EVERY", 0.001)):
         monkeypatch.setattr(reaching, name, seconds)
     monkeypatch.setattr(main_module, "aside", wait_aloud)
     route = "status" if command == "check" else "poll"
     router.drop(route, times=2)
 
-    def attempt(io: SyncIO, request: Request, deadline: float) -> Any:
+    async def attempt(io: SyncIO, request: Request, deadline: float) -> Any:
         if router.requests and len(router.requests) == 2 and request.call == route:
             assert said.wait(30)
-        return ask(io, request, deadline)
+        return await ask(io, request, deadline)
 
-    monkeypatch.setattr(SyncIO, "_attempt_open", attempt)
+    monkeypatch.setattr(SyncIO, "open_now", attempt)
     main(command.split())
     out, err = capsys.readouterr()
     assert re.search(rf"^reaching {router.url}, \d+ s, attempt 3$", err, re.MULTILINE)

@@ -242,7 +242,7 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more(
     kind: str, clock: VirtualClock
 ) -> None:
     stream, log = clock._stream("peer"), list[str]()
-    line = clock._turns.lines["peer"]
+    pipe = clock._turns.pipes["peer"]
 
     async def send() -> None:
         for moment in (3, 7):
@@ -257,7 +257,7 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more(
     async with anyio.create_task_group() as group, receiver:
         group.start_soon(send)
         for _ in range(2):
-            with clock._turns.waiting(100, group.cancel_scope.cancel, line) as wait:
+            with clock._turns.waiting(100, group.cancel_scope.cancel, pipe) as wait:
                 wait.took = len(await receiver.receive())
             log.append(f"taken at {clock.now():g}")
         await clock._turns.sleep_async(1)

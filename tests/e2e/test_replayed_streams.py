@@ -23,8 +23,8 @@ from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter
 
 SAMPLES = [

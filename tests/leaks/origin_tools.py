@@ -14,7 +14,7 @@ from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, S
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.links import Link
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"

@@ -30,7 +30,7 @@ from sizes import sampled
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 # What is broken off leaves sockets open, and says so somewhere.

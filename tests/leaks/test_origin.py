@@ -20,7 +20,7 @@ from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Claimed
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.links import Link
 
 pytestmark = pytest.mark.anyio
 

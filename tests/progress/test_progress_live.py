@@ -13,7 +13,7 @@ import pytest
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.ticker import Ticker
+from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._journal.events import Became, Claimed, Doing, Entry, Event, RunsCounted
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.states import State

@@ -22,7 +22,7 @@ from run_tools import Runs, making_runs
 from sweeping import Bench
 
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport import gathering
 from pytest_hydrasmoke.fake import FakeRouter
 
 __all__ = [
@@ -73,4 +73,4 @@ def a_run() -> Iterator[Runs]:
 @pytest.fixture
 def brief_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a request that is to end little time for its answer: here none comes."""
-    monkeypatch.setattr(threads, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(gathering, "STOP_SECONDS", 0.1)

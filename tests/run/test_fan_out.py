@@ -1,4 +1,4 @@
-"""`fan_out`: works side by side, each in a thread with an IO of its own, and what ends them."""
+"""`IO.gather`: works side by side, each in a thread with an IO of its own, and what ends them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from systems import DeafEvent
 from pytest_hydrasmoke import TransportError, TransportTimeoutError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
-from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport import gathering
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, Request, StoppedError, Work, drive
-from pytest_hydrasmoke._transport.threads import fan_out
 
 pytestmark = pytest.mark.anyio
 NOWHERE = "http://127.0.0.1:1"
@@ -38,7 +37,8 @@ def fan(to: str | SyncIO, works: Sequence[Callable[[SyncIO], None]], **how: Any)
         work(io)
 
     io = SyncIO(link_to(to)) if isinstance(to, str) else to
-    failures = fan_out(io, [partial(do, work) for work in works], **{"together": True, **how})
+    given = {"together": True, **how}
+    failures = drive(io.gather([partial(do, work) for work in works], **given))
     return [*failures.values()]
 
 
@@ -129,7 +129,7 @@ def test_what_no_thread_can_do_the_caller_does(
 def test_what_no_thread_can_do_is_done_on_virtual_time_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "begin", lambda run: False)
+    monkeypatch.setattr(gathering, "begin", lambda run: False)
     clock = VirtualClock()
     ended: list[float] = []
 
@@ -309,7 +309,7 @@ def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
             waits.set()
             return super().wait(timeout)
 
-    monkeypatch.setattr(threads, "Once", Deaf)
+    monkeypatch.setattr(gathering, "Once", Deaf)
 
     def work(io: SyncIO) -> None:
         waits.wait()
@@ -320,12 +320,12 @@ def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
         stopped.set()
 
     with pytest.raises(KeyboardInterrupt):
-        fan(NOWHERE, [work])
+        fan(NOWHERE, [work, lambda io: None])
     assert (stopped.is_set(), Deaf.endless) == (True, False)
 
 
 def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, waits = threads.clock.wait, list[float]()
+    wait, waits = gathering.clock.wait, list[float]()
     begun, go_on = list[SyncIO](), threading.Event()
 
     def noted(attempt: Callable[[float], object], seconds: float) -> bool:
@@ -336,8 +336,8 @@ def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.Mon
         begun.append(io)
         go_on.wait(10)
 
-    monkeypatch.setattr(threads, "JOIN", 0.4)
-    monkeypatch.setattr(threads.clock, "wait", noted)
+    monkeypatch.setattr(gathering, "JOIN", 0.4)
+    monkeypatch.setattr(gathering.clock, "wait", noted)
     before = set(threading.enumerate())
     thread = interrupt_when(lambda: len(begun) == 8)
     with pytest.raises(KeyboardInterrupt):

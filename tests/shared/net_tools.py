@@ -36,7 +36,7 @@ from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
-from pytest_hydrasmoke._transport.target import Link
 
 T = TypeVar("T")
 

@@ -30,9 +30,9 @@ from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
+from pytest_hydrasmoke._transport.gathering import Gathering
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Reply, Request
-from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import Gathering
 
 FOREVER = 1_000_000
 

@@ -95,24 +95,20 @@ async def test_a_loop_that_has_ended_is_not_told(kind: str) -> None:
     until_no_thread_is_left()
 
 
-async def test_one_thread_waits_whoever_comes_as_it_begins_or_ends(kind: str) -> None:
-    class Late(set[Until]):
-        """Empty at the first look, and not at the second."""
-
-        looks = 0
-
-        def __bool__(self) -> bool:
-            self.looks += 1
-            return self.looks == 2
-
+async def test_one_thread_waits_and_who_comes_as_it_ends_has_another(kind: str) -> None:
     until_no_thread_is_left()
+    late = Until(clock.now() + 0.05)
+    late.loop = alarms.running_loop()
     held = alarms._Alarms()
-    thread = held._thread = threading.current_thread()
-    held._start()
+    held._runs = True  # A thread that is about to see whether it is needed.
+    held.add(late)
     assert not waiters()
-    held.waiting = Late()
-    assert not held._is_over()
-    assert held._thread is thread
+    assert held._is_needed()
+    held.waiting.discard(late)
+    assert not held._is_needed()
+    held.add(late)
+    assert len(waiters()) == 1
+    until_no_thread_is_left()
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")

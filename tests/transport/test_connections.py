@@ -25,7 +25,7 @@ from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, VirtualC
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.certificates import client_problem
 from pytest_hydrasmoke._transport.deadlines import DeadlineStream
-from pytest_hydrasmoke._transport.httpx_adapter import fault
+from pytest_hydrasmoke._transport.failures import fault
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.steps import Steps
 from pytest_hydrasmoke.fake import FakeRouter

@@ -23,12 +23,12 @@ from tls_tools import CA, server_context
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._transport import blocking, deadlines, threads
+from pytest_hydrasmoke._transport import blocking, deadlines, gathering
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.deadlines import Connecting, DeadlineBackend, DeadlineStream
+from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.names import NameTimeoutError
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.threads import Gathering
 
 HOST = "127.0.0.1"
 STALLS = pytest.mark.parametrize("stall", [faulty.stall_before_head, faulty.stall_in_body])
@@ -134,7 +134,7 @@ def test_a_read_that_waits_in_bits_loses_nothing(
 def test_a_blocked_request_ends_with_its_group(
     stall: faulty.Behaviour, over_tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(gathering, "STOP_SECONDS", 0.1)
     group = Gathering()
     with serving(stall, over_tls) as server:
         io = SyncIO(link_to(server.url, ca_file=CA), group=group)

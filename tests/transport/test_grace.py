@@ -20,8 +20,8 @@ from pytest_hydrasmoke import AsyncSmokeInstance
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.alarms import shielded
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-from pytest_hydrasmoke._transport.grace import shielded
 
 pytestmark = pytest.mark.anyio
 

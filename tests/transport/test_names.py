@@ -15,7 +15,8 @@ from faulty_server import FaultyServer
 from net_tools import close, io_of
 
 from pytest_hydrasmoke import TransportError
-from pytest_hydrasmoke._transport import beginning, names
+from pytest_hydrasmoke._base import threads
+from pytest_hydrasmoke._transport import names
 from pytest_hydrasmoke._transport.names import NamingBackend, is_address
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +109,7 @@ async def test_without_another_thread_there_is_no_connection(
     with FaultyServer(tools.STATUS) as server, monkeypatch.context() as full:
         io = io_of(kind, f"http://{host}:{server.port}")
         thread = Mock(return_value=Mock(start=Mock(side_effect=no_more)))
-        full.setattr(beginning, "threading", SimpleNamespace(Thread=thread, Lock=threading.Lock))
+        full.setattr(threads, "threading", SimpleNamespace(Thread=thread, Lock=threading.Lock))
         with pytest.raises(TransportError, match="can't start another thread") as caught:
             await io.send(tools.ONE, io.now() + 20)
         assert not caught.value.reached
@@ -128,9 +129,9 @@ def test_an_interrupt_as_a_thread_starts_is_no_lack_of_threads(
             raise RuntimeError("release unlocked lock")
 
     thread: Any = SimpleNamespace(Thread=lambda **more: SimpleNamespace(start=start))
-    monkeypatch.setattr(beginning, "threading", thread)
+    monkeypatch.setattr(threads, "threading", thread)
     with pytest.raises(KeyboardInterrupt):
-        beginning.begin(lambda: None)
+        threads.begin(lambda: None)
 
 
 def test_addresses_are_not_looked_up() -> None:

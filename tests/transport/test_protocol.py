@@ -8,8 +8,8 @@ import pytest
 from scripted_io import START, ScriptedIO
 
 from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.protocol import IN_FLIGHT, drive
-from pytest_hydrasmoke._transport.threads import Gathering
 
 
 def test_drive_gives_or_raises_what_the_coroutine_does() -> None:

@@ -17,12 +17,11 @@ from transport_tools import without_proxies
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._transport import target
-from pytest_hydrasmoke._transport.bypass import is_exempt
-from pytest_hydrasmoke._transport.httpx_adapter import build
+from pytest_hydrasmoke._transport import links
+from pytest_hydrasmoke._transport.exchange import build
+from pytest_hydrasmoke._transport.links import Link, Trace, trace_of
 from pytest_hydrasmoke._transport.protocol import Request
-from pytest_hydrasmoke._transport.target import PREFIX, Link, is_loopback, segment, url_problem
-from pytest_hydrasmoke._transport.trace import Trace, trace_of
+from pytest_hydrasmoke._transport.target import PREFIX, is_exempt, is_loopback, segment, url_problem
 
 ROUTER = "https://router.example"
 SCHEME = "must begin with https:// and a host, such as https://router.example"
@@ -124,7 +123,7 @@ def test_urls_that_are_not_asked_for_again_are_not_kept() -> None:
     link, path = Link(ROUTER, None), f"{PREFIX}/instances/a/llm-events"
     for seconds in range(1000):
         built = build(link, Request("llm_events", "GET", f"{path}?window_seconds={seconds}"))
-        assert built.url.query == f"window_seconds={seconds}".encode()
+        assert built.url.target == f"{path}?window_seconds={seconds}".encode()
     gc.collect()
     assert sum(isinstance(one, httpx.URL) for one in gc.get_objects()) < 100
 
@@ -221,8 +220,8 @@ def test_so_is_the_proxy_that_windows_or_a_mac_has_in_its_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As `urllib.request` gives it there, where no variable says otherwise.
-    monkeypatch.setattr(target, "getproxies", lambda: {"http": PROXY, "https": PROXY})
-    monkeypatch.setattr(target, "proxy_bypass", lambda host: host == "intranet.example")
+    monkeypatch.setattr(links, "getproxies", lambda: {"http": PROXY, "https": PROXY})
+    monkeypatch.setattr(links, "proxy_bypass", lambda host: host == "intranet.example")
     for url, proxy in ((ROUTER, PROXY), ("https://intranet.example", None)):
         assert Link(url, None, trust_env=True).proxy() == proxy
         assert Link(url, None, trust_env=False).proxy() is None

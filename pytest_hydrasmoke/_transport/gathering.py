@@ -1,0 +1,114 @@
+"""The same work many times at once, in threads that end together."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.threads import Once, begin
+
+from .protocol import IN_FLIGHT, Share, do, drive
+
+if TYPE_CHECKING:
+    from .blocking import SyncIO
+
+__tracebackhide__ = hide_own_frames
+
+INTERVAL = 0.25
+"""Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
+JOIN = 5.0
+"""Seconds for all threads to end once stopped; only one that connects takes long."""
+STOP_SECONDS = 1.0
+"""Seconds for requests under way to end when a group is stopped.
+
+Of a request that is cut off, nobody knows whether it was carried out.
+"""
+
+
+@dataclass
+class Gathering:
+    """Shared by threads that end together: a way to stop them, and a limit on their requests."""
+
+    stopped: threading.Event = field(default_factory=threading.Event)
+    until: float = math.inf
+    """The `clock.now()` by which requests under way must end."""
+    most: int = IN_FLIGHT
+    """How many requests may be under way."""
+    places: queue.SimpleQueue[None] = field(default_factory=lambda: queue.SimpleQueue[None]())
+    """One for each request that may begin now; a semaphore would wait by a clock of its own."""
+
+    def __post_init__(self) -> None:
+        for _ in range(self.most):
+            self.leave()
+
+    def enter(self, seconds: float) -> bool:
+        """Take a place, if there is one within so many seconds."""
+        with contextlib.suppress(queue.Empty):
+            self.places.get(timeout=seconds)
+            return True
+        return False
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.places.put(None)
+
+    def stop(self) -> None:
+        """Prevent new requests."""
+        if not self.stopped.is_set():
+            self.until = clock.now() + STOP_SECONDS
+            self.stopped.set()
+
+
+def fan_out(
+    io: SyncIO,
+    shares: Sequence[Share],
+    failures: dict[int, Exception],
+    most: int,
+    together: bool,
+) -> None:
+    """Do each share of a gathering in a thread of its own, with its own IO.
+
+    At most so many requests are under way. A share without a thread, because the system has no
+    more of them, the caller does itself.
+    """
+    group = Gathering(most=most)
+    failed = group.stop if together else int
+
+    def run(own: SyncIO, share: Share, ended: Once) -> None:
+        try:
+            drive(do(own, share, failures, failed))
+        finally:
+            own.close()
+            ended.set()
+
+    works: dict[Once, Callable[[], None]] = {}
+    for share in shares:
+        ended = Once()
+        works[ended] = partial(run, io.to(io.link, group), share, ended)
+    begun: list[Once] = []
+    try:
+        for ended, work in works.items():
+            begun.append(ended)
+            if not begin(work):
+                begun.pop()
+        for ended, work in works.items():
+            if ended not in begun:
+                work()
+        with io.waiting():
+            for ended in begun:
+                while not clock.wait(ended.wait, INTERVAL):
+                    pass
+    except BaseException:
+        group.stop()
+        until = clock.now() + JOIN
+        for ended in begun:
+            clock.wait(ended.wait, until - clock.now())
+        raise
