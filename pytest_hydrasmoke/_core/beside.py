@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_hydrasmoke._journal.story import Chats
+
 from .record import InstanceRecord
 from .run_turns import RunTurns
 from .sightings import Sightings
@@ -30,7 +32,7 @@ class Beside(InstanceRecord):
             self.key, self.spec, self.origin = known.key, known.spec, known.origin
             self.attached, self.run_turns = known.attached, known.run_turns
         self.account = self.open_turn = None
-        self.sightings, self.chats = Sightings(), 0
+        self.sightings, self.chats = Sightings(), Chats()
 
     __repr__ = object.__repr__
 

@@ -273,7 +273,7 @@ def _of_request(record: InstanceRecord) -> str:
     """Describe what became of a provision, as far as it is known."""
     if record.state is State.ACCEPTED:
         return "the router accepted the request"
-    tried = reversed(record.exchanges)
+    tried = reversed(record.requests.kept)
     code = next((one.status for _, one in tried if one.call == "provision"), None)
     if code is None or code < 300:
         return "the router may have carried out the request"

@@ -246,7 +246,7 @@ async def wait(
                 record.becomes(State.FAILED)
             raise ProvisionError(
                 f"the instance is {safe_line(status.status)!r}",
-                got=" → ".join(map(safe_line, record.statuses)),
+                got=" → ".join(safe_line(it.event.word) for it in record.statuses),
                 next_step="see the router's log of its provisioning task",
             )
         await _pause(calls.io, start, start + timeout, record, "the status never became ready")

@@ -152,7 +152,7 @@ class InstanceRecord(Story):
     @property
     def last_state(self) -> str | None:
         """The last status word, in readable form."""
-        return safe_line(f"status {self.statuses[-1]!r}") if self.statuses else None
+        return safe_line(f"status {self.status!r}") if self.statuses else None
 
     @property
     def name(self) -> str:
@@ -195,7 +195,7 @@ class InstanceRecord(Story):
     @property
     def told_turns(self) -> list[tuple[float, Turn]]:
         """Its turns, with the one under way as it is by now."""
-        turns = [(it.at, it.turn) for it in self.turns]
+        turns = [(it.at, it.turn) for it in self.chats.turns]
         if (turn := self.open_turn) is not None and turns:
             turns[-1] = turn.at, turn.so_far()
         return turns
@@ -287,7 +287,7 @@ class InstanceRecord(Story):
 
     def saw_status(self, word: str, at: float) -> None:
         word = word[:MOST_WORD]
-        if self.statuses[-1:] != [word]:
+        if self.status != word:
             self.note(Status(word), at)
 
     def saw_attempt(self, attempt: Tried) -> None:
@@ -312,7 +312,8 @@ class InstanceRecord(Story):
         self.sightings.saw_answer(call, code, answer)
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
-        last = self.counted[-1][1] if self.counted else None
+        counted = self.chats.counted
+        last = counted[-1].event if counted else None
         seen = tuple(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
         if last is not None and tuple(last.providers) == seen:
             if last.total == count:

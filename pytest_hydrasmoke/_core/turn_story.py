@@ -12,7 +12,7 @@ from pytest_hydrasmoke._journal.chat import (
     MOST_TEXT,
     Thought,
     Tokens,
-    Tool,
+    ToldCall,
     Turn,
     TurnBegan,
     TurnOver,
@@ -57,7 +57,7 @@ class TurnStory:
         alone = run.stage.is_between
         test, repeat = (None, None) if alone else (run.stage.test or None, run.stage.repeat)
         began = TurnBegan(
-            *(record.chats + 1, self._sent.message, test, repeat),
+            *(record.chats.times + 1, self._sent.message, test, repeat),
             before=before.count if before.error is None else None,
             sure=before.doubt is None or before.doubt.counts,
             by=run.process,
@@ -178,13 +178,13 @@ def _thoughts(content: Content, text: str) -> Iterator[Thought]:
         room -= len(thought.text)
 
 
-def _calls(content: Content) -> Iterator[Tool]:
+def _calls(content: Content) -> Iterator[ToldCall]:
     room = MOST_TEXT
     for call, position in content.placed_calls[:MOST_CALLS]:
         most = min(room, MOST_OF_A_CALL)
         arguments, result = _shown(call.arguments, most), _shown(call.result, most)
         room = max(room - len(arguments or "") - len(result or ""), 0)
-        yield Tool(call.name, call.id, arguments, result, call.at, position)
+        yield ToldCall(call.name, call.id, arguments, result, call.at, position)
 
 
 def _shown(value: object, most: int) -> str | None:

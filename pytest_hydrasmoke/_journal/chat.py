@@ -48,7 +48,7 @@ class TurnOver(NamedTuple):
     """Whether it can be known what LLM events it has: a replay may not know."""
 
 
-class Tool(NamedTuple):
+class ToldCall(NamedTuple):
     """A tool call, cut to limits: arguments and result as JSON, a string as it is."""
 
     name: str
@@ -92,7 +92,7 @@ class Turn(NamedTuple):
     max_gap: float = 0.0
     complete: bool = False
     finish_reason: str | None = None
-    tool_calls: Sequence[Tool] = ()
+    tool_calls: Sequence[ToldCall] = ()
     thoughts: Sequence[Thought] = ()
     usage: Tokens | None = None
     models: Sequence[str] = ()

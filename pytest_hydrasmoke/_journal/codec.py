@@ -13,7 +13,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from .chat import Thought, Tokens, Tool, Turn
+from .chat import Thought, Tokens, ToldCall, Turn
 from .events import Became, Entry, Event, Learned, Noted, OfLedger
 from .states import State
 
@@ -26,7 +26,7 @@ _SAID = frozenset(
 )
 """Fields with words of an agent or a test."""
 _WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted", "Doing"})
-_PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": Tool, "thoughts": Thought}
+_PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": ToldCall, "thoughts": Thought}
 
 
 class OtherSchemaError(ValueError):

@@ -260,43 +260,13 @@ class Drifted(NamedTuple):
     text: str
 
 
-Event = (
-    Opened
-    | Selected
-    | CutShort
-    | FailedTest
-    | NotRun
-    | Cured
-    | RunsCounted
-    | CleanedUp
-    | Claimed
-    | Became
-    | Prepared
-    | Refuted
-    | Learned
-    | Used
-    | Status
-    | Hosted
-    | Leaked
-    | Conflict
-    | Blamed
-    | Noted
-    | Doing
-    | Took
-    | Interrupted
-    | Attempt
-    | Skipped
-    | Failed
-    | Answered
-    | Heard
-    | Drifted
-    | TurnBegan
-    | TurnOver
-    | Turn
-    | Counted
-)
 OfLedger = Claimed | Became | Prepared | Refuted | CleanedUp | Learned
 """What a ledger consists of, or a sweep's file beside it: what others than the writer must know."""
+OfProcess = Opened | Selected | CutShort | FailedTest | NotRun | Cured | RunsCounted
+OfInstance = Used | Status | Hosted | Leaked | Conflict | Blamed | Noted | Interrupted
+OfCalls = Doing | Took | Attempt | Skipped | Failed | Answered | Heard | Drifted
+OfChats = TurnBegan | TurnOver | Turn | Counted
+Event = OfLedger | OfProcess | OfInstance | OfCalls | OfChats
 
 
 class Entry(NamedTuple):

@@ -1,8 +1,9 @@
-"""The one writer of a process: what happened there, in a file that only it writes.
+"""The files of a run's journal: the one writer of a process, and who reads what others write.
 
-Each entry is a line in one write, so that a killed process leaves all of them but, perhaps, the
-last one's end. A process that comes to its end sends all of it, so that the files are what is left
-of the others. Nothing here stops a run: what can't be written, as on a full disk, stays in memory.
+What happened in a process is in a file that only it writes. Each entry is a line in one write, so
+that a killed process leaves all of them but, perhaps, the last one's end. A process that comes to
+its end sends all of it, so that the files are what is left of the others. Nothing here stops a run:
+what can't be written, as on a full disk, stays in memory.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files
 
-from .codec import encode
+from .codec import encode, entries_of
 from .events import Attempt, Entry, Event, Opened, Skipped
 
 JOURNAL = "journal"
@@ -106,3 +107,58 @@ class Journal:
             for path in (folder / JOURNAL).glob("*.jsonl"):
                 path.unlink(missing_ok=True)
             (folder / JOURNAL).rmdir()
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return how long the files of a run's journal are: they only grow."""
+    found: dict[str, int] = {}
+    for path in (folder / JOURNAL).glob("*.jsonl"):
+        with contextlib.suppress(OSError):  # Its process is removing it.
+            found[path.name] = path.stat().st_size
+    return found
+
+
+def read(folder: Path, sent: Mapping[str, str], wall: float = 0.0) -> dict[str, list[Entry]]:
+    """Read what the processes of a run have `sent`, by their names, and the files of all others.
+
+    Lines that are torn are left out. A process without a file here may be on another host, whose
+    clock is another one: its times are moved by how far its wall clock is from this one's, `wall`.
+    """
+    written = {name: list(entries_of(text.encode())) for name, text in sent.items()}
+    for path in sorted((folder / JOURNAL).glob("*.jsonl")):
+        if path.stem not in sent:
+            with contextlib.suppress(OSError):  # Its process is removing it.
+                written[path.stem] = list(entries_of(path.read_bytes()))
+    here = sizes(folder)
+    return {
+        name: told if f"{name}.jsonl" in here else _moved(told, wall)
+        for name, told in written.items()
+    }
+
+
+def _moved(entries: Sequence[Entry], wall: float) -> list[Entry]:
+    opened = (entry.event for entry in entries if isinstance(entry.event, Opened))
+    by = next((event.wall - wall for event in opened), 0.0)
+    return [entry._replace(at=entry.at + by) for entry in entries]
+
+
+class Tail:
+    """Reads what the other processes of a run write, as they write it."""
+
+    def __init__(self, folder: Path, own: str) -> None:
+        self._folder = folder / JOURNAL
+        self._own = own
+        self._at: dict[Path, int] = {}
+
+    def new(self) -> Iterator[tuple[str, Entry]]:
+        """Yield each whole entry that has come since, with the process that wrote it."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with contextlib.suppress(OSError):  # Its process is removing it.
+                if path.stem != self._own:
+                    with path.open("rb") as file:
+                        file.seek(self._at.get(path, 0))
+                        text = file.read()
+                    whole = text[: text.rfind(b"\n") + 1]
+                    self._at[path] = self._at.get(path, 0) + len(whole)
+                    for entry in entries_of(whole):
+                        yield path.stem, entry

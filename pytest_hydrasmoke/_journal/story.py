@@ -1,4 +1,4 @@
-"""One instance's story: what its events make of it, however many processes have seen them.
+"""What is told of one instance: what its events make of it, however many processes have seen them.
 
 A process applies its own events as it writes them; the report applies those of all processes. What
 grows with the number of requests and chats is bounded, the newest being kept, so that a run of
@@ -7,6 +7,7 @@ hours takes no more memory than one of minutes.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
@@ -21,6 +22,7 @@ from .events import (
     Drifted,
     Event,
     Failed,
+    FailedTest,
     Hosted,
     Interrupted,
     Leaked,
@@ -73,7 +75,7 @@ class ToldTurn(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Failure:
+class ToldFailure:
     """What went wrong, in a phase or in a test; one that made no test fail was expected."""
 
     at: float
@@ -86,6 +88,80 @@ class Failure:
     """Whether that test passed when it was run again."""
     repeated: bool = False
     """Whether a plugin runs that test again."""
+
+
+@dataclass
+class Requests:
+    """The requests about an instance."""
+
+    times: Counter[str] = field(default_factory=Counter[str])
+    """How many there were of each call."""
+    retries: int = 0
+    kept: deque[Told[Attempt]] = field(default_factory=lambda: deque[Told[Attempt]](maxlen=MOST))
+
+    def apply(self, at: float, event: Attempt | Skipped) -> None:
+        if isinstance(event, Skipped):
+            self.times[event.call] += event.times
+        else:
+            self.times[event.call] += 1
+            self.retries += event.number > 1
+            self.kept.append(Told(at, event))
+
+
+@dataclass
+class Chats:
+    """The chat turns on an instance, and the counts of its LLM events."""
+
+    times: int = 0
+    """How many turns there were, refused ones included."""
+    turns: deque[ToldTurn] = field(default_factory=lambda: deque[ToldTurn](maxlen=MOST // 10))
+    waits: dict[str, float] = field(default_factory=dict[str, float])
+    """The longest of each of `WAITS`."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """The sum over all turns that reported usage."""
+    untold: int = 0
+    """Turns without usage."""
+    models: list[str] = field(default_factory=list[str])
+    """Those that its turns named, in their order; of many, the first."""
+    streamed: bool = False
+    """Whether events of a turn ever came one after the other."""
+    counted: deque[Told[Counted]] = field(default_factory=lambda: deque[Told[Counted]](maxlen=MOST))
+
+    def apply(self, process: str, at: float, event: TurnBegan | Turn | Counted) -> None:
+        match event:
+            case TurnBegan():
+                self.times += 1
+                begun = Turn(event.number, event.message, event.test, event.run)
+                self.turns.append(ToldTurn(at, begun, process))
+            case Turn():
+                self._keep(ToldTurn(at, event, process))
+                self.streamed |= event.pace == "streamed"
+                if event.taken:
+                    self._sum_up(event)
+            case Counted():
+                self.counted.append(Told(at, event))
+
+    def _keep(self, told: ToldTurn) -> None:
+        """Keep a turn that is over, in the place of its beginning."""
+        for place in range(len(self.turns) - 1, -1, -1):
+            before = self.turns[place]
+            if (before.process, before.turn.number) == (told.process, told.turn.number):
+                self.turns[place] = told
+                return
+        self.turns.append(told)
+
+    def _sum_up(self, turn: Turn) -> None:
+        """Count a finished turn: how long its reader waited, its models, and its tokens."""
+        gap = turn.max_gap if turn.events > 1 else None
+        for name, seconds in zip(WAITS, (turn.first_text_after, gap), strict=True):
+            if seconds is not None:
+                self.waits[name] = max(seconds, self.waits.get(name, 0.0))
+        new = [model for model in turn.models if model not in self.models]
+        self.models += new[: MOST_MODELS - len(self.models)]
+        if turn.usage is None:
+            self.untold += 1
+        else:
+            self.tokens = Tokens(*map(operator.add, self.tokens, turn.usage))
 
 
 @dataclass(kw_only=True)
@@ -101,39 +177,21 @@ class Story(Instance):
     """Whether a test that used it failed, in set-up, call or teardown."""
     interrupted: str | None = None
     """The boot phase that was interrupted without a failure of its own."""
-    statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, cut and without repeats; if there are many, the first and the last."""
-    status_times: list[float] = field(default_factory=list[float])
-    """When each of them was first seen."""
+    statuses: list[Told[Status]] = field(default_factory=list[Told[Status]])
+    """The status words seen, cut and without repeats, each from when it was first seen; if there
+    are many, the first and the last."""
     phases: dict[str, float] = field(default_factory=dict[str, float])
     """The longest time that each phase took."""
     spans: deque[Told[Took]] = field(default_factory=lambda: deque[Told[Took]](maxlen=MOST))
-    exchanges: deque[Told[Attempt]] = field(
-        default_factory=lambda: deque[Told[Attempt]](maxlen=MOST)
-    )
-    turns: deque[ToldTurn] = field(default_factory=lambda: deque[ToldTurn](maxlen=MOST // 10))
-    counted: deque[Told[Counted]] = field(default_factory=lambda: deque[Told[Counted]](maxlen=MOST))
-    failures: dict[tuple[str, float], Failure] = field(
-        default_factory=dict[tuple[str, float], Failure]
+    requests: Requests = field(default_factory=Requests)
+    chats: Chats = field(default_factory=Chats)
+    failures: dict[tuple[str, float], ToldFailure] = field(
+        default_factory=dict[tuple[str, float], ToldFailure]
     )
     """By process and number; a test's own failure by the test and its time."""
-    waits: dict[str, float] = field(default_factory=dict[str, float])
-    """The longest of each of `WAITS`."""
-    tokens: Tokens = field(default_factory=Tokens)
-    """The sum over all chats that reported usage."""
-    models: list[str] = field(default_factory=list[str])
-    """Those that its chats named, in their order; of many, the first."""
-    untold: int = 0
-    """Chats without usage."""
-    chats: int = 0
-    """Number of chat turns, refused ones included."""
-    requests: Counter[str] = field(default_factory=Counter[str])
-    retries: int = 0
     notes: dict[str, str] = field(default_factory=dict[str, str])
     """Notes, each with its version without words of an agent."""
     drift: list[str] = field(default_factory=list[str])
-    streamed: bool = False
-    """Whether events of a chat ever came one after the other."""
     tests: dict[str, bool] = field(default_factory=dict[str, bool])
     """The tests that used it, and whether that was in their teardown alone."""
 
@@ -142,10 +200,27 @@ class Story(Instance):
         match event:
             case Claimed() | Became() | Prepared():
                 self.learn(event)
+            case Attempt() | Skipped():
+                self.requests.apply(at, event)
+            case TurnBegan() | Turn() | Counted():
+                self.chats.apply(process, at, event)
+                if isinstance(event, Turn):
+                    self._note_pace(event)
             case Used():
                 self.tests[event.test] = event.teardown and self.tests.get(event.test, True)
             case Status():
-                self._saw_status(at, event.word)
+                self._saw_status(Told(at, event))
+            case Took():
+                self.phases[event.phase] = max(event.seconds, self.phases.get(event.phase, 0.0))
+                self.spans.append(Told(at, event))
+            case Failed():
+                failure = ToldFailure(at, event.message, event.brief, event.phase)
+                self._add_failure((process, event.number), failure)
+            case _:
+                self._apply_fact(event)
+
+    def _apply_fact(self, event: Event) -> None:
+        match event:
             case Hosted():
                 self.hostname = event.hostname
             case Leaked():
@@ -156,88 +231,55 @@ class Story(Instance):
                 self.failed = True
             case Interrupted():
                 self.interrupted = event.phase
-            case _:
-                self._apply_story(process, at, event)
-
-    def _apply_story(self, process: str, at: float, event: Event) -> None:
-        match event:
             case Noted():
                 text = event.brief if event.text is None else event.text
                 if len(self.notes) < MOST_NOTES:
                     self.notes.setdefault(text, event.brief or text)
-            case Took():
-                self.phases[event.phase] = max(event.seconds, self.phases.get(event.phase, 0.0))
-                self.spans.append(Told(at, event))
-            case Attempt():
-                self.requests[event.call] += 1
-                self.retries += event.number > 1
-                self.exchanges.append(Told(at, event))
-            case Skipped():
-                self.requests[event.call] += event.times
-            case Failed():
-                failure = Failure(at, event.message, event.brief, event.phase)
-                self.add_failure((process, event.number), failure)
             case Drifted():
                 self.drift += [] if event.text in self.drift else [event.text]
-            case TurnBegan():
-                self.chats += 1
-                begun = Turn(event.number, event.message, event.test, event.run)
-                self.turns.append(ToldTurn(at, begun, process))
-            case Turn():
-                self._keep_turn(ToldTurn(at, event, process))
-                self._sum_up(event)
-            case Counted():
-                self.counted.append(Told(at, event))
             case _:
                 pass
 
-    def add_failure(self, key: tuple[str, float], failure: Failure) -> None:
+    def _saw_status(self, told: Told[Status]) -> None:
+        if self.status == told.event.word:
+            return
+        if len(self.statuses) == MOST_WORDS:
+            self.statuses.pop()
+        self.statuses.append(told)
+
+    @property
+    def status(self) -> str | None:
+        """The last status word seen."""
+        return self.statuses[-1].event.word if self.statuses else None
+
+    def _note_pace(self, turn: Turn) -> None:
+        """Note how a turn came: a proxy that holds back one stream holds back all of them."""
+        if turn.pace == "streamed":
+            self.notes.pop(HELD_BACK, None)
+        elif turn.pace == "at once" and not self.chats.streamed:
+            self.notes.setdefault(HELD_BACK, HELD_BACK)
+
+    def fail_test(self, process: str, at: float, event: FailedTest, *, uses: bool) -> None:
+        """Add the failure of a test that used it (`uses`), or that failed because of it."""
+        mine = [self.failures.get((process, number)) for number in event.causes]
+        causes = [failure for failure in mine if failure is not None]
+        for failure in causes:
+            failure.test = failure.test or event.test
+            failure.repeated = event.again
+        if uses:
+            self.failed |= not event.again
+            if not causes:
+                words, brief = event.message, event.brief
+                failure = ToldFailure(at, words, brief, test=event.test, repeated=event.again)
+                self._add_failure((event.test, at), failure)
+
+    def _add_failure(self, key: tuple[str, float], failure: ToldFailure) -> None:
         """Add a failure; of many, the newest are kept."""
         self.failures[key] = failure
         if len(self.failures) > MOST // 100:
             del self.failures[next(iter(self.failures))]
 
-    def _saw_status(self, at: float, word: str) -> None:
-        if self.statuses[-1:] == [word]:
-            return
-        if len(self.statuses) == MOST_WORDS:
-            self.statuses.pop()
-            self.status_times.pop()
-        self.statuses.append(word)
-        self.status_times.append(at)
-
-    def _keep_turn(self, told: ToldTurn) -> None:
-        """Keep a turn that is over, in the place of its beginning."""
-        for place in range(len(self.turns) - 1, -1, -1):
-            before = self.turns[place]
-            if (before.process, before.turn.number) == (told.process, told.turn.number):
-                self.turns[place] = told
-                return
-        self.turns.append(told)
-
-    def _sum_up(self, turn: Turn) -> None:
-        """Count a finished turn: how long its reader waited, how it came, and its tokens.
-
-        A proxy that holds back one stream holds back all of them.
-        """
-        if turn.taken:
-            gap = turn.max_gap if turn.events > 1 else None
-            for name, seconds in zip(WAITS, (turn.first_text_after, gap), strict=True):
-                if seconds is not None:
-                    self.waits[name] = max(seconds, self.waits.get(name, 0.0))
-            new = [model for model in turn.models if model not in self.models]
-            self.models += new[: MOST_MODELS - len(self.models)]
-            if turn.usage is None:
-                self.untold += 1
-            else:
-                self.tokens = added(self.tokens, turn.usage)
-        if turn.pace == "streamed":
-            self.streamed = True
-            self.notes.pop(HELD_BACK, None)
-        elif turn.pace == "at once" and not self.streamed:
-            self.notes.setdefault(HELD_BACK, HELD_BACK)
-
-
-def added(one: Tokens, other: Tokens) -> Tokens:
-    """Add tokens."""
-    return Tokens(*(mine + its for mine, its in zip(one, other, strict=True)))
+    def cure(self, test: str) -> None:
+        """Mark the failures of a test that a plugin has run again, with success."""
+        for failure in self.failures.values():
+            failure.cured |= failure.repeated and failure.test == test

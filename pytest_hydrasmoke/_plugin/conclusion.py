@@ -11,7 +11,8 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._journal.events import FailedTest
-from pytest_hydrasmoke._journal.stories import Stories, fold, read, sizes
+from pytest_hydrasmoke._journal.journal import read, sizes
+from pytest_hydrasmoke._journal.run_story import RunStory, fold
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.build import instances_of, manners_of, with_commands, with_tests
@@ -33,10 +34,10 @@ class RunTold:
         self._process = process
         self._sent = sent
         """The journals of workers that came to their end."""
-        self._read: tuple[object, Stories] | None = None
+        self._read: tuple[object, RunStory] | None = None
 
     @property
-    def stories(self) -> Stories:
+    def stories(self) -> RunStory:
         """What follows from all entries by now."""
         journal, folder = self._process.journal, self._process.ledger.folder
         sent = {**self._sent, journal.process: journal.text}

@@ -21,7 +21,6 @@ from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Cured, FailedTest, RunsCounted
-from pytest_hydrasmoke._journal.stories import cured, fail_test
 from pytest_hydrasmoke._report import junit, turns
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ class Outcomes:
             self._process.journal.note(Cured(report.nodeid))
             self._process.tell("llm_events", report.nodeid, None)
             for record in self.records:
-                cured(record, report.nodeid)
+                record.cure(report.nodeid)
         if junit.tests_may_carry(self._process.pytestconfig):
             for record in self.records:
                 failed_of_it = any(it.test == report.nodeid for it in record.failures.values())
@@ -159,7 +158,7 @@ class Outcomes:
         at = clock.now()
         self._process.journal.note(failed, at=at)
         for record in self.records:
-            fail_test(record, "", at, failed, uses=record in used)
+            record.fail_test("", at, failed, uses=record in used)
 
 
 def failures_of(error: BaseException) -> Iterator[int]:

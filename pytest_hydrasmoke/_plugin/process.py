@@ -21,8 +21,7 @@ from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import CutShort, NotRun
-from pytest_hydrasmoke._journal.journal import Journal
-from pytest_hydrasmoke._journal.stories import Tail
+from pytest_hydrasmoke._journal.journal import Journal, Tail
 from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged

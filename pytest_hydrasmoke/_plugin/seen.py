@@ -17,7 +17,7 @@ import pytest
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import Selected
-from pytest_hydrasmoke._journal.stories import Stories
+from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
 from .separation import CONTINUES
@@ -165,12 +165,12 @@ class Cases:
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         case.executed |= ran
 
-    def executed(self, stories: Stories) -> bool:
+    def executed(self, stories: RunStory) -> bool:
         """Return whether any smoke test was executed."""
         smoke = stories.smoke_tests
         return any(case.executed for test, case in self._cases.items() if test in smoke)
 
-    def reports(self, stories: Stories) -> list[CaseReport]:
+    def reports(self, stories: RunStory) -> list[CaseReport]:
         """Return the smoke tests, in the order in which they were first reported.
 
         One that was interrupted has no report, or no outcome.
@@ -179,7 +179,7 @@ class Cases:
         smoke = stories.smoke_tests
         return [self._report(test, stories) for test in begun if test in smoke]
 
-    def _report(self, test: str, stories: Stories) -> CaseReport:
+    def _report(self, test: str, stories: RunStory) -> CaseReport:
         case = self._cases.get(test, _Case())
         crashed = case.crashed and test not in stories.cut_short
         runs, passed = stories.runs.get(test, (None, None))

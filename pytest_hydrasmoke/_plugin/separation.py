@@ -28,7 +28,7 @@ def unseparated(stories: Iterable[Story], continuing: Collection[str]) -> Iterat
 
 def _together(story: Story, continuing: Collection[str]) -> Sequence[_Scene]:
     """Return who chatted with a shared instance, if another than the first has not meant it."""
-    turns = sorted(story.turns, key=lambda it: it.at)
+    turns = sorted(story.chats.turns, key=lambda it: it.at)
     named = ((it.turn.test, it.turn.run) for it in turns)
     scenes = [*dict.fromkeys((it, run) for it, run in named if it and not it.startswith(PACKAGE))]
     shared = story.share is not None or story.attached

@@ -10,7 +10,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.commands import Commands
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
-from pytest_hydrasmoke._journal.story import Failure, Story, ToldTurn
+from pytest_hydrasmoke._journal.story import Story, ToldFailure, ToldTurn
 
 from .model import (
     FailureReport,
@@ -51,7 +51,7 @@ def report_of(name: str, story: Story, wall: float) -> InstanceReport:
     """Convert the story of an instance: `name` is its key, or its id if it has none."""
     zero = min(_times(story), default=None)
     start = zero or 0.0
-    statuses = zip(story.status_times, story.statuses, strict=True)
+    chats = story.chats
     return InstanceReport(
         id=story.id or (name if story.attached else None),
         idempotency_key=None if story.attached else name,
@@ -64,26 +64,26 @@ def report_of(name: str, story: Story, wall: float) -> InstanceReport:
         interrupted=story.interrupted,
         began=None if zero is None else datetime.fromtimestamp(zero + wall, UTC),
         phases=dict(story.phases),
-        waits=dict(story.waits),
-        tokens=TokensReport.model_validate(story.tokens._asdict()),
-        models=tuple(story.models),
-        untold=story.untold,
-        chats=story.chats,
-        requests=dict(story.requests),
-        retries=story.retries,
+        waits=dict(chats.waits),
+        tokens=TokensReport.model_validate(chats.tokens._asdict()),
+        models=tuple(chats.models),
+        untold=chats.untold,
+        chats=chats.times,
+        requests=dict(story.requests.times),
+        retries=story.requests.retries,
         notes=tuple(story.notes),
         drift=tuple(story.drift),
-        statuses=_in_order(StatusReport, ((at, {"word": word}) for at, word in statuses), start),
+        statuses=_in_order(StatusReport, _plain(story.statuses), start),
         spans=_in_order(SpanReport, _plain(story.spans), start),
         exchanges=_in_order(
             ExchangeReport,
-            ((at, {**it._asdict(), "attempt": it.number}) for at, it in story.exchanges),
+            ((at, {**it._asdict(), "attempt": it.number}) for at, it in story.requests.kept),
             start,
         ),
-        turns=_in_order(TurnReport, map(_of_turn, story.turns), start),
+        turns=_in_order(TurnReport, map(_of_turn, chats.turns), start),
         usage=_in_order(
             CountReport,
-            ((at, {**it._asdict(), "count": it.total}) for at, it in story.counted),
+            ((at, {**it._asdict(), "count": it.total}) for at, it in chats.counted),
             start,
         ),
         failures=_in_order(
@@ -98,12 +98,12 @@ def report_of(name: str, story: Story, wall: float) -> InstanceReport:
     )
 
 
-def _counts(failure: Failure, story: Story) -> bool:
+def _counts(failure: ToldFailure, story: Story) -> bool:
     """Return whether it is a failure of the run: an expected one makes no test fail."""
     return failure.test is not None or (failure.phase == "delete" and story.leak is not None)
 
 
-def _of_failure(failure: Failure) -> dict[str, object]:
+def _of_failure(failure: ToldFailure) -> dict[str, object]:
     return {
         "message": failure.brief if failure.message is None else failure.message,
         "phase": failure.phase,
@@ -137,8 +137,9 @@ def _in_order(
 
 
 def _times(story: Story) -> Iterator[float]:
-    yield from story.status_times[:1]
-    for kind in (story.spans, story.exchanges, story.turns, story.counted):
+    yield from (moment.at for moment in story.statuses[:1])
+    chats = story.chats
+    for kind in (story.spans, story.requests.kept, chats.turns, chats.counted):
         yield from (moment[0] for moment in kind)
     yield from (failure.at for failure in story.failures.values())
 

@@ -70,10 +70,10 @@ def of_test(key: str | None, story: Story, *, replies: bool) -> list[Property]:
     facts = {
         "id": story.id,
         "idempotency_key": key,
-        "chats": story.chats,
-        "retries": story.retries,
-        **_times(story.phases, story.waits),
-        **_said(*story.tokens, [told.turn for told in story.turns] if replies else ()),
+        "chats": story.chats.times,
+        "retries": story.requests.retries,
+        **_times(story.phases, story.chats.waits),
+        **_said(*story.chats.tokens, [told.turn for told in story.chats.turns] if replies else ()),
     }
     return list(_named(f"{PREFIX}instance.", facts))
 

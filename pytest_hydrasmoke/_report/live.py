@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.pytest_internals import live_log_level, worker_inpu
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._journal.events import Doing, Entry
-from pytest_hydrasmoke._journal.stories import Tail
+from pytest_hydrasmoke._journal.journal import Tail
 
 from .lines import Lines
 from .screen import Terminal, terminal_of

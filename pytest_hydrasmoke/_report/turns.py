@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.chat import Tool
+from pytest_hydrasmoke._journal.chat import ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as TurnEvent
 
 TITLE = "hydra-smoke: its chat turns"
@@ -60,7 +60,7 @@ def _rows(turn: TurnEvent, *, replies: bool) -> Iterator[tuple[str, str]]:
         yield "error", safe_line(turn.error, _SAID)
 
 
-def _tool(call: Tool) -> str:
+def _tool(call: ToldCall) -> str:
     arguments = "..." if call.arguments is None else safe_line(call.arguments, _BESIDE)
     result = "" if call.result is None else f" -> {safe_line(call.result, _BESIDE)}"
     return f"{safe_line(call.name)}({arguments}){result}"

@@ -63,7 +63,7 @@ async def test_a_stream_goes_by_the_clock_whatever_its_reader_does(kind: str) ->
         world.fake.break_stream("stall", after_events=2)
         with pytest.raises(ChatTimeoutError, match="did not end within 90 s"):
             await net.result(instance.chat("hello", timeout=90))
-        assert world.session.records[0].turns[-1].at + 90 == pytest.approx(world.clock.now())
+        assert world.session.records[0].chats.turns[-1].at + 90 == pytest.approx(world.clock.now())
         # Its reader leaves, and another sleeps.
         async with net.within(instance.stream_chat("hello")) as events:
             await net.next_of(events)

@@ -171,7 +171,7 @@ def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
             f"  next step: give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
         )
     assert not io.calls_sent("chat"), "nothing was said"
-    assert handle.record.chats == 0
+    assert handle.record.chats.times == 0
     # No other run has a random run id.
     handle.record.key = "smoke-0123456789ab-0"
     assert fails(ConfigError, handle.chat("hello", None)).next_step == step

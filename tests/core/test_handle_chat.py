@@ -45,7 +45,7 @@ def test_a_chat_gives_the_whole_turn_and_its_baseline_bounds_the_one_before() ->
     assert list(handle.record.notes) == []
     second = chatted(handle)._turn.account
     assert (second.before.count, account.after, second.after) == (2, second.before, None)
-    assert handle.record.chats == 2
+    assert handle.record.chats.times == 2
 
 
 UNENDED = "a chat's stream ended without a terminal event"
@@ -88,7 +88,7 @@ def test_what_is_odd_about_a_turn_is_noted_once(name: str) -> None:
         turn = chatted(handle)
         assert (turn.complete, turn.finish_reason) == (complete, reason)
     assert list(handle.record.notes) == notes
-    assert [it.turn.finish_reason for it in handle.record.turns] == [reason] * 2
+    assert [it.turn.finish_reason for it in handle.record.chats.turns] == [reason] * 2
     if name == "frames of two runtimes":
         briefs = [*handle.record.notes.values()]
         assert briefs == ["a chat had content that could not be read"]
@@ -208,7 +208,7 @@ def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is
     drive(turn.open())
     fails(ChatBusyError, handle.chat("me too", None))
     assert io.calls_sent() == ["llm_events", "chat"]
-    assert (handle.record.chats, handle.record.phases) == (1, {})
+    assert (handle.record.chats.times, handle.record.phases) == (1, {})
     drive(turn.next())
     drive(turn.close())
     assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
@@ -234,7 +234,7 @@ def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be
     turn = handle.turn("hello", None)
     fails(ZeroDivisionError, handle.chat("hello", None) if whole else turn.open())
     assert len(io.sent) == reads + 2, "not even the baseline is read"
-    assert handle.record.chats == 2
+    assert handle.record.chats.times == 2
     assert not run_turns._busy
 
 
@@ -251,7 +251,7 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
     assert asked == ["hello"] * 4
     bodies = [it.request.body for it in io.sent if it.request.call == "chat"]
     assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
-    told = [it.turn for it in handle.record.turns]
+    told = [it.turn for it in handle.record.chats.turns]
     assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
 
 

@@ -89,7 +89,8 @@ def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
     hostless = "status" in scripts and "hostname" not in name
     assert it.hostname == (None if hostless else "box-1")
     assert it.interrupted is None
-    assert it.statuses[-len(words) :] == words, "as the router wrote them"
+    seen = [told.event.word for told in it.statuses]
+    assert seen[-len(words) :] == words, "as the router wrote them"
     requests = [sent.request.body for sent in io.sent if sent.request.body]
     assert {body["idempotency_key"] for body in requests} == {KEY}, "asked again by the same key"
     assert len(requests) == len(scripts.get("provision", [1]))
@@ -106,7 +107,13 @@ def test_words_of_ones_own_replace_the_usual_ones() -> None:
         with contextlib.suppress(ProvisionError):
             drive(provision(calls, it, policy))
         assert it.state is state
-        assert it.statuses == ["queued", "running", "failed", "deleted", word]
+        assert [told.event.word for told in it.statuses] == [
+            "queued",
+            "running",
+            "failed",
+            "deleted",
+            word,
+        ]
 
 
 def test_the_usual_policy_is_the_documented_one() -> None:

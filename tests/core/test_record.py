@@ -52,13 +52,16 @@ def test_words_notes_and_phases_are_kept_once() -> None:
     assert it.last_state is None
     for at, word in enumerate(("a", "a", "b", "a")):
         it.saw_status(word, at)
-    assert (it.statuses, it.status_times) == (["a", "b", "a"], [0, 2, 3])
+    assert [(at, seen.word) for at, seen in it.statuses] == [(0, "a"), (2, "b"), (3, "a")]
     assert it.last_state == "status 'a'"
     it = record()
     for at in range(MOST_WORDS + 3):
         it.saw_status(f"step {at}", at)
-    assert len(it.statuses) == len(it.status_times) == MOST_WORDS
-    assert it.statuses[-2:] == [f"step {MOST_WORDS - 2}", f"step {MOST_WORDS + 2}"]
+    assert len(it.statuses) == MOST_WORDS
+    assert [told.event.word for told in it.statuses[-2:]] == [
+        f"step {MOST_WORDS - 2}",
+        f"step {MOST_WORDS + 2}",
+    ]
     for _ in range(2):
         it.add_remark("odd")
         it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
@@ -78,14 +81,14 @@ def test_every_request_is_told_and_only_provisions_unknown_outcomes_matter() -> 
     it.saw_attempt(Tried(poll, 1, 7.0, 0.5, lost()))
     it.saw_attempt(Tried(poll, 2, 8.0, 0.25, 404))
     why = "the answer was lost (reset)"
-    assert list(it.exchanges) == [
+    assert list(it.requests.kept) == [
         (7.0, events.Attempt("poll", "GET", "/by-key/k", 1, 0.5, None, why)),
         (8.0, events.Attempt("poll", "GET", "/by-key/k", 2, 0.25, 404)),
     ]
     for call, number, outcome in (("provision", 1, 500), ("provision", 2, 200), ("status", 1, 500)):
         it.saw_attempt(Tried(Request(call, "GET", "/x"), number, 0, 0, outcome))
-    assert it.requests == {"poll": 2, "provision": 2, "status": 1}
-    assert (it.retries, it.unknown_outcomes) == (2, 1)
+    assert it.requests.times == {"poll": 2, "provision": 2, "status": 1}
+    assert (it.requests.retries, it.unknown_outcomes) == (2, 1)
 
 
 def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
@@ -95,8 +98,8 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
         *((3, 2, ["b", "a"]), (4, 2, ["a", "b"])),
     ):
         it.saw_count(at, count, tuple(providers))
-    assert [(at, seen.total) for at, seen in it.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
-    _, one, two, three = (seen for _, seen in it.counted)
+    assert [(at, seen.total) for at, seen in it.chats.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
+    _, one, two, three = (seen for _, seen in it.chats.counted)
     assert one.providers is two.providers
     assert set(three.providers) == {"a", "b"}
 
@@ -174,10 +177,12 @@ def test_what_is_kept_of_a_long_run_is_small(traced: Callable[[], int]) -> None:
     for number in range(MOST, MOST + MOST // 4):
         chat(it, number)
     assert traced() - full < MIB / 200, "it is full"
-    assert (len(it.exchanges), len(it.spans)) == (MOST, MOST)
-    path = it.exchanges[-1][1].path
+    assert (len(it.requests.kept), len(it.spans)) == (MOST, MOST)
+    path = it.requests.kept[-1][1].path
     assert path.endswith("/chat"), "the newest are kept"
-    assert it.requests == {"llm_events": MOST * 5 // 4, "chat": MOST * 5 // 4}, "and all counted"
+    assert it.requests.times == {"llm_events": MOST * 5 // 4, "chat": MOST * 5 // 4}, (
+        "and all counted"
+    )
 
 
 def incoming(events: int) -> Incoming:

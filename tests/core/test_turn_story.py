@@ -47,7 +47,7 @@ from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._core.turn_story import with_content
-from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, Tool
+from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as Told
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._runtimes.content import Content
@@ -74,7 +74,7 @@ def instance_of(
 
 
 def story_of(it: SmokeInstance) -> Told:
-    [told] = it._handle.record.turns
+    [told] = it._handle.record.chats.turns
     return told.turn
 
 
@@ -90,12 +90,12 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too(
     for it in (whole, streamed):
         story, seen = story_of(it), it._handle.record
         assert story.text == turn.text
-        assert story.tool_calls == (Tool("look", "a", '{"city": "Oslo"}', None, 4.0, 8),)
+        assert story.tool_calls == (ToldCall("look", "a", '{"city": "Oslo"}', None, 4.0, 8),)
         assert story.thoughts == (Thought("Hm, well.", 1.0, 0),)
-        assert story.usage == seen.tokens == Tokens(7, 2)
+        assert story.usage == seen.chats.tokens == Tokens(7, 2)
         assert (story.first_text_after, story.max_gap) == (3.0, 5.0)
-        assert seen.waits == {"first_text": 3.0, "gap": 5.0}
-        assert (story.notes, list(seen.notes), seen.untold) == ((), [], 0)
+        assert seen.chats.waits == {"first_text": 3.0, "gap": 5.0}
+        assert (story.notes, list(seen.notes), seen.chats.untold) == ((), [], 0)
     nothing = instance_of(DONE).chat("hello")
     assert (nothing.tool_calls, nothing.reasoning, nothing.usage) == ((), "", None)
     assert (nothing.first_text_after, nothing.max_gap) == (None, 0.0)
@@ -107,7 +107,7 @@ def test_a_chat_beside_its_instances_record_tells_no_story_and_the_run_knows_of_
     turn = turn_of(calls, it=Beside(ID.upper(), known), end="auto")
     with pytest.raises(ChatError) as caught, ChatStream(turn) as events:
         assert "".join(event.text for event in events) == "I look. "
-    assert (list(known.turns), known.failures, caught.value.failure) == ([], {}, None)
+    assert (list(known.chats.turns), known.failures, caught.value.failure) == ([], {}, None)
     assert known.settling.last is not None
     assert (known.settling.number, known.settling.last.how) == (1, "failed")
 
@@ -118,7 +118,7 @@ def test_a_turn_that_fails_keeps_what_it_said() -> None:
         it.chat("hello")
     story, seen = story_of(it), it._handle.record
     assert [call.name for call in story.tool_calls] == ["look"]
-    assert (story.usage, seen.untold) == (None, 1), "its tokens are not known, and not 0"
+    assert (story.usage, seen.chats.untold) == (None, 1), "its tokens are not known, and not 0"
 
 
 def step(kind: str, **fields: Any) -> bytes:

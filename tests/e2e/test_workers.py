@@ -18,8 +18,8 @@ from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.main import main as command
 from pytest_hydrasmoke._journal.codec import entries_of
+from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import fold
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter
 

@@ -69,7 +69,7 @@ class Chats:
 
 def is_full(record: InstanceRecord) -> bool:
     """Return whether a record keeps as many of each kind as it ever does; no chat here fails."""
-    kept = (record.spans, record.exchanges, record.turns, record.counted)
+    kept = (record.spans, record.requests.kept, record.chats.turns, record.chats.counted)
     return all(len(some) == some.maxlen for some in kept)
 
 

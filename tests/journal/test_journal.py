@@ -23,11 +23,14 @@ from pytest_hydrasmoke._journal.events import (
     Noted,
     Status,
 )
-from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.journal import Journal, read, sizes
+from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import fold, read, sizes
 
-TOOLS = (chat.Tool("look", "a", "{}", None, 0.5, 0), chat.Tool("wait", None, None, "x", 0.7, 3))
+TOOLS = (
+    chat.ToldCall("look", "a", "{}", None, 0.5, 0),
+    chat.ToldCall("wait", None, None, "x", 0.7, 3),
+)
 WHOLE = chat.Turn(
     *(3, "hello", "test_a", 2, True, "so be it", 9, (0.5, 1.5), 2.0, 0.5, 1.0, True, "stop"),
     *(TOOLS, (chat.Thought("so", 0.1, 0),), chat.Tokens(7, 2), ("odd",), "cut", "streamed"),
@@ -118,7 +121,7 @@ def test_the_token_and_what_was_said_are_left_out_where_it_is_written(tmp_path: 
     assert '"tool": "a tool"' in text
     told = fold(read(tmp_path, {})).instances["run-0"]
     assert list(told.notes) == ["in a chat", "no words of **** are said"]
-    assert told.turns[0].turn.error == "(kept out of the report)"
+    assert told.chats.turns[0].turn.error == "(kept out of the report)"
     assert [failure.message for failure in told.failures.values()] == [None]
 
 
@@ -178,7 +181,7 @@ def test_of_very_many_requests_the_number_is_written(
     assert len(told) == 4 + 9 + 2
     assert events.Skipped("status", 5) in told
     story = fold(read(tmp_path, {})).instances["run-0"]
-    assert story.requests == {"status": 99}
+    assert story.requests.times == {"status": 99}
 
 
 def test_what_several_processes_tell_of_a_test_is_put_together() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._journal.events import CutShort, Entry, Event, RunsCounted, Selected, Used
-from pytest_hydrasmoke._journal.stories import Stories, fold
+from pytest_hydrasmoke._journal.run_story import RunStory, fold
 from pytest_hydrasmoke._plugin.outcomes import failures_of
 from pytest_hydrasmoke._plugin.seen import Cases
 
 TEST = "t.py::test_a"
 
 
-def stories(*events: tuple[str | None, Event]) -> Stories:
+def stories(*events: tuple[str | None, Event]) -> RunStory:
     return fold({"gw0": [Entry(at, of, event) for at, (of, event) in enumerate(events)]})
 
 

@@ -169,7 +169,7 @@ def test_who_shares_a_memory(
         for at, (test, run) in enumerate(chats)
     ]
     story = Story()
-    story.turns.extend(reversed(turns))
+    story.chats.turns.extend(reversed(turns))
     vars(story).update(shared)
     expected = [f"note: {told} {NOTE}"] if told else []
     assert [*unseparated([Story(), story], {"meant"})] == expected

@@ -13,7 +13,7 @@ import pytest
 from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._base.pytest_internals import add_section
-from pytest_hydrasmoke._journal.chat import Thought, Tokens, Tool, Turn
+from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
@@ -269,8 +269,8 @@ def test_a_stream_that_nobody_ends_is_told_as_far_as_it_was_read(
 
 # The words of a turn
 
-LOOKED = Tool("look", None, None, "cold", 0.0, 0)
-WAITED = Tool("wait", None, "{}", None, 0.0, 0)
+LOOKED = ToldCall("look", None, None, "cold", 0.0, 0)
+WAITED = ToldCall("wait", None, "{}", None, 0.0, 0)
 CUT = {"text": "Hi\nthere", "seconds": 0.25, "error": "the stream was cut"}
 WORDS: list[tuple[dict[str, Any], list[str]]] = [
     (
@@ -304,7 +304,7 @@ def test_a_turn_in_words(facts: dict[str, Any], lines: list[str]) -> None:
 def test_words_are_bounded_command_nobody_and_may_be_left_out() -> None:
     hostile = "\x1b[2J\n::error::boo ##[group]" + "x" * 9000
     said = {"text": hostile, "finish_reason": "stop", "error": hostile}
-    calls = [Tool("look", None, hostile, hostile, 0.0, 0)] * 99
+    calls = [ToldCall("look", None, hostile, hostile, 0.0, 0)] * 99
     thoughts = [Thought(hostile, 0.0, 0)] * 99
     it = Turn(1, "hello", **said, tool_calls=calls, thoughts=thoughts, usage=Tokens(7, 2))
     told = shown(*[it] * 30)

@@ -15,9 +15,8 @@ from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._journal.events import Became, Claimed, Doing, Entry, Event, RunsCounted
-from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.journal import Journal, Tail
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import Tail
 from pytest_hydrasmoke._report import live
 from pytest_hydrasmoke._report.live import Progress
 

@@ -17,11 +17,12 @@ from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._core.turn_account import Count
-from pytest_hydrasmoke._journal.chat import Thought, Tokens, Tool, Turn, TurnBegan
+from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode
 from pytest_hydrasmoke._journal.events import Became, Entry, Event
+from pytest_hydrasmoke._journal.journal import read
+from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.stories import fold, read
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.build import instances_of, manners_of, report_of, with_tests
 from pytest_hydrasmoke._report.model import (
@@ -120,7 +121,7 @@ def lived(*, replies: bool = True) -> Written:
         first_text_after=0.25,
         max_gap=0.25,
         finish_reason="error",
-        tool_calls=(Tool("look", "a", f'{{"city": "{SAID}"}}', SAID, 0.3, 3),),
+        tool_calls=(ToldCall("look", "a", f'{{"city": "{SAID}"}}', SAID, 0.3, 3),),
         thoughts=(Thought(SAID, 0.2, 0),),
         usage=Tokens(7, 2),
         models=("smoke",),

@@ -16,8 +16,8 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Stage
-from pytest_hydrasmoke._journal.journal import Journal
-from pytest_hydrasmoke._journal.stories import fold, read
+from pytest_hydrasmoke._journal.journal import Journal, read
+from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._report.build import instances_of
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Ledger
