@@ -22,7 +22,6 @@ from pytest_hydrasmoke._transport.protocol import IO
 
 from .deletion import FIRST_LOOK, Deletion
 from .looks import look
-from .phases import phase
 from .policy import Policy
 from .record import InstanceRecord
 
@@ -66,7 +65,7 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     seconds = policy.row_wait + policy.delete_timeout + 5
     # What the wait is for: first a row, if there was none yet, and then the deletion.
     ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
-    with phase("delete", io, record, deadline=io.now() + ahead):
+    with record.phase("delete", io, deadline=io.now() + ahead):
         try:
             await io.grace(seconds, lambda: _until_gone(calls, record, policy))
         except (HydraSmokeError, TimeoutError) as error:
@@ -86,7 +85,7 @@ def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
 
 async def _until_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     deletion = Deletion(record, policy, calls.io.now())
-    if record.state is State.READY and not record.deletion_asked:
+    if record.state is State.READY and not record.evidence.asked:
         await deletion.look_first(calls)
     while (pause := await deletion.step(calls)) is not None:
         await calls.io.sleep(pause)

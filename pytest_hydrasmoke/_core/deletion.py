@@ -59,7 +59,7 @@ class Deletion:
         record = self._record
         if named is not None:
             # What was answered before there was a row proves nothing.
-            record.forget()
+            record.evidence.forget()
             record.names(named)
         self._begin(now)
         # The phase has begun; its deadline is known now.
@@ -135,9 +135,7 @@ class Deletion:
     ) -> tuple[str, float] | None:
         """Go on with one instance; return why it is not proved gone, and when to look again."""
         record, policy = self._record, self._policy
-        before = judge(
-            record.evidence[plain_id(instance_id)], policy.manner, patient=policy.patient
-        )
+        before = judge(record.evidence[instance_id], policy.manner, patient=policy.patient)
         seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
         if seen.named is not None and not self._is_ours(seen.named):
             # This is the key's instance now.
@@ -159,28 +157,27 @@ class Deletion:
         self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
     ) -> tuple[Look, Verdict]:
         """Send a delete if one is due, look, and judge."""
-        record, policy, plain = self._record, self._policy, plain_id(instance_id)
+        record, policy = self._record, self._policy
         if ask:
             await self._ask(calls, instance_id, deadline)
         found = await look(calls, record, policy, instance_id, deadline)
-        seen = record.evidence[plain] = record.evidence[plain].saw(found)
+        seen = record.evidence[instance_id] = record.evidence[instance_id].saw(found)
         return found, judge(seen, policy.manner, patient=policy.patient, last=last)
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""
-        record, now, plain = self._record, calls.io.now(), plain_id(instance_id)
-        record.deletion_asked = True
+        record, now = self._record, calls.io.now()
+        seen = record.evidence
+        seen.asked = True
         # Half of the time: a router may delete and fail to say so, and status needs the rest.
         half = now + max((deadline - now) / 2, LAST_CHANCE)
         try:
             accepted = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
         except DoubtError as doubt:
             record.add_remark(doubt.message)
-            record.evidence[plain] = record.evidence[plain].unanswered(
-                calls.io.now(), doubt.message
-            )
+            seen[instance_id] = seen[instance_id].unanswered(calls.io.now(), doubt.message)
             return
-        record.evidence[plain] = record.evidence[plain].answered(calls.io.now(), accepted=accepted)
+        seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
         if accepted and record.state in HAS_ROW - {State.DELETING}:
             record.becomes(State.DELETING)
 
@@ -201,7 +198,7 @@ class Deletion:
 
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
         io, verdict, under_way = calls.io, Verdict(), 0
-        held = self._record.evidence[plain_id(known)].held
+        held = self._record.evidence[known].held
         while True:
             # The first look is before any delete, which might hide what is there.
             seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)

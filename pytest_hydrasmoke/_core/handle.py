@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -19,10 +18,8 @@ from .kept import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .llm_events import Usage
 from .open_turn import OpenTurn
-from .phases import phase
 from .policy import Policy
 from .record import InstanceRecord
-from .stage import check_process
 from .turn_account import TurnAccount
 
 __tracebackhide__ = hide_own_frames
@@ -56,7 +53,7 @@ class Handle:
         io = self._calls.io
         limit = seconds_of("timeout", timeout, self._policy.ready_timeout)
         # A test's own wait does not count as time to provision.
-        with phase("ready", io, self.record, timed=False):
+        with self.record.phase("ready", io, timed=False):
             return await wait(
                 self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
             )
@@ -64,7 +61,7 @@ class Handle:
     async def until_ready(self) -> None:
         io = self._calls.io
         deadline = io.now() + self._policy.ready_timeout
-        with phase("ready", io, self.record, deadline=deadline):
+        with self.record.phase("ready", io, deadline=deadline):
             await until_ready(self._calls, self.record, self._policy, io.now())
 
     def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
@@ -151,12 +148,12 @@ class Handle:
         )
 
     async def delete(self) -> None:
-        check_process(self.record.pid)
+        self.record.keeper.check_process()
         await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
-        if os.getpid() != self.record.pid:
+        if self.record.keeper.forked:
             return  # The child may be leaving all of its parent's frames.
         if failed:
             self.record.blame()
@@ -166,7 +163,7 @@ class Handle:
     @staticmethod
     async def leave_all(handles: Sequence[Handle], *, failed: bool) -> None:
         """Do what `leave` does for a session's instances, side by side: see `delete_all`."""
-        records = [it.record for it in handles if it.record.pid == os.getpid()]
+        records = [it.record for it in handles if not it.record.keeper.forked]
         for record in records if failed else ():
             record.blame()
         await delete_all(handles[0]._calls.io, records, handles[0]._policy)

@@ -30,7 +30,6 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .phases import phase
 from .policy import Policy, poll_interval
 from .record import InstanceRecord
 
@@ -66,11 +65,11 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     deadline = start + policy.ready_timeout
     try:
         if record.state in (State.CLAIMED, State.REQUESTED):
-            with phase("provision", calls.io, record, deadline=deadline):
+            with record.phase("provision", calls.io, deadline=deadline):
                 await request(calls, record, policy, deadline)
-        with phase("row", calls.io, record, deadline=deadline):
+        with record.phase("row", calls.io, deadline=deadline):
             await _row(calls, record, policy, start)
-        with phase("ready", calls.io, record, deadline=deadline):
+        with record.phase("ready", calls.io, deadline=deadline):
             await until_ready(calls, record, policy, start)
     except HydraSmokeError:
         raise
@@ -87,11 +86,11 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
 
     This run has not requested it, so something else owns it, and this one must not delete it.
     """
-    if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
+    if record.state is not State.CLAIMED or record.key is None:
         return
     io = calls.io
     deadline = io.now() + policy.ready_timeout
-    with phase("provision", io, record, timed=False):
+    with record.phase("provision", io, timed=False):
         found = await calls.poll(record.key, deadline=deadline)
         if found.found:
             why, step = _asked_by_others(str(record.run_id))
@@ -161,12 +160,11 @@ async def ask(
     """
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
-    record.born = calls.io.now()
-    record.leaves()
+    record.leaves(calls.io.now())
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
-        if not record.unknown_outcomes:
+        if not record.evidence.unknown_outcomes:
             _note_failure(record, error, policy.forms, calls.io.now())
         raise _with_valid_token(error, policy.forms) from None
     record.becomes(State.ACCEPTED, accepted.instance_id)

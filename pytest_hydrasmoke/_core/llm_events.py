@@ -27,7 +27,6 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 from . import settle
 from .account import LAST_READ, RECENT, ToCome, check_window, is_own, life_window, looked
 from .expected import Expected, maybe_since, surely_since
-from .phases import phase
 from .policy import SECOND_LOOK, poll_interval
 from .record import InstanceRecord
 from .turn_account import Count, TurnAccount
@@ -170,7 +169,7 @@ class Usage:
         own: bool = False,
     ) -> LlmEvents:
         io, looked_enough = self._io, not expected.bounded
-        with phase("llm_events", io, self._record, deadline=self._deadline):
+        with self._record.phase("llm_events", io, deadline=self._deadline):
             while True:
                 now = await look()
                 # A turn's own events are all known then; later turns may add to an instance's.

@@ -93,7 +93,7 @@ async def named(
             raise DoubtError("the router has a row for its key, but names no instance")
         ready = found.found and str(found.status).lower() in policy.ready
         # A boot is over once any answer calls it ready, unless its deletion came before.
-        record.was_ready |= ready and not record.deletion_asked
+        record.was_ready |= ready and not record.evidence.asked
         return found if found.found else PollResult(found=False)
     form = await conclusive(malformed_form(calls, deadline))
     if policy.forms is None or not policy.forms.is_routers(form):

@@ -15,8 +15,11 @@ good for as long as it has held. What must hold how long:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from pytest_hydrasmoke._api.models import plain_id
 
 UNASKED = 10.0
 """Seconds for which "not found" must hold if no DELETE was accepted."""
@@ -99,6 +102,30 @@ class Seen:
         if look.says == "nothing" or answer == self.held:
             return replace(self, look=look, alive=alive)
         return replace(self, look=look, since=look.at, held=answer, alive=alive)
+
+
+class Evidence:
+    """What a process has seen of the instances of one key: of their request, and their deletion."""
+
+    def __init__(self) -> None:
+        self.unknown_outcomes = 0
+        """Provision attempts that may have been carried out although no answer says so."""
+        self.asked = False
+        """Whether this run may have requested a deletion before."""
+        self.gone: frozenset[str] = frozenset()
+        """The plain ids that were proved gone."""
+        self._seen = dict[str, Seen]()
+        """What was seen since a deletion was asked for, by plain ids."""
+
+    def __getitem__(self, instance_id: str) -> Seen:
+        return self._seen.get(plain_id(instance_id), Seen())
+
+    def __setitem__(self, instance_id: str, seen: Seen) -> None:
+        self._seen[plain_id(instance_id)] = seen
+
+    def forget(self, accepted: Iterable[str] = ()) -> None:
+        """Forget all looks, which prove nothing; a DELETE for these was `accepted`."""
+        self._seen = {plain_id(it): Seen(accepted=True) for it in accepted}
 
 
 @dataclass(slots=True)

@@ -7,16 +7,16 @@ clock.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
-from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
@@ -26,8 +26,10 @@ from pytest_hydrasmoke._journal.events import (
     MOST_WORD,
     Became,
     Blamed,
+    Doing,
     Event,
     Failed,
+    Interrupted,
     Leaked,
     Noted,
     Status,
@@ -35,9 +37,10 @@ from pytest_hydrasmoke._journal.events import (
 )
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.story import MOST_NOTES, Story
+from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
+from pytest_hydrasmoke._transport.protocol import StoppedError
 
-from .proof import Seen
+from .proof import Evidence
 from .run_turns import RunTurns
 from .settle import Measured, Settling
 from .sightings import Sightings
@@ -48,8 +51,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pytest_hydrasmoke._api.retry import Tried
-    from pytest_hydrasmoke._base.errors import HydraSmokeError
-    from pytest_hydrasmoke._transport.protocol import CallName
+    from pytest_hydrasmoke._transport.protocol import IO, CallName
 
     from .turn_story import TurnStory
 
@@ -80,6 +82,9 @@ class InstanceRecord(Story):
     """None where tests share it, and where a test has provisioned it by hand."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
+    settled_at: float | None = None
+    """When it was refused, or proved gone; None where another process has seen that."""
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
     account: TurnAccount | None = None
     """The last turn's."""
     run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
@@ -88,19 +93,7 @@ class InstanceRecord(Story):
     """The scene that this process has last chatted with it in, see `Stage`."""
     since: float | None = None
     """When this process was first about to chat with it, if it was the run's first to do so."""
-    unknown_outcomes: int = 0
-    """Provision attempts that may have been carried out although no answer says so."""
     sightings: Sightings = field(default_factory=Sightings)
-    takes_slot: bool = True
-    """Whether its key is a slot's, which another run with the same id would use too."""
-    evidence: defaultdict[str, Seen] = field(default_factory=lambda: defaultdict[str, Seen](Seen))
-    """What was seen of its instances since their deletion was asked for, by their plain ids."""
-    deletion_asked: bool = False
-    """Whether this run may have requested its deletion before."""
-    refused_at: float | None = None
-    """When the router refused the request; None if it did not."""
-    gone_at: float | None = None
-    """When it was last proved gone."""
     touched: bool = False
     """Whether the running test has used it."""
     shared_across_workers: bool = False
@@ -108,12 +101,6 @@ class InstanceRecord(Story):
     open_turn: TurnStory | None = None
     """The turn under way."""
     keeper: Keeper = field(default_factory=Keeper, repr=False)
-    pid: int = field(default_factory=os.getpid, repr=False)
-    """The process that it belongs to."""
-    _gone: frozenset[str] = field(default=frozenset(), repr=False)
-    """The ids that were proved gone."""
-    _given_up: bool = field(default=False, repr=False)
-    """Whether the run ended before it was requested."""
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -132,12 +119,7 @@ class InstanceRecord(Story):
 
     def take_over(self, known: Instance) -> None:
         super().take_over(known)
-        accepted = {plain_id(it): Seen(accepted=True) for it in self.accepted}
-        self.evidence = defaultdict(Seen, accepted)
-
-    def forget(self) -> None:
-        """Forget what was seen of its instances: it proves nothing."""
-        self.evidence = defaultdict(Seen)
+        self.evidence.forget(accepted=self.accepted)
 
     @property
     def run_id(self) -> str | None:
@@ -210,27 +192,27 @@ class InstanceRecord(Story):
         """Ask whether the run may go on; raises what its keeper raises."""
         self.keeper.permit(self)
 
-    def leaves(self) -> None:
+    def leaves(self, at: float) -> None:
         """Become requested; raises what the keeper raises, and where the claim was given up.
 
         A test's thread may be here as the run ends in another: only one of them may go on.
         """
         self.permit()
         with self._claim:
-            if not self._given_up:
-                # Also where it is so already: another process may have said it.
-                self.note(Became(State.REQUESTED, self.id))
-        if self._given_up:
-            raise ConfigError(
-                "the run ended before this instance was requested",
-                next_step="let a test wait for the threads that it starts",
-            )
+            # One whose request has only failed to leave may be requested again.
+            if self.state is State.UNUSED and self.born is None:
+                raise ConfigError(
+                    "the run ended before this instance was requested",
+                    next_step="let a test wait for the threads that it starts",
+                )
+            self.born = at
+            # Also where it is so already: another process may have said it.
+            self.note(Became(State.REQUESTED, self.id))
 
     def give_up(self) -> None:
         """Become unused if nothing was requested yet: from here on, nothing is."""
         with self._claim:
             if self.state is State.CLAIMED:
-                self._given_up = True
                 self.becomes(State.UNUSED)
 
     def becomes(self, state: State, named: str | None = None) -> None:
@@ -239,7 +221,7 @@ class InstanceRecord(Story):
         # An answer that a test's thread still waited for, as the run's end has deleted it: no news,
         # but for another id.
         over = {State.GONE, State.DELETED}
-        if self.state in over and state not in over and plain_id(name or "") in self._gone:
+        if self.state in over and state not in over and plain_id(name or "") in self.evidence.gone:
             return
         if (self.state, self.id) != (state, name):
             self.note(Became(state, name))
@@ -251,20 +233,49 @@ class InstanceRecord(Story):
 
     def is_gone(self, at: float, *, ends: bool) -> None:
         """Become gone, or deleted where nobody looks again since the router `ends` with the run."""
-        self.gone_at = at
-        self._gone = frozenset(map(plain_id, self.known_ids))
+        self.settled_at = at
+        self.evidence.gone = frozenset(map(plain_id, self.known_ids))
         self.becomes(State.DELETED if ends else State.GONE)
 
     def revive(self) -> None:
         """Become created again: what was proved gone is there."""
-        self.gone_at, self._gone = None, frozenset()
-        self.forget()
+        self.settled_at, self.evidence.gone = None, frozenset()
+        self.evidence.forget()
         self.becomes(State.CREATED)
 
     def refuses(self, at: float) -> None:
         """Become refused."""
-        self.refused_at = at
+        self.settled_at = at
         self.becomes(State.REFUSED)
+
+    @contextmanager
+    def phase(
+        self, name: str, io: IO, *, deadline: float | None = None, timed: bool = True
+    ) -> Generator[None]:
+        """Time a phase, and add its name and times to an error that leaves it."""
+        start = io.now()
+        try:
+            if timed:
+                self.note(Doing(name, deadline), start)
+            yield
+        except BaseException as error:
+            if isinstance(error, HydraSmokeError) and not isinstance(error, StoppedError):
+                error.add_context(
+                    phase=name,
+                    seconds=io.now() - start,
+                    last=self.last_state,
+                    instance=self.name,
+                    trace=io.link.traced,
+                )
+                self.fails(error, error.brief, io.now())
+            elif name in BOOT:
+                # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
+                self.note(Interrupted(name))
+            raise
+        finally:
+            if timed:
+                self.took(name, start, io.now() - start)
+                self.note(Doing(None), io.now())
 
     def took(self, phase: str, at: float, seconds: float) -> None:
         self.note(Took(phase, seconds), at)
@@ -293,7 +304,7 @@ class InstanceRecord(Story):
     def saw_attempt(self, attempt: Tried) -> None:
         request, outcome = attempt.request, attempt.outcome
         if request.call == "provision" and attempt.outcome_unknown:
-            self.unknown_outcomes += 1
+            self.evidence.unknown_outcomes += 1
         self.sightings.saw_attempt(attempt)
         self.note(
             events.Attempt(

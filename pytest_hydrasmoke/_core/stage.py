@@ -6,7 +6,6 @@ a run; those of a run override them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,11 +81,15 @@ class Keeper:
     def permit(self, record: InstanceRecord) -> None:
         """Allow a provision or a chat; raises where the run must not go on."""
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a forked child, which takes no part in the run."""
+        return False
 
-def check_process(pid: int) -> None:
-    """Raise `ConfigError` in a forked child of a process, which takes no part in its run."""
-    if os.getpid() != pid:
-        raise ConfigError(
-            "this process is a child that a test has forked: its parent owns the instances",
-            next_step="end it with os._exit, and use the instances in the parent",
-        )
+    def check_process(self) -> None:
+        """Raise `ConfigError` in a forked child."""
+        if self.forked:
+            raise ConfigError(
+                "this process is a child that a test has forked: its parent owns the instances",
+                next_step="end it with os._exit, and use the instances in the parent",
+            )

@@ -183,9 +183,9 @@ class ByHand:
     def note_deletion(self, instance_id: str, code: int) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""
         for record in self._named(instance_id):
-            plain, accepted = plain_id(instance_id), code < 300
-            record.evidence[plain] = record.evidence[plain].deleted(accepted=accepted)
-            record.deletion_asked = True
+            seen, accepted = record.evidence, code < 300
+            seen[instance_id] = seen[instance_id].deleted(accepted=accepted)
+            seen.asked = True
             # Without a row the answer proves nothing: a router may accept any id.
             if accepted and record.state in HAS_ROW:
                 record.becomes(State.DELETING)

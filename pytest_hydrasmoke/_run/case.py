@@ -8,7 +8,6 @@ import math
 from enum import Enum
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
@@ -126,7 +125,7 @@ class Case(Keeper):
         try:
             pause = await self._deletion.step(calls)
         finally:
-            if any(self.record.evidence[plain_id(it)].alive for it in self.record.known_ids):
+            if any(self.record.evidence[it].alive for it in self.record.known_ids):
                 self._note_alive()
         self._proved = pause is None
         self.due = calls.io.now() + (AFTER if pause is None else pause)
@@ -143,7 +142,7 @@ class Case(Keeper):
                 seen = await look(calls, record, self._policy, known, now + LAST)
                 if seen.says == "alive":
                     self._note_alive()
-                    record.forget()
+                    record.evidence.forget()
 
     def _note_alive(self) -> None:
         """Count the age of its deletion from the next delete on."""
@@ -166,7 +165,7 @@ class Case(Keeper):
             self.record.revive()
             self.words = error.message
             return None
-        seen = [self.record.evidence[plain_id(it)] for it in self.record.known_ids]
+        seen = [self.record.evidence[it] for it in self.record.known_ids]
         if doubt == STILL_DELETING:
             seconds = self._deleting_for(now)
             if seconds < DELETED_FOR:

@@ -65,7 +65,7 @@ class LastLook:
 
     async def of_proved(self, calls: Calls, record: InstanceRecord) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
-        io, due = calls.io, (record.gone_at or self.now) + AFTER
+        io, due = calls.io, (record.settled_at or self.now) + AFTER
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):
@@ -88,7 +88,7 @@ class LastLook:
 
     async def of_refused(self, calls: Calls, record: InstanceRecord) -> None:
         """Ask for a key that was refused; what came of it is deleted, and the run is red."""
-        io, refused = calls.io, record.refused_at or self.now
+        io, refused = calls.io, record.settled_at or self.now
         due = refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
         until = max(self.now, due) + CLAIMS
         if not await _reaches(io, due, until):

@@ -32,7 +32,7 @@ from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.stage import Keeper, Stage, check_process
+from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
@@ -116,9 +116,7 @@ class SmokeSession(Keeper):
         self.permit()
         claimed = self.claims.of(spec)
         self.ledger.claim_key(key, claimed)
-        record = self._record(spec, key, claimed)
-        record.takes_slot = False
-        return record
+        return self._record(spec, key, claimed)
 
     def _record(self, spec: InstanceSpec | None, key: str, claimed: Claimed) -> InstanceRecord:
         record = InstanceRecord(spec, key=key, keeper=self, run_turns=self._turns)
@@ -153,14 +151,13 @@ class SmokeSession(Keeper):
 
     @property
     def forked(self) -> bool:
-        """Whether this is a forked child, which takes no part in the run."""
         return os.getpid() != self._pid
 
     def permit(self, record: InstanceRecord | None = None) -> None:
         """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
         if record is not None and record.attached:
             return  # It outlives the run.
-        check_process(self._pid)
+        self.check_process()
         first = None if record is None else self._beside.get(record.key)
         if first is not None and first.failed:
             raise ProvisionError("the boot of another instance with its spec failed before it")
@@ -270,7 +267,7 @@ class SmokeSession(Keeper):
         unseen = it.state is State.CLAIMED or (it.id is None and it.state in HAS_ROW)
         self._follow(record, State.REQUESTED if unseen else it.state)
         # This process can't know whether the request was sent and carried out.
-        record.unknown_outcomes = 1
+        record.evidence.unknown_outcomes = 1
         return record
 
     def _follow(self, record: InstanceRecord, state: State) -> None:

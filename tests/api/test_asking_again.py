@@ -237,4 +237,4 @@ def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out(
     drive(calls.provision(io.SPEC, KEY))
     drive(calls.poll(KEY))
     assert it.requests.times == {"provision": 4, "poll": 2}
-    assert (it.requests.retries, it.unknown_outcomes) == (4, 2)
+    assert (it.requests.retries, it.evidence.unknown_outcomes) == (4, 2)

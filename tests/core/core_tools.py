@@ -65,8 +65,10 @@ def telling(told: list[str], answer: Any) -> Any:
     return lambda request: (told.append(request.call), answer)[1]
 
 
-def ready(**changes: Any) -> InstanceRecord:
+def ready(*, asked: bool = False, **changes: Any) -> InstanceRecord:
+    """Return an instance that is ready; `asked`: whether its deletion was asked for before."""
     it = record(state=State.READY, id=ID)
+    it.evidence.asked = asked
     for name, value in changes.items():
         setattr(it, name, value)
     return it
@@ -94,7 +96,7 @@ def deleting(
     Without a record of its own it is one that this run has tried to delete before: nobody else is
     suspected.
     """
-    it = it or ready(deletion_asked=True)
+    it = it or ready(asked=True)
     io, calls = calls_of(it, **{"poll": [NO_ROW, ...], **scripts})
     try:
         drive(delete(calls, it, policy))

@@ -219,7 +219,7 @@ CASES: dict[str, Case] = {
 def test_a_deletion_is_confirmed_or_a_leak_that_says_why(name: str) -> None:
     case = CASES[name]
     it = record(state=case.was, id=case.known)
-    it.deletion_asked = True
+    it.evidence.asked = True
     io, calls = calls_of(it, delete=case.delete, status=case.status, poll=case.poll)
     io.hurried = START + case.patience
     error = None

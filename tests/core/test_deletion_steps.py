@@ -45,7 +45,7 @@ RUNNING = status("running")
 @pytest.mark.parametrize("state", sorted(State))
 def test_what_may_be_left_is_deleted(state: State) -> None:
     it = record(state=state, id=ID)
-    it.deletion_asked = True
+    it.evidence.asked = True
     first = [] if state in HAS_ROW else ["poll"]
     io, it, error = deleting(
         it, poll=[*[row() for _ in first], NO_ROW], delete=[deleted()], status=[NOT_FOUND]
@@ -152,7 +152,7 @@ def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
 def test_the_time_left_is_that_of_what_is_waited_for(state: State) -> None:
     doing: list[Doing] = []
     it = record(state=state, id=ID)
-    it.deletion_asked, it.keeper = True, Listening(doing=doing.append)
+    it.evidence.asked, it.keeper = True, Listening(doing=doing.append)
     policy = policy_of(delete_timeout=60.0, row_wait=40.0)
     found = [row(), NO_ROW] if state is State.ACCEPTED else [NO_ROW]
     deleting(it, policy, poll=found, delete=[deleted()], status=[NOT_FOUND])
@@ -165,7 +165,7 @@ def test_a_signal_while_a_deletion_is_looked_at_shortens_it() -> None:
         io.hurried = io.now() + 3
         return RUNNING
 
-    it = ready(deletion_asked=True)
+    it = ready(asked=True)
     looks = [*[RUNNING] * 20, signalled, RUNNING, ...]
     io, calls = calls_of(it, delete=[deleted("x"), ...], status=looks)
     fails(LeakError, delete(calls, it, POLICY))
@@ -215,7 +215,7 @@ def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it() -> None:
             it.note(Doing(None), self.now())
             return await work()
 
-    it = ready(deletion_asked=True)
+    it = ready(asked=True)
     io = AfterAChat(delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
     drive(delete(Calls(io, it), it, POLICY))
     assert it.state is State.GONE
@@ -231,13 +231,13 @@ def test_a_grace_that_runs_out_is_a_leak() -> None:
 
 
 def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
-    _, calls = calls_of(it := ready(deletion_asked=True), delete=[KeyboardInterrupt()])
+    _, calls = calls_of(it := ready(asked=True), delete=[KeyboardInterrupt()])
     fails(KeyboardInterrupt, delete(calls, it, POLICY))
     assert it.state is State.READY
 
 
 def test_a_refused_deletion_is_a_leak_at_once_and_not_told_as_taken() -> None:
-    it, told = ready(deletion_asked=True), []
+    it, told = ready(asked=True), []
     it.keeper = Listening(state=lambda changed: told.append(changed.state))
     _, it, error = deleting(it, delete=[reply(403, {"detail": "Forbidden"})])
     assert (it.state, told) == (State.READY, [])

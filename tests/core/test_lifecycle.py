@@ -94,7 +94,7 @@ def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
     requests = [sent.request.body for sent in io.sent if sent.request.body]
     assert {body["idempotency_key"] for body in requests} == {KEY}, "asked again by the same key"
     assert len(requests) == len(scripts.get("provision", [1]))
-    assert it.unknown_outcomes == (name in ("in progress", "an answer that was lost"))
+    assert it.evidence.unknown_outcomes == (name in ("in progress", "an answer that was lost"))
     assert {call: not left for call, left in io.scripts.items()} == dict.fromkeys(usual, True)
     assert list(it.phases) == ["provision", "row", "ready"]
 

@@ -83,7 +83,7 @@ def test_a_request_counts_as_refused_only_by_the_router_itself(case: str) -> Non
     io, it, _ = failed(kind, provision=script)
     assert it.state is state
     assert set(io.calls_sent()) == {"provision"}
-    assert (it.refused_at is None) == (state is not State.REFUSED)
+    assert (it.settled_at is None) == (state is not State.REFUSED)
 
 
 def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> None:

@@ -88,7 +88,7 @@ def test_every_request_is_told_and_only_provisions_unknown_outcomes_matter() -> 
     for call, number, outcome in (("provision", 1, 500), ("provision", 2, 200), ("status", 1, 500)):
         it.saw_attempt(Tried(Request(call, "GET", "/x"), number, 0, 0, outcome))
     assert it.requests.times == {"poll": 2, "provision": 2, "status": 1}
-    assert (it.requests.retries, it.unknown_outcomes) == (2, 1)
+    assert (it.requests.retries, it.evidence.unknown_outcomes) == (2, 1)
 
 
 def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:

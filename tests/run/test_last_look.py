@@ -29,7 +29,6 @@ from scripted_io import (
 
 from pytest_hydrasmoke import LeakError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -74,10 +73,10 @@ def look(
 def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
     """Return an instance that was proved gone."""
     it = record(state=State.READY, id=ID)
-    it.was_ready, it.deletion_asked = was_ready, True
-    it.evidence[plain_id(ID)] = it.evidence[plain_id(ID)].answered(0, accepted=True)
+    it.was_ready, it.evidence.asked = was_ready, True
+    it.evidence[ID] = it.evidence[ID].answered(0, accepted=True)
     it.is_gone(START, ends=False)
-    it.gone_at = at
+    it.settled_at = at
     return it
 
 
@@ -87,14 +86,14 @@ LEAK = "not confirmed as deleted"
 def leaked(state: State = State.DELETING, *, was_ready: bool = False) -> InstanceRecord:
     """Return one that could not be deleted."""
     it = record(state=state, id=None if state is State.REQUESTED else ID)
-    it.leak, it.deletion_asked, it.was_ready = LEAK, True, was_ready
+    it.leak, it.evidence.asked, it.was_ready = LEAK, True, was_ready
     return it
 
 
 def refused(at: float | None = START) -> InstanceRecord:
     it = record(state=State.REQUESTED)
     it.refuses(START)
-    it.refused_at = at
+    it.settled_at = at
     return it
 
 
