@@ -88,7 +88,7 @@ async def count_before(calls: Calls, record: InstanceRecord, policy: Policy) -> 
     `llm_events_timeout` bounds one read. What `to_come` says is not to come is not waited for.
     Raises `ConfigError` if another client has used what this run provisioned.
     """
-    settle, to_come = policy.usage_settle, policy.to_come
+    settle, to_come = policy.usage_settle, policy.router.to_come
     io, waiting = calls.io, False
     limit = settle_limit(settle)
     began = io.now()

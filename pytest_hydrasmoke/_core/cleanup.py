@@ -76,10 +76,10 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
 def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
     """Return the error of a deletion that is not proved, with the command that deletes."""
     # A sweep can't reach the bundled fake, which ends with the run.
-    doubt = "" if policy.fake else ", it may still run"
+    doubt = "" if policy.router.fake else ", it may still run"
     return LeakError(
         f"not confirmed as deleted{doubt}: {reason}",
-        next_step=None if policy.fake else policy.commands.sweep(record.run_id),
+        next_step=None if policy.router.fake else policy.commands.sweep(record.run_id),
     )
 
 

@@ -120,7 +120,7 @@ class Deletion:
                 reason, at = unproved
                 soon = min(soon, at)
         if not self._ids:
-            self._record.is_gone(io.now(), ends=self._policy.fake)
+            self._record.is_gone(io.now(), ends=self._policy.router.fake)
             return None
         now = io.now()
         left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
@@ -134,8 +134,8 @@ class Deletion:
         self, calls: Calls, instance_id: str, deadline: float
     ) -> tuple[str, float] | None:
         """Go on with one instance; return why it is not proved gone, and when to look again."""
-        record, policy = self._record, self._policy
-        before = judge(record.evidence[instance_id], policy.manner, patient=policy.patient)
+        record, router = self._record, self._policy.router
+        before = self._judge(instance_id)
         seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
         if seen.named is not None and not self._is_ours(seen.named):
             # This is the key's instance now.
@@ -145,8 +145,8 @@ class Deletion:
         if not verdict.proved:
             now = calls.io.now()
             return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
-        if verdict.kept_row and not policy.manner.keeps_rows:
-            policy.manner.keeps_rows = True
+        if verdict.kept_row and not router.keeps_rows:
+            router.keeps_rows = True
             record.add_remark(
                 f"the router keeps the row of a deleted instance: {seen.why}. It counts as gone "
                 "once that has held, and a further delete has found nothing"
@@ -157,12 +157,17 @@ class Deletion:
         self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
     ) -> tuple[Look, Verdict]:
         """Send a delete if one is due, look, and judge."""
-        record, policy = self._record, self._policy
+        evidence = self._record.evidence
         if ask:
             await self._ask(calls, instance_id, deadline)
-        found = await look(calls, record, policy, instance_id, deadline)
-        seen = record.evidence[instance_id] = record.evidence[instance_id].saw(found)
-        return found, judge(seen, policy.manner, patient=policy.patient, last=last)
+        found = await look(calls, self._record, self._policy, instance_id, deadline)
+        evidence[instance_id] = evidence[instance_id].saw(found)
+        return found, self._judge(instance_id, last=last)
+
+    def _judge(self, instance_id: str, *, last: bool = False) -> Verdict:
+        policy, seen = self._policy, self._record.evidence[instance_id]
+        keeps_rows = policy.router.keeps_rows
+        return judge(seen, keeps_rows=keeps_rows, patient=policy.patient, last=last)
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""

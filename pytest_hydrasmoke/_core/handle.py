@@ -144,7 +144,7 @@ class Handle:
             self.record,
             limit,
             settle_limit(self._policy.usage_settle),
-            to_come=self._policy.to_come,
+            to_come=self._policy.router.to_come,
         )
 
     async def delete(self) -> None:

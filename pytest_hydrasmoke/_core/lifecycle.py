@@ -145,18 +145,19 @@ def _with_valid_token(
 async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
     """Call `ask`, and accept a key already in progress (409): poll finds its instance."""
     try:
-        await ask(calls, record, policy, deadline)
+        await ask(calls, record, policy.router.forms, deadline)
     except RouterError as error:
         if error.status_code != 409:
             raise
 
 
 async def ask(
-    calls: Calls, record: InstanceRecord, policy: Policy, deadline: float | None = None
+    calls: Calls, record: InstanceRecord, forms: Forms | None, deadline: float | None = None
 ) -> ProvisionAccepted:
     """Request an instance; before the request the record knows of it, after it the outcome.
 
-    Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
+    Its `forms` show whether the router itself has refused it. Raises `RouterError`,
+    `TransportError`, or `ContractError` for an answer about another key.
     """
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
@@ -165,8 +166,8 @@ async def ask(
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
         if not record.evidence.unknown_outcomes:
-            _note_failure(record, error, policy.forms, calls.io.now())
-        raise _with_valid_token(error, policy.forms) from None
+            _note_failure(record, error, forms, calls.io.now())
+        raise _with_valid_token(error, forms) from None
     record.becomes(State.ACCEPTED, accepted.instance_id)
     if accepted.idempotency_key != record.key:
         raise ContractError(
@@ -210,10 +211,10 @@ async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, star
     """
 
     def ready(status: InstanceStatus) -> bool:
-        return status.status.lower() in policy.ready
+        return policy.statuses.is_ready(status.status)
 
     def failed(status: InstanceStatus) -> bool:
-        return status.status.lower() in policy.failed | policy.gone
+        return policy.statuses.is_failed(status.status)
 
     await wait(calls, record, ready, error=failed, start=start, timeout=policy.ready_timeout)
     record.becomes(State.READY)

@@ -57,9 +57,8 @@ async def look(
         alive: Says = "nothing" if doubt.last is None else "alive"
         return Look(calls.io.now(), alive, doubt.message)
     named_id, word = found.instance_id, found.status
-    ready = word is not None and word.lower() in policy.ready
     same = named_id is not None and plain_id(named_id) == plain_id(instance_id)
-    if says == "unknown" and same and ready:
+    if says == "unknown" and same and policy.statuses.is_ready(word):
         says, why = "contradiction", f"as {safe_line(str(word))!r}"
     return Look(calls.io.now(), says, why, named_id)
 
@@ -73,10 +72,10 @@ async def _status(
     except NotFoundError as error:
         _check_form(error, policy)
         return "unknown", ""
-    word = status.status.lower()
-    if word not in policy.gone:
-        raise DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
-    return ("under way" if word.endswith("ing") else "gone"), ""
+    word = status.status
+    if not policy.statuses.is_gone(word):
+        raise DoubtError(f"status {safe_line(word)!r}", last=word)
+    return ("under way" if word.lower().endswith("ing") else "gone"), ""
 
 
 async def named(
@@ -91,18 +90,19 @@ async def named(
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
-        ready = found.found and str(found.status).lower() in policy.ready
+        ready = found.found and policy.statuses.is_ready(found.status)
         # A boot is over once any answer calls it ready, unless its deletion came before.
         record.was_ready |= ready and not record.evidence.asked
         return found if found.found else PollResult(found=False)
     form = await conclusive(malformed_form(calls, deadline))
-    if policy.forms is None or not policy.forms.is_routers(form):
+    forms = policy.router.forms
+    if forms is None or not forms.is_routers(form):
         raise DoubtError("it is not found, but nothing proves that the router says so")
     return PollResult(found=False)
 
 
 def _check_form(error: NotFoundError, policy: Policy) -> None:
-    forms = policy.forms
+    forms = policy.router.forms
     if forms is None or error.form is None or not forms.says_unknown(error.form):
         raise DoubtError(f"{error.message}: not in the router's own form")
 

@@ -1,4 +1,4 @@
-"""The settings of a lifecycle: how long to wait for each step, and what status words mean."""
+"""How a lifecycle goes: how long to wait for each step, and what is known of the router."""
 
 from __future__ import annotations
 
@@ -10,15 +10,46 @@ from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
-from .proof import Manner
-
 SECOND_LOOK = 2.0
 """Seconds until a count with an upper bound is read once more: duplicates come late."""
 
 
 @dataclass(frozen=True, slots=True)
+class Statuses:
+    """What the router's status words mean, in any case; here they are lower case."""
+
+    ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
+    failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
+    gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
+
+    def is_ready(self, word: str | None) -> bool:
+        return word is not None and word.lower() in self.ready
+
+    def is_gone(self, word: str) -> bool:
+        return word.lower() in self.gone
+
+    def is_failed(self, word: str) -> bool:
+        """Return whether what is waited for will not come: what is gone won't, either."""
+        return word.lower() in self.failed or self.is_gone(word)
+
+
+@dataclass(slots=True)
+class Router:
+    """A run's router, as far as the run knows it: one object for all of its instances."""
+
+    forms: Forms | None = None
+    """Its own forms; without them no "not found" proves anything."""
+    fake: bool = False
+    """Whether it is the bundled fake, whose instances end with the run."""
+    keeps_rows: bool = False
+    """Whether it was seen to keep a deleted instance's row under its key, with a ready word."""
+    to_come: Callable[[str], bool] | None = None
+    """Whether LLM events of an instance's turns so far are still to come, of a fake that knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds to wait for each step, and the meaning of the router's words (lower case)."""
+    """Seconds to wait for each step, what the settings say of it, and at which router."""
 
     ready_timeout: float = 900.0
     chat_timeout: float = 120.0
@@ -30,23 +61,14 @@ class Policy:
     """How long to ask for a key's row before a deletion; a worker may insert it late."""
     last_look: float = LAST_CHANCE
     """Timeout of the last poll, sent as the wait for a row ends."""
-    keep: str = "never"
-    ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
-    failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
-    gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
-    chat_end: Literal["auto", "required", "optional"] = "auto"
-    forms: Forms | None = None
-    """The router's own forms; without them no "not found" proves anything."""
-    commands: Commands = PLAIN
-    """The commands that a failure suggests as its next step."""
-    manner: Manner = field(default_factory=Manner)
-    """What the run learns of its router's deletions: one object for all its instances."""
     patient: bool = False
     """Whether a deletion under way must be seen for a while: a sweep's rule."""
-    to_come: Callable[[str], bool] | None = None
-    """Whether LLM events of an instance's turns so far are still to come, of a fake that knows."""
-    fake: bool = False
-    """Whether the router is the bundled fake, whose instances end with the run."""
+    keep: str = "never"
+    chat_end: Literal["auto", "required", "optional"] = "auto"
+    commands: Commands = PLAIN
+    """The commands that a failure suggests as its next step."""
+    statuses: Statuses = Statuses()
+    router: Router = field(default_factory=Router)
 
 
 def poll_interval(waited: float) -> float:

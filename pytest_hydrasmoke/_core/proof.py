@@ -128,14 +128,6 @@ class Evidence:
         self._seen = {plain_id(it): Seen(accepted=True) for it in accepted}
 
 
-@dataclass(slots=True)
-class Manner:
-    """How a router answers after a deletion, as far as a run has learned it."""
-
-    keeps_rows: bool = False
-    """Whether it keeps the row of a deleted instance under its key, with a ready word."""
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What follows from what was seen."""
@@ -151,10 +143,12 @@ class Verdict:
     """Whether the proof is of a row that was kept."""
 
 
-def judge(seen: Seen, manner: Manner, *, patient: bool = False, last: bool = False) -> Verdict:
+def judge(
+    seen: Seen, *, keeps_rows: bool = False, patient: bool = False, last: bool = False
+) -> Verdict:
     """Judge what was seen of one instance, by a `last` look or before it.
 
-    A sweep is `patient` with a deletion under way.
+    Its router may be known to keep rows. A sweep is `patient` with a deletion under way.
     """
     look = seen.look
     if last and look is not None and look.says == "under way":
@@ -164,7 +158,7 @@ def judge(seen: Seen, manner: Manner, *, patient: bool = False, last: bool = Fal
     if look.says in ("alive", "nothing"):
         reasons = [why for why in (seen.refused, look.why) if why]
         return Verdict(ask=True, why="; ".join(reasons))
-    hold = _hold(look.says, seen, manner, patient=patient)
+    hold = _hold(look.says, seen, keeps_rows=keeps_rows, patient=patient)
     if look.at < seen.since + hold:
         soon = min(seen.since + hold, look.at + NEXT_LOOK)
         return Verdict(next_look=soon, why=_for_how_long(seen, look, hold))
@@ -173,7 +167,7 @@ def judge(seen: Seen, manner: Manner, *, patient: bool = False, last: bool = Fal
     return Verdict(proved=True)
 
 
-def _hold(says: Says, seen: Seen, manner: Manner, *, patient: bool) -> float:
+def _hold(says: Says, seen: Seen, *, keeps_rows: bool, patient: bool) -> float:
     if says == "gone":
         return 0.0
     if says == "under way":
@@ -181,7 +175,7 @@ def _hold(says: Says, seen: Seen, manner: Manner, *, patient: bool) -> float:
     unasked = 0.0 if seen.accepted else UNASKED
     if says == "unknown":
         return unasked
-    return max(unasked, KNOWN_ROW if manner.keeps_rows else KEPT_ROW)
+    return max(unasked, KNOWN_ROW if keeps_rows else KEPT_ROW)
 
 
 def _of_contradiction(seen: Seen, look: Look, hold: float) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -150,7 +150,7 @@ class Process:
         if self.router is not None:
             from pytest_hydrasmoke.fake.router import to_come
 
-            run.policy = replace(run.policy, to_come=partial(to_come, self.router))
+            run.policy.router.to_come = partial(to_come, self.router)
         return run
 
     @cached_property

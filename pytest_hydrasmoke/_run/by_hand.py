@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -136,12 +136,12 @@ class ByHand:
         if record.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
             self._session.ledger.claim_key(key, claimed)
-        record.spec, policy = spec, self._session.policy
+        record.spec, forms = spec, self._session.policy.router.forms
         if calls is own_calls:
-            return await ask(Calls(calls.io, record), record, policy)
+            return await ask(Calls(calls.io, record), record, forms)
         # The run knows the forms of answers to its own token only.
         try:
-            return await ask(Calls(calls.io, record), record, replace(policy, forms=None))
+            return await ask(Calls(calls.io, record), record, None)
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.

@@ -29,6 +29,7 @@ from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.lifecycle import bring_up
+from pytest_hydrasmoke._core.policy import Router
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.sightings import Sightings
@@ -90,7 +91,7 @@ class SmokeSession(Keeper):
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self.policy = dataclasses.replace(
-            self.config.policy, forms=self.forms, fake=self.ledger.fake
+            self.config.policy, router=Router(self.forms, self.ledger.fake)
         )
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.policy import Policy, Router
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
@@ -249,7 +249,7 @@ class Sweep:
             return False
         self._policy = dataclasses.replace(
             self.config.policy,
-            forms=forms,
+            router=Router(forms),
             keep="never",
             last_look=ANSWER,
             row_wait=self.wait,

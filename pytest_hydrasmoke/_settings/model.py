@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import random_run_id
-from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.policy import Policy, Statuses
 from pytest_hydrasmoke._options import SECRETS, how_to_set
 from pytest_hydrasmoke._transport.links import Link, Trace, trace_of
 
@@ -98,11 +98,11 @@ class HydraSmokeConfig(BaseModel):
     max_instances: Annotated[int, Field(ge=1)] = 4
     """The most instances of a run: it refuses to provision more. Tests that certainly need more
     end it before the first boot."""
-    ready_statuses: StatusWords = _DEFAULTS.ready
+    ready_statuses: StatusWords = _DEFAULTS.statuses.ready
     """Status words of a ready instance, in any letter case."""
-    failed_statuses: StatusWords = _DEFAULTS.failed
+    failed_statuses: StatusWords = _DEFAULTS.statuses.failed
     """Status words of a failed instance."""
-    gone_statuses: StatusWords = _DEFAULTS.gone
+    gone_statuses: StatusWords = _DEFAULTS.statuses.gone
     """Status words of a deleted instance."""
     chat_end: Literal["auto", "required", "optional"] = "auto"
     """Whether a stream without a terminal event or finish reason fails: `required` always,
@@ -189,11 +189,9 @@ class HydraSmokeConfig(BaseModel):
             delete_timeout=self.delete_timeout,
             row_wait=self.delete_timeout,
             keep=self.keep,
-            ready=self.ready_statuses,
-            failed=self.failed_statuses,
-            gone=self.gone_statuses,
             chat_end=self.chat_end,
             commands=self.commands,
+            statuses=Statuses(self.ready_statuses, self.failed_statuses, self.gone_statuses),
         )
 
     @property

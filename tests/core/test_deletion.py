@@ -32,14 +32,14 @@ from pytest_hydrasmoke import LeakError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import NoRowError
-from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.policy import Policy, Statuses
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 UP = status("running")
 RUNNING: list[Any] = [UP, ...]
 TAKEN: list[Any] = [deleted("x"), ...]
-AWAY = policy_of(gone=frozenset({"away"}))
+AWAY = policy_of(statuses=Statuses(gone=frozenset({"away"})))
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 NOT_FOUND_BUT_NAMED = reply(200, {"found": False, "instance_id": ID, "status": None})
 ONCE = ["delete", "status", "poll"]

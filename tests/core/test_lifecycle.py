@@ -33,7 +33,7 @@ from scripted_io import (
 from pytest_hydrasmoke import ConfigError, ProvisionError
 from pytest_hydrasmoke._core import lifecycle
 from pytest_hydrasmoke._core.lifecycle import check_free, provision
-from pytest_hydrasmoke._core.policy import Policy, poll_interval
+from pytest_hydrasmoke._core.policy import Policy, Statuses, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
@@ -100,7 +100,7 @@ def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
 
 
 def test_words_of_ones_own_replace_the_usual_ones() -> None:
-    policy = Policy(ready=frozenset({"up"}), failed=frozenset({"down"}), gone=frozenset({"away"}))
+    policy = Policy(statuses=Statuses(*(frozenset({word}) for word in ("up", "down", "away"))))
     for word, state in (("Up", State.READY), ("DOWN", State.FAILED), ("Away", State.FAILED)):
         words = [status(it) for it in ("running", "failed", "deleted", word)]
         _, calls = calls_of(it := record(), provision=[accepted()], poll=[row()], status=words)
@@ -124,9 +124,11 @@ def test_the_usual_policy_is_the_documented_one() -> None:
         delete_timeout=60,
         row_wait=60,
         keep="never",
-        ready=frozenset({"running", "active", "ready", "online"}),
-        failed=frozenset({"failed", "error", "provision_failed", "cancelled"}),
-        gone=frozenset({"deleted", "deleting", "terminated"}),
+        statuses=Statuses(
+            ready=frozenset({"running", "active", "ready", "online"}),
+            failed=frozenset({"failed", "error", "provision_failed", "cancelled"}),
+            gone=frozenset({"deleted", "deleting", "terminated"}),
+        ),
         chat_end="auto",
     )
 

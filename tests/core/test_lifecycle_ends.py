@@ -31,7 +31,7 @@ from scripted_io import (
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.lifecycle import provision, until_ready
-from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.policy import Policy, Statuses
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, drive
@@ -242,7 +242,9 @@ def test_a_look_that_brings_no_status_says_why(case: str) -> None:
 @pytest.mark.parametrize("word", ["##[error]boo", "x" * 5000], ids=["command", "long"])
 def test_a_hostile_status_word_is_made_harmless(word: str) -> None:
     _, _, error = failed(
-        hydra.ProvisionError, Policy(failed=frozenset({word})), status=[status(word)]
+        hydra.ProvisionError,
+        Policy(statuses=Statuses(failed=frozenset({word}))),
+        status=[status(word)],
     )
     assert "##[" not in str(error)
     assert len(str(error)) < 1500

@@ -12,7 +12,6 @@ from pytest_hydrasmoke._core.proof import (
     UNASKED,
     UNDER_WAY,
     Look,
-    Manner,
     Says,
     Seen,
     Verdict,
@@ -131,7 +130,8 @@ CASES: dict[str, tuple[Seen, Verdict]] = {
 def test_what_was_seen_proves_what_the_table_says(name: str) -> None:
     seen, verdict = CASES[name]
     by = {"patient": "by a sweep" in name, "last": "at a last look" in name}
-    assert judge(seen, Manner("keeps rows" in name), **by) == verdict
+    by["keeps_rows"] = "keeps rows" in name
+    assert judge(seen, **by) == verdict
 
 
 # Exact in binary: sums of them have no rounding.
@@ -165,7 +165,7 @@ def test_what_is_proved_has_held_as_long_as_it_must_and_what_lasts_is_proved(
 ) -> None:
     seen, held, since, now = after(steps)
     says: Says = "unknown" if steps[-1][2] in ("alive", "nothing") else steps[-1][2]
-    while not (verdict := judge(seen, Manner(keeps_rows), patient=patient)).proved:
+    while not (verdict := judge(seen, keeps_rows=keeps_rows, patient=patient)).proved:
         # Whoever does what the verdict says comes to an end, if the router is constant from now on.
         assert verdict.why
         if verdict.ask:
