@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -30,7 +32,7 @@ from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.links import StrPath, authorized, link_of, link_to
+from pytest_hydrasmoke._transport.links import Link, StrPath, authorized, link_of, link_to
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import AsyncChatStream, ChatStream
 
@@ -42,46 +44,20 @@ __tracebackhide__ = hide_own_frames
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn if the caller gives none."""
 
+AnyIO = TypeVar("AnyIO", SyncIO, AsyncIO)
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
-class ClientBase:
-    """Hold what both kinds of clients share; the clients of a run override it."""
+class ClientBase(Generic[AnyIO]):
+    """What both kinds of clients share; the clients of a run override it."""
 
+    _io: AnyIO
     _calls: Calls
     _reading: Reading
-
     _end: EndRule = "auto"
-
-    def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
-        record, end = self._record_of(instance_id), self._end
-        return OpenTurn(
-            self._calls, record, message, timeout=timeout, end=end, reading=self._reading
-        )
-
-    def _record_of(self, instance_id: str) -> Beside:
-        return Beside(instance_id)
-
-    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
-        return await self._calls.provision(spec, key)
-
-    async def _poll(self, key: str) -> PollResult:
-        return await self._calls.poll(key)
-
-
-@public
-class SmokeClient(ClientBase):
-    """The router's six calls, blocking; a context manager that closes its connections.
-
-    A call is repeated where that is safe (see the retry rules in the documentation) for up to
-    30 s. Raises `TransportError`, `RouterError` and its kinds, `ContractError`.
-
-    `base_url` ends where `/internal/v1/smoke` begins; `clock` may be a `VirtualClock` for tests;
-    `chat_text` and `chat_end` say what an event of your own runtime means (None: no opinion);
-    `ca_file`, `trust_env`, `client_cert` and `client_key` mean the same as the settings.
-    Raises `ConfigError` for an argument that can't be used.
-    """
+    _is_own = True
+    """Whether its authorization is the one that it was made with."""
 
     def __init__(
         self,
@@ -106,11 +82,16 @@ class SmokeClient(ClientBase):
             client_cert=client_cert,
             client_key=client_key,
         )
-        self._use(blocking_io(link, clock), Reading(chat_text, chat_end))
+        self._use(self._connecting(link, clock), Reading(chat_text, chat_end))
+
+    @staticmethod
+    @abstractmethod
+    def _connecting(link: Link, clock: VirtualClock | None) -> AnyIO:
+        """Return the IO of a kind of clients."""
 
     def _use(
         self,
-        io: SyncIO,
+        io: AnyIO,
         reading: Reading,
         observer: Observer | None = None,
         *,
@@ -118,6 +99,64 @@ class SmokeClient(ClientBase):
     ) -> None:
         self._io, self._calls = io, Calls(io, observer, replay=replay)
         self._reading = reading
+
+    def with_token(self, token: str | Token | None) -> Self:
+        """Return a client of the same router with another token; None sends none.
+
+        Close it separately. A client made from `smoke_client` belongs to the run too: its chats
+        count as turns.
+        """
+        token = None if token is None else hidden(token)
+        return self._beside(link_of(token, self._io.link), is_own=False)
+
+    def with_authorization(self, header: str | Token | None) -> Self:
+        """Return a client with another `authorization` header, whole; see `with_token`."""
+        header = None if header is None else hidden(header)
+        return self._beside(authorized(header, self._io.link), is_own=False)
+
+    def without(self, field: str) -> Self:
+        """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
+        link = dataclasses.replace(self._io.link, left_out=field)
+        return self._beside(link, is_own=self._is_own)
+
+    def _beside(self, link: Link, *, is_own: bool) -> Self:
+        client = copy.copy(self)
+        client._io, client._is_own = self._io.to(link), is_own
+        client._calls = self._calls.over(client._io)
+        return client
+
+    def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
+        record, end = self._record_of(instance_id), self._end
+        return OpenTurn(
+            self._calls, record, message, timeout=timeout, end=end, reading=self._reading
+        )
+
+    def _record_of(self, instance_id: str) -> Beside:
+        return Beside(instance_id)
+
+    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
+        return await self._calls.provision(spec, key)
+
+    async def _poll(self, key: str) -> PollResult:
+        return await self._calls.poll(key)
+
+
+@public
+class SmokeClient(ClientBase[SyncIO]):
+    """The router's six calls, blocking; a context manager that closes its connections.
+
+    A call is repeated where that is safe (see the retry rules in the documentation) for up to
+    30 s. Raises `TransportError`, `RouterError` and its kinds, `ContractError`.
+
+    `base_url` ends where `/internal/v1/smoke` begins; `clock` may be a `VirtualClock` for tests;
+    `chat_text` and `chat_end` say what an event of your own runtime means (None: no opinion);
+    `ca_file`, `trust_env`, `client_cert` and `client_key` mean the same as the settings.
+    Raises `ConfigError` for an argument that can't be used.
+    """
+
+    @staticmethod
+    def _connecting(link: Link, clock: VirtualClock | None) -> SyncIO:
+        return blocking_io(link, clock)
 
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
@@ -153,29 +192,6 @@ class SmokeClient(ClientBase):
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
         return drive(self._calls.delete(id_of(instance_id)))
 
-    def with_token(self, token: str | Token | None) -> SmokeClient:
-        """Return a client of the same router with another token; None sends none.
-
-        Close it separately. A client made from `smoke_client` belongs to the run too: its chats
-        count as turns.
-        """
-        token = None if token is None else hidden(token)
-        return self._beside(self._io.to(link_of(token, self._io.link)))
-
-    def with_authorization(self, header: str | Token | None) -> SmokeClient:
-        """Return a client with another `authorization` header, whole; see `with_token`."""
-        header = None if header is None else hidden(header)
-        return self._beside(self._io.to(authorized(header, self._io.link)))
-
-    def without(self, field: str) -> SmokeClient:
-        """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
-        return self._beside(self._io.to(dataclasses.replace(self._io.link, left_out=field)))
-
-    def _beside(self, io: SyncIO) -> SmokeClient:
-        client = SmokeClient.__new__(SmokeClient)
-        client._use(io, self._reading)
-        return client
-
     def close(self) -> None:
         """Close the connections; the client can be used again."""
         self._io.close()
@@ -188,43 +204,12 @@ class SmokeClient(ClientBase):
 
 
 @public
-class AsyncSmokeClient(ClientBase):
+class AsyncSmokeClient(ClientBase[AsyncIO]):
     """The same as `SmokeClient`, for coroutines, under asyncio and trio."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        token: str | Token,
-        clock: VirtualClock | None = None,
-        chat_text: ChatText | None = None,
-        chat_end: ChatEnd | None = None,
-        ca_file: StrPath | None = None,
-        trust_env: bool = False,
-        client_cert: StrPath | None = None,
-        client_key: StrPath | None = None,
-    ) -> None:
-        token = hidden(token)
-        link = link_to(
-            base_url,
-            token,
-            ca_file=ca_file,
-            trust_env=trust_env,
-            client_cert=client_cert,
-            client_key=client_key,
-        )
-        self._use(async_io(link, clock), Reading(chat_text, chat_end))
-
-    def _use(
-        self,
-        io: AsyncIO,
-        reading: Reading,
-        observer: Observer | None = None,
-        *,
-        replay: Replay | None = None,
-    ) -> None:
-        self._io, self._calls = io, Calls(io, observer, replay=replay)
-        self._reading = reading
+    @staticmethod
+    def _connecting(link: Link, clock: VirtualClock | None) -> AsyncIO:
+        return async_io(link, clock)
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
@@ -255,25 +240,6 @@ class AsyncSmokeClient(ClientBase):
     async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
         return await self._calls.delete(id_of(instance_id))
-
-    def with_token(self, token: str | Token | None) -> AsyncSmokeClient:
-        """Return a client of the same router with another token; None sends none."""
-        token = None if token is None else hidden(token)
-        return self._beside(self._io.to(link_of(token, self._io.link)))
-
-    def with_authorization(self, header: str | Token | None) -> AsyncSmokeClient:
-        """Return a client with another `authorization` header, whole; see `with_token`."""
-        header = None if header is None else hidden(header)
-        return self._beside(self._io.to(authorized(header, self._io.link)))
-
-    def without(self, field: str) -> AsyncSmokeClient:
-        """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
-        return self._beside(self._io.to(dataclasses.replace(self._io.link, left_out=field)))
-
-    def _beside(self, io: AsyncIO) -> AsyncSmokeClient:
-        client = AsyncSmokeClient.__new__(AsyncSmokeClient)
-        client._use(io, self._reading)
-        return client
 
     async def aclose(self) -> None:
         """Close the client."""

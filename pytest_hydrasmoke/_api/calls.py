@@ -86,6 +86,10 @@ class Calls:
         self._replay = replay
         self._reached = False
 
+    def over(self, io: IO) -> Calls:
+        """Return the same calls over another IO."""
+        return Calls(io, self._observer, replay=self._replay)
+
     async def provision(
         self, spec: InstanceSpec, key: str, *, deadline: float | None = None
     ) -> ProvisionAccepted:

@@ -9,22 +9,17 @@ from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
+from pytest_hydrasmoke.client import AnyIO, AsyncSmokeClient, ClientBase, SmokeClient
 
 __tracebackhide__ = hide_own_frames
 
 
-class _RunClient(ClientBase):
-    """Base of a run's clients."""
+class _RunClient(ClientBase[AnyIO]):
+    """A client over an IO that a run's settings have shaped."""
 
-    def _join(self, run: SmokeSession) -> None:
+    def __init__(self, io: AnyIO, run: SmokeSession) -> None:
+        self._use(io, run.reading, run.sightings, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
-        self._own_calls = self._calls
-        """Calls with the run's own token."""
-
-    def _descends(self, other: _RunClient, *, with_its_token: bool) -> None:
-        if not with_its_token or other._calls is not other._own_calls:
-            self._own_calls = other._own_calls
 
     def _record_of(self, instance_id: str) -> Beside:
         """Return the record of a chat with an instance, which may be outside of the run.
@@ -38,36 +33,18 @@ class _RunClient(ClientBase):
         return Beside(instance_id, known, RunTurns(stage=run.stage))
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
-        return await self._run.by_hand.provision(self._calls, spec, key, self._own_calls)
+        return await self._run.by_hand.provision(self._calls, spec, key, is_own=self._is_own)
 
     async def _poll(self, key: str) -> PollResult:
         found = await super()._poll(key)
-        if self._calls is self._own_calls:
+        if self._is_own:
             self._run.by_hand.saw(key, found)
         return found
 
 
-class RunClient(_RunClient, SmokeClient):
-    """A client over an IO that a run's settings have shaped."""
-
-    def __init__(self, io: SyncIO, run: SmokeSession) -> None:
-        self._use(io, run.reading, run.sightings, replay=run.replay)
-        self._join(run)
-
-    def _beside(self, io: SyncIO) -> RunClient:
-        client = RunClient(io, self._run)
-        client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
-        return client
+class RunClient(_RunClient[SyncIO], SmokeClient):
+    """A run's blocking client."""
 
 
-class AsyncRunClient(_RunClient, AsyncSmokeClient):
-    """An async client over an IO that a run's settings have shaped."""
-
-    def __init__(self, io: AsyncIO, run: SmokeSession) -> None:
-        self._use(io, run.reading, run.sightings, replay=run.replay)
-        self._join(run)
-
-    def _beside(self, io: AsyncIO) -> AsyncRunClient:
-        client = AsyncRunClient(io, self._run)
-        client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
-        return client
+class AsyncRunClient(_RunClient[AsyncIO], AsyncSmokeClient):
+    """A run's client for coroutines."""

@@ -121,9 +121,9 @@ class ByHand:
         return record
 
     async def provision(
-        self, calls: Calls, spec: InstanceSpec, key: str, own_calls: Calls
+        self, calls: Calls, spec: InstanceSpec, key: str, *, is_own: bool
     ) -> ProvisionAccepted:
-        """Provision with a client; `own_calls` are those with the run's own token.
+        """Provision with a client, whose token is the run's own or another one.
 
         The outcome is recorded for an owned key; any other key is up to the caller.
         """
@@ -137,7 +137,7 @@ class ByHand:
             # Asked for before: what closed its entry then does not hold for this request.
             self._session.ledger.claim_key(key, claimed)
         record.spec, forms = spec, self._session.policy.router.forms
-        if calls is own_calls:
+        if is_own:
             return await ask(Calls(calls.io, record), record, forms)
         # The run knows the forms of answers to its own token only.
         try:
