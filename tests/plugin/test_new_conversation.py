@@ -83,7 +83,7 @@ def whose(project: Project, *messages: str) -> set[Any]:
 
 @pytest.fixture
 def here(project: Project, router: FakeRouter) -> Project:
-    project.at(router, bundled_checks="false", usage_settle=0.2).pytester.makepyfile(test_it=SUITE)
+    project.at(router, bundled_checks="false", usage_settle=1).pytester.makepyfile(test_it=SUITE)
     return project
 
 

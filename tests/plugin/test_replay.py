@@ -135,7 +135,7 @@ def test_a_suite_that_was_recorded(project: Project, router: FakeRouter, number:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=9, usage_settle=0.2)
+    project.at(router, max_instances=9, usage_settle=1)
     live = project.live(*RECORD, *ANYIO, "tests", CHECK)
     live.assert_outcomes(passed=13, skipped=1, xfailed=1)
     assert not (project.path / "recordings/pytest_hydrasmoke").exists()

@@ -86,7 +86,7 @@ async def using(kind: str, session: SmokeSession, number: int) -> AsyncGenerator
 async def test_many_are_provisioned_at_once_and_each_is_shown_to_the_hook(
     kind: str, a_run: Runs
 ) -> None:
-    fake, session = a_run(Scenario(row_after=0.1))
+    fake, session = a_run(Scenario(row_after=0.5))
     seen: list[Handle] = []
     vars(session.stage)["is_ready"] = seen.append
     instances = await many(kind, session, 4)

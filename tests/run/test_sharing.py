@@ -61,7 +61,7 @@ sharing.take(SPEC, EVERYBODY, "test_1")
 
 
 def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
-    run = a_run(BOOTS, usage_settle=0.5)
+    run = a_run(BOOTS, usage_settle=1.5)
     workers, inside = run.workers(3), threading.Lock()
     counted: list[int] = []
     keys: set[str | None] = set()
