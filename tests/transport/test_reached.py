@@ -243,7 +243,7 @@ REACHED: dict[str, Case] = {
         lambda it: it.at("http", tools.silent()),
         "the request was not sent whole in time",
         "it did not read the request",
-        late_after=0.7,
+        late_after=1.5,
         request=BIG,
     ),
     "request that is cut off": Case(
