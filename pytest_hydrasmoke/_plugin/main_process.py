@@ -28,7 +28,7 @@ from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
-from pytest_hydrasmoke._settings.token_source import where_from
+from pytest_hydrasmoke._settings.variables import where_from
 
 from .deadline import keep_deadline
 from .part import take_part

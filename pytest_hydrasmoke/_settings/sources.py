@@ -6,8 +6,7 @@ problems are reported at once, each with how to fix it.
 
 from __future__ import annotations
 
-import os
-import re
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from pytest_hydrasmoke._base.commands import Commands
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._base.token import Token, scrubbing
-from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, TABLE, flag, how_to_set, variable
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, flag, how_to_set, variable
 
-from .commands import PEM, commands_of
-from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
-from .problems import Problem
-from .tables import UNREADABLE, nearest_table, project_file, read_table, source_of
-from .token_source import open_to_others, pick_token
+from .problems import Problem, contradictions
+from .tables import PATHS, nearest_table, project_file, read_table, source_of
+from .variables import Layer, in_variables, open_to_others, pick_token, unknown_variables
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -92,44 +89,22 @@ def load(
     """
     problems: list[Problem] = []
     file = project_file(folder, places, problems)
-    chosen = {name: value for name, value in options.items() if value is not None}
-    environment = _environment()
-    layers: list[tuple[str, dict[str, Any]]] = [
-        ("option", chosen),
-        ("environment", environment),
-        (source_of(file, folder), _table(file, problems)),
+    layers: list[Layer] = [
+        ("option", {name: value for name, value in options.items() if value is not None}),
+        ("environment", in_variables()),
+        (source_of(file, folder), read_table(file, problems)),
     ]
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for source, layer in reversed(layers):
-        values.update(layer)
-        sources.update(dict.fromkeys(layer, source))
+    token_set = "token" in layers[1][1]
+    (_for_fake if fake else _for_live)(layers, problems)
+    values, sources = _merged(layers, folder)
     if fake:
-        unused = _LIVE_ONLY | ({} if "agent_url" in values else _NOT_OF_THE_FAKE)
-        problems += _unused_options(chosen, unused, LIVE)
-        if "agent_api" in chosen and "agent_url" not in values:
-            problems.append(Problem(f"{flag('agent_api')} needs {flag('agent_url')}"))
-        for name in (*unused, "token"):
-            values.pop(name, None)
-            sources.pop(name, None)
         values = {**_FAKE_SPEC, **values}
     else:
-        problems += _unused_options(chosen, _FAKE_ONLY, FAKE)
-        if "agent_url" in values:
-            words = f"agent_url ({sources['agent_url']}) needs {FAKE}: {_FAKE_ONLY['agent_api']}"
-            problems.append(Problem(words, ("agent_url",)))
-        pick_token(layers, values, sources, problems)
-        problems += map(Problem, _missing(values, required))
-    values.setdefault("output", ".hydrasmoke")
-    # A test may change the working directory before they are used.
-    for name in ("output", "record", *PEM):
-        if isinstance(values.get(name), str | Path):
-            values[name] = folder / values[name]
-    config = _validated(values, sources, folder, problems)
-    scenario = _scenario(values, sources, folder, problems) if fake else None
-    if scenario is not None and (scenario.recordings is not None or scenario.replies):
-        problems += _answers_itself(config)
-    unknown = tuple(_unknown_variables())
+        problems += _missing(values, required)
+    config = _validated(values, sources, problems)
+    problems += contradictions(config, folder)
+    scenario = _scenario(config, sources, folder, problems) if fake else None
+    unknown = tuple(unknown_variables())
     if any(problem.matters(used) for problem in problems):
         # A misspelt name may be why a setting is missing.
         raise _refused([*(problem.words for problem in problems), *unknown], values.get("token"))
@@ -138,156 +113,77 @@ def load(
     if not fake:
         # A command called in `folder` reads the table that is nearest there.
         home = folder if file is None or file == nearest_table(folder) else file.parent
-        token_set = "token" in environment
-        config = config.with_commands(
-            commands_of(config, sources, folder, home, token_set=token_set)
-        )
+        commands = _commands(config, sources, folder, home, token_set=token_set)
+        config = config.with_commands(commands)
     return Loaded(config, sources, warnings, scenario, file)
 
 
+def _for_fake(layers: list[Layer], problems: list[Problem]) -> None:
+    """Leave out of the layers what a run against the fake can't have."""
+    agent = any("agent_url" in layer for _, layer in layers)
+    unused = _LIVE_ONLY | ({} if agent else _NOT_OF_THE_FAKE)
+    problems += _unused_options(layers, unused, LIVE)
+    if "agent_api" in layers[0][1] and not agent:
+        problems.append(Problem(f"{flag('agent_api')} needs {flag('agent_url')}"))
+    for _, layer in layers:
+        for name in (*unused, "token"):
+            layer.pop(name, None)
+
+
+def _for_live(layers: list[Layer], problems: list[Problem]) -> None:
+    """Leave one token in the layers, as a live run needs it."""
+    problems += _unused_options(layers, _FAKE_ONLY, FAKE)
+    for source in [source for source, layer in layers if "agent_url" in layer][:1]:
+        words = f"agent_url ({source}) needs {FAKE}: {_FAKE_ONLY['agent_api']}"
+        problems.append(Problem(words, ("agent_url",)))
+    pick_token(layers, problems)
+
+
 def _unused_options(
-    chosen: Collection[str], unused: Mapping[str, str], needs: str
+    layers: Sequence[Layer], unused: Mapping[str, str], needs: str
 ) -> Iterator[Problem]:
     """Yield the options that this run has no use for, and the other switch has."""
     for name, why in unused.items():
-        if name in chosen:
+        if name in layers[0][1]:
             yield Problem(f"{flag(name)} needs {needs}: {why}")
 
 
-def _refused(problems: Iterable[str], token: Any) -> ConfigError:
-    listed = "\n".join(f"  - {words}" for words in problems)
-    # A message quotes values, any of which may be the token.
-    return ConfigError(f"hydra-smoke can't start:\n{scrubbing(token)(listed)}")
+def _merged(layers: Sequence[Layer], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the layers say, and the source of each; the first one overrides the others."""
+    values: dict[str, Any] = {"output": ".hydrasmoke"}
+    sources: dict[str, str] = {}
+    for source, layer in reversed(layers):
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    # A test may change the working directory before they are used.
+    for name in PATHS:
+        if isinstance(values.get(name), str | Path):
+            values[name] = folder / values[name]
+    return values, sources
 
 
-def _environment() -> dict[str, Any]:
-    # In any case, and an empty variable is not set.
-    variables = {name.upper(): value for name, value in os.environ.items() if value}
-    names = {name: variable(name) for name in HydraSmokeConfig.model_fields}
-    found: dict[str, Any] = {
-        name: variables[names[name]] for name in names if names[name] in variables
-    }
-    fallback = os.environ.get("OPS_BEARER_TOKEN")
-    if fallback and "token" not in found and "token_file" not in found:
-        found["token"] = fallback
-    for name in SECRETS:
-        if name in found:
-            found[name] = Token(found[name])
-    return found
-
-
-def _unknown_variables() -> Iterator[str]:
-    prefix = variable("")
-    known = [name.upper() for name in HydraSmokeConfig.model_fields]
-    alike = {_letters(variable(name)): variable(name) for name in known}
-    for name in sorted(os.environ):
-        rest = name.removeprefix(prefix)
-        if rest != name and rest not in known:
-            near = nearest(rest, known)
-            yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
-        elif (meant := alike.get(_letters(name))) and meant not in (name.upper(), *os.environ):
-            yield f"{name} is not read: did you mean {meant}?"
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^A-Z]", "", name.upper()).removeprefix("PYTEST")
-
-
-def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
-    """Read the table of a file; paths in it are relative to the file's folder."""
-    if file is None:
-        return {}
-    try:
-        table = read_table(file)
-    except UNREADABLE as error:
-        problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
-        return {}
-    for name in [name for name in table if name.lower() in SECRETS]:
-        del table[name]
-        own_file = ", or token_file" if name.lower() == "token" else ""
-        words = (
-            f"{name.lower()} must not be in [{TABLE}] of {file}, which others can read: "
-            f"set {variable(name)} in the environment{own_file}"
-        )
-        problems.append(Problem(words, (name.lower(),)))
-    for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
-        del table[name]
-        near = nearest(name.lower(), HydraSmokeConfig.model_fields)
-        hint = f"did you mean {near}?" if near else "docs/reference/settings.md lists all keys"
-        words = f"[{TABLE}] of {file} has the unknown key {name}: {hint}"
-        problems.append(Problem(words, (near or name,)))
-    for name in ("token_file", "output", "record", *PEM):
-        if isinstance(table.get(name), str):
-            table[name] = file.parent / table[name]
-    scenario = table.get("scenario")
-    if isinstance(scenario, str) and _is_path(scenario, file.parent):
-        table["scenario"] = str(file.parent / scenario)
-    return table
-
-
-def _is_path(scenario: str, home: Path) -> bool:
-    """Return whether a scenario is a file or a folder; a ready-made one of its name comes first."""
-    from pytest_hydrasmoke.fake.presets import READY_MADE
-
-    if scenario in READY_MADE:
-        return False
-    return bool(Path(scenario).suffix) or os.path.isdir(home / scenario)
-
-
-def _scenario(
-    values: Mapping[str, Any],
-    sources: Mapping[str, str],
-    folder: Path,
-    problems: list[Problem],
-) -> Scenario | None:
-    from pytest_hydrasmoke.fake.presets import load
-
-    name = values.get("scenario", "default")
-    if not isinstance(name, str):  # `_validated` has reported it.
-        return None
-    try:
-        return load(name, folder)
-    except ValueError as problem:
-        shown = safe_line(name)
-        words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
-        problems.append(Problem(words, ("scenario",)))
-        return None
-
-
-def _answers_itself(config: HydraSmokeConfig) -> Iterator[Problem]:
-    if config.agent_url is not None:
-        words = f"scenario = {safe_line(config.scenario)!r} answers chats itself"
-        yield Problem(f"{words}: remove it, or agent_url", ("scenario", "agent_url"))
-
-
-def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
-    problems = [
-        f"{name} is not set: {how_to_set(name)}"
-        for name in required
-        if name not in values and not ("instance" in values and name in SPEC)
-    ]
+def _missing(values: Mapping[str, Any], required: Collection[str]) -> Iterator[Problem]:
+    for name in required:
+        if name not in values and not ("instance" in values and name in SPEC):
+            yield Problem(f"{name} is not set: {how_to_set(name)}")
     if "token" not in values and "token_file" not in values:
-        problems.append(
+        yield Problem(
             f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "
             f"environment, or {variable('token_file')}; pytest takes {flag('token_file')} too"
         )
-    return problems
 
 
 def _validated(
-    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[Problem]
+    values: Mapping[str, Any], sources: Mapping[str, str], problems: list[Problem]
 ) -> HydraSmokeConfig:
     """Return the settings, with the default in place of each wrong value."""
-    faults: list[ErrorDetails] = []
     try:
-        config = HydraSmokeConfig(**values)
+        return HydraSmokeConfig(**values)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        faulty = {fault["loc"][0] for fault in faults}
-        config = HydraSmokeConfig(**{name: values[name] for name in values.keys() - faulty})
     problems += [_fault(fault, values, sources) for fault in faults]
-    problems += contradictions(config, folder)
-    return config
+    faulty = {fault["loc"][0] for fault in faults}
+    return HydraSmokeConfig(**{name: values[name] for name in values.keys() - faulty})
 
 
 def _fault(fault: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str, str]) -> Problem:
@@ -301,3 +197,61 @@ def _fault(fault: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str,
     shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
     entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
     return Problem(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}", (name,))
+
+
+def _scenario(
+    config: HydraSmokeConfig, sources: Mapping[str, str], folder: Path, problems: list[Problem]
+) -> Scenario | None:
+    from pytest_hydrasmoke.fake.presets import load
+
+    shown = f"scenario = {safe_line(config.scenario)!r}"
+    try:
+        scenario = load(config.scenario, folder)
+    except ValueError as error:
+        words = f"{shown} ({sources['scenario']}): {safe_line(str(error), 2000)}"
+        problems.append(Problem(words, ("scenario",)))
+        return None
+    if config.agent_url is not None and (scenario.recordings is not None or scenario.replies):
+        words = f"{shown} answers chats itself: remove it, or agent_url"
+        problems.append(Problem(words, ("scenario", "agent_url")))
+    return scenario
+
+
+def _refused(problems: Iterable[str], token: Any) -> ConfigError:
+    listed = "\n".join(f"  - {words}" for words in problems)
+    # A message quotes values, any of which may be the token.
+    return ConfigError(f"hydra-smoke can't start:\n{scrubbing(token)(listed)}")
+
+
+def _commands(
+    config: HydraSmokeConfig,
+    sources: Mapping[str, str],
+    folder: Path,
+    home: Path,
+    *,
+    token_set: bool,
+) -> Commands:
+    """Return the commands of a run that was started in `folder`, as they are called in `home`.
+
+    There they read the same table. The run's options become variables, since a sweep has few
+    options. What the environment says of paths is repeated only if `home` is another folder.
+    `token_set` is true if the environment has a token, which would contradict the variable of a
+    token file.
+    """
+    moved = home != folder
+    again = {"option", *(("environment",) if moved else ())}
+    values = {"url": config.url} if sources.get("url") == "option" else {}
+    for name in ("token_file", "ca_file", "client_cert", "client_key"):
+        if sources.get(name) in again:
+            values[name] = str(folder / getattr(config, name))
+    if "token_file" in values and token_set:
+        values["token"] = ""
+    set_them = "".join(f"{variable(it)}={shlex.quote(values[it] or '')} " for it in sorted(values))
+    # A default, too, is another one in another folder.
+    elsewhere = sources.get("output", "environment") in again
+    return Commands(
+        begin=f"cd {shlex.quote(str(home))} && {set_them}",
+        # The id of this run would be refused as used before; an empty variable is not set.
+        begin_attach=f"{variable('run_id')}= " if sources.get("run_id") == "environment" else "",
+        output=shlex.quote(str(config.output)) if elsewhere else "",
+    )

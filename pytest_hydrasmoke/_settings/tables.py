@@ -1,4 +1,4 @@
-"""Find the pyproject.toml with the table of a run: the nearest one upwards that has it."""
+"""The table of a run's settings: in the nearest pyproject.toml upwards that has one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_hydrasmoke._options import TABLE
+from pytest_hydrasmoke._base.hints import nearest
+from pytest_hydrasmoke._options import SECRETS, TABLE, variable
 
+from .model import HydraSmokeConfig
 from .problems import Problem
 
-UNREADABLE = (OSError, ValueError, RecursionError)
+PATHS = ("output", "record", "ca_file", "client_cert", "client_key")
+"""Settings that name a file or a folder, but for the token's."""
+_NAME = TABLE.removeprefix("tool.")
+_UNREADABLE = (OSError, ValueError, RecursionError)
 """Errors of a file that can't be read, or that has something else in place of a table."""
 
 
@@ -38,12 +43,48 @@ def nearest_table(place: Path) -> Path | None:
     return next((file for file in files if file.is_file() and _has_table(file)), None)
 
 
-def read_table(file: Path) -> dict[str, Any]:
-    """Return the table of settings of a file; raises `UNREADABLE`."""
-    table = _tools(file)[_NAME]
-    if not isinstance(table, dict):
-        raise ValueError("it is not a table")
-    return cast("dict[str, Any]", table)
+def read_table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
+    """Read the table of a file; paths in it are relative to the file's folder."""
+    if file is None:
+        return {}
+    try:
+        table = _tools(file)[_NAME]
+        if not isinstance(table, dict):
+            raise ValueError("it is not a table")
+    except _UNREADABLE as error:
+        problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
+        return {}
+    table = cast("dict[str, Any]", table)
+    for name in [name for name in table if name.lower() in SECRETS]:
+        del table[name]
+        own_file = ", or token_file" if name.lower() == "token" else ""
+        words = (
+            f"{name.lower()} must not be in [{TABLE}] of {file}, which others can read: "
+            f"set {variable(name)} in the environment{own_file}"
+        )
+        problems.append(Problem(words, (name.lower(),)))
+    for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
+        del table[name]
+        near = nearest(name.lower(), HydraSmokeConfig.model_fields)
+        hint = f"did you mean {near}?" if near else "docs/reference/settings.md lists all keys"
+        words = f"[{TABLE}] of {file} has the unknown key {name}: {hint}"
+        problems.append(Problem(words, (near or name,)))
+    for name in ("token_file", *PATHS):
+        if isinstance(table.get(name), str):
+            table[name] = file.parent / table[name]
+    scenario = table.get("scenario")
+    if isinstance(scenario, str) and _is_path(scenario, file.parent):
+        table["scenario"] = str(file.parent / scenario)
+    return table
+
+
+def _is_path(scenario: str, home: Path) -> bool:
+    """Return whether a scenario is a file or a folder; a ready-made one of its name comes first."""
+    from pytest_hydrasmoke.fake.presets import READY_MADE
+
+    if scenario in READY_MADE:
+        return False
+    return bool(Path(scenario).suffix) or os.path.isdir(home / scenario)
 
 
 def source_of(file: Path | None, folder: Path) -> str:
@@ -53,14 +94,11 @@ def source_of(file: Path | None, folder: Path) -> str:
     return os.path.relpath(file, folder)
 
 
-_NAME = TABLE.removeprefix("tool.")
-
-
 def _has_table(file: Path) -> bool:
     try:
         return _NAME in _tools(file)
-    except UNREADABLE:
-        return True  # `sources` reports it when it reads the file.
+    except _UNREADABLE:
+        return True  # It is reported when it is read.
 
 
 def _tools(file: Path) -> Mapping[str, Any]:
