@@ -17,6 +17,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -33,37 +34,36 @@ from .ledger_lines import parse
 
 LEDGER, SLOTS, OVER = "ledger.jsonl", "slots.lock", "over"
 RECORDED, TURNS = "recorded.jsonl", "turns.jsonl"
-SWEPT = "swept-*.jsonl"
 LIVE, HELD = "live", "held"
 SEEN = ".seen"
 """Suffix of the file that shows that a process has held a lock of `live`."""
-_IN_FOLDERS = (
-    (LIVE, "*.lock"),
-    (LIVE, f"*{SEEN}"),
-    (HELD, "*.lock"),
-    (JOURNAL, "*.jsonl"),
-)
-"""All other files of a run's folder; locks, marks and `over` are empty."""
+SWEPT = f"swept-{'[0-9a-f]' * 16}.jsonl"
+_LINES = re.compile(rb'(\n\{"at": |$)')
+_FORMS = {
+    LEDGER: None,
+    RECORDED: re.compile(rb'\s*\{.*"of": '),
+    TURNS: _LINES,
+    SLOTS: None,
+    OVER: None,
+    SWEPT: _LINES,
+    f"{LIVE}/*.lock": None,
+    f"{LIVE}/*{SEEN}": None,
+    f"{HELD}/*.lock": None,
+    f"{JOURNAL}/*.jsonl": re.compile(rb'(\{"at": |$)'),
+}
+"""All files of a run, and how those begin that are no ledger; without a form they are empty."""
 _FOLDERS = (LIVE, HELD, JOURNAL)
-_FORMS = (
-    (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
-    (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"at": |$)')),
-    (re.compile(re.escape(TURNS)), re.compile(rb'(\n\{"at": |$)')),
-    (re.compile(rf"{JOURNAL}/[^/]+\.jsonl"), re.compile(rb'(\{"at": |$)')),
-)
-"""How files begin that are not empty, and are no ledger."""
 _HEAD = 1 << 16
 """Bytes of a file that are compared with its form."""
 
 
 def folder_of(output: Path, run_id: str) -> Path:
-    """Return a run's folder."""
     return output / "runs" / run_id
 
 
-def swept_name(unique: str) -> str:
-    """Return the name of a sweep's file in a run's folder."""
-    return SWEPT.replace("*", unique)
+def swept_name() -> str:
+    """Return a new name of a sweep's file in a run's folder."""
+    return f"swept-{secrets.token_hex(8)}.jsonl"
 
 
 def swept_files(folder: Path) -> list[Path]:
@@ -125,12 +125,12 @@ def _flaws(folder: Path) -> Iterator[str]:
     for place in (folder.parent, folder, *(folder / name for name in _FOLDERS)):
         if is_blocked(place):
             yield f"{place} is a link, or not a folder"
-    for file in _files(folder):
+    for file, form in _files(folder):
         with contextlib.suppress(FileNotFoundError):
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
                 yield f"{file} is a link, or not a file"
-            elif found.st_size and (file.suffix in (".lock", SEEN) or file.name == OVER):
+            elif found.st_size and form is None and file.name != LEDGER:
                 yield f"{file} is not empty"
     if folder.exists() and not _has_ledger(folder):
         other_file = next(_foreign(folder), None)
@@ -151,7 +151,7 @@ def _foreign(folder: Path) -> Iterator[str]:
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         found += (Path(place, name) for name in sorted([*links, *names]))
     # After the walk: other processes of the run may begin meanwhile.
-    own = {file for file in _files(folder) if _has_form(file)}
+    own = {file for file, form in _files(folder) if _has_form(file, form)}
     # Without a sign of a process that has begun, or of a sweep's, a run has left only empty files.
     begun = any(file.suffix == SEEN or file.match(SWEPT) for file in own)
     for file in found:
@@ -163,27 +163,23 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _has_form(file: Path) -> bool:
+def _has_form(file: Path, form: re.Pattern[bytes] | None) -> bool:
     """Return whether a file with a run's name looks like a run's inside, too; raises OSError."""
     if file.name == LEDGER:
         text = file.read_bytes()
         return not text or parse(text).has_own
-    place = file.parent.name
-    name = f"{place}/{file.name}" if place == JOURNAL else file.name
-    for path, form in _FORMS:
-        if path.fullmatch(name):
-            with file.open("rb") as opened_file:
-                return form.match(opened_file.read(_HEAD)) is not None
-    return file.lstat().st_size == 0
+    if form is None:
+        return file.lstat().st_size == 0
+    with file.open("rb") as opened_file:
+        return form.match(opened_file.read(_HEAD)) is not None
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, RECORDED, TURNS, SLOTS, OVER):
-        if os.path.lexists(folder / name):
-            yield folder / name
-    yield from swept_files(folder)
-    for name, pattern in _IN_FOLDERS:
-        yield from sorted((folder / name).glob(pattern))
+def _files(folder: Path) -> Iterator[tuple[Path, re.Pattern[bytes] | None]]:
+    """Yield what is there of a run's files, each with its form."""
+    for name, form in _FORMS.items():
+        # A link that leads nowhere is found by its very name only.
+        files = sorted(folder.glob(name)) or [folder / name]
+        yield from ((file, form) for file in files if os.path.lexists(file))
 
 
 def listed(output: Path) -> list[Path] | None:
@@ -250,32 +246,26 @@ def make_run(output: Path, run_id: str) -> Path:
 def _is_own(folder: Path) -> bool:
     """Return whether a folder is a run's for sure, so that it may lose files."""
     try:
-        return flaw(folder) is None and _has_form(folder / LEDGER)
+        return flaw(folder) is None and _has_form(folder / LEDGER, None)
     except FileNotFoundError:
         return True  # What stands there instead of a ledger is all of a run.
     except OSError:
         return False
 
 
-def discard(folder: Path) -> None:
-    """Remove a run's files, and its folder if it is empty then."""
+def discard(folder: Path, *, whole: bool = True) -> None:
+    """Remove a run's files, and its folder if it is empty then.
+
+    If not the `whole` of it, then what it has told, and what sweeps have added; its id stays used.
+    """
     if not _is_own(folder):
         return
     # The ledger goes last: without it, what a kill leaves of the rest might be anybody's.
-    for file in sorted(_files(folder), key=lambda file: file.name == LEDGER):
+    for file, form in sorted(_files(folder), key=lambda it: it[0].name == LEDGER):
+        told = file.name == LEDGER or file.match(SWEPT) or file.parent.name == JOURNAL
         with contextlib.suppress(OSError):
-            if _has_form(file):
+            if (whole or told) and _has_form(file, form):
                 file.unlink()
-    for place in (*(folder / name for name in _FOLDERS), folder):
+    for place in (*(folder / name for name in _FOLDERS), folder) if whole else ():
         with contextlib.suppress(OSError):
             place.rmdir()  # A folder with other files in it stays.
-
-
-def discard_ledger(folder: Path) -> None:
-    """Remove what a run has told, and what sweeps have added to it; its id stays used."""
-    if _is_own(folder):
-        told = (folder / JOURNAL).glob("*.jsonl")
-        for file in (*told, *swept_files(folder), folder / LEDGER):
-            with contextlib.suppress(OSError):
-                if _has_form(file):
-                    file.unlink(missing_ok=True)

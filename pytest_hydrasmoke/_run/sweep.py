@@ -232,7 +232,7 @@ class Sweep:
         if settled and whole:
             run_folder.discard(run.folder)
         elif settled:
-            run_folder.discard_ledger(run.folder)
+            run_folder.discard(run.folder, whole=False)
 
     # The router
 

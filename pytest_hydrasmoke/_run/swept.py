@@ -9,7 +9,6 @@ it has found that no ledger has is an entry here, which is as old as the file th
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +77,7 @@ class Swept:
 
     def begin(self) -> Swept:
         """Begin a sweep of a run; its reading takes in what earlier sweeps have learned."""
-        file = self.folder / swept_name(secrets.token_hex(8))
+        file = self.folder / swept_name()
         with contextlib.suppress(OSError):
             files.make_mark(file)
             self._file = file

@@ -16,7 +16,7 @@ from ledger_tools import CLAIM, begun, claim, refusal
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
+from pytest_hydrasmoke._run.folder import discard, flaw, folder_of, swept_name
 from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
 from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 
@@ -77,7 +77,7 @@ def test_the_folder_ignores_itself(output: Path) -> None:
         ),
         ({"ledger.jsonl/of/somebody": "mine"}, ["ledger.jsonl/of/somebody", "over"]),
         # Else a ledger, and what sweeps have added to it.
-        ({"ledger.jsonl": "", swept_name("a"): "", swept_name("b"): ""}, ["over"]),
+        ({"ledger.jsonl": "", swept_name(): "", swept_name(): ""}, ["over"]),
     ],
     ids=["no run's", "a folder", "a run's"],
 )
@@ -85,7 +85,7 @@ def test_only_what_is_a_runs_for_sure_goes_with_its_ledger(
     folder: Path, files: dict[str, str], left: list[str]
 ) -> None:
     filled(folder, files)
-    discard_ledger(folder)
+    discard(folder, whole=False)
     assert files_in(folder) == left
     discard_if_done(folder)
     assert folder.exists() is (left != ["over"])

@@ -154,8 +154,9 @@ def test_what_no_ledger_has_is_as_old_as_the_sweep_that_has_found_it(output: Pat
     folder = folder_of(output, "owner")
     folder.mkdir(parents=True)
     # What an earlier sweep has left tells nothing of the age of what it has not found.
-    (folder / swept_name("another")).write_text("")
-    older(folder / swept_name("another"), 9 * HOUR)
+    another = folder / swept_name()
+    another.write_text("")
+    older(another, 9 * HOUR)
     for hours, key in ((2, ONE), (1, OTHER)):
         swept, _ = begin(folder)
         swept.found(key, ["made-up"])
