@@ -132,7 +132,7 @@ class ByHand:
             accepted = await calls.provision(spec, key)
             self._note_other(key, accepted.instance_id)
             return accepted
-        claimed = self._session.claims.of(spec)
+        claimed = self._session.claim_of(spec)
         if record.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
             self._session.ledger.claim_key(key, claimed)

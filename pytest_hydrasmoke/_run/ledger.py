@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files, platform, run_keys
@@ -48,6 +49,22 @@ SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Writable:
+    """Raises `ConfigError` in place of an OSError; no generator, whose frames pytest would show."""
+
+    folder: Path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise ConfigError(
+                f"the ledger in {self.folder} can't be written: {error}",
+                next_step="without it a killed run could leak: give another --hydra-smoke-output",
+            ) from None
+
+
 class Ledger:
     """One run's folder, as the run itself uses it. Raises `ConfigError` if it can't be written."""
 
@@ -68,6 +85,7 @@ class Ledger:
         """Masks the token."""
         self.folder = folder_of(output, run_id)
         self._output = output
+        self._writable = _Writable(self.folder)
         self.name = ""
         """This process's, in the run."""
         self._lock: Lock | None = None
@@ -79,17 +97,15 @@ class Ledger:
         run_keys.check_name("run id", self.run_id)
         run_keys.check_name("worker's name", name)
         self.name = name
-        try:
+        with self._writable:
             live = run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
             self._lock = Lock(live / f"{name}.lock")
             # A sweep that tests the lock holds it for a moment.
             if not self._lock.acquire(within=2):
-                raise self._unusable("another process holds it: give each run its own id")
+                raise OSError("another process holds it: give each run its own id")
             # The lock's file proves nothing later: other tools have files of such names, too.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
-        except OSError as error:
-            raise self._unusable(str(error)) from None
         used = f"a sweep has declared run {self.run_id} over" if self.is_over else ""
         if name == MAIN and self.read().written:
             used = f"run {self.run_id} has left a ledger in {self.folder}"
@@ -101,37 +117,32 @@ class Ledger:
                 + self._commands.sweep(self.run_id),
             )
 
-    def _unusable(self, why: str) -> ConfigError:
-        return ConfigError(
-            f"the ledger in {self.folder} can't be written: {why}",
-            next_step="without it a killed run could leak: give another --hydra-smoke-output",
-        )
-
     @property
     def is_over(self) -> bool:
         """Whether a sweep, or the main process, has declared this run over."""
         return (self.folder / OVER).exists()
 
-    def claim(self, claimed: Claimed, number: int, most: int) -> list[str] | None:
-        """Take slots and write their claims; None if fewer than `number` of `most` are free."""
-        try:
-            with Lock(self.folder / SLOTS) as slots:
-                if not slots.acquire(SLOTS_TIMEOUT):
-                    raise self._unusable(f"another process holds {slots.path}")
-                free = self.read().free_slots(self.run_id, number, most)
-                keys = [run_keys.key_of(self.run_id, slot) for slot in free]
-                for key in keys:
-                    self._claim(key, claimed)
-        except OSError as error:
-            raise self._unusable(str(error)) from None
-        return keys or None
+    def claim(self, claimed: Claimed, number: int, most: int) -> list[str]:
+        """Take the keys of the next free slots, of `most`, and write their claims."""
+        with self._writable, Lock(self.folder / SLOTS) as slots:
+            if not slots.acquire(SLOTS_TIMEOUT):
+                raise OSError(f"another process holds {slots.path}")
+            free = self.read().free_slots(self.run_id, number, most)
+            keys = [run_keys.key_of(self.run_id, slot) for slot in free]
+            for key in keys:
+                self._claim(key, claimed)
+        if not keys:
+            raise ConfigError(
+                f"no room for {number} more: max_instances allows {most} in a run",
+                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out "
+                "the bundled checks, which take one (bundled_checks = false)",
+            )
+        return keys
 
     def claim_key(self, key: str, claimed: Claimed) -> None:
         """Write the claim of a key outside the slots: of a request that should be refused."""
-        try:
+        with self._writable:
             self._claim(key, claimed)
-        except OSError as error:
-            raise self._unusable(str(error)) from None
 
     def _claim(self, key: str, claimed: Claimed) -> None:
         ledger = self.folder / LEDGER
@@ -144,29 +155,22 @@ class Ledger:
     def hold(self, name: str, check: Callable[[], object]) -> Lock:
         """Wait until no other process of the run holds a name, and hold it.
 
-        `check` is called once a second; what it raises ends the wait.
+        `check` is called between two attempts; what it raises ends the wait.
         """
         held = self.folder / HELD
-        try:
+        with self._writable:
             make_folder(held)
             # A waiting process holds this lock: without it a process that releases the share and
             # wants it again would win over one that still waits for its next look.
-            turnstile = wait_for(held / f"{name}-next.lock", check)
-            try:
+            with wait_for(held / f"{name}-next.lock", check):
                 return wait_for(held / f"{name}.lock", check)
-            finally:
-                turnstile.release()
-        except OSError as error:
-            raise self._unusable(str(error)) from None
 
     def hold_if_free(self, name: str) -> Lock | None:
         """Hold a name that no other process of the run holds; None if one does."""
-        try:
+        with self._writable:
             make_folder(self.folder / HELD)
             lock = Lock(self.folder / HELD / f"{name}.lock")
             return lock if lock.acquire() else None
-        except OSError as error:
-            raise self._unusable(str(error)) from None
 
     def refute(self, what: str, test: str, why: str | None) -> None:
         """Record, if possible, that something was shown not to work; None takes that back."""
@@ -197,10 +201,8 @@ class Ledger:
 
     def look(self) -> LedgerReading:
         """Read the ledger; raises `ConfigError` if it can't be read."""
-        try:
+        with self._writable:
             return self.read()
-        except OSError as error:
-            raise self._unusable(str(error)) from None
 
     def end(self) -> None:
         """Release the lock, and remove the folder if nothing is left and no process uses it."""

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
@@ -44,7 +44,6 @@ from pytest_hydrasmoke._transport.protocol import IO, StoppedError, drive
 from pytest_hydrasmoke.instance import SmokeInstance
 
 from .by_hand import ByHand
-from .claims import Claims
 from .factory import AsyncSmokeInstances, SmokeInstances
 from .folder import TURNS
 from .last_look import LastLook, look_back
@@ -93,7 +92,6 @@ class SmokeSession(Keeper):
         self.policy = dataclasses.replace(
             self.config.policy, router=Router(self.forms, self.ledger.fake)
         )
-        self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
         self.sightings = self.by_hand.sightings()
 
@@ -104,8 +102,8 @@ class SmokeSession(Keeper):
     ) -> list[InstanceRecord]:
         """Own instances before they are requested, under the next free slots."""
         self.permit()
-        claimed = self.claims.of(spec, share)
-        keys = self.claims.take_slots(claimed, number)
+        claimed = self.claim_of(spec, share)
+        keys = self.ledger.claim(claimed, number, self.config.max_instances)
         records = [self._record(spec, key, claimed) for key in keys]
         if share is None:
             for record in records:
@@ -115,9 +113,26 @@ class SmokeSession(Keeper):
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a test may provision by hand: it takes no slot."""
         self.permit()
-        claimed = self.claims.of(spec)
+        claimed = self.claim_of(spec)
         self.ledger.claim_key(key, claimed)
         return self._record(spec, key, claimed)
+
+    def claim_of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:
+        """Return the claim of a key; raises `ConfigError` for a spec that can't be provisioned."""
+        if self.config.instance is not None:
+            raise ConfigError(
+                "this run is attached to an instance, and provisions none",
+                instance=self.config.instance,
+                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
+            )
+        plain, token = spec.model_dump(), self.config.token
+        if any(has_token(str(value), token) for value in plain.values()):
+            raise ConfigError(
+                "the spec contains the token",
+                next_step="remove it: the spec is written into the ledger and the reports",
+            )
+        url, fake = self.config.link.base_url, self.ledger.fake
+        return Claimed(plain, url=url, fake=fake, share=share)
 
     def _record(self, spec: InstanceSpec | None, key: str, claimed: Claimed) -> InstanceRecord:
         record = InstanceRecord(spec, key=key, keeper=self, run_turns=self._turns)

@@ -23,7 +23,7 @@ def begun(output: Path, name: str = "main", run_id: str = "owner", *, fake: bool
     return ledger
 
 
-def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
+def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str]:
     return ledger.claim(CLAIM, number, most)
 
 

@@ -140,9 +140,12 @@ def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger
 
 def test_slots_are_counted_from_0_and_end_at_the_limit(ledger: Ledger) -> None:
     assert claim(ledger, 1, most=3) == ["owner-0"]
-    assert claim(ledger, 3, most=3) is None
+    told = refusal(lambda: claim(ledger, 3, most=3))
+    assert told.startswith(
+        "no room for 3 more: max_instances allows 3 in a run\n  next step: raise "
+    )
     assert claim(ledger, 2, most=3) == ["owner-1", "owner-2"]
-    assert claim(ledger, 1, most=3) is None
+    assert refusal(lambda: claim(ledger, 1, most=3)).startswith("no room for 1 more: ")
     # What was not sent is free again, and what was refused counts for nothing.
     ledger.write("owner-1", Became(State.UNUSED))
     ledger.write("owner-2", Became(State.REFUSED))
