@@ -35,7 +35,7 @@ from pytest_hydrasmoke._recordings.manners import (
     known_in,
 )
 from pytest_hydrasmoke._report.build import manners_of
-from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._run.preflight import WaitingAloud
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -65,8 +65,8 @@ def findings(
     with closing(SyncIO(config.link)) as io:
         seen = Sightings()
         calls = Calls(io, seen)
-        with Reaching(config.url, wait_aloud) as reaching:
-            router = _router(Calls(io, reaching), config)
+        with WaitingAloud(config.url, wait_aloud) as waiting:
+            router = _router(Calls(io, waiting), config)
         yield router
         if not router.good:
             return

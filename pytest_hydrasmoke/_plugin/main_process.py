@@ -24,8 +24,7 @@ from pytest_hydrasmoke._report import files, github
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
-from pytest_hydrasmoke._run.preflight import check_unused, learn
-from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._run.preflight import WaitingAloud, check_unused, learn
 from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
 from pytest_hydrasmoke._settings.variables import where_from
@@ -228,13 +227,13 @@ def _check_router(
     say = _say_early if verbosity > -2 else _say_nothing
     if router is not None and settings.agent_url is not None:
         settings = stand_before_agent(router, settings, settings.agent_url, say)
-    with Reaching(settings.url, say) as reaching:
+    with WaitingAloud(settings.url, say) as waiting:
         if router is None and settings.instance is None:
-            check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
+            check_unused(settings, named="run_id" in loaded.sources, observer=waiting)
         if recordings is not None:
             recordings.begin()
         # An attached run deletes nothing, and so has nothing to prove.
-        forms = learn(settings, observer=reaching) if settings.instance is None else None
+        forms = learn(settings, observer=waiting) if settings.instance is None else None
     return settings, forms
 
 

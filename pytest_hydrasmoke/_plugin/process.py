@@ -27,8 +27,7 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
-from pytest_hydrasmoke._run.preflight import FIRST_ANSWER_TIMEOUT
-from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._run.preflight import FIRST_ANSWER_TIMEOUT, WaitingAloud
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -316,8 +315,8 @@ def stand_before_agent(
     token = None if config.agent_token is None else config.agent_token.reveal()
     agent = Agent(url, config.agent_api, config.agent_model, token, config.new_conversation)
     try:
-        with Reaching(url, say) as reaching:
-            agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), reaching.again)
+        with WaitingAloud(url, say) as waiting:
+            agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), waiting.again)
     except AgentError as problem:
         raise HydraSmokeError(safe_line(str(problem), 1000)) from None
     agent.answer_chats_of(router)

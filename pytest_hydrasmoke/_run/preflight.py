@@ -2,28 +2,41 @@
 
 Done once, before collection or a sweep, so that a wrong URL or token is reported once and not by
 every test. It also learns the router's "not found" answers: a deletion is believed only in these
-forms.
+forms. As nothing else is shown meanwhile, it says now and then that no answer has come yet.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.retry import Observer
+from pytest_hydrasmoke._api.retry import Observer, Tried
 from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import key_of
+from pytest_hydrasmoke._base.ticker import Ticker
 from pytest_hydrasmoke._core.looks import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.protocol import CallName, drive
 
 from . import folder as run_folder
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 FIRST_ANSWER_TIMEOUT = 60.0
 """Seconds for the router to answer; a run's shorter wait for an instance holds here too."""
+FIRST = 10.0
+"""Seconds without an answer until the first line that says so."""
+EVERY = 30.0
+"""Seconds between two lines after that."""
+TICK = 1.0
+"""Seconds between two looks at the time."""
 
 
 def check_unused(
@@ -82,3 +95,44 @@ def learn(
 
 def _deadline(io: SyncIO, config: HydraSmokeConfig) -> float:
     return io.now() + min(FIRST_ANSWER_TIMEOUT, config.ready_timeout)
+
+
+class WaitingAloud:
+    """Observe attempts to reach a router, and report while none of them is answered.
+
+    A context manager: outside it nothing is reported. `say` is called by a thread of its own.
+    """
+
+    def __init__(self, url: str | None, say: Callable[[str], None]) -> None:
+        self._url = url
+        self._say = say
+        self._began = now()
+        self._due = FIRST
+        self._attempt = 1
+        self._ticker = Ticker(self.tick)
+
+    def __enter__(self) -> Self:
+        self._ticker.start(TICK)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._ticker.stop()
+
+    def saw_attempt(self, attempt: Tried) -> None:
+        """Count an attempt; another one follows, unless an answer does."""
+        self._attempt = attempt.number + 1
+
+    def again(self) -> None:
+        """Count one more attempt, where these are not a router's calls."""
+        self._attempt += 1
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        """Record an answer: the next call begins with its first attempt."""
+        self._attempt = 1
+
+    def tick(self) -> None:
+        """Report the state, if it is time."""
+        elapsed = now() - self._began
+        if elapsed >= self._due:
+            self._due = FIRST + EVERY * ((elapsed - FIRST) // EVERY + 1)
+            self._say(f"reaching {self._url}, {elapsed:.0f} s, attempt {self._attempt}")

@@ -34,8 +34,7 @@ from .at_risk import at_risk
 from .case import LEARNED, WELL, Case, End
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import LedgerReading
-from .preflight import learn
-from .reaching import Reaching
+from .preflight import WaitingAloud, learn
 from .rounds import Rounds
 from .slots import Slots, spans
 from .swept import Swept
@@ -239,7 +238,7 @@ class Sweep:
     def _knows_router(self) -> bool:
         """Return whether a smoke router answers: no other server's answer proves anything."""
         try:
-            with Reaching(self.config.url, self.wait_aloud) as observer:
+            with WaitingAloud(self.config.url, self.wait_aloud) as observer:
                 forms = learn(self.config, observer=observer, io=self.io)
         except HydraSmokeError as error:
             self.left = True

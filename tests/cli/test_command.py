@@ -21,7 +21,7 @@ from plugin_tools import TOKEN, Project, until
 
 from pytest_hydrasmoke._cli import main as main_module
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._run import reaching
+from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -82,7 +82,7 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
 
     ask = SyncIO.open_now
     for name, seconds in (("TICK", 0.001), ("FIRST", 0.0), ("EVERY", 0.001)):
-        monkeypatch.setattr(reaching, name, seconds)
+        monkeypatch.setattr(preflight, name, seconds)
     monkeypatch.setattr(main_module, "aside", wait_aloud)
     route = "status" if command == "check" else "poll"
     router.drop(route, times=2)

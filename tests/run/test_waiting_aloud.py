@@ -10,8 +10,8 @@ from project_fixtures import no_settings, project, router, routing
 from scripted_io import refused
 
 from pytest_hydrasmoke._api.retry import Tried
-from pytest_hydrasmoke._run import reaching
-from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._run import preflight
+from pytest_hydrasmoke._run.preflight import WaitingAloud
 from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -21,36 +21,39 @@ URL = "https://router.example"
 
 
 class Waiting:
-    """A `Reaching`, the time by which it goes, and what it told."""
+    """A `WaitingAloud`, the time by which it goes, and what it told."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self._now = 0.0
-        self.reaching = Reaching(URL, self.told.append, clock=lambda: self._now)
+        patch.setattr(preflight, "now", lambda: self._now)
+        self.aloud = WaitingAloud(URL, self.told.append)
 
     def at(self, now: float, failed: int = 0) -> list[str]:
         """Let so many attempts fail by then; return what is told at that moment."""
         self._now = now
         for number in range(1, failed + 1):
             attempt = Tried(Request("poll", "GET", "/"), number, now, 0.0, refused())
-            self.reaching.saw_attempt(attempt)
+            self.aloud.saw_attempt(attempt)
         self.told.clear()
-        self.reaching.tick()
+        self.aloud.tick()
         return self.told
 
 
-def test_a_line_after_10_seconds_and_then_one_every_30_tells_the_attempt() -> None:
-    waiting = Waiting()
+def test_a_line_after_10_seconds_and_then_one_every_30_tells_the_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = Waiting(monkeypatch)
     assert waiting.at(9.9, failed=4) == []
     assert waiting.at(10, failed=2) == [f"reaching {URL}, 10 s, attempt 3"]
     for silent in (11, 39.5):
         assert waiting.at(silent, failed=3) == []
     assert waiting.at(41, failed=7) == [f"reaching {URL}, 41 s, attempt 8"]
     # Attempts may be counted by others, and an answer begins afresh.
-    waiting.reaching.again()
+    waiting.aloud.again()
     assert waiting.at(69) == []
     assert waiting.at(70) == [f"reaching {URL}, 70 s, attempt 9"]
-    waiting.reaching.saw_answer("poll", 200, None)
+    waiting.aloud.saw_answer("poll", 200, None)
     assert waiting.at(101) == [f"reaching {URL}, 101 s, attempt 1"]
 
 
@@ -75,8 +78,8 @@ def test_a_run_tells_it_before_its_first_test(
     option: str,
     lines: int,
 ) -> None:
-    monkeypatch.setattr(reaching, "Ticker", AtOnce)
-    monkeypatch.setattr(reaching, "FIRST", 0.0)
+    monkeypatch.setattr(preflight, "Ticker", AtOnce)
+    monkeypatch.setattr(preflight, "FIRST", 0.0)
     project.suite("plain").at(router).write("test_one.py", "def test_one(smoke_client): ...")
     result = project.live("test_one.py", option)
     told = f"hydra-smoke: reaching {router.url}, 0 s, attempt 1"
