@@ -18,7 +18,7 @@ class _RunClient(ClientBase[AnyIO]):
     """A client over an IO that a run's settings have shaped."""
 
     def __init__(self, io: AnyIO, run: SmokeSession) -> None:
-        self._use(io, run.reading, run.sightings, replay=run.replay)
+        self._use(io, run.reading, run.by_hand, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
 
     def _record_of(self, instance_id: str) -> Beside:

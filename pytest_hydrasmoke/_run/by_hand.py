@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -45,39 +44,16 @@ _NO_ROW_YET = _OPEN | {State.ACCEPTED}
 _DELETED = RULES["delete"].answers
 
 
-@dataclass(slots=True)
-class OfClients(Sightings):
-    """Sightings of the run's clients, which also report rows and deletions to the run."""
+class ByHand(Sightings):
+    """The keys that tests own, as an `Observer` of the run's clients: what these learn of them.
 
-    on_row: Callable[[str], None] = lambda instance_id: None
-    on_deletion: Callable[[str, int], None] = lambda instance_id, code: None
-
-    def saw_attempt(self, attempt: Tried) -> None:
-        Sightings.saw_attempt(self, attempt)
-        code = attempt.outcome
-        if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
-            self.on_deletion(asked_for(attempt.request), code)
-
-    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
-        Sightings.saw_answer(self, call, code, answer)
-        if isinstance(answer, InstanceStatus):
-            self.on_row(answer.id)
-
-
-class ByHand:
-    """The keys that tests own, and what the run's clients learn about them."""
+    Its sightings belong to no instance.
+    """
 
     def __init__(self, session: SmokeSession) -> None:
+        super().__init__(note=lambda event: session.tell(event, None, None))
         self._session = session
         self._owned: dict[str, InstanceRecord] = {}
-
-    def sightings(self) -> OfClients:
-        """Return the sightings of clients, which belong to no instance."""
-        return OfClients(
-            note=lambda event: self._session.tell(event, None, None),
-            on_row=self.note_row,
-            on_deletion=self.note_deletion,
-        )
 
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
@@ -168,24 +144,33 @@ class ByHand:
         if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
             record.names(found.instance_id)
 
-    def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
-        """Yield the instances of the run with an id."""
-        for record in self._session.records:
-            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
-                yield record
+    # What clients see
 
-    def note_row(self, instance_id: str) -> None:
-        """Record that a test's client has seen the row of an instance of the run."""
-        for record in self._named(instance_id):
-            if record.state is State.ACCEPTED:
-                record.names(instance_id)
+    def saw_attempt(self, attempt: Tried) -> None:
+        super().saw_attempt(attempt)
+        code = attempt.outcome
+        if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
+            self._saw_deletion(asked_for(attempt.request), accepted=code < 300)
 
-    def note_deletion(self, instance_id: str, code: int) -> None:
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        super().saw_answer(call, code, answer)
+        if isinstance(answer, InstanceStatus):
+            for record in self._named(answer.id):
+                if record.state is State.ACCEPTED:
+                    record.names(answer.id)
+
+    def _saw_deletion(self, instance_id: str, *, accepted: bool) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""
         for record in self._named(instance_id):
-            seen, accepted = record.evidence, code < 300
+            seen = record.evidence
             seen[instance_id] = seen[instance_id].deleted(accepted=accepted)
             seen.asked = True
             # Without a row the answer proves nothing: a router may accept any id.
             if accepted and record.state in HAS_ROW:
                 record.becomes(State.DELETING)
+
+    def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
+        """Yield the instances of the run with an id."""
+        for record in self._session.records:
+            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
+                yield record

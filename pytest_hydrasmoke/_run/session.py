@@ -32,7 +32,6 @@ from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.policy import Router
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import Instance
@@ -67,8 +66,6 @@ class SmokeSession(Keeper):
     stage: Stage = field(default_factory=Stage)
     """Whose instances are claimed, and whose chats are under way."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
-    sightings: Sightings = field(init=False)
-    """Sightings of clients that belong to no instance."""
     forms: Forms | None = None
     """The router's own forms, learned before the run; without them no "not found" is believed."""
     replay: Replay | None = None
@@ -93,7 +90,6 @@ class SmokeSession(Keeper):
             self.config.policy, router=Router(self.forms, self.ledger.fake)
         )
         self.by_hand = ByHand(self)
-        self.sightings = self.by_hand.sightings()
 
     # Provisioning
 
