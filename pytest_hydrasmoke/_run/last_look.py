@@ -25,6 +25,7 @@ from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
+Look = Callable[[Calls, InstanceRecord], Awaitable[None]]
 AT_ONCE = 8
 """Instances looked at at the same time."""
 LOOKS, CLAIMS = 10.0, 20.0
@@ -42,9 +43,20 @@ class LastLook:
     row_lag: float
     """The longest time that a row took in this run, in seconds."""
 
-    async def ask(self, calls: Calls, record: InstanceRecord) -> None:
-        """Ask once more for the deletion of a leak."""
-        await Deletion(record, self.policy, calls.io.now()).ask_all(calls)
+    async def back(self, io: IO, records: Sequence[InstanceRecord]) -> None:
+        """Look once more at every instance that needs it; what proves nothing is a note."""
+        leaks = [it for it in records if it.leak is not None]
+        proved = [it for it in records if it.leak is None and it.state is State.GONE]
+        refused = [it for it in records if it.state is State.REFUSED]
+        looks = [(self.try_again, it) for it in leaks]
+        looks += [(self.of_proved, it) for it in proved]
+        looks += [(self.of_refused, it) for it in refused]
+        # A router that takes a while for a deletion then has all of the wait for it.
+        await _each(io, [(self._ask, it) for it in leaks])
+        await _each(io, looks)
+
+    async def _ask(self, calls: Calls, record: InstanceRecord) -> None:
+        await Removal(record, self.policy, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
@@ -105,28 +117,13 @@ class LastLook:
             await delete(calls, record, self.policy)
 
 
-async def look_back(io: IO, records: Sequence[InstanceRecord], look: LastLook) -> None:
-    """Look once more at every instance that needs it; what proves nothing is a note."""
-    leaks = [record for record in records if record.leak is not None]
-    proved = [it for it in records if it.state is State.GONE and it.leak is None]
-    refused = [record for record in records if record.state is State.REFUSED]
-    await _of_each(io, [(look.ask, record) for record in leaks])
-    looks = [(look.try_again, record) for record in leaks]
-    looks += [(look.of_proved, record) for record in proved]
-    looks += [(look.of_refused, record) for record in refused]
-    await _of_each(io, looks)
+async def _each(io: IO, looks: Sequence[tuple[Look, InstanceRecord]]) -> None:
+    async def carry_out(look: Look, record: InstanceRecord, io: IO) -> None:
+        await look(Calls(io, record), record)
 
-
-Part = Callable[[Calls, InstanceRecord], Awaitable[None]]
-
-
-async def _of_each(io: IO, parts: Sequence[tuple[Part, InstanceRecord]]) -> None:
-    async def carry_out(part: Part, record: InstanceRecord, io: IO) -> None:
-        await part(Calls(io, record), record)
-
-    works = [partial(carry_out, part, record) for part, record in parts]
+    works = [partial(carry_out, *look) for look in looks]
     for number, error in (await io.gather(works, at_once=AT_ONCE)).items():
-        _note_failure(parts[number][1], error)
+        _note_failure(looks[number][1], error)
 
 
 async def _reaches(io: IO, due: float, until: float) -> bool:

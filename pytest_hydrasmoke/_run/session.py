@@ -45,7 +45,7 @@ from pytest_hydrasmoke.instance import SmokeInstance
 from .by_hand import ByHand
 from .factory import AsyncSmokeInstances, SmokeInstances
 from .folder import TURNS
-from .last_look import LastLook, look_back
+from .last_look import LastLook
 from .ledger import Ledger
 from .ledger_lines import LedgerReading
 
@@ -353,4 +353,4 @@ class SmokeSession(Keeper):
         self._io.close()  # It looks over new connections.
         look = LastLook(self.policy, self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
-            drive(look_back(self._io, self._own, look))
+            drive(look.back(self._io, self._own))
