@@ -66,14 +66,14 @@ class ByHand(Sightings):
             self._session.dispose_now([record])
 
     @contextlib.asynccontextmanager
-    async def own_async(self, io: IO, name: str) -> AsyncGenerator[str]:
+    async def own_async(self, name: str, io: IO | None) -> AsyncGenerator[str]:
         """Do what `own` does, from a coroutine."""
         record = self._begin(name)
         try:
             yield str(record.key)
         finally:
             self._owned.pop(str(record.key))
-            await self._session.dispose(io, [record])
+            await self._session.dispose([record], io)
 
     def _begin(self, name: str) -> InstanceRecord:
         run_id = self._session.config.run_id

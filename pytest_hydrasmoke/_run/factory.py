@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,15 +13,13 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+
+from .session import SmokeSession
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-    from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-
-    from .session import SmokeSession
 
 __tracebackhide__ = hide_own_frames
 
@@ -79,8 +77,27 @@ class AsyncSmokeInstances(list[AsyncSmokeInstance]):
         await Handle.leave_all(self._handles, failed=kind is not None)
 
 
+class _Factory:
+    """What a factory needs: a run, and in coroutines an IO of their loop."""
+
+    def __init__(self, session: SmokeSession, io: IO | None = None) -> None:
+        self._session = session
+        self._io = io
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _spec(self, changes: Mapping[str, str | None]) -> InstanceSpec:
+        return merged(self._session.config.spec, changes)
+
+    async def _many(self, n: int, changes: Mapping[str, str | None]) -> list[Handle]:
+        if n < 1:
+            raise ConfigError(f"many({n}) asks for nothing", next_step="ask for at least one")
+        return await self._session.provision_all(n, self._spec(changes), self._io)
+
+
 @public
-class SmokeInstanceFactory:
+class SmokeInstanceFactory(_Factory):
     """Provision instances that only you use.
 
     Each is deleted at the end of a `with`, else of the session. Fields of the spec that you do not
@@ -88,15 +105,9 @@ class SmokeInstanceFactory:
     provisioning.
     """
 
-    def __init__(self, session: SmokeSession) -> None:
-        self._session = session
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
     def __call__(self, **spec: str | None) -> SmokeInstance:
         """Provision one, and wait until it is ready."""
-        return self._session.provision(merged(self._session.config.spec, spec))
+        return self._session.provision(self._spec(spec))
 
     def many(self, n: int, **spec: str | None) -> SmokeInstances:
         """Provision `n` at once, and wait until all are ready; if one fails, delete all.
@@ -104,7 +115,7 @@ class SmokeInstanceFactory:
         `with factory.many(3) as instances:` deletes all at its end, side by side. Raises
         `LeakError`, with a note on each further leak.
         """
-        return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
+        return SmokeInstances(drive(self._many(n, spec)))
 
     def own(self, name: str) -> AbstractContextManager[str]:
         """Return a context manager that owns what you provision by hand, and yields its key.
@@ -119,34 +130,18 @@ class SmokeInstanceFactory:
 
 
 @public
-class AsyncSmokeInstanceFactory:
+class AsyncSmokeInstanceFactory(_Factory):
     """The same as `SmokeInstanceFactory`, for coroutines."""
-
-    def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
-        self._session = session
-        self._io = io
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
 
     async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
         """Provision one, and wait until it is ready."""
-        full = merged(self._session.config.spec, spec)
-        [instance] = await self._session.many_async(self._io, 1, full)
-        return instance
+        [handle] = await self._many(1, spec)
+        return AsyncSmokeInstance(handle)
 
     async def many(self, n: int, **spec: str | None) -> AsyncSmokeInstances:
         """Provision `n` at once: `async with await factory.many(3) as instances:`."""
-        full = merged(self._session.config.spec, spec)
-        return await self._session.many_async(self._io, at_least_one(n), full)
+        return AsyncSmokeInstances(await self._many(n, spec))
 
     def own(self, name: str) -> AbstractAsyncContextManager[str]:
         """Return an async context manager for what you provision with `async_smoke_client`."""
-        return self._session.by_hand.own_async(self._io, name)
-
-
-def at_least_one(n: int) -> int:
-    """Check the number of instances requested; raises `ConfigError`."""
-    if n < 1:
-        raise ConfigError(f"many({n}) asks for nothing", next_step="ask for at least one")
-    return n
+        return self._session.by_hand.own_async(name, self._io)

@@ -43,7 +43,6 @@ from pytest_hydrasmoke._transport.protocol import IO, StoppedError, drive
 from pytest_hydrasmoke.instance import SmokeInstance
 
 from .by_hand import ByHand
-from .factory import AsyncSmokeInstances, SmokeInstances
 from .folder import TURNS
 from .last_look import LastLook
 from .ledger import Ledger
@@ -185,19 +184,15 @@ class SmokeSession(Keeper):
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
-        return self.many(1, spec)[0]
+        [handle] = drive(self.provision_all(1, spec))
+        return SmokeInstance(handle)
 
-    def many(self, number: int, spec: InstanceSpec) -> SmokeInstances:
+    async def provision_all(
+        self, number: int, spec: InstanceSpec, io: IO | None = None
+    ) -> list[Handle]:
         """Provision several concurrently: all become ready, or all are deleted."""
-        return SmokeInstances(drive(self._provision(self._io, number, spec)))
-
-    async def many_async(self, io: IO, number: int, spec: InstanceSpec) -> AsyncSmokeInstances:
-        """Do what `many` does, from a coroutine."""
-        return AsyncSmokeInstances(await self._provision(io, number, spec))
-
-    async def _provision(self, io: IO, number: int, spec: InstanceSpec) -> list[Handle]:
         records = self.claim(spec, number)
-        await self._bring_up(records, io)
+        await self._bring_up(records, io or self._io)
         for record in records:
             self.ready(record)
         return [self.handle(record, io) for record in records]
@@ -228,7 +223,7 @@ class SmokeSession(Keeper):
             if not isinstance(error, StoppedError) and not self._is_over:
                 for record in records:
                     record.blame()
-                await self.dispose(io, records)
+                await self.dispose(records, io)
             raise
 
     # Handles
@@ -260,14 +255,14 @@ class SmokeSession(Keeper):
 
     # The end
 
-    async def dispose(self, io: IO, records: list[InstanceRecord]) -> None:
+    async def dispose(self, records: list[InstanceRecord], io: IO | None = None) -> None:
         """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
         if not self.forked:
-            await dispose(io, records, self.policy)
+            await dispose(io or self._io, records, self.policy)
 
     def dispose_now(self, records: list[InstanceRecord]) -> None:
         """Do the same, and block."""
-        drive(self.dispose(self._io, records))
+        drive(self.dispose(records))
 
     def join(self, it: Instance, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Own an instance in the ledger, together with another process of the run."""

@@ -15,7 +15,14 @@ import httpx
 import net_tools as net
 import pytest
 
-from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
+from pytest_hydrasmoke import (
+    AsyncSmokeClient,
+    AsyncSmokeInstanceFactory,
+    ChatTimeoutError,
+    SmokeClient,
+    SmokeInstanceFactory,
+    VirtualClock,
+)
 from pytest_hydrasmoke._clock.io import async_io
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -129,14 +136,14 @@ def many(fake: FakeRouter, clock: VirtualClock, number: int, backend: str = "") 
 
     async def in_loop() -> None:
         io = async_io(session.config.link, clock)
-        assert len(await session.many_async(io, number, net.SPEC)) == number
+        assert len(await AsyncSmokeInstanceFactory(session, io).many(number)) == number
         await io.aclose()
 
     if backend:
         anyio.run(in_loop, backend=backend)
     else:
         net.on_clock(session, clock)
-        assert len(session.many(number, net.SPEC)) == number
+        assert len(SmokeInstanceFactory(session).many(number)) == number
         session.close()
     return transcript(fake, learned)
 

@@ -10,7 +10,7 @@ from inner import only
 from owner_tools import alive, config_for, running, session_for
 from plugin_tools import Project, nothing_left
 
-from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke import ConfigError, SmokeInstanceFactory
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 NOT_OURS = "another run uses this run id, or has used it"
@@ -36,7 +36,7 @@ def test_a_key_that_has_a_row_is_not_provisioned_under(fake: FakeRouter, tmp_pat
                 two.provision(two.config.spec)
         assert [request.route for request in fake.requests].count("provision") == before
         with pytest.raises(ConfigError, match=NOT_OURS):
-            two.many(2, two.config.spec)
+            SmokeInstanceFactory(two).many(2)
     assert alive(fake) == ["owner-0"], "what is another run's is not deleted"
     one.close()
     assert alive(fake) == []

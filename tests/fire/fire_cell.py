@@ -20,7 +20,7 @@ import anyio
 import net_tools as net
 from fire_process import memory, sockets
 
-from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
+from pytest_hydrasmoke import AsyncSmokeInstanceFactory, HydraSmokeConfig, HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._report.build import report_of
@@ -81,8 +81,7 @@ class Client:
         async def provision() -> Any:
             if io is None:
                 return session.provision(net.SPEC)
-            [instance] = await session.many_async(io, 1, net.SPEC)
-            return instance
+            return await AsyncSmokeInstanceFactory(session, io)()
 
         # To clean up is to ask for the row, and then to see the deletion confirmed.
         bound, clean_up = self.seconds, 2.0

@@ -25,7 +25,7 @@ from fire_process import memory
 from fire_tools import MIB, TOKEN, python, router, told_by
 from net_tools import KINDS, SPEC, result, session_to
 
-from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke import AsyncSmokeInstanceFactory, VirtualClock
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal import story
@@ -89,7 +89,7 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
     if io is None:
         instance = session.provision(SPEC)
     else:
-        [instance] = await session.many_async(io, 1, SPEC)
+        instance = await AsyncSmokeInstanceFactory(session, io)()
     [record] = session.records
     time_of = io or session._io
     chats = Chats(instance, time_of.sleep, given)

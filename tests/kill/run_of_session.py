@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from pytest_hydrasmoke import SmokeInstanceFactory
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
@@ -28,7 +29,7 @@ def main(chats: int, pairs: bool) -> None:
     session = SmokeSession(config, ledger, interrupts, forms=forms)
     instances = [session.provision(config.spec)]
     if pairs:
-        instances += session.many(2, config.spec)
+        instances += SmokeInstanceFactory(session).many(2)
     for number in range(chats):
         for instance in instances:
             assert instance.status().status == "running"

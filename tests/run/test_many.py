@@ -39,7 +39,7 @@ from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._plugin.outcomes import failures_of
-from pytest_hydrasmoke._run.factory import at_least_one, merged
+from pytest_hydrasmoke._run.factory import merged
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke.fake import Scenario
@@ -134,7 +134,6 @@ def test_specs_are_merged_field_by_field() -> None:
             merged(SPEC, wrong)
     with pytest.raises(ConfigError, match="manifest_id: Field required"):
         merged(None, {"tier_id": "x"})
-    assert at_least_one(3) == 3
 
 
 # One of them fails
@@ -220,7 +219,7 @@ def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() ->
         thread = interrupt_when(lambda: server.count("/provision") == 3)
         until = time.monotonic() + CALL_TIMEOUT
         with pytest.raises(KeyboardInterrupt):
-            session.many(3, SPEC)
+            SmokeInstanceFactory(session).many(3)
         assert time.monotonic() < until
         thread.join()
         assert no_thread_left(before | {*server._threads})

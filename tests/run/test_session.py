@@ -16,6 +16,7 @@ from pytest_hydrasmoke import (
     LeakError,
     ProvisionError,
     SmokeInstance,
+    SmokeInstanceFactory,
 )
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base import signals
@@ -152,7 +153,7 @@ def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_
 ) -> None:
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
     fake, session = a_run()
-    session.many(count, SPEC)
+    SmokeInstanceFactory(session).many(count)
     fake.fail("delete", status=503, times=1000, retry_after=30)
     if handled:
         session.interrupts.install()

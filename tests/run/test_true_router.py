@@ -13,7 +13,7 @@ from truth import Manner, Truth
 from truth_app import TrueRouter
 from truth_seam import Process, World, sweep
 
-from pytest_hydrasmoke import HydraSmokeError, VirtualClock
+from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory, VirtualClock
 
 
 class Place:
@@ -37,7 +37,7 @@ def looks_at_once() -> None:
 def test_a_row_that_stays_is_known_from_the_first_deletion_on(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(keeps_row=True, second_delete=404))
     took: list[float] = []
-    for instance in place.run.session.many(2, place.run.spec):
+    for instance in SmokeInstanceFactory(place.run.session).many(2):
         began = place.clock.now()
         instance.delete()
         took.append(place.clock.now() - began)

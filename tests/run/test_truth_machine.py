@@ -40,7 +40,7 @@ from truth_seam import (
     threads_may_be_killed,
 )
 
-from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
+from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, SmokeInstanceFactory, VirtualClock
 from pytest_hydrasmoke._journal.states import State
 
 ROW, BOOT = 3.0, 4.0
@@ -201,7 +201,7 @@ class Life(RuleBasedStateMachine):
             return
 
         def work() -> None:
-            self.instances += process.session.many(number, process.spec)
+            self.instances += SmokeInstanceFactory(process.session).many(number)
 
         self.guarded(work, lives)
 

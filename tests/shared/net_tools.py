@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pytest_hydrasmoke import (
     AsyncSmokeClient,
     AsyncSmokeInstance,
+    AsyncSmokeInstanceFactory,
     ChatEvent,
     HydraSmokeConfig,
     InstanceSpec,
@@ -229,8 +230,7 @@ class World:
     async def provision(self) -> SmokeInstance | AsyncSmokeInstance:
         if self.kind == "sync":
             return self.session.provision(SPEC)
-        [instance] = await self.session.many_async(self.async_io(), 1, SPEC)
-        return instance
+        return await AsyncSmokeInstanceFactory(self.session, self.async_io())()
 
     def routes(self) -> list[str | None]:
         """Name the routes of the requests that arrived, in their order."""
