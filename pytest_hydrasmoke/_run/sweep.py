@@ -11,33 +11,32 @@ what an answer means is the sweep's own, and it sends the token only to the conf
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
-from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy, Router
+from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
 from . import folder as run_folder
 from . import ledger as ledgers
-from . import locks, told
-from .at_risk import at_risk
-from .case import LEARNED, WELL, Case, End
+from . import locks
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import LedgerReading
+from .on_disk import at_risk, refusal, settled_keys
 from .preflight import WaitingAloud, learn
-from .rounds import Rounds
-from .slots import Slots, spans
-from .swept import Swept
+from .swept_key import LEARNED, WELL, End, Rounds, SweptKey
+from .swept_run import Slots, SweptRun, spans
 
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""
@@ -95,17 +94,10 @@ class Sweep:
             )
         if not self._knows_router():
             return
-        over = [
-            folder
-            for folder, flaw in run_folder.all_found(self.config.output).items()
-            if self._is_over(folder, flaw)
-        ]
-        runs_over = [self._begin(folder) for folder in over]
-        damaged = [run for run in runs_over if run.reading.problems]
-        self._sweep(runs_over, [self._slots(run) for run in damaged])
-        if not self.dry_run:
-            for run in runs_over:
-                self._discard(run, whole=True)
+        found = run_folder.all_found(self.config.output)
+        over = [self._begin(it) for it, flaw in found.items() if self._is_over(it, flaw)]
+        self._sweep(over)
+        self._discard(over, whole=True)
         if above is not None:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
         number = f"{len(over)} run{'' if len(over) == 1 else 's'}"
@@ -117,7 +109,7 @@ class Sweep:
         Raises `ConfigError` where the folder in its place is not a run's.
         """
         self._run_id = run_id
-        why = told.refusal(self.config.output, run_id)
+        why = refusal(self.config.output, run_id)
         if why is not None:
             self.conclusion = f"run {run_id} has provisioned nothing: it was {safe_line(why, 200)}"
             return
@@ -132,31 +124,25 @@ class Sweep:
             )
         is_new, has_ledger = not os.path.lexists(folder), (folder / LEDGER).exists()
         url = self.config.link.base_url
-        keys = None if has_ledger else told.settled_keys(self.config.output, run_id, url)
+        keys = None if has_ledger else settled_keys(self.config.output, run_id, url)
         above = None if has_ledger or keys is not None else self._above(run_id)
         if above is not None:
             # It may know of a request whose row is still to come.
             self._leave(f"run {run_id}", f"its ledger is in {above}: sweep with --output {above}")
         if not self.dry_run:
             ledgers.mark_run_over(self.config.output, run_id)
-        run = self._begin(folder)
-        slots = self._slots(run)
-        if keys is not None:
-            run.ended = True
-            self._sweep([run], [], keys)
-        else:
-            self._sweep([run], [] if run.ended else [slots])
-        if not self.dry_run:
-            # Any other run may be about to begin, and must find the mark of its end.
-            self._discard(run, whole=is_new and keys is not None and not self._rounds.found)
-        if has_ledger or keys is not None:
-            by = folder / LEDGER if has_ledger else self.config.output / "report.json"
+        run = self._begin(folder, reported=keys)
+        self._sweep([run])
+        found = self._rounds.found
+        # Any other run may be about to begin, and must find the mark of its end.
+        self._discard([run], whole=is_new and keys is not None and not found)
+        if has_ledger or run.slots is None:
+            by = folder / LEDGER if keys is None else self.config.output / "report.json"
             self._conclude(f"is left of run {run_id}: all keys in {by} were asked for")
         else:
             where = f"without a ledger in {folder}, a row that is still to come is not seen"
-            some = bool(self._rounds.found)
-            row = f"no {'other ' if some else ''}row under {slots.words}"
-            self._conclude(f"was found of run {run_id}: {row}; {where}", some=some)
+            row = f"no {'other ' if found else ''}row under {run.slots.words}"
+            self._conclude(f"was found of run {run_id}: {row}; {where}", some=bool(found))
 
     def _conclude(self, of_nothing: str, *, some: bool = False) -> None:
         if self.dry_run:
@@ -201,15 +187,22 @@ class Sweep:
         found = run_folder.with_ledger_above(self.config.output, run_id)
         return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
 
-    def _begin(self, folder: Path) -> Swept:
+    def _begin(self, folder: Path, reported: Sequence[str] | None = None) -> SweptRun:
+        """Begin to sweep a run; `reported` are its keys, where its report says that it is over."""
         try:
             reading = ledgers.read(folder)
         except OSError as error:
             reading = LedgerReading(
                 problems=[f"the file can't be read ({error.strerror or error})"]
             )
-        clean, url = scrubbing(self.config.token), self.config.link.base_url
-        run = Swept(folder, reading, url, reading.ended and not reading.problems, clean)
+        run = SweptRun(
+            folder,
+            reading,
+            self.config.link.base_url,
+            ended=reported is not None or (reading.ended and not reading.problems),
+            clean=scrubbing(self.config.token),
+            reported=reported or (),
+        )
         if not self.dry_run:
             run.begin()
         for problem in reading.problems:
@@ -219,19 +212,16 @@ class Sweep:
                 "         its slots are asked for instead; once you know that nothing of it is "
                 f"left, delete {folder}"
             )
+        if reading.problems or (self._run_id is not None and not run.ended):
+            run.slots = Slots(run.run_id, reading.instances, self.config.max_instances)
         return run
 
-    def _slots(self, run: Swept) -> Slots:
-        return Slots(run.run_id, run.reading.instances, self.config.max_instances)
-
-    def _discard(self, run: Swept, *, whole: bool) -> None:
-        """Remove what is not needed any longer of a run."""
-        run.end()
-        settled = run.reading.is_settled and not locks.is_live(run.folder)
-        if settled and whole:
-            run_folder.discard(run.folder)
-        elif settled:
-            run_folder.discard(run.folder, whole=False)
+    def _discard(self, runs: Sequence[SweptRun], *, whole: bool) -> None:
+        """Remove what is not needed any longer of runs."""
+        for run in () if self.dry_run else runs:
+            run.end()
+            if run.reading.is_settled and not locks.is_live(run.folder):
+                run_folder.discard(run.folder, whole=whole)
 
     # The router
 
@@ -263,13 +253,13 @@ class Sweep:
     def interrupted(self) -> None:
         """Say of what nothing is known, as the sweep was interrupted."""
         self.left = True
-        pending = [case for case in self._rounds.pending if case.end is None]
-        for case in pending:
-            if case.found:
+        pending = [it for it in self._rounds.pending if it.end is None]
+        for it in pending:
+            if it.found:
                 self._leave(
-                    case.record.name, "not confirmed as deleted, it may still run: interrupted"
+                    it.record.name, "not confirmed as deleted, it may still run: interrupted"
                 )
-        keys = [case.key for case in pending if not case.found]
+        keys = [it.key for it in pending if not it.found]
         if keys:
             many = f"{len(keys)} {'key was' if len(keys) == 1 else 'keys were'}"
             what = f"{many} not asked to the end: {safe_line(spans(keys))}"
@@ -284,57 +274,63 @@ class Sweep:
 
     # The keys
 
-    def _cases(self, run: Swept) -> Iterator[Case]:
-        """Yield a case for all that a ledger knows, and that is this sweep's to delete."""
-        for name, why in run.not_ours():
-            self._leave(name, why)
-        for known in run.ours:
-            yield Case(str(known.key), run, known, self._policy, self.config.row_settle)
-
-    def _sweep(self, runs: list[Swept], several: list[Slots], known: Sequence[str] = ()) -> None:
-        by_run = {run.run_id: run for run in runs}
-
-        def of_keys(keys: Iterable[str]) -> Iterator[Case]:
-            for key in keys:
-                run = by_run[str(run_of(key))]
-                yield Case(key, run, None, self._policy, self.config.row_settle)
-
-        def more() -> Iterator[Case]:
-            for slots in several:
-                yield from of_keys(slots.more(self._rounds.found))
-
-        cases = [case for run in runs for case in self._cases(run)]
-        cases += [*of_keys(known), *more()]
+    def _sweep(self, runs: Sequence[SweptRun]) -> None:
+        """Ask for all keys of runs, until each of them has an end."""
+        keys = [key for run in runs for key in self._known(run)]
+        keys += self._further(runs)
         if self.dry_run:
-            for case in cases:
-                self._say_what_it_would_do(case)
+            for key in keys:
+                self._say_what_it_would_do(key)
             return
-        if self.wait and any(case.waits for case in cases):
+        if self.wait and any(key.waits for key in keys):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
-        self._nothing.clear()
-        self._rounds.carry_out(cases, more, self._end)
+        rounds = self._rounds
+        rounds.pending = keys
+        with contextlib.closing(self.io):
+            while rounds.pending:
+                for ended in rounds.next():
+                    self._end(ended)
+                rounds.pending += self._further(runs)
         if self._nothing:
             many = len(self._nothing) > 1
             what = f"{len(self._nothing)} keys: " if many else ""
             self.say(f"nothing  {what}{safe_line(spans(self._nothing))}")
 
-    def _say_what_it_would_do(self, case: Case) -> None:
-        doing = "ask for"
-        if case.known is not None:
-            self.left = True
-            doing = f"delete {case.known.id or 'id not known'}"
-        self.say(f"would {doing} (key {case.key}) at {self.config.link.base_url}")
+    def _known(self, run: SweptRun) -> Iterator[SweptKey]:
+        """Yield what a ledger or a report knows, and that is this sweep's to delete."""
+        for name, why in run.not_ours():
+            self._leave(name, why)
+        for known in run.ours:
+            yield self._key(run, str(known.key), known)
+        for key in run.reported:
+            yield self._key(run, key)
 
-    def _end(self, case: Case) -> None:
-        assert case.end is not None
-        self.left |= case.end not in WELL
-        self._later += case.end in (End.BOOTING, End.UNDER_WAY)
-        learned = LEARNED.get(case.end)
-        if case.known is not None and learned is not None:
-            case.run.learned(case.key, learned, case.record.known_ids)
+    def _further(self, runs: Sequence[SweptRun]) -> Iterator[SweptKey]:
+        """Yield what runs may have used beside, as far as the keys found by now let one think."""
+        for run in runs:
+            for key in () if run.slots is None else run.slots.more(self._rounds.found):
+                yield self._key(run, key)
+
+    def _key(self, run: SweptRun, key: str, known: Instance | None = None) -> SweptKey:
+        return SweptKey(key, run, known, self._policy, self.config.row_settle)
+
+    def _say_what_it_would_do(self, key: SweptKey) -> None:
+        doing = "ask for"
+        if key.known is not None:
+            self.left = True
+            doing = f"delete {key.known.id or 'id not known'}"
+        self.say(f"would {doing} (key {key.key}) at {self.config.link.base_url}")
+
+    def _end(self, key: SweptKey) -> None:
+        assert key.end is not None
+        self.left |= key.end not in WELL
+        self._later += key.end in (End.BOOTING, End.UNDER_WAY)
+        learned = LEARNED.get(key.end)
+        if key.known is not None and learned is not None:
+            key.run.learned(key.key, learned, key.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
-        quiet = case.run.ended or case.known is None
-        if case.end is End.NOTHING:
-            self._nothing += [] if quiet else [case.key]
-        elif not quiet or case.end is not End.GONE:
-            self.say(case.line)
+        quiet = key.run.ended or key.known is None
+        if key.end is End.NOTHING:
+            self._nothing += [] if quiet else [key.key]
+        elif not quiet or key.end is not End.GONE:
+            self.say(key.line)

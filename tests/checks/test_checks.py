@@ -14,7 +14,7 @@ import pytest
 from checks_tools import Body, cut, letting_in, no_field
 from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, answering, count, tampered
 
-from pytest_hydrasmoke._run.slots import NAMES
+from pytest_hydrasmoke._run.swept_run import NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import load
 

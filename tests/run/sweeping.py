@@ -15,12 +15,12 @@ from owner_tools import SPEC, alive, config_for, environment_for, kill, open_key
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run import slots
 from pytest_hydrasmoke._run import sweep as sweep_module
+from pytest_hydrasmoke._run import swept_run
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import append
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.slots import AHEAD
+from pytest_hydrasmoke._run.swept_run import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter
 
 
@@ -60,7 +60,7 @@ class Bench:
 
     def few_slots(self) -> int:
         """Let sweeps ask for fewer slots beyond those that are known; gives how many."""
-        self.patch.setattr(slots, "AHEAD", 8)
+        self.patch.setattr(swept_run, "AHEAD", 8)
         return 8
 
     def aim(self, router: FakeRouter | Liar) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +12,44 @@ from hypothesis import strategies as st
 from net_tools import link_to
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._run.case import Case, End
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
-from pytest_hydrasmoke._run.rounds import AT_ONCE, Rounds
-from pytest_hydrasmoke._run.slots import AHEAD, NAMES, Slots, spans
-from pytest_hydrasmoke._run.swept import Swept
+from pytest_hydrasmoke._run.swept_key import AT_ONCE, End, Rounds, SweptKey
+from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES, Slots, SweptRun, spans
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import IO
 
 URL = "http://127.0.0.1:9"
 TOO_MANY = 50
 
 
 class World:
-    """What the cases of a test have done, and when."""
+    """What the keys of a test have done, and when."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[str, float]] = []
         self.ended: list[str] = []
-        self.known: list[set[str]] = []
-        """The keys that had a row, before each time that there may be more."""
+        self.found: list[set[str]] = []
+        """The keys that had a row, after each round."""
         self.rounds = Rounds(VirtualSyncIO(link_to(URL), VirtualClock()))
 
-    def carry_out(self, *cases: Case, more: Sequence[Sequence[Case]] = ()) -> None:
-        later = [*more]
-
-        def further() -> Iterator[Case]:
-            self.known.append({*self.rounds.found})
-            yield from later.pop(0) if later else ()
-
-        self.rounds.carry_out(cases, further, lambda case: self.ended.append(case.key))
+    def carry_out(self, *keys: SweptKey) -> None:
+        self.rounds.pending = [*keys]
+        while self.rounds.pending:
+            self.ended += [it.key for it in self.rounds.next()]
+            self.found.append({*self.rounds.found})
 
 
-class Paced(Case):
-    """A case that has a step after each of some pauses, and ends with the last one."""
+class Paced(SweptKey):
+    """A key that has a step after each of some pauses, and ends with the last one."""
 
     def __init__(self, world: World, key: str, *pauses: float, finds: str = "") -> None:
-        super().__init__(key, Swept(Path(key), LedgerReading()), None, Policy(), 0.0)
+        super().__init__(key, SweptRun(Path(key), LedgerReading()), None, Policy(), 0.0)
         self._world, self._pauses, self._finds = world, [*pauses], finds
 
-    async def step(self, calls: Calls) -> None:
-        now = calls.io.now()
+    async def step(self, io: IO) -> None:
+        now = io.now()
         self._world.steps.append((self.key, now))
         assert len(self._world.steps) < TOO_MANY
         if self._finds:
@@ -80,16 +74,12 @@ def test_each_has_its_step_when_that_is_due(world: World) -> None:
     at = sorted((key, round(when, 3)) for key, when in world.steps)
     assert at == [("a", 0), ("b", 0), ("b", 2), ("b", 5), ("c", 0), ("c", 2)]
     assert world.ended == ["a", "c", "b"]
-    assert world.rounds.pending == []
-    # Where there is nothing to do, nothing more is asked for.
-    world.carry_out(more=[[Paced(world, "d")]])
-    assert len(world.ended) == 3
 
 
-def test_what_one_round_shows_is_known_as_more_is_asked_for(world: World) -> None:
-    first = Paced(world, "a", 1, finds="an-id")
-    world.carry_out(first, more=[[Paced(world, "b", finds="an-id")], []])
-    assert (world.ended, world.known[:2]) == (["b", "a"], [{"a"}, {"a", "b"}])
+def test_what_one_round_shows_is_known_after_it(world: World) -> None:
+    finds = {"finds": "an-id"}
+    world.carry_out(Paced(world, "a", 1, **finds), Paced(world, "b", 2, **finds), Paced(world, "c"))
+    assert (world.ended, world.found[0]) == (["c", "a", "b"], {"a", "b"})
 
 
 def test_what_is_pending_is_known_at_an_interrupt(
@@ -98,13 +88,13 @@ def test_what_is_pending_is_known_at_an_interrupt(
     monkeypatch.setattr(VirtualSyncIO, "sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
         world.carry_out(Paced(world, "a"), Paced(world, "b", 2))
-    assert [case.key for case in world.rounds.pending] == ["b"]
+    assert [it.key for it in world.rounds.pending] == ["b"]
 
 
 def test_a_fault_of_one_is_its_end_and_no_others(world: World) -> None:
     class Broken(Paced):
-        async def step(self, calls: Calls) -> None:
-            await super().step(calls)
+        async def step(self, io: IO) -> None:
+            await super().step(io)
             if len(world.steps) > TOO_MANY - 10:
                 self.end = End.UNSURE
                 return
@@ -122,23 +112,23 @@ def test_what_an_interrupt_has_cut_off_has_no_end(
     world: World, others: int, monkeypatch: Any
 ) -> None:
     class Cut(Paced):
-        async def step(self, calls: Calls) -> None:
+        async def step(self, io: IO) -> None:
             self.ends(End.LEFT, "stopped with the rest of its group")
             if not others:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(VirtualSyncIO, "waiting", interrupted)
-    cases = [Cut(world, f"a-{number}") for number in range(others + 1)]
+    keys = [Cut(world, f"a-{number}") for number in range(others + 1)]
     with pytest.raises(KeyboardInterrupt):
-        world.carry_out(*cases)
-    assert [case.end for case in world.rounds.pending] == [None] * len(cases)
+        world.carry_out(*keys)
+    assert [it.end for it in world.rounds.pending] == [None] * len(keys)
 
 
 def test_no_more_than_a_few_have_a_step_at_the_same_time(world: World) -> None:
     guard, full, together, most = threading.Lock(), threading.Event(), 0, 0
 
     class Busy(Paced):
-        async def step(self, calls: Calls) -> None:
+        async def step(self, io: IO) -> None:
             nonlocal together, most
             with guard:
                 together += 1
@@ -148,7 +138,7 @@ def test_no_more_than_a_few_have_a_step_at_the_same_time(world: World) -> None:
             full.wait(0.02)
             with guard:
                 together -= 1
-            await super().step(calls)
+            await super().step(io)
 
     world.rounds = Rounds(SyncIO(link_to(URL)))
     world.carry_out(*(Busy(world, f"a-{number}") for number in range(3 * AT_ONCE)))

@@ -16,7 +16,7 @@ from sweeping import Bench, looked_up, no_longer_young
 from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run import folder as folder_module
-from pytest_hydrasmoke._run.slots import AHEAD, NAMES
+from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 

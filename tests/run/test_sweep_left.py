@@ -21,8 +21,8 @@ from sweeping import Bench
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
-from pytest_hydrasmoke._run.case import Case, End
 from pytest_hydrasmoke._run.sweep import LEFT
+from pytest_hydrasmoke._run.swept_key import End, SweptKey
 from pytest_hydrasmoke.fake import FakeRouter
 
 DENIED = PermissionError(13, "Permission denied")
@@ -74,15 +74,15 @@ def no_instance_in_a_row(bench: Bench) -> str:
 def fault_of_our_own(bench: Bench) -> str:
     asked: list[str] = []
 
-    async def broken(case: Case, calls: object) -> None:
-        asked.append(case.key)
+    async def broken(it: SweptKey, calls: object) -> None:
+        asked.append(it.key)
         if len(asked) > 9:
-            case.end, case.words = End.LEFT, "it is asked for without end"
+            it.end, it.words = End.LEFT, "it is asked for without end"
             return
         raise FileNotFoundError("no such thing")
 
     [instance] = bench.killed()
-    bench.patch.setattr(Case, "_delete", broken)
+    bench.patch.setattr(SweptKey, "_delete", broken)
     return f"{instance} (key owner-0): FileNotFoundError('no such thing')\n"
 
 

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.swept import Swept
+from pytest_hydrasmoke._run.swept_run import SweptRun
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -74,7 +74,7 @@ def open_keys(output: Path) -> list[str]:
     found: list[str] = []
     for folder in run_folders(output):
         reading = read(folder)
-        Swept(folder, reading).begin().end()
+        SweptRun(folder, reading).begin().end()
         found += [str(known.key) for known in reading.open]
     return found
 

@@ -24,7 +24,7 @@ def hurried() -> Iterator[None]:
         "pytest_hydrasmoke._core.settle": ("LEAST",),
         "pytest_hydrasmoke._core.llm_events": ("SECOND_LOOK",),
         "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
-        "pytest_hydrasmoke._run.case": ("AFTER", "REFUSED_AFTER"),
+        "pytest_hydrasmoke._run.swept_key": ("AFTER", "REFUSED_AFTER"),
     }
     changes = [
         mock.patch.object(module, name, SOON)

@@ -1,10 +1,14 @@
-"""One key in a sweep: from the first question to the last look, a step at a time."""
+"""The keys of a sweep, each from the first question to the last look, a step at a time.
+
+Each has its next step when that is due, a few at a time.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import math
+from collections.abc import Sequence
 from enum import Enum
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -19,9 +23,13 @@ from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import IO, drive
 
-from .swept import Swept
+from .swept_run import SweptRun
 
+AT_ONCE = 8
+"""Keys that take a step at the same time."""
 LAST = 10.0
 """Seconds for a last look."""
 BOOT = 60.0
@@ -31,7 +39,7 @@ DELETED_FOR = 600.0
 
 
 class End(Enum):
-    """How a case ends; the value is the word of its line."""
+    """How the sweep of a key ends; the value is the word of its line."""
 
     DELETED = "deleted"
     """This sweep has deleted it."""
@@ -60,11 +68,11 @@ LEARNED = {
 """What a sweep has learned of a key, for the sweeps after it."""
 
 
-class Case(Keeper):
+class SweptKey(Keeper):
     """One key of a run."""
 
     def __init__(
-        self, key: str, run: Swept, known: Instance | None, policy: Policy, row_settle: float
+        self, key: str, run: SweptRun, known: Instance | None, policy: Policy, row_settle: float
     ) -> None:
         self.key = key
         self.run = run
@@ -101,13 +109,14 @@ class Case(Keeper):
         if self.known is None and record.ids:
             self.known = self.run.found(self.key, record.ids)
 
-    async def step(self, calls: Calls) -> None:
+    async def step(self, io: IO) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
-        self._began = calls.io.now() if self._began is None else self._began
+        calls = Calls(io, self.record)
+        self._began = io.now() if self._began is None else self._began
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
         except NoRowError:
-            self._has_no_row(calls.io.now())
+            self._has_no_row(io.now())
 
     def fails(self, error: Exception) -> None:
         """Come to an end because a step has failed."""
@@ -222,3 +231,35 @@ class Case(Keeper):
         assert self.end is not None
         name = safe_line(self.record.name)
         return f"{self.end.value:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")
+
+
+class Rounds:
+    """The keys of a sweep, until each of them has an end."""
+
+    def __init__(self, io: SyncIO) -> None:
+        self._io = io
+        self.pending: list[SweptKey] = []
+        self.found: set[str] = set()
+        """The keys that had a row."""
+
+    def next(self) -> list[SweptKey]:
+        """Let what is due take a step, or wait for the first; return what has come to its end."""
+        io = self._io
+        due = [it for it in self.pending if it.due <= io.now()]
+        if due:
+            self._step(due)
+        else:
+            drive(io.sleep(min(it.due for it in self.pending) - io.now()))
+        self.found |= {it.key for it in due if it.found}
+        self.pending = [it for it in self.pending if it.end is None]
+        return [it for it in due if it.end is not None]
+
+    def _step(self, due: Sequence[SweptKey]) -> None:
+        try:
+            failures = drive(self._io.gather([it.step for it in due], at_once=AT_ONCE))
+        except BaseException:
+            for it in due:
+                it.end = None  # It may have been cut off, and nobody was told of its end.
+            raise
+        for number, error in failures.items():
+            due[number].fails(error)

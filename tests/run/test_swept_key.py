@@ -22,14 +22,13 @@ from scripted_io import (
     status,
 )
 
-from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.case import BOOT, DELETED_FOR, LEARNED, WELL, Case, End
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
-from pytest_hydrasmoke._run.swept import Swept
+from pytest_hydrasmoke._run.swept_key import BOOT, DELETED_FOR, LEARNED, WELL, End, SweptKey
+from pytest_hydrasmoke._run.swept_run import SweptRun
 from pytest_hydrasmoke._transport.protocol import drive
 
 URL = "https://router.example"
@@ -49,35 +48,35 @@ def looks_at_once() -> None:
     """Time is made up here: every wait is as long as it is."""
 
 
-def case_of(
+def key_of(
     *lines: Became,
     age: float = 0.0,
     ended: bool = False,
     asked: float | None = None,
     boot: float = 0.0,
     named: bool = True,
-) -> Case:
-    """Return the case of a key that a ledger has, or, if not `named`, of one that it has not."""
+) -> SweptKey:
+    """Return a key that a ledger has, or, if not `named`, one that it has not."""
     reading = LedgerReading()
     for event in (Claimed(SPEC.model_dump(), url=URL), *lines):
         reading.apply(Entry(0.0, KEY, event))
     reading.boot = max(reading.boot, boot)
     by_sweeps = {} if asked is None else {KEY: asked}
-    run = Swept(Path("runs", "night"), reading, URL, ended, age=age, asked=by_sweeps)
-    return Case(KEY, run, reading.instances[KEY] if named else None, POLICY, SETTLE)
+    run = SweptRun(Path("runs", "night"), reading, URL, ended, age=age, asked=by_sweeps)
+    return SweptKey(KEY, run, reading.instances[KEY] if named else None, POLICY, SETTLE)
 
 
-def carry_out(case: Case, **scripts: list[Any]) -> ScriptedIO:
-    """Take a case to its end; without other scripts it is gone, and its key has no row."""
+def carry_out(it: SweptKey, **scripts: list[Any]) -> ScriptedIO:
+    """Take a key to its end; without other scripts it is gone, and its key has no row."""
     given = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], "delete": [deleted(), ...]}
     io = ScriptedIO(**{**given, **scripts})
     for _ in range(200):
-        io.time = max(io.time, case.due)
+        io.time = max(io.time, it.due)
         try:
-            drive(case.step(Calls(io, case.record)))
+            drive(it.step(io))
         except HydraSmokeError as error:
-            case.fails(error)
-        if case.end is not None:
+            it.fails(error)
+        if it.end is not None:
             return io
     raise AssertionError("it comes to no end")
 
@@ -172,15 +171,15 @@ long it took, and after how long it is to be swept again."""
 @pytest.mark.parametrize(
     ("lines", "given", "scripts", "told"), [pytest.param(*it, id=name) for name, *it in ROWS]
 )
-def test_a_case_comes_to_its_end(
+def test_a_key_comes_to_its_end(
     lines: tuple[Became, ...], given: dict[str, Any], scripts: dict[str, Any], told: str
 ) -> None:
-    case = case_of(*lines, **given)
-    io = carry_out(case, **scripts)
-    assert case.end is not None
-    deletes, again = len(io.calls_sent("delete")), case.words.rpartition("sweep ")[2]
-    later = f"; {again.rpartition('in ')[2]}" if "sweep " in case.words else ""
-    assert f"{case.end.name}, {deletes}x, {io.waited:g} s{later}" == told
+    it = key_of(*lines, **given)
+    io = carry_out(it, **scripts)
+    assert it.end is not None
+    deletes, again = len(io.calls_sent("delete")), it.words.rpartition("sweep ")[2]
+    later = f"; {again.rpartition('in ')[2]}" if "sweep " in it.words else ""
+    assert f"{it.end.name}, {deletes}x, {io.waited:g} s{later}" == told
 
 
 SAID: list[tuple[tuple[Became, ...], dict[str, Any], dict[str, Any], str]] = [
@@ -199,11 +198,11 @@ SAID: list[tuple[tuple[Became, ...], dict[str, Any], dict[str, Any], str]] = [
 def test_a_line_names_the_instance_or_the_key_and_says_what_is_to_be_known(
     lines: tuple[Became, ...], given: dict[str, Any], scripts: dict[str, Any], said: str
 ) -> None:
-    case = case_of(*lines, **given)
-    assert case.waits is (lines == () and "named" not in given)
-    carry_out(case, **scripts)
-    assert said in case.line
-    assert case.found is (lines != ())
+    it = key_of(*lines, **given)
+    assert it.waits is (lines == () and "named" not in given)
+    carry_out(it, **scripts)
+    assert said in it.line
+    assert it.found is (lines != ())
 
 
 def test_an_end_says_whether_all_is_well_and_what_later_sweeps_know() -> None:

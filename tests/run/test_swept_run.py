@@ -15,7 +15,7 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.folder import folder_of, swept_files, swept_name
 from pytest_hydrasmoke._run.ledger import append, read
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
-from pytest_hydrasmoke._run.swept import Swept
+from pytest_hydrasmoke._run.swept_run import SweptRun
 
 HOUR = 3600.0
 URL = "https://router.example"
@@ -44,12 +44,12 @@ def older(file: Path | None, seconds: float) -> None:
     os.utime(file, (then, then))
 
 
-def begin(folder: Path) -> tuple[Swept, LedgerReading]:
+def begin(folder: Path) -> tuple[SweptRun, LedgerReading]:
     reading = read(folder)
-    return Swept(folder, reading, URL).begin(), reading
+    return SweptRun(folder, reading, URL).begin(), reading
 
 
-def sweep(folder: Path, key: str, state: State) -> Swept:
+def sweep(folder: Path, key: str, state: State) -> SweptRun:
     """Let a sweep learn what became of a key, and end."""
     swept, _ = begin(folder)
     swept.learned(key, state)
@@ -189,7 +189,9 @@ def test_a_folder_that_cant_be_written_or_is_removed_is_no_error(
 
 def test_an_id_that_echoes_the_token_is_in_no_file(folder: Path) -> None:
     reading = read(folder)
-    swept = Swept(folder, reading, URL, clean=lambda said: said.replace(TOKEN, "[TOKEN]")).begin()
+    swept = SweptRun(
+        folder, reading, URL, clean=lambda said: said.replace(TOKEN, "[TOKEN]")
+    ).begin()
     swept.found("owner-9", (f"agent-{TOKEN}", "agent-9"))
     swept.learned(ONE, State.DELETED, (f"agent-{TOKEN}",))
     (file,) = swept_files(folder)

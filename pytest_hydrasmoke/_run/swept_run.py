@@ -1,21 +1,22 @@
-"""What sweeps have learned of a run: a file for each, beside the run's ledger.
+"""A run that is swept: what its ledger and earlier sweeps tell, and which keys it may have used.
 
-A ledger's age tells how long ago its run wrote to it, so that a sweep must not write there. Ages
-are differences between the times of two files: no clock of this process has a part in them. What a
-sweep has closed stays closed only as long as the ledger does not grow: its run goes on then. What
-it has found that no ledger has is an entry here, which is as old as the file that it is in.
+What a sweep learns is in a file of its own, beside the run's ledger: a ledger's age tells how long
+ago its run wrote to it, so that a sweep must not write there. Ages are differences between the
+times of two files: no clock of this process has a part in them. What a sweep has closed stays
+closed only as long as the ledger does not grow: its run goes on then. What it has found that no
+ledger has is an entry here, which is as old as the file that it is in.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files
-from pytest_hydrasmoke._base.run_keys import run_of
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
 from pytest_hydrasmoke._journal.instance import Instance
@@ -24,12 +25,21 @@ from pytest_hydrasmoke._transport.target import same_router
 
 from .folder import LEDGER, swept_files, swept_name
 from .ledger_lines import LedgerReading
-from .slots import spans
+
+AHEAD = 64
+"""Slots without a row after the last one found, from which on no slot counts as used."""
+NAMES = (
+    *("stranger_missing", "stranger_wrong", "stranger_longer", "stranger_shorter"),
+    *("stranger_headless", "stranger_same_end", "stranger_same_beginning", "stranger_other_case"),
+    *("stranger_empty", "stranger_other_scheme", "stranger_bare"),
+    *("without_manifest_id", "without_region_id", "without_tier_id"),
+)
+"""Names of keys that the bundled checks own, as far as a router might make something of them."""
 
 
 @dataclass(slots=True)
-class Swept:
-    """A run that is swept: what is known of it, and one sweep's file for it."""
+class SweptRun:
+    """What is known of a run that is swept, and one sweep's file for it."""
 
     folder: Path
     reading: LedgerReading
@@ -40,6 +50,10 @@ class Swept:
     """Whether the run came to the end of its clean-up: then no row is to come."""
     clean: Callable[[str], str] = str
     """Masks the token."""
+    reported: Sequence[str] = ()
+    """The keys in its report, where that says that nothing is left, and there is no ledger."""
+    slots: Slots | None = None
+    """The slots that it may have used beside, where they have to be asked for."""
     age: float = 0.0
     """Seconds since the ledger was last written to; 0 if they can't be told."""
     found_ages: dict[str, float] = field(default_factory=dict[str, float])
@@ -75,7 +89,7 @@ class Swept:
             why = f"{they} another router's: sweep with HYDRA_SMOKE_URL={safe_line(url)}"
             yield f"({many} {safe_line(spans(keys))})", why
 
-    def begin(self) -> Swept:
+    def begin(self) -> SweptRun:
         """Begin a sweep of a run; its reading takes in what earlier sweeps have learned."""
         file = self.folder / swept_name()
         with contextlib.suppress(OSError):
@@ -156,3 +170,53 @@ class Swept:
         with contextlib.suppress(OSError):
             if self._file is not None and self._file.stat().st_size == 0:
                 self._file.unlink()
+
+
+# The keys that it may have used, where no ledger tells
+
+
+class Slots:
+    """The slots of a run in order, until enough of them have no row, and the names."""
+
+    def __init__(self, run_id: str, known: Iterable[str], most: int) -> None:
+        self.run_id = run_id
+        self._known = frozenset(known)
+        self._ahead = max(AHEAD, most)
+        self._asked = 0
+        self._names = [key_of(run_id, name) for name in NAMES]
+
+    def more(self, found: Iterable[str] = ()) -> Iterator[str]:
+        """Yield the keys still to be asked for; `found` are those that had a row."""
+        numbers = (slot_number(self.run_id, key) for key in {*self._known, *found})
+        last = max((number for number in numbers if number is not None), default=-1)
+        while self._asked < last + 1 + self._ahead:
+            key = key_of(self.run_id, self._asked)
+            self._asked += 1
+            if key not in self._known:
+                yield key
+        names, self._names = self._names, []
+        yield from (key for key in names if key not in self._known)
+
+    @property
+    def words(self) -> str:
+        """What was looked up."""
+        return f"slots 0-{self._asked - 1}, nor under the bundled checks' names"
+
+
+def spans(keys: Iterable[str]) -> str:
+    """Return keys in the order of their slots, those in a row as `run-0 to run-15`."""
+    found: list[list[str]] = []
+    last: tuple[str, int] | None = None
+    for run_id, number, key in sorted(map(_place, keys)):
+        if number > 0 and last == (run_id, number - 1):
+            found[-1] = [found[-1][0], key]
+        else:
+            found.append([key])
+        last = (run_id, number)
+    return first_few([" to ".join(span) for span in found])
+
+
+def _place(key: str) -> tuple[str, int, str]:
+    run_id = run_of(key) or ""
+    number = slot_number(run_id, key)
+    return run_id, -1 if number is None else number, key
