@@ -56,7 +56,7 @@ class LastLook:
         await _each(io, looks)
 
     async def _ask(self, calls: Calls, record: InstanceRecord) -> None:
-        await Removal(record, self.policy, calls.io.now()).ask_all(calls)
+        await Deletion(record, self.policy, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""

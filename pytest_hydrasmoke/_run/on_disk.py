@@ -1,4 +1,4 @@
-"""What an output folder tells a sweep: ledgers that are at risk, and reports of runs without one."""
+"""What an output folder tells a sweep: ledgers at risk, and the report of a run without one."""
 
 from __future__ import annotations
 
