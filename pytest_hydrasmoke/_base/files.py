@@ -1,16 +1,66 @@
-"""Create and append to files without following links or overwriting anything."""
+"""Files that are made and appended to without following links or overwriting, on every system.
+
+What systems do differently is in `System`: `here` is this one, and a test may replace it. The tests
+run only on Linux; the behaviour of macOS is taken from documentation, and simulated
+(`tests/shared/systems.py`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import select
+import sys
 from pathlib import Path
 
-from . import platform
-
+OPENED: int = getattr(os, "O_NOFOLLOW", 0)
+"""Flags for every file opened for writing: follow no link."""
+_F_FULLFSYNC = 51
+"""F_FULLFSYNC, which `fcntl` defines only on macOS: flush the disk's cache, too."""
+_SELECTABLE = 1024
+"""Descriptors from this number on are too large for select."""
 NEW = os.O_CREAT | os.O_EXCL
 """Flags that create a file, and fail if it exists."""
+
+
+class System:
+    """Linux, and every system without a class below."""
+
+    def flush(self, descriptor: int) -> None:
+        """Flush a file to disk; raises OSError."""
+        os.fsync(descriptor)
+
+    def takes_output(self, descriptor: int) -> bool:
+        """Return whether a write to a descriptor would not block."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
+
+
+class Mac(System):
+    """macOS, where a disk may cache what was fsynced, and poll does not support terminals."""
+
+    def flush(self, descriptor: int) -> None:
+        import fcntl  # Windows, where no run begins, can't import it.
+
+        # A network file system may not support it.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, _F_FULLFSYNC)
+            return
+        os.fsync(descriptor)
+
+    def takes_output(self, descriptor: int) -> bool:
+        # select can't check the others: they count as ready.
+        return descriptor >= _SELECTABLE or bool(select.select([], [descriptor], [], 0)[1])
+
+
+def system(name: str) -> System:
+    """Return the system named by `sys.platform`."""
+    return Mac() if name == "darwin" else System()
+
+
+here = system(sys.platform)
 
 
 def is_blocked(place: Path) -> bool:
@@ -39,11 +89,34 @@ def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False)
         if os.write(descriptor, line) < len(line):
             raise OSError("the disk is full")
         if durable:
-            platform.here.flush(descriptor)
+            here.flush(descriptor)
     finally:
         os.close(descriptor)
 
 
 def opened(file: Path, flags: int, mode: int = 0o600) -> int:
     """Open a file for writing, but no link; return its descriptor. Raises OSError."""
-    return os.open(file, os.O_WRONLY | platform.OPENED | flags, mode)
+    return os.open(file, os.O_WRONLY | OPENED | flags, mode)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def name_on_disk(path: Path) -> str | None:
+    """Return the name that a file has on its disk, if its case differs from `path`; else None.
+
+    A case-insensitive disk keeps the name that came first.
+    """
+    with contextlib.suppress(OSError):
+        names = os.listdir(path.parent)
+        alike = [name for name in names if name.casefold() == path.name.casefold()]
+        if path.name not in alike:
+            return next((name for name in alike if path.samefile(path.parent / name)), None)
+    return None

@@ -1,6 +1,7 @@
 """Names of a run, its workers and its instances: composed, parsed and checked only here.
 
-A run has an id, which is a file name; each of its instances a key, `<run id>-<slot>`.
+A run has an id, which is a file name; each of its instances a key, `<run id>-<slot>`. The commands
+that take them, for pasting, are here too.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from dataclasses import dataclass
 
 from .errors import ConfigError
 from .text import safe_line
@@ -79,3 +81,34 @@ def worker_run_id(run_id: str, worker: str) -> str:
     # Run ids of a pipeline differ at their end, which is cut off: the digest keeps them distinct.
     digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
     return f"{whole[: LONGEST_NAME - 13]}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands about the instances of a run, with the folder, variables and options they need.
+
+    They work in the shell in which the run was started.
+    """
+
+    begin: str = ""
+    """The change to the folder in which the settings are found, and variables."""
+    begin_attach: str = ""
+    """More variables for a run."""
+    output: str = ""
+    """The folder of the ledger, quoted; empty if the settings found have it."""
+
+    def sweep(self, run_id: str | None) -> str:
+        """Return the command that deletes what a run has left behind."""
+        after = f" --output {self.output}" if self.output else ""
+        return f"{self.begin}hydra-smoke sweep --run-id {run_id}{after}"
+
+    def attach(self, instance_id: str | None) -> str:
+        """Return the command that runs tests on an existing instance."""
+        # With `=`: a path that stands alone would have a part in which folder is pytest's rootdir.
+        after = f" --hydra-smoke-output={self.output}" if self.output else ""
+        command = f"pytest --hydra-smoke --hydra-smoke-instance {instance_id}{after}"
+        return f"{self.begin}{self.begin_attach}{command}"
+
+
+PLAIN = Commands()
+"""The commands without folder, variables and options, where the settings are not known."""

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 from . import clock
 
@@ -53,8 +53,8 @@ class Interrupts:
         self._later: deque[Callable[[], object]] = deque(maxlen=_MOST)
         self._depth = 0
         self._cleaning = False
-        self._owed = False
-        self._waiting = False
+        self._due: Literal["interrupt", "clean-up"] | None = None
+        """What the first signal still has to come."""
         self._answered = False
         self._left = False
         self._old: dict[int, Any] = {}
@@ -128,7 +128,7 @@ class Interrupts:
 
     def end_clean_up(self) -> None:
         """Let new signals count again: the run is ending."""
-        self._cleaning = self._waiting = self._owed = False
+        self._cleaning, self._due = False, None
 
     def begin_clean_up(self) -> None:
         """Hold every signal from now on; the time for an earlier signal starts now."""
@@ -148,8 +148,7 @@ class Interrupts:
             yield
         finally:
             self._depth -= 1
-            if self._waiting and not self._held:
-                self._waiting = False
+            if self._due == "interrupt" and not self._held:
                 self._interrupt(None)
             self.catch_up()
 
@@ -160,7 +159,7 @@ class Interrupts:
     @property
     def must_not_block(self) -> bool:
         """Whether signals are held, or one has come whose clean-up has not ended."""
-        return self._held or self._owed
+        return self._held or self._due is not None
 
     def afterwards(self, work: Callable[[], object]) -> None:
         """Run work that may block or fail without consequence, once it may block."""
@@ -186,14 +185,13 @@ class Interrupts:
                 self._interrupt(frame)
             return
         self.received, self._at, self._stuck_at = number, now, now + STUCK
-        self._owed = True
+        self._due = "interrupt"
         self._on_first(number)
-        if self._held:
-            self._waiting = True
-        else:
+        if not self._held:
             self._interrupt(frame)
 
     def _interrupt(self, frame: FrameType | None) -> None:
+        self._due = self._due and "clean-up"
         # TERM and HUP end pytest as Ctrl-C does: all of its teardown runs.
         old = self._old.get(signal.SIGINT)
         if callable(old):

@@ -1,4 +1,4 @@
-"""Make a server's words safe to show.
+"""Texts as they are shown: a server's words made safe, long ones cut, mistyped ones compared.
 
 Words of a server or an agent are shown only after `safe_text()`: anybody may have written them, and
 a pipeline's runner executes commands that it finds in a log.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO
 
 # Colours, common in the output of tools, are dropped: as escapes they would only be noise.
 _DROPPED = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
@@ -87,3 +88,16 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
 def safe_line(text: str, limit: int = 200) -> str:
     """Like `safe_text`, on one line."""
     return safe_text(" ".join(text.split()), limit)
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Return a text with escapes for characters outside a stream's encoding."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return what a mistyped name may have meant: the known one most like it, if any is."""
+    import difflib  # Only for a mistake.
+
+    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.5)), None)

@@ -30,25 +30,6 @@ WINDOW = 8
 """A part of a token with at least this many characters is secret, too."""
 
 
-def token_problem(value: str) -> str | None:
-    """Return what is wrong with a token, without showing any of it; None if nothing is."""
-    if TOKEN_FORM.fullmatch(value):
-        return None
-    if not value.strip():
-        return "is empty"
-    if value[:7].lower() == "bearer ":
-        return 'begins with "Bearer ": give the token alone'
-    if value != value.strip():
-        return "has white space or a newline around it: remove it"
-    if re.search(r"\s", value):
-        return "has white space in it"
-    if not value.isascii():
-        return "has a character that is not ASCII"
-    if not value.isprintable():
-        return "has a control character in it"
-    return f"is too short ({len(value)} characters; at least 8)"
-
-
 class Token:
     """Hold a bearer token so that nothing prints it.
 
@@ -66,7 +47,22 @@ class Token:
     @property
     def problem(self) -> str | None:
         """What is wrong with it, without showing any of it; None if nothing is."""
-        return token_problem(self._reveal())
+        value = self._reveal()
+        if TOKEN_FORM.fullmatch(value):
+            return None
+        if not value.strip():
+            return "is empty"
+        if value[:7].lower() == "bearer ":
+            return 'begins with "Bearer ": give the token alone'
+        if value != value.strip():
+            return "has white space or a newline around it: remove it"
+        if re.search(r"\s", value):
+            return "has white space in it"
+        if not value.isascii():
+            return "has a character that is not ASCII"
+        if not value.isprintable():
+            return "has a control character in it"
+        return f"is too short ({len(value)} characters; at least 8)"
 
     def reveal(self) -> str:
         """Return the token itself, for the one header that carries it."""
@@ -185,13 +181,13 @@ def finder(*values: str) -> Callable[[str], Spans]:
     grams = _parts(spelled, _GRAM)
 
     def find(text: str) -> Spans:
-        found = list(_joined(_windows_in(text, windows, grams)))
+        found = _joined(_windows_in(text, windows, grams))
         # Most texts have no such character at all, which is seen faster.
         if not ("\\" in text or "%" in text) or _ESCAPED.search(text) is None:
             return found
         plain, place = _unescaped(text)
         hidden = _joined(_windows_in(plain, windows, grams))
-        return list(_joined(sorted([*found, *((place(at), place(end)) for at, end in hidden)])))
+        return _joined(sorted([*found, *((place(at), place(end)) for at, end in hidden)]))
 
     return find
 
@@ -209,18 +205,15 @@ def _windows_in(text: str, windows: _Parts, grams: _Parts) -> Iterator[tuple[int
                 yield at, at + WINDOW
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield spans, in order, with those joined that touch."""
-    whole: tuple[int, int] | None = None
+def _joined(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Return spans, in order, with those joined that touch."""
+    whole: Spans = []
     for start, end in spans:
-        if whole is not None and start <= whole[1]:
-            whole = whole[0], max(end, whole[1])
-            continue
-        if whole is not None:
-            yield whole
-        whole = start, end
-    if whole is not None:
-        yield whole
+        if whole and start <= whole[-1][1]:
+            whole[-1] = whole[-1][0], max(end, whole[-1][1])
+        else:
+            whole.append((start, end))
+    return whole
 
 
 def _spelled(value: str) -> set[str]:

@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import cleaner, safe_line
+from pytest_hydrasmoke._base.text import cleaner, printable, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
@@ -230,7 +229,7 @@ def _history(options: argparse.Namespace) -> int:
 @Output
 def _say(line: str) -> None:
     # In one call: several threads print.
-    sys.stdout.write(platform.printable(f"{line}\n", sys.stdout))
+    sys.stdout.write(printable(f"{line}\n", sys.stdout))
     sys.stdout.flush()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.run_keys import PLAIN, Commands
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 SECOND_LOOK = 2.0

@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from pytest_hydrasmoke._base.errors import ConfigError, ToolCallsError, hide_own_frames
-from pytest_hydrasmoke._base.hints import nearest
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import nearest, safe_line
 from pytest_hydrasmoke._runtimes.content import ToolCall
 
 __tracebackhide__ = hide_own_frames

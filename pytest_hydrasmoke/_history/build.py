@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from statistics import median
 
-from pytest_hydrasmoke._base.commands import PLAIN
-from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.run_keys import PLAIN, name_problem
 from pytest_hydrasmoke._journal.story import PHASES
 
 from .groups import MOST_GROUPS, Group, grouped, misdated

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.commands import Commands
+from pytest_hydrasmoke._base.run_keys import Commands
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
 from pytest_hydrasmoke._journal.story import Story, ToldFailure, ToldTurn

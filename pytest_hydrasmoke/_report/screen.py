@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base import files
 
 
 def terminal_of(config: pytest.Config) -> Terminal | None:
@@ -91,7 +91,7 @@ def _unblocked(descriptor: int) -> int:
 def _write(descriptor: int, line: bytes) -> bool:
     """Write a line if that is possible at once; return whether it was."""
     with contextlib.suppress(OSError):
-        if platform.here.takes_output(descriptor) and not _stops_writers(descriptor):
+        if files.here.takes_output(descriptor) and not _stops_writers(descriptor):
             os.write(descriptor, line)
             return True
     return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
+from pytest_hydrasmoke._base.columns import Column, Line, aligned
 from pytest_hydrasmoke._base.run_keys import slot_of
-from pytest_hydrasmoke._base.table import Column, Line, aligned
 from pytest_hydrasmoke._journal.story import PHASES
 
 from .model import InstanceReport, Report

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from pytest_hydrasmoke._base.table import Line
+from pytest_hydrasmoke._base.columns import Line
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.story import TOKENS

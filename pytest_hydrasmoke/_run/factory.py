@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
-from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance

@@ -23,9 +23,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
+from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, name_on_disk, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.journal import JOURNAL
@@ -119,7 +118,7 @@ def _flaws(folder: Path) -> Iterator[str]:
     problem = name_problem(folder.name)
     if problem is not None:
         yield f"a run's name {problem}"
-    other = platform.name_on_disk(folder)
+    other = name_on_disk(folder)
     if other is not None:
         yield f"it is the folder of run {safe_line(other)}: this disk ignores the case of names"
     for place in (folder.parent, folder, *(folder / name for name in _FOLDERS)):

@@ -23,10 +23,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_hydrasmoke._base import clock, files, platform, run_keys
-from pytest_hydrasmoke._base.commands import PLAIN, Commands
+from pytest_hydrasmoke._base import clock, files, run_keys
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
+from pytest_hydrasmoke._base.run_keys import PLAIN, Commands
 from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import (
     Became,
@@ -248,7 +248,7 @@ def append(folder: Path, entry: Entry, *, make: bool = False) -> None:
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.
         for place in (folder, *folder.parents[:3]):
-            platform.flush_folder(place)
+            files.flush_folder(place)
 
 
 def discard_if_done(folder: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pytest_hydrasmoke._base import clock, platform
+from pytest_hydrasmoke._base import clock, files
 from pytest_hydrasmoke._base.files import is_blocked
 
 from .folder import LIVE, folder_of
@@ -23,7 +23,7 @@ MAIN = "main"
 """The name of a run's main process, which begins it; workers have other names."""
 INTERVAL = 0.05
 """Seconds between two attempts to get a lock that another process holds."""
-_FLAGS = os.O_RDWR | os.O_CREAT | platform.OPENED
+_FLAGS = os.O_RDWR | os.O_CREAT | files.OPENED
 
 
 class Lock:

@@ -15,10 +15,9 @@ from pydantic import (
 )
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._base.run_keys import random_run_id
+from pytest_hydrasmoke._base.run_keys import PLAIN, Commands, random_run_id
 from pytest_hydrasmoke._core.policy import Policy, Statuses
 from pytest_hydrasmoke._options import SECRETS, how_to_set
 from pytest_hydrasmoke._transport.links import Link, Trace, trace_of

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pytest_hydrasmoke._base.commands import Commands
 from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.run_keys import Commands
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, flag, how_to_set, variable

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_hydrasmoke._base.hints import nearest
+from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._options import SECRETS, TABLE, variable
 
 from .model import HydraSmokeConfig

@@ -17,9 +17,8 @@ from pydantic import (
     ValidationError,
 )
 
-from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.run_keys import name_problem
-from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._base.text import nearest, safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._journal.story import BUDGETS
 from pytest_hydrasmoke._transport.certificates import certificates_problem

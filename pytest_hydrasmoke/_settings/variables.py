@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pytest_hydrasmoke._base.hints import nearest
+from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import SECRETS, variable
 

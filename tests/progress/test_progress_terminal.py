@@ -15,7 +15,7 @@ import pytest
 from progress_tools import pseudo_terminal, rest_of, shown
 from systems import poll_without_devices
 
-from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._report.screen import Terminal, terminal_of
 
 
@@ -127,8 +127,8 @@ def test_a_terminal_is_written_to_where_poll_knows_none(
     tty: Tty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on a Mac.
-    monkeypatch.setattr(platform, "here", platform.Mac())
-    monkeypatch.setattr(platform, "select", poll_without_devices())
+    monkeypatch.setattr(files, "here", files.Mac())
+    monkeypatch.setattr(files, "select", poll_without_devices())
     tty[0].terminal.write_line("a line")
     assert rows(tty) == ["a line", ""]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._base.commands import PLAIN
+from pytest_hydrasmoke._base.run_keys import PLAIN
 from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport, TurnReport
 from pytest_hydrasmoke._report.parts import (

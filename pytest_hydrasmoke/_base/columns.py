@@ -1,12 +1,11 @@
-"""The one aligner of text tables: each column is as wide as its widest cell; pure."""
+"""The one aligner of text tables: a column is as wide as its widest cell on a terminal; pure."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-
-from .width import width_of
 
 Piece = tuple[str, str]
 """A text and its style: pytest's markup, by name, or nothing."""
@@ -49,3 +48,16 @@ def _line(cells: Sequence[Piece], gap: str) -> Line:
     while line and not line[-1][0].strip():
         line.pop()
     return [*line[:-1], (line[-1][0].rstrip(), line[-1][1])] if line else line
+
+
+def width_of(text: str) -> int:
+    """Return the columns that a one-line text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

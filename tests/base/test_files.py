@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._base import files, platform
-from pytest_hydrasmoke._base.platform import Mac, System
+from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._base.files import Mac, System
+from pytest_hydrasmoke._base.text import printable
 
 
 def test_a_system_is_known_by_its_name() -> None:
     for name, kind in (("linux", System), ("darwin", Mac), ("aix", System)):
-        assert type(platform.system(name)) is kind
-    assert type(platform.here) is type(platform.system(sys.platform))
+        assert type(files.system(name)) is kind
+    assert type(files.here) is type(files.system(sys.platform))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -34,7 +35,7 @@ def test_on_a_mac_the_disk_s_own_cache_is_flushed_too(
             raise OSError(errno.ENOTSUP, "Operation not supported")
         return 0
 
-    monkeypatch.setattr(platform, "here", Mac())
+    monkeypatch.setattr(files, "here", Mac())
     monkeypatch.setattr(fcntl, "fcntl", control)
     monkeypatch.setattr(os, "fsync", lambda descriptor: asked.append("fsync"))
     files.append(tmp_path / "log", b"line\n", durable=True)
@@ -53,8 +54,8 @@ def test_a_folder_is_flushed_where_it_can_be(
         flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
 
     monkeypatch.setattr(os, "fsync", noted)
-    platform.flush_folder(tmp_path)
-    platform.flush_folder(tmp_path / "gone")
+    files.flush_folder(tmp_path)
+    files.flush_folder(tmp_path / "gone")
     assert flushed == [str(tmp_path)]
 
 
@@ -84,21 +85,21 @@ def test_what_a_console_has_no_character_for_is_escaped() -> None:
         "ascii": "f\\xfcr \\u4e00\\u2026 \\u2713",
     }.items():
         stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        text = platform.printable("für 一… \N{CHECK MARK}", stream)
+        text = printable("für 一… \N{CHECK MARK}", stream)
         stream.write(text)
         assert text == shown
-    assert platform.printable("für 一", io.StringIO()) == "für 一"
+    assert printable("für 一", io.StringIO()) == "für 一"
 
 
 def test_a_disk_that_knows_a_name_by_another_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "nightly").mkdir()
-    assert platform.name_on_disk(tmp_path / "nightly") is None
-    assert platform.name_on_disk(tmp_path / "Nightly") is None
-    assert platform.name_on_disk(tmp_path / "gone" / "nightly") is None
+    assert files.name_on_disk(tmp_path / "nightly") is None
+    assert files.name_on_disk(tmp_path / "Nightly") is None
+    assert files.name_on_disk(tmp_path / "gone" / "nightly") is None
     # As a disk has it where the folder was made as `Nightly`: here by a link, which no list shows.
     (tmp_path / "Nightly").symlink_to("nightly")
     (tmp_path / "NIGHTLY").mkdir()
     monkeypatch.setattr(os, "listdir", lambda folder: ["other", "NIGHTLY", "Nightly"])
-    assert platform.name_on_disk(tmp_path / "nightly") == "Nightly"
+    assert files.name_on_disk(tmp_path / "nightly") == "Nightly"
