@@ -9,18 +9,18 @@ from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._runtimes.content import Content
 
-from .account import count_for_recording, settle_limit
+from .account import TurnAccount
 from .arguments import seconds_of, text_of, whole_of
 from .cleanup import delete, delete_all, keep
+from .counting import Counting
 from .expected import Expected
+from .expecting import Expecting
 from .incoming import Reading
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
-from .llm_events import Usage
 from .open_turn import OpenTurn
 from .policy import Policy
 from .record import InstanceRecord
-from .turn_account import TurnAccount
 
 __tracebackhide__ = hide_own_frames
 
@@ -34,6 +34,7 @@ class Handle:
         self._calls = calls
         self._policy = policy
         self._reading = reading
+        self._counting = Counting(calls, record, policy)
         self.record = record
 
     @property
@@ -75,7 +76,7 @@ class Handle:
             end=self._policy.chat_end,
             reading=self._reading,
             content=content or Content(STREAMED),
-            counting=self._policy,
+            counting=self._counting,
             first=self._separate,
         )
 
@@ -120,12 +121,12 @@ class Handle:
     async def llm_events(self, window_seconds: int) -> LlmEvents:
         window = whole_of("window_seconds", window_seconds)
         counted = await self._calls.llm_events(self.id, window)
-        await count_for_recording(self._calls, self.record)
+        await self._counting.for_recording()
         return counted
 
     async def expect_recent(self, expected: Expected, timeout: float | None) -> LlmEvents:
-        counted = await self._usage(timeout).of_window(expected)
-        await count_for_recording(self._calls, self.record)
+        counted = await self._expecting(timeout).of_window(expected)
+        await self._counting.for_recording()
         return counted
 
     async def expect_of_turn(
@@ -135,17 +136,11 @@ class Handle:
         timeout: float | None,
         did: str | None = None,
     ) -> LlmEvents:
-        return await self._usage(timeout).of_turn(expected, account, did)
+        return await self._expecting(timeout).of_turn(expected, account, did)
 
-    def _usage(self, timeout: float | None) -> Usage:
+    def _expecting(self, timeout: float | None) -> Expecting:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
-        return Usage(
-            self._calls,
-            self.record,
-            limit,
-            settle_limit(self._policy.usage_settle),
-            to_come=self._policy.router.to_come,
-        )
+        return Expecting(self._counting, limit)
 
     async def delete(self) -> None:
         self.record.keeper.check_process()

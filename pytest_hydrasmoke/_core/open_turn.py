@@ -24,14 +24,13 @@ from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
-from .account import count_before, open_account
+from .account import UNCOUNTED, TurnAccount
+from .counting import Counting, open_account
 from .incoming import Incoming, Reading
 from .kept import KeptBytes
-from .policy import Policy
 from .record import InstanceRecord
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
-from .turn_account import UNCOUNTED, TurnAccount
 from .turn_end import AFTER_END, IF_LATE, EndRule, Outcome, not_taken
 from .turn_story import TurnStory
 
@@ -57,7 +56,7 @@ class OpenTurn:
         end: EndRule,
         reading: Reading,
         content: Content | None = None,
-        counting: Policy | None = None,
+        counting: Counting | None = None,
         first: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         assert record.id is not None
@@ -100,7 +99,7 @@ class OpenTurn:
         run.check_free(record.turns_name, io.now())
         before = UNCOUNTED
         if self._counting is not None:
-            before = await count_before(self._calls, record, self._counting)
+            before = await self._counting.before_turn()
             record.permit()  # The wait may have been long.
         number = run.on(record.turns_name).number + 1
         self.account = open_account(record, replace(before, number=number))

@@ -40,12 +40,12 @@ from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
+from .account import TurnAccount
 from .proof import Evidence
 from .run_turns import RunTurns
-from .settle import Measured, Settling
+from .settling import Settling
 from .sightings import Sightings
 from .stage import Keeper
-from .turn_account import TurnAccount
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -168,11 +168,6 @@ class InstanceRecord(Story):
     def settling(self) -> Settling:
         """What is known of the turns on it, of all processes."""
         return self.run_turns.on(self.turns_name)
-
-    @property
-    def measured(self) -> Measured:
-        """What the run has measured that applies to it."""
-        return self.run_turns.measured(self.spec_name)
 
     @property
     def told_turns(self) -> list[tuple[float, Turn]]:

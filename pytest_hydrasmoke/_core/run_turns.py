@@ -2,7 +2,7 @@
 
 An agent's rows come after its turn, and under xdist the last turn on a shared instance may be
 another process's. So a turn's beginning is written before its message leaves, and each count. What
-is known of an instance's turns is a fold of these entries (`settle`), in the order in which they
+is known of an instance's turns is a fold of these entries (`settling`), in the order in which they
 were appended; no word of a chat is in them. They are not fsynced: living processes see them anyway,
 and a later run has no turn to wait for.
 
@@ -30,7 +30,7 @@ from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Entry
 
-from .settle import Measured, Settling, apply
+from .settling import Measured, Settling, apply
 from .stage import Stage
 from .times import is_limit
 
@@ -97,15 +97,11 @@ class RunTurns:
         """The silences before cut streams: on all instances, which share their proxies."""
 
     def on(self, name: str) -> Settling:
-        """Return what is known of the turns on an instance."""
+        """Return what is known of the turns on an instance, and what the run has measured."""
         self._read()
-        return self._known.get(name, Settling())
-
-    def measured(self, spec: str) -> Measured:
-        """Return what applies to an instance of a spec, from all measurements of the run."""
-        self._read()
-        watched = sum(it.watched for it in [*self._known.values()] if it.spec == spec)
-        return Measured(self._longest, watched)
+        turns = self._known.get(name, Settling())
+        watched = sum(it.watched for it in [*self._known.values()] if it.spec == turns.spec)
+        return turns._replace(run=Measured(self._longest, watched))
 
     def begin(self, name: str, event: TurnBegan, at: float) -> None:
         """Write that a turn begins; raises `ConfigError` where that can't be written."""

@@ -21,9 +21,9 @@ from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, whole
 
+from .account import TurnAccount
 from .incoming import Incoming
 from .times import pace
-from .turn_account import TurnAccount
 from .turn_end import UNENDED, Outcome
 
 if TYPE_CHECKING:

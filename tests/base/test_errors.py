@@ -102,7 +102,7 @@ def test_frames_are_hidden_of_this_packages_own_errors_only() -> None:
         assert errors.hide_own_frames(SimpleNamespace(value=kind("x"))) is hidden
     for name in (
         *("_api.calls", "_api.responses", "_core.open_turn", "_core.handle", "_core.lifecycle"),
-        *("_core.llm_events", "_transport.failures", "_transport.protocol", "_transport.links"),
+        *("_core.expecting", "_transport.failures", "_transport.protocol", "_transport.links"),
     ):
         module = import_module(f"pytest_hydrasmoke.{name}")
         assert module.__tracebackhide__ is errors.hide_own_frames

@@ -26,16 +26,17 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ChatError, HydraSmokeError, LeakError, LlmEventsError
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.cleanup import delete
+from pytest_hydrasmoke._core.counting import Counting
 from pytest_hydrasmoke._core.expected import Expected
+from pytest_hydrasmoke._core.expecting import Expecting
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
@@ -310,13 +311,21 @@ def account_of(it: InstanceRecord) -> TurnAccount:
     return it.account
 
 
+def counting(calls: Calls, it: InstanceRecord) -> Counting:
+    return Counting(calls, it, Policy())
+
+
+def expecting(calls: Calls, it: InstanceRecord, timeout: float) -> Expecting:
+    return Expecting(counting(calls, it), timeout)
+
+
 def count_turn(
     wanted: Expected, it: InstanceRecord, *steps: Any, timeout: float = 30
 ) -> tuple[ScriptedIO, Any]:
     """Expect events of a turn, and give what came of it: the last answer, or the error."""
     io, calls = calls_of(it, llm_events=steps)
     try:
-        return io, drive(Usage(calls, it, timeout).of_turn(wanted, account_of(it)))
+        return io, drive(expecting(calls, it, timeout).of_turn(wanted, account_of(it)))
     except LlmEventsError as error:
         return io, error
 
@@ -326,7 +335,7 @@ def count_window(wanted: Expected, *steps: Any, timeout: float = 30) -> tuple[Sc
     it = ready(born=START - 1e6)
     io, calls = calls_of(it, llm_events=steps)
     try:
-        return io, drive(Usage(calls, it, timeout).of_window(wanted))
+        return io, drive(expecting(calls, it, timeout).of_window(wanted))
     except LlmEventsError as error:
         return io, error
 

@@ -19,11 +19,11 @@ from scripted_io import ID, START, ScriptedIO, Took, events, reply, stream
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, HydraSmokeError, LlmEventsError
+from pytest_hydrasmoke._core.account import TurnAccount
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.turn_account import TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 SETTLE = 5.0

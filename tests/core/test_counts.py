@@ -18,18 +18,19 @@ from core_tools import (
     count_turn,
     count_window,
     counted,
+    counting,
     doubted,
     end,
+    expecting,
     fails,
     windows,
 )
 from scripted_io import START, Took, attached, calls_of, events, late, lost, reply
 
 from pytest_hydrasmoke import ConfigError, ContractError, LlmEventsError
-from pytest_hydrasmoke._core.account import YEAR, life_window, read_count
+from pytest_hydrasmoke._core.account import Count, TurnAccount
+from pytest_hydrasmoke._core.counting import YEAR, life_window
 from pytest_hydrasmoke._core.expected import Expected
-from pytest_hydrasmoke._core.llm_events import Usage
-from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 B, AB = frozenset("b"), frozenset("ab")
@@ -70,7 +71,7 @@ def test_a_failed_read_is_never_no_events(step: Any) -> None:
 def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
     it = counted(replace(SEEN, at=START - 9.5), born=START - 20)
     io, calls = calls_of(it, llm_events=[events(6, *"ab"), events(6, "a", window=900)])
-    error = fails(ContractError, Usage(calls, it, 30).of_turn(OF_A, account_of(it)))
+    error = fails(ContractError, expecting(calls, it, 30).of_turn(OF_A, account_of(it)))
     assert error.expected == "window_seconds: 10, back to the turn's start"
     assert error.got == "window_seconds: 900"
     assert len(io.sent) == 2
@@ -109,7 +110,7 @@ def test_so_it_does_wherever_it_is_read() -> None:
     with pytest.raises(ContractError, match=UNEXPLAINED):
         count_turn(Expected(), counted(BEFORE, after), events(8, *"abc"))
     _, calls = calls_of(it := counted(), llm_events=[events(0, "a"), ...])
-    assert drive(read_count(calls, it, 5)).error == UNEXPLAINED
+    assert drive(counting(calls, it).now(5)).error == UNEXPLAINED
 
 
 def test_a_window_reaches_back_beyond_the_instances_birth_or_a_year() -> None:
@@ -129,10 +130,10 @@ def test_a_baseline_is_what_was_counted_when_its_answer_was_there() -> None:
     it = counted()
     io, calls = calls_of(it, llm_events=[Took(2, events(4, *"aba")), Took(1, reply(401))])
     io.time += 100
-    assert drive(read_count(calls, it, 30)) == Count(START + 102, 4, AB)
+    assert drive(counting(calls, it).now(30)) == Count(START + 102, 4, AB)
     assert (windows(io), io.sent[0].deadline) == ([1000], START + 130)
     failed = Count(START + 103, error="llm_events was refused with 401")
-    assert drive(read_count(calls, it, 30)) == failed
+    assert drive(counting(calls, it).now(30)) == failed
 
 
 def test_the_recent_window_is_the_routers_default_and_has_everything_and_everyone() -> None:

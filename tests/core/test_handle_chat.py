@@ -13,12 +13,12 @@ from scripted_io import HANG, START, Listening, Took, events, lost, reply, strea
 
 from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
 from pytest_hydrasmoke._core import open_turn, run_turns, turn_story
+from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.times import IDLE_LIMIT, is_limit, pace
-from pytest_hydrasmoke._core.turn_account import Count
 from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core_tools import begin, end
-from scripted_io import KEY, SPEC
+from core_tools import begin, counting, end
+from scripted_io import KEY, SPEC, calls_of
 
 from pytest_hydrasmoke import ChatBusyError, ConfigError
-from pytest_hydrasmoke._core.account import is_own, looked
+from pytest_hydrasmoke._core.counting import is_own
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.settle import LastTurn, Measured, Settling, settled_from
+from pytest_hydrasmoke._core.settling import LastTurn, Measured, Settling
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import decode
 
@@ -26,7 +26,11 @@ def known_to(
     """Return an instance as a process knows it."""
     turns = RunTurns(folder and folder / "turns.jsonl", process, **more)
     turns.stage.test = "test_a"
-    return InstanceRecord(SPEC.model_copy(update={"tier_id": tier}), key, run_turns=turns)
+    return InstanceRecord(SPEC.model_copy(update={"tier_id": tier}), key=key, run_turns=turns)
+
+
+def looked(it: InstanceRecord, at: float, count: int) -> None:
+    counting(calls_of(None)[1], it).looked(at, at, count)
 
 
 def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
@@ -34,7 +38,7 @@ def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
     begin(it, 0, at - 1)
     end(it, at)
     for look in (took - 0.05, took, WHOLE):
-        looked(it, at + look, at + look, int(look >= took), WHOLE)
+        looked(it, at + look, int(look >= took))
 
 
 def last(it: InstanceRecord) -> tuple[str, float]:
@@ -54,12 +58,12 @@ def test_what_is_known_goes_from_one_process_to_the_next(tmp_path: Path) -> None
     first, second = known_to(tmp_path), known_to(tmp_path, "gw1")
     assert begin(first, 0, 90.0) == 1
     end(first, 100.0, end_seen=True)
-    looked(first, 100.1, 100.1, 1, WHOLE)
+    looked(first, 100.1, 1)
     assert second.settling == first.settling
     turn = LastTurn("", 0, 1, 100.1, "gw0", how="ended", ended=100.0, rose=100.1)
     assert (second.settling.last, second.settling.end_seen) == (turn, True)
     assert second.settling.since == 90.0
-    assert second.measured.longest == pytest.approx(0.1)
+    assert second.settling.run.longest == pytest.approx(0.1)
     assert (is_own(first, 1), is_own(second, 1)) == (True, False)
     assert begin(second, 1, 102.0) == 2
     assert not is_own(first, 1)
@@ -84,7 +88,7 @@ def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path
     for now, name in ((200.0, "gw1"), (300.0, "gw2")):
         heir = found_dead(tmp_path, name, now, lives=lambda it: it != "gw0")
         assert last(heir) == ("cut", 200.0)
-        assert settled_from(heir.settling, heir.measured, WHOLE) == 205
+        assert heir.settling.settled_from(WHOLE) == 205
 
 
 def test_the_longest_is_the_runs_whoever_has_measured_it_and_watching_is_by_spec(
@@ -93,14 +97,15 @@ def test_the_longest_is_the_runs_whoever_has_measured_it_and_watching_is_by_spec
     watch(known_to(tmp_path, "gw1", "night-1"), 0.2)
     watch(known_to(tmp_path, "gw2", "night-2"), 1.5)
     for name in ("gw1", "gw2", "gw3"):
-        assert known_to(tmp_path, name, "night-3").measured == (pytest.approx(1.5), 2)
-        other = known_to(tmp_path, name, "night-4", "tier-2")
-        assert other.measured == (pytest.approx(1.5), 0)
-    assert known_to(tmp_path / "none").measured == Measured()
+        for key, tier, watched in (("night-3", "tier-1", 2), ("night-4", "tier-2", 0)):
+            it = known_to(tmp_path, name, key, tier)
+            begin(it, 0, 200.0)
+            assert it.settling.run == (pytest.approx(1.5), watched)
+    assert known_to(tmp_path / "none").settling.run == Measured()
     # A run without a folder knows its own turns.
     it = known_to(None)
     watch(it, 0.2)
-    assert it.measured == (pytest.approx(0.2), 1)
+    assert it.settling.run == (pytest.approx(0.2), 1)
     assert known_to(None).settling == Settling()
 
 
@@ -147,8 +152,8 @@ def test_half_a_line_spoils_no_other_and_is_read_once_it_is_whole(tmp_path: Path
     end(it, 100.0)
     assert last(it)[0] == last(heir)[0] == "ended"
     # A file that was removed begins anew, and what is known stays.
-    looked(it, 100.2, 100.2, 1, WHOLE)
-    measured = it.measured
+    looked(it, 100.2, 1)
+    measured = it.settling.run
     file.unlink()
     assert begin(it, 1, 200.0) == 2
-    assert it.measured == measured
+    assert it.settling.run == measured

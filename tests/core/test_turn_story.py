@@ -14,6 +14,7 @@ from core_tools import (
     begin,
     called,
     chunk,
+    counting,
     end,
     handle_of,
     ready,
@@ -38,14 +39,13 @@ from scripted_io import (
 from pytest_hydrasmoke import ChatError, TokenUsage, ToolCall
 from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept
-from pytest_hydrasmoke._core.account import count_for_recording
+from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Stage
-from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._core.turn_story import with_content
 from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as Told
@@ -281,7 +281,7 @@ def test_the_last_turns_events_are_counted_for_a_recording() -> None:
         number = begin(it, 3, START)
         account = it.account = TurnAccount(Count(START, 3, number=number), recorded=True)
         io, calls = calls_of(it, llm_events=[answer])
-        drive(count_for_recording(calls, it))
+        drive(counting(calls, it).for_recording())
         assert len(io.sent) == 1
         assert (account.found and account.found.rows) == found
 

@@ -14,9 +14,9 @@ from sizes import examples
 
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.turn_account import Count, TurnAccount
 from pytest_hydrasmoke._recordings.compare import played
 from pytest_hydrasmoke._recordings.format import Events, NotWrittenError, Recorded, Refusal
 from pytest_hydrasmoke._recordings.masking import Masking, recut

@@ -21,10 +21,10 @@ from core_tools import (
 from scripted_io import HANG, START, AtDeadline, Took, events, lost, refused, reply
 
 from pytest_hydrasmoke import LlmEventsError
+from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
-from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._core.turn_account import Count
+from pytest_hydrasmoke._core.settling import USUAL
 
 A, B, AB = frozenset("a"), frozenset("b"), frozenset("ab")
 NEXT = Count(START + 50, 7, A)

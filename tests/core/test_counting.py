@@ -6,7 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from core_tools import DONE, HI, Rows, begin, chat, chatting, doubted, end, fails, know, ready
+from core_tools import (
+    DONE,
+    HI,
+    Rows,
+    begin,
+    chat,
+    chatting,
+    counting,
+    doubted,
+    end,
+    fails,
+    know,
+    ready,
+)
 from scripted_io import (
     ID,
     START,
@@ -22,13 +35,12 @@ from scripted_io import (
 )
 
 import pytest_hydrasmoke as hydra
-from pytest_hydrasmoke._core.account import count_before
+from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.policy import Policy, Router
+from pytest_hydrasmoke._core.policy import Router
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.settle import LEAST, USUAL, WATCHED
-from pytest_hydrasmoke._core.turn_account import Count
+from pytest_hydrasmoke._core.settling import LEAST, USUAL, WATCHED
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -203,7 +215,7 @@ def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
     begin(it, 0, START)
     end(it, START)
     io, calls = calls_of(it, llm_events=[events(0), reply(401)])
-    baseline = drive(count_before(calls, it, Policy()))
+    baseline = drive(counting(calls, it).before_turn())
     assert baseline == Count(io.time, error="llm_events was refused with 401")
     assert doing[-1:] == [Doing(None)]
 

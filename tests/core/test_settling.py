@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._core.settle import (
+from pytest_hydrasmoke._core.settling import (
     FINEST,
     ROWLESS,
     WATCHED,
@@ -18,12 +18,6 @@ from pytest_hydrasmoke._core.settle import (
     Measured,
     Settling,
     apply,
-    hopeless,
-    late_until,
-    next_look,
-    settled_from,
-    silent,
-    too_soon,
 )
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.events import Blamed
@@ -43,13 +37,17 @@ def over(turns: Settling, how: str, at: float) -> Settling:
     return apply(turns, at, TurnOver(turns.number, how), None)
 
 
-def seen(turns: Settling, asked: float, at: float, count: int, known: Measured) -> Settling:
+def seen(
+    turns: Settling, asked: float, at: float, count: int, known: Measured | None = None
+) -> Settling:
+    longest = turns.longest if known is None else known.longest
     whole = turns.last is not None and asked >= turns.last.ended + WHOLE
-    return apply(turns, at, Counted(count, asked=asked, whole=whole), known.longest)
+    return apply(turns, at, Counted(count, asked=asked, whole=whole), longest)
 
 
-def measured(turns: Settling) -> Measured:
-    return Measured(turns.longest, turns.watched)
+def knowing(turns: Settling, known: Measured | None = None) -> Settling:
+    """Let the run have measured this, or what it has measured of this instance alone."""
+    return turns._replace(run=known or Measured(turns.longest, turns.watched))
 
 
 def ended(how: str = "ended", **changes: Any) -> Settling:
@@ -60,16 +58,16 @@ def ended(how: str = "ended", **changes: Any) -> Settling:
 def looked(turns: Settling, *looks: tuple[float, int], known: Measured | None = None) -> Settling:
     """Look at these times, and see so many each time."""
     for at, count in looks:
-        turns = seen(turns, at, at, count, known or measured(turns))
+        turns = seen(turns, at, at, count, known)
     return turns
 
 
 def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
-    assert settled_from(Settling(), Measured(), WHOLE) == -math.inf
-    assert next_look(Settling(), Measured(), WHOLE, 7.0) == -math.inf
-    assert late_until(Settling(), KNOWN, WHOLE) == -math.inf
-    assert not too_soon(Settling(), KNOWN, 0.0)
-    assert not silent(Settling(), Measured())
+    assert Settling().settled_from(WHOLE) == -math.inf
+    assert Settling().next_look(WHOLE, 7.0) == -math.inf
+    assert Settling(run=KNOWN).late_until(WHOLE) == -math.inf
+    assert not Settling(run=KNOWN).too_soon(0.0)
+    assert not Settling().silent
     assert seen(Settling(), 1.0, 1.0, 3, KNOWN) == Settling()
     assert over(Settling(), "ended", 1.0) == Settling()
 
@@ -95,11 +93,12 @@ SETTLED: dict[str, tuple[Settling, Measured, float, float]] = {
 @pytest.mark.parametrize("name", SETTLED)
 def test_a_turn_is_settled_twice_the_longest_time_after_its_end(name: str) -> None:
     turns, known, limit, settled = SETTLED[name]
-    assert settled_from(turns, known, limit) == pytest.approx(settled)
+    turns = knowing(turns, known)
+    assert turns.settled_from(limit) == pytest.approx(settled)
     if name.startswith("twice"):
-        assert too_soon(turns, known, settled) is (settled == 105)
+        assert turns.too_soon(settled) is (settled == 105)
     if name in ("left", "failed"):
-        assert next_look(turns, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
+        assert turns.next_look(WHOLE, 100.3) == 105, "there is nothing to be learned"
         assert turns.longest == 0.0, "but rows do come"
 
 
@@ -141,37 +140,38 @@ def test_what_says_nothing_of_turns_changes_nothing() -> None:
 
 
 def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
-    assert next_look(ended(), Measured(), WHOLE, 100.0) == 100 + FINEST
-    assert next_look(ended(), Measured(), WHOLE, 100.8) == pytest.approx(100.9)
-    assert next_look(ended(), Measured(), WHOLE, 104.8) == 105
-    assert next_look(ended(), KNOWN, WHOLE, 100.01) == 100.2
-    assert next_look(ended(), KNOWN, WHOLE, 100.3) == pytest.approx(100.45)
-    once = looked(ended(), (100.2, 1), known=KNOWN)
-    assert next_look(once, KNOWN, WHOLE, 100.8) == 101, "but not after it is settled"
+    assert ended().next_look(WHOLE, 100.0) == 100 + FINEST
+    assert ended().next_look(WHOLE, 100.8) == pytest.approx(100.9)
+    assert ended().next_look(WHOLE, 104.8) == 105
+    assert ended(run=KNOWN).next_look(WHOLE, 100.01) == 100.2
+    assert ended(run=KNOWN).next_look(WHOLE, 100.3) == pytest.approx(100.45)
+    once = looked(ended(run=KNOWN), (100.2, 1), known=KNOWN)
+    assert once.next_look(WHOLE, 100.8) == 101, "but not after it is settled"
 
 
 def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
     turns = ended(rowless=ROWLESS - 1)
-    assert not hopeless(turns), "of the third nobody knows yet"
-    assert hopeless(then := start(0, 200.0, turns))
+    assert not turns.hopeless, "of the third nobody knows yet"
+    assert (then := start(0, 200.0, turns)).hopeless
     # One that may hold another's rows says nothing about its own.
     assert start(None, 300.0, then).rowless == then.rowless
-    assert seen(then, 210.0, 210.0, 1, Measured()).rowless == 0, "they do come after all"
+    assert seen(then, 210.0, 210.0, 1).rowless == 0, "they do come after all"
     assert start(1, 200.0, looked(turns, (100.1, 1))).rowless == 0
 
 
 def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
-    assert silent(ended(), Measured())
-    assert not silent(ended(), Measured(0.0))
-    assert not silent(ended("failed"), Measured()), "it may have come to nothing"
-    assert not silent(looked(ended(), (100.1, 1)), Measured())
-    assert not silent(over(start(None), "ended", 100.0), Measured()), "nobody has counted before"
+    assert ended().silent
+    assert not ended(run=Measured(0.0)).silent
+    assert not ended("failed").silent, "it may have come to nothing"
+    assert not looked(ended(), (100.1, 1)).silent
+    assert not over(start(None), "ended", 100.0).silent, "nobody has counted before"
 
 
 def test_rows_of_a_turn_that_was_left_may_come_until_any_turn_is_settled() -> None:
     last = LastTurn("test", 0, 1, 9.0, ended=10.0)
     for how, until in (("ended", 10.6), ("left", 15.0)):
-        assert late_until(Settling(1, last._replace(how=how)), Measured(0.3, 2), WHOLE) == until
+        turns = Settling(1, last._replace(how=how), run=Measured(0.3, 2))
+        assert turns.late_until(WHOLE) == until
 
 
 @given(lag=st.floats(0, 4.5), begins=st.floats(0, 0.05), answer=st.floats(0, 0.05))
@@ -182,8 +182,8 @@ def test_watching_a_turn_measures_its_rows_and_hardly_more(
     while not turns.watched:
         # The router counts at some moment while it is asked.
         now = asked + answer
-        turns = seen(turns, asked, now, int(100 + lag <= asked), measured(turns))
-        asked = max(next_look(turns, measured(turns), WHOLE, now), now)
+        turns = seen(turns, asked, now, int(100 + lag <= asked))
+        asked = max(knowing(turns).next_look(WHOLE, now), now)
         looks += 1
     assert turns.longest is not None
     assert lag - 1e-9 <= turns.longest <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
@@ -200,11 +200,11 @@ def wrong_baselines(every: float | None) -> float:
     for _ in range(300):
         while True:
             count = sum(it <= now for it in rows)
-            turns = seen(turns, now, now, count, measured(turns))
-            if now >= settled_from(turns, known := measured(turns), WHOLE):
+            turns = knowing(seen(turns, now, now, count))
+            if now >= turns.settled_from(WHOLE):
                 break
-            now = next_look(turns, known, WHOLE, now)
-        sure = not too_soon(turns, known, now)
+            now = turns.next_look(WHOLE, now)
+        sure = not turns.too_soon(now)
         wrong += sure and count < len(rows)
         turns = start(count, now, turns, sure=sure)
         now += 4.0 + chance.random()

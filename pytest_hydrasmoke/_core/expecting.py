@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
+from pytest_hydrasmoke._api.calls import RECORD_THEM
 from pytest_hydrasmoke._api.models import NONE, LlmEvents, Rows, check_explained, rows_of
 from pytest_hydrasmoke._base.errors import (
     ContractError,
@@ -24,12 +24,10 @@ from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
-from . import settle
-from .account import LAST_READ, RECENT, ToCome, check_window, is_own, life_window, looked
+from .account import Count, TurnAccount
+from .counting import LAST_READ, RECENT, Counting, is_own, life_window
 from .expected import Expected, maybe_since, surely_since
 from .policy import SECOND_LOOK, poll_interval
-from .record import InstanceRecord
-from .turn_account import Count, TurnAccount
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
@@ -57,39 +55,29 @@ class CountLook:
     """Whether the router, asked before, has said that no more come of the turns so far."""
 
 
-class Usage:
+class Expecting:
     """The LLM events of one instance, read until they are as expected.
 
-    Any turn is settled `limit` seconds after its end. A count with an upper bound is read again
-    after `SECOND_LOOK` seconds, and later where the run has seen later rows; not where `to_come`
-    says that there are no more.
+    A count with an upper bound is read again after `SECOND_LOOK` seconds, and later where the run
+    has seen later rows; not where the router says that there are no more.
     """
 
-    def __init__(
-        self,
-        calls: Calls,
-        record: InstanceRecord,
-        timeout: float,
-        limit: float = settle.USUAL,
-        *,
-        to_come: ToCome | None = None,
-    ) -> None:
-        self._calls = calls
-        self._io = calls.io
-        self._record = record
-        self._limit = limit
-        self._to_come = to_come
-        self._start = calls.io.now()
+    def __init__(self, counting: Counting, timeout: float) -> None:
+        self._counting = counting
+        self._io = counting.calls.io
+        self._record = counting.record
+        self._start = self._io.now()
         self._deadline = self._start + timeout
+        self._account: TurnAccount | None = None
+        """The turn's, where its own events are expected."""
         self._did: str | None = None
-        self._unended = self._left = False
 
     async def of_window(self, expected: Expected) -> LlmEvents:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
 
         async def look() -> CountLook:
-            all_in = self._all_in()
-            answer, known = await self._read(RECENT)
+            all_in = self._counting.all_in()
+            answer, known = await self._read(RECENT, in_part=False)
             text = f"{answer.count} in the last {RECENT} s"
             names = frozenset(answer.providers)
             return CountLook(answer, answer.count, names, text, known=known, all_in=all_in)
@@ -101,12 +89,12 @@ class Usage:
     ) -> LlmEvents:
         """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
-        self._did, self._unended, self._left = did, account.unended, account.left
+        self._account, self._did = account, did
         if account.uncounted is not None:
             self._fail(expected, account.uncounted, RECORD_THEM)
 
         async def look() -> CountLook:
-            all_in = self._all_in()
+            all_in = self._counting.all_in()
             answer, known = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = account.after
@@ -135,12 +123,10 @@ class Usage:
 
     async def _count(self, before: Count) -> tuple[LlmEvents, AllAsked | None]:
         asked, record = self._io.now(), self._record
-        window = life_window(record, asked)
-        answer, known = await self._read(window, in_part=True, before=before.rows)
-        check_window(record, answer, asked)
-        record.saw_count(self._io.now(), answer.count, answer.providers)
+        answer, known = await self._read(life_window(record, asked), before=before.rows)
+        self._counting.took(answer, asked)
         if is_own(record, before.number):
-            looked(record, asked, self._io.now(), answer.count, self._limit)
+            self._counting.looked(asked, self._io.now(), answer.count)
         return answer, known
 
     def _check(self, expected: Expected, before: Count, after: Count | None = None) -> None:
@@ -179,25 +165,17 @@ class Usage:
                     if looked_enough or now.final or now.all_in or known:
                         return now.answer
                     looked_enough = True
-                    await io.sleep(max(SECOND_LOOK, self._late_until() - io.now()))
+                    await io.sleep(max(SECOND_LOOK, self._counting.late_until() - io.now()))
                     continue
                 known = known or (own and now.all_in)
                 if wrong or now.final or known or io.now() >= self._deadline:
                     self._fail_unmet(expected, now, advice if wrong else None)
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
 
-    def _late_until(self) -> float:
-        record = self._record
-        return settle.late_until(record.settling, record.measured, self._limit)
-
-    def _all_in(self) -> bool:
-        assert self._record.id is not None
-        return self._to_come is not None and not self._to_come(self._record.id)
-
     def _pause(self) -> float:
         # A turn's rows come soon after its end: look more often then.
-        now, record = self._io.now(), self._record
-        soon = settle.next_look(record.settling, record.measured, self._limit, now) - now
+        now = self._io.now()
+        soon = self._counting.next_look(now) - now
         pause = poll_interval(now - self._start)
         return min(pause, soon) if soon > 0 else pause
 
@@ -206,7 +184,7 @@ class Usage:
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
-        answer, _ = await self._read(window, in_part=True)
+        answer, _ = await self._read(window)
         if answer.window_seconds > window:
             raise ContractError(
                 "llm_events answered for a longer window than it was asked for",
@@ -217,15 +195,14 @@ class Usage:
         return answer.providers
 
     async def _read(
-        self, window: int, *, in_part: bool = False, before: Rows = NONE
+        self, window: int, *, in_part: bool = True, before: Rows = NONE
     ) -> tuple[LlmEvents, AllAsked | None]:
-        assert self._record.id is not None
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
-            answer, known = await self._calls.count_llm_events(
-                self._record.id, window, deadline=deadline, in_part=in_part, before=before
+            answer, known = await self._counting.read(
+                window, deadline, in_part=in_part, before=before
             )
         except HydraSmokeError as error:
             failed = error
@@ -257,10 +234,11 @@ class Usage:
         self, expected: Expected, got: str, next_step: str, *, in_vain: bool = False
     ) -> NoReturn:
         words = "the LLM events are not as expected"
-        if self._left:
+        account = self._account
+        if account is not None and account.left:
             words = f"the turn was left before its end, and {words}"
             next_step = _LEFT
-        elif self._unended:
+        elif account is not None and account.unended:
             words = f"the stream of the turn ended without a terminal event, and {words}"
             next_step = f"{_UNENDED}; else {next_step}"
         error = LlmEventsError(

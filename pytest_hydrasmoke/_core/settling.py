@@ -60,6 +60,18 @@ class LastTurn(NamedTuple):
         return self.counted - self.before if self.sure else 0
 
 
+class Measured(NamedTuple):
+    """The run's longest time, and how often an instance's spec was watched."""
+
+    longest: float | None = None
+    watched: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether the number can be relied on."""
+        return self.longest is not None and self.watched >= WATCHED
+
+
 class Settling(NamedTuple):
     """What is known of the turns on one instance, of any process, and was measured of them."""
 
@@ -80,18 +92,60 @@ class Settling(NamedTuple):
     """What names its spec."""
     earlier: Settling | None = None
     """The same before the last turn, which may turn out to be none."""
+    run: Measured = Measured()
+    """What the run has measured that applies to the instance."""
 
+    def settled_from(self, limit: float) -> float:
+        """Return the time from which no more rows of the last turn are expected.
 
-class Measured(NamedTuple):
-    """What applies to an instance: the run's longest time, and how often its spec was watched."""
+        Any turn is settled `limit` seconds after its end.
+        """
+        last, known = self.last, self.run
+        if last is None:
+            return -math.inf
+        if last.how != "ended" or not last.rows or known.longest is None or not known.enough:
+            return last.ended + limit
+        return last.ended + min(limit, max(LEAST, 2 * known.longest))
 
-    longest: float | None = None
-    watched: int = 0
+    def next_look(self, limit: float, now: float) -> float:
+        """Return when to count again: often enough to date a row, not before it may be there."""
+        last, known, until = self.last, self.run, self.settled_from(limit)
+        if last is None or last.how != "ended":
+            return until  # There is nothing to measure.
+        since, after = now - last.ended, -math.inf
+        if known.longest is not None and known.enough:
+            after = last.ended + known.longest
+        # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
+        fine = since / (2 if known.enough and since < LEAST else 8)
+        return min(until, max(after, now + max(FINEST, fine)))
+
+    def late_until(self, limit: float) -> float:
+        """Return until when rows of the last turn may come late, by what was measured."""
+        last = self.last
+        if last is None:
+            return -math.inf
+        if last.how == "left":
+            return last.ended + limit  # Its agent goes on, and nobody knows for how long.
+        return last.ended + min(limit, 2 * (self.run.longest or 0.0))
 
     @property
-    def enough(self) -> bool:
-        """Whether the number can be relied on."""
-        return self.longest is not None and self.watched >= WATCHED
+    def hopeless(self) -> bool:
+        """Whether so many turns left no row that there is no wait for more."""
+        return self.rowless >= ROWLESS
+
+    def too_soon(self, asked: float) -> bool:
+        """Return whether a row of the last turn may come after `asked`, by what was measured."""
+        last = self.last
+        return last is not None and asked < last.ended + 2 * (self.run.longest or 0.0)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the last turn left no row, and the run has seen none that could tell why."""
+        last = self.last
+        # One that failed may have come to nothing, and is red by itself.
+        if last is None or last.how == "failed" or not last.sure:
+            return False
+        return not last.rows and self.run.longest is None
 
 
 def apply(turns: Settling, at: float, event: Event, longest: float | None) -> Settling:
@@ -168,56 +222,3 @@ def _saw_row(
             # The last look, after `longest` had passed, did not see it: it did take longer.
             longest = took
     return last, turns._replace(longest=max(longest, turns.longest or 0.0))
-
-
-def settled_from(turns: Settling, known: Measured, limit: float) -> float:
-    """Return the time from which no more rows of the last turn are expected."""
-    last = turns.last
-    if last is None:
-        return -math.inf
-    if last.how != "ended" or not last.rows or known.longest is None or not known.enough:
-        return last.ended + limit
-    return last.ended + min(limit, max(LEAST, 2 * known.longest))
-
-
-def next_look(turns: Settling, known: Measured, limit: float, now: float) -> float:
-    """Return when to count again: often enough to date a row, not before it may be there."""
-    last, until = turns.last, settled_from(turns, known, limit)
-    if last is None or last.how != "ended":
-        return until  # There is nothing to measure.
-    since, after = now - last.ended, -math.inf
-    if known.longest is not None and known.enough:
-        after = last.ended + known.longest
-    # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
-    fine = since / (2 if known.enough and since < LEAST else 8)
-    return min(until, max(after, now + max(FINEST, fine)))
-
-
-def late_until(turns: Settling, known: Measured, limit: float) -> float:
-    """Return until when rows of the last turn may come late, by what was measured."""
-    last = turns.last
-    if last is None:
-        return -math.inf
-    if last.how == "left":
-        return last.ended + limit  # Its agent goes on, and nobody knows for how long.
-    return last.ended + min(limit, 2 * (known.longest or 0.0))
-
-
-def hopeless(turns: Settling) -> bool:
-    """Return whether so many turns left no row that there is no wait for more."""
-    return turns.rowless >= ROWLESS
-
-
-def too_soon(turns: Settling, known: Measured, asked: float) -> bool:
-    """Return whether a row of the last turn may come after `asked`, by what was measured."""
-    last = turns.last
-    return last is not None and asked < last.ended + 2 * (known.longest or 0.0)
-
-
-def silent(turns: Settling, known: Measured) -> bool:
-    """Return whether the last turn left no row, and the run has seen none that could tell why."""
-    last = turns.last
-    # One that failed may have come to nothing, and is red by itself.
-    if last is None or last.how == "failed" or not last.sure:
-        return False
-    return not last.rows and known.longest is None

@@ -1,0 +1,266 @@
+"""Count an instance's LLM events, and open a turn's account once earlier turns' events are in.
+
+A count is over a window that begins before the instance did, so that nothing ages out between two.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import NONE, LlmEvents, Rows, check_explained, rows_of
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    hide_own_frames,
+)
+from pytest_hydrasmoke._base.run_keys import is_random
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.chat import Counted
+from pytest_hydrasmoke._journal.events import Doing
+
+from .account import Count, Doubt, TurnAccount, settles
+from .policy import Policy
+from .record import InstanceRecord
+from .settling import FINEST, USUAL, Settling
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake.replay import AllAsked
+
+__tracebackhide__ = hide_own_frames
+
+RECENT = 900
+"""Seconds of the router's default window."""
+LAST_READ = 5.0
+"""Seconds for a read that begins at the deadline, or after what was waited for."""
+YEAR = 31_536_000
+"""A window for an instance of unknown age; no instance lives longer."""
+EDGE = 1.0
+"""Seconds by which windows differ that should begin at one moment, as they have whole seconds."""
+
+
+class Counting:
+    """Counts the LLM events of one instance, and tells the run of what it has counted."""
+
+    def __init__(self, calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+        self.calls = calls
+        self.record = record
+        self._policy = policy
+        self._limit = policy.usage_settle or USUAL
+        """Seconds after its end when any turn is settled."""
+
+    async def read(
+        self, window: int, deadline: float, *, in_part: bool = True, before: Rows = NONE
+    ) -> tuple[LlmEvents, AllAsked | None]:
+        """Read what a window has: see `Calls.count_llm_events`."""
+        assert self.record.id is not None
+        return await self.calls.count_llm_events(
+            self.record.id, window, deadline=deadline, in_part=in_part, before=before
+        )
+
+    def took(self, answer: LlmEvents, asked: float) -> None:
+        """Tell of a count of the instance's whole life; raises `ContractError` if it is not that.
+
+        Rows that leave the window between two counts would hide others.
+        """
+        record = self.record
+        start = record.since if record.born is None else record.born
+        age = 0.0 if start is None else asked - start
+        if answer.window_seconds < age:
+            raise ContractError(
+                "llm_events answered for a shorter window than it was asked for",
+                expected=f"window_seconds of {age:.0f} or more, back to the instance's first turn",
+                got=f"window_seconds: {answer.window_seconds}",
+                next_step="tell the router's developers: no turn's LLM events can be counted so",
+            )
+        record.saw_count(self.calls.io.now(), answer.count, answer.providers)
+
+    async def now(self, timeout: float) -> Count:
+        """Return the count of the instance's whole life; a failed read is kept in it."""
+        io = self.calls.io
+        asked, all_in = io.now(), self.all_in()
+        try:
+            read, known = await self.read(life_window(self.record, asked), asked + timeout)
+            check_explained(rows_of(read))
+            self.took(read, asked)
+        except HydraSmokeError as error:
+            return Count(io.now(), error=error.message)
+        providers = frozenset(read.providers)
+        return Count(io.now(), read.count, providers, all_counted=all_in or known is not None)
+
+    def looked(self, asked: float, at: float, count: int) -> None:
+        """Tell the run of a count of the instance's whole life, for others to wait by."""
+        record, last = self.record, self.record.settling.last
+        if last is not None:
+            seen = Counted(count, asked=asked, whole=asked >= last.ended + self._limit)
+            record.run_turns.note(record.turns_name, seen, at)
+
+    def all_in(self) -> bool:
+        """Ask a router that knows whether all LLM events of the turns so far are written.
+
+        Asked before a count, which then has all of them.
+        """
+        assert self.record.id is not None
+        to_come = self._policy.router.to_come
+        return to_come is not None and not to_come(self.record.id)
+
+    def next_look(self, now: float) -> float:
+        """Return when to count again, to see rows of the last turn soon after they come."""
+        return self.record.settling.next_look(self._limit, now)
+
+    def late_until(self) -> float:
+        """Return until when rows of the last turn may come late, by what was measured."""
+        return self.record.settling.late_until(self._limit)
+
+    async def before_turn(self) -> Count:
+        """Count before a turn, once the turn before is settled: at most `usage_settle` s later.
+
+        A failed read is kept for `expect_of_turn` to report; `llm_events_timeout` bounds one read.
+        What `to_come` says is not to come is not waited for. Raises `ConfigError` if another client
+        has used what this run provisioned.
+        """
+        io, record, waiting = self.calls.io, self.record, False
+        began = io.now()
+        if record.settling.since is not None:
+            record.since = record.settling.since
+        elif record.since is None:
+            record.since = began
+        try:
+            while True:
+                asked, before = io.now(), record.settling
+                baseline = await self.now(self._policy.llm_events_timeout)
+                if baseline.error is not None:
+                    return baseline
+                self._check_own(baseline)
+                self.looked(asked, baseline.at, baseline.count)
+                strange = self._strange(before, baseline)
+                if baseline.all_counted and strange is None:
+                    return baseline
+                turns, settle = record.settling, self._policy.usage_settle
+                until = turns.settled_from(self._limit)
+                doubt = strange or _doubt(turns, settle, asked=asked, until=until)
+                if strange is not None:
+                    until = max(until, began + self._limit)
+                if asked >= until or (doubt is not None and strange is None):
+                    return replace(baseline, doubt=doubt)
+                if not waiting:
+                    record.note(Doing("llm_events", until), io.now())
+                    waiting = True
+                await self._pause(until, strange)
+                if strange is not None and before.last is None:
+                    record.since = io.now()  # The second before it is the edge of all windows.
+        finally:
+            if waiting:
+                record.note(Doing(None), io.now())
+
+    async def _pause(self, until: float, strange: Doubt | None) -> None:
+        """Wait until the next count."""
+        now = self.calls.io.now()
+        if strange is not None:
+            again = min(until, now + EDGE)
+        elif self._policy.router.to_come is not None:
+            again = min(until, now + FINEST)  # It costs nothing.
+        else:
+            again = self.next_look(now)
+        await self.calls.io.sleep(again - now)
+
+    def _check_own(self, baseline: Count) -> None:
+        record = self.record
+        # An attached instance may have been used before.
+        if record.settling.number or not baseline.count or record.attached:
+            return
+        step = "chat only with this run's fixtures: it can't know of other clients"
+        if not is_random(str(record.run_id)):
+            step = f"give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
+        raise ConfigError(
+            f"the instance had {baseline.count} LLM events before this run's first chat: something "
+            "else has chatted with it, or its agent calls a model by itself",
+            instance=record.name,
+            next_step=step,
+        )
+
+    def _strange(self, before: Settling, baseline: Count) -> Doubt | None:
+        """Return why a count can't be a baseline yet, whatever it is; None where it can."""
+        if before.last is None:
+            # Windows have whole seconds: some counts would have a row at their edge, others not.
+            if not self.record.attached or not baseline.count or before.number:
+                return None
+            why = "LLM events of another client come in all the time"
+            return Doubt(why, "attach to an instance that nobody else uses")
+        if baseline.count >= before.last.counted:
+            return None
+        why = f"the count of LLM events went down, from {before.last.counted} to {baseline.count}"
+        return Doubt(why, "tell the router's developers: a count of one window can only grow")
+
+    async def for_recording(self) -> None:
+        """Count the last turn's events where it is recorded: a test counts those of its instance.
+
+        A count that is not sure, or fails, is left out of the recording.
+        """
+        account = self.record.account
+        if account is None or not account.recorded or account.before.doubt is not None:
+            return
+        now = await self.now(LAST_READ)
+        if now.error is None and is_own(self.record, account.before.number):
+            account.saw(now)
+
+
+def life_window(record: InstanceRecord, now: float) -> int:
+    """Return the seconds of a window that begins before the instance did.
+
+    On an attached instance, which others may have used, it begins as the run's first turn did.
+    """
+    if record.born is not None:
+        return math.ceil(now - record.born) + RECENT
+    if record.since is None or not record.attached:
+        return YEAR
+    return max(math.ceil(now - record.since), 1)
+
+
+def open_account(record: InstanceRecord, before: Count) -> TurnAccount:
+    """Begin a turn's account with the count before it, which also bounds the turn before it."""
+    if (account := record.account) is not None:
+        account.after, last = before, record.settling.last
+        if before.error is None and account.found is not None:
+            account.saw(before)
+        # What a turn that its client left still causes may come in after any count.
+        elif last is not None and last.how == "ended" and settles(account.before, before):
+            account.found = replace(before, at=last.rose)
+    record.account = TurnAccount(before)
+    return record.account
+
+
+def is_own(record: InstanceRecord, number: int) -> bool:
+    """Return whether the last turn on it has this number, of all, and is this process's."""
+    turns = record.settling
+    own = turns.last is None or turns.last.by == record.run_turns.process
+    return own and turns.number == number
+
+
+def _doubt(turns: Settling, settle: float, *, asked: float, until: float) -> Doubt | None:
+    """Return why an account that begins now may include an earlier turn's events; None if not."""
+    if turns.last is None:
+        return None
+    counts = False
+    if asked < until and turns.hopeless:
+        why = f"the {turns.rowless} turns before that one left none, so there was no wait"
+        step = "see why the agent's usage is not recorded"
+    elif asked < until and not settle:
+        why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
+    elif asked >= until and turns.too_soon(asked):
+        why = f"events came up to {turns.run.longest:.1f} s after their turn's end"
+        why += f", and {asked - turns.last.ended:.1f} s were waited"
+        step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
+    elif asked >= until and turns.silent:
+        why = f"that turn has left none, and none of this run was seen in {settle:g} s"
+        step = "no LLM event of this run was seen: see in the agent's log whether it reports its "
+        step += "usage. If it does so late, raise HYDRA_SMOKE_USAGE_SETTLE"
+        counts = True
+    else:
+        return None
+    test = safe_line(turns.last.test) or "(no test)"
+    why = f"LLM events of the turn before, of {test}, may be among them: {why}"
+    return Doubt(why, step, counts)
