@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import first_few
-from pytest_hydrasmoke._report.html.axis import clock
+from pytest_hydrasmoke._report.axis import clock
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
 from .model import GroupFigures, History, Overview, PhaseFigures, TestFigures

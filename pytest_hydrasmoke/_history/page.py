@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_hydrasmoke._report.html.environment import TEMPLATES, environment, policy
+from pytest_hydrasmoke._report.html import SHEET, fill
 
 from . import views
 from .findings import findings
@@ -55,16 +55,14 @@ class Chart:
 
 
 def render(history: History) -> str:
-    files = (TEMPLATES / "report.css", _OWN / "history.css")
-    style = "".join(file.read_text("utf-8") for file in files)
-    page = environment(_OWN, {}).get_template("history.html.j2")
-    return page.render(
+    return fill(
+        _OWN / "history.html.j2",
+        SHEET,
+        _OWN / "history.css",
         sections=[_section(router, overview) for router, overview in history.overviews.items()],
         outcome=next(iter(history.overviews.values())).groups[-1].outcome,
         verdict=views.last(next(iter(history.overviews.values()))),
         skipped=history.skipped,
-        style=style,
-        policy=policy(style),
         marks=MARKS,
         most=MOST_LISTED,
         width=WIDTH,

@@ -49,9 +49,9 @@ def _disarmed(text: str) -> str:
 
 def as_html(report: Report) -> str:
     """Return `report.html`."""
-    from .html import page as html
+    from . import page
 
-    return html.render(report)
+    return page.render(report)
 
 
 def begin(report: Report, folder: Path) -> None:

@@ -139,6 +139,11 @@ class FailureReport(Moment):
     cured: bool = False
     """Whether that test passed when it ran again."""
 
+    @property
+    def headline(self) -> str:
+        """The first line of what went wrong."""
+        return self.message.strip().partition("\n")[0]
+
 
 class InstanceReport(Part):
     """One instance's story at the end of the run; phase times in seconds."""

@@ -45,6 +45,17 @@ class ExchangeReport(Moment):
     status: int | None
     error: str | None
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether it had no answer, or a refusal that is unusual for the router.
+
+        A poll or a status of what does not exist, or exists no longer, is answered 404.
+        """
+        if self.status is None:
+            return True
+        asks = self.call in ("poll", "status", "delete")
+        return self.status >= 400 and not (asks and self.status in (404, 409, 410))
+
 
 class CountReport(Moment):
     """The LLM events of the instance's whole life, when their count had changed."""

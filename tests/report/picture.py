@@ -19,7 +19,7 @@ from chromium import Tab
 from report_tools import a_long_report
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report.html import page as html
+from pytest_hydrasmoke._report import page as html
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "report.png"

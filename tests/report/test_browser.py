@@ -13,7 +13,7 @@ from report_tools import a_failed_report, a_report, an_instance
 
 from pytest_hydrasmoke._history.page import render as render_history
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.html import page as html
+from pytest_hydrasmoke._report import page as html
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 

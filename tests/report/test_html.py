@@ -20,11 +20,11 @@ from report_tools import (
 )
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report.html import page as html
-from pytest_hydrasmoke._report.html.axis import Axis, clock, moment
-from pytest_hydrasmoke._report.html.lanes import chats_of
+from pytest_hydrasmoke._report import page as html
+from pytest_hydrasmoke._report.axis import Axis, clock, moment
 from pytest_hydrasmoke._report.model import ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport
+from pytest_hydrasmoke._report.sections import Section
 
 
 def shown(report: Report) -> Page:
@@ -175,7 +175,7 @@ def test_chats_are_told_as_far_as_is_known() -> None:
     # The failure before it is of another phase.
     failures = (failure(11.0, "of another", "ready"), failure(20.0, "late", "turn"))
     instance = an_instance(turns=tuple(said.values()), failures=failures)
-    assert [it.broke_at for it in chats_of(instance)] == [*[None] * 5, 10.0]
+    assert [it.broke_at for it in Section(1, instance).chats] == [*[None] * 5, 10.0]
     chats = shown(a_report(instance)).texts("div", "chat")
     for words, chat in zip(said, chats, strict=True):
         assert words in chat
@@ -239,7 +239,7 @@ def test_a_transcript_has_tools_and_thoughts_where_they_came() -> None:
         for at, at_text in ((0.7, 3), (0.1, 0), (0.9, 5))
     )
     told = turn(1.0, text="Hi!So", tool_calls=(call,), thoughts=thoughts)
-    [chat] = chats_of(an_instance(turns=(told,)))
+    [chat] = Section(1, an_instance(turns=(told,))).chats
     steps = [(it.kind, it.it if isinstance(it.it, str) else it.it.at) for it in chat.steps]
     assert steps == [
         ("thought", 0.1),

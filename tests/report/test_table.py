@@ -12,8 +12,7 @@ from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, several
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
-from pytest_hydrasmoke._report import github, pytest_html
-from pytest_hydrasmoke._report.html import page
+from pytest_hydrasmoke._report import github, page, pytest_html
 from pytest_hydrasmoke._report.model import TokensReport
 from pytest_hydrasmoke._report.parts import BreachReport
 from pytest_hydrasmoke._report.table import verdict

@@ -8,25 +8,21 @@ drawing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-
-import jinja2
+from typing import NamedTuple
 
 from pytest_hydrasmoke._journal.story import TOKENS
-from pytest_hydrasmoke._report.model import FAKE_ENDED, UNPROVED, Report
 
-from .axis import WIDTH, clock, moment
-from .environment import TEMPLATES, environment, policy
-from .story import StorySection, is_bad, story_of
+from .axis import WIDTH, clock
+from .html import SHEET, TEMPLATES, fill
+from .model import FAKE_ENDED, UNPROVED, Report
+from .sections import Section
 
 OPEN = 3
 """How many instances are unfolded even if nothing is wrong."""
 _VERDICTS = {0: "Passed", 1: "Failed", 2: "Interrupted", 129: "Hung up", 130: "Interrupted"}
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """A reason why the run is red: a line, and the place of the details."""
 
     kind: str
@@ -37,36 +33,22 @@ class Trouble:
 
 def render(report: Report) -> str:
     """Return `report.html`."""
-    stories = [story_of(instance, number) for number, instance in enumerate(report.instances, 1)]
-    style = (TEMPLATES / "report.css").read_text("utf-8")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            verdict=verdict(report.exit_code),
-            stories=stories,
-            troubles=list(troubles(report, stories)),
-            opened=len(stories) <= OPEN,
-            style=style,
-            policy=policy(style),
-            drawing=WIDTH,
-            ended=FAKE_ENDED if report.fake else None,
-        )
+    stories = [Section(number, instance) for number, instance in enumerate(report.instances, 1)]
+    code = report.exit_code
+    return fill(
+        TEMPLATES / "report.html.j2",
+        SHEET,
+        report=report,
+        verdict=_VERDICTS.get(code, f"Ended with exit code {code}"),
+        stories=stories,
+        troubles=list(_troubles(report, stories)),
+        opened=len(stories) <= OPEN,
+        drawing=WIDTH,
+        ended=FAKE_ENDED if report.fake else None,
     )
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    return environment(TEMPLATES, {"moment": moment, "bad": is_bad})
-
-
-def verdict(exit_code: int) -> str:
-    """Return the run's outcome as a word."""
-    return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
-
-
-def troubles(report: Report, stories: list[StorySection]) -> Iterator[Trouble]:
+def _troubles(report: Report, stories: list[Section]) -> Iterator[Trouble]:
     """Yield what went wrong, the most important first."""
     for story in stories:
         if story.instance.outcome == "leaked":
@@ -77,7 +59,7 @@ def troubles(report: Report, stories: list[StorySection]) -> Iterator[Trouble]:
             if entry.failure.cured:
                 continue
             where = entry.failure.test or entry.failure.phase or story.instance.name
-            yield Trouble("failure", entry.headline, where, entry.anchor)
+            yield Trouble("failure", entry.failure.headline, where, entry.anchor)
     for test in report.other_failures:
         headline = (test.failure or test.outcome).partition("\n")[0]
         yield Trouble("failure", headline, test.id, None)

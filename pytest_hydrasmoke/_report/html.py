@@ -1,28 +1,33 @@
-"""The template environment of all pages: templates escape, and the policy allows no script."""
+"""How all pages are made: a template escapes what it prints, and the policy allows no script."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import jinja2
 
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 
-from .axis import clock
+from .axis import clock, moment
 
 MOST_TEXT = 40_000
 """The most characters of a single text; no record keeps a longer one."""
 TEMPLATES = Path(__file__).parent / "templates"
+SHEET = TEMPLATES / "report.css"
 
 
-Filters = Mapping[str, Callable[..., object]]
+def fill(template: Path, *sheets: Path, **facts: object) -> str:
+    """Return the page of a template: it loads nothing, and has its style sheets within it."""
+    style = "".join(sheet.read_text("utf-8") for sheet in sheets)
+    page = _environment(template.parent).get_template(template.name)
+    return page.render(style=style, policy=_policy(style), **facts)
 
 
-def environment(folder: Path, filters: Filters) -> jinja2.Environment:
-    """Return the environment of a folder's templates, with `filters` beside the common ones."""
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
@@ -31,8 +36,7 @@ def environment(folder: Path, filters: Filters) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared: Filters = {"clock": clock, "line": safe_line}
-    environment.filters.update({**shared, **filters})
+    environment.filters |= {"clock": clock, "moment": moment, "line": safe_line}
     return environment
 
 
@@ -43,7 +47,7 @@ def _harmless(value: object) -> object:
     return safe_text(str(value), MOST_TEXT)
 
 
-def policy(style: str) -> str:
+def _policy(style: str) -> str:
     """Return the policy that allows this one style sheet, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
