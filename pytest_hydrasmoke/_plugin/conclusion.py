@@ -14,8 +14,13 @@ from pytest_hydrasmoke._journal.events import FailedTest
 from pytest_hydrasmoke._journal.journal import read, sizes
 from pytest_hydrasmoke._journal.run_story import RunStory, fold
 from pytest_hydrasmoke._report import terminal
-from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import instances_of, manners_of, with_commands, with_tests
+from pytest_hydrasmoke._report.build import (
+    breaches,
+    instances_of,
+    manners_of,
+    untold_tokens,
+    with_tests,
+)
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
 
 from .replay import notes, unset_spec
@@ -52,7 +57,7 @@ class RunTold:
         # What a run has at the bundled fake ends with it: there is nothing to sweep.
         commands = None if self._process.fake else self._process.config.commands
         wall = self._process.journal.wall
-        return with_commands(instances_of(self.stories.instances, wall), commands)
+        return instances_of(self.stories.instances, wall, commands)
 
     def is_smoke_test(self, test: str) -> bool:
         """Return whether a test has the marker, or has used an instance."""

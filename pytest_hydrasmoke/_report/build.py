@@ -4,41 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeVar
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
-from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.run_keys import Commands
+from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
-from pytest_hydrasmoke._journal.story import Story, ToldFailure, ToldTurn
+from pytest_hydrasmoke._journal.story import TOKENS, WAITS, Story, ToldFailure
 
-from .model import (
-    FailureReport,
-    InstanceReport,
-    StatusReport,
-    TokensReport,
-    TurnReport,
-)
-from .parts import (
-    AnswerReport,
-    CaseReport,
-    CountReport,
-    EventReport,
-    ExchangeReport,
-    Manners,
-    Moment,
-    SpanReport,
-)
+from .model import InstanceReport
+from .parts import AnswerReport, BreachReport, CaseReport, EventReport, Manners
 
-M = TypeVar("M", bound=Moment)
+Facts = dict[str, Any]
 
 
-def instances_of(stories: Mapping[str, Story], wall: float) -> list[InstanceReport]:
-    """Report every request for an instance.
+def instances_of(
+    stories: Mapping[str, Story], wall: float, commands: Commands | None = None
+) -> list[InstanceReport]:
+    """Report every request for an instance, with the commands for those that are left, if any.
 
     `wall` is how far the wall clock (seconds since the epoch) is ahead of the stories' own.
     """
-    return [report_of(name, story, wall) for name, story in stories.items() if _matters(story)]
+    its = [(name, story) for name, story in stories.items() if _matters(story)]
+    return [report_of(name, story, wall, commands) for name, story in its]
 
 
 def _matters(story: Story) -> bool:
@@ -47,55 +37,57 @@ def _matters(story: Story) -> bool:
     return not refused or any(failure.test for failure in story.failures.values())
 
 
-def report_of(name: str, story: Story, wall: float) -> InstanceReport:
+def report_of(
+    name: str, story: Story, wall: float, commands: Commands | None = None
+) -> InstanceReport:
     """Convert the story of an instance: `name` is its key, or its id if it has none."""
-    zero = min(_times(story), default=None)
-    start = zero or 0.0
-    chats = story.chats
-    return InstanceReport(
-        id=story.id or (name if story.attached else None),
-        idempotency_key=None if story.attached else name,
-        hostname=story.hostname,
-        spec=None if story.wanted is None else InstanceSpec.model_validate(story.wanted),
-        outcome=_outcome(story),
-        leak=story.leak,
-        conflict=story.conflict,
-        failed=story.failed,
-        interrupted=story.interrupted,
-        began=None if zero is None else datetime.fromtimestamp(zero + wall, UTC),
-        phases=dict(story.phases),
-        waits=dict(chats.waits),
-        tokens=TokensReport.model_validate(chats.tokens._asdict()),
-        models=tuple(chats.models),
-        untold=chats.untold,
-        chats=chats.times,
-        requests=dict(story.requests.times),
-        retries=story.requests.retries,
-        notes=tuple(story.notes),
-        drift=tuple(story.drift),
-        statuses=_in_order(StatusReport, _plain(story.statuses), start),
-        spans=_in_order(SpanReport, _plain(story.spans), start),
-        exchanges=_in_order(
-            ExchangeReport,
-            ((at, {**it._asdict(), "attempt": it.number}) for at, it in story.requests.kept),
-            start,
-        ),
-        turns=_in_order(TurnReport, map(_of_turn, chats.turns), start),
-        usage=_in_order(
-            CountReport,
-            ((at, {**it._asdict(), "count": it.total}) for at, it in chats.counted),
-            start,
-        ),
-        failures=_in_order(
-            FailureReport,
-            (
-                (failure.at, _of_failure(failure))
-                for failure in story.failures.values()
-                if _counts(failure, story)
-            ),
-            start,
-        ),
-    )
+    key, outcome, chats = None if story.attached else name, _outcome(story), story.chats
+    moments = _moments(story)
+    every = [at for its in moments.values() for at, _ in its]
+    began = min((*every, *(it.at for it in story.failures.values())), default=None)
+    facts: Facts = {
+        "id": story.id or (name if story.attached else None),
+        "idempotency_key": key,
+        "hostname": story.hostname,
+        "spec": story.wanted,
+        "outcome": outcome,
+        "leak": story.leak,
+        "conflict": story.conflict,
+        "failed": story.failed,
+        "interrupted": story.interrupted,
+        "began": None if began is None else datetime.fromtimestamp(began + wall, UTC),
+        "phases": story.phases,
+        "waits": chats.waits,
+        "tokens": chats.tokens,
+        "models": chats.models,
+        "untold": chats.untold,
+        "chats": chats.times,
+        "requests": story.requests.times,
+        "retries": story.requests.retries,
+        "notes": tuple(story.notes),
+        "drift": story.drift,
+    }
+    if commands is not None and outcome in ("kept", "leaked"):
+        facts["delete_with"] = commands.sweep(run_of(key))
+        facts["attach_with"] = commands.attach(story.id) if outcome == "kept" else ""
+    for kind, its in moments.items():
+        parts = [{**told, "at": at - (began or 0.0)} for at, told in its]
+        facts[kind] = sorted(parts, key=lambda part: part["at"])
+    # What is in the story has the names of the report's parts.
+    return InstanceReport.model_validate(facts, from_attributes=True)
+
+
+def _moments(story: Story) -> dict[str, list[tuple[float, Facts]]]:
+    """Return what happened to an instance, by the field of its report."""
+    requests, chats = story.requests, story.chats
+    return {
+        "statuses": [(at, it._asdict()) for at, it in story.statuses],
+        "spans": [(at, it._asdict()) for at, it in story.spans],
+        "exchanges": [(at, {**it._asdict(), "attempt": it.number}) for at, it in requests.kept],
+        "turns": [(told.at, told.turn._asdict()) for told in chats.turns],
+        "usage": [(at, {**it._asdict(), "count": it.total}) for at, it in chats.counted],
+        "failures": [(it.at, _failure(it)) for it in story.failures.values() if _counts(it, story)],
+    }
 
 
 def _counts(failure: ToldFailure, story: Story) -> bool:
@@ -103,45 +95,9 @@ def _counts(failure: ToldFailure, story: Story) -> bool:
     return failure.test is not None or (failure.phase == "delete" and story.leak is not None)
 
 
-def _of_failure(failure: ToldFailure) -> dict[str, object]:
-    return {
-        "message": failure.brief if failure.message is None else failure.message,
-        "phase": failure.phase,
-        "test": failure.test,
-        "cured": failure.cured,
-    }
-
-
-def _of_turn(told: ToldTurn) -> tuple[float, dict[str, object]]:
-    turn = told.turn
-    parts = {
-        "tool_calls": [call._asdict() for call in turn.tool_calls],
-        "thoughts": [thought._asdict() for thought in turn.thoughts],
-        "usage": None if turn.usage is None else turn.usage._asdict(),
-    }
-    return told.at, {**turn._asdict(), **parts}
-
-
-def _plain(
-    moments: Iterable[tuple[float, NamedTuple]],
-) -> Iterator[tuple[float, dict[str, object]]]:
-    for at, event in moments:
-        yield at, event._asdict()
-
-
-def _in_order(
-    model: type[M], moments: Iterable[tuple[float, Mapping[str, object]]], start: float
-) -> tuple[M, ...]:
-    parts = [model.model_validate({**fields, "at": at - start}) for at, fields in moments]
-    return tuple(sorted(parts, key=lambda part: part.at))
-
-
-def _times(story: Story) -> Iterator[float]:
-    yield from (moment.at for moment in story.statuses[:1])
-    chats = story.chats
-    for kind in (story.spans, story.requests.kept, chats.turns, chats.counted):
-        yield from (moment[0] for moment in kind)
-    yield from (failure.at for failure in story.failures.values())
+def _failure(it: ToldFailure) -> Facts:
+    words = it.brief if it.message is None else it.message
+    return {"message": words, "phase": it.phase, "test": it.test, "cured": it.cured}
 
 
 def _outcome(story: Story) -> str:
@@ -152,56 +108,67 @@ def _outcome(story: Story) -> str:
     return "leaked"
 
 
-def with_commands(
-    instances: Iterable[InstanceReport], commands: Commands | None
-) -> list[InstanceReport]:
-    """Add to each instance that is left the commands that attach to it and delete it, if any."""
-    if commands is None:
-        return list(instances)
-    return [
-        instance.model_copy(
-            update={
-                "delete_with": commands.sweep(instance.run_id),
-                "attach_with": commands.attach(instance.id) if instance.outcome == "kept" else "",
-            }
-        )
-        if instance.outcome in ("kept", "leaked")
-        else instance
-        for instance in instances
-    ]
-
-
 def with_tests(
     instances: Iterable[InstanceReport], cases: Sequence[CaseReport]
 ) -> list[InstanceReport]:
     """Add to each instance the tests that used it, including those without a report."""
-    return [
-        instance.model_copy(
-            update={
-                "tests": tuple(
-                    dict.fromkeys(
-                        [case.id for case in cases if instance.reference in case.instances]
-                        + [turn.test for turn in instance.turns if turn.test is not None]
-                    )
-                )
-            }
-        )
-        for instance in instances
-    ]
+    return [it.model_copy(update={"tests": _tests_of(it, cases)}) for it in instances]
+
+
+def _tests_of(it: InstanceReport, cases: Sequence[CaseReport]) -> tuple[str, ...]:
+    used = [case.id for case in cases if it.reference in case.instances]
+    used += [turn.test for turn in it.turns if turn.test is not None]
+    return tuple(dict.fromkeys(used))
 
 
 def manners_of(forms: Iterable[Event]) -> Manners:
     """Convert what was seen of the router."""
     # Sorted: processes see the forms in any order.
     every = sorted(forms, key=repr)
+    answers = (form for form in every if isinstance(form, Answered))
+    heard = (form for form in every if isinstance(form, Heard))
     return Manners(
         answers=tuple(
-            AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in every
-            if isinstance(form, Answered)
+            AnswerReport(call=it.call, code=it.code, fields=dict(it.fields)) for it in answers
         ),
-        events=tuple(
-            EventReport.model_validate(form._asdict()) for form in every if isinstance(form, Heard)
-        ),
+        events=tuple(EventReport.model_validate(it._asdict()) for it in heard),
         drift=tuple(form.text for form in every if isinstance(form, Drifted)),
     )
+
+
+# Budgets
+
+
+def breaches(
+    instances: Sequence[InstanceReport], budgets: Mapping[str, float]
+) -> Iterator[BreachReport]:
+    """Yield the exceeded budgets, each with its worst value."""
+    for name, limit in budgets.items() if instances else ():
+        worst = max(instances, key=partial(_used, name))
+        value = _used(name, worst)
+        if name == TOKENS:
+            value = sum(it.tokens.total for it in instances)
+        if value > limit:
+            test = _waited(worst, name, value) if name in WAITS else None
+            yield BreachReport(phase=name, limit=limit, value=value, instance=worst.name, test=test)
+
+
+def _used(name: str, it: InstanceReport) -> float:
+    if name == TOKENS:
+        return it.tokens.total
+    return (it.waits if name in WAITS else it.phases).get(name, 0.0)
+
+
+def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
+    """Return the test whose turn took that long; None if that turn is not kept."""
+    wait_of = attrgetter("first_text_after" if name == "first_text" else "max_gap")
+    return next((turn.test for turn in it.turns if wait_of(turn) == seconds), None)
+
+
+def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:
+    """Return how many chats a token budget does not cover; None if it covers all, or is not set."""
+    untold = sum(instance.untold for instance in instances)
+    if TOKENS not in budgets or not untold:
+        return None
+    chats = sum(instance.chats for instance in instances)
+    return f"budgets: tokens of {untold} of {chats} chats were not reported, and are not counted"

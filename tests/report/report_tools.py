@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.run_keys import PLAIN
-from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport, TurnReport
 from pytest_hydrasmoke._report.parts import (
     BreachReport,
@@ -148,6 +147,14 @@ def an_instance(**changes: Any) -> InstanceReport:
     return bare(**{**plain, **changes})
 
 
+def left(it: InstanceReport) -> InstanceReport:
+    """Add to an instance the commands that it has where it is left."""
+    if it.outcome not in ("kept", "leaked"):
+        return it
+    attach = PLAIN.attach(it.id) if it.outcome == "kept" else ""
+    return it.model_copy(update={"delete_with": PLAIN.sweep(it.run_id), "attach_with": attach})
+
+
 def a_report(*instances: InstanceReport, **changes: Any) -> Report:
     """Make a report of a live run that passed, or as changed; without one, of `an_instance`."""
     plain: dict[str, Any] = {
@@ -157,7 +164,7 @@ def a_report(*instances: InstanceReport, **changes: Any) -> Report:
         "began": NOON,
         "seconds": 66.0,
         "exit_code": 0,
-        "instances": tuple(with_commands(instances or (an_instance(),), PLAIN)),
+        "instances": tuple(map(left, instances or (an_instance(),))),
     }
     return Report(**{**plain, **changes})
 

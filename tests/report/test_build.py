@@ -13,8 +13,8 @@ from scripted_io import ID, KEY, SPEC, attached, record
 import pytest_hydrasmoke._journal.events as events
 from pytest_hydrasmoke import ChatError, PollResult
 from pytest_hydrasmoke._api.retry import Tried
-from pytest_hydrasmoke._core.account import Count
-from pytest_hydrasmoke._core.counting import open_account
+from pytest_hydrasmoke._base.run_keys import PLAIN
+from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
@@ -23,8 +23,14 @@ from pytest_hydrasmoke._journal.events import Became, Entry, Event
 from pytest_hydrasmoke._journal.journal import read
 from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import instances_of, manners_of, report_of, with_tests
+from pytest_hydrasmoke._report.build import (
+    breaches,
+    instances_of,
+    manners_of,
+    report_of,
+    untold_tokens,
+    with_tests,
+)
 from pytest_hydrasmoke._report.model import (
     InstanceReport,
     StatusReport,
@@ -90,6 +96,16 @@ def test_what_is_not_known_to_be_gone_has_leaked(state: State) -> None:
     assert frozen(other).outcome == "attached", "it is not this run's"
     never_requested = state in (State.CLAIMED, State.UNUSED, State.REFUSED)
     assert bool(told(main=life((1.0, Became(state))))) != never_requested
+
+
+def test_what_is_left_has_the_commands_that_end_it() -> None:
+    delete, attach = PLAIN.sweep(KEY.rpartition("-")[0]), PLAIN.attach(ID)
+    commands = {State.KEPT: (delete, attach), State.READY: (delete, ""), State.DELETED: ("", "")}
+    for state, expected in commands.items():
+        it = report_of(KEY, record(state=state, id=ID), WALL, PLAIN)
+        assert (it.delete_with, it.attach_with) == expected
+        assert frozen(record(state=state)).delete_with == ""
+    assert report_of(ID, attached(), WALL, PLAIN).delete_with == ""
 
 
 def lived(*, replies: bool = True) -> Written:
@@ -328,7 +344,7 @@ def test_a_budget_is_broken_by_the_slowest_instance_and_by_all_tokens() -> None:
     both = [chatted("two", 1.0, 900), chatted("one", 3.0, 100, untold=1)]
     one = f"one (key {KEY})"
     budgets = {"ready": 5.0, "row": 0.1, "first_text": 5.0, "gap": 2.0, "tokens": 1001.0}
-    found = breaches(both, budgets)
+    found = [*breaches(both, budgets)]
     assert [(it.phase, it.limit, it.value, it.place) for it in found] == [
         ("ready", 5.0, 6.0, one),
         ("first_text", 5.0, 6.0, f"{one}, in test_b"),
@@ -337,8 +353,8 @@ def test_a_budget_is_broken_by_the_slowest_instance_and_by_all_tokens() -> None:
     ]
     assert found[-1].words == "the run took 1,002 tokens, the limit is 1,001"
     kept = {"ready": 6.0, "gap": 3.0, "tokens": 1002}
-    assert breaches(both, kept) == [], "to take just that much is allowed"
-    assert breaches([], kept) == []
+    assert [*breaches(both, kept)] == [], "to take just that much is allowed"
+    assert [*breaches([], kept)] == []
     unkept = both[1].model_copy(update={"turns": ()})
     assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
     words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
