@@ -19,7 +19,8 @@ from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._journal.story import PHASES
 
-from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
+from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
+from .parts import FailureReport
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 LIMIT = 1024 * 1024

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import harfile
 
-from .model import InstanceReport, Report, TurnReport
-from .parts import ExchangeReport
+from .model import InstanceReport, Report
+from .parts import ExchangeReport, TurnReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"

@@ -19,7 +19,8 @@ from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._journal.story import PHASES, TOKENS, WAITS, Story
 
-from .model import InstanceReport, Report, TurnReport
+from .model import InstanceReport, Report
+from .parts import TurnReport
 
 Property = tuple[str, str]
 

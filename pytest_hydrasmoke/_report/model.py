@@ -1,8 +1,7 @@
-"""What a run did: frozen, plain data, the same in every view.
+"""What a run did: frozen, plain data, written as `report.json`, and drawn by every other view.
 
-The records of the timeline become reports, which travel from a worker to its main process, are
-written as `report.json`, and are what every other view is drawn from. An instance's points in
-time (`at`) are seconds since its `began`, which is a moment of the wall clock.
+An instance's points in time (`at`) are seconds since its `began`, which is a moment of the wall
+clock.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ from .parts import (
     CaseReport,
     CountReport,
     ExchangeReport,
+    FailureReport,
     Manners,
-    Moment,
     Part,
     SpanReport,
+    StatusReport,
+    TokensReport,
+    TurnReport,
 )
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -38,111 +40,10 @@ PREFLIGHT = "preflight"
 """How the reason of a refusal begins that is the router's: nothing else had begun by then."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
 """Of tests, in the order in which they are counted."""
-
-
-class StatusReport(Moment):
-    """A status word, at the first of several equal readings."""
-
-    word: str
-
-
-class ToolCallReport(Part):
-    """A tool that the agent called."""
-
-    name: str
-    id: str | None
-    arguments: str | None
-    """As JSON, up to 2,000 characters; None if they are not known."""
-    result: str | None
-    """What the tool returned: as JSON, or a text as it is; None if it is not reported."""
-    at: float
-    """Seconds since the turn's request."""
-    position: int
-    """How many characters of the reply came before it."""
-
-
-class ThoughtReport(Part):
-    """A piece of the model's reasoning, between two other things that it said or did."""
-
-    text: str
-    at: float
-    """Seconds since the turn's request."""
-    position: int
-    """How many characters of the reply came before it."""
-
-
-class TokensReport(Part):
-    """Tokens that models read and wrote."""
-
-    input_tokens: int
-    output_tokens: int
-
-    @property
-    def total(self) -> int:
-        """Input and output together."""
-        return self.input_tokens + self.output_tokens
-
-
-class TurnReport(Moment):
-    """A chat turn; times in seconds since the request."""
-
-    message: str | None
-    """None if replies are kept out of reports."""
-    text: str | None
-    """The reply, up to 20,000 characters; None if replies are kept out of reports."""
-    events: int
-    arrivals: tuple[float, ...]
-    """When events arrived: all of them, or of a long stream an even selection."""
-    seconds: float | None
-    """Seconds until its last event; None if there was none."""
-    first_text_after: float | None = None
-    """Seconds to the first text; None if there was none."""
-    max_gap: float = 0.0
-    """Seconds of the longest silence between two events."""
-    complete: bool
-    """Whether a terminal event came, or a finish reason and then the end of the stream."""
-    finish_reason: str | None = None
-    """Why the model stopped, in the runtime's own word; None if it was not reported, or if replies
-    are kept out of reports."""
-    tool_calls: tuple[ToolCallReport, ...] = ()
-    """The first 200, with up to 20,000 characters of arguments and results; none if replies are
-    kept out of reports."""
-    thoughts: tuple[ThoughtReport, ...] = ()
-    """The model's reasoning, up to 20,000 characters; none if replies are kept out of reports."""
-    usage: TokensReport | None = None
-    """None if the runtime did not report its tokens."""
-    models: tuple[str, ...] = ()
-    """Those that answered, as its runtime names them; none if it names none."""
-    notes: tuple[str, ...] = ()
-    """What was unusual; none if replies are kept out of reports."""
-    error: str | None
-    test: str | None = None
-    """The test that ran when the turn began, with set-up and teardown; None outside any test."""
-    run: int | None = None
-    """Which run of that test's body, from 1, under the marker `hydra_smoke_runs`; None without it,
-    and in set-up and teardown."""
-
-
 UNPROVED = "was not proved to be deleted"
 """What a leak is where the bundled fake was the router."""
 FAKE_ENDED = "The fake router ended with its run: there is nothing to delete"
 """What to do about such a leak."""
-
-
-class FailureReport(Moment):
-    """What went wrong, in a phase or in a test."""
-
-    message: str
-    phase: str | None
-    test: str | None
-    """The test that failed because of it; None for a deletion at the end of the run."""
-    cured: bool = False
-    """Whether that test passed when it ran again."""
-
-    @property
-    def headline(self) -> str:
-        """The first line of what went wrong."""
-        return self.message.strip().partition("\n")[0]
 
 
 class InstanceReport(Part):
@@ -341,6 +242,18 @@ class Report(Part):
     def is_unfinished(self) -> bool:
         """Whether a smoke test has not come to its end."""
         return self.not_run > 0 or self.interrupted_in is not None
+
+    def verdict_of(self, it: InstanceReport) -> str:
+        """Return the worst that is true of an instance, as a word; `ok` where nothing is wrong."""
+        if it.outcome == "leaked":
+            return "leaked"
+        if it.failed:
+            return "failed"
+        cut = any(case.outcome == "interrupted" and case.id in it.tests for case in self.tests)
+        if it.interrupted or cut:
+            return "interrupted"
+        slow = any(breach.instance == it.name for breach in self.breaches)
+        return "over budget" if slow else "ok"
 
     @property
     def provisioned(self) -> int:

@@ -1,4 +1,4 @@
-"""Parts of a report: moments of an instance, tests, and forms of the router's answers."""
+"""Parts of a report: moments of an instance, chats, tests, and forms of the router's answers."""
 
 from __future__ import annotations
 
@@ -62,6 +62,105 @@ class CountReport(Moment):
 
     count: int
     providers: tuple[str, ...]
+
+
+class StatusReport(Moment):
+    """A status word, at the first of several equal readings."""
+
+    word: str
+
+
+class ToolCallReport(Part):
+    """A tool that the agent called."""
+
+    name: str
+    id: str | None
+    arguments: str | None
+    """As JSON, up to 2,000 characters; None if they are not known."""
+    result: str | None
+    """What the tool returned: as JSON, or a text as it is; None if it is not reported."""
+    at: float
+    """Seconds since the turn's request."""
+    position: int
+    """How many characters of the reply came before it."""
+
+
+class ThoughtReport(Part):
+    """A piece of the model's reasoning, between two other things that it said or did."""
+
+    text: str
+    at: float
+    """Seconds since the turn's request."""
+    position: int
+    """How many characters of the reply came before it."""
+
+
+class TokensReport(Part):
+    """Tokens that models read and wrote."""
+
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+class TurnReport(Moment):
+    """A chat turn; times in seconds since the request."""
+
+    message: str | None
+    """None if replies are kept out of reports."""
+    text: str | None
+    """The reply, up to 20,000 characters; None if replies are kept out of reports."""
+    events: int
+    arrivals: tuple[float, ...]
+    """When events arrived: all of them, or of a long stream an even selection."""
+    seconds: float | None
+    """Seconds until its last event; None if there was none."""
+    first_text_after: float | None = None
+    """Seconds to the first text; None if there was none."""
+    max_gap: float = 0.0
+    """Seconds of the longest silence between two events."""
+    complete: bool
+    """Whether a terminal event came, or a finish reason and then the end of the stream."""
+    finish_reason: str | None = None
+    """Why the model stopped, in the runtime's own word; None if it was not reported, or if replies
+    are kept out of reports."""
+    tool_calls: tuple[ToolCallReport, ...] = ()
+    """The first 200, with up to 20,000 characters of arguments and results; none if replies are
+    kept out of reports."""
+    thoughts: tuple[ThoughtReport, ...] = ()
+    """The model's reasoning, up to 20,000 characters; none if replies are kept out of reports."""
+    usage: TokensReport | None = None
+    """None if the runtime did not report its tokens."""
+    models: tuple[str, ...] = ()
+    """Those that answered, as its runtime names them; none if it names none."""
+    notes: tuple[str, ...] = ()
+    """What was unusual; none if replies are kept out of reports."""
+    error: str | None
+    test: str | None = None
+    """The test that ran when the turn began, with set-up and teardown; None outside any test."""
+    run: int | None = None
+    """Which run of that test's body, from 1, under the marker `hydra_smoke_runs`; None without it,
+    and in set-up and teardown."""
+
+
+class FailureReport(Moment):
+    """What went wrong, in a phase or in a test."""
+
+    message: str
+    phase: str | None
+    test: str | None
+    """The test that failed because of it; None for a deletion at the end of the run."""
+    cured: bool = False
+    """Whether that test passed when it ran again."""
+
+    @property
+    def headline(self) -> str:
+        """The first line of what went wrong."""
+        return self.message.strip().partition("\n")[0]
 
 
 class AnswerReport(Part):

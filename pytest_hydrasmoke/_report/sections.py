@@ -13,15 +13,16 @@ from typing import NamedTuple
 from pytest_hydrasmoke._journal.story import PHASES
 
 from .axis import Axis
-from .model import (
+from .model import InstanceReport
+from .parts import (
+    ExchangeReport,
     FailureReport,
-    InstanceReport,
+    SpanReport,
     StatusReport,
     ThoughtReport,
     ToolCallReport,
     TurnReport,
 )
-from .parts import ExchangeReport, SpanReport
 
 FOLDED = 4
 """So many equal answers in a row, or more, are folded into one entry that contains them all."""

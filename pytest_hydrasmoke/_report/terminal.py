@@ -1,26 +1,32 @@
-"""A run on the terminal: its settings at the start, its instances at the end."""
+"""A run on the terminal: its settings at the start, its instances with their times at the end."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 
 import pytest
 
-from pytest_hydrasmoke._base.columns import Line
+from pytest_hydrasmoke._base.run_keys import slot_of
+from pytest_hydrasmoke._base.columns import Column, Line, aligned
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.story import TOKENS
+from pytest_hydrasmoke._journal.story import PHASES, TOKENS
 from pytest_hydrasmoke._options import SECRETS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
 from .parts import BreachReport
-from .table import MANY, remarkable, table, verdict
 
 _INDENT = " " * 9
 _MOST = 10
 """How many notes of an instance are shown, and how many drifts."""
+_MANY = 12
+"""The most instances that are all shown in full."""
+_LABEL = 8
+_Sum = Callable[[list[float]], float]
+_SUMS: Mapping[str, _Sum] = {"median": median, "slowest": max}
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
@@ -58,10 +64,11 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
         lines.append([(f"ended before its tests were over: {report.ended}", "")])
     if times := table(report, width, colour=colour):
         lines += [[], *times]
-    many = len(report.instances) > MANY
-    shown = [instance for instance in report.instances if not many or remarkable(instance, report)]
-    for instance in shown:
-        lines += _details(instance, verdict(instance, report), width)
+    few = len(report.instances) <= _MANY
+    verdicts = [(it, report.verdict_of(it)) for it in report.instances]
+    shown = [(it, verdict) for it, verdict in verdicts if few or _is_remarkable(it, verdict)]
+    for instance, verdict in shown:
+        lines += _details(instance, verdict, width)
     if len(shown) < len(report.instances):
         rest = len(report.instances) - len(shown)
         lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
@@ -85,6 +92,58 @@ def _chatted(report: Report) -> Iterator[str]:
         least = "at least " if any(it.untold for it in report.instances) else ""
         told = f", {least}{tokens} tokens" if tokens else ""
         yield f"in the report: {chats} chat{'s' if chats > 1 else ''}{told}"
+
+
+def table(report: Report, width: int, *, colour: bool) -> list[Line]:
+    """Draw how long the phases of each instance took; nothing where all of them took no time."""
+    instances = report.instances
+    sums: Mapping[str, _Sum] = _SUMS if len(instances) > _MANY else {}
+    labels = [_label(it, report) for it in instances]
+    styles = {"leaked": "red bold", "kept": "yellow"}
+    outcomes = [(it.outcome, styles.get(it.outcome, "")) for it in instances]
+    times = [*_times(instances, [*sums.values()], colour=colour)]
+    if not times:
+        return []
+    names = Column("instance", tuple((name, "") for name in (*labels, *sums)), left=True)
+    ends = Column("outcome", (*outcomes, *[("", "")] * len(sums)), left=True)
+    return aligned([names, ends, *times], width)
+
+
+def _label(it: InstanceReport, report: Report) -> str:
+    """Return the part of its key after the run id, which is unique in the run."""
+    slot = slot_of(report.run_id, it.idempotency_key or "-")
+    return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
+
+
+def _times(
+    instances: Sequence[InstanceReport],
+    sums: Sequence[_Sum],
+    *,
+    colour: bool,
+) -> Iterator[Column]:
+    """Yield a column for each phase that took time; in colours, the slowest of a row stands out."""
+    for name in PHASES:
+        taken = [it.phases[name] for it in instances if name in it.phases]
+        cells = [
+            (_seconds(it.phases.get(name)), _style(name, it.phases, colour)) for it in instances
+        ]
+        cells += [(_seconds(each(taken) if taken else None), "") for each in sums]
+        if any(text not in ("", "0.0s") for text, _ in cells):
+            yield Column(name, tuple(cells))
+
+
+def _seconds(it: float | None) -> str:
+    return "" if it is None else f"{it:.1f}s"
+
+
+def _style(name: str, phases: Mapping[str, float], colour: bool) -> str:
+    return "bold" if colour and phases and name == max(phases, key=lambda it: phases[it]) else ""
+
+
+def _is_remarkable(it: InstanceReport, verdict: str) -> bool:
+    """Return whether an instance has more to report than its times."""
+    calm = it.outcome == "deleted" and verdict == "ok"
+    return not calm or bool(it.notes or it.drift or it.retries)
 
 
 def _details(instance: InstanceReport, verdict: str, width: int) -> Iterator[Line]:

@@ -19,8 +19,8 @@ from report_tools import NOON, SPEC
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._history.page import render
-from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
-from pytest_hydrasmoke._report.parts import SpanReport
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
 TIMES = 9

@@ -20,8 +20,8 @@ from pytest_hydrasmoke._history.model import History, Overview
 from pytest_hydrasmoke._history.reading import Found
 from pytest_hydrasmoke._history.runs import Run
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport, TokensReport
-from pytest_hydrasmoke._report.parts import SpanReport
+from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport
+from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
 Output = pytest.CaptureFixture[str]
 TEST = "tests/test_agent.py::test_greeting"

@@ -29,8 +29,8 @@ from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
-from pytest_hydrasmoke._report.parts import SpanReport
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 PLACE = "ready of eu-central tier-1 hermes-basic"

@@ -14,7 +14,8 @@ from pytest_hydrasmoke._core.sightings import form_of
 from pytest_hydrasmoke._recordings import manners as kept
 from pytest_hydrasmoke._recordings.format import NotWrittenError
 from pytest_hydrasmoke._report import parts
-from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.parts import StatusReport, TurnReport
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import scripted

@@ -7,14 +7,17 @@ from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.run_keys import PLAIN
-from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport, TurnReport
+from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import (
     BreachReport,
     CaseReport,
     CountReport,
     ExchangeReport,
+    FailureReport,
     Manners,
     SpanReport,
+    StatusReport,
+    TurnReport,
 )
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -31,14 +31,15 @@ from pytest_hydrasmoke._report.build import (
     untold_tokens,
     with_tests,
 )
-from pytest_hydrasmoke._report.model import (
-    InstanceReport,
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.parts import (
+    CountReport,
+    SpanReport,
     StatusReport,
     ThoughtReport,
     TokensReport,
     ToolCallReport,
 )
-from pytest_hydrasmoke._report.parts import CountReport, SpanReport
 from pytest_hydrasmoke._transport.protocol import Request
 
 WALL = NOON.timestamp() - 100.0

@@ -22,8 +22,7 @@ from report_tools import (
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import page as html
 from pytest_hydrasmoke._report.axis import Axis, clock, moment
-from pytest_hydrasmoke._report.model import ThoughtReport, ToolCallReport
-from pytest_hydrasmoke._report.parts import CountReport, SpanReport
+from pytest_hydrasmoke._report.parts import CountReport, SpanReport, ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.sections import Section
 
 

@@ -13,9 +13,7 @@ from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, several
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
 from pytest_hydrasmoke._report import github, page, pytest_html
-from pytest_hydrasmoke._report.model import TokensReport
-from pytest_hydrasmoke._report.parts import BreachReport
-from pytest_hydrasmoke._report.table import verdict
+from pytest_hydrasmoke._report.parts import BreachReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
 
 HTML = Path("x.html")
@@ -119,7 +117,7 @@ def test_an_instance_has_the_worst_of_its_verdicts() -> None:
     )
     tests = (case("test_a"), case("test_b", "interrupted"))
     it = a_report(*made.values(), tests=tests, breaches=breaches)
-    assert [verdict(one, it) for one in it.instances] == [*made]
+    assert [it.verdict_of(one) for one in it.instances] == [*made]
     assert "night-0): interrupted" in plain(a_report(bare(interrupted="ready")))
 
 
