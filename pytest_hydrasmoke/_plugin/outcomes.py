@@ -21,7 +21,12 @@ from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Cured, FailedTest, RunsCounted
-from pytest_hydrasmoke._report import junit, turns
+from pytest_hydrasmoke._report import turns
+from pytest_hydrasmoke._report.other_reports import (
+    case_properties,
+    cases_have_properties,
+    repeat_properties,
+)
 
 if TYPE_CHECKING:
     from .process import Process
@@ -95,8 +100,8 @@ class Outcomes:
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
             usage = (error for error in errors if isinstance(error, LlmEventsError))
             self._in_vain |= any(error.in_vain for error in usage)
-        if self._runs is not None and junit.tests_may_carry(self._process.pytestconfig):
-            report.user_properties += junit.of_runs(*self._runs)
+        if self._runs is not None and cases_have_properties(self._process.pytestconfig):
+            report.user_properties += repeat_properties(*self._runs)
         if report.failed and (chats := self._turns_of(report.nodeid)):
             words = turns.section(chats, replies=self._replies)
             add_section(report, turns.TITLE, self._process.scrub(words))
@@ -131,11 +136,11 @@ class Outcomes:
             self._process.tell("llm_events", report.nodeid, None)
             for record in self.records:
                 record.cure(report.nodeid)
-        if junit.tests_may_carry(self._process.pytestconfig):
+        if cases_have_properties(self._process.pytestconfig):
             for record in self.records:
                 failed_of_it = any(it.test == report.nodeid for it in record.failures.values())
                 if failed_of_it or record is self.shared:
-                    report.user_properties += junit.of_test(
+                    report.user_properties += case_properties(
                         record.key, record, replies=self._replies
                     )
 

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
-from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
+from pytest_hydrasmoke._report import files, github, other_reports, terminal
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .replay import header_line
@@ -70,7 +70,8 @@ class Views:
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""
         self.attempt(
-            "the JUnit file has no properties", lambda: junit.add_properties(self._pytest, report)
+            "the JUnit file has no properties",
+            lambda: other_reports.add_properties(self._pytest, report),
         )
         self.attempt(
             "GitHub's job summary was not written",
@@ -161,6 +162,6 @@ class Views:
 
         def show() -> None:
             assert self._report is not None, "the run has no report"
-            summary.extend(pytest_html.summary(self._report, self._page, page))
+            summary.extend(other_reports.html_summary(self._report, self._page, page))
 
         self.attempt("pytest-html shows nothing of the run", show)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pluggy
 import pytest
 
-from pytest_hydrasmoke._report import allure
+from pytest_hydrasmoke._report.other_reports import clean_allure
 
 hookspec, hookimpl = pluggy.HookspecMarker("allure"), pluggy.HookimplMarker("allure")
 
@@ -50,12 +50,12 @@ class Writer:
 
 def test_results_are_clean_before_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "allure_commons", raising=False)
-    assert allure.register(str.upper)() is None, "without that plugin there is nothing to clean"
+    assert clean_allure(str.upper)() is None, "without that plugin there is nothing to clean"
     manager = pluggy.PluginManager("allure")
     manager.add_hookspecs(Specs)
     commons = SimpleNamespace(hookimpl=hookimpl, plugin_manager=manager)
     monkeypatch.setitem(sys.modules, "allure_commons", commons)
-    end = allure.register(str.upper)
+    end = clean_allure(str.upper)
     manager.register(writer := Writer())
     result = Part(name="a test", start=1, steps=[Part(name="a step", status=None)])
     manager.hook.report_result(result=result)

@@ -12,7 +12,8 @@ from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, several
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
-from pytest_hydrasmoke._report import github, page, pytest_html
+from pytest_hydrasmoke._report import github, page
+from pytest_hydrasmoke._report.other_reports import html_summary
 from pytest_hydrasmoke._report.parts import BreachReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
 
@@ -159,13 +160,13 @@ def test_every_view_for_a_person_counts_tests_and_tells_what_ended_them(
     summarized = github.markdown(report)
     assert f"\nSmoke tests: {words}\n" in summarized
     assert f"\n{ended.capitalize()}: `pytest.exit: <b>enough</b>`\n" in summarized
-    parts = [*pytest_html.summary(report, None, HTML)]
+    parts = [*html_summary(report, None, HTML)]
     assert {f"<p>smoke tests: {words}</p>", f"<p>{ended}: {why}</p>"} <= {*parts}
 
 
 def test_where_there_was_no_test_no_view_speaks_of_them() -> None:
     report = a_report(an_instance())
     assert report.tests_words is None
-    parts = "".join(pytest_html.summary(report, None, HTML))
+    parts = "".join(html_summary(report, None, HTML))
     assert "provisioned" in parts
     assert "moke tests" not in page.render(report) + github.markdown(report) + parts + plain(report)
