@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
-from pytest_hydrasmoke._base.columns import Column, aligned
-from pytest_hydrasmoke._base.columns import width_of
+from pytest_hydrasmoke._base.columns import Column, aligned, width_of
 from pytest_hydrasmoke._report.axis import clock
 from pytest_hydrasmoke._report.github import code
 

@@ -8,8 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from pytest_hydrasmoke._base.run_keys import Commands
-from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.run_keys import Commands, run_of
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
 from pytest_hydrasmoke._journal.story import TOKENS, WAITS, Story, ToldFailure

@@ -8,8 +8,8 @@ from statistics import median
 
 import pytest
 
-from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.columns import Column, Line, aligned
+from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.story import PHASES, TOKENS
