@@ -14,7 +14,8 @@ import pytest_hydrasmoke._journal.events as events
 from pytest_hydrasmoke import ChatError, PollResult
 from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._base.run_keys import PLAIN
-from pytest_hydrasmoke._core.account import open_account
+from pytest_hydrasmoke._core.account import Count
+from pytest_hydrasmoke._core.counting import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
