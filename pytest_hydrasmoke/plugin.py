@@ -133,7 +133,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if ON_WINDOWS and (live or fake):
         raise pytest.UsageError(WSL)
     if live or fake:
-        from pytest_hydrasmoke._plugin.begin import switch_on
+        from pytest_hydrasmoke._plugin.switch import switch_on
 
         process = switch_on(config, live=live, fake=fake)
         if process is not None:
@@ -156,7 +156,7 @@ def pytest_collection_modifyitems(
     result = yield
     # After all other hooks, which may have added that marker.
     if _have_marker(items, "hydra_smoke_runs"):
-        from pytest_hydrasmoke._plugin.runs import take_part
+        from pytest_hydrasmoke._plugin.repeats import take_part
 
         take_part(config, items, config.stash.get(_PROCESS, None))
     return result

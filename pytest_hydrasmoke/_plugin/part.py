@@ -11,11 +11,11 @@ from pytest_hydrasmoke._recordings.tape import Tape
 from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._run.folder import RECORDED
 
-from .collected import Objections
-from .ending import Ending
+from .needs import Objections
 from .process import Process
 from .recorder import Recorder
 from .report_cleaner import ReportCleaner
+from .run_end import RunEnd
 
 
 def take_part(process: Process) -> None:
@@ -27,7 +27,7 @@ def take_part(process: Process) -> None:
 
 def _plugins(process: Process) -> Iterator[tuple[str, object]]:
     """Yield the plugins with their names, in the order of their registration."""
-    ending = Ending(process)
+    ending = RunEnd(process)
     if not process.elsewhere:
         yield "refusal", Objections(process)
     if process.replaying is not None:
@@ -35,7 +35,7 @@ def _plugins(process: Process) -> Iterator[tuple[str, object]]:
     yield "stage", process.stage
     yield "selection", process.selection
     yield "process", process
-    yield "outcomes", process.outcomes
+    yield "outcomes", process.running_test
     yield "ending", ending
     yield "seen", ending.seen
     yield "workers", ending.workers

@@ -37,10 +37,10 @@ from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .clients import AsyncRunClient, RunClient
-from .collected import Selection, scope_node
-from .outcomes import Outcomes
-from .replay import Replaying
-from .stage import Stage
+from .needs import Selection, scope_node
+from .pytest_stage import PytestStage
+from .replaying import Replaying
+from .running_test import RunningTest
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._recordings.store import Recordings
@@ -103,10 +103,10 @@ class Process:
             if router is None or router.scenario.recordings is None
             else Replaying(self.pytestconfig, router)
         )
-        self.stage = Stage(self.replaying, self.config.new_conversation)
+        self.stage = PytestStage(self.replaying, self.config.new_conversation)
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
-        self.outcomes = Outcomes(self)
+        self.running_test = RunningTest(self)
         self.certain: Sequence[Wanted] = ()
         """What the collected tests are sure to share."""
         self._over: list[str] = []
@@ -145,7 +145,7 @@ class Process:
             replay=None if self.replaying is None else self.replaying.replay,
             tell=self.journal.note,
         )
-        self.outcomes.records, self.stage.handle_of = run.records, run.handle
+        self.running_test.records, self.stage.handle_of = run.records, run.handle
         if self.router is not None:
             from pytest_hydrasmoke.fake.router import to_come
 
@@ -218,7 +218,7 @@ class Process:
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self.config.scope)
         share = EVERYBODY if node is request.session else f"{self._shares_as} {node.nodeid}"
-        record = self.outcomes.shared = self._take(request, wanted, share, node)
+        record = self.running_test.shared = self._take(request, wanted, share, node)
         return record
 
     def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
@@ -272,18 +272,18 @@ class Process:
 
         Outermost, so that no test's own time limit is still running.
         """
-        self.outcomes.test_begins(item.nodeid)
+        self.running_test.test_begins(item.nodeid)
         try:
             result = yield
         except BaseException:
             # Now, because the clean-up that follows uses all instances.
-            if self.outcomes.used or item.get_closest_marker("hydra_smoke"):
+            if self.running_test.used or item.get_closest_marker("hydra_smoke"):
                 self.journal.note(CutShort(item.nodeid))
             raise
         if self._over:
             self._sharing.end(self._over)
             self._over.clear()
-        if self.outcomes.not_found:
+        if self.running_test.not_found:
             self._sharing.give_up_if_gone(item.nodeid)
         self._sharing.release()
         return result

@@ -40,11 +40,11 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .conclusion import code
 from .process import Process
+from .pytest_stage import owner_of
 from .record_hook import NAME, edit_of
-from .replay import LIVE_ONLY, as_argument
-from .stage import owner_of
+from .replaying import LIVE_ONLY, as_argument
+from .run_report import code
 
 NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
     *("new", "changed", "unchanged", "not recorded", "could not be written"),

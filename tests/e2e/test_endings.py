@@ -12,7 +12,7 @@ from plugin_tools import QUICK, Project, alone_or_workers
 from sizes import sampled
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._plugin.conclusion import code
+from pytest_hydrasmoke._plugin.run_report import code
 from pytest_hydrasmoke.fake import FakeRouter
 
 SET_UP = """

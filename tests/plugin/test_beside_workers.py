@@ -15,10 +15,10 @@ from plugin_tools import Project
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
-from pytest_hydrasmoke._plugin import runs
-from pytest_hydrasmoke._plugin.conclusion import RunTold
+from pytest_hydrasmoke._plugin import repeats
 from pytest_hydrasmoke._plugin.process import Process
-from pytest_hydrasmoke._plugin.replay import Replaying, notes
+from pytest_hydrasmoke._plugin.replaying import Replaying, notes
+from pytest_hydrasmoke._plugin.run_report import RunTold
 from pytest_hydrasmoke._plugin.worker_process import _recorded
 from pytest_hydrasmoke._plugin.workers import Workers
 from pytest_hydrasmoke._report.parts import CaseReport
@@ -124,9 +124,9 @@ def test_a_wrong_marker_ends_a_workers_run_in_words(
     items: list[pytest.Item] = [item]
     item.session.items = items
     with pytest.raises(pytest.UsageError, match="hydra_smoke_runs is wrong, n is 0"):
-        runs.take_part(item.config, items, None)
+        repeats.take_part(item.config, items, None)
     vars(item.config)["workerinput"] = {}
-    runs.take_part(item.config, items, None)
+    repeats.take_part(item.config, items, None)
     assert items == []
     assert "hydra_smoke_runs is wrong, n is 0" in str(item.session.shouldfail)
 

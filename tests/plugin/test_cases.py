@@ -9,8 +9,8 @@ import pytest
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._journal.events import CutShort, Entry, Event, RunsCounted, Selected, Used
 from pytest_hydrasmoke._journal.run_story import RunStory, fold
-from pytest_hydrasmoke._plugin.outcomes import failures_of
-from pytest_hydrasmoke._plugin.seen import Cases
+from pytest_hydrasmoke._plugin.running_test import failures_of
+from pytest_hydrasmoke._plugin.session_outcome import Cases
 
 TEST = "t.py::test_a"
 

@@ -12,7 +12,7 @@ import pytest
 from plugin_tools import CHECKS, QUICK, Project, count, nothing_left
 from recording_tools import says, write
 
-from pytest_hydrasmoke._plugin.collected import Selection
+from pytest_hydrasmoke._plugin.needs import Selection
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 TIERS = """

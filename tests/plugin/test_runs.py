@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugin_tools import ASYNCIO, Project, alone_or_workers
 
-from pytest_hydrasmoke._plugin import runs
-from pytest_hydrasmoke._plugin.runs import Plan
+from pytest_hydrasmoke._plugin import repeats
+from pytest_hydrasmoke._plugin.repeats import Tally
 from pytest_hydrasmoke.fake import FakeRouter
 
 ASYNC = ("-p", "anyio.pytest_plugin", *ASYNCIO)
@@ -314,7 +314,7 @@ def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
     router.break_stream("cut", times=2, after=5)
     here.at(router).write("test_it.py", BOTH)
     # Of all its subtests, too.
-    files = ["test_it.py", *(["test_with_subtests.py"] if runs.SUBTESTS else [])]
+    files = ["test_it.py", *(["test_with_subtests.py"] if repeats.SUBTESTS else [])]
     here.live(*ASYNC, *files, "-k", "test_it or told").assert_outcomes(
         passed=1, failed=len(files), deselected=12 * (len(files) - 1)
     )
@@ -327,7 +327,7 @@ def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
 def test_where_subtests_can_not_be_followed_they_are_refused(
     here: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "SUBTESTS", ())
+    monkeypatch.setattr(repeats, "SUBTESTS", ())
     result = here.run("test_with_subtests.py", "-k", "passes")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = "*_has_failed: hydra_smoke_runs follows subtests only from pytest 9 on, as an argument *"
@@ -339,12 +339,11 @@ def test_runs_end_where_the_rest_could_change_nothing(data: st.DataObject) -> No
     most = data.draw(st.integers(1, 12))
     at_least = data.draw(st.integers(1, most))
     outcomes = data.draw(st.lists(st.booleans(), min_size=most, max_size=most))
-    plan, made = Plan(most, at_least), 0
-    while not plan.is_settled(sum(outcomes[:made]), made - sum(outcomes[:made])):
+    tally, made = Tally(most, at_least), 0
+    while not tally.is_settled:
         # As long as it is open, the rest may decide for either.
-        passed, rest = sum(outcomes[:made]), most - made
-        assert passed < at_least <= passed + rest
+        assert tally.passed < at_least <= tally.passed + most - made
+        tally.add("passed" if outcomes[made] else "failed", 0.0)
         made += 1
-    passed = sum(outcomes[:made])
-    assert (passed >= at_least) == (sum(outcomes) >= at_least)
+    assert (tally.passed >= at_least) == (sum(outcomes) >= at_least)
     assert made <= most

@@ -9,16 +9,16 @@ import pytest
 from inner import ALONE, only
 
 from pytest_hydrasmoke._core.record import Origin
-from pytest_hydrasmoke._plugin.replay import Flows
-from pytest_hydrasmoke._plugin.stage import Stage, owner_of
+from pytest_hydrasmoke._plugin.pytest_stage import PytestStage, owner_of
+from pytest_hydrasmoke._plugin.replaying import Flows
 
 CONFTEST = """
     from pathlib import Path
 
     import pytest
-    from pytest_hydrasmoke._plugin.stage import Stage
+    from pytest_hydrasmoke._plugin.pytest_stage import PytestStage
 
-    stage, told = Stage(), []
+    stage, told = PytestStage(), []
 
     def pytest_configure(config):
         config.pluginmanager.register(stage)
@@ -96,7 +96,7 @@ def test_each_is_on_stage_in_its_own_set_up_and_teardown(
 def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     request: pytest.FixtureRequest,
 ) -> None:
-    stage, item = Stage(), request.node
+    stage, item = PytestStage(), request.node
     protocol = stage.pytest_runtest_protocol(item)
     next(protocol)
     for _ in range(2):  # A plugin may run a test again.

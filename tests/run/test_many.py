@@ -38,7 +38,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._plugin.outcomes import failures_of
+from pytest_hydrasmoke._plugin.running_test import failures_of
 from pytest_hydrasmoke._run.factory import merged
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO

@@ -1,5 +1,8 @@
 """The marker `hydra_smoke_runs`: run a test's body several times; some runs must pass.
 
+What makes a run fail is an exception, or those of its subtests: pytest reports a failed subtest
+itself, whatever the runs come to, so each run has subtests of its own.
+
 Registered where a collected test has the marker, with or without a switch of the plugin: so it
 imports only pytest, the standard library, and `_base`.
 """
@@ -9,18 +12,19 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
-from unittest import TestCase
+from typing import TYPE_CHECKING, cast
+from unittest import SkipTest, TestCase
 
 import pytest
 
 from pytest_hydrasmoke._base import rates
 from pytest_hydrasmoke._base.clock import now
+from pytest_hydrasmoke._base.errors import OTHERS
 from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
-
-from .run_failures import SUBTESTS, explain, is_failure, reason_of, run_once
+from pytest_hydrasmoke._base.text import safe_line, safe_text
 
 if TYPE_CHECKING:
     from .process import Process
@@ -29,28 +33,26 @@ MARKER = "hydra_smoke_runs"
 
 _LISTED = 50
 """How many runs a failure lists; of more, the first and the last ones."""
+_REASON = 600
+"""How many characters of a run's reason are shown."""
+_ENDS = (KeyboardInterrupt, pytest.exit.Exception)
+"""Exceptions that end the whole session."""
+_OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
+"""Exceptions that hold for the whole test, whichever run raises them."""
+SUBTESTS: tuple[type, ...] = (pytest.Subtests,) if hasattr(pytest, "Subtests") else ()
+"""The class of pytest's fixture, from pytest 9 on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many runs there are at most, and how many of them must pass."""
-
-    runs: int
-    at_least: int
-
-    def is_settled(self, passed: int, failed: int) -> bool:
-        """Return whether no further run could change the outcome."""
-        return passed >= self.at_least or failed > self.runs - self.at_least
-
-
-_PLAN: pytest.StashKey[Plan] = pytest.StashKey()
+_Quota = tuple[int, int]
+"""How many runs there are at most, and how many of them must pass."""
+_QUOTA: pytest.StashKey[_Quota] = pytest.StashKey()
 
 
 def _arguments(n: int, *, at_least: int) -> None:
     """Declare the signature of the marker; `at_least` defaults to `n`."""
 
 
-def plan_of(mark: pytest.Mark) -> Plan:
+def _quota_of(mark: pytest.Mark) -> _Quota:
     """Parse a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
     signature = inspect.signature(_arguments)
     n = signature.bind(*mark.args, **{"at_least": None, **mark.kwargs}).arguments["n"]
@@ -61,7 +63,7 @@ def plan_of(mark: pytest.Mark) -> Plan:
             raise ValueError(f"{name} is {value!r}")
     if at_least > n:
         raise ValueError(f"at_least is {at_least}, and there are only {n} runs")
-    return Plan(n, at_least)
+    return n, at_least
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item], process: Process | None) -> None:
@@ -74,11 +76,11 @@ def take_part(config: pytest.Config, items: list[pytest.Item], process: Process 
             found.setdefault(item.nodeid.partition("[")[0], problem)
     if found:
         refuse(items[0].session, "\n".join(f"{test}: {why}" for test, why in found.items()))
-    config.pluginmanager.register(Runs(config, process), "hydra-smoke-runs")
+    config.pluginmanager.register(Repeats(config, process), "hydra-smoke-runs")
 
 
 def _problem(item: pytest.Item) -> str | None:
-    """Store the plan of a marked test, or return why it can't have one."""
+    """Store the quota of a marked test, or return why it can't have one."""
     mark = item.get_closest_marker(MARKER)
     if mark is None:
         return None
@@ -88,7 +90,7 @@ def _problem(item: pytest.Item) -> str | None:
     if "subtests" in item.fixturenames and "subtests" not in arguments:
         return f"{MARKER} follows subtests only from pytest 9 on, as an argument of the test"
     try:
-        item.stash[_PLAN] = plan_of(mark)
+        item.stash[_QUOTA] = _quota_of(mark)
     except (TypeError, ValueError) as error:
         usage = f"@pytest.mark.{MARKER}(n, at_least=k), whole numbers with 1 <= k <= n"
         return f"{MARKER} is wrong, {error}: write {usage}"
@@ -96,10 +98,13 @@ def _problem(item: pytest.Item) -> str | None:
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """The outcomes of a test's runs so far."""
 
-    plan: Plan
+    runs: int
+    """How many there are at most."""
+    at_least: int
+    """How many of them must pass."""
     passed: int = 0
     failed: int = 0
     began: int = 0
@@ -107,7 +112,8 @@ class _Tally:
 
     @property
     def is_settled(self) -> bool:
-        return self.plan.is_settled(self.passed, self.failed)
+        """Whether no further run could change the outcome."""
+        return self.passed >= self.at_least or self.failed > self.runs - self.at_least
 
     def add(self, outcome: str, seconds: float, reason: str = "") -> None:
         """Add the outcome of the run that began last."""
@@ -118,7 +124,7 @@ class _Tally:
 
     @property
     def score(self) -> str:
-        must = f"{self.plan.at_least} of {self.plan.runs} must"
+        must = f"{self.at_least} of {self.runs} must"
         return f"{self.passed} of {self.began} runs passed, and {must}"
 
     def words(self, obstacle: str | None = None) -> str:
@@ -132,14 +138,14 @@ class _Tally:
         return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
 
 
-class Runs:
+class Repeats:
     """Runs the bodies of marked tests; notifies `process`, where the plugin is switched on."""
 
     def __init__(self, config: pytest.Config, process: Process | None) -> None:
         # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
         self._process = process
-        self._tally: _Tally | None = None
+        self._tally: Tally | None = None
         """The tally of the current test, once its body was run."""
 
     @pytest.hookimpl(wrapper=True)
@@ -148,11 +154,11 @@ class Runs:
 
         For this call only: plugins that run a test again set up a new one.
         """
-        plan = item.stash.get(_PLAN, None)
-        if plan is None:
+        quota = item.stash.get(_QUOTA, None)
+        if quota is None:
             return (yield)
-        assert isinstance(item, pytest.Function)  # Others have no plan.
-        self._tally = _Tally(plan)
+        assert isinstance(item, pytest.Function)  # Others have no quota.
+        self._tally = Tally(*quota)
         runtest = item.runtest
         # Not the function: pytest and plugins still need to see whether it is a coroutine.
         vars(item)["runtest"] = partial(self._run, item, self._tally, runtest)
@@ -163,25 +169,25 @@ class Runs:
             if self._process is not None:
                 self._process.stage.repeat = None
 
-    def _run(self, item: pytest.Function, tally: _Tally, runtest: Callable[[], None]) -> None:
+    def _run(self, item: pytest.Function, tally: Tally, runtest: Callable[[], None]) -> None:
         while not tally.is_settled:
             tally.began += 1
             if self._process is not None:
                 self._process.stage.begins_run(tally.began)
-                self._process.outcomes.ran(tally.began, tally.passed, tally.plan.runs)
+                self._process.running_test.ran(tally.began, tally.passed, tally.runs)
             limited, start = _has_time_limit(), now()
             try:
-                run_once(item, runtest)
+                _run_once(item, runtest)
             except BaseException as error:
-                if not is_failure(error):
+                if not _is_failure(error):
                     raise
-                tally.add("failed", now() - start, reason_of(error))
+                tally.add("failed", now() - start, _reason_of(error))
                 obstacle = self._debugs or _obstacle(item, limited)
                 if tally.is_settled or obstacle:
-                    explain(error, tally.words(obstacle))
+                    _explain(error, tally.words(obstacle))
                     raise
                 if self._process is not None:
-                    self._process.outcomes.run_failed(error)
+                    self._process.running_test.run_failed(error)
                 continue
             tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)
@@ -200,7 +206,7 @@ class Runs:
         if self._tally is not None:
             tally = self._tally
             if self._process is not None:
-                self._process.outcomes.ran(tally.began, tally.passed, tally.plan.runs)
+                self._process.running_test.ran(tally.began, tally.passed, tally.runs)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:
@@ -219,3 +225,66 @@ def _obstacle(item: pytest.Item, limited: bool) -> str | None:
 def _has_time_limit() -> bool:
     """Return whether an alarm is set, as pytest-timeout does it; it goes off once."""
     return bool(signal.getitimer(signal.ITIMER_REAL)[0])
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Return whether the error is a plain failure of one run."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).subgroup(_ENDS) is None
+    return not isinstance(error, (*_ENDS, *_OF_THE_TEST))
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return an error in pytest's words: for an assertion, its explanation."""
+    info = pytest.ExceptionInfo[BaseException].from_exception(error)
+    return safe_text(info.exconly(tryshort=True), _REASON)
+
+
+def _explain(error: BaseException, words: str) -> None:
+    """Add words to an error, whatever pytest shows of it."""
+    if isinstance(error, pytest.fail.Exception):
+        error.msg = f"{error.msg}\n{words}"
+    else:
+        error.add_note(words)
+
+
+class _Subtests:
+    """The subtests of one run, with the method of `pytest.Subtests`."""
+
+    def __init__(self) -> None:
+        self.failed: list[BaseException] = []
+
+    @contextmanager
+    def test(self, msg: str | None = None, **kwargs: object) -> Generator[None]:
+        """Go on after a failure; what a skip ends is the subtest alone."""
+        try:
+            yield
+        except BaseException as error:
+            if _is_failure(error):
+                name = f"{'' if msg is None else repr(msg)} {kwargs or ''}"
+                _explain(error, safe_line(f"in the subtest {name}"))
+                self.failed.append(error)
+            elif not isinstance(error, _OF_THE_TEST):
+                raise
+
+
+def _run_once(item: pytest.Function, runtest: Callable[[], None]) -> None:
+    """Run the body; raise its failure, with those of its subtests, or the first of these."""
+    subtests, fixtures = _Subtests(), item.funcargs
+    if isinstance(fixtures.get("subtests"), SUBTESTS):
+        item.funcargs = {**fixtures, "subtests": subtests}
+    try:
+        runtest()
+    except BaseException as error:
+        if _is_failure(error):
+            subtests.failed.insert(0, error)
+        elif isinstance(error, _ENDS) or not subtests.failed:
+            raise
+    finally:
+        item.funcargs = fixtures
+    if subtests.failed:
+        first, *others = subtests.failed
+        for other in others:
+            _explain(first, f"as well: {_reason_of(other)}")
+        vars(first)[OTHERS] = others
+        raise first

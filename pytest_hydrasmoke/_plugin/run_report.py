@@ -23,13 +23,13 @@ from pytest_hydrasmoke._report.build import (
 )
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
 
-from .replay import notes, unset_spec
+from .replaying import notes, unset_spec
 from .report_cleaner import cleaned
 from .separation import unseparated
 
 if TYPE_CHECKING:
     from .process import Process
-    from .seen import SessionSeen
+    from .session_outcome import SessionOutcome
 
 
 class RunTold:
@@ -86,7 +86,7 @@ def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
 def conclude(
     process: Process,
     told: RunTold,
-    seen: SessionSeen,
+    seen: SessionOutcome,
     session: pytest.Session,
     unheard: Sequence[str],
 ) -> tuple[Report, list[str]]:

@@ -32,7 +32,7 @@ from pytest_hydrasmoke._settings.variables import where_from
 from .deadline import keep_deadline
 from .part import take_part
 from .process import Process, address_of, serve, stand_before_agent
-from .replay import spec_of
+from .replaying import spec_of
 from .report_cleaner import cleaned
 
 if TYPE_CHECKING:

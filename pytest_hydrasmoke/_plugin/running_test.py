@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 
-class Outcomes:
+class RunningTest:
     """What becomes of the running test, and which recorded failures made it fail.
 
     An error carries the number of its failure; what is told of a failed test are numbers.

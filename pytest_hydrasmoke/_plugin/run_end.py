@@ -22,9 +22,9 @@ from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
-from .conclusion import RunTold, code, conclude, problems
-from .seen import OF_NO_TEST, SessionSeen
-from .views import Views
+from .report_views import Views
+from .run_report import RunTold, code, conclude, problems
+from .session_outcome import OF_NO_TEST, SessionOutcome
 from .workers import KEY, Workers
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Goal(IntEnum):
     """The report is true for good, and what nobody saw is on standard error."""
 
 
-class Ending:
+class RunEnd:
     """The end of the run, as far as it has come."""
 
     def __init__(self, process: Process) -> None:
@@ -54,7 +54,7 @@ class Ending:
         self._pytest = process.pytestconfig
         self._interrupts = process.interrupts
         self.workers = Workers(process)
-        self.seen = SessionSeen(process)
+        self.seen = SessionOutcome(process)
         self.told = RunTold(process, self.workers.sent)
         self.views = Views(process)
         self._report: Report | None = None

@@ -48,7 +48,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         live, fake = _named_here(config)
     with _watched(config) as interrupts:
         if worker is None:
-            from .main_process import begin_run
+            from .begin_run import begin_run
 
             process: Process | None = begin_run(config, interrupts, live=live, fake=fake)
         else:

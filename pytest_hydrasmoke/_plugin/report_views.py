@@ -18,7 +18,7 @@ from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import files, github, other_reports, terminal
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
-from .replay import header_line
+from .replaying import header_line
 
 if TYPE_CHECKING:
     from .process import Process

@@ -40,7 +40,7 @@ _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", 
 """From least to most important: of several outcomes, the last in this order counts."""
 
 
-class SessionSeen:
+class SessionOutcome:
     """Sees how the session goes, in each of its processes."""
 
     def __init__(self, process: Process) -> None:

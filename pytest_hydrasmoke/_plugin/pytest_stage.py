@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._core import stage
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke.instance import SmokeInstance
 
 from .separation import CONTINUES
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._core.open_turn import OpenTurn
 
     from .recorder import Recorder
-    from .replay import Replaying
+    from .replaying import Replaying
 
 __tracebackhide__ = hide_own_frames
 
@@ -34,7 +34,7 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
 
 
-class Stage(stage.Stage):
+class PytestStage(Stage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
     handle_of: Callable[[InstanceRecord], Handle]
