@@ -205,7 +205,7 @@ def smoke_instance(
 
     Parametrize it, indirectly, with fields of another spec: `{"tier_id": "..."}`.
     """
-    return _process(request.config).instance(request, smoke_spec)
+    return _process(request.config).fixtures.instance(request, smoke_spec)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def async_smoke_instance(
 
     A call without `await` does nothing; if Python warns of one, the run fails.
     """
-    return _process(request.config).async_instance(request, smoke_spec)
+    return _process(request.config).fixtures.async_instance(request, smoke_spec)
 
 
 @pytest.fixture(scope="session")
@@ -224,7 +224,7 @@ def smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> SmokeInstanceFactory:
     """Provisions instances that only you use: `factory(**spec)`, `factory.many(n, **spec)`."""
-    return _process(pytestconfig).factory()
+    return _process(pytestconfig).fixtures.factory()
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def async_smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeInstanceFactory:
     """The same factory as `smoke_instance_factory`, for coroutines."""
-    return _process(pytestconfig).async_factory()
+    return _process(pytestconfig).fixtures.async_factory()
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def smoke_client(
 
     `smoke_client.with_token(None)` is a client without a token.
     """
-    with _process(pytestconfig).client() as client:
+    with _process(pytestconfig).fixtures.client() as client:
         yield client
 
 
@@ -252,7 +252,7 @@ def async_smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeClient:
     """The router's six calls, for coroutines."""
-    return _process(pytestconfig).async_client()
+    return _process(pytestconfig).fixtures.async_client()
 
 
 @pytest.fixture
@@ -263,6 +263,6 @@ def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
     `FakeRouter`: `{"clock": VirtualClock()}`. A test fails at its end if no request has met a fault
     that it asked for.
     """
-    from pytest_hydrasmoke._plugin.own_fake import served
+    from pytest_hydrasmoke._plugin.fakes import served
 
     yield from served(request)

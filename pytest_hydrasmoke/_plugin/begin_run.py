@@ -1,39 +1,39 @@
-"""The main process: it reads the settings, serves the fake, and checks the router before tests."""
+"""How a process begins its part in a run: the main process, and a worker of xdist.
+
+The main process reads the settings, serves the fake, and checks the router before the first test.
+"""
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
-from pytest_hydrasmoke._base.pytest_internals import ini_names
+from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, SETTINGS, TABLE, flag, variable
 from pytest_hydrasmoke._recordings.store import Recordings
 from pytest_hydrasmoke._report import files, github
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import WaitingAloud, check_unused, learn
-from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
 from pytest_hydrasmoke._settings.variables import where_from
 
-from .deadline import keep_deadline
-from .part import take_part
-from .process import Process, address_of, serve, stand_before_agent
+from .fakes import address_of, stand_before_agent
+from .process import Process
+from .read_settings import read_settings
 from .replaying import spec_of
 from .report_cleaner import cleaned
+from .workers import KEY, received
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
@@ -41,30 +41,31 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke.fake import FakeRouter
 
+SPARE = 10.0
+"""Seconds for the reports, and for what else ends with the run, beside the deletion."""
+AFTERWARDS = 6.0
+"""Seconds of these that come after the deletion: xdist gives its workers five."""
+
 
 def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Process:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
-    router: FakeRouter | None = None
-    recordings: Recordings | None = None
-    loaded: Loaded | None = None
-    scrub = scrubbing(None)
-    beginning: tuple[Report, Path] | None = None
+    try:
+        loaded = read_settings(config, live=live, fake=fake)
+    except ConfigError as error:
+        raise _refused(REFUSED, scrubbing(None)(str(error))) from None
+    settings, router, recordings = loaded.config, None, None
+    _keep_deadline(settings, interrupts)
     with ExitStack() as undo:
+        if fake:
+            from pytest_hydrasmoke.fake import FakeRouter
+
+            # Until `Process.end`, which is called however the run ends.
+            router = undo.enter_context(FakeRouter(loaded.scenario))
+            settings = settings.model_copy(update=_of_the_fake(router, loaded))
+        # From here on there is no other run's report in its place.
+        begun = _begun(settings, router)
+        _write(begun, settings.output)
         try:
-            loaded = _load(config, live=live, fake=fake)
-            settings = loaded.config
-            keep_deadline(settings, interrupts)
-            if fake:
-                router = serve(loaded.scenario)
-                undo.callback(router.__exit__, None, None, None)
-                own: dict[str, Any] = address_of(router)
-                if router.scenario.recordings is not None:
-                    own |= spec_of(router.scenario.recordings, without=loaded.sources)
-                settings = settings.model_copy(update=own)
-            scrub = scrubbing(settings.token)
-            # From here on there is no other run's report in its place.
-            beginning = begun, _ = _begun(settings, router), settings.output
-            _write(*beginning)
             if settings.record is not None:
                 recordings = Recordings(settings.record)
                 undo.callback(recordings.end)
@@ -83,24 +84,31 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake
                     loaded=loaded,
                     begun=begun,
                 )
-                take_part(process)
+                process.take_part()
                 undo.pop_all()
             return process
         except HydraSmokeError as error:
+            by = REFUSED if isinstance(error, ConfigError) else f"{REFUSED}: {PREFLIGHT}"
             words = str(error)
-            if isinstance(error, UnauthorizedError) and loaded is not None:
+            if isinstance(error, UnauthorizedError):
                 words += f"\n  token:     {where_from(loaded.sources)}, at {loaded.config.url}"
             # The router's own words may contain the token too.
-            problem = scrub(words)
-            by = REFUSED if isinstance(error, ConfigError) else f"{REFUSED}: {PREFLIGHT}"
-            _tell_refusal(by, problem, beginning)
-    raise pytest.UsageError(problem)
+            problem = scrubbing(settings.token)(words)
+            raise _refused(by, problem, begun, settings.output) from None
 
 
-def _tell_refusal(by: str, problem: str, beginning: tuple[Report, Path] | None) -> None:
+def _of_the_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
+    """Return the settings that a fake has its own of."""
+    recordings = router.scenario.recordings
+    spec = {} if recordings is None else spec_of(recordings, without=loaded.sources)
+    return {**address_of(router), **spec}
+
+
+def _refused(
+    by: str, problem: str, begun: Report | None = None, output: Path | None = None
+) -> pytest.UsageError:
     """Write the report of a run that is refused, if it has one, and show it on GitHub."""
-    if beginning is not None:
-        begun, output = beginning
+    if begun is not None and output is not None:
         refused = {
             "exit_code": int(pytest.ExitCode.USAGE_ERROR),
             "ended": f"{by}: {safe_line(problem, 500)}",
@@ -111,72 +119,26 @@ def _tell_refusal(by: str, problem: str, beginning: tuple[Report, Path] | None) 
             github.append_refusal(problem, os.environ)
         with suppress(OSError):  # Nobody may read it any more.
             sys.stderr.write(github.annotation("hydra-smoke was refused", problem) + "\n")
+    return pytest.UsageError(problem)
 
 
-def _load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
-    """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
-    if live and fake:
-        raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
-    for name in SECRETS:
-        if config.getoption(f"hydra_smoke_{name}") is not None:
-            file = f", or give {flag('token_file')}" if name == "token" else ""
-            raise pytest.UsageError(
-                f"{flag(name)} would show the token to everybody on this machine: "
-                f"set {variable(name)} in the environment{file}"
-            )
-    options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
-    here = config.invocation_params.dir
-    # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
-    named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
-    places = [_place(here, argument.partition("::")[0]) for argument in named]
-    places = [place for place in places if place.exists()]
-    loaded = sources.load(options, here, fake=fake, places=places)
-    loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, live=live)))
-    # Whatever else is wrong with the value is more important.
-    if (problem := _moved_rootdir(config)) is not None:
-        raise pytest.UsageError(problem)
-    return loaded
+def _keep_deadline(config: HydraSmokeConfig, interrupts: Interrupts) -> None:
+    """Have a run with a deadline end as by a TERM, early enough to delete what there is.
 
-
-def _of_no_effect(config: pytest.Config, *, live: bool) -> Iterator[str]:
-    """Yield a warning for what pytest's own configuration has for this plugin, and is not used."""
-    used, other = (LIVE, FAKE) if live else (FAKE, LIVE)
-    if other in config.getini("addopts"):
-        yield f"{other} of addopts is left out, as {used} is on the command line"
-    for name in ini_names(config):
-        setting = name.lower().replace("-", "_").removeprefix("hydra_smoke_")
-        if name.lower().replace("-", "_").startswith("hydra_smoke"):
-            yield (
-                f"{name} in {config.inipath} has no effect: set {variable(setting)}, or "
-                f"{setting} in [{TABLE}] of pyproject.toml"
-            )
-
-
-def _moved_rootdir(config: pytest.Config) -> str | None:
-    """Return what is wrong where the value of an option has moved pytest's rootdir.
-
-    pytest looks for it before it knows a plugin's options: it takes a value that stands alone, and
-    is a path, for one of tests. Tests then have other names than those of their recordings, and the
-    project's configuration is not read.
+    A runner that kills a job leaves instances behind. No test can hold the end up, since a signal
+    interrupts whatever it does.
     """
-    here, root = config.invocation_params.dir, config.rootpath
-    tests = [_place(here, argument.partition("::")[0]) for argument in config.args]
-    outside = [place for place in tests if not place.is_relative_to(here)]
-    if config.inipath is not None or root == here or outside or not here.is_relative_to(root):
-        return None
-    ours = {flag(name) for name in SETTINGS}
-    for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
-        place = _place(here, value)
-        if option in ours and place.exists() and not place.is_relative_to(here):
-            return (
-                f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
-                f"tests: write {option}={value}"
-            )
-    return None
-
-
-def _place(here: Path, argument: str) -> Path:
-    return Path(os.path.abspath(here / argument))
+    seconds = config.deadline
+    if seconds is None:
+        return
+    kept = min(config.delete_timeout + SPARE, seconds / 2)
+    ends = clock.now() + seconds - kept
+    why = f"deadline: the run may take {seconds:g} s, and was ended {kept:g} s before that"
+    interrupts.end_run_at(
+        ends,
+        f"{why} to delete what there is: raise it, or see what took so long",
+        clean_by=ends + kept - max(kept / 4, min(AFTERWARDS, kept / 2)),
+    )
 
 
 def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
@@ -244,3 +206,36 @@ def _say_early(words: str) -> None:
     # pytest has no terminal yet: write where its errors go.
     sys.stderr.write(f"hydra-smoke: {words}\n")
     sys.stderr.flush()
+
+
+class _Unable:
+    """Ends the run with a message before its first test: a worker can't take part."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        session.shouldfail = self._problem
+
+
+def join_run(
+    config: pytest.Config, worker: dict[str, Any], interrupts: Interrupts
+) -> Process | None:
+    """Take part with what the main process has sent; None where this worker can't."""
+    with ExitStack() as undo:
+        try:
+            process = Process(
+                pytestconfig=config,
+                interrupts=interrupts,
+                worker=worker["workerid"],
+                **received(config, worker, undo),
+            )
+            process.take_part()
+            undo.pop_all()
+            return process
+        except HydraSmokeError as error:
+            # An error raised here would be an internal error of xdist, with all its frames.
+            config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+            worker_output(config)[KEY] = ""  # It leaves nothing.
+            interrupts.restore()
+            return None

@@ -74,7 +74,7 @@ class Objections:
         if words is not None:
             refuse(session, words)
         elif self._process.config.instance is None and self._process.replaying is None:
-            self._process.certain = _certain(session.items, self._process.config)
+            self._process.fixtures.certain = _certain(session.items, self._process.config)
 
     def _unread_tables(self, items: Sequence[pytest.Item]) -> str | None:
         """Return why smoke tests have another table of settings than the one that was read.

@@ -1,51 +1,44 @@
-"""One process of a run: what it knows and owns, and what its fixtures give to tests."""
+"""One process of a run: what it knows and owns, and the plugins by which it takes part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_others
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import CutShort, NotRun
 from pytest_hydrasmoke._journal.journal import Journal, Tail
+from pytest_hydrasmoke._report.github import Annotations
 from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
-from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
-from pytest_hydrasmoke._run.preflight import FIRST_ANSWER_TIMEOUT, WaitingAloud
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
-from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .clients import AsyncRunClient, RunClient
-from .needs import Selection, scope_node
+from .fixtures import Fixtures
+from .needs import Objections, Selection
 from .pytest_stage import PytestStage
+from .recorder import Recorder
 from .replaying import Replaying
+from .report_cleaner import ReportCleaner
+from .run_end import RunEnd
 from .running_test import RunningTest
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._recordings.store import Recordings
     from pytest_hydrasmoke._settings.sources import Loaded
-    from pytest_hydrasmoke.fake import FakeRouter, Scenario
+    from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
 
@@ -90,7 +83,7 @@ class Process:
             commands=self.config.commands,
             clean=self.scrub,
         )
-        self.ledger.begin(self._shares_as)
+        self.ledger.begin(self.shares_as)
         name = self.worker or MAIN
         # One that is a run of its own here writes beside the others, which are read as they write.
         folder = self.beside or self.ledger.folder
@@ -107,10 +100,8 @@ class Process:
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
-        self.certain: Sequence[Wanted] = ()
-        """What the collected tests are sure to share."""
-        self._over: list[str] = []
-        """The shares whose scope is over."""
+        self.fixtures = Fixtures(self)
+        self.run_end = RunEnd(self)
 
     @property
     def elsewhere(self) -> bool:
@@ -120,12 +111,12 @@ class Process:
     @property
     def is_owner(self) -> bool:
         """Whether it looks after all instances of its run: not a worker that shares it."""
-        return self.alone or self.worker is None
+        return self.shares_as == MAIN
 
     @property
-    def _shares_as(self) -> str:
+    def shares_as(self) -> str:
         """Its name among those that share instances."""
-        return MAIN if self.alone or self.worker is None else self.worker
+        return MAIN if self.alone else self.worker or MAIN
 
     @property
     def forked(self) -> bool:
@@ -153,10 +144,6 @@ class Process:
         return run
 
     @cached_property
-    def _sharing(self) -> Sharing:
-        return Sharing(self.run, worker=self._shares_as != MAIN, certain=self.certain)
-
-    @cached_property
     def reading(self) -> Reading:
         """How events are understood: calls the hooks only if a plugin implements them."""
         hook = self.pytestconfig.hook
@@ -169,7 +156,7 @@ class Process:
 
     def end(self) -> None:
         """Let go of all that this process holds, as the last thing in a run."""
-        self._sharing.release()
+        self.fixtures.release()
         if self.is_owner:
             self.journal.discard(self.ledger.folder)
         self.ledger.end()
@@ -177,147 +164,42 @@ class Process:
         if self.router is not None:
             self.router.__exit__(None, None, None)
 
-    # Called by fixtures
+    def take_part(self) -> None:
+        """Register this process's plugins."""
+        hide_frames_of_others(hide_own_frames)
+        for name, plugin in self._plugins():
+            self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
 
-    def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
-        """Return a handle on the instance that this test shares."""
-        return SmokeInstance(self.run.handle(self._shared(request, spec)))
-
-    def async_instance(
-        self, request: pytest.FixtureRequest, spec: InstanceSpec
-    ) -> AsyncSmokeInstance:
-        """Return an async handle on the instance that this test shares."""
-        record = self._shared(request, spec)
-        return AsyncSmokeInstance(self.run.handle(record, AsyncIO(self.config.link)))
-
-    def factory(self) -> SmokeInstanceFactory:
-        """Return a factory; skips where the run is attached to an instance."""
-        self._skip_if_attached()
-        return SmokeInstanceFactory(self.run)
-
-    def async_factory(self) -> AsyncSmokeInstanceFactory:
-        """Return a factory for coroutines; skips where the run is attached to an instance."""
-        self._skip_if_attached()
-        return AsyncSmokeInstanceFactory(self.run, AsyncIO(self.config.link))
-
-    def client(self) -> SmokeClient:
-        """Return a client with connections of its own."""
-        return RunClient(SyncIO(self.config.link), self.run)
-
-    def async_client(self) -> AsyncSmokeClient:
-        """Return an async client."""
-        return AsyncRunClient(AsyncIO(self.config.link), self.run)
-
-    def _skip_if_attached(self) -> None:
-        if self.config.instance is not None:
-            pytest.skip(f"attached to {self.config.instance}: nothing is provisioned")
-
-    def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
-        changes = getattr(request, "param", None)
-        # An override of `smoke_spec` may return anything.
-        wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
-        node = scope_node(request.node, self.config.scope)
-        share = EVERYBODY if node is request.session else f"{self._shares_as} {node.nodeid}"
-        record = self.running_test.shared = self._take(request, wanted, share, node)
-        return record
-
-    def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
-        """Return a handle on the instance that a bundled check has for itself, and deletes."""
-        self._skip_if_attached()
-        record = self._take(request, self.config.spec, OF_A_CHECK, request.session)
-        return SmokeInstance(self.run.handle(record))
-
-    def _take(
-        self,
-        request: pytest.FixtureRequest,
-        spec: InstanceSpec,
-        share: str,
-        node: pytest.Item | pytest.Collector,
-    ) -> InstanceRecord:
-        if self._sharing.begins(share):
-            node.addfinalizer(partial(self._over.append, share))
-        try:
-            record = self._sharing.take(spec, share, request.node.nodeid)
-        except NotRunError as error:
-            self.not_run(request.node.nodeid, str(error))
-        self.run.uses(record)
-        self.stage.changed(record)  # Another process may have provisioned it.
-        return record
-
-    def refuted(self, call: str, test: str) -> str | None:
-        """Return how another test has shown that a call does not work; None if none has."""
-        known = self.ledger.look().refuted.get(call)
-        return None if known is None or known.test == test else known.why
-
-    def tell(self, call: str, test: str, why: str | None) -> None:
-        """Tell all processes, if possible, that a test has shown a call not to work.
-
-        None takes that back, if it was this test. Hooks call this: it raises nothing.
-        """
-        with suppress(OSError):
-            known = self.ledger.read().refuted.get(call)
-            if why is not None or (known is not None and known.test == test):
-                self.ledger.refute(call, test, why)
-
-    def not_run(self, test: str, why: str) -> NoReturn:
-        """Skip a test that needs what another one has shown not to work."""
-        self.journal.note(NotRun(test, why))
-        pytest.skip(self.scrub(f"not run: {why}"))
-
-    # Hooks
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End shares whose scope is over, once the last report of a test is in.
-
-        Outermost, so that no test's own time limit is still running.
-        """
-        self.running_test.test_begins(item.nodeid)
-        try:
-            result = yield
-        except BaseException:
-            # Now, because the clean-up that follows uses all instances.
-            if self.running_test.used or item.get_closest_marker("hydra_smoke"):
-                self.journal.note(CutShort(item.nodeid))
-            raise
-        if self._over:
-            self._sharing.end(self._over)
-            self._over.clear()
-        if self.running_test.not_found:
-            self._sharing.give_up_if_gone(item.nodeid)
-        self._sharing.release()
-        return result
-
-
-def serve(scenario: Scenario | None) -> FakeRouter:
-    """Serve the bundled fake in this process."""
-    from pytest_hydrasmoke.fake import FakeRouter
-
-    # Until `pytest_unconfigure`, which pytest calls however the run ends.
-    return FakeRouter(scenario).__enter__()
-
-
-def address_of(router: FakeRouter) -> dict[str, Any]:
-    """Return the settings that make a fake the router of a run."""
-    return {"url": router.url, "token": Token(router.token)}
-
-
-def stand_before_agent(
-    router: FakeRouter, config: HydraSmokeConfig, url: str, say: Callable[[str], None]
-) -> HydraSmokeConfig:
-    """Have the agent at a URL answer the fake's chats; return the settings with its model.
-
-    Raises `HydraSmokeError` if it can't be used.
-    """
-    from pytest_hydrasmoke.fake.agent import Agent
-    from pytest_hydrasmoke.fake.agent_events import AgentError
-
-    token = None if config.agent_token is None else config.agent_token.reveal()
-    agent = Agent(url, config.agent_api, config.agent_model, token, config.new_conversation)
-    try:
-        with WaitingAloud(url, say) as waiting:
-            agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), waiting.again)
-    except AgentError as problem:
-        raise HydraSmokeError(safe_line(str(problem), 1000)) from None
-    agent.answer_chats_of(router)
-    return config.model_copy(update={"agent_model": agent.model})
+    def _plugins(self) -> Iterator[tuple[str, object]]:
+        """Yield the plugins with their names, in the order of their registration."""
+        end = self.run_end
+        if not self.elsewhere:
+            yield "refusal", Objections(self)
+        if self.replaying is not None:
+            yield "replaying", self.replaying
+        yield "stage", self.stage
+        yield "selection", self.selection
+        yield "fixtures", self.fixtures
+        yield "running-test", self.running_test
+        yield "end", end
+        yield "outcome", end.outcome
+        yield "workers", end.workers
+        yield "views", end.views
+        if self.config.record is not None:
+            self.stage.recorder = Recorder(self)
+            yield "recorder", self.stage.recorder
+        if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
+            root = self.pytestconfig.rootpath
+            yield (
+                "annotations",
+                Annotations(
+                    end.told.is_smoke_test,
+                    root,
+                    os.environ,
+                    replies=self.config.report_replies,
+                    reason=end.reason,
+                ),
+            )
+        yield "scrub", ReportCleaner(self.scrub)
+        # Registered last, and so the first to end.
+        yield "progress", self.progress

@@ -19,8 +19,6 @@ from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke.instance import SmokeInstance
 
-from .separation import CONTINUES
-
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.handle import Handle
     from pytest_hydrasmoke._core.open_turn import OpenTurn
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hide_own_frames
 
+CONTINUES = "hydra_smoke_continues"
+"""The marker of a test that means to go on with what an earlier one has said."""
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
 

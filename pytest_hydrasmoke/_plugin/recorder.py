@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -40,11 +41,13 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .process import Process
 from .pytest_stage import owner_of
 from .record_hook import NAME, edit_of
 from .replaying import LIVE_ONLY, as_argument
 from .run_report import code
+
+if TYPE_CHECKING:
+    from .process import Process
 
 NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
     *("new", "changed", "unchanged", "not recorded", "could not be written"),
@@ -57,20 +60,12 @@ _MOST = 10
 class Recorder:
     """Records turns in this process; in the main process, writes and reports on all of them."""
 
-    def __init__(
-        self,
-        pytest_config: pytest.Config,
-        process: Process,
-        tape: Tape,
-        recordings: Recordings | None,
-        fail: Callable[[str, str, str], None],
-    ) -> None:
-        self._pytest = pytest_config
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self._tape = tape
-        self._recordings = recordings
+        self._pytest = process.pytestconfig
+        self._tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
+        self._recordings = process.recordings
         """The folder, in the main process."""
-        self._fail = fail
         self._scrub = process.scrub
         self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
         self._test: pytest.Item | None = None
@@ -182,7 +177,9 @@ class Recorder:
                 seen = manners.seen_in(report)
                 self._lines += manners.update(self._recordings.folder / ROUTER, seen)
         for owner, why in self._unwritten.items():
-            self._fail("recording", owner, self._words(self._recordings.folder, owner, why))
+            self._process.run_end.fail(
+                "recording", owner, self._words(self._recordings.folder, owner, why)
+            )
         whole = self._process.selection.is_whole(report.exit_code)
         self._lines += self._summary(self._recordings, whole=whole)
 

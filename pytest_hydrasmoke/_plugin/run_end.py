@@ -54,7 +54,7 @@ class RunEnd:
         self._pytest = process.pytestconfig
         self._interrupts = process.interrupts
         self.workers = Workers(process)
-        self.seen = SessionOutcome(process)
+        self.outcome = SessionOutcome(process)
         self.told = RunTold(process, self.workers.sent)
         self.views = Views(process)
         self._report: Report | None = None
@@ -100,7 +100,7 @@ class RunEnd:
     def _adopt(self, run: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
         run.adopt(self.told.stories.instances)
-        crashed = self.seen.cases.crashed
+        crashed = self.outcome.cases.crashed
         while crashed:
             self.told.crash(crashed.pop())
         stories = self.told.stories.instances
@@ -116,7 +116,9 @@ class RunEnd:
         session.exitstatus = code(before, failed=False, signal=number, broken=self._broken)
         if self._report is None or not self._is_true(self._report, session.exitstatus):
             unheard = self.workers.unheard()
-            self._report, remarks = conclude(self._process, self.told, self.seen, session, unheard)
+            self._report, remarks = conclude(
+                self._process, self.told, self.outcome, session, unheard
+            )
             session.exitstatus = self._report.exit_code
             self.views.remark(*remarks)
             self.views.write(self._report)
@@ -142,7 +144,7 @@ class RunEnd:
         self._interrupts.catch_up()
         for kind, name, words in problems(report):
             self.fail(kind, name, words)
-        for test, calls in self.seen.unawaited.items():
+        for test, calls in self.outcome.unawaited.items():
             words = f"{', '.join(calls)}: called without await, so nothing was done"
             self.fail("missing await", test, words)
         self.views.hand_out(report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._journal.events import FailedTest
 from pytest_hydrasmoke._journal.journal import read, sizes
 from pytest_hydrasmoke._journal.run_story import RunStory, fold
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import (
     breaches,
@@ -23,13 +24,16 @@ from pytest_hydrasmoke._report.build import (
 )
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
 
+from .bundled_checks import PACKAGE
 from .replaying import notes, unset_spec
 from .report_cleaner import cleaned
-from .separation import unseparated
 
 if TYPE_CHECKING:
     from .process import Process
     from .session_outcome import SessionOutcome
+
+_Scene = tuple[str, int | None]
+"""A test, and the run of its body where it has several."""
 
 
 class RunTold:
@@ -164,3 +168,24 @@ def problems(report: Report) -> Iterator[tuple[str, str, str]]:
             yield "conflict", name, terminal.conflict(instance)
     for breach in report.breaches:
         yield "budget", breach.phase, terminal.breach(breach)
+
+
+def unseparated(stories: Iterable[Story], continuing: Collection[str]) -> Iterator[str]:
+    """Yield a line if an agent may remember what another test, or run of one, has told it.
+
+    A test that has the marker means it; the bundled checks ask nothing that could be remembered.
+    """
+    together = max((_together(it, continuing) for it in stories), key=len, default=())
+    tests = {test for test, _ in together}
+    if together:
+        what = f"{len(tests)} tests" if len(tests) > 1 else f"{len(together)} runs of a test"
+        yield f"note: {what} share one agent's memory (set new_conversation)"
+
+
+def _together(story: Story, continuing: Collection[str]) -> Sequence[_Scene]:
+    """Return who chatted with a shared instance, if another than the first has not meant it."""
+    turns = sorted(story.chats.turns, key=lambda it: it.at)
+    named = ((it.turn.test, it.turn.run) for it in turns)
+    scenes = [*dict.fromkeys((it, run) for it, run in named if it and not it.startswith(PACKAGE))]
+    shared = story.share is not None or story.attached
+    return scenes if shared and any(it not in continuing for it, _ in scenes[1:]) else ()

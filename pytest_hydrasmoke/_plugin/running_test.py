@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import Cured, FailedTest, RunsCounted
+from pytest_hydrasmoke._journal.events import Cured, CutShort, FailedTest, RunsCounted
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke._report.other_reports import (
     case_properties,
@@ -82,6 +82,17 @@ class RunningTest:
 
     # Hooks
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.test_begins(item.nodeid)
+        try:
+            return (yield)
+        except BaseException:
+            # Now, because the clean-up that follows uses all instances.
+            if self.used or item.get_closest_marker("hydra_smoke"):
+                self._process.journal.note(CutShort(item.nodeid))
+            raise
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         self._began, self._runs = clock.now(), None
@@ -133,7 +144,7 @@ class RunningTest:
         elif report.when == "call" and report.passed and self._again:
             self._again = False
             self._process.journal.note(Cured(report.nodeid))
-            self._process.tell("llm_events", report.nodeid, None)
+            self._process.fixtures.tell("llm_events", report.nodeid, None)
             for record in self.records:
                 record.cure(report.nodeid)
         if cases_have_properties(self._process.pytestconfig):
@@ -159,7 +170,7 @@ class RunningTest:
         if self._in_vain:
             # The bundled checks don't wait once more for what nobody counts.
             why = f"llm_events was shown to fail in {report.nodeid} (LlmEventsError)"
-            self._process.tell("llm_events", report.nodeid, why)
+            self._process.fixtures.tell("llm_events", report.nodeid, why)
         at = clock.now()
         self._process.journal.note(failed, at=at)
         for record in self.records:

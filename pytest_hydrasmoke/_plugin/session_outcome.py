@@ -20,7 +20,7 @@ from pytest_hydrasmoke._journal.events import Selected
 from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
-from .separation import CONTINUES
+from .pytest_stage import CONTINUES
 
 if TYPE_CHECKING:
     from .process import Process

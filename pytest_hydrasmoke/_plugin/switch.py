@@ -52,7 +52,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
 
             process: Process | None = begin_run(config, interrupts, live=live, fake=fake)
         else:
-            from .worker_process import join_run
+            from .begin_run import join_run
 
             process = join_run(config, worker, interrupts)
         if process is None:

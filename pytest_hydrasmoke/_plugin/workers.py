@@ -1,19 +1,31 @@
-"""xdist's workers, as the main process sees them: their settings, and what they send back."""
+"""xdist's workers: what the main process sends them, what they make of it, and what comes back."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import REFUSED, worker_output
 from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
+from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.locks import has_main_process
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+from .fakes import address_of
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import Scenario
+
     from .process import Process
 
 KEY = "hydra_smoke"
+"""What a worker is sent, and what it sends back: its journal."""
 
 
 class Workers:
@@ -74,3 +86,55 @@ class Workers:
             if not process.ledger.has_seen(name)
             for run_id in [worker_run_id(config.run_id, name)]
         ]
+
+
+def received(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> dict[str, Any]:
+    """Return what a worker's process has: what its main process has sent, and of its own.
+
+    Raises `ConfigError` where it can take no part.
+    """
+    sent: dict[str, Any] = worker[KEY]
+    settings = HydraSmokeConfig.from_plain(sent["settings"])
+    beside_main = has_main_process(settings.output, settings.run_id)
+    fields: dict[str, Any] = {
+        "config": settings,
+        "forms": None if sent["forms"] is None else Forms.from_plain(sent["forms"]),
+        "fake": sent["fake"],
+        "table": Path(sent["table"]) if beside_main and sent["table"] is not None else None,
+    }
+    if beside_main and not sent["replay"]:
+        return fields
+    if settings.agent_url is not None:
+        raise ConfigError(
+            f"the agent at {settings.agent_url} is on the main process's machine",
+            next_step="run pytest there, with -n as many as you like",
+        )
+    # A worker on another host, or with a fake of its own, can share nothing with the others: it is
+    # a run of its own, with its own instance, ledger and deletions.
+    here, there = config.invocation_params.dir, Path(sent["folder"])
+    own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, worker["workerid"])}
+    if not beside_main and settings.output.is_relative_to(there):
+        own["output"] = here / settings.output.relative_to(there)
+    if sent["fake"]:
+        from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+        if sent["replay"]:
+            scenario = _recorded(settings.scenario, there if beside_main else here)
+        else:
+            scenario = Scenario(**sent["scenario"])
+        router = fields["router"] = undo.enter_context(FakeRouter(scenario))
+        own |= address_of(router)
+    fields["beside"] = folder_of(settings.output, settings.run_id) if beside_main else None
+    return {**fields, "config": settings.model_copy(update=own), "alone": True}
+
+
+def _recorded(scenario: str, folder: Path) -> Scenario:
+    from pytest_hydrasmoke.fake.presets import load
+
+    try:
+        return load(scenario, folder)
+    except ValueError as problem:
+        raise ConfigError(
+            f"recordings can't be replayed here: {problem}",
+            next_step="run pytest where they are, with -n as many as you like",
+        ) from None

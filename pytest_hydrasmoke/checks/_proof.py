@@ -32,7 +32,7 @@ class Support(Protocol):
 
 
 def _support(request: pytest.FixtureRequest) -> Support:
-    found: Support | None = request.config.pluginmanager.get_plugin("hydra-smoke-process")
+    found: Support | None = request.config.pluginmanager.get_plugin("hydra-smoke-fixtures")
     assert found is not None  # Without a switch, a fixture has skipped the test.
     return found
 

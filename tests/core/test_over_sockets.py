@@ -27,7 +27,7 @@ import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.settling import USUAL
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.fixtures import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio

@@ -19,8 +19,7 @@ from pytest_hydrasmoke._plugin import repeats
 from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.replaying import Replaying, notes
 from pytest_hydrasmoke._plugin.run_report import RunTold
-from pytest_hydrasmoke._plugin.worker_process import _recorded
-from pytest_hydrasmoke._plugin.workers import Workers
+from pytest_hydrasmoke._plugin.workers import Workers, _recorded
 from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course

@@ -11,7 +11,7 @@ from recorder_tools import RECORD, recorded, texts
 
 from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.story import Story, ToldTurn
-from pytest_hydrasmoke._plugin.separation import unseparated
+from pytest_hydrasmoke._plugin.run_report import unseparated
 from pytest_hydrasmoke.fake import FakeRouter
 
 NOTE = "share one agent's memory (set new_conversation)"

@@ -21,7 +21,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.fixtures import AsyncRunClient, RunClient
 
 pytestmark = pytest.mark.anyio
 

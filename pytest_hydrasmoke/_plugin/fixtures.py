@@ -1,0 +1,197 @@
+"""What fixtures give to tests: shared instances, factories, and the six calls."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, plain_id
+from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._core.beside import Beside
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.run_turns import RunTurns
+from pytest_hydrasmoke._journal.events import NotRun
+from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke.client import AnyIO, AsyncSmokeClient, ClientBase, SmokeClient
+from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+
+from .needs import scope_node
+
+if TYPE_CHECKING:
+    from .process import Process
+
+__tracebackhide__ = hide_own_frames
+
+
+class Fixtures:
+    """Gives what fixtures, and the bundled checks, ask a process for."""
+
+    certain: Sequence[Wanted] = ()
+    """What the collected tests are sure to share."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._config = process.config
+        self._over: list[str] = []
+        """The shares whose scope is over."""
+
+    @property
+    def _run(self) -> SmokeSession:
+        return self._process.run
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        return Sharing(self._run, worker=not self._process.is_owner, certain=self.certain)
+
+    def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
+        """Return a handle on the instance that this test shares."""
+        return SmokeInstance(self._run.handle(self._shared(request, spec)))
+
+    def async_instance(
+        self, request: pytest.FixtureRequest, spec: InstanceSpec
+    ) -> AsyncSmokeInstance:
+        """Return an async handle on the instance that this test shares."""
+        record = self._shared(request, spec)
+        return AsyncSmokeInstance(self._run.handle(record, AsyncIO(self._config.link)))
+
+    def factory(self) -> SmokeInstanceFactory:
+        """Return a factory; skips where the run is attached to an instance."""
+        self._skip_if_attached()
+        return SmokeInstanceFactory(self._run)
+
+    def async_factory(self) -> AsyncSmokeInstanceFactory:
+        """Return a factory for coroutines; skips where the run is attached to an instance."""
+        self._skip_if_attached()
+        return AsyncSmokeInstanceFactory(self._run, AsyncIO(self._config.link))
+
+    def client(self) -> SmokeClient:
+        """Return a client with connections of its own."""
+        return RunClient(SyncIO(self._config.link), self._run)
+
+    def async_client(self) -> AsyncSmokeClient:
+        """Return an async client."""
+        return AsyncRunClient(AsyncIO(self._config.link), self._run)
+
+    def _skip_if_attached(self) -> None:
+        if self._config.instance is not None:
+            pytest.skip(f"attached to {self._config.instance}: nothing is provisioned")
+
+    def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
+        changes = getattr(request, "param", None)
+        # An override of `smoke_spec` may return anything.
+        wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
+        node = scope_node(request.node, self._config.scope)
+        share = EVERYBODY if node is request.session else f"{self._process.shares_as} {node.nodeid}"
+        record = self._take(request, wanted, share, node)
+        self._process.running_test.shared = record
+        return record
+
+    def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
+        """Return a handle on the instance that a bundled check has for itself, and deletes."""
+        self._skip_if_attached()
+        record = self._take(request, self._config.spec, OF_A_CHECK, request.session)
+        return SmokeInstance(self._run.handle(record))
+
+    def _take(
+        self,
+        request: pytest.FixtureRequest,
+        spec: InstanceSpec,
+        share: str,
+        node: pytest.Item | pytest.Collector,
+    ) -> InstanceRecord:
+        if self._sharing.begins(share):
+            node.addfinalizer(partial(self._over.append, share))
+        try:
+            record = self._sharing.take(spec, share, request.node.nodeid)
+        except NotRunError as error:
+            self.not_run(request.node.nodeid, str(error))
+        self._run.uses(record)
+        self._process.stage.changed(record)  # Another process may have provisioned it.
+        return record
+
+    # What tests have shown not to work
+
+    def refuted(self, call: str, test: str) -> str | None:
+        """Return how another test has shown that a call does not work; None if none has."""
+        known = self._process.ledger.look().refuted.get(call)
+        return None if known is None or known.test == test else known.why
+
+    def tell(self, call: str, test: str, why: str | None) -> None:
+        """Tell all processes, if possible, that a test has shown a call not to work.
+
+        None takes that back, if it was this test. Hooks call this: it raises nothing.
+        """
+        with suppress(OSError):
+            known = self._process.ledger.read().refuted.get(call)
+            if why is not None or (known is not None and known.test == test):
+                self._process.ledger.refute(call, test, why)
+
+    def not_run(self, test: str, why: str) -> NoReturn:
+        """Skip a test that needs what another one has shown not to work."""
+        self._process.journal.note(NotRun(test, why))
+        pytest.skip(self._process.scrub(f"not run: {why}"))
+
+    def release(self) -> None:
+        """Let other tests use what this process holds."""
+        self._sharing.release()
+
+    # Hooks
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """End shares whose scope is over, once the last report of a test is in.
+
+        Around all others, so that no test's own time limit is still running.
+        """
+        result = yield
+        if self._over:
+            self._sharing.end(self._over)
+            self._over.clear()
+        if self._process.running_test.not_found:
+            self._sharing.give_up_if_gone(item.nodeid)
+        self._sharing.release()
+        return result
+
+
+class _RunClient(ClientBase[AnyIO]):
+    """A client over an IO that a run's settings have shaped."""
+
+    def __init__(self, io: AnyIO, run: SmokeSession) -> None:
+        self._use(io, run.reading, run.by_hand, replay=run.replay)
+        self._run, self._end = run, run.config.chat_end
+
+    def _record_of(self, instance_id: str) -> Beside:
+        """Return the record of a chat with an instance, which may be outside of the run.
+
+        The run knows of the turn all the same, if it knows the instance.
+        """
+        run, same = self._run, plain_id(instance_id)
+        known = next((it for it in run.records if plain_id(it.id or "") == same), None)
+        if known is not None:
+            known.scene = run.stage.scene  # Its test's conversation has begun.
+        return Beside(instance_id, known, RunTurns(stage=run.stage))
+
+    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
+        return await self._run.by_hand.provision(self._calls, spec, key, is_own=self._is_own)
+
+    async def _poll(self, key: str) -> PollResult:
+        found = await super()._poll(key)
+        if self._is_own:
+            self._run.by_hand.saw(key, found)
+        return found
+
+
+class RunClient(_RunClient[SyncIO], SmokeClient):
+    """A run's blocking client."""
+
+
+class AsyncRunClient(_RunClient[AsyncIO], AsyncSmokeClient):
+    """A run's client for coroutines."""
