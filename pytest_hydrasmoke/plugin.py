@@ -135,7 +135,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if live or fake:
         from pytest_hydrasmoke._plugin.switch import switch_on
 
-        process = switch_on(config, live=live, fake=fake)
+        process = switch_on(config)
         if process is not None:
             config.stash[_PROCESS] = process
     elif given:

@@ -47,10 +47,10 @@ AFTERWARDS = 6.0
 """Seconds of these that come after the deletion: xdist gives its workers five."""
 
 
-def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Process:
+def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> Process:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     try:
-        loaded = read_settings(config, live=live, fake=fake)
+        loaded = read_settings(config, fake=fake)
     except ConfigError as error:
         raise _refused(REFUSED, scrubbing(None)(str(error))) from None
     settings, router, recordings = loaded.config, None, None

@@ -14,11 +14,11 @@ import pytest
 
 PACKAGE = "pytest_hydrasmoke/checks"
 DOTTED = "pytest_hydrasmoke.checks"
-
-
+_ALL = "", ""
+"""A file and a test in it; "" for every one."""
 CORE = (
-    "test_chat.py::test_chat_answers",
-    "test_chat.py::test_llm_events_of_a_chat_are_recorded",
+    ("test_chat.py", "test_chat_answers"),
+    ("test_chat.py", "test_llm_events_of_a_chat_are_recorded"),
 )
 """One boot, one chat, and its LLM events; the run itself proves the deletion."""
 
@@ -49,20 +49,19 @@ class BundledChecks:
 
     def __init__(self, config: pytest.Config, *, by_default: bool, core: bool = False) -> None:
         self._config = config
-        # With arguments, only the checks that they name are run.
-        has_arguments = config.args_source is config.ArgsSource.ARGS
-        named = [arg for arg in config.args if _target(arg) is not None]
-        self._named = named if has_arguments else []
-        self._all = by_default and not has_arguments and not core
-        self._core = [f"{PACKAGE}/{name}" for name in CORE] if core else []
-        if self._core and by_default and not has_arguments:
-            self._named = self._core
+        self._wanted = [_ALL] if by_default else []
+        """The files and tests to collect."""
+        if config.args_source is config.ArgsSource.ARGS:
+            # With arguments, only the checks that they name are run.
+            self._wanted = [it for it in map(_target, config.args) if it is not None]
+        if core and _ALL in self._wanted:
+            self._wanted = [*CORE, *(it for it in self._wanted if it != _ALL)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
         # pytest must not search for them: they are not below the project's folder.
-        config = self._config
-        config.args[:] = [arg for arg in config.args if arg not in self._named]
+        if self._config.args_source is self._config.ArgsSource.ARGS:
+            self._config.args[:] = [it for it in self._config.args if _target(it) is None]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -79,16 +78,12 @@ class BundledChecks:
 
     def _modules(self, session: pytest.Session) -> list[CheckModule]:
         modules: list[CheckModule] = []
-        named = self._named
-        if self._core and any(_target(arg) == ("", "") for arg in named):
-            named = [*self._core, *(arg for arg in named if _target(arg) != ("", ""))]
-        wanted = [target for arg in named if (target := _target(arg)) is not None]
-        for file, test in wanted:
+        for file, test in self._wanted:
             _check_known(file, test)
         for path in _files():
-            here = {name for file, name in wanted if file in ("", path.name)}
+            here = {name for file, name in self._wanted if file in ("", path.name)}
             names = {name for name in here if name.partition("[")[0] in _tests(path)}
-            if not (self._all or "" in here or names):
+            if not ("" in here or names):
                 continue
             module: CheckModule = CheckModule.from_parent(  # pyright: ignore[reportUnknownMemberType]
                 session, path=path, nodeid=f"{PACKAGE}/{path.name}"

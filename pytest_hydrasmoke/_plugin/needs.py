@@ -7,10 +7,9 @@ a factory, or requests dynamically while it runs, is not known yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -38,8 +37,6 @@ _SELECT = (
     *("lf", "stepwise", "maxfail"),
 )
 """Options of pytest that leave out tests, or may do so."""
-
-
 _PLUGIN = "pytest_hydrasmoke.plugin"
 
 
@@ -143,18 +140,24 @@ def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
     return found or (item if scope == "class" else item.session)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """What is known of a spec."""
 
-    known: tuple[tuple[str, str | None], ...]
-    whole: bool
-    """Whether that is all of it; else an override of `smoke_spec` supplies the rest."""
+    spec: InstanceSpec
+    sure: Set[str]
+    """The fields that are sure; an override of `smoke_spec` supplies the others."""
+
+    @property
+    def whole(self) -> bool:
+        return self.sure == InstanceSpec.model_fields.keys()
 
     def differs(self, other: _Known) -> bool:
         """Return whether it certainly differs from the other."""
-        here, there = dict(self.known), dict(other.known)
-        return any(here[name] != there[name] for name in here.keys() & there.keys())
+        names = self.sure & other.sure
+        return any(getattr(self.spec, name) != getattr(other.spec, name) for name in names)
+
+
+_FACTORIES = {"smoke_instance_factory", "async_smoke_instance_factory"}
 
 
 def _least(items: Sequence[pytest.Item], config: HydraSmokeConfig, *, replaying: bool) -> int:
@@ -171,7 +174,14 @@ def _least(items: Sequence[pytest.Item], config: HydraSmokeConfig, *, replaying:
     return own + sum(map(_certainly_different, shared.values()))
 
 
-_FACTORIES = {"smoke_instance_factory", "async_smoke_instance_factory"}
+def _certainly_different(specs: Iterable[_Known]) -> int:
+    """Count specs of which no two can be the same."""
+    sure: list[_Known] = []
+    # Whole specs first: a partly known one may be equal to one of them.
+    for wanted in sorted(specs, key=lambda wanted: not wanted.whole):
+        if all(wanted.differs(other) for other in sure):
+            sure.append(wanted)
+    return len(sure)
 
 
 def _certain(items: Sequence[pytest.Item], config: HydraSmokeConfig) -> list[Wanted]:
@@ -187,20 +197,10 @@ def _certain(items: Sequence[pytest.Item], config: HydraSmokeConfig) -> list[Wan
             room = False
         wanted = _wanted(item, config.spec)
         if wanted is not None and wanted.whole and scope_node(item, config.scope) is item.session:
-            sure[Wanted(InstanceSpec.model_validate(dict(wanted.known)), EVERYBODY)] = None
+            sure[Wanted(wanted.spec, EVERYBODY)] = None
     # What a team's tests provision themselves may need its place until the check comes.
     own = [Wanted(config.spec, OF_A_CHECK)] if of_a_check and room else []
     return [*sure, *own]
-
-
-def _certainly_different(specs: Iterable[_Known]) -> int:
-    """Count specs of which no two can be the same."""
-    sure: list[_Known] = []
-    # Whole specs first: a partly known one may be equal to one of them.
-    for wanted in sorted(specs, key=lambda wanted: not wanted.whole):
-        if all(wanted.differs(other) for other in sure):
-            sure.append(wanted)
-    return len(sure)
 
 
 def _wanted(item: pytest.Item, base: InstanceSpec) -> _Known | None:
@@ -216,9 +216,8 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Known | None:
             return None  # The test fails with it.
         fixture = visible_fixtures(item, "smoke_spec")[-1]
         if isinstance(changes, InstanceSpec) or fixture.func.__module__ == _PLUGIN:
-            return _Known(tuple(spec.model_dump().items()), whole=True)
-        named: dict[str, object] = dict(changes or {})
-        return _Known(tuple((key, getattr(spec, key)) for key in named), whole=False)
+            return _Known(spec, InstanceSpec.model_fields.keys())
+        return _Known(spec, dict(changes or {}).keys())
     return None
 
 

@@ -32,8 +32,12 @@ from .pytest_stage import PytestStage
 from .recorder import Recorder
 from .replaying import Replaying
 from .report_cleaner import ReportCleaner
+from .report_views import Views
 from .run_end import RunEnd
+from .run_report import RunTold
 from .running_test import RunningTest
+from .session_outcome import SessionOutcome
+from .workers import Workers
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._recordings.store import Recordings
@@ -101,6 +105,10 @@ class Process:
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
         self.fixtures = Fixtures(self)
+        self.session_outcome = SessionOutcome(self)
+        self.workers = Workers(self)
+        self.told = RunTold(self)
+        self.views = Views(self)
         self.run_end = RunEnd(self)
 
     @property
@@ -172,19 +180,19 @@ class Process:
 
     def _plugins(self) -> Iterator[tuple[str, object]]:
         """Yield the plugins with their names, in the order of their registration."""
-        end = self.run_end
         if not self.elsewhere:
             yield "refusal", Objections(self)
         if self.replaying is not None:
             yield "replaying", self.replaying
         yield "stage", self.stage
         yield "selection", self.selection
-        yield "fixtures", self.fixtures
         yield "running-test", self.running_test
-        yield "end", end
-        yield "outcome", end.outcome
-        yield "workers", end.workers
-        yield "views", end.views
+        # Around the test: what an interrupt breaks off after it has not cut it short.
+        yield "fixtures", self.fixtures
+        yield "run-end", self.run_end
+        yield "session-outcome", self.session_outcome
+        yield "workers", self.workers
+        yield "views", self.views
         if self.config.record is not None:
             self.stage.recorder = Recorder(self)
             yield "recorder", self.stage.recorder
@@ -193,11 +201,11 @@ class Process:
             yield (
                 "annotations",
                 Annotations(
-                    end.told.is_smoke_test,
+                    self.told.is_smoke_test,
                     root,
                     os.environ,
                     replies=self.config.report_replies,
-                    reason=end.reason,
+                    reason=self.run_end.reason,
                 ),
             )
         yield "scrub", ReportCleaner(self.scrub)

@@ -16,10 +16,8 @@ from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
 
 
-def read_settings(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
+def read_settings(config: pytest.Config, *, fake: bool) -> Loaded:
     """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
-    if live and fake:
-        raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
     for name in SECRETS:
         if config.getoption(f"hydra_smoke_{name}") is not None:
             file = f", or give {flag('token_file')}" if name == "token" else ""
@@ -34,16 +32,16 @@ def read_settings(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
     places = [_place(here, argument.partition("::")[0]) for argument in named]
     places = [place for place in places if place.exists()]
     loaded = sources.load(options, here, fake=fake, places=places)
-    loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, live=live)))
+    loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, fake=fake)))
     # Whatever else is wrong with the value is more important.
     if (problem := _moved_rootdir(config)) is not None:
         raise pytest.UsageError(problem)
     return loaded
 
 
-def _of_no_effect(config: pytest.Config, *, live: bool) -> Iterator[str]:
+def _of_no_effect(config: pytest.Config, *, fake: bool) -> Iterator[str]:
     """Yield a warning for what pytest's own configuration has for this plugin, and is not used."""
-    used, other = (LIVE, FAKE) if live else (FAKE, LIVE)
+    used, other = (FAKE, LIVE) if fake else (LIVE, FAKE)
     if other in config.getini("addopts"):
         yield f"{other} of addopts is left out, as {used} is on the command line"
     for name in ini_names(config):

@@ -162,7 +162,7 @@ class Recorder:
         whole = session.exitstatus == 0 and self._process.selection.is_whole(0)
         self._write_all(self._recordings, whole=whole)
         if self._unwritten:  # Before the exit code goes into the run's report.
-            session.exitstatus = code(session.exitstatus, failed=True, signal=None, broken=False)
+            session.exitstatus = code(session.exitstatus, failed=True)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:

@@ -1,7 +1,15 @@
-"""How a run ends, in each of its processes: a level that hooks reach, and not a path.
+"""How a run ends, in each of its processes: hooks ask for a level, and what it lacks is done.
 
-A hook says only how far the end must have come. What was done before is done again where something
-is new: deletion comes first, whatever ends a run, and its report stays true until the very end.
+| level    | asked for by                | once it is reached                                     |
+|----------|-----------------------------|--------------------------------------------------------|
+| DELETED  | `pytest_keyboard_interrupt` | what is this process's to delete is gone, or a leak    |
+| REPORTED | the levels below            | the report is written; a worker has handed its part on |
+| SHOWN    | `pytest_sessionfinish`      | everybody has the report                               |
+| OVER     | `pytest_unconfigure`        | the report is true for good, and nothing stayed unseen |
+
+Each level needs those above it, whatever ends a run, so deletion comes first. It is done again
+where something is left, and the report is written again where it is no longer true. It is shown
+once: pytest leaves out the session's end where it stops before the first test.
 
 The processes that run tests (the main process itself, or xdist's workers) own instances and delete
 them. Workers write journals, and the ledger lists what a dead one leaves.
@@ -22,10 +30,9 @@ from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
-from .report_views import Views
-from .run_report import RunTold, code, conclude, problems
-from .session_outcome import OF_NO_TEST, SessionOutcome
-from .workers import KEY, Workers
+from .run_report import code, conclude, problems
+from .session_outcome import OF_NO_TEST
+from .workers import KEY
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._run.session import SmokeSession
@@ -35,15 +42,13 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 
-class Goal(IntEnum):
-    """How far the end of a run must have come."""
+class Level(IntEnum):
+    """How far the end of a run must have come: see above."""
 
     DELETED = 1
-    """What is this process's to delete is deleted, or known as a leak."""
-    SHOWN = 2
-    """The run's report is written, and everybody has it."""
-    OVER = 3
-    """The report is true for good, and what nobody saw is on standard error."""
+    REPORTED = 2
+    SHOWN = 3
+    OVER = 4
 
 
 class RunEnd:
@@ -53,38 +58,30 @@ class RunEnd:
         self._process = process
         self._pytest = process.pytestconfig
         self._interrupts = process.interrupts
-        self.workers = Workers(process)
-        self.outcome = SessionOutcome(process)
-        self.told = RunTold(process, self.workers.sent)
-        self.views = Views(process)
         self._report: Report | None = None
+        """The report as it was last written, in the main process."""
         self._broken = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
-    def reach(self, goal: Goal) -> None:
-        """Come as far as the goal."""
-        self._delete(goal)
-        if goal is Goal.SHOWN:
-            self._report_and_show()
-        elif goal is Goal.OVER:
-            if self._process.is_owner:
-                self._process.ledger.mark_ended()
+    def reach(self, level: Level) -> None:
+        """Come as far as a level."""
+        self._delete(level)
+        if level is Level.SHOWN:
+            self._show(self._report_first())
+        elif level is Level.OVER:
             self._report_late()
 
-    def _delete(self, goal: Goal) -> None:
+    def _delete(self, level: Level) -> None:
         """Delete what is left and this process's to delete; a further signal waits for it."""
         process, run = self._process, self._process.run
         self._interrupts.begin_clean_up()
         try:
             if process.worker is None:
-                if self._interrupts.received is not None or self.workers.silent:
-                    # Workers may outlive this by seconds: they must not begin anything more.
-                    process.ledger.stop()
                 self._adopt(run)
             if self._interrupts.received is not None:
                 process.progress.say(terminal.deleting(run.pending))
             run.close()
-            if goal > Goal.DELETED:
+            if level > Level.DELETED:
                 if process.is_owner:
                     # Nothing may begin after the last look, nor between it and what it looks at.
                     run.end()
@@ -93,91 +90,105 @@ class RunEnd:
                 for record in run.records:
                     record.end_turn()
         finally:
-            if goal is Goal.OVER:
+            if level is Level.OVER:
                 run.end()
             self._interrupts.end_clean_up()
+        if level is Level.OVER and process.is_owner:
+            process.ledger.mark_ended()
 
     def _adopt(self, run: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        run.adopt(self.told.stories.instances)
-        crashed = self.outcome.cases.crashed
+        process, told = self._process, self._process.told
+        if self._interrupts.received is not None or process.workers.silent:
+            # Workers may outlive this by seconds: they must not begin anything more.
+            process.ledger.stop()
+        run.adopt(told.stories.instances)
+        crashed = process.session_outcome.cases.crashed
         while crashed:
-            self.told.crash(crashed.pop())
-        stories = self.told.stories.instances
+            told.crash(crashed.pop())
+        stories = told.stories.instances
         for record in run.records:
             known = stories.get(record.reference or "")
             if known is not None and known.failed:
                 record.blame()
 
-    def _write(self, session: pytest.Session) -> Report:
-        """Write the report where there is none yet, or where it is no longer true."""
-        before = pytest.ExitCode.USAGE_ERROR if self.workers.refused else session.exitstatus
-        number = self._interrupts.received
-        session.exitstatus = code(before, failed=False, signal=number, broken=self._broken)
-        if self._report is None or not self._is_true(self._report, session.exitstatus):
-            unheard = self.workers.unheard()
-            self._report, remarks = conclude(
-                self._process, self.told, self.outcome, session, unheard
-            )
-            session.exitstatus = self._report.exit_code
-            self.views.remark(*remarks)
-            self.views.write(self._report)
-        return self._report
-
-    def _is_true(self, report: Report, exit_code: int) -> bool:
-        now, then = (
-            [(it.idempotency_key, it.outcome, it.leak, len(it.turns)) for it in instances]
-            for instances in (self.told.instances, report.instances)
-        )
-        return report.exit_code == exit_code and now == then
-
-    def _report_and_show(self) -> None:
-        """Report, and hand that out after its files are written: readers may fail, or block."""
-        process, session = self._process, session_of(self._pytest)
+    @property
+    def _session(self) -> pytest.Session:
+        session = session_of(self._pytest)
         assert session is not None  # It is at its end.
+        return session
+
+    def _report_first(self) -> Report | None:
+        """Write the run's report, and return it; a worker hands on its part of it."""
+        process, session = self._process, self._session
         if process.stage.recorder is not None:
             process.stage.recorder.finish(session)
-        if process.worker is not None:
-            worker_output(self._pytest)[KEY] = process.journal.text
-            return
-        report = self._write(session)
-        self._interrupts.catch_up()
-        for kind, name, words in problems(report):
-            self.fail(kind, name, words)
-        for test, calls in self.outcome.unawaited.items():
-            words = f"{', '.join(calls)}: called without await, so nothing was done"
-            self.fail("missing await", test, words)
-        self.views.hand_out(report)
+        if process.worker is None:
+            return self._write(session)
+        worker_output(self._pytest)[KEY] = process.journal.text
+        return None
 
     def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
 
-        pytest skips the session's end if it stops before its first test, and other hooks may raise,
-        or change the exit code, after the report is written.
+        pytest may have left out the session's end, and other hooks may raise, or change the exit
+        code, after the report is written.
         """
         session = session_of(self._pytest)
         if self._process.worker is not None or session is None:
             return
         with self._interrupts.hold():
-            self.views.attempt("report.json may be wrong", partial(self._write, session))
+            write = partial(self._write, session)
+            self._process.views.attempt("report.json may be wrong", write)
         self._interrupts.catch_up()
-        self.views.show_unseen(self.told.instances)
+        self._process.views.show_unseen(self._process.told.instances)
+
+    def _write(self, session: pytest.Session) -> Report:
+        """Write the report where there is none yet, or where it is no longer true."""
+        process, number = self._process, self._interrupts.received
+        before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
+        session.exitstatus = code(before, signal=number, broken=self._broken)
+        if self._report is None or not self._is_true(self._report, session.exitstatus):
+            self._report, remarks = conclude(process, session)
+            session.exitstatus = self._report.exit_code
+            process.views.remark(*remarks)
+            process.views.write(self._report)
+        return self._report
+
+    def _is_true(self, report: Report, exit_code: int) -> bool:
+        now, then = (
+            [(it.idempotency_key, it.outcome, it.leak, len(it.turns)) for it in instances]
+            for instances in (self._process.told.instances, report.instances)
+        )
+        return report.exit_code == exit_code and now == then
+
+    def _show(self, report: Report | None) -> None:
+        """Show the report after its files are written, since readers may fail, or block."""
+        if report is None:
+            return  # The main process shows it.
+        self._interrupts.catch_up()
+        for kind, name, words in problems(report):
+            self.fail(kind, name, words)
+        for test, calls in self._process.session_outcome.unawaited.items():
+            words = f"{', '.join(calls)}: called without await, so nothing was done"
+            self.fail("missing await", test, words)
+        self._process.views.hand_out(report)
 
     def reason(self) -> str | None:
         """Return why the run is red, if it is so, beside what its tests tell."""
         report = self._report
         if report is None or report.exit_code == pytest.ExitCode.OK:
             return None
-        words = report.ended or self.views.first_remark or f"exit code {report.exit_code}"
+        remark = self._process.views.first_remark
+        words = report.ended or remark or f"exit code {report.exit_code}"
         return self._process.scrub(words)
 
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
         # pytest-html among them, accept a test once its teardown is reported.
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        session.exitstatus = code(session.exitstatus, failed=True, signal=None, broken=False)
+        session = self._session
+        session.exitstatus = code(session.exitstatus, failed=True)
         session.testscollected += 1  # The terminal shows progress as a share of these.
         nodeid = f"{OF_NO_TEST}{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
@@ -185,54 +196,53 @@ class RunEnd:
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
             log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
+            self._process.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
 
-    # Hooks
+    def _signal_behind(self, error: BaseException) -> int | None:
+        """Return the signal that has interrupted the run's end; any other error has broken it."""
+        number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
+        self._broken |= number is None
+        return number
+
+    # Hooks: outermost, since some plugins write their report, or output, first thing at the end
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
         # Before any output: capturing ends here, which writes what a test has printed.
         if not self._process.forked:
-            self.reach(Goal.DELETED)
+            self.reach(Level.DELETED)
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        # Outermost: some plugins write their report first thing at the end.
         if self._process.forked:
             return (yield)
         try:
-            self.reach(Goal.SHOWN)
+            self.reach(Level.SHOWN)
             return (yield)
         except pytest.exit.Exception:
             raise  # pytest makes its code the session's.
-        except KeyboardInterrupt:
-            number = self._interrupts.received
-            if number is not None:
-                # Here pytest expects this exception, and shows the traceback of the other.
-                raise pytest.exit.Exception(_late(number), 128 + number) from None
-            self._broken = True
-            raise
-        except BaseException:
-            self._broken = True
-            raise
+        except BaseException as error:
+            number = self._signal_behind(error)
+            if number is None:
+                raise
+            # Here pytest expects this exception, and shows the traceback of the other.
+            raise pytest.exit.Exception(_late(number), 128 + number) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        # Outermost: some plugins write output here, which fails if it is closed.
         if self._process.forked:
             return (yield)
         try:
-            self.reach(Goal.OVER)
+            self.reach(Level.OVER)
             return (yield)
         except BaseException as error:
-            number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
-            self._broken |= number is None
+            number = self._signal_behind(error)
             self._report_late()
             if number is None:
                 raise
             # pytest expects no exception here, and the exit code is that of the signal.
-            self.views.say_late(f"hydra-smoke: {_late(number)}")
+            self._process.views.say_late(f"hydra-smoke: {_late(number)}")
             return None
         finally:
             self._process.end()

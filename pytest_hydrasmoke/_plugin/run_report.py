@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,6 @@ from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
     from .process import Process
-    from .session_outcome import SessionOutcome
 
 _Scene = tuple[str, int | None]
 """A test, and the run of its body where it has several."""
@@ -39,17 +38,15 @@ _Scene = tuple[str, int | None]
 class RunTold:
     """What the processes of a run have told: read again only where that has grown."""
 
-    def __init__(self, process: Process, sent: Mapping[str, str]) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self._sent = sent
-        """The journals of workers that came to their end."""
         self._read: tuple[object, RunStory] | None = None
 
     @property
     def stories(self) -> RunStory:
         """What follows from all entries by now."""
         journal, folder = self._process.journal, self._process.ledger.folder
-        sent = {**self._sent, journal.process: journal.text}
+        sent = {**self._process.workers.sent, journal.process: journal.text}
         now = sizes(folder), {name: len(text) for name, text in sent.items()}
         if self._read is None or self._read[0] != now:
             self._read = now, fold(read(folder, sent, journal.wall))
@@ -76,7 +73,9 @@ class RunTold:
         self._process.journal.note(failed)
 
 
-def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
+def code(
+    before: int, *, failed: bool = False, broken: bool = False, signal: int | None = None
+) -> int:
     """Return a run's exit code: what fails at its end adds to its tests, and hides none of them.
 
     `failed` is the run's report, `broken` the end of the session.
@@ -87,63 +86,63 @@ def code(before: int, *, failed: bool, signal: int | None, broken: bool) -> int:
     return pytest.ExitCode.TESTS_FAILED if (failed or broken) and clean else before
 
 
-def conclude(
-    process: Process,
-    told: RunTold,
-    seen: SessionOutcome,
-    session: pytest.Session,
-    unheard: Sequence[str],
-) -> tuple[Report, list[str]]:
-    """Build a run's report, with its exit code, and say what is remarkable.
-
-    `unheard` are lines for workers of which nobody knows whether they have left anything.
-    """
-    signal = process.interrupts.received
-    tests = seen.cases.reports(told.stories)
-    instances = with_tests(told.instances, tests)
-    begun = process.begun
-    assert begun is not None  # This is the main process.
-    draft = begun.model_copy(
-        update={
-            "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
-            "ended": seen.ended(session, signal),
-            "instances": tuple(instances),
-            "tests": tuple(tests),
-            "not_run": len(told.stories.selected.keys() - {one.id for one in tests}),
-            "breaches": tuple(breaches(instances, begun.budgets)),
-            "manners": manners_of(told.stories.forms),
-        }
-    )
-    lost = bool([*problems(draft)])
-    why = None
-    if session.exitstatus == 0 and not lost:
-        executed = seen.cases.executed(told.stories)
-        why = _unproved(draft, told.stories.untried, executed=executed)
-    failed = bool(lost or why or unheard or seen.unawaited)
-    untold = untold_tokens(instances, process.config.budgets)
-    ended = process.interrupts.why
-    remarks = [line for line in (ended, why, *unheard, untold) if line is not None]
-    exit_code = code(session.exitstatus, failed=failed, signal=signal, broken=False)
-    if process.replaying is not None and process.loaded is not None:
-        whole = process.selection.is_whole(exit_code)
-        unset = unset_spec(process.config, process.loaded.sources)
-        remarks += notes(process.replaying.course, tests, unset=unset, whole=whole)
-    elif not process.stage.separates:
-        remarks += unseparated(told.stories.instances.values(), seen.cases.continuing)
-    facts: dict[str, object] = {"exit_code": int(exit_code)}
+def conclude(process: Process, session: pytest.Session) -> tuple[Report, list[str]]:
+    """Build a run's report, with its exit code, and say what is remarkable."""
+    signal, draft = process.interrupts.received, _draft(process, session)
+    unheard, unawaited = process.workers.unheard(), process.session_outcome.unawaited
+    lost = any(problems(draft))
+    why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
+    failed = bool(lost or why or unheard or unawaited)
+    facts: dict[str, object] = {
+        "exit_code": int(code(session.exitstatus, failed=failed, signal=signal))
+    }
     if unheard:
         # A sweep would take it for a list of all that the run had.
         facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
+    draft = draft.model_copy(update=facts)
+    untold = untold_tokens(draft.instances, process.config.budgets)
+    remarks = [it for it in (process.interrupts.why, why, *unheard, untold) if it is not None]
     # All views are made from this report.
-    report: Report = cleaned(draft.model_copy(update=facts), process.scrub)
-    return report, remarks
+    report: Report = cleaned(draft, process.scrub)
+    return report, [*remarks, *_notes(process, draft)]
 
 
-def _unproved(report: Report, untried: Collection[str], *, executed: bool) -> str | None:
-    """Return why a run in which nothing failed is not green; `executed`: if any smoke test was."""
-    if not executed:
+def _draft(process: Process, session: pytest.Session) -> Report:
+    """Return what is known of a run, before anything is concluded from it."""
+    stories, seen, begun = process.told.stories, process.session_outcome, process.begun
+    assert begun is not None  # This is the main process.
+    tests = seen.cases.reports(stories)
+    instances = with_tests(process.told.instances, tests)
+    return begun.model_copy(
+        update={
+            "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
+            "ended": seen.ended(session),
+            "instances": tuple(instances),
+            "tests": tuple(tests),
+            "not_run": len(stories.selected.keys() - {one.id for one in tests}),
+            "breaches": tuple(breaches(instances, begun.budgets)),
+            "manners": manners_of(stories.forms),
+        }
+    )
+
+
+def _notes(process: Process, report: Report) -> Iterator[str]:
+    """Yield what is worth a note of what the tests have chatted, though they may pass."""
+    if process.replaying is not None and process.loaded is not None:
+        whole = process.selection.is_whole(report.exit_code)
+        unset = unset_spec(process.config, process.loaded.sources)
+        yield from notes(process.replaying.course, report.tests, unset=unset, whole=whole)
+    elif not process.stage.separates:
+        continuing = process.session_outcome.cases.continuing
+        yield from unseparated(process.told.stories.instances.values(), continuing)
+
+
+def _unproved(report: Report, process: Process) -> str | None:
+    """Return why a run in which nothing failed is not green."""
+    stories = process.told.stories
+    if not process.session_outcome.cases.executed(stories):
         return "no smoke test was executed: the run proves nothing"
-    left = sum(one.id in untried and one.outcome == "skipped" for one in report.tests)
+    left = sum(one.id in stories.untried and one.outcome == "skipped" for one in report.tests)
     if left:
         # A test may be expected to fail, or run again by a plugin.
         return (

@@ -55,12 +55,12 @@ class SessionOutcome:
         warnings of its workers on to the main process.
         """
 
-    def ended(self, session: pytest.Session, received: int | None) -> str | None:
-        """Return what ended the session early; `received` is the signal that came, if one did."""
-        if received is not None and self._process.interrupts.why is not None:
-            return self._process.interrupts.why
-        if received is not None:
-            return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
+    def ended(self, session: pytest.Session) -> str | None:
+        """Return what ended the session early."""
+        interrupts = self._process.interrupts
+        if interrupts.received is not None:
+            name = signal.Signals(interrupts.received).name.removeprefix("SIG")
+            return interrupts.why or f"signal: {name}"
         if self._words is None and self._broken:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
             self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)

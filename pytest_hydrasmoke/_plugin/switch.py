@@ -35,7 +35,7 @@ _INFO_ONLY = (
 )
 
 
-def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | None:
+def switch_on(config: pytest.Config) -> Process | None:
     """Register the plugins of the run; return None where pytest only prints information.
 
     Raises `pytest.UsageError` with everything that is wrong.
@@ -44,13 +44,11 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         _collect(config, by_default=True)
         return None
     worker = worker_input(config)
-    if live and fake and worker is None:
-        live, fake = _named_here(config)
     with _watched(config) as interrupts:
         if worker is None:
             from .begin_run import begin_run
 
-            process: Process | None = begin_run(config, interrupts, live=live, fake=fake)
+            process: Process | None = begin_run(config, interrupts, fake=_is_fake(config))
         else:
             from .begin_run import join_run
 
@@ -66,16 +64,19 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Process | Non
         return process
 
 
-def _named_here(config: pytest.Config) -> tuple[bool, bool]:
+def _is_fake(config: pytest.Config) -> bool:
     """Return which of both switches counts: the one on the command line, if the other is in a file.
 
-    Checks and other plugins find the same in the options.
+    Raises `pytest.UsageError` where both are in the same place.
     """
-    live, fake = (switch in config.invocation_params.args for switch in (LIVE, FAKE))
-    if live == fake:
-        return True, True
-    config.option.hydra_smoke, config.option.hydra_smoke_fake = live, fake
-    return live, fake
+    options = config.option
+    if options.hydra_smoke and options.hydra_smoke_fake:
+        live, fake = (switch in config.invocation_params.args for switch in (LIVE, FAKE))
+        if live == fake:
+            raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
+        # Checks and other plugins find the same in the options.
+        options.hydra_smoke, options.hydra_smoke_fake = live, fake
+    return bool(options.hydra_smoke_fake)
 
 
 def _collect(config: pytest.Config, *, by_default: bool, core: bool = False) -> None:

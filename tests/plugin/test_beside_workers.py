@@ -51,7 +51,8 @@ def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
 
 def told_of(journal: Journal, sent: Mapping[str, str]) -> RunTold:
     ledger = SimpleNamespace(folder=journal._path.parents[1])
-    return RunTold(cast("Process", SimpleNamespace(journal=journal, ledger=ledger)), sent)
+    of_run = {"ledger": ledger, "workers": SimpleNamespace(sent=sent)}
+    return RunTold(cast("Process", SimpleNamespace(journal=journal, **of_run)))
 
 
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:
