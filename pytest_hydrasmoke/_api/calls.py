@@ -17,7 +17,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.threads import is_over
-from pytest_hydrasmoke._transport.exchange import append
+from pytest_hydrasmoke._transport.exchange import whole
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
@@ -259,13 +259,7 @@ class Calls:
         stream = await self.io.open(request, deadline)
         if decide(RULES[request.call], stream.status) == "answer":
             return stream
-        body = bytearray()
-        try:
-            while chunk := await stream.read(deadline):
-                append(body, chunk)
-        finally:
-            await stream.close()
-        return Reply(stream.status, stream.headers, bytes(body))
+        return await whole(stream, deadline)
 
     async def _until_answered(
         self,

@@ -101,8 +101,10 @@ class SseDecoder:
         self._max_total = max_total
         self._max_events = max_events
         self._broken: tuple[_Limit, int] | None = None
-        self._total_bytes = 0
-        self._total_events = 0
+        self.total_bytes = 0
+        """The bytes taken so far."""
+        self.total_events = 0
+        """The events returned so far."""
         # Context for the next chunk: a CR, or at the stream's start a possible BOM.
         self._before: bytes | None = b""
         self._line: list[bytes] = []  # parts of the unfinished line
@@ -114,16 +116,6 @@ class SseDecoder:
         self._data: list[str] = []
         self._retry: int | None = None
         self._id = ""
-
-    @property
-    def total_bytes(self) -> int:
-        """Return the number of bytes taken so far."""
-        return self._total_bytes
-
-    @property
-    def total_events(self) -> int:
-        """Return the number of events returned so far."""
-        return self._total_events
 
     @property
     def pending(self) -> bool:
@@ -142,8 +134,8 @@ class SseDecoder:
         if self._broken is not None:
             raise SseLimitError(*self._broken)
         events: list[ChatEvent] = []
-        self._total_bytes += len(chunk)
-        over = self._total_bytes - self._max_total
+        self.total_bytes += len(chunk)
+        over = self.total_bytes - self._max_total
         if over > 0:
             chunk = chunk[:-over]
         if self._before is not None:
@@ -166,11 +158,11 @@ class SseDecoder:
                 raise SseLimitError("max_total", self._max_total)
         except SseLimitError as error:
             error.events = events
-            self._total_events += len(events)
+            self.total_events += len(events)
             self._broken = error.limit, error.value
             self._line, self._line_size, self._data, self._size = [], 0, [], 0
             raise
-        self._total_events += len(events)
+        self.total_events += len(events)
         return events
 
     def _continued(self, before: bytes, chunk: bytes) -> bytes:
@@ -194,7 +186,7 @@ class SseDecoder:
         size = len(lines)
         if (
             self._size + size <= self._max_event
-            and size < (self._max_events - self._total_events) * _SHORTEST_EVENT
+            and size < (self._max_events - self.total_events) * _SHORTEST_EVENT
         ):
             if lines[-2:] == b"\n\n":
                 self._take_blocks(lines, at, events)
@@ -216,7 +208,7 @@ class SseDecoder:
                 if line[0] != _COLON:
                     self._size = size
             else:
-                if self._data and self._total_events + len(events) >= self._max_events:
+                if self._data and self.total_events + len(events) >= self._max_events:
                     raise SseLimitError("max_events", self._max_events)
                 self._size = 0
             self._interpret((line.decode("utf-8", "replace"),), at, events)

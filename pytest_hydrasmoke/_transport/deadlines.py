@@ -7,7 +7,6 @@ caller forever. Here the `timeout` that httpcore passes to every operation *is t
 
 from __future__ import annotations
 
-import contextlib
 import math
 import socket
 from collections.abc import Callable, Iterable
@@ -16,9 +15,9 @@ from typing import Any, TypeVar
 import httpcore
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.threads import Once
 
-from .names import NameTimeoutError, begin_connecting, in_order, is_address, share, worked
+from .names import Begun, NameTimeoutError, connected, in_order, is_address
+from .protocol import drive
 from .tls import Bounded
 
 T = TypeVar("T")
@@ -79,13 +78,11 @@ class DeadlineStream(Bounded):
             # Not `inner.write`, which does not tell after a slice how much it has written.
             while left:
                 left = left[self._in_slices(send, timeout, httpcore.WriteTimeout) :]
-        except httpcore.WriteTimeout as error:
+        except (httpcore.WriteTimeout, OSError) as error:
+            late = isinstance(error, httpcore.WriteTimeout)
             if len(left) == len(buffer):
-                raise UnwrittenTimeout(str(error)) from error
-            raise
-        except OSError as error:
-            kind = UnwrittenError if len(left) == len(buffer) else httpcore.WriteError
-            raise kind(str(error)) from error
+                raise (UnwrittenTimeout if late else UnwrittenError)(str(error)) from error
+            raise (httpcore.WriteTimeout if late else httpcore.WriteError)(str(error)) from error
 
     def close(self) -> None:
         self._inner.close()
@@ -142,10 +139,11 @@ class DeadlineBackend(httpcore.NetworkBackend):
         deadline = math.inf if timeout is None else timeout
         named = False
 
-        def left() -> float:
-            return _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
+        def left(until: float) -> float:
+            return _left(min(until, self.cleanup_deadline()), httpcore.ConnectTimeout)
 
-        def connect(address: str, seconds: float) -> DeadlineStream:
+        async def connect(address: str, until: float) -> DeadlineStream:
+            seconds = left(until)
             limit = None if seconds == math.inf else seconds
             inner = self._inner.connect_tcp(address, port, limit, local_address, socket_options)
             return DeadlineStream(inner, self)
@@ -154,18 +152,13 @@ class DeadlineBackend(httpcore.NetworkBackend):
             nonlocal named
             addresses = [host] if is_address(host) else in_order(host, port)
             named = True
-            *others, last = addresses
-            for place, address in enumerate(others):
-                seconds = share(left(), len(addresses) - place)
-                with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                    return worked(host, port, address, connect(address, seconds))
-            return worked(host, port, last, connect(last, left()))
+            return drive(connected(host, port, addresses, deadline, connect))
 
-        left()  # No connection is begun after the deadline.
+        left(deadline)  # No connection is begun after the deadline.
         attempt = Connecting(connect_any, self.opened)
         try:
             while not clock.wait(attempt.ended.wait, self.slice_seconds):
-                left()
+                left(deadline)
         except BaseException as error:
             attempt.close()
             if isinstance(error, httpcore.ConnectTimeout) and not named:
@@ -174,52 +167,40 @@ class DeadlineBackend(httpcore.NetworkBackend):
         return attempt.result()
 
 
-class Connecting:
-    """A connection being made, in its own thread.
+class Connecting(Begun[DeadlineStream]):
+    """A connection being made.
 
     The system takes its own time to resolve a name, and tries each address as long as its timeout
-    allows; neither can be stopped. So a caller waits in slices, and may close it: it then closes
-    the connection that it still opens. It is in `opened` until its connection is.
+    allows. So a caller waits in slices, and may close it: it then closes the connection that it
+    still opens. It is in `opened` until its connection is.
     """
 
     def __init__(
         self, connect: Callable[[], DeadlineStream], opened: set[DeadlineStream | Connecting]
     ) -> None:
-        self.ended = Once()
-        self._connect = connect
         self._opened = opened
-        self._stream: DeadlineStream | None = None
-        self._error: Exception | None = None
         self._closed = False
         opened.add(self)
         try:
-            begin_connecting(self._run)
+            super().__init__(connect)
         except httpcore.ConnectError:
             opened.discard(self)
             raise
 
     def _run(self) -> None:
-        try:
-            self._stream = self._connect()
-        except Exception as error:
-            self._error = error
+        super()._run()
         # After the stream is known, as `close` looks for it after this is known: without a lock,
         # which an interrupted caller would hold for ever.
-        if self._closed and self._stream is not None:
-            self._stream.close()
-        self.ended.set()
+        if self._closed and self._made is not None:
+            self._made.close()
 
     def close(self) -> None:
         """Abandon it: its connection is closed once it is made."""
         self._closed = True
-        if self._stream is not None:
-            self._stream.close()
+        if self._made is not None:
+            self._made.close()
         self._opened.discard(self)
 
     def result(self) -> DeadlineStream:
-        """Return the connection, or raise why there is none."""
         self._opened.discard(self)
-        if self._stream is None:
-            assert self._error is not None
-            raise self._error
-        return self._stream
+        return super().result()

@@ -66,16 +66,9 @@ class HttpIO(IO):
     async def send(self, request: Request, deadline: float) -> Reply:
         await self._enter(deadline)
         try:
-            stream = await self.open_now(request, deadline)
-            body = bytearray()
-            try:
-                while chunk := await stream.read(deadline):
-                    append(body, chunk)
-            finally:
-                await stream.close()
+            return await whole(await self.open_now(request, deadline), deadline)
         finally:
             self._leave()
-        return Reply(stream.status, stream.headers, bytes(body))
 
     async def open(self, request: Request, deadline: float) -> Stream:
         return await self.open_now(request, deadline)
@@ -113,6 +106,17 @@ class HttpIO(IO):
         together: bool,
     ) -> None:
         """Do each share of a gathering, with at most so many requests under way."""
+
+
+async def whole(stream: Stream, deadline: float) -> Reply:
+    """Read an answer to its end, and close its stream."""
+    body = bytearray()
+    try:
+        while chunk := await stream.read(deadline):
+            append(body, chunk)
+    finally:
+        await stream.close()
+    return Reply(stream.status, stream.headers, bytes(body))
 
 
 def append(body: bytearray, chunk: bytes) -> None:

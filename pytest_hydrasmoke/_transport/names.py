@@ -9,8 +9,9 @@ import contextlib
 import ipaddress
 import math
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import httpcore
 
@@ -48,24 +49,29 @@ def in_order(host: str, port: int) -> list[str]:
     return sorted(addresses, key=lambda address: address != _worked.get((host, port)))
 
 
-def worked(host: str, port: int, address: str, stream: T) -> T:
-    """Return the connection to an address, which is the first to be tried from now on."""
+async def connected(
+    host: str,
+    port: int,
+    addresses: Sequence[str],
+    until: float,
+    connect: Callable[[str, float], Awaitable[T]],
+) -> T:
+    """Return a connection to the first address that works; it comes first from now on.
+
+    Each but the last has its share of the time: it may be of a network that does not work.
+    """
+    *others, address = addresses
+    for place, other in enumerate(others):
+        now = clock.now()
+        share = min(FIRST_ADDRESSES, (until - now) / (len(addresses) - place))
+        with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+            stream = await connect(other, now + share)
+            address = other
+            break
+    else:
+        stream = await connect(address, until)
     _worked[host, port] = address
     return stream
-
-
-def share(seconds: float, addresses: int) -> float:
-    """Return the time for the first of some addresses, which leaves the others theirs.
-
-    It may be of a network that does not work.
-    """
-    return min(FIRST_ADDRESSES, seconds / addresses)
-
-
-def begin_connecting(work: Callable[[], None]) -> None:
-    """Begin work in a thread of its own; raises `httpcore.ConnectError` if there can't be one."""
-    if not begin(work):
-        raise httpcore.ConnectError("can't start another thread")
 
 
 def is_address(host: str) -> bool:
@@ -77,23 +83,41 @@ def is_address(host: str) -> bool:
     return True
 
 
-class _Lookup:
-    """A lookup of a name, in its own thread."""
+class Begun(Generic[T]):
+    """What a thread of its own makes, such as a connection; it can't be stopped, but given up."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, make: Callable[[], T]) -> None:
         self.ended = Once()
-        self._place = host, port
-        self._found: list[str] = []
-        self._error: httpcore.ConnectError | None = None
-        self._waiting: list[Callable[[], None]] = []
-        begin_connecting(self._run)
+        self._make = make
+        self._made: T | None = None
+        self._error: Exception | None = None
+        if not begin(self._run):
+            raise httpcore.ConnectError("can't start another thread")
 
     def _run(self) -> None:
         try:
-            self._found = in_order(*self._place)
-        except httpcore.ConnectError as error:
+            self._made = self._make()
+        except Exception as error:
             self._error = error
         self.ended.set()
+
+    def result(self) -> T:
+        """Return it, or raise why there is none."""
+        if self._made is None:
+            assert self._error is not None
+            raise self._error
+        return self._made
+
+
+class _Lookup(Begun[list[str]]):
+    """A lookup of a name, which tasks wait for."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._waiting: list[Callable[[], None]] = []
+        super().__init__(partial(in_order, host, port))
+
+    def _run(self) -> None:
+        super()._run()
         for wake in self._waiting:
             wake()
 
@@ -103,11 +127,6 @@ class _Lookup:
         # It looks for those that wait once it has ended.
         if not self.ended.is_set():
             await woken.wait()
-
-    def result(self) -> list[str]:
-        if self._error is not None:
-            raise self._error
-        return self._found
 
 
 class NamingBackend(httpcore.AsyncNetworkBackend):
@@ -132,20 +151,20 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         # Our own clock ends it: `timeout` is a deadline, as in `deadlines`.
-        options = None, local_address, socket_options
+        until = math.inf if timeout is None else timeout
+
+        async def connect(address: str, until: float) -> httpcore.AsyncNetworkStream:
+            with Until(until):
+                return await self._inner.connect_tcp(
+                    address, port, None, local_address, socket_options
+                )
+            raise httpcore.ConnectTimeout("the deadline has passed")
+
         if is_address(host):
-            return await self._inner.connect_tcp(host, port, *options)
+            return await connect(host, until)
         # One thread for all callers, retries included, while the name server is silent.
         lookup = self._lookups.get(host) or _Lookup(host, port)
         self._lookups[host] = lookup
         await lookup.end()
         self._lookups.pop(host, None)
-        *others, last = addresses = lookup.result()
-        until = math.inf if timeout is None else timeout
-        for place, address in enumerate(others):
-            soon = clock.now() + share(until - clock.now(), len(addresses) - place)
-            with contextlib.suppress(httpcore.ConnectError), Until(soon):
-                stream = await self._inner.connect_tcp(address, port, *options)
-                return worked(host, port, address, stream)
-        stream = await self._inner.connect_tcp(last, port, *options)
-        return worked(host, port, last, stream)
+        return await connected(host, port, lookup.result(), until, connect)
