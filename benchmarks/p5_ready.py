@@ -19,6 +19,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._core.lifecycle import provision
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
 
@@ -83,8 +84,8 @@ class Found:
 
 
 def ours(boot: Boot) -> None:
-    record = InstanceRecord(SPEC, key=KEY)
-    drive(provision(Calls(boot), record, Policy(ready_timeout=3600)))
+    record = InstanceRecord(SPEC, key=KEY, keeper=Keeper(Policy(ready_timeout=3600)))
+    drive(provision(Calls(boot), record))
 
 
 def every(seconds: float) -> Callable[[Boot], None]:

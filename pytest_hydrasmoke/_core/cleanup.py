@@ -6,7 +6,7 @@ Written once for sync and async: see `_transport.protocol`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -22,7 +22,6 @@ from pytest_hydrasmoke._transport.protocol import IO
 
 from .deletion import FIRST_LOOK, Deletion
 from .looks import look
-from .policy import Policy
 from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
@@ -32,21 +31,22 @@ MOST_AT_ONCE = 64
 """Instances that are deleted at the same time after a signal."""
 
 
-def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
+def to_be_kept(record: InstanceRecord) -> bool:
     """Return whether the settings keep this instance for inspection."""
-    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
+    when = record.policy.keep
+    wanted = when == "always" or (when == "on-failure" and record.failed)
     return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
 
 
-def keep(record: InstanceRecord, policy: Policy) -> bool:
+def keep(record: InstanceRecord) -> bool:
     """Keep an instance for inspection if the settings say so; return whether it is kept."""
-    kept = to_be_kept(record, policy)
+    kept = to_be_kept(record)
     if kept:
         record.becomes(State.KEPT)
     return kept
 
 
-async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+async def delete(calls: Calls, record: InstanceRecord) -> None:
     """Delete what a record owns, and wait for proof; harmless if that was done before.
 
     Poll a key without a row until `row_wait` has passed: a worker may be late. A signal shortens
@@ -61,20 +61,20 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
         )
     if record.state in NOTHING_TO_DELETE:
         return
-    io = calls.io
-    seconds = policy.row_wait + policy.delete_timeout + 5
+    io, policy = calls.io, record.policy
     # What the wait is for: first a row, if there was none yet, and then the deletion.
     ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
     with record.phase("delete", io, deadline=io.now() + ahead):
         try:
-            await io.grace(seconds, lambda: _until_gone(calls, record, policy))
+            await io.grace(_seconds(record), lambda: _until_gone(calls, record))
         except (HydraSmokeError, TimeoutError) as error:
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
-            raise as_leak(reason, record, policy) from error
+            raise as_leak(reason, record) from error
 
 
-def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
+def as_leak(reason: str, record: InstanceRecord) -> LeakError:
     """Return the error of a deletion that is not proved, with the command that deletes."""
+    policy = record.policy
     # A sweep can't reach the bundled fake, which ends with the run.
     doubt = "" if policy.router.fake else ", it may still run"
     return LeakError(
@@ -83,26 +83,31 @@ def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
     )
 
 
-async def _until_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    deletion = Deletion(record, policy, calls.io.now())
+def _seconds(record: InstanceRecord) -> float:
+    """Return a deletion's time: a little more than its own deadlines leave."""
+    return record.policy.row_wait + record.policy.delete_timeout + 5
+
+
+async def _until_gone(calls: Calls, record: InstanceRecord) -> None:
+    deletion = Deletion(record, calls.io.now())
     if record.state is State.READY and not record.evidence.asked:
         await deletion.look_first(calls)
     while (pause := await deletion.step(calls)) is not None:
         await calls.io.sleep(pause)
 
 
-async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
+async def is_gone(calls: Calls, record: InstanceRecord) -> bool:
     """Return whether the router says, in a single look, that a record's instance is gone."""
     assert record.id is not None
     now = calls.io.now()
-    seen = await look(calls, record, policy, record.id, now + FIRST_LOOK)
+    seen = await look(calls, record, record.id, now + FIRST_LOOK)
     return seen.says_gone
 
 
 # Several
 
 
-def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
+def to_delete(records: Iterable[InstanceRecord]) -> list[InstanceRecord]:
     """Return the records that still need work."""
     return [
         record
@@ -110,53 +115,53 @@ def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[Instanc
         if not record.attached
         and record.state not in SETTLED
         and record.leak is None
-        and not to_be_kept(record, policy)
+        and not to_be_kept(record)
     ]
 
 
-def _left(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
-    """Return what is to be deleted, once keys are free and what the settings keep is kept."""
+def _begun(records: Iterable[InstanceRecord]) -> tuple[list[InstanceRecord], float]:
+    """Free keys and keep what is to be kept; return what is to be deleted, and its time."""
     records = list(records)
     for record in records:
         if not record.attached:
             record.give_up()  # Where no request was sent, its key is free.
-        keep(record, policy)
-    return to_delete(records, policy)
+        keep(record)
+    left = to_delete(records)
+    # Each has a time of its own, which ends before this one.
+    return left, max(map(_seconds, left), default=0.0) + 5
 
 
-async def dispose(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
+async def dispose(io: IO, records: Iterable[InstanceRecord]) -> None:
     """Delete instances side by side; what is not confirmed becomes the record's `leak`."""
-    pending = _left(records, policy)
-    await io.grace(_for_all(policy), partial(_delete_all, io, pending, policy))
+    left, seconds = _begun(records)
+
+    async def work() -> None:
+        for number, error in (await _delete_all(io, left)).items():
+            left[number].leaks(str(error) or repr(error))
+
+    await io.grace(seconds, work)
 
 
-async def delete_all(io: IO, records: Iterable[InstanceRecord], policy: Policy) -> None:
+async def delete_all(io: IO, records: Iterable[InstanceRecord]) -> None:
     """Delete instances side by side; raise the first failure, whose notes are the others."""
-    works = [partial(_delete, record, policy) for record in _left(records, policy)]
-    failures = await io.grace(_for_all(policy), partial(io.gather, works))
+    left, seconds = _begun(records)
+    failures = await io.grace(seconds, partial(_delete_all, io, left))
     if failures:
         raise first_of([*failures.values()])
 
 
-def _for_all(policy: Policy) -> float:
-    # Each has a deadline of its own, which comes before this one.
-    return policy.row_wait + policy.delete_timeout + 10
-
-
-async def _delete_all(io: IO, pending: Sequence[InstanceRecord], policy: Policy) -> None:
+async def _delete_all(io: IO, left: Sequence[InstanceRecord]) -> Mapping[int, Exception]:
     # After a signal there may be no time to wait for others.
     at_once = MOST_AT_ONCE if io.cleanup_deadline() < math.inf else None
     if at_once is not None:
         # Nor for more than these; what comes of it is looked at later.
-        await io.gather([partial(_ask, record, policy) for record in pending], at_once=at_once)
-    works = [partial(_delete, record, policy) for record in pending]
-    for number, error in (await io.gather(works, at_once=at_once)).items():
-        pending[number].leaks(str(error) or repr(error))
+        await io.gather([partial(_ask, record) for record in left], at_once=at_once)
+    return await io.gather([partial(_delete, record) for record in left], at_once=at_once)
 
 
-async def _ask(record: InstanceRecord, policy: Policy, io: IO) -> None:
-    await Deletion(record, policy, io.now()).ask_all(Calls(io, record))
+async def _ask(record: InstanceRecord, io: IO) -> None:
+    await Deletion(record, io.now()).ask_all(Calls(io, record))
 
 
-async def _delete(record: InstanceRecord, policy: Policy, io: IO) -> None:
-    await delete(Calls(io, record), record, policy)
+async def _delete(record: InstanceRecord, io: IO) -> None:
+    await delete(Calls(io, record), record)

@@ -23,7 +23,6 @@ from pytest_hydrasmoke._journal.chat import Counted
 from pytest_hydrasmoke._journal.events import Doing
 
 from .account import Count, Doubt, TurnAccount, settles
-from .policy import Policy
 from .record import InstanceRecord
 from .settling import FINEST, USUAL, Settling
 
@@ -45,11 +44,11 @@ EDGE = 1.0
 class Counting:
     """Counts the LLM events of one instance, and tells the run of what it has counted."""
 
-    def __init__(self, calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    def __init__(self, calls: Calls, record: InstanceRecord) -> None:
         self.calls = calls
         self.record = record
-        self._policy = policy
-        self._limit = policy.usage_settle or USUAL
+        self._policy = record.policy
+        self._limit = self._policy.usage_settle or USUAL
         """Seconds after its end when any turn is settled."""
 
     async def read(

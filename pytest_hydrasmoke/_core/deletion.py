@@ -18,7 +18,7 @@ from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .looks import DoubtError, conclusive, look, named
-from .policy import Policy, poll_interval
+from .policy import poll_interval
 from .proof import NEXT_LOOK, Look, Verdict, judge
 from .record import InstanceRecord
 
@@ -40,11 +40,11 @@ class Deletion:
     A step raises `LeakError` where its time is up; what it has seen stays in the record.
     """
 
-    def __init__(self, record: InstanceRecord, policy: Policy, start: float) -> None:
+    def __init__(self, record: InstanceRecord, start: float) -> None:
         self._record = record
-        self._policy = policy
+        self._policy = record.policy
         self._start = start
-        self._row_until = start + policy.row_wait
+        self._row_until = start + record.policy.row_wait
         # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
         # while a worker is still about to insert the row.
         self._deadline: float | None = None
@@ -79,7 +79,7 @@ class Deletion:
             return
         # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
-        seen = await look(calls, self._record, self._policy, record.id, io.now() + seconds)
+        seen = await look(calls, self._record, record.id, io.now() + seconds)
         try:
             record.permit()
         except ConfigError:
@@ -98,7 +98,7 @@ class Deletion:
         if self._deadline is None:
             # Deleted before it was seen, it would look like one that is still to come.
             with contextlib.suppress(DoubtError):
-                found = await named(calls, self._record, self._policy, deadline)
+                found = await named(calls, self._record, deadline)
                 if found.instance_id is not None:
                     self._has_row(calls.io.now(), found.instance_id)
         for known in self._record.known_ids:
@@ -160,7 +160,7 @@ class Deletion:
         evidence = self._record.evidence
         if ask:
             await self._ask(calls, instance_id, deadline)
-        found = await look(calls, self._record, self._policy, instance_id, deadline)
+        found = await look(calls, self._record, instance_id, deadline)
         evidence[instance_id] = evidence[instance_id].saw(found)
         return found, self._judge(instance_id, last=last)
 
@@ -227,7 +227,7 @@ class Deletion:
         io = calls.io
         try:
             last = max(self._row_until, io.now() + self._policy.last_look)
-            found = await named(calls, self._record, self._policy, last)
+            found = await named(calls, self._record, last)
         except DoubtError as error:
             reason = LeakError(error.message)
         else:
@@ -254,7 +254,7 @@ class Deletion:
         living, doubts = list[str](), list[str]()
         for known in self._record.known_ids:
             deadline = calls.io.now() + FIRST_LOOK
-            seen = await look(calls, self._record, self._policy, known, deadline)
+            seen = await look(calls, self._record, known, deadline)
             living += [known] if seen.says == "alive" else []
             doubts += [seen.why] if seen.says == "nothing" else []
             await self._ask(calls, known, deadline)

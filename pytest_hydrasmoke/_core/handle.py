@@ -19,7 +19,6 @@ from .incoming import Reading
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .open_turn import OpenTurn
-from .policy import Policy
 from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
@@ -28,13 +27,10 @@ __tracebackhide__ = hide_own_frames
 class Handle:
     """An instance's operations, over the IO of its calls."""
 
-    def __init__(
-        self, calls: Calls, record: InstanceRecord, policy: Policy, reading: Reading
-    ) -> None:
+    def __init__(self, calls: Calls, record: InstanceRecord, reading: Reading) -> None:
         self._calls = calls
-        self._policy = policy
         self._reading = reading
-        self._counting = Counting(calls, record, policy)
+        self._counting = Counting(calls, record)
         self.record = record
 
     @property
@@ -52,7 +48,7 @@ class Handle:
         timeout: float | None,
     ) -> InstanceStatus:
         io = self._calls.io
-        limit = seconds_of("timeout", timeout, self._policy.ready_timeout)
+        limit = seconds_of("timeout", timeout, self.record.policy.ready_timeout)
         # A test's own wait does not count as time to provision.
         with self.record.phase("ready", io, timed=False):
             return await wait(
@@ -61,9 +57,9 @@ class Handle:
 
     async def until_ready(self) -> None:
         io = self._calls.io
-        deadline = io.now() + self._policy.ready_timeout
+        deadline = io.now() + self.record.policy.ready_timeout
         with self.record.phase("ready", io, deadline=deadline):
-            await until_ready(self._calls, self.record, self._policy, io.now())
+            await until_ready(self._calls, self.record, io.now())
 
     def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
         """Return a turn that is not open yet; its `content` may be bounded by its reader."""
@@ -72,8 +68,8 @@ class Handle:
             self._calls,
             self.record,
             message,
-            timeout=seconds_of("timeout", timeout, self._policy.chat_timeout),
-            end=self._policy.chat_end,
+            timeout=seconds_of("timeout", timeout, self.record.policy.chat_timeout),
+            end=self.record.policy.chat_end,
             reading=self._reading,
             content=content or Content(STREAMED),
             counting=self._counting,
@@ -139,12 +135,12 @@ class Handle:
         return await self._expecting(timeout).of_turn(expected, account, did)
 
     def _expecting(self, timeout: float | None) -> Expecting:
-        limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
+        limit = seconds_of("timeout", timeout, self.record.policy.llm_events_timeout)
         return Expecting(self._counting, limit)
 
     async def delete(self) -> None:
         self.record.keeper.check_process()
-        await delete(self._calls, self.record, self._policy)
+        await delete(self._calls, self.record)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
@@ -152,7 +148,7 @@ class Handle:
             return  # The child may be leaving all of its parent's frames.
         if failed:
             self.record.blame()
-        if not keep(self.record, self._policy):
+        if not keep(self.record):
             await self.delete()
 
     @staticmethod
@@ -161,4 +157,4 @@ class Handle:
         records = [it.record for it in handles if not it.record.keeper.forked]
         for record in records if failed else ():
             record.blame()
-        await delete_all(handles[0]._calls.io, records, handles[0]._policy)
+        await delete_all(handles[0]._calls.io, records)

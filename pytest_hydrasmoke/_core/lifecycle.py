@@ -30,7 +30,7 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .policy import Policy, poll_interval
+from .policy import poll_interval
 from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
@@ -39,38 +39,38 @@ __tracebackhide__ = hide_own_frames
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
-async def bring_up(io: IO, records: Sequence[InstanceRecord], policy: Policy) -> None:
+async def bring_up(io: IO, records: Sequence[InstanceRecord]) -> None:
     """Take instances from any state to ready, side by side.
 
     The first failure stops the others, and is raised.
     """
-    works = [partial(_bring_up, record, policy) for record in records]
+    works = [partial(_bring_up, record) for record in records]
     for failure in (await io.gather(works, together=True)).values():
         raise failure
 
 
-async def _bring_up(record: InstanceRecord, policy: Policy, io: IO) -> None:
+async def _bring_up(record: InstanceRecord, io: IO) -> None:
     calls = Calls(io, record)
-    await check_free(calls, record, policy)
-    await provision(calls, record, policy)
+    await check_free(calls, record)
+    await provision(calls, record)
 
 
-async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+async def provision(calls: Calls, record: InstanceRecord) -> None:
     """Take a record from any state to a ready instance, or raise.
 
     Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
     `ContractError`; the record still owns what exists then.
     """
     start = calls.io.now()
-    deadline = start + policy.ready_timeout
+    deadline = start + record.policy.ready_timeout
     try:
         if record.state in (State.CLAIMED, State.REQUESTED):
             with record.phase("provision", calls.io, deadline=deadline):
-                await request(calls, record, policy, deadline)
+                await request(calls, record, deadline)
         with record.phase("row", calls.io, deadline=deadline):
-            await _row(calls, record, policy, start)
+            await _row(calls, record, start)
         with record.phase("ready", calls.io, deadline=deadline):
-            await until_ready(calls, record, policy, start)
+            await until_ready(calls, record, start)
     except HydraSmokeError:
         raise
     except BaseException:
@@ -81,7 +81,7 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
         raise
 
 
-async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+async def check_free(calls: Calls, record: InstanceRecord) -> None:
     """Poll a key before it is used to provision; raises `ConfigError` if it has a row already.
 
     This run has not requested it, so something else owns it, and this one must not delete it.
@@ -89,7 +89,7 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
     if record.state is not State.CLAIMED or record.key is None:
         return
     io = calls.io
-    deadline = io.now() + policy.ready_timeout
+    deadline = io.now() + record.policy.ready_timeout
     with record.phase("provision", io, timed=False):
         found = await calls.poll(record.key, deadline=deadline)
         if found.found:
@@ -142,10 +142,10 @@ def _with_valid_token(
     )
 
 
-async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
+async def request(calls: Calls, record: InstanceRecord, deadline: float) -> None:
     """Call `ask`, and accept a key already in progress (409): poll finds its instance."""
     try:
-        await ask(calls, record, policy.router.forms, deadline)
+        await ask(calls, record, record.policy.router.forms, deadline)
     except RouterError as error:
         if error.status_code != 409:
             raise
@@ -179,9 +179,9 @@ async def ask(
     return accepted
 
 
-async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+async def _row(calls: Calls, record: InstanceRecord, start: float) -> None:
     assert record.key is not None
-    deadline = start + policy.ready_timeout
+    deadline = start + record.policy.ready_timeout
     while True:
         found = await calls.poll(record.key, deadline=deadline)
         if found.status is not None:
@@ -204,19 +204,19 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
     record.names(found.instance_id)
 
 
-async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+async def until_ready(calls: Calls, record: InstanceRecord, start: float) -> None:
     """Wait until an instance that has a row is ready; `start` is when the wait began.
 
     Raises `ProvisionError` for a failed or gone status, `ProvisionTimeoutError` at the deadline.
     """
 
     def ready(status: InstanceStatus) -> bool:
-        return policy.statuses.is_ready(status.status)
+        return record.policy.statuses.is_ready(status.status)
 
     def failed(status: InstanceStatus) -> bool:
-        return policy.statuses.is_failed(status.status)
+        return record.policy.statuses.is_failed(status.status)
 
-    await wait(calls, record, ready, error=failed, start=start, timeout=policy.ready_timeout)
+    await wait(calls, record, ready, error=failed, start=start, timeout=record.policy.ready_timeout)
     record.becomes(State.READY)
 
 

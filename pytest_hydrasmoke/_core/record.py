@@ -41,6 +41,7 @@ from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
 from .account import TurnAccount
+from .policy import Policy
 from .proof import Evidence
 from .run_turns import RunTurns
 from .settling import Settling
@@ -120,6 +121,11 @@ class InstanceRecord(Story):
     def take_over(self, known: Instance) -> None:
         super().take_over(known)
         self.evidence.forget(accepted=self.accepted)
+
+    @property
+    def policy(self) -> Policy:
+        """How its lifecycle goes."""
+        return self.keeper.policy
 
     @property
     def run_id(self) -> str | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.errors import ConfigError
 
+from .policy import Policy
+
 if TYPE_CHECKING:
     from pytest_hydrasmoke._journal.events import Event
 
@@ -74,6 +76,10 @@ class Stage:
 
 class Keeper:
     """Keeps what records note; the base class keeps nothing, and allows everything."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        """How the lifecycles of its instances go."""
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         """Keep an event, before the step after it."""

@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.looks import named_by
-from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Conflict
@@ -38,7 +37,6 @@ MOST_LAG = 30.0
 class LastLook:
     """One process's last look; each part of it is a coroutine over one instance's calls."""
 
-    policy: Policy
     now: float
     row_lag: float
     """The longest time that a row took in this run, in seconds."""
@@ -56,7 +54,7 @@ class LastLook:
         await _each(io, looks)
 
     async def _ask(self, calls: Calls, record: InstanceRecord) -> None:
-        await Deletion(record, self.policy, calls.io.now()).ask_all(calls)
+        await Deletion(record, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
@@ -64,11 +62,11 @@ class LastLook:
         if not await _reaches(io, self.now + AFTER, math.inf):
             return
         if record.state not in HAS_ROW:
-            found = await named_by(calls, record, self.policy, io.now() + LOOKS)
+            found = await named_by(calls, record, io.now() + LOOKS)
             if found is None:
                 return
             record.names(found)
-        deletion = Deletion(record, self.policy, io.now())
+        deletion = Deletion(record, io.now())
         if await deletion.step(calls) is None:
             record.leaks(None)
             record.add_remark("its deletion was proved only at the run's end")
@@ -81,7 +79,7 @@ class LastLook:
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):
-            deletion = Deletion(record, self.policy, io.now())
+            deletion = Deletion(record, io.now())
             try:
                 doubt = await deletion.look_again(calls, until, ask=not record.was_ready)
             except LeakError as error:
@@ -95,7 +93,7 @@ class LastLook:
     async def _revived(self, calls: Calls, record: InstanceRecord, found: LeakError) -> None:
         record.leaks(found.message)
         record.revive()
-        await delete(calls, record, self.policy)
+        await delete(calls, record)
         record.leaks(f"{found.message}; it was deleted once more")
 
     async def of_refused(self, calls: Calls, record: InstanceRecord) -> None:
@@ -105,7 +103,7 @@ class LastLook:
         until = max(self.now, due) + CLAIMS
         if not await _reaches(io, due, until):
             return
-        found = await named_by(calls, record, self.policy, until)
+        found = await named_by(calls, record, until)
         if found is not None:
             record.names(found)
             why = (
@@ -114,7 +112,7 @@ class LastLook:
                 "Tell the router's developers"
             )
             record.note(Conflict(why))
-            await delete(calls, record, self.policy)
+            await delete(calls, record)
 
 
 async def _each(io: IO, looks: Sequence[tuple[Look, InstanceRecord]]) -> None:

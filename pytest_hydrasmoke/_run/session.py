@@ -217,7 +217,7 @@ class SmokeSession(Keeper):
 
     async def _bring_up(self, records: list[InstanceRecord], io: IO) -> None:
         try:
-            await bring_up(io, records, self.policy)
+            await bring_up(io, records)
         except Exception as error:
             # What ends a run deletes all that there is: two at once would be in each other's way.
             if not isinstance(error, StoppedError) and not self._is_over:
@@ -230,7 +230,7 @@ class SmokeSession(Keeper):
 
     def handle(self, record: InstanceRecord, io: IO | None = None) -> Handle:
         """Return an instance's handle over a test's connections, or this session's own."""
-        return Handle(self._calls(record, io), record, self.policy, self.reading)
+        return Handle(self._calls(record, io), record, self.reading)
 
     def _calls(self, record: InstanceRecord, io: IO | None = None) -> Calls:
         return Calls(io or self._io, record, replay=self.replay)
@@ -251,14 +251,14 @@ class SmokeSession(Keeper):
 
     def is_gone(self, record: InstanceRecord) -> bool:
         """Return whether the router proves that an instance is gone."""
-        return drive(is_gone(self._calls(record), record, self.policy))
+        return drive(is_gone(self._calls(record), record))
 
     # The end
 
     async def dispose(self, records: list[InstanceRecord], io: IO | None = None) -> None:
         """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
         if not self.forked:
-            await dispose(io or self._io, records, self.policy)
+            await dispose(io or self._io, records)
 
     def dispose_now(self, records: list[InstanceRecord]) -> None:
         """Do the same, and block."""
@@ -307,7 +307,7 @@ class SmokeSession(Keeper):
     @property
     def pending(self) -> list[InstanceRecord]:
         """The instances that `close` has to delete."""
-        return to_delete(self._own, self.policy)
+        return to_delete(self._own)
 
     @property
     def _own(self) -> list[InstanceRecord]:
@@ -346,6 +346,6 @@ class SmokeSession(Keeper):
             return
         self._looked_back = True
         self._io.close()  # It looks over new connections.
-        look = LastLook(self.policy, self._io.now(), self._in_ledger().row_lag)
+        look = LastLook(self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
             drive(look.back(self._io, self._own))

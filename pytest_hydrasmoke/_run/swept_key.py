@@ -85,7 +85,7 @@ class SweptKey(Keeper):
         rowless = known is not None and not known.had_row and known.state is not State.REFUSED
         self.waits = rowless and not run.ended
         """Whether a row may still come."""
-        self._policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
+        self.policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
         self.record = InstanceRecord(None, key=key, state=State.REQUESTED, keeper=self)
         if known is not None:
@@ -129,7 +129,7 @@ class SweptKey(Keeper):
     async def _delete(self, calls: Calls) -> None:
         now = calls.io.now()
         if self._deletion is None:
-            self._deletion = Deletion(self.record, self._policy, now)
+            self._deletion = Deletion(self.record, now)
             await self._look_first(calls, now)
         try:
             pause = await self._deletion.step(calls)
@@ -145,10 +145,10 @@ class SweptKey(Keeper):
         if not record.was_ready and record.state is State.GONE:
             with contextlib.suppress(HydraSmokeError):
                 # Its boot may be over by now.
-                await named(calls, record, self._policy, now + LAST)
+                await named(calls, record, now + LAST)
         if self._deleting_for(now) > 0:
             for known in record.known_ids:
-                seen = await look(calls, record, self._policy, known, now + LAST)
+                seen = await look(calls, record, known, now + LAST)
                 if seen.says == "alive":
                     self._note_alive()
                     record.evidence.forget()
@@ -162,7 +162,7 @@ class SweptKey(Keeper):
     async def _look_again(self, calls: Calls) -> None:
         now = calls.io.now()
         booting = self._is_booting(now)
-        deletion = Deletion(self.record, self._policy, now)
+        deletion = Deletion(self.record, now)
         try:
             doubt = await deletion.look_again(calls, now + LAST, ask=booting)
         except LeakError as error:

@@ -90,9 +90,9 @@ CASES = [(stream, behaviour) for stream in STREAMS for behaviour in MESSAGES]
 
 def outcome_of(body: bytes) -> Outcome:
     """Read a turn's stream by the client; its end must be told."""
-    it = record(state=State.READY, id=ID)
+    it = record(state=State.READY, id=ID, policy=Policy(chat_end="required"))
     _, calls = calls_of(it, chat=[stream(body)], llm_events=[events(0), ...])
-    handle = Handle(calls, it, Policy(chat_end="required"), Reading())
+    handle = Handle(calls, it, Reading())
     try:
         turn = ChatTurn(handle, *drive(handle.chat("hello", None)))
     except ChatError as error:

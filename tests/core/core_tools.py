@@ -19,7 +19,6 @@ from scripted_io import (
     ScriptedStream,
     calls_of,
     events,
-    policy_of,
     record,
     stream,
 )
@@ -44,7 +43,6 @@ from pytest_hydrasmoke._transport.protocol import drive
 
 Error = TypeVar("Error", bound=BaseException)
 
-POLICY = policy_of()
 TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 LOG = "see the agent's log of this turn"
 IF_LATE = "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, else "
@@ -79,8 +77,9 @@ def handle_of(
     it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
 ) -> tuple[ScriptedIO, Handle]:
     it = it or ready()
+    it.keeper.policy = policy or Policy()
     io, calls = calls_of(it, **scripts)
-    return io, Handle(calls, it, policy or Policy(), Reading())
+    return io, Handle(calls, it, Reading())
 
 
 def talking(*chats: Any, policy: Policy | None = None) -> tuple[ScriptedIO, Handle]:
@@ -90,7 +89,7 @@ def talking(*chats: Any, policy: Policy | None = None) -> tuple[ScriptedIO, Hand
 
 
 def deleting(
-    it: InstanceRecord | None = None, policy: Policy = POLICY, **scripts: Any
+    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
 ) -> tuple[ScriptedIO, InstanceRecord, LeakError | None]:
     """Delete, and give what came of it; the key has no row any more, unless `poll` says so.
 
@@ -98,9 +97,10 @@ def deleting(
     suspected.
     """
     it = it or ready(asked=True)
+    it.keeper.policy = policy or it.policy
     io, calls = calls_of(it, **{"poll": [NO_ROW, ...], **scripts})
     try:
-        drive(delete(calls, it, policy))
+        drive(delete(calls, it))
     except LeakError as error:
         return io, it, error
     return io, it, None
@@ -312,7 +312,7 @@ def account_of(it: InstanceRecord) -> TurnAccount:
 
 
 def counting(calls: Calls, it: InstanceRecord) -> Counting:
-    return Counting(calls, it, Policy())
+    return Counting(calls, it)
 
 
 def expecting(calls: Calls, it: InstanceRecord, timeout: float) -> Expecting:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from core_tools import POLICY
 from scripted_io import (
     HANG,
     ID,
@@ -68,7 +67,7 @@ class Case:
     poll: list[Any] = field(default_factory=lambda: [NO_ROW, ...])
     was: State = State.READY
     known: str | None = ID
-    policy: Policy = POLICY
+    policy: Policy = field(default_factory=policy_of)
     patience: float = math.inf
     waited: float | None = None
 
@@ -218,13 +217,13 @@ CASES: dict[str, Case] = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_deletion_is_confirmed_or_a_leak_that_says_why(name: str) -> None:
     case = CASES[name]
-    it = record(state=case.was, id=case.known)
+    it = record(state=case.was, id=case.known, policy=case.policy)
     it.evidence.asked = True
     io, calls = calls_of(it, delete=case.delete, status=case.status, poll=case.poll)
     io.hurried = START + case.patience
     error = None
     try:
-        drive(delete(calls, it, case.policy))
+        drive(delete(calls, it))
     except LeakError as leak:
         error = leak
     assert it.state is case.left

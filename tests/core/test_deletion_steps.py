@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from core_tools import NAMED, POLICY, deleting, fails, ready, telling
+from core_tools import NAMED, deleting, fails, ready, telling
 from scripted_io import (
     ID,
     KEY,
@@ -59,7 +59,7 @@ def test_what_may_be_left_is_deleted(state: State) -> None:
 
 def test_an_attached_instance_is_never_deleted() -> None:
     io, calls = calls_of(it := attached())
-    assert str(fails(ConfigError, delete(calls, it, POLICY))) == (
+    assert str(fails(ConfigError, delete(calls, it))) == (
         "an attached instance is never deleted\n"
         f"  instance:  {ID}\n"
         "  next step: delete it where it was provisioned"
@@ -81,7 +81,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 @pytest.mark.parametrize("seen", [row(), NO_ROW, reply(500)], ids=["row", "no row", "no proof"])
 def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
     io, calls = calls_of(it := record(state=State.REQUESTED), poll=[seen, ...], delete=[deleted()])
-    drive(Deletion(it, POLICY, io.now()).ask_all(calls))
+    drive(Deletion(it, io.now()).ask_all(calls))
     if seen == row():
         assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
     else:
@@ -168,7 +168,7 @@ def test_a_signal_while_a_deletion_is_looked_at_shortens_it() -> None:
     it = ready(asked=True)
     looks = [*[RUNNING] * 20, signalled, RUNNING, ...]
     io, calls = calls_of(it, delete=[deleted("x"), ...], status=looks)
-    fails(LeakError, delete(calls, it, POLICY))
+    fails(LeakError, delete(calls, it))
     assert io.now() == pytest.approx(io.hurried - LAST_CHANCE)
     assert io.waited < 15
 
@@ -204,7 +204,7 @@ def test_nobody_else_is_looked_for_in_a_hurry_or_where_a_sweep_has_ended_the_run
     answers = [*[status("deleted")] * (not hurried), NOT_FOUND]
     io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=answers)
     io.hurried = START + 3 if hurried else math.inf
-    drive(delete(calls, it, POLICY))
+    drive(delete(calls, it))
     assert (it.conflict, io.calls_sent()[-3:]) == (None, ONCE)
     assert len(io.calls_sent()) == (3 if hurried else 5)
 
@@ -217,7 +217,7 @@ def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it() -> None:
 
     it = ready(asked=True)
     io = AfterAChat(delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
-    drive(delete(Calls(io, it), it, POLICY))
+    drive(delete(Calls(io, it), it))
     assert it.state is State.GONE
 
 
@@ -226,13 +226,13 @@ def test_a_grace_that_runs_out_is_a_leak() -> None:
         async def grace(self, seconds: float, work: Any) -> Any:
             raise TimeoutError(f"not done within {seconds:g} s")
 
-    error = fails(LeakError, delete(Calls(Hurried(), it := ready()), it, POLICY))
+    error = fails(LeakError, delete(Calls(Hurried(), it := ready()), it))
     assert error.message == "not confirmed as deleted, it may still run: not done within 125 s"
 
 
 def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
     _, calls = calls_of(it := ready(asked=True), delete=[KeyboardInterrupt()])
-    fails(KeyboardInterrupt, delete(calls, it, POLICY))
+    fails(KeyboardInterrupt, delete(calls, it))
     assert it.state is State.READY
 
 
@@ -270,7 +270,7 @@ def test_a_leak_without_a_row_tells_how_its_request_was_answered(answer: Any, to
     )
     with contextlib.suppress(HydraSmokeError):
         drive(calls.provision(SPEC, KEY, deadline=io.now() + 0.2))
-    error = fails(LeakError, delete(calls, it, POLICY))
+    error = fails(LeakError, delete(calls, it))
     assert error.message.endswith(f"it may still run: {told}, but shows no instance for its key")
 
 
@@ -280,9 +280,9 @@ def test_a_deletion_that_is_tried_again_needs_no_row(taken: bool) -> None:
     answers = [deleted(), ...] if taken else [reply(403), deleted()]
     looks = [*[reply(401)] * taken, NOT_FOUND]
     io, calls = calls_of(it, poll=[row(), NO_ROW], delete=answers, status=looks)
-    fails(LeakError, delete(calls, it, POLICY))
+    fails(LeakError, delete(calls, it))
     assert it.state is (State.DELETING if taken else State.CREATED)
-    drive(delete(calls, it, POLICY))
+    drive(delete(calls, it))
     assert it.state is State.GONE
     assert io.calls_sent() == ["poll", "delete", *["status"] * taken, *ONCE]
 
@@ -297,11 +297,13 @@ def test_an_instance_is_kept_as_the_settings_say(wanted: str, failed: bool) -> N
         # What has no row, or was asked to be deleted, is not kept.
         kept = state in HAS_ROW - {State.DELETING}
         kept = kept and (wanted == "always" or (wanted == "on-failure" and failed))
-        assert keep(it, policy_of(keep=wanted)) is kept
+        it.keeper.policy = policy_of(keep=wanted)
+        assert keep(it) is kept
         assert it.state is (State.KEPT if kept else state)
         # What is kept already is no news.
         assert told == ([State.KEPT] if kept and state is not State.KEPT else [])
     theirs = attached()
     theirs.state, theirs.failed = State.READY, failed
-    assert not keep(theirs, policy_of(keep=wanted))
+    theirs.keeper.policy = policy_of(keep=wanted)
+    assert not keep(theirs)
     assert theirs.state is State.READY

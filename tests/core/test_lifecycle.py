@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from core_tools import POLICY, fails, telling
+from core_tools import fails, telling
 from scripted_io import (
     ID,
     KEY,
@@ -84,7 +84,7 @@ def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
     usual = {"provision": [accepted()], "poll": [row()], "status": [status("running", "box-1")]}
     it = record()
     io, calls = calls_of(it, **{**usual, **scripts})
-    drive(provision(calls, it, POLICY))
+    drive(provision(calls, it))
     assert (it.state, it.id) == (State.READY, ID)
     hostless = "status" in scripts and "hostname" not in name
     assert it.hostname == (None if hostless else "box-1")
@@ -103,9 +103,10 @@ def test_words_of_ones_own_replace_the_usual_ones() -> None:
     policy = Policy(statuses=Statuses(*(frozenset({word}) for word in ("up", "down", "away"))))
     for word, state in (("Up", State.READY), ("DOWN", State.FAILED), ("Away", State.FAILED)):
         words = [status(it) for it in ("running", "failed", "deleted", word)]
-        _, calls = calls_of(it := record(), provision=[accepted()], poll=[row()], status=words)
+        it = record(policy=policy)
+        _, calls = calls_of(it, provision=[accepted()], poll=[row()], status=words)
         with contextlib.suppress(ProvisionError):
-            drive(provision(calls, it, policy))
+            drive(provision(calls, it))
         assert it.state is state
         assert [told.event.word for told in it.statuses] == [
             "queued",
@@ -140,7 +141,7 @@ def test_the_next_look_is_a_tenth_of_the_time_waited_away() -> None:
     polls = [*[NO_ROW] * 40, row()]
     words = [status("booting"), status("running")]
     io, calls = calls_of(it, provision=[Took(1, accepted())], poll=polls, status=words)
-    drive(provision(calls, it, POLICY))
+    drive(provision(calls, it))
     waited = list(itertools.accumulate(io.sleeps[:-1], initial=1.0))
     assert io.sleeps == pytest.approx([*map(poll_interval, waited)]), "one wait, from its request"
     assert (len(io.sleeps), io.sleeps[5], io.sleeps[-1] > 3) == (41, 0.25, True)
@@ -162,7 +163,7 @@ def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> Non
         poll=[telling(told, it) for it in (NO_ROW, row())],
         status=[telling(told, status("running"))],
     )
-    drive(provision(calls, it, POLICY))
+    drive(provision(calls, it))
     assert told == [
         *("may it, claimed?", "requested None", "provision", "provision", f"accepted {ID}"),
         *("poll", "may it, accepted?", "poll", f"created {ID}", "status", f"ready {ID}"),
@@ -197,7 +198,7 @@ def test_where_a_run_may_not_go_on_nothing_more_is_sent(name: str) -> None:
     it = record()
     it.keeper = keeper(it)
     io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
-    error = fails(kind, provision(calls, it, POLICY))
+    error = fails(kind, provision(calls, it))
     assert (it.state, io.calls_sent()) == (state, sent)
     if kind is ConfigError:
         assert str(error).startswith("the run ended before this instance was requested\n")
@@ -214,17 +215,17 @@ def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
 def test_a_key_is_free_that_nobody_has_or_that_this_run_has_asked_for() -> None:
     for answer in (NO_ROW, NOT_FOUND):
         io, calls = calls_of(it := record(), poll=[answer])
-        drive(check_free(calls, it, POLICY))
+        drive(check_free(calls, it))
         assert io.calls_sent() == ["poll"]
     for state in sorted(set(State) - {State.CLAIMED}):
         io, calls = calls_of(it := record(state=state))
-        drive(check_free(calls, it, POLICY))
+        drive(check_free(calls, it))
         assert not io.sent
 
 
 def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> None:
     _, calls = calls_of(it := record(), poll=[row(), row()])
-    assert str(fails(ConfigError, check_free(calls, it, POLICY))) == (
+    assert str(fails(ConfigError, check_free(calls, it))) == (
         "the router has an instance for this key already: another run uses this run id, or has "
         "used it\n"
         "  phase:     provision, after 0.0 s\n"
@@ -234,14 +235,14 @@ def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> No
     )
     assert (it.state, it.id) == (State.CLAIMED, None), "it is not this run's to delete"
     it.key = "smoke-0123456789ab-0"
-    error = fails(ConfigError, check_free(calls, it, POLICY))
+    error = fails(ConfigError, check_free(calls, it))
     assert error.message.endswith("this run has not requested it, and its run id is random")
     assert "smoke_instance_factory.own" in str(error.next_step)
 
 
 def test_an_attached_instance_is_not_provisioned() -> None:
     io, calls = calls_of(it := attached())
-    error = fails(ConfigError, provision(calls, it, POLICY))
+    error = fails(ConfigError, provision(calls, it))
     assert error.message == "an attached instance can't be provisioned"
     assert not io.sent
 
@@ -258,7 +259,7 @@ def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> No
     it.keeper = Listening(doing=doing.append)
     io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
     io.now = now  # type: ignore[method-assign]
-    fails(KeyboardInterrupt, provision(calls, it, POLICY))
+    fails(KeyboardInterrupt, provision(calls, it))
     assert it.interrupted == before
     assert it.state is (State.ACCEPTED if before == "provision" else State.CREATED)
 
@@ -282,7 +283,7 @@ def _boot_interrupted_at(step: int) -> InstanceRecord | None:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        drive(provision(calls, it, POLICY))
+        drive(provision(calls, it))
     except KeyboardInterrupt:
         return it
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from core_tools import NAMED, POLICY, TWO_INSTANCES, fails
+from core_tools import NAMED, TWO_INSTANCES, fails
 from scripted_io import (
     HANG,
     ID,
@@ -38,12 +38,12 @@ from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 
 def failed(
-    kind: type[hydra.HydraSmokeError], policy: Policy = POLICY, **scripts: Any
+    kind: type[hydra.HydraSmokeError], policy: Policy | None = None, **scripts: Any
 ) -> tuple[ScriptedIO, InstanceRecord, hydra.HydraSmokeError]:
     """Provision in vain, and give what came of it."""
-    it = record()
+    it = record(policy=policy)
     io, calls = calls_of(it, **{"provision": [accepted()], "poll": [row()], **scripts})
-    error = fails(kind, provision(calls, it, policy))
+    error = fails(kind, provision(calls, it))
     assert it.interrupted is None
     assert it.phases[str(error.phase)] == error.seconds
     return io, it, error
@@ -93,7 +93,7 @@ def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> N
     assert "such as a quota:" in str(error.next_step)
     assert "TOKEN" not in str(error)
     for policy, refusal, state in (
-        (POLICY, reply(401, {"detail": "no"}), State.REFUSED),
+        (None, reply(401, {"detail": "no"}), State.REFUSED),
         # Where the router's form is not known, no answer counts as refused.
         (Policy(), answer, State.REQUESTED),
     ):
@@ -202,9 +202,9 @@ def test_an_instance_that_is_ready_at_the_last_look_is_ready() -> None:
     def boots(_: Any) -> Any:
         return Took(0.4, status("running" if io.now() == START + 9 - LAST_CHANCE else "booting"))
 
-    it = record(state=State.CREATED, id=ID)
+    it = record(state=State.CREATED, id=ID, policy=Policy(ready_timeout=9))
     io, calls = calls_of(it, status=[boots, ...])
-    drive(until_ready(calls, it, Policy(ready_timeout=9), START))
+    drive(until_ready(calls, it, START))
     assert it.state is State.READY
     assert io.waited == pytest.approx(8.9)
 

@@ -70,7 +70,7 @@ def instance_of(
 ) -> SmokeInstance:
     it = ready() if keeper is None else ready(keeper=keeper)
     _, handle = handle_of(it, llm_events=[events(0)] * 9, chat=[stream(*steps)])
-    return SmokeInstance(Handle(handle._calls, it, handle._policy, reading or Reading()))
+    return SmokeInstance(Handle(handle._calls, it, reading or Reading()))
 
 
 def story_of(it: SmokeInstance) -> Told:

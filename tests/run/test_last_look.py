@@ -38,8 +38,6 @@ from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-POLICY = policy_of(delete_timeout=30.0)
-
 
 @pytest.fixture(autouse=True)
 def looks_at_once() -> None:
@@ -56,6 +54,7 @@ def look(
 ) -> str:
     """Look once more, `late` seconds after the run's end; gives state, calls, time, error."""
     given = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], "delete": [deleted(), ...]}
+    it.keeper.policy = policy_of(delete_timeout=30.0)
     io, calls = calls_of(it, **{**given, **scripts})
     io.time += late
     if hurried is not None:
@@ -63,7 +62,7 @@ def look(
     of_rest = LastLook.of_refused if it.state is State.REFUSED else LastLook.of_proved
     part, raised = of_rest if it.leak is None else LastLook.try_again, ""
     try:
-        drive(part(LastLook(POLICY, START, row_lag), calls, it))
+        drive(part(LastLook(START, row_lag), calls, it))
     except HydraSmokeError as error:
         raised = f", {type(error).__name__}"
     asked = "".join(dict.fromkeys(call[0] for call in io.calls_sent()))

@@ -207,13 +207,19 @@ class ScriptedIO:
         return self.time - START
 
 
-def record(*, state: State = State.CLAIMED, id: str | None = None) -> InstanceRecord:  # noqa: A002
+def record(
+    *,
+    state: State = State.CLAIMED,
+    id: str | None = None,  # noqa: A002
+    policy: Policy | None = None,
+) -> InstanceRecord:
     born = None if state is State.CLAIMED else START
-    return InstanceRecord(SPEC, key=KEY, id=id, state=state, born=born)
+    keeper = Keeper(policy or policy_of())
+    return InstanceRecord(SPEC, key=KEY, id=id, state=state, born=born, keeper=keeper)
 
 
 def attached() -> InstanceRecord:
-    return InstanceRecord(None, id=ID, attached=True)
+    return InstanceRecord(None, id=ID, attached=True, keeper=Keeper(policy_of()))
 
 
 @dataclass
@@ -223,6 +229,7 @@ class Listening(Keeper):
     state: Callable[[Became], object] = lambda event: None
     doing: Callable[[Doing], object] = lambda event: None
     allow: Callable[[], object] = lambda: None
+    policy: Policy = field(default_factory=lambda: policy_of())
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         if isinstance(event, Became):
