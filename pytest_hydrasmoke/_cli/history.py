@@ -17,7 +17,7 @@ from pytest_hydrasmoke._options import variable
 from .output import aside
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._history.reading import Found
+    from pytest_hydrasmoke._history.files import Found
 
 VIEWS = {"html": "a page", "json": "data", "markdown": "ten lines"}
 CONDITIONS = ("failure", "leak", "regression", "flaky")
@@ -71,10 +71,9 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import files, views
-    from pytest_hydrasmoke._history.build import history
+    from pytest_hydrasmoke._history import files, tables
+    from pytest_hydrasmoke._history.figures import history
     from pytest_hydrasmoke._history.findings import Demand, hidden, no_commit, problems
-    from pytest_hydrasmoke._history.reading import read
     from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
     from pytest_hydrasmoke._report import pipeline
 
@@ -94,10 +93,10 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         )
     # A view that is written to standard output must be alone there.
     out = aside if files.STANDARD_OUTPUT in targets.values() else say
-    found = read(options.paths)
+    found = files.read(options.paths)
     now = datetime.now(UTC)
     shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
-    for line in views.lines(shown, shutil.get_terminal_size().columns):
+    for line in tables.lines(shown, shutil.get_terminal_size().columns):
         out(line)
     demand = Demand(options.fail_on, group, options.expect)
     red = problems(shown, demand) if shown.overviews else hidden(shown, demand)

@@ -10,10 +10,8 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
-
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED
-from pytest_hydrasmoke._report.parts import PLAIN
+from pytest_hydrasmoke._report.parts import Part
 
 from .groups import Outcome
 from .runs import Spec
@@ -29,11 +27,7 @@ _TIMES = 10
 """From here on a change is a factor."""
 
 
-class _Part(BaseModel):
-    model_config = PLAIN
-
-
-class FailedRun(_Part):
+class FailedRun(Part):
     """A run that ended red, and that no later attempt has repeated."""
 
     run_id: str
@@ -46,7 +40,7 @@ class FailedRun(_Part):
     """Those that failed in it."""
 
 
-class GroupFigures(_Part):
+class GroupFigures(Part):
     """The runs of one pipeline run."""
 
     name: str
@@ -82,7 +76,7 @@ class GroupFigures(_Part):
         return f"{self.outcome} ({kinds})" if kinds else self.outcome
 
 
-class Point(_Part):
+class Point(Part):
     """A phase in one group, over all the times that an instance went through it; seconds."""
 
     group: int
@@ -91,7 +85,7 @@ class Point(_Part):
     slowest: float
 
 
-class Change(_Part):
+class Change(Part):
     """The newest group's median of a phase, beside the groups before it; seconds."""
 
     now: float
@@ -117,7 +111,7 @@ class Change(_Part):
         return f"{ratio:,.0f} times" if ratio >= _TIMES else f"{ratio - 1:+.0%}"
 
 
-class PhaseFigures(_Part):
+class PhaseFigures(Part):
     """A phase of the instances of one spec, by group."""
 
     phase: str
@@ -129,7 +123,7 @@ class PhaseFigures(_Part):
     """None if the newest group did not go through it, or no earlier group did."""
 
 
-class TestFigures(_Part):
+class TestFigures(Part):
     """A test over all runs, repeated ones included."""
 
     test: str
@@ -151,7 +145,7 @@ class TestFigures(_Part):
         return len(self.flaky_on)
 
 
-class CellFigures(_Part):
+class CellFigures(Part):
     """The instances of one spec that were to boot."""
 
     spec: Spec
@@ -162,7 +156,7 @@ class CellFigures(_Part):
     """Those that answered in the newest group that names any."""
 
 
-class LeakFigures(_Part):
+class LeakFigures(Part):
     """An instance whose deletion was not confirmed."""
 
     group: int
@@ -173,7 +167,7 @@ class LeakFigures(_Part):
     """What to do about it: a command to paste, if the run id is valid."""
 
 
-class Overview(_Part):
+class Overview(Part):
     """Runs of live routers, or of the fake."""
 
     fake: bool
@@ -190,7 +184,7 @@ class Overview(_Part):
         return "runs" if all(it.runs + it.told_again == 1 for it in self.groups) else "groups"
 
 
-class History(_Part):
+class History(Part):
     """What `hydra-smoke history` has found; live runs and those of the fake are never mixed."""
 
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pytest_hydrasmoke._report.html import SHEET, fill
 
-from . import views
+from . import tables
 from .findings import findings
 from .model import History, Overview, PhaseFigures, Point
-from .views import Table, headline
+from .tables import Table, headline
 
 MOST_LINES = 6
 """Specs that have a line in a chart."""
@@ -31,7 +31,7 @@ _OWN = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """A line of a chart: how it is drawn, what it is, and its path."""
 
     style: str
@@ -45,7 +45,7 @@ class Chart:
 
     phase: str
     top: float
-    lines: Sequence[Line]
+    curves: Sequence[Curve]
     numbers: Mapping[str, float]
     """Each spec's only time, where there is no more than one group: no line is drawn then."""
     undrawn: int
@@ -55,13 +55,15 @@ class Chart:
 
 
 def render(history: History) -> str:
+    shown = history.overviews
+    first = next(iter(shown.values()))
     return fill(
         _OWN / "history.html.j2",
         SHEET,
         _OWN / "history.css",
-        sections=[_section(router, overview) for router, overview in history.overviews.items()],
-        outcome=next(iter(history.overviews.values())).groups[-1].outcome,
-        verdict=views.last(next(iter(history.overviews.values()))),
+        sections=[_section(router, overview) for router, overview in shown.items()],
+        outcome=first.groups[-1].outcome,
+        verdict=tables.last(first),
         skipped=history.skipped,
         marks=MARKS,
         most=MOST_LISTED,
@@ -81,11 +83,11 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
         "overview": overview,
         "noun": overview.noun,
         "findings": list(map(str, findings(overview))),
-        "groups": views.groups(overview),
+        "groups": tables.groups(overview),
         "charts": [chart(name, phases, overview) for name, phases in by_phase.items()],
         "times": [f"{moment:%Y-%m-%d}" for moment in (began[0], began[-1])],
         "rows": max(MOST_ROWS // max(len(by_phase), 1), 1),
-        "tables": [it for it in views.others(overview) if it.rows],
+        "tables": [it for it in tables.others(overview) if it.rows],
     }
 
 
@@ -106,17 +108,17 @@ def chart(name: str, phases: Sequence[PhaseFigures], overview: Overview) -> Char
         # A line of zero length with round ends is drawn as a dot.
         return f"M{'L'.join(places)}h0"
 
-    lines = [] if budget is None else [Line("budget", "budget", f"M0 {y(budget)}H{WIDTH}")]
+    curves = [] if budget is None else [Curve("budget", "budget", f"M0 {y(budget)}H{WIDTH}")]
     if alone:
-        lines.append(Line("slowest", "slowest", path(drawn[0], lambda point: point.slowest)))
-        lines.append(Line("median", "median", path(drawn[0], lambda point: point.median)))
+        curves.append(Curve("slowest", "slowest", path(drawn[0], lambda point: point.slowest)))
+        curves.append(Curve("median", "median", path(drawn[0], lambda point: point.median)))
     else:
-        lines += [
-            Line(f"s{number}", it.spec.name or "-", path(it, lambda point: point.median))
+        curves += [
+            Curve(f"s{number}", it.spec.name or "-", path(it, lambda point: point.median))
             for number, it in enumerate(drawn)
         ]
     numbers = {}
     if len(overview.groups) == 1:
         numbers = {it.spec.name: point.median for it in phases for point in it.points}
-    table = views.points(name, phases, overview)
-    return Chart(name, top, lines, numbers, len(phases) - len(drawn), budget, table)
+    table = tables.points(name, phases, overview)
+    return Chart(name, top, curves, numbers, len(phases) - len(drawn), budget, table)

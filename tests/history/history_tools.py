@@ -14,10 +14,10 @@ from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._history.build import history
+from pytest_hydrasmoke._history.figures import history
+from pytest_hydrasmoke._history.files import Found
 from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.model import History, Overview
-from pytest_hydrasmoke._history.reading import Found
 from pytest_hydrasmoke._history.runs import Run
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport

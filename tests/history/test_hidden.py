@@ -14,7 +14,7 @@ import pytest
 from history_tools import FAILED, LEAKED, Output, command, report_of
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import reading
+from pytest_hydrasmoke._history import files as history_files
 from pytest_hydrasmoke._report import files
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
@@ -177,14 +177,14 @@ def test_what_is_left_out_is_named(
     for name, text in (other | {"broken.json.gz": "x"}).items():
         (tmp_path / name).write_text(text)
     (tmp_path / "linked").symlink_to(tmp_path)
-    content_of = reading.content_of
+    content_of = history_files.content_of
 
     def closed(path: Path) -> bytes:
         if path.name == "eu-0.json":
             raise PermissionError(13, "Permission denied")
         return content_of(path)
 
-    monkeypatch.setattr(reading, "content_of", closed)
+    monkeypatch.setattr(history_files, "content_of", closed)
     code, lines = command(capsys, tmp_path, "--fail-on", "failure,leak")
     assert code == 0
     assert [it for it in lines if it.startswith("left out: ")] == [
@@ -220,16 +220,18 @@ def test_a_report_of_any_name_is_not_written_over(
         before = (tmp_path / name).read_bytes()
         assert command(capsys, tmp_path, "--json", tmp_path / name)[0] == 4
         assert (tmp_path / name).read_bytes() == before
-    view = tmp_path / "history.json"
+    view, content_of = tmp_path / "history.json", history_files.content_of
 
-    def closed(path: Path) -> None:
-        raise PermissionError(13, f"Permission denied: {path}")
+    def closed(path: Path) -> bytes:
+        if path == view:
+            raise PermissionError(13, "Permission denied")
+        return content_of(path)
 
     # A history may be written again and again among the reports that it is of.
     for number in range(3):
         if number == 2:
             view.write_text("closed")
-            monkeypatch.setattr("pytest_hydrasmoke._history.files.run_of_file", closed)
+            monkeypatch.setattr(history_files, "content_of", closed)
         assert command(capsys, tmp_path, "--json", view)[0] == 0
     assert os.listdir(tmp_path).count("history.json") == 1
     read: dict[str, Any] = json.loads(view.read_text())

@@ -63,12 +63,12 @@ def test_a_chart_is_from_nothing_to_the_slowest() -> None:
     [phase] = overview.phases
     chart = html.chart("ready", [phase], overview)
     assert chart.top == 80.0
-    assert {it.name: it.path for it in chart.lines} == {
+    assert {it.name: it.path for it in chart.curves} == {
         "slowest": "M250 75L750 0h0",
         "median": "M250 75L750 25h0",
     }
     limited = html.chart("ready", [phase.model_copy(update={"budget": 100.0})], overview)
-    assert (limited.top, limited.lines[0]) == (100.0, html.Line("budget", "budget", "M0 0H1000"))
+    assert (limited.top, limited.curves[0]) == (100.0, html.Curve("budget", "budget", "M0 0H1000"))
 
 
 def test_a_phase_is_a_chart_with_a_line_for_each_spec() -> None:
@@ -76,8 +76,8 @@ def test_a_phase_is_a_chart_with_a_line_for_each_spec() -> None:
     overview = live(reports)
     chart = html.chart("ready", overview.phases, overview)
     names = ["eu-central tier-1 hermes-basic", "us-west tier-1 hermes-basic"]
-    assert [(it.style, it.name) for it in chart.lines] == [*zip(["s0", "s1"], names, strict=True)]
-    assert len({it.path for it in chart.lines}) == 2
+    assert [(it.style, it.name) for it in chart.curves] == [*zip(["s0", "s1"], names, strict=True)]
+    assert len({it.path for it in chart.curves}) == 2
     assert shown(*reports).source.count('<div class="chart">') == 1
 
 

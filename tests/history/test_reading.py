@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import a_failed_report, a_report
 
-from pytest_hydrasmoke._history import reading
-from pytest_hydrasmoke._history.reading import read, run_of_file
+from pytest_hydrasmoke._history import files as history_files
+from pytest_hydrasmoke._history.files import read, run_of_file
 from pytest_hydrasmoke._report import files
 
 
@@ -87,7 +87,7 @@ def test_what_is_no_report_or_has_a_value_that_can_not_be_is_refused(tmp_path: P
 
 
 def test_what_is_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST", 2 * 1024**2)
+    monkeypatch.setattr(history_files, "LARGEST", 2 * 1024**2)
     for data in (b" " * (2 * 1024**2 + 1), gzip.compress(b" " * 10**7)):
         assert refused(tmp_path, data) == "larger than 2 MiB"
 
@@ -111,14 +111,14 @@ def test_what_can_not_be_read_is_named_and_the_rest_is_read(
     with monkeypatch.context() as patch:
         patch.setattr(os, "walk", walk)
         assert read([tmp_path]).unread == [f"{tmp_path}: Permission denied"]
-    monkeypatch.setattr(reading, "MOST_FILES", 4)
+    monkeypatch.setattr(history_files, "MOST_FILES", 4)
     found = read([tmp_path])
     assert (len(found.runs), found.unread[2:]) == (2, ["more than 4 files: the rest was not read"])
 
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(reading, "run_of_file", denied)
+    monkeypatch.setattr(history_files, "run_of_file", denied)
     [line] = read([tmp_path / "artifact-0"]).unread
     assert line.endswith("report.json: Permission denied")
 

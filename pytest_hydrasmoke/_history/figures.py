@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import PLAIN, name_problem
 from pytest_hydrasmoke._journal.story import PHASES
 
+from .files import Found
 from .groups import MOST_GROUPS, Group, grouped, misdated
 from .model import (
     CellFigures,
@@ -23,7 +24,6 @@ from .model import (
     Point,
     TestFigures,
 )
-from .reading import Found
 from .runs import Boot, PastTest, Run, Spec
 from .statistics import judged
 
@@ -65,22 +65,17 @@ def _shown(groups: list[Group], last: int, group: str | None) -> list[Group]:
 def overview(groups: Sequence[Group], *, fake: bool) -> Overview:
     """Compute the figures of groups, oldest first, of one kind of router."""
     boots = [it for group in groups for it in group.boots]
-    # The router is named only if it distinguishes specs.
-    several = len({spec.router for spec, _ in boots}) > 1
-
-    def shown(spec: Spec) -> Spec:
-        return spec if several else spec.model_copy(update={"router": None})
-
+    specs = {spec for spec, _ in boots}
+    shown = {it: it for it in specs}
+    if len({it.router for it in specs}) == 1:
+        # The router is named only if it distinguishes specs.
+        shown = {it: it.model_copy(update={"router": None}) for it in specs}
     return Overview(
         fake=fake,
         groups=tuple(map(_group, groups)),
-        phases=tuple(
-            phase.model_copy(update={"spec": shown(phase.spec)}) for phase in _phases(groups)
-        ),
+        phases=tuple(_phases(groups, shown)),
         tests=tuple(sorted(_tests(groups), key=_by_flakiness)),
-        cells=tuple(
-            cell.model_copy(update={"spec": shown(cell.spec)}) for cell in _cells(boots, groups)
-        ),
+        cells=tuple(_cells(boots, groups, shown)),
         leaks=tuple(
             LeakFigures(group=number, **leak._asdict(), way_out=_way_out(leak.run_id, fake=fake))
             for number, group in enumerate(groups)
@@ -131,7 +126,7 @@ def _group(group: Group) -> GroupFigures:
     )
 
 
-def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
+def _phases(groups: Sequence[Group], shown: Mapping[Spec, Spec]) -> Iterator[PhaseFigures]:
     series: dict[tuple[str, Spec], list[Point]] = defaultdict(list)
     budgets: dict[str, float] = {}
     for number, group in enumerate(groups):
@@ -146,7 +141,7 @@ def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
         points = series[phase, spec]
         yield PhaseFigures(
             phase=phase,
-            spec=spec,
+            spec=shown[spec],
             budget=budgets.get(phase),
             points=tuple(points),
             change=_change(points, groups, spec),
@@ -221,12 +216,13 @@ def _by_flakiness(it: TestFigures) -> tuple[object, ...]:
     return -len(it.flaky_on), -it.failed, -(it.runs - it.runs_passed), it.test
 
 
-def _cells(boots: Sequence[tuple[Spec, Boot]], groups: Sequence[Group]) -> Iterator[CellFigures]:
+def _cells(
+    boots: Sequence[tuple[Spec, Boot]], groups: Sequence[Group], shown: Mapping[Spec, Spec]
+) -> Iterator[CellFigures]:
     cells: dict[Spec, list[bool]] = defaultdict(list)
     for spec, boot in boots:
         if boot.ready is not None or boot.lost:
             cells[spec].append(boot.ready is not None)
     for spec, ready in sorted(cells.items(), key=lambda it: it[0].name):
-        named = (group.models.get(spec) for group in reversed(groups))
-        models = next(filter(None, named), None)
-        yield CellFigures(spec=spec, instances=len(ready), ready=sum(ready), models=models)
+        models = next(filter(None, (it.models.get(spec) for it in reversed(groups))), None)
+        yield CellFigures(spec=shown[spec], instances=len(ready), ready=sum(ready), models=models)

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
+from typing import NamedTuple
 
 from pytest_hydrasmoke._base.columns import Column, aligned, width_of
 from pytest_hydrasmoke._report.axis import clock
 from pytest_hydrasmoke._report.github import code
 
 from .findings import findings
-from .model import History, Overview, PhaseFigures
+from .model import History, Overview, PhaseFigures, Point
 from .runs import Spec
 
 NOTHING = "-"
@@ -30,7 +32,7 @@ _GROUPS = (
     *("leaks", "tokens", "branch"),
 )
 _CHANGES = ("phase", "spec", "change.before", "change.now", "change.change", "change.groups")
-_POINTS = ("group", "spec", "count", "median", "slowest")
+_POINTS = ("point.group", "spec", "point.count", "point.median", "point.slowest")
 LAST = 10
 """How many of the newest groups a headline sums up."""
 _BOOTS = ("spec", "instances", "ready", "models")
@@ -52,15 +54,11 @@ class Table:
     """The columns that have numbers or times, and nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
-class _SpecPoint:
+class _SpecPoint(NamedTuple):
     """A point of a phase, with the spec that it is of."""
 
     spec: Spec
-    group: int
-    count: int
-    median: float
-    slowest: float
+    point: Point
 
 
 def last(overview: Overview) -> str:
@@ -79,12 +77,8 @@ def groups(overview: Overview) -> Table:
 
 def points(name: str, phases: Iterable[PhaseFigures], overview: Overview) -> Table:
     """Return a phase by group and spec, the newest first."""
-    every = [
-        _SpecPoint(phase.spec, it.group, it.count, it.median, it.slowest)
-        for phase in phases
-        for it in phase.points
-    ]
-    newest = sorted(every, key=lambda point: point.group, reverse=True)
+    every = [_SpecPoint(phase.spec, it) for phase in phases for it in phase.points]
+    newest = sorted(every, key=lambda it: it.point.group, reverse=True)
     return _table(name, newest, _POINTS, overview)
 
 
@@ -109,20 +103,18 @@ def _table(
     title: str, figures: Iterable[object], fields: Sequence[str], overview: Overview
 ) -> Table:
     rows = [[attrgetter(field)(it) for field in fields] for it in figures]
+    names = [field.rpartition(".")[2] for field in fields]
     numbers = frozenset(
         at
-        for at, field in enumerate(fields)
-        if field not in _OF_A_GROUP and any(isinstance(row[at], int | float) for row in rows)
+        for at, name in enumerate(names)
+        if name not in _OF_A_GROUP and any(isinstance(row[at], int | float) for row in rows)
     )
-    names = (field.rpartition(".")[2].removeprefix("tests_") for field in fields)
-    cells = [
-        tuple(_cell(it, field, overview) for it, field in zip(row, fields, strict=True))
-        for row in rows
-    ]
-    return Table(title, tuple(name.replace("_", " ") for name in names), cells, numbers)
+    cells = [tuple(map(partial(_cell, overview), names, row)) for row in rows]
+    columns = tuple(name.removeprefix("tests_").replace("_", " ") for name in names)
+    return Table(title, columns, cells, numbers)
 
 
-def _cell(value: object, field: str, overview: Overview) -> str:
+def _cell(overview: Overview, name: str, value: object) -> str:
     match value:
         case None | "":
             return NOTHING
@@ -130,9 +122,9 @@ def _cell(value: object, field: str, overview: Overview) -> str:
             return value.name or NOTHING
         case datetime():
             return f"{value:%Y-%m-%d %H:%MZ}"
-        case int() if field in _OF_A_GROUP:
+        case int() if name in _OF_A_GROUP:
             return overview.groups[value].name
-        case str() if field == "commit":
+        case str() if name == "commit":
             return value[:7]
         case float():
             return clock(value)
