@@ -178,11 +178,12 @@ class Connecting(Begun[DeadlineStream]):
     def __init__(
         self, connect: Callable[[], DeadlineStream], opened: set[DeadlineStream | Connecting]
     ) -> None:
+        super().__init__(connect)
         self._opened = opened
         self._closed = False
         opened.add(self)
         try:
-            super().__init__(connect)
+            self.begin()
         except httpcore.ConnectError:
             opened.discard(self)
             raise

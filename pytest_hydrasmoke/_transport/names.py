@@ -91,6 +91,9 @@ class Begun(Generic[T]):
         self._make = make
         self._made: T | None = None
         self._error: Exception | None = None
+
+    def begin(self) -> None:
+        """Start its thread; raises `httpcore.ConnectError` if there can't be one."""
         if not begin(self._run):
             raise httpcore.ConnectError("can't start another thread")
 
@@ -113,8 +116,9 @@ class _Lookup(Begun[list[str]]):
     """A lookup of a name, which tasks wait for."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._waiting: list[Callable[[], None]] = []
         super().__init__(partial(in_order, host, port))
+        self._waiting: list[Callable[[], None]] = []
+        self.begin()
 
     def _run(self) -> None:
         super()._run()

@@ -55,9 +55,11 @@ class Interrupt:
     def _step(self, frame: FrameType, event: str, arg: object) -> Any:
         if event == "opcode":
             before = self._before.get(frame)
-            self._before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            self.left -= before in AFTER
-            if before in AFTER and self.left == 0:
+            now = self._before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            # What makes a coroutine is awaited at once: no signal comes between.
+            here = before in AFTER and now != "GET_AWAITABLE"
+            self.left -= here
+            if here and self.left == 0:
                 self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
                 raise KeyboardInterrupt
         return self._step
