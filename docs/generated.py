@@ -30,8 +30,8 @@ from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._settings import model
 from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
+from pytest_hydrasmoke.fake.frames import Speech, ToolUse
 from pytest_hydrasmoke.fake.presets import READY_MADE
-from pytest_hydrasmoke.fake.runtimes.frames import Said, ToolUse
 from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
 from pytest_hydrasmoke.fake.sse_events import turn
 
@@ -142,7 +142,7 @@ def runtimes() -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     tool = ToolUse("call_1", "look", {"city": "Oslo"}, {"temperature": -3})
     for runtime in get_args(Runtime):
-        frames = turn(Scenario(runtime=runtime), Said("How is it?", "Cold.", (tool,), "Hm."))
+        frames = turn(Scenario(runtime=runtime), Speech("How is it?", "Cold.", (tool,), "Hm."))
         told, reason = content.Content(), None
         for event in decoder.SseDecoder().feed(b"".join((*frames.spoken, *frames.closing))):
             known = read(event)

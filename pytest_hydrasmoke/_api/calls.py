@@ -46,8 +46,7 @@ from .responses import (
 from .retry import RULES, Observer, Outcome, Tried, asked_pause, decide, pause
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake.replay import AllAsked, Replay
-    from pytest_hydrasmoke.fake.state import Replayed
+    from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
 
 __tracebackhide__ = hide_own_frames
 

@@ -29,7 +29,7 @@ from .record_hook import edit_of
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
     from pytest_hydrasmoke.fake.course import Course, Difference
-    from pytest_hydrasmoke.fake.recordings import Recordings
+    from pytest_hydrasmoke.fake.recordings import RecordedFolder
     from pytest_hydrasmoke.fake.replay import Edit
 
 LIVE_ONLY = "hydra_smoke_live"
@@ -54,7 +54,7 @@ class Replaying:
         self._pytest = pytest_config
         self.replay = replay_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
         """What its calls ask."""
-        self.course = self.replay.player.course
+        self.course = self.replay.course
         """What has come of the recordings."""
         self.flows = Flows(lambda owner, key: self.course.note("unordered", owner, key))
         """Who chats from several threads or tasks."""
@@ -64,14 +64,14 @@ class Replaying:
         if begins and owner is not None:
             self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
-        self.replay.player.enter(owner, run, begins=begins, test=test)
+        self.replay.enter(owner, run, begins=begins, test=test)
 
     def claims(self, record: InstanceRecord) -> None:
         """Say who owns an instance."""
         assert record.key is not None  # A run against a fake is attached to nothing.
         origin = record.origin
         whose = None if origin is None else (origin.owner, origin.number)
-        self.replay.player.claim(record.key, whose or "shared")
+        self.replay.claim(record.key, whose or "shared")
 
     # Hooks
 
@@ -143,7 +143,7 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
     return edit
 
 
-def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:
+def spec_of(recordings: RecordedFolder, without: Collection[str]) -> dict[str, str]:
     """Return the recorded spec, without some of its fields."""
     known = recordings.spec
     return {name: known[name] for name in SPEC if name in known and name not in without}
@@ -154,7 +154,7 @@ def unset_spec(config: HydraSmokeConfig, given: Collection[str]) -> dict[str, st
     return {name: getattr(config, name) for name in SPEC if name not in given}
 
 
-def header_line(recordings: Recordings) -> str:
+def header_line(recordings: RecordedFolder) -> str:
     """Return the line on the replay in a run's header."""
     what = recordings.in_words_with_age(datetime.now(UTC).date())
     return f"hydra-smoke: FAKE, {what}; without the bundled checks"

@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .clock import Clock
-    from .records import Instance, LlmEvent, RequestRecord
+    from .records import FakeInstance, LlmEvent, RequestRecord
     from .router import FakeRouter
     from .scenario import Scenario
     from .standalone import serve
+    from .state import Clock
 
 _HOME_OF = {
-    "Clock": "clock",
+    "Clock": "state",
+    "FakeInstance": "records",
     "FakeRouter": "router",
-    "Instance": "records",
     "LlmEvent": "records",
     "RequestRecord": "records",
     "Scenario": "scenario",
@@ -29,8 +29,8 @@ _HOME_OF = {
 
 __all__ = [
     "Clock",
+    "FakeInstance",
     "FakeRouter",
-    "Instance",
     "LlmEvent",
     "RequestRecord",
     "Scenario",

@@ -50,7 +50,7 @@ class AgentError(Exception):
     """Raised where an agent does not do its part; the text is for people."""
 
 
-class Heard:
+class Listener:
     """What is known of a turn whose stream is fed to it."""
 
     def __init__(self, api: Api) -> None:

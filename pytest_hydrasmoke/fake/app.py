@@ -1,12 +1,10 @@
-"""The six routes as a Starlette app: routing, records and faults, around the answers of `Calls`."""
+"""The six routes as a Starlette app: routing, records and faults, around the `Handlers`."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -22,13 +20,12 @@ from starlette.routing import Route as Entry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import requests as wire
-from .agent_stream import AgentStream
-from .chat_stream import EventStream, hang_up
-from .faults import Drop, Failure, Faults
-from .handlers import Calls
+from .chat_stream import AgentStream, EventStream, hang_up
+from .faults import Drop, Fail, Faults
+from .handlers import Handlers
 from .records import TELLING, Route
-from .replay import Player
-from .scenario import Scenario
+from .replay import Replay
+from .replies import Replies
 from .state import World
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -37,41 +34,61 @@ _RECORD = "pytest_hydrasmoke.record"
 _HEALTH = "/healthz"
 
 Call = TypeVar("Call", bound=BaseModel)
-Endpoint = Callable[[Request], Coroutine[object, object, ASGIApp]]
 
 
-def build_app(world: World, faults: Faults, token: str, player: Player | None = None) -> Starlette:
-    """Return the app of a world's six routes; with a player, its agents replay recordings."""
-    calls = Calls(world, faults, player)
+def build_app(
+    world: World, replies: Replies, faults: Faults, token: str, replay: Replay | None
+) -> Starlette:
+    """Return the app of a world's six routes; with a replay, its agents say what was recorded."""
+    handlers = Handlers(world, replies, faults, replay)
 
     def entry(
         method: str, path: str, route: Route, kind: type[Call], work: Callable[[Call], ASGIApp]
     ) -> Entry:
-        def begun(request: Request, raw: bytes) -> Callable[[], ASGIApp]:
-            call = wire.accepted(kind, request, raw)
-            if not wire.bears(request.headers, token):
-                status = world.scenario.unauthorized_status
-                raise HTTPException(status, "Invalid or missing token")
-            return partial(work, call)
+        """Return one route: its work, unless a fault precedes it or replaces its answer.
 
-        made = Entry(wire.PREFIX + path, _endpoint(route, begun, faults, world), methods=[method])
+        An explicit fault hits any request. The scenario's trouble hits accepted ones: a request
+        that breaks the contract is refused before anything else can go wrong.
+        """
+
+        def done(request: Request, raw: bytes) -> ASGIApp:
+            try:
+                call = wire.accepted(kind, request, raw)
+                if not wire.bears(request.headers, token):
+                    status = world.scenario.unauthorized_status
+                    raise HTTPException(status, "Invalid or missing token")
+                return _with(faults.trouble(route), partial(work, call))
+            except HTTPException as refusal:
+                return wire.answer_refused(request, refusal)
+
+        async def answered(request: Request) -> ASGIApp:
+            record: dict[str, Any] = request.scope[_RECORD]
+            record["route"] = route
+            raw = await request.body()
+            with suppress(ValueError, RecursionError):
+                # NaN and the like, which Python reads but JSON can't hold, count as missing.
+                record["body"] = json.loads(raw, parse_constant=lambda _: None)
+            return _with(faults.take(route), partial(done, request, raw))
+
+        made = Entry(wire.PREFIX + path, answered, methods=[method])
         # Starlette lets GET answer HEAD as well; FastAPI doesn't.
         made.methods = {method}
         return made
 
     # The order of the contract: where two paths match, the first wins.
     key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
+    chat, counted = f"{one}/chat", f"{one}/llm-events"
     return Starlette(
         routes=[
             # First, as in FastAPI, and with HEAD: there it is a plain route, too.
             Entry("/openapi.json", _openapi),
             Entry(_HEALTH, _healthy),
-            entry("POST", "/provision", "provision", wire.ProvisionCall, calls.provision),
-            entry("GET", key, "poll", wire.PollCall, calls.poll),
-            entry("GET", one, "status", wire.InstanceCall, calls.status),
-            entry("DELETE", one, "delete", wire.InstanceCall, calls.delete),
-            entry("POST", f"{one}/chat", "chat", wire.ChatCall, calls.chat),
-            entry("GET", f"{one}/llm-events", "llm_events", wire.LlmEventsCall, calls.llm_events),
+            entry("POST", "/provision", "provision", wire.ProvisionCall, handlers.provision),
+            entry("GET", key, "poll", wire.PollCall, handlers.poll),
+            entry("GET", one, "status", wire.InstanceCall, handlers.status),
+            entry("DELETE", one, "delete", wire.InstanceCall, handlers.delete),
+            entry("POST", chat, "chat", wire.ChatCall, handlers.chat),
+            entry("GET", counted, "llm_events", wire.LlmEventsCall, handlers.llm_events),
         ],
         middleware=[Middleware(_recorder, world=world)],
         exception_handlers={HTTPException: wire.answer_refused},
@@ -110,41 +127,7 @@ def _recorder(app: ASGIApp, world: World) -> ASGIApp:
     return recorded
 
 
-def _endpoint(
-    route: Route,
-    begun: Callable[[Request, bytes], Callable[[], ASGIApp]],
-    faults: Faults,
-    world: World,
-) -> Endpoint:
-    """Return one route: its work, unless a fault precedes it or replaces its answer.
-
-    An explicit fault hits any request. The scenario's trouble hits accepted ones: a request that
-    breaks the contract is refused before anything else can go wrong.
-    """
-
-    async def answered(request: Request) -> ASGIApp:
-        record: dict[str, Any] = request.scope[_RECORD]
-        record["route"] = route
-        raw = await request.body()
-        with suppress(ValueError, RecursionError):
-            # NaN and the like, which Python reads but JSON can't hold, count as missing.
-            record["body"] = json.loads(raw, parse_constant=lambda _: None)
-        return _with(faults.take(route), partial(done, request, raw))
-
-    def done(request: Request, raw: bytes) -> ASGIApp:
-        try:
-            work = begun(request, raw)
-            hit = world.in_trouble(route)
-            return _with(_trouble(world.scenario, route) if hit else None, work)
-        except wire.InvalidRequestError as problem:
-            return wire.answer_invalid(problem)
-        except HTTPException as refusal:
-            return wire.answer_refused(request, refusal)
-
-    return answered
-
-
-def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
+def _with(fault: Fail | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     if fault is None:
         return work()
     answer = hang_up if isinstance(fault, Drop) else _failed(fault)
@@ -154,20 +137,7 @@ def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     return done.instead(answer) if isinstance(done, EventStream | AgentStream) else answer
 
 
-def _trouble(scenario: Scenario, route: Route) -> Failure | Drop:
-    if scenario.trouble in ("dropped", "lost"):
-        return Drop(route=route, when="before" if scenario.trouble == "dropped" else "after")
-    retry_after: int | str | None = scenario.retry_after_seconds
-    if scenario.retry_after == "none":
-        retry_after = None
-    elif scenario.retry_after == "date":
-        # The only time not from the clock: a client compares a date with its own real one.
-        retry_after = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
-    status = 429 if scenario.trouble == "limited" else 503
-    return Failure(route=route, status=status, retry_after=retry_after)
-
-
-def _failed(fault: Failure) -> Response:
+def _failed(fault: Fail) -> Response:
     headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
     if fault.status in (204, 205, 304):
         return Response(None, fault.status, headers)

@@ -5,20 +5,30 @@ Each process of a run has its own course; the main process adds those of the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .recordings import Recordings, Turn
+from .recordings import PlayableTurn, RecordedFolder
 
 Difference: TypeAlias = tuple[str, str | None, str]
 """A field of a spec, its recorded value (None if it was not set), and the one that is asked for."""
 
 
+_SHOWN = 120
+"""How many characters of a message are shown."""
+_COMPARED = 200
+"""How many characters of a message are compared to find the nearest."""
+_CHANGES = 4
+"""How many differences between two messages are shown."""
+
+
 class Course:
     """What has come of a folder's recordings in this process, and in others that add theirs."""
 
-    def __init__(self, recordings: Recordings) -> None:
+    def __init__(self, recordings: RecordedFolder) -> None:
         self.recordings = recordings
         self.collected: frozenset[str] = frozenset()
         """The tests that may still be on stage, in this process or in another one."""
@@ -27,7 +37,7 @@ class Course:
         `late` (an owner, an instance's key, a message that it got later than recorded), `unordered`
         (an owner, and an instance's key, or None for all: several threads or tasks chat there), and
         `spec` (an owner, then a `Difference`)."""
-        self.of_message: dict[str, list[Turn]] = {}
+        self.of_message: dict[str, list[PlayableTurn]] = {}
         for recording in recordings.each:
             for turn in recording.turns:
                 self.of_message.setdefault(turn.message, []).append(turn)
@@ -87,7 +97,7 @@ class Course:
                 )
         return ""
 
-    def asks(self, turn: Turn, spec: Mapping[str, str]) -> None:
+    def asks(self, turn: PlayableTurn, spec: Mapping[str, str]) -> None:
         """Note where the spec that a turn is asked for is not the recorded one.
 
         An empty spec, or field, is unknown: a client's instance has the former, an instance to
@@ -103,3 +113,33 @@ def shown_path(path: Path) -> str:
     """Return a path relative to the working directory."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def nearest(message: str, recorded: Collection[str]) -> str:
+    """Return the recorded message most like this one, and how they differ."""
+    heads = {other[:_COMPARED]: other for other in recorded}
+    found = difflib.get_close_matches(message[:_COMPARED], heads, 1, 0)
+    if not found:
+        return ""
+    near = heads[found[0]]
+    return f"; the nearest that was: {shown(near)} ({_difference(near, message)})"
+
+
+def _difference(before: str, after: str) -> str:
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
+    changes = [
+        " ".join(
+            f"{sign}{shown(words)}"
+            for sign, words in (("-", "".join(old[a:b])), ("+", "".join(new[c:d])))
+            if words
+        )
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, False).get_opcodes()
+        if tag != "equal"
+    ]
+    more = ["..."] if len(changes) > _CHANGES else []
+    return ", ".join(changes[:_CHANGES] + more)
+
+
+def shown(text: str) -> str:
+    """Return a text in quotes, or its beginning."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

@@ -1,18 +1,27 @@
-"""The faults that somebody asked for, and which request meets which; `app` and `chat_stream` act.
+"""The faults that a test or a scenario asks for, and which request meets which.
 
-Those of one kind are kept in the order of creation. A request takes the first that is due.
+Those of one kind are kept in the order of creation. A request takes the first that is due. `app`
+and `sse_events` act.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import fields
+from email.utils import formatdate
+from reprlib import repr as shortened
+from textwrap import shorten
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, PlainValidator, Strict, model_validator
 from pydantic.dataclasses import dataclass
 
-from .records import Route
+from .records import RequestRecord, Route
+from .scenario import Scenario
 from .validity import CONFIG, AnyJson, Count, Flag, Positive, in_words
 
 When = Literal["before", "after"]
@@ -39,7 +48,7 @@ class Reset:
 
 @in_words()
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
-class Failure:
+class Fail:
     """An answer that replaces the router's own."""
 
     route: Route
@@ -88,7 +97,10 @@ class Break:
         return self
 
 
-Fault: TypeAlias = Failure | Drop | Break
+Fault: TypeAlias = Fail | Drop | Break
+_METHODS = {Fail: "fail", Drop: "drop", Break: "break_stream"}
+_SHOWN = 600
+"""Most characters of the requests that are shown."""
 
 
 @plain_dataclass(slots=True)
@@ -99,40 +111,57 @@ class _Pending:
 
 
 class Faults:
-    """The pending faults of one world."""
+    """The pending faults of one world, and those that its scenario brings."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
         with self._lock:
             self._pending: list[_Pending] = []
+            self._arrived: Counter[Route] = Counter()
 
     def add(self, fault: Fault) -> None:
         """Have the next requests of its route, or the next streams, meet a fault."""
         with self._lock:
             self._pending.append(_Pending(fault, fault.after, fault.times))
 
-    def unmet(self) -> tuple[Fault, ...]:
-        """Return those that no request has met, not once, and that some request should have."""
-        with self._lock:
-            return tuple(
-                one.fault
-                for one in self._pending
-                if one.times == one.fault.times and not one.fault.optional
-            )
-
-    def take(self, route: Route) -> Failure | Drop | None:
+    def take(self, route: Route) -> Fail | Drop | None:
         """Count a request of this route, and return its fault, if any."""
         fault = self._due(route)
         assert not isinstance(fault, Break)
         return fault
 
+    def trouble(self, route: Route) -> Fail | Drop | None:
+        """Count an accepted request of this route, and return the scenario's trouble, if any."""
+        scenario = self._scenario
+        with self._lock:
+            before = self._arrived[route]
+            self._arrived[route] += 1
+        spared = route not in scenario.trouble_calls or before % scenario.trouble_every
+        if scenario.trouble == "none" or spared:
+            return None
+        if scenario.trouble in ("dropped", "lost"):
+            return Drop(route=route, when="before" if scenario.trouble == "dropped" else "after")
+        retry_after: int | str | None = scenario.retry_after_seconds
+        if scenario.retry_after == "none":
+            retry_after = None
+        elif scenario.retry_after == "date":
+            # The only time not from the clock: a client compares a date with its own real one.
+            retry_after = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
+        status = 429 if scenario.trouble == "limited" else 503
+        return Fail(route=route, status=status, retry_after=retry_after)
+
     def take_break(self) -> Break | None:
+        """Count a stream, and return how it breaks: as somebody asked, or as its agent dies."""
         fault = self._due("stream")
         assert fault is None or isinstance(fault, Break)
-        return fault
+        dies = self._scenario.agent_dies
+        if fault is not None or dies == "never":
+            return fault
+        return Break(kind=dies, after_events=self._scenario.agent_dies_after)
 
     def _due(self, place: str) -> Fault | None:
         due = None
@@ -147,3 +176,36 @@ class Faults:
                     one.times -= 1
             self._pending = [one for one in self._pending if one.times]
         return due
+
+    def unmet(self, came: Sequence[RequestRecord]) -> str | None:
+        """Return in words which faults no request has met, not once, though one should have.
+
+        And which requests `came` instead, with their answers. The first line has all the faults,
+        since a summary shows no other. None if all were met.
+        """
+        with self._lock:
+            missed = [it.fault for it in self._pending if it.times == it.fault.times]
+        calls = [_call(fault) for fault in missed if not fault.optional]
+        if not calls:
+            return None
+        told = Counter(_request(it) for it in came)
+        seen = ", ".join(f"{what} x{count}" for what, count in told.items())
+        return "\n".join(
+            [
+                f"no request met {', '.join(calls)}",
+                f"requests that came: {shorten(seen, _SHOWN, placeholder=' ...') or 'none'}",
+                "next step: correct the test, or allow this with optional=True",
+            ]
+        )
+
+
+def _call(fault: Fault) -> str:
+    """Return the call that asks for it."""
+    given = [(it.name, getattr(fault, it.name), it.default) for it in fields(fault)]
+    told = [f"{name}={shortened(value)}" for name, value, default in given if value != default]
+    return f"{_METHODS[type(fault)]}({', '.join(told)})"
+
+
+def _request(record: RequestRecord) -> str:
+    what = record.route or f"{record.method} {record.path}"
+    return f"{what} ({record.status or 'no answer'})"

@@ -1,7 +1,7 @@
 """The six calls: from a request to the router's answer.
 
 The order is FastAPI's: a request is validated first, then the token, the instance last. A refusal
-is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
+is raised, as Starlette's `HTTPException`.
 """
 
 from __future__ import annotations
@@ -14,29 +14,32 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from . import requests as wire
-from .agent_stream import AgentStream
-from .chat_stream import EventStream, hang_up, plan, plan_recorded
-from .faults import Break, Faults
+from .chat_stream import AgentStream, EventStream, hang_up
+from .faults import Faults
+from .frames import Speech
 from .recordings import Refused
-from .records import Instance, Json
-from .replay import NotRecordedError, Player, asked
-from .runtimes.frames import Said
-from .scenario import Scenario, in_case
-from .sse_events import turn
-from .state import Replayed, World
+from .records import FakeInstance, Json
+from .replay import NotRecordedError, Replay, Replayed, asked
+from .replies import Replies
+from .scenario import in_case
+from .sse_events import plan, plan_recorded, turn
+from .state import World
 
 if TYPE_CHECKING:
     from .agent import Agent
 
 
-class Calls:
+class Handlers:
     """The handlers of one world, one per call; each gets an accepted call."""
 
-    def __init__(self, world: World, faults: Faults, player: Player | None) -> None:
+    def __init__(
+        self, world: World, replies: Replies, faults: Faults, replay: Replay | None
+    ) -> None:
         self._world = world
         self._scenario = world.scenario
+        self._replies = replies
         self._faults = faults
-        self._player = player
+        self._replay = replay
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
         instance = self._world.provision(call.body)
@@ -71,23 +74,22 @@ class Calls:
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
         world, message, instance_id = self._world, call.body.message, call.instance_id
-        world.replays(instance_id, None)
-        instance = world.find_alive(instance_id)
-        if instance is None and self._player is not None:
-            refusal = self._refused_as_deleted(self._player, instance_id, message)
-            if refusal is not None:
-                return refusal
-        instance = _found(instance)
+        if self._replay is not None:
+            self._replay.note(instance_id, None)
+            refused = self._refused_as_deleted(self._replay, instance_id, message)
+            if refused is not None:
+                return refused
+        instance = _found(world.find_alive(instance_id))
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
         if world.agent is not None:
             return self._relayed(world.agent, instance_id, message)
-        said = world.scripted(instance_id, message)
-        if said is None and self._player is not None:
-            return self._replayed(self._player, instance, message)
-        said = said or Said(message, self._scenario.reply)
+        said = self._replies.answer(instance_id, message)
+        if said is None and self._replay is not None:
+            return self._replayed(self._replay, instance, message)
+        said = said or Speech(message, self._scenario.reply)
         return EventStream(
-            plan(turn(self._scenario, said), self._break()),
+            plan(turn(self._scenario, said), self._faults.take_break()),
             world.clock,
             world.begin_turn(instance_id, None),
             self._scenario.event_pause,
@@ -95,69 +97,58 @@ class Calls:
         )
 
     def _relayed(self, agent: Agent, instance_id: str, message: str) -> ASGIApp:
-        world, broken = self._world, self._break()
+        world, broken = self._world, self._faults.take_break()
         began = world.begin_turn(instance_id, None)
 
         def breaks(body: bytes) -> ASGIApp:
-            runtime = turn(replace(self._scenario, runtime=agent.api), Said(message, ""))
-            planned = plan_recorded(
-                iter([body]), "closed", counted=True, runtime=runtime, broken=broken
-            )
-            return EventStream(planned, world.clock, began)
+            runtime = turn(replace(self._scenario, runtime=agent.api), Speech(message, ""))
+            return EventStream(plan(runtime.instead(body), broken), world.clock, began)
 
         begins = message == agent.new_conversation
         conversation = (world.conversations.anew if begins else world.conversations.of)(instance_id)
-        answers = breaks if broken else None
-        return AgentStream(agent, began, conversation, message, answers)
+        return AgentStream(agent, began, conversation, message, breaks if broken else None)
 
-    def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
+    def _replayed(self, replay: Replay, instance: FakeInstance, message: str) -> ASGIApp:
         try:
-            recorded = player.answer(asked(message, instance))
+            recorded = replay.answer(asked(message, instance))
             chunks = recorded.stream()
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
-        counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
-        uncounted = player.uncounted(recorded)
-        self._world.replays(instance.id, Replayed(answer is not None, uncounted))
+        replay.note(instance.id, replay.played(recorded))
+        counted, end = recorded.llm_events, recorded.end
         began = self._world.begin_turn(instance.id, "unknown" if counted is None else counted)
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
             began.end()
-            began.over = True
-            return hang_up if answer is None else _refusal(answer)
-        planned = plan_recorded(
-            chunks,
-            end,
-            counted=counted is not None,
-            runtime=turn(self._scenario, Said(message, "")),
-            broken=self._break(),
-        )
-        return EventStream(planned, self._world.clock, began)
+            return hang_up if recorded.refused is None else _refusal(recorded.refused)
+        if (broken := self._faults.take_break()) is None:
+            playlist = plan_recorded(chunks, end, counted=counted is not None)
+        else:
+            runtime = turn(self._scenario, Speech(message, ""))
+            playlist = plan(runtime.instead(b"".join(chunks)), broken)
+        return EventStream(playlist, self._world.clock, began)
 
     def _refused_as_deleted(
-        self, player: Player, instance_id: str, message: str
+        self, replay: Replay, instance_id: str, message: str
     ) -> Response | None:
         """Return the recorded refusal of a message to a deleted instance, if there is one."""
         instance = self._world.find_deleted(instance_id)
         if instance is None:
             return None
         try:
-            recorded = player.answer(asked(message, instance))
+            recorded = replay.answer(asked(message, instance))
         except (NotRecordedError, ValueError):
             return None  # No recorded turn answers it: the router refuses it itself.
         if recorded.refused is None:
             return None
-        self._world.replays(instance.id, Replayed(refused=True, uncounted=None))
+        replay.note(instance.id, Replayed(refused=True, uncounted=None))
         return _refusal(recorded.refused)
-
-    def _break(self) -> Break | None:
-        return self._faults.take_break() or _death(self._scenario)
 
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
         instance = _found(self._world.find_alive(call.instance_id))
-        if self._player is not None:
-            self._player.moves_on(instance.idempotency_key)
+        if self._replay is not None:
+            self._replay.moves_on(instance.idempotency_key)
         window, now = call.query.window_seconds, self._world.clock.now()
         # Compared this way round because a window may be too long for a float.
         seen = [
@@ -192,13 +183,7 @@ def _refusal(refused: Refused) -> Response:
     return Response(refused.body, refused.status, {"content-type": refused.content_type})
 
 
-def _death(scenario: Scenario) -> Break | None:
-    if scenario.agent_dies == "never":
-        return None
-    return Break(kind=scenario.agent_dies, after_events=scenario.agent_dies_after)
-
-
-def _found(instance: Instance | None) -> Instance:
+def _found(instance: FakeInstance | None) -> FakeInstance:
     # A missing row, a deleted one and another owner's all look the same here.
     if instance is None:
         raise HTTPException(404, "Instance not found")

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TypeAlias, cast, get_args
 
 from .recordings import (
+    ChunkLines,
     Claim,
-    Counted,
+    CountedEvents,
     End,
-    Lines,
+    PlayableTurn,
+    RecordedFolder,
     Recording,
-    Recordings,
     Refused,
-    Turn,
     bytes_of,
     chunk_in,
     chunk_of,
@@ -42,7 +42,7 @@ class _OtherVersionError(Exception):
     """Raised for a valid file of another version."""
 
 
-def read(folder: Path) -> Recordings:
+def read(folder: Path) -> RecordedFolder:
     """Read a folder; raises ValueError with its first ten problems."""
     files = _files(folder)
     by_owner: dict[str, Recording] = {}
@@ -69,7 +69,7 @@ def read(folder: Path) -> Recordings:
         raise ValueError(
             f"{folder} has no recordings: make them with --hydra-smoke-record in a live run"
         )
-    return Recordings(folder, tuple(by_owner.values()), by_owner)
+    return RecordedFolder(folder, tuple(by_owner.values()), by_owner)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _read(file: Path) -> Recording | None:
     return Recording(file, of, date.fromisoformat(_text("recorded", given)), turns)
 
 
-def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, value: object) -> Turn:
+def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, value: object) -> PlayableTurn:
     where = f"turns[{number}]"
     given = _object(where, value)
     end, refused = given.get("end"), given.get("refused")
@@ -115,7 +115,7 @@ def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, value: objec
         raise ValueError(f"{where} must have either refused, or an end of {kinds}")
     counted = given.get("llm_events")
     spec = _object(f"{where}.spec", given.get("spec"))
-    return Turn(
+    return PlayableTurn(
         of=of,
         number=number,
         file=file,
@@ -140,10 +140,12 @@ def _claim(where: str, of: str, value: object) -> Claim:
     return of, _number(f"{where}.instance", value, 0)
 
 
-def _counted(where: str, value: object) -> Counted:
+def _counted(where: str, value: object) -> CountedEvents:
     given = _object(where, value)
     providers = _list("providers", given, f"{where}.")
-    return Counted(_number(f"{where}.count", given.get("count"), 0), tuple(map(str, providers)))
+    return CountedEvents(
+        _number(f"{where}.count", given.get("count"), 0), tuple(map(str, providers))
+    )
 
 
 def _refused(where: str, value: object) -> Refused:
@@ -157,15 +159,15 @@ def _refused(where: str, value: object) -> Refused:
     return Refused(status, _text("content_type", given, f"{where}."), body)
 
 
-def _chunks(where: str, values: Sequence[object]) -> Sequence[bytes | Lines]:
-    parts: list[bytes | Lines] = []
+def _chunks(where: str, values: Sequence[object]) -> Sequence[bytes | ChunkLines]:
+    parts: list[bytes | ChunkLines] = []
     number = 0
     for value in values:
-        part = value if isinstance(value, Lines) else chunk_of(value)
+        part = value if isinstance(value, ChunkLines) else chunk_of(value)
         if part is None:
             raise ValueError(f"{where}.chunks[{number}] must be [milliseconds, text or base64]")
         parts.append(part)
-        number += part.number if isinstance(part, Lines) else 1
+        number += part.number if isinstance(part, ChunkLines) else 1
     return parts
 
 
@@ -196,10 +198,10 @@ def _number(where: str, value: object, least: int) -> int:
 
 
 def _parsed(lines: Iterator[bytes]) -> object:
-    """Parse a file, with `Lines` in place of the chunks that have a line each."""
+    """Parse a file, with `ChunkLines` in place of the chunks that have a line each."""
     # Each row of them becomes a NaN, which JSON itself does not have, and the rest is JSON. Strings
     # contain no line ends, so no line that looks like a chunk is part of one.
-    rest, rows = bytearray(), list[Lines]()
+    rest, rows = bytearray(), list[ChunkLines]()
     offset, goes_on = 0, False
     for line in lines:
         if chunk_in(line) is None:
@@ -207,16 +209,16 @@ def _parsed(lines: Iterator[bytes]) -> object:
             goes_on = False
         else:
             if goes_on:
-                rows[-1] = Lines(rows[-1].offset, rows[-1].number + 1)
+                rows[-1] = ChunkLines(rows[-1].offset, rows[-1].number + 1)
             else:
-                rows.append(Lines(offset, 1))
+                rows.append(ChunkLines(offset, 1))
                 rest += b"NaN"
             rest += b"\n"  # Keeps line numbers, which messages about the rest contain.
             goes_on = line.rstrip().endswith(b",")
         offset += len(line)
     waiting = iter(rows)
 
-    def row(word: str) -> Lines:
+    def row(word: str) -> ChunkLines:
         found = next(waiting, None) if word == "NaN" else None
         if found is None:
             raise ValueError(f"{word} is no JSON")

@@ -22,7 +22,7 @@ End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, cut, silent until the deadline, or left by its client."""
 
 
-class Lines(NamedTuple):
+class ChunkLines(NamedTuple):
     """Consecutive chunks with one line each, in a file that is not read into memory."""
 
     offset: int
@@ -30,7 +30,7 @@ class Lines(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedEvents:
     """The LLM events of a turn."""
 
     count: int
@@ -46,7 +46,7 @@ class Refused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turn:
+class PlayableTurn:
     """A message, and its result: a stream, or a refusal."""
 
     of: str
@@ -60,9 +60,9 @@ class Turn:
     claim: Claim
     spec: Mapping[str, str]
     message: str
-    llm_events: Counted | None
+    llm_events: CountedEvents | None
     end: End | None
-    chunks: Sequence[bytes | Lines]
+    chunks: Sequence[bytes | ChunkLines]
     refused: Refused | None
 
     def stream(self) -> Iterator[bytes]:
@@ -75,7 +75,7 @@ class Turn:
     def _played(self) -> Iterator[bytes]:
         with self.file.open("rb") as lines:
             for part in self.chunks:
-                if not isinstance(part, Lines):
+                if not isinstance(part, ChunkLines):
                     yield part
                     continue
                 lines.seek(part.offset)
@@ -91,11 +91,11 @@ class Recording(NamedTuple):
     file: Path
     of: str
     recorded: date
-    turns: Sequence[Turn]
+    turns: Sequence[PlayableTurn]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recordings:
+class RecordedFolder:
     """All recordings of a folder, in the order of their files."""
 
     folder: Path

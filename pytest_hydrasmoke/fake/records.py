@@ -28,10 +28,9 @@ def public(kind: T) -> T:
     return kind
 
 
-@public
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """An instance as it stood at one moment; times are the clock's seconds."""
+class Ordered:
+    """What never changes of an instance."""
 
     id: str
     idempotency_key: str
@@ -40,6 +39,13 @@ class Instance:
     region_id: str
     tier_id: str
     agent_name: str | None
+
+
+@public
+@dataclass(frozen=True, slots=True)
+class FakeInstance(Ordered):
+    """An instance as it stood at one moment; times are the clock's seconds."""
+
     status: str | None
     """The status word that a caller would get now; None while no worker has inserted the row."""
     hostname: str | None

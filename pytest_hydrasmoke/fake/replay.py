@@ -1,10 +1,10 @@
 """Choose the recorded turn that answers a message; `handlers` plays it.
 
-Each process of a run of pytest has a replay of its own, whose `Player` is told who is on stage: the
-test, fixture or hook that asks. It plays only that owner's turns. Without such information, as
-outside pytest, a message gets the first recorded turn that has it, then the next.
+Each process of a run of pytest has a replay of its own, which is told who is on stage: the test,
+fixture or hook that asks. It plays only that owner's turns. Without such information, as outside
+pytest, a message gets the first recorded turn that has it, then the next.
 
-A player is asked by the server's thread, and told by the threads of the tests.
+A replay is asked by the server's thread, and told by the threads of the tests.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from .course import Course, shown_path
-from .nearest import nearest, shown
-from .recordings import Claim, Turn
-from .records import Instance
-from .state import Replayed, World
+from .course import Course, nearest, shown, shown_path
+from .recordings import Claim, PlayableTurn
+from .records import FakeInstance
+from .state import World
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
@@ -42,12 +41,21 @@ class Asked(NamedTuple):
     spec: Mapping[str, str]
 
 
-def asked(message: str, instance: Instance) -> Asked:
+def asked(message: str, instance: FakeInstance) -> Asked:
     """Return a message to an instance."""
     fields = ("manifest_id", "region_id", "tier_id", "agent_name")
     spec = {name: getattr(instance, name) for name in fields}
     given = {name: value for name, value in spec.items() if value is not None}
     return Asked(message, instance.idempotency_key, given)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """A chat that a recording has answered."""
+
+    refused: bool
+    uncounted: str | None
+    """Words on its LLM events, if they were not recorded: whose they are, and what to do."""
 
 
 class AllAsked(NamedTuple):
@@ -63,33 +71,39 @@ class AllAsked(NamedTuple):
 class _Played:
     """What an owner has asked since its messages began."""
 
-    turns: set[tuple[int, Turn]] = field(default_factory=set[tuple[int, Turn]])
+    turns: set[tuple[int, PlayableTurn]] = field(default_factory=set[tuple[int, PlayableTurn]])
     """What was played, each in the run that asked."""
     at: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How far a run has come in the recorded turns of an instance, by its key."""
 
 
-class Player:
+class Replay:
     """Plays turns for any client; or for one process of a run, once it is to `follow` that."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, world: World) -> None:
         self.course = course
+        self._world = world
         self._edit: Edit | None = None
         self._lock = threading.Lock()
         self.reset()
 
+    def reset(self) -> None:
+        """Start again, with no owner on stage."""
+        with self._lock:
+            self._owner, self._run = "", 1  # No owner has that name.
+            self._test: str | None = None
+            self._claims: dict[str, Claim] = {}
+            self._played: defaultdict[str, _Played] = defaultdict(_Played)
+            self._said: Counter[tuple[str, str]] = Counter()
+            self._refused: dict[str, PlayableTurn] = {}
+            self._last: dict[str, Replayed] = {}
+            self._uncounted: dict[str, str] = {}
+
+    # What the process of a run tells
+
     def follow(self, edit: Edit) -> None:
         """Play for a process of a run: only what is recorded of whoever is on stage there."""
         self._edit = edit
-
-    def reset(self) -> None:
-        """Start again, with no owner on stage."""
-        self._owner, self._run = "", 1  # No owner has that name.
-        self._test: str | None = None
-        self._claims: dict[str, Claim] = {}
-        self._played: defaultdict[str, _Played] = defaultdict(_Played)
-        self._said: Counter[tuple[str, str]] = Counter()
-        self._refused: dict[str, Turn] = {}
 
     def enter(self, owner: str | None, run: int, *, begins: bool, test: str | None) -> None:
         """Set the owner on stage, or none; `begins` if its messages start from the first.
@@ -108,12 +122,36 @@ class Player:
         with self._lock:
             self._claims[key] = claim
 
+    # What the client of that process asks, since no answer says it
+
+    def last(self, instance_id: str) -> Replayed | None:
+        """Return what answered the last chat with an instance; None if it was no recording."""
+        with self._lock:
+            return self._last.get(instance_id)
+
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return the words on its last turn without known LLM events; None if all are known."""
+        with self._lock:
+            return self._uncounted.get(instance_id)
+
+    def all_counted(self, instance_id: str) -> AllAsked | None:
+        """Return what to say with a count of all that will come; None if more may come."""
+        instance = self._world.find_alive(instance_id)
+        if instance is None or not self._world.all_counted(instance_id):
+            return None
+        with self._lock:
+            _, mine = self._recorded(asked("", instance))
+            played = self._played[self._owner].turns
+            return AllAsked(self._command(), all((self._run, turn) in played for turn in mine))
+
+    # What the handlers ask, and tell
+
     def moves_on(self, key: str) -> None:
         """Note that an instance is used otherwise: the turn of a refused message is over."""
         with self._lock:
             self._refused.pop(key, None)
 
-    def answer(self, asked: Asked) -> Turn:
+    def answer(self, asked: Asked) -> PlayableTurn:
         """Return the turn that answers a message; raises `NotRecordedError`."""
         if self._edit is not None:
             # Not under the lock: it may be a hook of the user's.
@@ -127,25 +165,27 @@ class Player:
             self.course.note("given", turn.of, turn.number)
             return turn
 
-    def uncounted(self, turn: Turn) -> str | None:
-        """Return words for a turn whose LLM events were not recorded; None where they are known."""
-        refused = turn.refused
-        if turn.llm_events is not None or (refused is not None and _never_ran(refused.status)):
-            return None
-        return (
-            f"the LLM events of {shown(turn.message)}, recorded for {turn.of}, were not "
-            "counted then; to record them, expect them after it (turn.expect_llm_events), and run: "
-            f"{self._command()}"
-        )
-
-    def counted(self, asked: Asked) -> AllAsked:
-        """Return what to say with a count of all recorded LLM events; the message is not used."""
+    def note(self, instance_id: str, answer: Replayed | None) -> None:
+        """Note what answers a chat; None for another answer than a recorded one."""
         with self._lock:
-            _, mine = self._recorded(asked)
-            played = self._played[self._owner].turns
-            return AllAsked(self._command(), all((self._run, turn) in played for turn in mine))
+            self._last.pop(instance_id, None)
+            if answer is not None:
+                self._last[instance_id] = answer
+                if answer.uncounted is not None:
+                    self._uncounted[instance_id] = answer.uncounted
 
-    def _of_anybody(self, asked: Asked) -> Turn:
+    def played(self, turn: PlayableTurn) -> Replayed:
+        """Return what there is to note of a turn; there are words if nobody counted its events."""
+        refused, uncounted = turn.refused, None
+        if turn.llm_events is None and (refused is None or not _never_ran(refused.status)):
+            uncounted = (
+                f"the LLM events of {shown(turn.message)}, recorded for {turn.of}, were not "
+                "counted then; to record them, expect them after it (turn.expect_llm_events), and "
+                f"run: {self._command()}"
+            )
+        return Replayed(refused is not None, uncounted)
+
+    def _of_anybody(self, asked: Asked) -> PlayableTurn:
         turns = self.course.of_message.get(asked.message)
         if turns is None:
             near = nearest(asked.message, self.course.of_message)
@@ -157,7 +197,7 @@ class Player:
         self._said[asked.key, asked.message] += 1
         return turns[said % len(turns)]
 
-    def _of_stage(self, asked: Asked) -> Turn:
+    def _of_stage(self, asked: Asked) -> PlayableTurn:
         if not self._turns:
             other = self.course.of_another(asked.message)
             whom = self._owner or "no test"
@@ -187,7 +227,9 @@ class Player:
             problem = f"it was not recorded for {self._owner}{near}"
         raise self._missing(asked, problem)
 
-    def _follow(self, at: Counter[tuple[int, str]], asked: Asked, mine: Sequence[Turn]) -> None:
+    def _follow(
+        self, at: Counter[tuple[int, str]], asked: Asked, mine: Sequence[PlayableTurn]
+    ) -> None:
         """Note a message that does not come after the instance's earlier ones as recorded.
 
         Recorded messages may be left out. `mine` may have other instances' turns among the
@@ -201,11 +243,11 @@ class Player:
         self.course.note("late", self._owner, asked.key, asked.message)
 
     @property
-    def _turns(self) -> Sequence[Turn]:
+    def _turns(self) -> Sequence[PlayableTurn]:
         recording = self.course.recordings.by_owner.get(self._owner)
         return () if recording is None else recording.turns
 
-    def _recorded(self, asked: Asked) -> tuple[Sequence[Turn], Sequence[Turn]]:
+    def _recorded(self, asked: Asked) -> tuple[Sequence[PlayableTurn], Sequence[PlayableTurn]]:
         """Return the owner's turns of this run, and those of them on this instance.
 
         If all of its claim have one spec, any spec matches: a run against the fake needs none.
@@ -226,28 +268,6 @@ class Player:
         words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
         words.append(shown_path(self.course.recordings.folder))
         return shlex.join(words if self._test is None else [*words, self._test])
-
-
-class Replay(NamedTuple):
-    """What a process has of its own replay: it says who chats, and asks what no answer says."""
-
-    world: World
-    player: Player
-
-    def last(self, instance_id: str) -> Replayed | None:
-        """Return what answered the last chat with an instance; None if it was no recording."""
-        return self.world.last_replayed(instance_id)
-
-    def uncounted(self, instance_id: str) -> str | None:
-        """Return words on LLM events of an instance that were not recorded; None if all were."""
-        return self.world.uncounted(instance_id)
-
-    def all_counted(self, instance_id: str) -> AllAsked | None:
-        """Return what to say with a count of all that will come; None if more may come."""
-        instance = self.world.find_alive(instance_id)
-        if instance is None or not self.world.all_counted(instance_id):
-            return None
-        return self.player.counted(asked("", instance))
 
 
 def _never_ran(status: int) -> bool:

@@ -1,9 +1,11 @@
-"""Scripted replies: which message gets which answer; pure."""
+"""Scripted replies: which message gets which answer."""
 
 from __future__ import annotations
 
 import json
 import re
+import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from typing import Annotated, Any, cast
@@ -11,8 +13,8 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from .frames import Speech, ToolUse
 from .records import Json
-from .runtimes.frames import Said, ToolUse
 from .validity import CONFIG, AnyJson, JsonObject, Text, in_words
 
 
@@ -44,7 +46,7 @@ def _not_empty(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False, config=CONFIG)
-class Tool:
+class ScriptedTool:
     """A tool that the agent calls."""
 
     name: Annotated[Text, AfterValidator(_not_empty)]
@@ -52,32 +54,32 @@ class Tool:
     result: AnyJson = None
 
 
-@in_words(*_names(Tool))
+@in_words(*_names(ScriptedTool))
 @dataclass(frozen=True, slots=True, eq=False, config=CONFIG)
-class Reply:
+class ScriptedReply:
     """What the agent says to messages that match."""
 
     match: Annotated[re.Pattern[str], BeforeValidator(_pattern)]
     text: Annotated[tuple[Text, ...], BeforeValidator(_one_or_more)]
     """Used in order, one per turn, and from the start again after the last."""
-    tool_calls: tuple[Tool, ...] = ()
+    tool_calls: tuple[ScriptedTool, ...] = ()
     reasoning: Text = ""
 
-    def said(self, message: str, times: int) -> Said:
+    def said(self, message: str, times: int) -> Speech:
         """Return what the agent says to a message, after `times` uses of this reply."""
         tools = tuple(
             ToolUse(f"call_{number}", tool.name, tool.arguments, tool.result)
             for number, tool in enumerate(self.tool_calls, 1)
         )
-        return Said(message, self.text[times % len(self.text)], tools, self.reasoning)
+        return Speech(message, self.text[times % len(self.text)], tools, self.reasoning)
 
 
-KEYS = (*_names(Reply), *_names(Tool))
+KEYS = (*_names(ScriptedReply), *_names(ScriptedTool))
 """The keys of a reply, and of the tools in it."""
-_TABLES = TypeAdapter(tuple[Reply, ...])
+_TABLES = TypeAdapter(tuple[ScriptedReply, ...])
 
 
-def scripted(tables: object) -> tuple[Reply, ...]:
+def scripted(tables: object) -> tuple[ScriptedReply, ...]:
     """Make the replies of a scenario's tables."""
     return _TABLES.validate_python(tables)
 
@@ -87,3 +89,33 @@ def copies(tables: object) -> tuple[Mapping[str, Json], ...]:
     scripted(tables)
     private: list[Mapping[str, Json]] = json.loads(json.dumps(tables))
     return tuple(private)
+
+
+class Replies:
+    """The replies of one world, and how often each instance has had which."""
+
+    def __init__(self, tables: object) -> None:
+        self._scripted = scripted(tables)
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was added and what was said."""
+        with self._lock:
+            self._added: dict[str, ScriptedReply] = {}
+            self._given: Counter[tuple[str, ScriptedReply]] = Counter()
+
+    def add(self, reply: ScriptedReply) -> None:
+        """Add a reply before the scenario's, or replace one with the same `match`."""
+        with self._lock:
+            self._added[reply.match.pattern] = reply
+
+    def answer(self, instance_id: str, message: str) -> Speech | None:
+        """Return what is said to a message, if any reply matches."""
+        with self._lock:
+            for reply in (*self._added.values(), *self._scripted):
+                if reply.match.search(message):
+                    given = self._given[instance_id, reply]
+                    self._given[instance_id, reply] += 1
+                    return reply.said(message, given)
+        return None

@@ -77,16 +77,16 @@ class LlmEventsCall(InstanceCall):
 Call = TypeVar("Call", bound=BaseModel)
 
 
-class InvalidRequestError(Exception):
+class InvalidRequestError(HTTPException):
     """Raised when a request breaks the contract; `errors` are the entries of `detail`."""
 
     def __init__(self, errors: list[dict[str, object]]) -> None:
-        super().__init__(errors)
+        super().__init__(422)
         self.errors = errors
 
 
 def accepted(kind: type[Call], request: Request, raw: bytes) -> Call:
-    """Return a request as a call; raises `InvalidRequestError`, or `HTTPException`."""
+    """Return a request as a call; raises `HTTPException`."""
     parts: dict[str, object] = {"path": request.path_params, "query": dict(request.query_params)}
     if raw and "body" in kind.model_fields:
         parts["body"] = _parsed(raw, request.headers.get("content-type"))
@@ -130,19 +130,16 @@ def bears(headers: Headers, token: str) -> bool:
     return hmac.compare_digest(given, f"Bearer {token}".encode())
 
 
-def answer_invalid(problem: InvalidRequestError) -> Response:
-    """Return the 422, or FastAPI's 500 where JSON can't hold what was sent."""
-    try:
-        detail = [{**error, "input": _printable(error["input"])} for error in problem.errors]
-        return JSONResponse({"detail": detail}, 422)
-    except ValueError:  # NaN, a lone surrogate, bytes that are no UTF-8
-        return PlainTextResponse("Internal Server Error", 500)
-
-
 def answer_refused(request: Request, refusal: Exception) -> Response:
     """Return an `HTTPException` in FastAPI's form; Starlette's own is plain text."""
     assert isinstance(refusal, HTTPException)
-    return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+    detail: object = refusal.detail
+    try:
+        if isinstance(refusal, InvalidRequestError):
+            detail = [{**error, "input": _printable(error["input"])} for error in refusal.errors]
+        return JSONResponse({"detail": detail}, refusal.status_code, refusal.headers)
+    except ValueError:  # NaN, a lone surrogate, bytes that are no UTF-8: JSON can't hold them.
+        return PlainTextResponse("Internal Server Error", 500)
 
 
 def _printable(value: object) -> object:

@@ -10,23 +10,21 @@ from anyio import CancelScope, to_thread
 from starlette.applications import Starlette
 
 from .app import build_app
-from .clock import Clock, RealClock
 from .course import Course
-from .faults import Break, BreakKind, Drop, Failure, Fault, Faults, Reset, When
+from .faults import Break, BreakKind, Drop, Fail, Fault, Faults, Reset, When
 from .presets import load
-from .records import Instance, Json, LlmEvent, RequestRecord, Route, public
-from .replay import Edit, Player, Replay
-from .replies import Reply
+from .records import FakeInstance, Json, LlmEvent, RequestRecord, Route, public
+from .replay import Edit, Replay
+from .replies import Replies, ScriptedReply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
-from .state import World
-from .unmet import in_words
+from .state import Clock, RealClock, World
 
-_Order: TypeAlias = Reset | Reply | Fault
+_Order: TypeAlias = Reset | ScriptedReply | Fault
 ORDERS: Mapping[str, type[_Order]] = {
     "reset": Reset,
-    "reply": Reply,
-    "fail": Failure,
+    "reply": ScriptedReply,
+    "fail": Fail,
     "drop": Drop,
     "break_stream": Break,
 }
@@ -64,10 +62,13 @@ class FakeRouter:
         self.clock: Clock = RealClock() if clock is None else clock
         """Its clock."""
         self._world = World(self.scenario, self.clock)
-        self._faults = Faults()
+        self._replies = Replies(scenario.replies)
+        self._faults = Faults(scenario)
         recordings = scenario.recordings
-        self._player = None if recordings is None else Player(Course(recordings))
-        self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
+        self._replay = None if recordings is None else Replay(Course(recordings), self._world)
+        self.app: Starlette = build_app(
+            self._world, self._replies, self._faults, self.token, self._replay
+        )
         """The router as a plain ASGI app, for a server of your own; needs no `with`."""
         self._port = port
         self._place: Mounted | None = None
@@ -102,7 +103,7 @@ class FakeRouter:
         return self._place.url
 
     @property
-    def instances(self) -> tuple[Instance, ...]:
+    def instances(self) -> tuple[FakeInstance, ...]:
         """Every instance in its current state, in order of provision, with deleted ones."""
         return self._world.instances()
 
@@ -118,10 +119,9 @@ class FakeRouter:
 
     def reset(self) -> None:
         """Remove instances, requests, LLM events, added replies and faults not used yet."""
-        self._world.reset()
-        self._faults.reset()
-        if self._player is not None:
-            self._player.reset()
+        for part in (self._world, self._replies, self._faults, self._replay):
+            if part is not None:
+                part.reset()
 
     def reply(
         self,
@@ -139,7 +139,9 @@ class FakeRouter:
         are tried in order, before the scenario's `replies`; the same `match` again replaces the
         earlier one. Raises ValueError.
         """
-        self._order(Reply, match=match, text=text, tool_calls=tool_calls, reasoning=reasoning)
+        self._order(
+            ScriptedReply, match=match, text=text, tool_calls=tool_calls, reasoning=reasoning
+        )
 
     def fail(
         self,
@@ -162,7 +164,7 @@ class FakeRouter:
         unless it is `optional`. Raises ValueError.
         """
         self._order(
-            Failure,
+            Fail,
             route=route,
             status=status,
             times=times,
@@ -226,8 +228,8 @@ class FakeRouter:
         match kind(**given):
             case Reset():
                 self.reset()
-            case Reply() as reply:
-                self._world.add_reply(reply)
+            case ScriptedReply() as reply:
+                self._replies.add(reply)
             case fault:
                 self._faults.add(fault)
 
@@ -239,10 +241,10 @@ def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
 
 def replay_of(router: FakeRouter, edit: Edit) -> Replay:
     """Return the replay of a process of a run, for which the router then plays recordings."""
-    player = router._player  # pyright: ignore[reportPrivateUsage]
-    assert player is not None  # Its scenario has recordings.
-    player.follow(edit)
-    return Replay(router._world, player)  # pyright: ignore[reportPrivateUsage]
+    replay = router._replay  # pyright: ignore[reportPrivateUsage]
+    assert replay is not None  # Its scenario has recordings.
+    replay.follow(edit)
+    return replay
 
 
 def to_come(router: FakeRouter, instance_id: str) -> bool:
@@ -252,5 +254,4 @@ def to_come(router: FakeRouter, instance_id: str) -> bool:
 
 def unmet(router: FakeRouter) -> str | None:
     """Return in words which faults no request has met, and what came; None if all were met."""
-    faults = router._faults.unmet()  # pyright: ignore[reportPrivateUsage]
-    return in_words(faults, router.requests) if faults else None
+    return router._faults.unmet(router.requests)  # pyright: ignore[reportPrivateUsage]

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, model_validator
 from pydantic.dataclasses import dataclass
 
-from .recordings import Recordings
+from .recordings import RecordedFolder
 from .records import Json, Route, public
 from .replies import KEYS, copies
 from .validity import CONFIG, Count, Flag, JsonObject, Positive, Seconds, Text, in_words
@@ -58,7 +58,7 @@ def _reply(value: object) -> object:
 
 
 def _recordings(value: object) -> object:
-    if value is None or isinstance(value, Recordings):
+    if value is None or isinstance(value, RecordedFolder):
         return value
     raise ValueError("can't be set: give their folder as the scenario, or as a file's base")
 
@@ -144,7 +144,7 @@ class Scenario:
     agent_dies_after: Count = 3
     """Events before that."""
 
-    recordings: Annotated[Recordings | None, PlainValidator(_recordings)] = None
+    recordings: Annotated[RecordedFolder | None, PlainValidator(_recordings)] = None
     """Set by a folder of recordings: what the agent says. Another message is answered 501."""
 
     providers: tuple[Text, ...] = ("anthropic",)

@@ -1,22 +1,32 @@
-"""A chat turn as the bytes of server-sent events: its runtime's frames, encoded; pure."""
+"""A chat turn as the bytes of server-sent events, and what a client gets of them; pure.
+
+A turn whose stream is broken never reaches its end, and so leaves no LLM events, unless it was
+recorded with some.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise, repeat
+from typing import Literal, TypeAlias
 
-from .runtimes import agents, hermes, openai
-from .runtimes.frames import Event, Frames, Said
+from . import frames_of_agents as agents
+from . import frames_of_openai as openai
+from .faults import Break
+from .frames import Event, Frames, Speech
+from .recordings import End
 from .scenario import Runtime, Scenario
 
-_LINE = re.compile(r"\r\n|\r|\n")
-_EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
-_FRAMES: Mapping[Runtime, Callable[[Said], Frames]] = {
+Leave: TypeAlias = Literal["end", "cut", "stall"]
+
+_FRAMES: Mapping[Runtime, Callable[[Speech], Frames]] = {
     "openai": openai.chat,
-    "hermes": hermes.chat_frames,
-    "hermes-run": hermes.run_frames,
-    "hermes-session": hermes.session_frames,
+    "hermes": openai.hermes,
+    "hermes-run": openai.hermes_run,
+    "hermes-session": openai.hermes_session,
     "responses": openai.responses,
     "anthropic": agents.anthropic,
     "goose": agents.goose,
@@ -26,10 +36,15 @@ _FRAMES: Mapping[Runtime, Callable[[Said], Frames]] = {
     "named": agents.named_events,
     "text": agents.text,
 }
+_LINE = re.compile(r"\r\n|\r|\n")
+_EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
+_GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
+_EVENT = re.compile(rb"(?s).+?(?:(?>\r\n|\r|\n){2}|\Z)")
+_LEAVES: Mapping[End, Leave] = {"closed": "end", "left": "end", "cut": "cut", "stalled": "stall"}
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnBytes:
     """One turn's events, each with the comments around it and the blank line after it."""
 
     spoken: tuple[bytes, ...]
@@ -41,8 +56,12 @@ class Turn:
     more: bytes
     """One more event of text, for an agent that never stops."""
 
+    def instead(self, body: bytes) -> TurnBytes:
+        """Return another turn's events, with those of this one's runtime for a break."""
+        return replace(self, spoken=tuple(_EVENT.findall(body)), closing=())
 
-def turn(scenario: Scenario, said: Said) -> Turn:
+
+def turn(scenario: Scenario, said: Speech) -> TurnBytes:
     """Encode what the agent says in the events of the scenario's runtime."""
     frames = _FRAMES[scenario.runtime](said)
     eol = _EOL[scenario.line_end]
@@ -54,9 +73,69 @@ def turn(scenario: Scenario, said: Said) -> Turn:
         lines += ["", f": {event.comment}"] if event.comment else []
         return "".join(line + eol for line in [*lines, ""]).encode()
 
-    return Turn(
-        spoken=tuple(map(wire, frames.spoken)),
-        closing=tuple(map(wire, frames.closing)) if scenario.terminal else (),
-        error=b"".join(map(wire, frames.error)),
-        more=wire(frames.more),
-    )
+    *spoken, more = map(wire, frames.spoken)
+    closing = tuple(map(wire, frames.closing)) if scenario.terminal else ()
+    return TurnBytes(tuple(spoken), closing, b"".join(map(wire, frames.error)), more)
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """What to send, and how to end."""
+
+    chunks: Iterable[bytes]
+    over: float | None
+    """How many of them are sent before the turn ends, `inf` for all; None if it never does."""
+    leave: Leave = "end"
+    paced: bool = False
+    """Whether the chunks are sent a moment apart, ignoring the scenario's pause."""
+    over_anyway: bool = False
+    """Whether the turn ends even if its client leaves before."""
+
+
+def plan(turn: TurnBytes, broken: Break | None) -> Playlist:
+    """Decide what a client receives of a turn."""
+    events, spoken = (*turn.spoken, *turn.closing), len(turn.spoken)
+    if broken is None:
+        return Playlist(events, spoken)
+    first = events[: broken.after_events]
+    if broken.kind == "trickle":
+        whole = [*accumulate(map(len, first))]
+        return _pieces(turn, [*whole, *range(sum(map(len, first)) + 1, len(b"".join(events)))])
+    if broken.kind == "split":
+        return _pieces(turn, broken.split_at or _awkward(b"".join(events)))
+    more: Iterable[bytes] = ()
+    leave: Leave = "end"
+    if broken.kind == "flood":
+        more = repeat(turn.more)
+    elif broken.kind == "error":
+        more = (turn.error,)
+    elif broken.kind == "garbage":
+        more = (_GARBAGE,)
+    else:
+        leave = broken.kind
+        if len(first) > spoken:
+            return Playlist(first, spoken, leave)
+    # At the break the agent is done, or it never gets there.
+    return Playlist(chain(first, more), len(first) if broken.when == "after" else None, leave)
+
+
+def plan_recorded(chunks: Iterator[bytes], end: End, *, counted: bool) -> Playlist:
+    """Decide the same of a recorded turn, of which LLM events may have been `counted`."""
+    leave = _LEAVES[end]
+    over = math.inf if counted or leave == "end" else None
+    return Playlist(chunks, over, leave, over_anyway=counted)
+
+
+def _pieces(turn: TurnBytes, cuts: Sequence[int]) -> Playlist:
+    """Cut a whole turn at these offsets."""
+    body = b"".join((*turn.spoken, *turn.closing))
+    bounds = [0, *(at for at in cuts if at < len(body)), len(body)]
+    spoken = sum(map(len, turn.spoken))
+    # The turn ends before the first chunk that reaches beyond the reply.
+    over = sum(end <= spoken for end in bounds[1:])
+    return Playlist([body[start:end] for start, end in pairwise(bounds)], over, paced=True)
+
+
+def _awkward(body: bytes) -> list[int]:
+    """Return the offsets at which a careless reader fails: in characters, line ends and words."""
+    return [match.end() for match in re.finditer(rb"[\xc0-\xff]|\r(?=\n)|data|\n(?=\n)", body)]

@@ -30,7 +30,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from .real_time import pause
-from .records import Instance, LlmEvent, RequestRecord
+from .records import FakeInstance, LlmEvent, RequestRecord
 from .requests import answer_refused, bears
 from .router import ORDERS, FakeRouter, order
 from .scenario import Scenario
@@ -121,7 +121,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
 
 _GIVEN = TypeAdapter(dict[str, Any])
 _Endpoint = Callable[[Request], Coroutine[object, object, Response]]
-_Seen = tuple[Instance, ...] | tuple[RequestRecord, ...] | tuple[LlmEvent, ...]
+_Seen = tuple[FakeInstance, ...] | tuple[RequestRecord, ...] | tuple[LlmEvent, ...]
 
 
 def _show(look: Callable[[], _Seen]) -> _Endpoint:

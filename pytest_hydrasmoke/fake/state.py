@@ -11,24 +11,37 @@ import heapq
 import math
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .agent_events import Conversations
-from .clock import Clock
-from .recordings import Counted
-from .records import Instance, LlmEvent, Progress, RequestRecord, Route
-from .replies import Reply, scripted
+from .real_time import now
+from .recordings import CountedEvents
+from .records import FakeInstance, LlmEvent, Progress, RequestRecord, public
 from .requests import SmokeProvisionRequest
-from .runtimes.frames import Said
 from .scenario import Scenario, in_case, ready
 
 if TYPE_CHECKING:
     from .agent import Agent
 
 _CHILD_ROWS = ("agent", "server", "dns_record")
+
+
+@public
+class Clock(Protocol):
+    """What the fake needs of a clock, real, virtual or set by hand."""
+
+    def now(self) -> float:
+        """Return the time in seconds, from an arbitrary start; it never goes back."""
+        ...
+
+
+class RealClock:
+    """The machine's time, whatever a test does to its clocks."""
+
+    def now(self) -> float:
+        return now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +69,13 @@ class _Row:
     cleanup: _Task | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Replayed:
-    """A chat that a recording has answered."""
-
-    refused: bool
-    uncounted: str | None
-    """Words on its LLM events, if they were not recorded: whose they are, and what to do."""
-
-
 @dataclass(slots=True, eq=False)
-class OpenTurn:
+class AgentTurn:
     """A chat turn in a world; it ends at most once, and then leaves LLM events."""
 
     world: World
     instance_id: str
-    recorded: Counted | Literal["unknown"] | None
+    recorded: CountedEvents | Literal["unknown"] | None
     """Its LLM events as recorded; None for the scenario's."""
     told: Sequence[str] | None = None
     """Their providers, as a real agent's stream tells them."""
@@ -82,7 +86,7 @@ class OpenTurn:
     def end(self) -> None:
         """Write its LLM events; harmless if done before."""
         if not self.ended:
-            self.ended = True
+            self.ended = self.over = True
             self.world.end_turn(self)
 
 
@@ -92,37 +96,23 @@ class World:
         self.clock = clock
         self.agent: Agent | None = None
         """The real agent that answers chats, where there is one."""
-        self._scripted = scripted(scenario.replies)
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Forget every instance, request, LLM event and reply that was added."""
+        """Forget every instance, request and LLM event."""
         with self._lock:
             self._free_at = [0.0] * self.scenario.workers
             self._rows: dict[str, _Row] = {}
             self._by_key: dict[str, _Row] = {}
             self._requests: list[dict[str, Any]] = []
             self._llm_events: list[LlmEvent] = []
-            self._arrived: Counter[Route] = Counter()
-            self._added: dict[str, Reply] = {}
-            self._given: Counter[tuple[str, Reply]] = Counter()
-            self._replayed: dict[str, Replayed] = {}
-            self._uncounted: dict[str, str] = {}
-            self._turns: list[OpenTurn] = []
+            self._turns: list[AgentTurn] = []
             self.conversations = Conversations()
 
-    def in_trouble(self, route: Route) -> bool:
-        """Count a request of this route; return whether the scenario's trouble hits it."""
-        scenario = self.scenario
-        with self._lock:
-            before = self._arrived[route]
-            self._arrived[route] += 1
-        if scenario.trouble == "none" or route not in scenario.trouble_calls:
-            return False
-        return before % scenario.trouble_every == 0
-
-    def provision(self, order: SmokeProvisionRequest) -> Instance | Literal["conflict", "quota"]:
+    def provision(
+        self, order: SmokeProvisionRequest
+    ) -> FakeInstance | Literal["conflict", "quota"]:
         """Accept an order, once per idempotency key; or return why the scenario refuses it."""
         with self._lock:
             row = self._by_key.get(order.idempotency_key)
@@ -145,22 +135,22 @@ class World:
             heapq.heapreplace(self._free_at, task.ends_at)
         return task
 
-    def find(self, instance_id: str) -> Instance | None:
+    def find(self, instance_id: str) -> FakeInstance | None:
         """Return what a caller sees under this id, which may be a deleted instance."""
         with self._lock:
             return self._visible(self._rows.get(instance_id))
 
-    def find_by_key(self, idempotency_key: str) -> Instance | None:
+    def find_by_key(self, idempotency_key: str) -> FakeInstance | None:
         """Like `find`, by idempotency key."""
         with self._lock:
             return self._visible(self._by_key.get(idempotency_key))
 
-    def find_alive(self, instance_id: str) -> Instance | None:
+    def find_alive(self, instance_id: str) -> FakeInstance | None:
         """Return the instance if its row exists and was not deleted."""
         seen = self.find(instance_id)
         return None if seen is None or seen.deleted else seen
 
-    def find_deleted(self, instance_id: str) -> Instance | None:
+    def find_deleted(self, instance_id: str) -> FakeInstance | None:
         """Return the instance if it was deleted, whether or not callers still see it."""
         with self._lock:
             row = self._rows.get(instance_id)
@@ -180,30 +170,15 @@ class World:
             self.conversations.forget(instance_id)
             return "deleted"
 
-    def add_reply(self, reply: Reply) -> None:
-        """Add a reply before the scenario's, or replace one with the same `match`."""
-        with self._lock:
-            self._added[reply.match.pattern] = reply
-
-    def scripted(self, instance_id: str, message: str) -> Said | None:
-        """Return what a reply says to a message: each instance counts its own uses."""
-        with self._lock:
-            for reply in (*self._added.values(), *self._scripted):
-                if reply.match.search(message):
-                    given = self._given[instance_id, reply]
-                    self._given[instance_id, reply] += 1
-                    return reply.said(message, given)
-        return None
-
     def begin_turn(
-        self, instance_id: str, recorded: Counted | Literal["unknown"] | None
-    ) -> OpenTurn:
-        turn = OpenTurn(self, instance_id, recorded)
+        self, instance_id: str, recorded: CountedEvents | Literal["unknown"] | None
+    ) -> AgentTurn:
+        turn = AgentTurn(self, instance_id, recorded)
         with self._lock:
             self._turns.append(turn)
         return turn
 
-    def end_turn(self, turn: OpenTurn) -> None:
+    def end_turn(self, turn: AgentTurn) -> None:
         scenario, at = self.scenario, self.clock.now()
         with self._lock:
             # None are made up for a turn where nobody counted them, or whose world was reset.
@@ -226,25 +201,6 @@ class World:
 
     def _events_of(self, instance_id: str) -> list[LlmEvent]:
         return [event for event in self._llm_events if event.instance_id == instance_id]
-
-    def replays(self, instance_id: str, answer: Replayed | None) -> None:
-        """Note what answers a chat; None for another answer than a recorded one."""
-        with self._lock:
-            self._replayed.pop(instance_id, None)
-            if answer is not None:
-                self._replayed[instance_id] = answer
-                if answer.uncounted is not None:
-                    self._uncounted[instance_id] = answer.uncounted
-
-    def last_replayed(self, instance_id: str) -> Replayed | None:
-        """Return what answered the last chat with an instance; None if it was no recording."""
-        with self._lock:
-            return self._replayed.get(instance_id)
-
-    def uncounted(self, instance_id: str) -> str | None:
-        """Return the words on the last turn without known LLM events; None if all are known."""
-        with self._lock:
-            return self._uncounted.get(instance_id)
 
     def all_counted(self, instance_id: str) -> bool:
         """Return whether all LLM events of an instance's turns so far are written.
@@ -295,19 +251,19 @@ class World:
         with self._lock:
             return tuple(RequestRecord(**record) for record in self._requests)
 
-    def instances(self) -> tuple[Instance, ...]:
+    def instances(self) -> tuple[FakeInstance, ...]:
         """Return every instance in its current state, in order of provision, with deleted ones."""
         with self._lock:
             return tuple(self._seen(row) for row in self._rows.values())
 
-    def _visible(self, row: _Row | None) -> Instance | None:
+    def _visible(self, row: _Row | None) -> FakeInstance | None:
         if row is None:
             return None
         seen = self._seen(row)
         gone = seen.deleted and self.scenario.after_delete == "404"
         return None if seen.status is None or gone else seen
 
-    def _seen(self, row: _Row) -> Instance:
+    def _seen(self, row: _Row) -> FakeInstance:
         scenario, now = self.scenario, self.clock.now()
         created_at = row.task.ends_at
         ready_after = next(
@@ -324,7 +280,7 @@ class World:
         cleanup = None if row.cleanup is None else row.cleanup.progress(now)
         gone = scenario.cleaned_word if cleanup == "done" else None
         status = (gone or scenario.gone_word) if deleted else word
-        return Instance(
+        return FakeInstance(
             **dict(row.order),
             id=row.id,
             task_id=row.task_id,

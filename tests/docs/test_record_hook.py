@@ -13,8 +13,7 @@ from inner import ALONE, only
 from shown import ROOT
 from sizes import sampled
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.runtimes import frames
+from pytest_hydrasmoke.fake import FakeRouter, Scenario, frames
 from pytest_hydrasmoke.fake.scenario import LineEnd, Runtime
 
 PAGE = ROOT / "docs/reference/recordings.md"

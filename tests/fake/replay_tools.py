@@ -11,14 +11,17 @@ from typing import Any
 from fake_tools import SPEC, Caller, HandClock
 from recording_tools import write
 
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player
+from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Replay
+from pytest_hydrasmoke.fake.state import World
 
 TEST = "t.py::test"
 COUNTED = {"count": 2, "providers": ["b", "a"], "after": 0.8}
+IDLE = World(Scenario(), HandClock())
+"""A world that nobody calls, for a replay that is asked directly."""
 REFUSED = {"status": 503, "content_type": "text/plain", "body": "busy"}
 
 
@@ -27,17 +30,17 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         self.course = Course(read(folder))
-        self.player = Player(self.course)
-        self.player.follow(lambda owner, run, message: message.rstrip("!"))
-        self.player.claim("shared", "shared")
+        self.replay = Replay(self.course, IDLE)
+        self.replay.follow(lambda owner, run, message: message.rstrip("!"))
+        self.replay.claim("shared", "shared")
 
     def begin(self, owner: str, run: int = 1, *, begins: bool = True) -> None:
-        self.player.enter(owner, run, begins=begins, test=TEST)
+        self.replay.enter(owner, run, begins=begins, test=TEST)
 
     def says(self, message: str, key: str = "shared", **spec: str) -> str:
         """Return what is answered, or what is said of a message that was not recorded."""
         try:
-            turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
+            turn = self.replay.answer(Asked(message, key, {**SPEC, **spec}))
         except NotRecordedError as error:
             return str(error)
         if turn.refused is not None:
@@ -58,7 +61,7 @@ class Process:
             elif sign == "#":
                 self.begin(TEST, int(rest), begins=False)
             elif step == "moves on":
-                self.player.moves_on("shared")
+                self.replay.moves_on("shared")
             else:
                 message, _, key = step.partition("/")
                 told.append(self.says(message, key or "shared").partition("; to record it: ")[0])

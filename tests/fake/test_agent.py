@@ -18,7 +18,7 @@ from stub_agent import StubAgent, served
 
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.agent import Agent
-from pytest_hydrasmoke.fake.agent_events import Api, Heard
+from pytest_hydrasmoke.fake.agent_events import Api, Listener
 from pytest_hydrasmoke.fake.router import to_come
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -296,7 +296,7 @@ def test_what_a_stream_says(
     api: Api, body: bytes, said: dict[str, str], whole: bool, providers: list[str]
 ) -> None:
     for size in (1, 40, len(body)):
-        heard = Heard(api)
+        heard = Listener(api)
         for at in range(0, len(body), size):
             heard.feed(body[at : at + size])
         assert (heard.said, heard.whole, heard.providers) == (said, whole, providers)

@@ -15,7 +15,7 @@ from replay_tools import COUNTED, REFUSED
 from pytest_hydrasmoke.fake import FakeRouter, recording_files
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.recordings import Counted, Refused
+from pytest_hydrasmoke.fake.recordings import CountedEvents, Refused
 
 TEST = "t.py::test"
 
@@ -67,7 +67,7 @@ def test_whose_turns_they_are_and_what_came_of_them(tmp_path: Path) -> None:
     ]
     claims = [it.claim for it in one.turns]
     assert claims == ["shared", (TEST, 3), ("fixture ::agent", 1), None]
-    assert [it.llm_events for it in one.turns] == [Counted(0, ("a", "b")), None, None, None]
+    assert [it.llm_events for it in one.turns] == [CountedEvents(0, ("a", "b")), None, None, None]
     refused = [None, Refused(200, "text/plain", b"no"), Refused(599, "text/plain", b"no"), None]
     assert [it.refused for it in one.turns] == refused
     assert [it.end for it in one.turns] == ["closed", None, None, "closed"]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from fake_tools import SPEC
 from recording_tools import says, turn, write
-from replay_tools import COUNTED, REFUSED, TEST, Process
+from replay_tools import COUNTED, IDLE, REFUSED, TEST, Process
 
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player
+from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Replay
 
 Turns = list[dict[str, Any]]
 OTHER, AGENT = "t.py::other", "fixture ::agent"
@@ -82,7 +82,7 @@ def test_each_instance_has_turns_of_its_own(process: Any) -> None:
     places = {"shared": "shared", "k0": 0, "k1": 1, "theirs": {"of": AGENT, "number": 0}, "c": None}
     one = process(*(says("a", key, instance=place) for key, place in places.items()))
     for key, owner, number in (("k1", TEST, 1), ("k0", TEST, 0), ("theirs", AGENT, 0)):
-        one.player.claim(key, (owner, number))
+        one.replay.claim(key, (owner, number))
     assert one.play(f"a/{key}" for key in reversed(places)) == list(reversed(places))
 
 
@@ -150,7 +150,7 @@ def test_where_several_threads_ask_there_is_no_order(
     own = [says(it, it, instance=0) for it in "cd"]
     of_client = [says(it, it, instance=None, spec={}) for it in "ef"]
     one = process(says("a", "a"), says("b", "b"), *own, *of_client)
-    one.player.claim("key-0", (TEST, 0))
+    one.replay.claim("key-0", (TEST, 0))
     # Instances of a client have no order either.
     assert one.play(["b", "a", "d/key-0", "c/key-0", "f/client", "e/client"]) == [*"badcfe"]
     one.course.note("unordered", OTHER, None)
@@ -195,7 +195,7 @@ def test_whose_recording_has_the_message_of_a_test_that_was_renamed(
     assert "renamed" not in two.says("a"), "it is still to come"
     # Whoever is on nobody's stage has no test to run.
     monkeypatch.chdir(tmp_path.parent)
-    two.player.enter(None, 1, begins=False, test=None)
+    two.replay.enter(None, 1, begins=False, test=None)
     command = f"pytest --hydra-smoke --hydra-smoke-record {tmp_path.name}"
     assert two.says("a") == f"'a': nothing was recorded for no test; to record it: {command}"
 
@@ -208,13 +208,13 @@ def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
         told.append(asked)
         return "a"
 
-    player = Player(Course(read(tmp_path)))
-    player.follow(edit)
+    replay = Replay(Course(read(tmp_path)), IDLE)
+    replay.follow(edit)
     with pytest.raises(NotRecordedError, match="nothing was recorded for no test"):
-        player.answer(Asked("b", "key-0", SPEC))
-    player.enter(TEST, 2, begins=True, test=None)
-    player.claim("key-0", "shared")
-    assert player.answer(Asked("c", "key-0", SPEC)).message == "a"
+        replay.answer(Asked("b", "key-0", SPEC))
+    replay.enter(TEST, 2, begins=True, test=None)
+    replay.claim("key-0", "shared")
+    assert replay.answer(Asked("c", "key-0", SPEC)).message == "a"
     assert told == [("", 1, "b"), (TEST, 2, "c")]
 
 
@@ -227,6 +227,6 @@ def test_a_refusal_that_was_not_counted_may_have_been_worked_on(process: Any) ->
     refused = [turn(str(it), refused={**REFUSED, "status": it}) for it in WORKED_ON]
     one = process(*refused, turn("counted", refused=REFUSED, llm_events=COUNTED))
     *turns, counted = one.course.recordings.each[0].turns
-    told = [one.player.uncounted(it) is not None for it in turns]
+    told = [one.replay.played(it).uncounted is not None for it in turns]
     assert told == list(WORKED_ON.values())
-    assert one.player.uncounted(counted) is None
+    assert one.replay.played(counted).uncounted is None

@@ -94,9 +94,9 @@ def staged(playing: Playing) -> Any:
     def ready(*turns: dict[str, Any], **scenario: Any) -> tuple[Caller, Replay, str]:
         caller, instance_id = playing.ready(*turns, **scenario)
         replay = replay_of(caller.router, lambda owner, run, message: message)
-        replay.player.enter(TEST, 1, begins=True, test=TEST)
+        replay.enter(TEST, 1, begins=True, test=TEST)
         [instance] = caller.router.instances
-        replay.player.claim(instance.idempotency_key, "shared")
+        replay.claim(instance.idempotency_key, "shared")
         return caller, replay, instance_id
 
     return ready
@@ -167,7 +167,7 @@ def test_a_count_says_whether_anything_recorded_is_missing(
         assert replay.all_counted(instance_id) == (again, all_asked)
     # Where nothing was recorded nothing is missing.
     for owner in (None, "t.py::other", "t.py::empty"):
-        replay.player.enter(owner, 1, begins=True, test=None)
+        replay.enter(owner, 1, begins=True, test=None)
         assert replay.all_counted(instance_id) == (playing.record, True)
     # What a script says was not recorded.
     caller.router.reply("d", "scripted")

@@ -22,7 +22,7 @@ from fake_tools import LOST, PREFIX, SPEC, Caller, Calling, HandClock
 from httpx_sse import EventSource
 
 from pytest_hydrasmoke import fake
-from pytest_hydrasmoke.fake import FakeRouter, Instance, LlmEvent, RequestRecord, Scenario
+from pytest_hydrasmoke.fake import FakeInstance, FakeRouter, LlmEvent, RequestRecord, Scenario
 from pytest_hydrasmoke.fake.server import Server
 
 
@@ -194,7 +194,7 @@ def test_records(calling: Calling, clock: HandClock) -> None:
         ("GET", None, 307, "a=b", None, 1060.0),
     ]
     assert rest[0].path == f"{PREFIX}/instances/{instance_id}/chat"
-    assert isinstance(router.instances[0], Instance)
+    assert isinstance(router.instances[0], FakeInstance)
     assert router.llm_events == ()
     clock.pass_by(7)
     assert router.llm_events == (LlmEvent(instance_id, "anthropic", 1067),)
@@ -212,7 +212,8 @@ def test_token_scenario_and_clock_are_what_was_given(clock: HandClock) -> None:
 
 
 def test_public_names() -> None:
-    names = ["Clock", "FakeRouter", "Instance", "LlmEvent", "RequestRecord", "Scenario", "serve"]
+    names = ["Clock", "FakeInstance", "FakeRouter", "LlmEvent", "RequestRecord"]
+    names += ["Scenario", "serve"]
     assert fake.__all__ == names
     for name in names:
         assert getattr(fake, name).__name__ == name
@@ -257,7 +258,7 @@ def test_many_streams_at_once_lose_nothing(calling: Calling, clock: HandClock) -
     # None goes on beyond its first event before all have theirs.
     barrier = threading.Barrier(20, lambda: clock.pass_by(1000))
 
-    def read(instance: Instance) -> list[str]:
+    def read(instance: FakeInstance) -> list[str]:
         with caller.stream(instance.id) as answer:
             told = EventSource(answer).iter_sse()
             first = next(told).data

@@ -63,7 +63,6 @@ TESTS = {
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.course": REPLAY,
     "fake.replay": REPLAY,
-    "fake.nearest": REPLAY,
 }
 
 # mutmut changes no function with a decorator: without its cache, or as what its property calls, it

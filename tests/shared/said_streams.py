@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from pytest_hydrasmoke.fake import Scenario
-from pytest_hydrasmoke.fake.replies import Reply
+from pytest_hydrasmoke.fake.replies import ScriptedReply
 from pytest_hydrasmoke.fake.scenario import Runtime
 from pytest_hydrasmoke.fake.sse_events import turn
 
@@ -19,7 +19,7 @@ def _streams() -> Iterator[tuple[str, bytes]]:
     for file in sorted(DATA.glob("*/*.sse")):
         yield file.stem, file.read_bytes()
     tools = [{"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}]
-    reply = Reply(match="", text=TEXT, reasoning="Hm. Hm. Hm. Hm.", tool_calls=tools)
+    reply = ScriptedReply(match="", text=TEXT, reasoning="Hm. Hm. Hm. Hm.", tool_calls=tools)
     for runtime in get_args(Runtime):
         made = turn(Scenario(runtime=runtime), reply.said("How is it?", 0))
         spoken = b"".join(made.spoken)

@@ -1,14 +1,14 @@
-"""What an agent says, as the input of every runtime, and the events that it becomes."""
+"""What an agent says, as the input of every runtime, and the events that it becomes; pure."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pytest_hydrasmoke.fake.records import Json
+from .records import Json
 
 Fields = dict[str, Json]
 
@@ -31,14 +31,12 @@ DONE = Event("[DONE]")
 class Frames(NamedTuple):
     """One turn's events."""
 
-    spoken: Iterable[Event]
-    """All events to the last of the text."""
-    closing: Iterable[Event]
+    spoken: Sequence[Event]
+    """All events to the last of the text, and one more of text, which says `AGAIN`."""
+    closing: Sequence[Event]
     """The runtime's terminal events."""
-    error: Iterable[Event]
+    error: Sequence[Event]
     """The runtime's events of a failed agent."""
-    more: Event
-    """One more event of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class ToolUse:
     """None where no result is reported."""
 
     @property
-    def arguments_json(self) -> str:
+    def written(self) -> str:
         """The arguments as models write them."""
         return as_json(self.arguments)
 
@@ -63,7 +61,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Speech:
     """What the agent says in one turn; it thinks first, and calls its tools before it answers."""
 
     message: str
@@ -73,9 +71,14 @@ class Said:
     reasoning: str = ""
 
     @property
+    def words(self) -> list[str]:
+        """The text in pieces, and one more, for `Frames.spoken`."""
+        return [*pieces(self.text), AGAIN]
+
+    @property
     def tokens(self) -> tuple[int, int, int]:
         """The tokens read, written, and both together: a streamed piece is one."""
-        texts = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
+        texts = (self.reasoning, *(tool.written for tool in self.tools), self.text)
         read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
         return read, written, read + written
 
@@ -99,9 +102,11 @@ def of_type(kind: str, **fields: Json) -> Event:
     return Event(as_json({"type": kind, **fields}))
 
 
-def deltas(kind: str, text: str, key: str = "delta", **fields: Json) -> list[Event]:
+def deltas(
+    kind: str, words: Iterable[str], key: str = "delta", /, **fields: Json
+) -> Iterable[Event]:
     """Return such an event for each piece of a text."""
-    return [of_type(kind, **fields, **{key: piece}) for piece in pieces(text)]
+    return (of_type(kind, **fields, **{key: piece}) for piece in words)
 
 
 def named(kind: str, **fields: Json) -> Event:
