@@ -6,30 +6,21 @@ import bisect
 import math
 from dataclasses import dataclass
 
-import pytest
-
-from pytest_hydrasmoke import HydraSmokeConfig, SmokeClient, SmokeInstance
+from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._proof import needs, proving
-from ._strangers import DAY, broken
+from ._router import DAY, Router, broken
 
 
-def see_counted(
-    request: pytest.FixtureRequest,
-    client: SmokeClient,
-    instance: SmokeInstance,
-    message: str,
-    config: HydraSmokeConfig,
-) -> None:
+def see_counted(router: Router, instance: SmokeInstance, message: str) -> None:
     """Chat, and see that it is counted. By the client, which settles no account before."""
-    needs(request, "chat", "llm_events")
-    before = instance.llm_events(DAY).count
-    with client.stream_chat(instance.id, message, timeout=config.chat_timeout) as events:
+    router.needs("chat", "llm_events")
+    before, config = instance.llm_events(DAY).count, router.config
+    with router.client.stream_chat(instance.id, message, timeout=config.chat_timeout) as events:
         for _ in events:
             pass
     end = clock.now() + config.llm_events_timeout
-    with proving(request, "llm_events"):
+    with router.proving("llm_events"):
         while (counted := instance.llm_events(DAY).count) <= before:
             if clock.now() > end:
                 broken(
@@ -41,15 +32,13 @@ def see_counted(
             clock.pause(0.25)
 
 
-def chat_once(
-    request: pytest.FixtureRequest, instance: SmokeInstance, config: HydraSmokeConfig
-) -> None:
+def chat_once(router: Router, instance: SmokeInstance) -> None:
     """See an LLM event of an instance: of a chat now, where there was none."""
     if instance.llm_events(DAY).count == 0:
-        needs(request, "llm_events")
-        with proving(request, "chat"):
-            turn = instance.chat(config.prompt)
-        with proving(request, "llm_events"):
+        router.needs("llm_events")
+        with router.proving("chat"):
+            turn = instance.chat(router.config.prompt)
+        with router.proving("llm_events"):
             turn.expect_llm_events()
 
 
@@ -99,15 +88,15 @@ class Youngest:
         return self.instance.llm_events(DAY).count != self.count
 
 
-def see_aged(youngest: Youngest, config: HydraSmokeConfig) -> None:
-    """See it leave a window of one second."""
+def see_aged(youngest: Youngest, patience: float) -> None:
+    """See it leave a window of one second, within so many seconds."""
     # It may be of a moment ago; it ages while this waits.
-    end = clock.now() + config.llm_events_timeout
+    end = clock.now() + patience
     while recent := youngest.look(1):
         if clock.now() > end:
             broken(
                 "llm_events counts events older than its window",
-                expected=f"0 LLM events in the last second, {config.llm_events_timeout:g} s "
+                expected=f"0 LLM events in the last second, {patience:g} s "
                 "and more after the last chat",
                 got=f"{recent} with window_seconds=1, {youngest.count} with a day",
             )

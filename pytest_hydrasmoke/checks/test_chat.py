@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, SmokeClient, SmokeInstance
+from pytest_hydrasmoke import ChatTurn, SmokeInstance
 
-from ._proof import proving
-from ._strangers import broken, shown
+from ._router import Router, broken, shown
+from ._router import router as router
 from ._usage import chat_once, see_aged, youngest_of
 
 # The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
@@ -20,16 +20,14 @@ from ._usage import chat_once, see_aged, youngest_of
 _last: dict[str, ChatTurn] = {}
 
 
-def test_chat_answers(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
-) -> None:
-    with proving(request, "chat"):
-        turn = smoke_instance.chat(smoke_config.prompt)
+def test_chat_answers(router: Router, smoke_instance: SmokeInstance) -> None:
+    with router.proving("chat"):
+        turn = smoke_instance.chat(router.config.prompt)
     _last[smoke_instance.id] = turn
     if not turn.text.strip():
         pytest.fail(f"the reply has no text in any of its {len(turn.events)} events: {turn!r}")
-    see_models(turn, smoke_config.expect_models)
-    wanted = smoke_config.expect_text
+    see_models(turn, router.config.expect_models)
+    wanted = router.config.expect_text
     if wanted is not None and re.search(wanted, turn.text) is None:
         # Not an assertion on the text: an agent's words are shown only when made safe.
         pytest.fail(f"no match of expect_text {wanted!r} in the reply: {shown(turn.text, 400)}")
@@ -48,16 +46,14 @@ def see_models(turn: ChatTurn, patterns: Collection[str]) -> None:
         pytest.fail(f"the agent's runtime names no model: nothing shows that {wanted} answered")
 
 
-def test_llm_events_of_a_chat_are_recorded(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
-) -> None:
+def test_llm_events_of_a_chat_are_recorded(router: Router, smoke_instance: SmokeInstance) -> None:
     # Another worker may have chatted since, and then nobody knows whose the events are.
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     turn = _last.pop(smoke_instance.id, None) if alone else None
-    with proving(request, "chat"):
-        turn = turn or smoke_instance.chat(smoke_config.prompt)
-    with proving(request, "llm_events"):
-        recorded = turn.expect_llm_events(providers=smoke_config.expect_providers)
+    with router.proving("chat"):
+        turn = turn or smoke_instance.chat(router.config.prompt)
+    with router.proving("llm_events"):
+        recorded = turn.expect_llm_events(providers=router.config.expect_providers)
     if not any(provider.strip() for provider in recorded.providers):
         broken(
             "llm_events names no provider",
@@ -78,10 +74,10 @@ def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
 
 
 def test_llm_events_window_is_900_where_none_is_given(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient
+    router: Router, smoke_instance: SmokeInstance
 ) -> None:
     before = smoke_instance.llm_events(900).count
-    default = smoke_client.llm_events(smoke_instance.id, None)
+    default = router.client.llm_events(smoke_instance.id, None)
     after = smoke_instance.llm_events(900).count
     if default.window_seconds != 900:
         broken(
@@ -98,11 +94,11 @@ def test_llm_events_window_is_900_where_none_is_given(
 
 
 def test_llm_events_older_than_the_window_are_not_counted(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
+    router: Router, smoke_instance: SmokeInstance
 ) -> None:
-    chat_once(request, smoke_instance, smoke_config)
+    chat_once(router, smoke_instance)
     whole = smoke_instance.llm_events().count
-    see_aged(youngest_of(smoke_instance), smoke_config)
+    see_aged(youngest_of(smoke_instance), router.config.llm_events_timeout)
     if smoke_instance.llm_events().count == 0:
         broken(
             "llm_events does not count all that is in its window",

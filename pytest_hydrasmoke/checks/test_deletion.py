@@ -4,81 +4,63 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from functools import partial
-
-import pytest
 
 from pytest_hydrasmoke import (
     ChatTimeoutError,
-    HydraSmokeConfig,
     LlmEventsError,
     NotFoundError,
     RejectedError,
     RouterError,
-    SmokeClient,
     SmokeInstance,
 )
 from pytest_hydrasmoke._base import clock
 
-from ._proof import own_instance, proving, works
-from ._strangers import (
-    DAY,
-    LATER,
-    SOON,
-    begin_chat,
-    broken,
-    calling,
-    like,
-    refused,
-    see_refused,
-    see_unknown,
-    strangers,
-    wait_until,
-)
+from ._router import DAY, SOON, Router, begin_chat, broken, like
+from ._router import router as router
+from ._strangers import calling, strangers
 from ._usage import see_counted
 
 OWN_INSTANCES = 1
 """What is provisioned here beside the shared instance, for whoever counts before a run."""
+LATER = 2.0
+"""Seconds after which what was refused is done, if it is done all the same."""
 
 
-def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
-    smoke_client: SmokeClient,
-    smoke_config: HydraSmokeConfig,
-    request: pytest.FixtureRequest,
-) -> None:
+def test_deletion_is_confirmed_and_a_second_one_does_no_harm(router: Router) -> None:
     # Where this check fails, the end of the run deletes it, and tells what it leaves.
-    instance = own_instance(request)
-    other = _shared(request, smoke_config)
+    instance = router.own_instance()
+    other = _shared(router)
     # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
-    spoken_to = request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls()
-    counts = not spoken_to and works(request, "chat", "llm_events")
+    hook = router.request.config.hook.pytest_hydra_smoke_instance_ready
+    spoken_to = hook.get_hookimpls()
+    counts = not spoken_to and router.works("chat", "llm_events")
     if other is not None:
-        _see_apart(instance, other, smoke_client, smoke_config)
+        _see_apart(router, instance, other)
         if not spoken_to:
-            _see_counted_apart(instance, other, smoke_config, chats=counts)
-    _see_strangers_refused(request, instance.id, smoke_client, smoke_config)
-    wait_until(clock.now() + LATER, request.config)
-    _see_alive(
-        instance.id, smoke_client, smoke_config, "stranger's", f"it is gone {LATER:g} s later"
-    )
+            _see_counted_apart(router, instance, other, chats=counts)
+    _see_strangers_refused(router, instance.id)
+    router.wait_until(clock.now() + LATER)
+    _see_alive(router, instance.id, "stranger's", f"it is gone {LATER:g} s later")
     if not spoken_to:
         _see_nothing_spent(instance)
         if counts and other is not None:
-            _see_spent_apart(request, instance, other, smoke_client, smoke_config)
-    with proving(request, "delete"):
-        told = smoke_client.delete(instance.id).status
-    if told.lower() in smoke_config.ready_statuses:
+            _see_spent_apart(router, instance, other)
+    with router.proving("delete"):
+        told = router.client.delete(instance.id).status
+    if told.lower() in router.config.ready_statuses:
         broken(
             "delete answers that the instance is unchanged",
-            expected=f"status: {', '.join(sorted(smoke_config.gone_statuses))}, or the like",
+            expected=f"status: {', '.join(sorted(router.config.gone_statuses))}, or the like",
             got=f"status: {told!r}",
         )
     instance.delete()
-    _see_gone(smoke_client, instance.id, smoke_config)
-    smoke_client.delete(instance.id)
-    _see_gone(smoke_client, instance.id, smoke_config)
-    _see_silent(request, instance.id, smoke_client, smoke_config)
-    if other is not None and _alive(smoke_client, other.id, smoke_config) is None:
+    _see_gone(router, instance.id)
+    router.client.delete(instance.id)
+    _see_gone(router, instance.id)
+    _see_silent(router, instance.id)
+    if other is not None and _alive(router, other.id) is None:
         broken(
             "deleting one instance deleted another",
             expected=f"{other.id} as it was",
@@ -86,32 +68,30 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
         )
 
 
-def _shared(request: pytest.FixtureRequest, config: HydraSmokeConfig) -> SmokeInstance | None:
+def _shared(router: Router) -> SmokeInstance | None:
     """Return the instance that all checks share; None where each scope has one of its own.
 
     Taken only now, so that under xdist others may use it while the check's own one boots.
     """
-    if config.scope != "session":
+    if router.config.scope != "session":
         return None
-    shared: SmokeInstance = request.getfixturevalue("smoke_instance")
+    shared: SmokeInstance = router.request.getfixturevalue("smoke_instance")
     return shared
 
 
-def _see_apart(
-    one: SmokeInstance, other: SmokeInstance, client: SmokeClient, config: HydraSmokeConfig
-) -> None:
+def _see_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -> None:
     """See that what is told of an instance is not another's."""
     if one.id == other.id:
         broken("two keys name one instance", expected="one for each", got=one.id)
     if one.hostname is not None and one.hostname == other.hostname:
         broken("two instances have one hostname", expected="one for each", got=one.hostname)
     # Now that both are there: a router may take such a key for another one's.
-    see_unknown(client, f"{config.run_id}-unknown-{secrets.token_hex(8)}")
+    router.knows_no(f"{router.config.run_id}-unknown-{secrets.token_hex(8)}")
     for each in (one, other):
         key = each.idempotency_key
-        named = each.id if key is None else client.poll(key).instance_id
-        for unlike in like(key or config.run_id):
-            see_unknown(client, unlike)
+        named = each.id if key is None else router.client.poll(key).instance_id
+        for unlike in like(key or router.config.run_id):
+            router.knows_no(unlike)
         if named != each.id:
             broken(
                 "poll names another instance than before",
@@ -121,7 +101,7 @@ def _see_apart(
 
 
 def _see_counted_apart(
-    one: SmokeInstance, other: SmokeInstance, config: HydraSmokeConfig, *, chats: bool
+    router: Router, one: SmokeInstance, other: SmokeInstance, *, chats: bool
 ) -> None:
     """See that LLM events are not counted for an instance that nobody has spoken to, `one`.
 
@@ -130,7 +110,7 @@ def _see_counted_apart(
     if chats and other.llm_events(DAY).count == 0:
         # That none come is another check's to tell.
         with contextlib.suppress(LlmEventsError):
-            other.chat(config.prompt).expect_llm_events()
+            other.chat(router.config.prompt).expect_llm_events()
     counted = one.llm_events(DAY).count
     if counted:
         broken(
@@ -140,29 +120,21 @@ def _see_counted_apart(
         )
 
 
-def _see_strangers_refused(
-    request: pytest.FixtureRequest,
-    instance_id: str,
-    client: SmokeClient,
-    config: HydraSmokeConfig,
-) -> None:
+def _see_strangers_refused(router: Router, instance_id: str) -> None:
     """Try what must be refused, and would do something: in every way to be a stranger."""
-    for token in strangers(config):
-        with calling(config, client, token) as stranger:
-            chat = partial(begin_chat, stranger, instance_id, config.prompt)
-            refused(request, "chat", token, chat)
-            refused(request, "delete", token, lambda: stranger.delete(instance_id))
-        _see_alive(instance_id, client, config, token, "401 or 403, and it is gone")
+    for token in strangers(router):
+        with calling(router, token) as stranger:
+            stranger.is_refused_to_chat(instance_id)
+            stranger.is_refused("delete", instance_id)
+        _see_alive(router, instance_id, token, "401 or 403, and it is gone")
     with contextlib.suppress(RejectedError):
-        begin_chat(client, instance_id, "x" * 4001)
+        begin_chat(router.client, instance_id, "x" * 4001)
 
 
-def _see_alive(
-    instance_id: str, client: SmokeClient, config: HydraSmokeConfig, token: str, but: str
-) -> None:
-    if _alive(client, instance_id, config) is None:
+def _see_alive(router: Router, instance_id: str, token: str, but: str) -> None:
+    if _alive(router, instance_id) is None:
         # As the run's own: it was not another run that did this.
-        client.delete(instance_id)
+        router.client.delete(instance_id)
         broken(
             f"delete refused a {token} token, but the instance was deleted",
             expected="401 or 403, and nothing done",
@@ -181,19 +153,13 @@ def _see_nothing_spent(instance: SmokeInstance) -> None:
         )
 
 
-def _see_spent_apart(
-    request: pytest.FixtureRequest,
-    one: SmokeInstance,
-    other: SmokeInstance,
-    client: SmokeClient,
-    config: HydraSmokeConfig,
-) -> None:
+def _see_spent_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -> None:
     """See that a chat with `one` is counted for it, and for it alone."""
     before = counted = other.llm_events(DAY).count
     # An event of the other's last chat may come just now; it does not come twice.
     for _ in range(2):
         before = counted
-        see_counted(request, client, one, config.prompt, config)
+        see_counted(router, one, router.config.prompt)
         counted = other.llm_events(DAY).count
         if counted <= before:
             return
@@ -204,34 +170,32 @@ def _see_spent_apart(
     )
 
 
-def _see_silent(
-    request: pytest.FixtureRequest, instance_id: str, client: SmokeClient, config: HydraSmokeConfig
-) -> None:
+def _see_silent(router: Router, instance_id: str) -> None:
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
-    for call, ask in {
-        "chat": lambda: begin_chat(client, instance_id, config.prompt, patience=SOON),
-        "llm_events": lambda: client.llm_events(instance_id, None),
-    }.items():
+    client, refusals = router.client, (RouterError, ChatTimeoutError)
+    asks: dict[str, Callable[[], object]] = {
+        "chat": partial(begin_chat, client, instance_id, router.config.prompt, patience=SOON),
+        "llm_events": partial(client.llm_events, instance_id, None),
+    }
+    for call, ask in asks.items():
         what = f"{call} still answers for an instance that is deleted"
-        see_refused(
-            request, call, (RouterError, ChatTimeoutError), ask, what, expected="404, or the like"
-        )
+        router.refuses(call, refusals, ask, what, expected="404, or the like")
 
 
-def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:
-    alive = _alive(client, instance_id, config)
+def _see_gone(router: Router, instance_id: str) -> None:
+    alive = _alive(router, instance_id)
     if alive is not None:
         broken(
             "an instance whose deletion was confirmed is there again",
-            expected=f"status: 404, or {', '.join(sorted(config.gone_statuses))}",
+            expected=f"status: 404, or {', '.join(sorted(router.config.gone_statuses))}",
             got=f"status: {alive!r}",
         )
 
 
-def _alive(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> str | None:
+def _alive(router: Router, instance_id: str) -> str | None:
     """Return the status of an instance that is not gone, None for one that is."""
     try:
-        status = client.status(instance_id).status
+        status = router.client.status(instance_id).status
     except NotFoundError:
         return None
-    return None if status.lower() in config.gone_statuses else status
+    return None if status.lower() in router.config.gone_statuses else status

@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 import secrets
 import uuid
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
+from pytest_hydrasmoke import InstanceSpec, RouterError, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._strangers import SOON, begin_chat, broken, discard, like, not_found, see_unknown, wait_until
+from ._router import SOON, Router, begin_chat, broken, like
+from ._router import router as router
 from ._usage import chat_once, see_aged, youngest_of
 
 
-def test_instance_becomes_ready(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
-) -> None:
-    status = smoke_instance.status()
-    if status.status.lower() not in smoke_config.ready_statuses:
+def test_instance_becomes_ready(router: Router, smoke_instance: SmokeInstance) -> None:
+    status, ready = smoke_instance.status().status, router.config.ready_statuses
+    if status.lower() not in ready:
         broken(
             "the instance was ready, and no longer is",
-            expected=f"status: {', '.join(sorted(smoke_config.ready_statuses))}",
-            got=f"status: {status.status!r}",
+            expected=f"status: {', '.join(sorted(ready))}",
+            got=f"status: {status!r}",
         )
 
 
@@ -41,71 +42,47 @@ def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
         clock.pause(0.25)
 
 
-def test_key_of_an_instance_is_found(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
-) -> None:
-    key = _key_of(smoke_instance)
+def test_key_of_an_instance_is_found(router: Router, smoke_instance: SmokeInstance) -> None:
+    key, ready = _key_of(smoke_instance), router.config.ready_statuses
     # That it is ready may come a moment later here than in its status; a word comes at once.
     end = clock.now() + SOON
-    while (word := _word_of(key, smoke_instance, smoke_client)) not in smoke_config.ready_statuses:
+    while (word := _word_of(key, smoke_instance, router)) not in ready:
         if not word or clock.now() > end:
             broken(
                 "poll does not give the status of an instance that it found",
-                expected=f"status: {', '.join(sorted(smoke_config.ready_statuses))}",
+                expected=f"status: {', '.join(sorted(ready))}",
                 got=f"status: {word!r}",
             )
         clock.pause(0.25)
 
 
-def test_same_key_twice_is_the_same_instance(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient
-) -> None:
-    key, spec = _key_of(smoke_instance), smoke_instance.spec
+def test_same_key_twice_is_the_same_instance(router: Router, smoke_instance: SmokeInstance) -> None:
+    key = _key_of(smoke_instance)
+    spec = smoke_instance.spec
     assert spec is not None
-    try:
-        again = smoke_client.provision(spec, key)
-    except RouterError as error:
-        # "In progress" is no second instance either; what the key stands for, poll tells.
-        if error.status_code != 409:
-            raise
-    else:
-        if again.instance_id not in (None, smoke_instance.id):
-            discard(smoke_client, again.instance_id)
-            _two_instances(smoke_instance, again.instance_id)
-        if again.idempotency_key != key:
-            broken(
-                "provision answered for another idempotency key",
-                expected=f"idempotency_key: {key}",
-                got=f"idempotency_key: {again.idempotency_key}",
-            )
-    named = smoke_client.poll(key).instance_id
-    if named != smoke_instance.id:
-        # Both are deleted at the end of the run, where the key is asked what it names.
-        _two_instances(smoke_instance, named)
+    # "In progress" is no second instance either.
+    echoed = _provision_again(router, smoke_instance, spec, may_refuse=lambda code: code == 409)
+    if echoed not in (None, key):
+        broken(
+            "provision answered for another idempotency key",
+            expected=f"idempotency_key: {key}",
+            got=f"idempotency_key: {echoed}",
+        )
+    _see_named(router, smoke_instance)
 
 
 def test_same_key_with_another_body_is_the_same_instance(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+    router: Router, smoke_instance: SmokeInstance
 ) -> None:
-    key, spec = _key_of(smoke_instance), smoke_instance.spec
+    _, spec = _key_of(smoke_instance), smoke_instance.spec
     assert spec is not None
     for field, value in spec.model_dump().items():
         other = spec.model_copy(update={field: f"{value or 'smoke'}-x"[-80:]})
-        try:
-            again = smoke_client.provision(other, key)
-        except RouterError as error:
-            # What the key stands for, poll tells; nothing says how such a request is refused.
-            if error.status_code >= 500:
-                raise
-        else:
-            if again.instance_id not in (None, smoke_instance.id):
-                discard(smoke_client, again.instance_id)
-                _two_instances(smoke_instance, again.instance_id)
-        named = smoke_client.poll(key).instance_id
-        if named != smoke_instance.id:
-            _two_instances(smoke_instance, named)
+        # Nothing says how such a request is refused.
+        _provision_again(router, smoke_instance, other, may_refuse=lambda code: code < 500)
+        _see_named(router, smoke_instance)
         status = smoke_instance.status().status
-        if status.lower() not in smoke_config.ready_statuses:
+        if status.lower() not in router.config.ready_statuses:
             broken(
                 "a second provision changed the instance",
                 expected=f"status: as before, when the same key comes with another {field}",
@@ -113,44 +90,35 @@ def test_same_key_with_another_body_is_the_same_instance(
             )
 
 
-def test_unknown_key_is_not_found(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
-) -> None:
-    see_unknown(smoke_client, f"{smoke_config.run_id}-unknown-{secrets.token_hex(8)}")
+def test_unknown_key_is_not_found(router: Router) -> None:
+    router.knows_no(f"{router.config.run_id}-unknown-{secrets.token_hex(8)}")
 
 
 def test_key_that_is_like_another_is_not_found(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient
+    router: Router, smoke_instance: SmokeInstance
 ) -> None:
-    key = _key_of(smoke_instance)
-    for unlike in like(key):
-        see_unknown(smoke_client, unlike)
+    for unlike in like(_key_of(smoke_instance)):
+        router.knows_no(unlike)
 
 
-def test_unknown_instance_is_not_found(
-    smoke_client: SmokeClient, request: pytest.FixtureRequest
-) -> None:
+def test_unknown_instance_is_not_found(router: Router) -> None:
     unknown = str(uuid.uuid4())
-    not_found(request, "status", lambda: smoke_client.status(unknown))
-    not_found(request, "llm_events", lambda: smoke_client.llm_events(unknown))
+    router.finds_none("status", partial(router.client.status, unknown))
+    router.finds_none("llm_events", partial(router.client.llm_events, unknown))
 
 
-def test_unknown_instance_takes_no_chat(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
-) -> None:
-    unknown, message = str(uuid.uuid4()), smoke_config.prompt
-    not_found(request, "chat", lambda: begin_chat(smoke_client, unknown, message))
+def test_unknown_instance_takes_no_chat(router: Router) -> None:
+    unknown = str(uuid.uuid4())
+    router.finds_none("chat", partial(begin_chat, router.client, unknown, router.config.prompt))
 
 
-def test_llm_events_window_is_of_seconds(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
-) -> None:
-    chat_once(request, smoke_instance, smoke_config)
+def test_llm_events_window_is_of_seconds(router: Router, smoke_instance: SmokeInstance) -> None:
+    chat_once(router, smoke_instance)
     # An earlier check may have looked at it already, and then there is nothing to wait for.
     youngest = youngest_of(smoke_instance)
     if math.isinf(youngest.found_at):
-        see_aged(youngest, smoke_config)
-    wait_until(youngest.ripe, request.config)
+        see_aged(youngest, router.config.llm_events_timeout)
+    router.wait_until(youngest.ripe)
     youngest.find()
     # A second for a router whose times have no fractions.
     if youngest.since - youngest.until > 1 and not youngest.is_another:
@@ -162,8 +130,8 @@ def test_llm_events_window_is_of_seconds(
         )
 
 
-def _word_of(key: str, instance: SmokeInstance, client: SmokeClient) -> str:
-    found = client.poll(key)
+def _word_of(key: str, instance: SmokeInstance, router: Router) -> str:
+    found = router.client.poll(key)
     if not found.found or found.instance_id != instance.id:
         broken(
             "poll does not find an instance by its key",
@@ -177,6 +145,33 @@ def _key_of(instance: SmokeInstance) -> str:
     if instance.idempotency_key is None:
         pytest.skip(f"attached to {instance.id}: nothing is provisioned")
     return instance.idempotency_key
+
+
+def _provision_again(
+    router: Router, instance: SmokeInstance, spec: InstanceSpec, may_refuse: Callable[[int], bool]
+) -> str | None:
+    """Return the key that is answered for; None if the router may refuse with this code, and does.
+
+    What the key stands for after a refusal, poll tells.
+    """
+    try:
+        again = router.client.provision(spec, _key_of(instance))
+    except RouterError as error:
+        if not may_refuse(error.status_code):
+            raise
+        return None
+    if again.instance_id not in (None, instance.id):
+        router.discard(again.instance_id)
+        _two_instances(instance, again.instance_id)
+    return again.idempotency_key
+
+
+def _see_named(router: Router, instance: SmokeInstance) -> None:
+    """See that its key names it alone."""
+    named = router.client.poll(_key_of(instance)).instance_id
+    if named != instance.id:
+        # Both are deleted at the end of the run, where the key is asked what it names.
+        _two_instances(instance, named)
 
 
 def _two_instances(instance: SmokeInstance, other: str | None) -> None:
