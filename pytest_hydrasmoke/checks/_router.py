@@ -72,7 +72,7 @@ class Support(Protocol):
         ...
 
 
-class Router:
+class CheckedRouter:
     """What a check asks, with the run's own token, and what it sees."""
 
     def __init__(
@@ -188,9 +188,9 @@ class Router:
 @pytest.fixture
 def router(
     request: pytest.FixtureRequest, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
-) -> Router:
+) -> CheckedRouter:
     """The router as this check sees it."""
-    return Router(request, smoke_client, smoke_config)
+    return CheckedRouter(request, smoke_client, smoke_config)
 
 
 def like(key: str) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, SmokeInstance, UnauthorizedError
 
-from ._router import Router, begin_chat, broken
+from ._router import CheckedRouter, begin_chat, broken
 from ._router import __tracebackhide__ as __tracebackhide__
 
 _WRONG = "not-the-token-of-this-router"
@@ -36,17 +36,17 @@ def _other(char: str) -> str:
     return "y" if char in "xX" else "x"
 
 
-def strangers(router: Router) -> list[str]:
+def strangers(router: CheckedRouter) -> list[str]:
     """Return all ways to be a stranger; a token without letters has no other case."""
     own = _token(router)
     return [whose for whose, header in _HEADERS.items() if header(own) != f"Bearer {own}"]
 
 
-def nearly_right(router: Router) -> list[str]:
+def nearly_right(router: CheckedRouter) -> list[str]:
     return [whose for whose in strangers(router) if whose not in STRANGERS]
 
 
-def _token(router: Router) -> str:
+def _token(router: CheckedRouter) -> str:
     assert router.config.token is not None  # A run has one.
     return router.config.token.reveal()
 
@@ -54,7 +54,7 @@ def _token(router: Router) -> str:
 class Stranger:
     """A client of which each call must be refused for its token."""
 
-    def __init__(self, router: Router, client: SmokeClient, token: str) -> None:
+    def __init__(self, router: CheckedRouter, client: SmokeClient, token: str) -> None:
         self._router, self._client, self._token = router, client, token
 
     def is_refused(self, call: str, *arguments: object) -> None:
@@ -99,7 +99,7 @@ class Stranger:
 
 
 @contextlib.contextmanager
-def calling(router: Router, whose: str) -> Generator[Stranger]:
+def calling(router: CheckedRouter, whose: str) -> Generator[Stranger]:
     """Call as a stranger."""
     with router.client.with_authorization(_HEADERS[whose](_token(router))) as client:
         yield Stranger(router, client, whose)

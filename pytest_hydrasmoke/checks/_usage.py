@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._router import DAY, Router, broken
+from ._router import DAY, CheckedRouter, broken
 
 
-def see_counted(router: Router, instance: SmokeInstance, message: str) -> None:
+def see_counted(router: CheckedRouter, instance: SmokeInstance, message: str) -> None:
     """Chat, and see that it is counted. By the client, which settles no account before."""
     router.needs("chat", "llm_events")
     before, config = instance.llm_events(DAY).count, router.config
@@ -32,7 +32,7 @@ def see_counted(router: Router, instance: SmokeInstance, message: str) -> None:
             clock.pause(0.25)
 
 
-def chat_once(router: Router, instance: SmokeInstance) -> None:
+def chat_once(router: CheckedRouter, instance: SmokeInstance) -> None:
     """See an LLM event of an instance: of a chat now, where there was none."""
     if instance.llm_events(DAY).count == 0:
         router.needs("llm_events")

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_hydrasmoke import ChatTurn, SmokeInstance
 
-from ._router import Router, broken, shown
+from ._router import CheckedRouter, broken, shown
 from ._router import router as router
 from ._usage import chat_once, see_aged, youngest_of
 
@@ -20,7 +20,7 @@ from ._usage import chat_once, see_aged, youngest_of
 _last: dict[str, ChatTurn] = {}
 
 
-def test_chat_answers(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_chat_answers(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     with router.proving("chat"):
         turn = smoke_instance.chat(router.config.prompt)
     _last[smoke_instance.id] = turn
@@ -46,7 +46,9 @@ def see_models(turn: ChatTurn, patterns: Collection[str]) -> None:
         pytest.fail(f"the agent's runtime names no model: nothing shows that {wanted} answered")
 
 
-def test_llm_events_of_a_chat_are_recorded(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_llm_events_of_a_chat_are_recorded(
+    router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
     # Another worker may have chatted since, and then nobody knows whose the events are.
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     turn = _last.pop(smoke_instance.id, None) if alone else None
@@ -74,7 +76,7 @@ def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
 
 
 def test_llm_events_window_is_900_where_none_is_given(
-    router: Router, smoke_instance: SmokeInstance
+    router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     before = smoke_instance.llm_events(900).count
     default = router.client.llm_events(smoke_instance.id, None)
@@ -94,7 +96,7 @@ def test_llm_events_window_is_900_where_none_is_given(
 
 
 def test_llm_events_older_than_the_window_are_not_counted(
-    router: Router, smoke_instance: SmokeInstance
+    router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     chat_once(router, smoke_instance)
     whole = smoke_instance.llm_events().count

@@ -17,7 +17,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._base import clock
 
-from ._router import DAY, SOON, Router, begin_chat, broken, like
+from ._router import DAY, SOON, CheckedRouter, begin_chat, broken, like
 from ._router import router as router
 from ._strangers import calling, strangers
 from ._usage import see_counted
@@ -28,7 +28,7 @@ LATER = 2.0
 """Seconds after which what was refused is done, if it is done all the same."""
 
 
-def test_deletion_is_confirmed_and_a_second_one_does_no_harm(router: Router) -> None:
+def test_deletion_is_confirmed_and_a_second_one_does_no_harm(router: CheckedRouter) -> None:
     # Where this check fails, the end of the run deletes it, and tells what it leaves.
     instance = router.own_instance()
     other = _shared(router)
@@ -68,7 +68,7 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(router: Router) -> 
         )
 
 
-def _shared(router: Router) -> SmokeInstance | None:
+def _shared(router: CheckedRouter) -> SmokeInstance | None:
     """Return the instance that all checks share; None where each scope has one of its own.
 
     Taken only now, so that under xdist others may use it while the check's own one boots.
@@ -79,7 +79,7 @@ def _shared(router: Router) -> SmokeInstance | None:
     return shared
 
 
-def _see_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -> None:
+def _see_apart(router: CheckedRouter, one: SmokeInstance, other: SmokeInstance) -> None:
     """See that what is told of an instance is not another's."""
     if one.id == other.id:
         broken("two keys name one instance", expected="one for each", got=one.id)
@@ -101,7 +101,7 @@ def _see_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -> None
 
 
 def _see_counted_apart(
-    router: Router, one: SmokeInstance, other: SmokeInstance, *, chats: bool
+    router: CheckedRouter, one: SmokeInstance, other: SmokeInstance, *, chats: bool
 ) -> None:
     """See that LLM events are not counted for an instance that nobody has spoken to, `one`.
 
@@ -120,7 +120,7 @@ def _see_counted_apart(
         )
 
 
-def _see_strangers_refused(router: Router, instance_id: str) -> None:
+def _see_strangers_refused(router: CheckedRouter, instance_id: str) -> None:
     """Try what must be refused, and would do something: in every way to be a stranger."""
     for token in strangers(router):
         with calling(router, token) as stranger:
@@ -131,7 +131,7 @@ def _see_strangers_refused(router: Router, instance_id: str) -> None:
         begin_chat(router.client, instance_id, "x" * 4001)
 
 
-def _see_alive(router: Router, instance_id: str, token: str, but: str) -> None:
+def _see_alive(router: CheckedRouter, instance_id: str, token: str, but: str) -> None:
     if _alive(router, instance_id) is None:
         # As the run's own: it was not another run that did this.
         router.client.delete(instance_id)
@@ -153,7 +153,7 @@ def _see_nothing_spent(instance: SmokeInstance) -> None:
         )
 
 
-def _see_spent_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -> None:
+def _see_spent_apart(router: CheckedRouter, one: SmokeInstance, other: SmokeInstance) -> None:
     """See that a chat with `one` is counted for it, and for it alone."""
     before = counted = other.llm_events(DAY).count
     # An event of the other's last chat may come just now; it does not come twice.
@@ -170,7 +170,7 @@ def _see_spent_apart(router: Router, one: SmokeInstance, other: SmokeInstance) -
     )
 
 
-def _see_silent(router: Router, instance_id: str) -> None:
+def _see_silent(router: CheckedRouter, instance_id: str) -> None:
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
     client, refusals = router.client, (RouterError, ChatTimeoutError)
     asks: dict[str, Callable[[], object]] = {
@@ -182,7 +182,7 @@ def _see_silent(router: Router, instance_id: str) -> None:
         router.refuses(call, refusals, ask, what, expected="404, or the like")
 
 
-def _see_gone(router: Router, instance_id: str) -> None:
+def _see_gone(router: CheckedRouter, instance_id: str) -> None:
     alive = _alive(router, instance_id)
     if alive is not None:
         broken(
@@ -192,7 +192,7 @@ def _see_gone(router: Router, instance_id: str) -> None:
         )
 
 
-def _alive(router: Router, instance_id: str) -> str | None:
+def _alive(router: CheckedRouter, instance_id: str) -> str | None:
     """Return the status of an instance that is not gone, None for one that is."""
     try:
         status = router.client.status(instance_id).status

@@ -13,12 +13,12 @@ import pytest
 from pytest_hydrasmoke import InstanceSpec, RouterError, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._router import SOON, Router, begin_chat, broken, like
+from ._router import SOON, CheckedRouter, begin_chat, broken, like
 from ._router import router as router
 from ._usage import chat_once, see_aged, youngest_of
 
 
-def test_instance_becomes_ready(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_instance_becomes_ready(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     status, ready = smoke_instance.status().status, router.config.ready_statuses
     if status.lower() not in ready:
         broken(
@@ -42,7 +42,7 @@ def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
         clock.pause(0.25)
 
 
-def test_key_of_an_instance_is_found(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_key_of_an_instance_is_found(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     key, ready = _key_of(smoke_instance), router.config.ready_statuses
     # That it is ready may come a moment later here than in its status; a word comes at once.
     end = clock.now() + SOON
@@ -56,7 +56,9 @@ def test_key_of_an_instance_is_found(router: Router, smoke_instance: SmokeInstan
         clock.pause(0.25)
 
 
-def test_same_key_twice_is_the_same_instance(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_same_key_twice_is_the_same_instance(
+    router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
     key = _key_of(smoke_instance)
     spec = smoke_instance.spec
     assert spec is not None
@@ -72,7 +74,7 @@ def test_same_key_twice_is_the_same_instance(router: Router, smoke_instance: Smo
 
 
 def test_same_key_with_another_body_is_the_same_instance(
-    router: Router, smoke_instance: SmokeInstance
+    router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     _, spec = _key_of(smoke_instance), smoke_instance.spec
     assert spec is not None
@@ -90,29 +92,31 @@ def test_same_key_with_another_body_is_the_same_instance(
             )
 
 
-def test_unknown_key_is_not_found(router: Router) -> None:
+def test_unknown_key_is_not_found(router: CheckedRouter) -> None:
     router.knows_no(f"{router.config.run_id}-unknown-{secrets.token_hex(8)}")
 
 
 def test_key_that_is_like_another_is_not_found(
-    router: Router, smoke_instance: SmokeInstance
+    router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     for unlike in like(_key_of(smoke_instance)):
         router.knows_no(unlike)
 
 
-def test_unknown_instance_is_not_found(router: Router) -> None:
+def test_unknown_instance_is_not_found(router: CheckedRouter) -> None:
     unknown = str(uuid.uuid4())
     router.finds_none("status", partial(router.client.status, unknown))
     router.finds_none("llm_events", partial(router.client.llm_events, unknown))
 
 
-def test_unknown_instance_takes_no_chat(router: Router) -> None:
+def test_unknown_instance_takes_no_chat(router: CheckedRouter) -> None:
     unknown = str(uuid.uuid4())
     router.finds_none("chat", partial(begin_chat, router.client, unknown, router.config.prompt))
 
 
-def test_llm_events_window_is_of_seconds(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_llm_events_window_is_of_seconds(
+    router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
     chat_once(router, smoke_instance)
     # An earlier check may have looked at it already, and then there is nothing to wait for.
     youngest = youngest_of(smoke_instance)
@@ -130,7 +134,7 @@ def test_llm_events_window_is_of_seconds(router: Router, smoke_instance: SmokeIn
         )
 
 
-def _word_of(key: str, instance: SmokeInstance, router: Router) -> str:
+def _word_of(key: str, instance: SmokeInstance, router: CheckedRouter) -> str:
     found = router.client.poll(key)
     if not found.found or found.instance_id != instance.id:
         broken(
@@ -148,7 +152,10 @@ def _key_of(instance: SmokeInstance) -> str:
 
 
 def _provision_again(
-    router: Router, instance: SmokeInstance, spec: InstanceSpec, may_refuse: Callable[[int], bool]
+    router: CheckedRouter,
+    instance: SmokeInstance,
+    spec: InstanceSpec,
+    may_refuse: Callable[[int], bool],
 ) -> str | None:
     """Return the key that is answered for; None if the router may refuse with this code, and does.
 
@@ -166,7 +173,7 @@ def _provision_again(
     return again.idempotency_key
 
 
-def _see_named(router: Router, instance: SmokeInstance) -> None:
+def _see_named(router: CheckedRouter, instance: SmokeInstance) -> None:
     """See that its key names it alone."""
     named = router.client.poll(_key_of(instance)).instance_id
     if named != instance.id:

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, SmokeInstance, SmokeInstanceFactory
 
-from ._router import LIMITS, Router, begin_chat
+from ._router import LIMITS, CheckedRouter, begin_chat
 from ._router import router as router
 from ._strangers import STRANGERS, calling, nearly_right
 from ._usage import see_counted
@@ -25,13 +25,13 @@ from ._usage import see_counted
 NO_ID = "not-a-uuid"
 
 
-def test_malformed_instance_id_is_rejected(router: Router) -> None:
+def test_malformed_instance_id_is_rejected(router: CheckedRouter) -> None:
     ask = partial(router.client.status, NO_ID)
     router.rejects("status", f"the status of {NO_ID!r}", "instance_id", ask)
 
 
 @pytest.mark.parametrize("call", ["chat", "llm_events", "delete"])
-def test_malformed_instance_id_is_rejected_by(router: Router, call: str) -> None:
+def test_malformed_instance_id_is_rejected_by(router: CheckedRouter, call: str) -> None:
     asks: dict[str, Callable[[], object]] = {
         "chat": partial(begin_chat, router.client, NO_ID, router.config.prompt),
         "llm_events": partial(router.client.llm_events, NO_ID, None),
@@ -40,13 +40,13 @@ def test_malformed_instance_id_is_rejected_by(router: Router, call: str) -> None
     router.rejects(call, f"{call} of {NO_ID!r}", "instance_id", asks[call])
 
 
-def test_longest_message_is_taken(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_longest_message_is_taken(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     # Its characters are what counts: the last one has more than a byte. It is not the first chat,
     # and that must not be the only one that is counted.
     see_counted(router, smoke_instance, router.config.prompt[:3999].ljust(3999) + "…")
 
 
-def test_overlong_message_is_rejected(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_overlong_message_is_rejected(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     ask = partial(begin_chat, router.client, smoke_instance.id, "x" * 4001)
     router.rejects("chat", "a message of 4001 characters", "message", ask)
 
@@ -55,7 +55,7 @@ def test_overlong_message_is_rejected(router: Router, smoke_instance: SmokeInsta
     ("field", "limit"), [("manifest_id", 100), ("region_id", 80), ("tier_id", 80)]
 )
 def test_overlong_field_is_rejected(
-    router: Router,
+    router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_spec: InstanceSpec,
     field: str,
@@ -70,7 +70,7 @@ def test_overlong_field_is_rejected(
 
 
 def test_overlong_idempotency_key_is_rejected(
-    router: Router, smoke_instance_factory: SmokeInstanceFactory, smoke_spec: InstanceSpec
+    router: CheckedRouter, smoke_instance_factory: SmokeInstanceFactory, smoke_spec: InstanceSpec
 ) -> None:
     field = "idempotency_key"
     length = LIMITS[field] + 1
@@ -81,7 +81,7 @@ def test_overlong_idempotency_key_is_rejected(
 
 @pytest.mark.parametrize("field", ["manifest_id", "region_id", "tier_id"])
 def test_missing_field_is_rejected(
-    router: Router,
+    router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_spec: InstanceSpec,
     field: str,
@@ -92,7 +92,7 @@ def test_missing_field_is_rejected(
         router.rejects("provision", f"a provision without {field}", field, ask)
 
 
-def test_missing_message_is_rejected(router: Router, smoke_instance: SmokeInstance) -> None:
+def test_missing_message_is_rejected(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
     with router.client.without("message") as client:
         ask = partial(begin_chat, client, smoke_instance.id, router.config.prompt)
         router.rejects("chat", "a chat without message", "message", ask)
@@ -106,13 +106,13 @@ def _provision(
         client.provision(spec, key)
 
 
-def _long(name: str, length: int, router: Router) -> str:
+def _long(name: str, length: int, router: CheckedRouter) -> str:
     """Return a name whose key, which the run's id begins, has so many characters."""
     return name.ljust(length - len(f"{router.config.run_id}-"), "x")
 
 
 @pytest.mark.parametrize("token", STRANGERS)
-def test_token_is_required(router: Router, token: str) -> None:
+def test_token_is_required(router: CheckedRouter, token: str) -> None:
     # On calls that only read, about what there is not.
     with calling(router, token) as stranger:
         stranger.is_refused_to_read(f"{router.config.run_id}-unknown", str(uuid.uuid4()))
@@ -120,14 +120,14 @@ def test_token_is_required(router: Router, token: str) -> None:
 
 @pytest.mark.parametrize("token", [*STRANGERS, "longer"])
 def test_token_is_required_to_read_an_instance(
-    router: Router, smoke_instance: SmokeInstance, token: str
+    router: CheckedRouter, smoke_instance: SmokeInstance, token: str
 ) -> None:
     _see_not_read(router, smoke_instance, token)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_chat(
-    router: Router, smoke_instance: SmokeInstance, token: str
+    router: CheckedRouter, smoke_instance: SmokeInstance, token: str
 ) -> None:
     with calling(router, token) as stranger:
         stranger.is_refused_to_chat(smoke_instance.id)
@@ -135,7 +135,7 @@ def test_token_is_required_to_chat(
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_provision(
-    router: Router,
+    router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_instance: SmokeInstance,
     smoke_spec: InstanceSpec,
@@ -145,13 +145,13 @@ def test_token_is_required_to_provision(
 
 
 @pytest.mark.parametrize("token", STRANGERS)
-def test_token_is_required_to_delete(router: Router, token: str) -> None:
+def test_token_is_required_to_delete(router: CheckedRouter, token: str) -> None:
     with calling(router, token) as stranger:
         stranger.is_refused("delete", str(uuid.uuid4()))
 
 
 def test_token_that_is_nearly_right_is_refused(
-    router: Router, smoke_instance: SmokeInstance
+    router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     # Those that do something are tried where it is about to be deleted.
     for token in nearly_right(router):
@@ -159,7 +159,7 @@ def test_token_that_is_nearly_right_is_refused(
 
 
 def test_token_that_is_nearly_right_is_refused_to_provision(
-    router: Router,
+    router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_instance: SmokeInstance,
     smoke_spec: InstanceSpec,
@@ -169,7 +169,7 @@ def test_token_that_is_nearly_right_is_refused_to_provision(
         _see_not_provisioned(router, smoke_instance_factory, smoke_instance, smoke_spec, token)
 
 
-def _see_not_read(router: Router, instance: SmokeInstance, token: str) -> None:
+def _see_not_read(router: CheckedRouter, instance: SmokeInstance, token: str) -> None:
     """See all calls refused that only read of an instance."""
     key = instance.idempotency_key or f"{router.config.run_id}-0"
     with calling(router, token) as stranger:
@@ -177,7 +177,7 @@ def _see_not_read(router: Router, instance: SmokeInstance, token: str) -> None:
 
 
 def _see_not_provisioned(
-    router: Router,
+    router: CheckedRouter,
     factory: SmokeInstanceFactory,
     instance: SmokeInstance,
     spec: InstanceSpec,
