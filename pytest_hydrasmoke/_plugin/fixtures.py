@@ -11,9 +11,9 @@ import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, plain_id
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._core.beside import Beside
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
+from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._journal.events import NotRun
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -168,7 +168,7 @@ class _RunClient(ClientBase[AnyIO]):
         self._use(io, run.reading, run.by_hand, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
 
-    def _record_of(self, instance_id: str) -> Beside:
+    def _record_of(self, instance_id: str) -> Untold:
         """Return the record of a chat with an instance, which may be outside of the run.
 
         The run knows of the turn all the same, if it knows the instance.
@@ -177,7 +177,7 @@ class _RunClient(ClientBase[AnyIO]):
         known = next((it for it in run.records if plain_id(it.id or "") == same), None)
         if known is not None:
             known.scene = run.stage.scene  # Its test's conversation has begun.
-        return Beside(instance_id, known, RunTurns(stage=run.stage))
+        return Untold(instance_id, known, RunTurns(stage=run.stage))
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._run.by_hand.provision(self._calls, spec, key, is_own=self._is_own)
