@@ -9,7 +9,7 @@ from typing import Self
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._core.expected import Expected, expected
+from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of, reread
 from pytest_hydrasmoke._core.open_turn import OpenTurn
@@ -139,21 +139,16 @@ class _Turn:
         left = self._turn.account.left and not self.complete
         check_tools(self.tool_calls, names, mode, never, left=left)
 
-    def _expected(
-        self,
-        at_least: int | None,
-        at_most: int | None,
-        providers: Collection[str] | None,
-        exactly: int | None,
-        only: Collection[str] | None,
-    ) -> tuple[Handle, Expected]:
+    @property
+    def _counted_by(self) -> Handle:
         if self._handle is None:
             raise ConfigError(
                 "nothing counts the LLM events of a client's own chats",
                 next_step="chat on smoke_instance, or on one of smoke_instance_factory",
             )
-        return self._handle, expected(at_least, at_most, providers, exactly, only)
+        return self._handle
 
+    @property
     def _did(self) -> str:
         if self._all_of_it is None:
             return f"was streamed, more than {STREAMED >> 20} MiB"
@@ -192,8 +187,8 @@ class ChatTurn(_Turn):
         count in the returned answer covers the instance's whole life. Raises `LlmEventsError`, also
         if the events may belong to another turn.
         """
-        handle, what = self._expected(at_least, at_most, providers, exactly, only)
-        return drive(handle.expect_of_turn(what, self._turn.account, timeout, self._did()))
+        handle, what = self._counted_by, expected(at_least, at_most, providers, exactly, only)
+        return drive(handle.expect_of_turn(what, self._turn.account, timeout, self._did))
 
 
 @public
@@ -211,22 +206,24 @@ class AsyncChatTurn(_Turn):
         timeout: float | None = None,
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
-        handle, what = self._expected(at_least, at_most, providers, exactly, only)
-        return await handle.expect_of_turn(what, self._turn.account, timeout, self._did())
+        handle, what = self._counted_by, expected(at_least, at_most, providers, exactly, only)
+        return await handle.expect_of_turn(what, self._turn.account, timeout, self._did)
+
+
+class _Stream:
+    def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
+        self._turn = turn
+        self._handle = handle
+        turn.kept.room = STREAMED
 
 
 @public
-class ChatStream:
+class ChatStream(_Stream):
     """Iterate over a turn's events as they arrive; leaving the context early ends it.
 
     Raises `ChatError` in place of the next event where the stream breaks off, and after an event in
     which the agent reported an error.
     """
-
-    def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
-        self._turn = turn
-        self._handle = handle
-        turn.kept.room = STREAMED
 
     @property
     def turn(self) -> ChatTurn:
@@ -251,13 +248,8 @@ class ChatStream:
 
 
 @public
-class AsyncChatStream:
+class AsyncChatStream(_Stream):
     """The same as `ChatStream`, for `async with` and `async for`."""
-
-    def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
-        self._turn = turn
-        self._handle = handle
-        turn.kept.room = STREAMED
 
     @property
     def turn(self) -> AsyncChatTurn:
