@@ -21,7 +21,7 @@ from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
+from pytest_hydrasmoke._transport.protocol import Answer, Request, drive
 
 ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"
 KEY = "benchmark-0"
@@ -44,7 +44,7 @@ class Boot:
     async def sleep(self, seconds: float) -> None:
         self._now += seconds
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         self.requests += 1
         status = "running" if self._now >= self._ready_at else "booting"
         answers: dict[str, dict[str, object]] = {
@@ -52,7 +52,7 @@ class Boot:
             "poll": {"found": True, "instance_id": ID, "status": status},
             "status": {"id": ID, "hostname": None, "status": status},
         }
-        return Reply(200, {}, json.dumps(answers[request.call]).encode())
+        return Answer(200, {}, json.dumps(answers[request.call]).encode())
 
     async def open(self, request: Request, deadline: float) -> Any:
         raise NotImplementedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Answer, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
 from .hop import has_detail, is_routers, turns_away
@@ -24,7 +24,7 @@ _BY_CODE = {
 }
 
 
-def advice(request: Request, reply: Reply) -> str:
+def advice(request: Request, reply: Answer) -> str:
     """Return the next step after a refusal."""
     status = reply.status
     if status in (401, 403):
@@ -68,7 +68,7 @@ def _of_gateway(status: int) -> str:
     )
 
 
-def _after_unauthorized(reply: Reply) -> str:
+def _after_unauthorized(reply: Answer) -> str:
     if not turns_away(reply):
         return TOKEN
     return (
@@ -77,7 +77,7 @@ def _after_unauthorized(reply: Reply) -> str:
     )
 
 
-def _after_busy(reply: Reply) -> str:
+def _after_busy(reply: Answer) -> str:
     wanted = asked_pause(reply)
     wait = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
     if is_routers(reply):

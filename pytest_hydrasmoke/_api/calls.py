@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.threads import is_over
 from pytest_hydrasmoke._transport.exchange import whole
-from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Reply, Request, Stream
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Answer, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
 from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
-R = TypeVar("R", Reply, Stream | Reply)
+R = TypeVar("R", Answer, Stream | Answer)
 
 CALL_TIMEOUT = 30.0
 """Seconds for one call, retries included, if no deadline is given."""
@@ -132,7 +132,7 @@ class Calls:
             last = self._replayed(instance_id)
             return last is not None and last is not before and last.refused
 
-        async def open_stream(request: Request, deadline: float) -> Stream | Reply:
+        async def open_stream(request: Request, deadline: float) -> Stream | Answer:
             nonlocal asked_at
             asked_at = self.io.now()
             return await self._open(request, deadline)
@@ -140,11 +140,11 @@ class Calls:
         path = f"{PREFIX}/instances/{segment(instance_id)}/chat"
         request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
         stream = await self._until_answered(request, deadline, open_stream, stands)
-        assert not isinstance(stream, Reply)
+        assert not isinstance(stream, Answer)
         if media_type(stream.headers) != "text/event-stream":
             error = await self._no_stream(stream, deadline)
         elif unreadable(stream.headers) is not None:
-            error = unreadable_answer(request, Reply(stream.status, stream.headers, b""))
+            error = unreadable_answer(request, Answer(stream.status, stream.headers, b""))
         elif not is_ascii_in(charset_of(stream.headers)):
             error = ContractError(
                 "chat answered in a charset that no event stream can have",
@@ -156,7 +156,7 @@ class Calls:
         else:
             return stream, asked_at
         await stream.close()
-        error.answer = Reply(stream.status, stream.headers, b"")
+        error.answer = Answer(stream.status, stream.headers, b"")
         raise error
 
     async def _no_stream(self, stream: Stream, deadline: float | None) -> ContractError:
@@ -247,14 +247,14 @@ class Calls:
             _about(instance_id, result, result.instance_id, request)
         return True
 
-    async def _delete(self, instance_id: str, deadline: float | None) -> tuple[Request, Reply]:
+    async def _delete(self, instance_id: str, deadline: float | None) -> tuple[Request, Answer]:
         request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")
         return request, await self._call(request, deadline)
 
-    async def _call(self, request: Request, deadline: float | None) -> Reply:
+    async def _call(self, request: Request, deadline: float | None) -> Answer:
         return await self._until_answered(request, deadline, self.io.send)
 
-    async def _open(self, request: Request, deadline: float) -> Stream | Reply:
+    async def _open(self, request: Request, deadline: float) -> Stream | Answer:
         stream = await self.io.open(request, deadline)
         if decide(RULES[request.call], stream.status) == "answer":
             return stream
@@ -278,13 +278,13 @@ class Calls:
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            vain = left <= 0 or is_over() or (isinstance(result, Reply) and stands())
+            vain = left <= 0 or is_over() or (isinstance(result, Answer) and stands())
             if verdict == "fail" or vain:
                 error = failure(request, result, number, earlier)
                 error.trace = io.link.traced
                 raise error
             earlier.add(result)
-            wanted = asked_pause(result) if isinstance(result, Reply) else None
+            wanted = asked_pause(result) if isinstance(result, Answer) else None
             await io.sleep(min(pause(number, wanted, random.random()), left))
 
     async def _attempt(
@@ -309,7 +309,7 @@ class Calls:
             self._observer.saw_attempt(Tried(request, number, at, seconds, outcome, odd))
         return result
 
-    def _parse(self, model: type[M], request: Request, reply: Reply) -> M:
+    def _parse(self, model: type[M], request: Request, reply: Answer) -> M:
         answer = parse(model, request, reply)
         if self._observer is not None:
             self._observer.saw_answer(request.call, reply.status, answer)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Answer, Request
 
 Headers = Mapping[str, str]
 
@@ -51,14 +51,14 @@ def is_page(headers: Headers, body: bytes) -> bool:
     )
 
 
-def is_routers(reply: Reply) -> bool:
+def is_routers(reply: Answer) -> bool:
     """Return whether an error is in the form of the router's contract: JSON with a `detail`."""
     if 300 <= reply.status < 400 or reply.status in _OF_GATEWAYS or reply.status > 504:
         return False
     return has_detail(reply)
 
 
-def has_detail(reply: Reply) -> bool:
+def has_detail(reply: Answer) -> bool:
     """Return whether an answer is JSON with a `detail`."""
     try:
         parsed: Any = json.loads(reply.body)
@@ -67,7 +67,7 @@ def has_detail(reply: Reply) -> bool:
     return isinstance(parsed, dict) and "detail" in cast("dict[str, Any]", parsed)
 
 
-def turns_away(reply: Reply) -> bool:
+def turns_away(reply: Answer) -> bool:
     """Return whether a 401 or 403 comes, by its form, from a gateway in front of the router.
 
     It then has another form than the router's errors, or asks for other credentials than a token.

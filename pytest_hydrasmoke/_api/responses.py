@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._transport.protocol import Reply, Request, StoppedError
+from pytest_hydrasmoke._transport.protocol import Answer, Request, StoppedError
 
 from .advice import advice
 from .hop import answered_by, is_page, is_routers, turns_away, unreadable, words_of
@@ -33,7 +33,7 @@ __tracebackhide__ = hide_own_frames
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse(model: type[M], request: Request, reply: Reply) -> M:
+def parse(model: type[M], request: Request, reply: Answer) -> M:
     """Read an answer; raises `ContractError` that names call, field, expected and got."""
     if reply.status == 204:
         raise unexpected_success(request, reply)
@@ -88,13 +88,13 @@ class Earlier:
 
     def __init__(self) -> None:
         self._outcomes = Counter[str]()
-        self.refusal: Reply | None = None
+        self.refusal: Answer | None = None
         """The last answer among them."""
 
     def add(self, result: object) -> None:
         """Add an attempt that was followed by another: an answer, or a `TransportError`."""
         self._outcomes[_outcome(result)] += 1
-        if isinstance(result, Reply):
+        if isinstance(result, Answer):
             self.refusal = result
 
     def beside(self, last: object) -> str:
@@ -112,7 +112,7 @@ def _outcome(result: object) -> str:
         # Why there was no connection says more than that there was none.
         why = re.search(r" \((.*)\)$", result.message)
         return safe_line(result.message if why is None else why[1], 120)
-    assert isinstance(result, Reply)
+    assert isinstance(result, Answer)
     server = "" if is_routers(result) else safe_line(result.headers.get("server", ""), 60)
     return f"{result.status} of {server}" if server else str(result.status)
 
@@ -145,7 +145,7 @@ def failure(
             next_step=_after_fault(request, result, earlier),
             permanent=result.permanent,
         )
-    assert isinstance(result, Reply)
+    assert isinstance(result, Answer)
     error = (
         unexpected_success(request, result)
         if result.status < 300
@@ -155,7 +155,7 @@ def failure(
     return error
 
 
-def unexpected_success(request: Request, reply: Reply) -> ContractError:
+def unexpected_success(request: Request, reply: Answer) -> ContractError:
     """Return the error of a success code that this call does not have in the contract."""
     return ContractError(
         f"{request.call} answered with a success code that the contract does not have",
@@ -165,7 +165,7 @@ def unexpected_success(request: Request, reply: Reply) -> ContractError:
     )
 
 
-def unreadable_answer(request: Request, reply: Reply) -> ContractError:
+def unreadable_answer(request: Request, reply: Answer) -> ContractError:
     """Return the error of an encoding that was not requested: some gateways ignore that."""
     return ContractError(
         f"{request.call} answered in an encoding that was not asked for",
@@ -176,7 +176,7 @@ def unreadable_answer(request: Request, reply: Reply) -> ContractError:
     )
 
 
-def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
+def refusal(request: Request, reply: Answer, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
     status, detail = reply.status, detail_of(reply.body)
     own = is_routers(reply)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_hydrasmoke._base.errors import TransportError
-from pytest_hydrasmoke._transport.protocol import CallName, Reply, Request
+from pytest_hydrasmoke._transport.protocol import Answer, CallName, Request
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -67,7 +67,7 @@ def pause(attempt: int, retry_after: float | None, draw: float) -> float:
     return max(jitter, retry_after or 0.0)
 
 
-def asked_pause(reply: Reply) -> float | None:
+def asked_pause(reply: Answer) -> float | None:
     """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
     # A date counts from the router's own time: a test may have frozen that of this machine.
     now = _moment(reply.headers.get("date") or "") or datetime.now(UTC)

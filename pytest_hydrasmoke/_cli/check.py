@@ -39,7 +39,7 @@ from pytest_hydrasmoke._run.preflight import WaitingAloud
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
+from pytest_hydrasmoke._transport.protocol import Answer, Request, drive
 
 ANSWER_TIMEOUT = 10.0
 """Seconds for each check."""
@@ -104,7 +104,7 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Checked:
 
 
 def _is_turned_away(error: HydraSmokeError) -> bool:
-    return isinstance(error.answer, Reply) and turns_away(error.answer)
+    return isinstance(error.answer, Answer) and turns_away(error.answer)
 
 
 def _token(calls: Calls, config: HydraSmokeConfig) -> Checked:

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.exchange import HttpIO, HttpStream
 from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke._transport.protocol import Reply, Request, Stream
+from pytest_hydrasmoke._transport.protocol import Answer, Request, Stream
 
 from .virtual import Pipe, Turns, VirtualClock
 
@@ -44,7 +44,7 @@ class _Virtual(HttpIO):
     def monotonic(self, deadline: float) -> float:
         return real.now() + deadline - self.now()
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         await self.sleep(0.0)  # until it is its turn
         with self.turns.calling():
             return await super().send(request, deadline)

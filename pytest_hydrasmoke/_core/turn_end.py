@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.values import goes_on
-from pytest_hydrasmoke._transport.protocol import Reply
+from pytest_hydrasmoke._transport.protocol import Answer
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
@@ -112,7 +112,7 @@ class Outcome:
     at: float = 0.0
     """When the stream ran to its end, or its reader left it, on the IO's clock."""
     error: str | None = None
-    refusal: Reply | None = None
+    refusal: Answer | None = None
     """An answer that was not a stream."""
     may_run: bool = True
     """Whether the agent may have processed the message."""
@@ -133,7 +133,7 @@ class Outcome:
 
     def refused(self, refusal: HydraSmokeError) -> None:
         """Record that no stream came of the message."""
-        if isinstance(refusal.answer, Reply):
+        if isinstance(refusal.answer, Answer):
             self.refusal = refusal.answer
         if isinstance(refusal, TransportError):
             self.ending = "stalled" if refusal.late else "cut"

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ContractError, hide_own_frames
 
 from .links import Link
-from .protocol import IN_FLIGHT, IO, Reply, Request, Share, Stream, Work, do
+from .protocol import IN_FLIGHT, IO, Answer, Request, Share, Stream, Work, do
 
 __tracebackhide__ = hide_own_frames
 
@@ -63,7 +63,7 @@ class HttpIO(IO):
         """Convert a `now()` to a `clock.now()`."""
         return deadline
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         await self._enter(deadline)
         try:
             return await whole(await self.open_now(request, deadline), deadline)
@@ -108,7 +108,7 @@ class HttpIO(IO):
         """Do each share of a gathering, with at most so many requests under way."""
 
 
-async def whole(stream: Stream, deadline: float) -> Reply:
+async def whole(stream: Stream, deadline: float) -> Answer:
     """Read an answer to its end, and close its stream."""
     body = bytearray()
     try:
@@ -116,7 +116,7 @@ async def whole(stream: Stream, deadline: float) -> Reply:
             append(body, chunk)
     finally:
         await stream.close()
-    return Reply(stream.status, stream.headers, bytes(body))
+    return Answer(stream.status, stream.headers, bytes(body))
 
 
 def append(body: bytearray, chunk: bytes) -> None:

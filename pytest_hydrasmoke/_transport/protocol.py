@@ -41,7 +41,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Answer:
     """One answer, read to its end; header names are in lower case.
 
     Its content is the router's, raw, and may echo the request: the repr leaves it out.
@@ -87,7 +87,7 @@ class IO(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         """Send and read the whole answer; raises `TransportError`, at the deadline too."""
         ...
 

@@ -13,7 +13,7 @@ from scripted_io import ID, KEY, NOT_FOUND, START, reply, stream
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api.calls import FIRST_WORDS, RECORD_THEM, Calls
 from pytest_hydrasmoke._api.models import Rows, check_explained, plain_id
-from pytest_hydrasmoke._transport.protocol import Reply, drive
+from pytest_hydrasmoke._transport.protocol import Answer, drive
 from pytest_hydrasmoke.fake.replay import AllAsked
 
 PREFIX = "/internal/v1/smoke"
@@ -244,7 +244,7 @@ def test_a_chat_answered_by_anything_else_is_against_the_contract(
         f"  got:       content-type: {got}\n"
         "  next step: find out what answers in the agent's place"
     )
-    assert error.answer == Reply(200, answer.headers, b"")
+    assert error.answer == Answer(200, answer.headers, b"")
     assert (asked.opened[0].closed, answer.deadlines) == (1, [START + FIRST_WORDS])
 
 

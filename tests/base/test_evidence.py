@@ -11,10 +11,10 @@ from scripted_io import MALFORMED, NO_ROW, NO_SUCH_PATH, NOT_FOUND, calls_of, fo
 from pytest_hydrasmoke import RouterError
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms, form_of
 from pytest_hydrasmoke._core.looks import learn_forms
-from pytest_hydrasmoke._transport.protocol import Reply, drive
+from pytest_hydrasmoke._transport.protocol import Answer, drive
 
 
-def form(answer: Reply, asked: str = "") -> Form:
+def form(answer: Answer, asked: str = "") -> Form:
     return form_of(answer.status, answer.headers.get("content-type", ""), answer.body, asked)
 
 
@@ -35,7 +35,7 @@ def test_a_form_has_no_word_of_what_was_asked_for() -> None:
 def test_not_found_counts_in_the_routers_own_form_alone() -> None:
     known = forms()
     assert known.says_unknown(form(NOT_FOUND))
-    wrong: list[Reply] = [
+    wrong: list[Answer] = [
         reply(404, b"default backend - 404"),
         reply(404, {"message": "Instance not found"}),
         reply(404, {"detail": ["Instance not found"]}),

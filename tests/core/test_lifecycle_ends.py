@@ -34,7 +34,7 @@ from pytest_hydrasmoke._core.lifecycle import provision, until_ready
 from pytest_hydrasmoke._core.policy import Policy, Statuses
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._transport.protocol import Reply, drive
+from pytest_hydrasmoke._transport.protocol import Answer, drive
 
 
 def failed(
@@ -49,7 +49,7 @@ def failed(
     return io, it, error
 
 
-def own(code: int) -> Reply:
+def own(code: int) -> Answer:
     """Refuse in the router's own form."""
     return reply(code, {"detail": "no"})
 

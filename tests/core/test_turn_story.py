@@ -51,7 +51,7 @@ from pytest_hydrasmoke._journal.chat import Turn as Told
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
-from pytest_hydrasmoke._transport.protocol import Reply, drive
+from pytest_hydrasmoke._transport.protocol import Answer, drive
 from pytest_hydrasmoke.instance import SmokeInstance
 from pytest_hydrasmoke.turn import ChatStream
 
@@ -232,7 +232,7 @@ class Recording(Stage):
 
 ERROR = b'data: {"error": {"message": "no"}}\n\n'
 BOOTING = reply(503, {"detail": "booting"})
-RECORDED: dict[str, tuple[list[Any], str, list[bytes], Reply | None]] = {
+RECORDED: dict[str, tuple[list[Any], str, list[bytes], Answer | None]] = {
     # The answers to a message, how it ended, and which bytes are recorded, or which refusal.
     "as they were read": (
         [stream(Took(0.5, HI[:7]), Took(0.25, HI[7:] + DONE))],

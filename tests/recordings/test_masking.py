@@ -21,7 +21,7 @@ from pytest_hydrasmoke._recordings.compare import played
 from pytest_hydrasmoke._recordings.format import Events, NotWrittenError, Recorded, Refusal
 from pytest_hydrasmoke._recordings.masking import Masking, recut
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._transport.protocol import Reply
+from pytest_hydrasmoke._transport.protocol import Answer
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
 STARS = b"*" * len(TOKEN)
@@ -37,7 +37,7 @@ def refused(
     body: bytes, code: int = 503, message: str = "Hello", **headers: str
 ) -> tuple[Recorded, OpenTurn]:
     asked = taken(run=3, message=message, end="cut")
-    asked[1].outcome.refusal = Reply(
+    asked[1].outcome.refusal = Answer(
         code, {k.replace("_", "-"): it for k, it in headers.items()}, body
     )
     return asked

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke._transport.protocol import Reply, Request, Work
+from pytest_hydrasmoke._transport.protocol import Answer, Request, Work
 
 T = TypeVar("T")
 
@@ -36,13 +36,13 @@ TOO_MANY_REQUESTS = 2000
 AS_ASKED = -1
 
 
-def reply(status: int, body: object = None, **headers: str) -> Reply:
+def reply(status: int, body: object = None, **headers: str) -> Answer:
     """Make an answer: bytes as they are, anything else as JSON, None without a body."""
     if body is None:
         content = b""
     else:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
+    return Answer(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
 
 
 def refused() -> TransportError:
@@ -114,7 +114,7 @@ class Sent:
 class ScriptedIO:
     """Answer each call with the next step written down for it; `...` repeats the step before it.
 
-    A step is a `Reply`, a `ScriptedStream` (chat), an error, a `Took` or `AtDeadline` round
+    A step is a `Answer`, a `ScriptedStream` (chat), an error, a `Took` or `AtDeadline` round
     one of those, or a function of the request that gives one.
     """
 
@@ -137,9 +137,9 @@ class ScriptedIO:
         self.sleeps.append(seconds)
         self.time += max(seconds, 0.0)
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         outcome = self._next(request, deadline)
-        assert isinstance(outcome, Reply), outcome
+        assert isinstance(outcome, Answer), outcome
         if request.call != "llm_events":
             return outcome
         asked = request.path.partition("window_seconds=")[2] or "900"
@@ -150,7 +150,7 @@ class ScriptedIO:
 
     async def open(self, request: Request, deadline: float) -> ScriptedStream:
         outcome = self._next(request, deadline)
-        if isinstance(outcome, Reply):
+        if isinstance(outcome, Answer):
             headers = {"content-type": "application/json", **outcome.headers}
             outcome = ScriptedStream(outcome.status, headers, [outcome.body])
         assert isinstance(outcome, ScriptedStream), outcome
@@ -248,7 +248,7 @@ def calls_of(
     return io, Calls(io, it)
 
 
-def accepted(instance_id: object = ID, *, status: int = 200, key: str = KEY) -> Reply:
+def accepted(instance_id: object = ID, *, status: int = 200, key: str = KEY) -> Answer:
     """Answer to provision; `...` leaves the id out."""
     body = {"idempotency_key": key, "instance_id": instance_id, "task_id": "task-1"}
     if instance_id is ...:
@@ -256,22 +256,22 @@ def accepted(instance_id: object = ID, *, status: int = 200, key: str = KEY) -> 
     return reply(status, body)
 
 
-def row(status: str | None = "queued", instance_id: str = ID) -> Reply:
+def row(status: str | None = "queued", instance_id: str = ID) -> Answer:
     return reply(200, {"found": True, "instance_id": instance_id, "status": status})
 
 
 NO_ROW = reply(200, {"found": False, "instance_id": None, "status": None})
 
 
-def status(word: str, hostname: str | None = None) -> Reply:
+def status(word: str, hostname: str | None = None) -> Answer:
     return reply(200, {"id": ID, "hostname": hostname, "status": word})
 
 
-def deleted(word: str = "deleting", code: int = 200) -> Reply:
+def deleted(word: str = "deleting", code: int = 200) -> Answer:
     return reply(code, {"instance_id": ID, "status": word})
 
 
-def events(count: int, *providers: str, window: int = AS_ASKED) -> Reply:
+def events(count: int, *providers: str, window: int = AS_ASKED) -> Answer:
     """Make an answer to llm-events; `ScriptedIO` fills in a window that is as it was asked for."""
     body = {"instance_id": ID, "count": count, "providers": providers, "window_seconds": window}
     return reply(200, body)
@@ -283,7 +283,7 @@ NO_SUCH_PATH = reply(404, {"detail": "Not Found"})
 """What any FastAPI application answers where it has nothing: in the same form."""
 
 
-def forms(**more: Reply) -> Forms:
+def forms(**more: Answer) -> Forms:
     """Return the forms of the answers above; a key that nobody has is a successful answer."""
     known = {"unknown": NOT_FOUND, "malformed": MALFORMED, "missing": NO_SUCH_PATH, **more}
     named = {

@@ -32,7 +32,7 @@ from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Answer, Request
 
 FOREVER = 1_000_000
 
@@ -79,10 +79,10 @@ class Mortal(VirtualSyncIO):
         if self._world.lives < 0:
             raise Killed  # One of its threads was the first to meet its end.
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    async def send(self, request: Request, deadline: float) -> Answer:
         answer = await self._answer(request, deadline)
         headers = {name.lower(): text for name, text in answer.headers.items()}
-        return Reply(answer.status_code, headers, bytes(answer.body))
+        return Answer(answer.status_code, headers, bytes(answer.body))
 
     async def open(self, request: Request, deadline: float) -> Any:
         return Whole(await self._answer(request, deadline))

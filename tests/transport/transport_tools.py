@@ -13,7 +13,7 @@ import pytest
 from faulty_server import Behaviour, Line, Received, answer, head
 from net_tools import SOME_ID, close, io_of
 
-from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.protocol import Answer, Request
 
 PATH = f"/internal/v1/smoke/instances/{SOME_ID}"
 ONE = Request("status", "GET", PATH)
@@ -22,7 +22,7 @@ STATUS = answer({"id": SOME_ID, "status": "running"})
 
 async def send(
     kind: str, url: str, seconds: float = 20.0, *, request: Request = ONE, **link: Any
-) -> Reply:
+) -> Answer:
     """Send a request over an IO of its own."""
     io = io_of(kind, url, **link)
     try:
