@@ -18,14 +18,13 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.story import BOOT, PHASES
 from pytest_hydrasmoke._report.model import NOT_ENDED
+from pytest_hydrasmoke._report.parts import SOON
 from pytest_hydrasmoke._report.pipeline import web_address
 
 T = TypeVar("T")
 _YEAR = 366 * 86_400.0
 # Not year 1: with a bound before 1900, pydantic 2.9 refuses every date.
 _FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-_SOON = 0.05
-"""Two times closer than this many seconds are the same moment."""
 _PASSED = ("passed", "xfailed", "xpassed")
 _FAILED = ("failed", "error")
 _STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
@@ -151,7 +150,7 @@ class Boot:
 
     def _failed(self, span: Span) -> bool:
         end = span.at + span.seconds
-        return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in self.failures)
+        return any(it.phase == span.phase and abs(it.at - end) < SOON for it in self.failures)
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)

@@ -20,6 +20,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.events import Cured, CutShort, FailedTest, RunsCounted
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke._report.other_reports import (
@@ -118,7 +119,7 @@ class RunningTest:
             add_section(report, turns.TITLE, self._process.scrub(words))
         return report
 
-    def _turns_of(self, test: str) -> list[turns.Turn]:
+    def _turns_of(self, test: str) -> list[tuple[str, Turn]]:
         """Return a test's turns in order, without those of an earlier attempt."""
         found = [
             (at, record.reference or "?", turn)

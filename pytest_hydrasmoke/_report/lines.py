@@ -108,7 +108,7 @@ class _Phase:
         return f"{self.seen.name}: {'still ' if again else ''}{self.words(now)}"
 
 
-class Lines:
+class ProgressLines:
     """The instances of a run; without `changes` there is no line for what a log shows already."""
 
     def __init__(self, clean: Callable[[str], str] = str, *, changes: bool = True) -> None:

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._journal.events import Doing, Entry
 from pytest_hydrasmoke._journal.journal import Tail
 
-from .lines import Lines
+from .lines import ProgressLines
 from .screen import Terminal, terminal_of
 
 TICK = 1.0
@@ -62,7 +62,7 @@ class Progress:
         self._clock = clock
         self._lock = threading.Lock()
         """Held while a line is written, too: no writer waits for a reader."""
-        self._lines = Lines(scrub)
+        self._lines = ProgressLines(scrub)
         self._terminal: Terminal | None = None
         self._pacing = threading.RLock()
         self._paused = False

@@ -6,17 +6,18 @@ from pydantic import BaseModel, ConfigDict
 
 from pytest_hydrasmoke._journal.story import TOKENS
 
-PLAIN = ConfigDict(
-    frozen=True,
-    # In the schema: what is written has every field.
-    json_schema_serialization_defaults_required=True,
-)
+SOON = 0.05
+"""Two times closer than this many seconds are the same moment."""
 
 
 class Part(BaseModel):
     """A part of a report."""
 
-    model_config = PLAIN
+    model_config = ConfigDict(
+        frozen=True,
+        # In the schema: what is written has every field.
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Moment(Part):

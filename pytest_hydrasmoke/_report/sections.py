@@ -15,6 +15,7 @@ from pytest_hydrasmoke._journal.story import PHASES
 from .axis import Axis
 from .model import InstanceReport
 from .parts import (
+    SOON,
     ExchangeReport,
     FailureReport,
     SpanReport,
@@ -26,8 +27,6 @@ from .parts import (
 
 FOLDED = 4
 """So many equal answers in a row, or more, are folded into one entry that contains them all."""
-_SOON = 0.05
-"""Two times closer than this many seconds are the same moment."""
 
 
 class Step(NamedTuple):
@@ -117,7 +116,7 @@ class Chat:
     @property
     def silent_in(self) -> str | None:
         """The phase in which that silence falls; None if there was none."""
-        if self.broke_at is None or self.silence.seconds < _SOON:
+        if self.broke_at is None or self.silence.seconds < SOON:
             return None
         return "turn" if self.turn.events else "first_event"
 
@@ -186,7 +185,7 @@ class Section:
     def _broke(self, span: SpanReport) -> bool:
         end = span.at + span.seconds
         failures = self.instance.failures
-        return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
+        return any(it.phase == span.phase and abs(it.at - end) < SOON for it in failures)
 
     @property
     def words(self) -> list[tuple[StatusReport, float]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.chat import ToldCall
-from pytest_hydrasmoke._journal.chat import Turn as TurnEvent
+from pytest_hydrasmoke._journal.chat import ToldCall, Turn
 
 TITLE = "hydra-smoke: its chat turns"
 MOST = 10
@@ -16,12 +15,12 @@ MOST_TOOLS = 10
 _SAID = 600
 _BESIDE = 200
 
-Turn = tuple[str, TurnEvent]
-"""An instance's name, and a turn on it."""
 
+def section(turns: Sequence[tuple[str, Turn]], *, replies: bool) -> str:
+    """Return a test's turns as text, each on an instance of a name.
 
-def section(turns: Sequence[Turn], *, replies: bool) -> str:
-    """Return a test's turns as text; without `replies`, messages and replies are left out."""
+    Without `replies`, messages and replies are left out.
+    """
     left_out = len(turns) - MOST
     lines = [f"({left_out} earlier turns: see report.json)"] if left_out > 0 else []
     for name, turn in turns[-MOST:]:
@@ -31,7 +30,7 @@ def section(turns: Sequence[Turn], *, replies: bool) -> str:
     return "\n".join(lines)
 
 
-def _course(turn: TurnEvent) -> str:
+def _course(turn: Turn) -> str:
     took = "" if turn.seconds is None else f" in {turn.seconds:.1f} s"
     parts = [f"{turn.events} event{'' if turn.events == 1 else 's'}{took}"]
     if turn.usage is not None:
@@ -43,7 +42,7 @@ def _course(turn: TurnEvent) -> str:
     return ", ".join(parts)
 
 
-def _rows(turn: TurnEvent, *, replies: bool) -> Iterator[tuple[str, str]]:
+def _rows(turn: Turn, *, replies: bool) -> Iterator[tuple[str, str]]:
     if not replies:
         return
     yield "message", safe_line(turn.message or "", _SAID)

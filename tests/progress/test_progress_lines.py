@@ -21,7 +21,7 @@ from pytest_hydrasmoke._journal.events import (
 )
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import PHASES
-from pytest_hydrasmoke._report.lines import Lines
+from pytest_hydrasmoke._report.lines import ProgressLines
 
 TOKEN = "a-made-up-token-of-nobody"
 FAILED, REST = Failed(1, "it", "it"), Doing(None)
@@ -33,7 +33,7 @@ class Story:
     """Lines on a clock of their own, which is at 100 when it begins."""
 
     def __init__(self, *, changes: bool = True) -> None:
-        self.lines = Lines(scrubbing(Token(TOKEN)), changes=changes)
+        self.lines = ProgressLines(scrubbing(Token(TOKEN)), changes=changes)
         self.now = 100.0
         self.told: list[str] = []
         self.logged: list[str] = []
