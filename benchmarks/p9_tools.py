@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.kept import Kept
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.turn_story import Untold
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -34,7 +34,7 @@ OURS, THEIRS = "hydrasmoke", "httpx-sse + json.loads"
 async def _read(calls: Calls) -> Kept:
     """Do as `SmokeInstance.chat` does, which counts LLM events too."""
     content = Content()
-    it, message = Untold(ID), BODY["message"]
+    it, message = Partner(id=ID), BODY["message"]
     turn = OpenTurn(
         calls, it, message, timeout=60.0, end="auto", reading=Reading(), content=content
     )

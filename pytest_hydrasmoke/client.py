@@ -27,8 +27,8 @@ from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.turn_end import EndRule
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -131,8 +131,8 @@ class ClientBase(Generic[AnyIO]):
             self._calls, record, message, timeout=timeout, end=end, reading=self._reading
         )
 
-    def _record_of(self, instance_id: str) -> Untold:
-        return Untold(instance_id)
+    def _record_of(self, instance_id: str) -> Partner:
+        return Partner(id=instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

@@ -23,6 +23,7 @@ from pytest_hydrasmoke._journal.chat import Counted
 from pytest_hydrasmoke._journal.events import Doing
 
 from .account import Count, Doubt, TurnAccount, settles
+from .partner import Partner
 from .record import InstanceRecord
 from .settling import FINEST, USUAL, Settling
 
@@ -219,7 +220,7 @@ def life_window(record: InstanceRecord, now: float) -> int:
     return max(math.ceil(now - record.since), 1)
 
 
-def open_account(record: InstanceRecord, before: Count) -> TurnAccount:
+def open_account(record: Partner, before: Count) -> TurnAccount:
     """Begin a turn's account with the count before it, which also bounds the turn before it."""
     if (account := record.account) is not None:
         account.after, last = before, record.settling.last

@@ -28,7 +28,7 @@ from .account import UNCOUNTED, TurnAccount
 from .counting import Counting, open_account
 from .incoming import Incoming, Reading
 from .kept import KeptBytes
-from .record import InstanceRecord
+from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
 from .turn_end import AFTER_END, IF_LATE, EndRule, Outcome, not_taken
@@ -49,7 +49,7 @@ class OpenTurn:
     def __init__(
         self,
         calls: Calls,
-        record: InstanceRecord,
+        record: Partner,
         message: str,
         *,
         timeout: float,

@@ -6,7 +6,6 @@ clock.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,9 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
-from pytest_hydrasmoke._journal.chat import Counted, Turn
 from pytest_hydrasmoke._journal.events import (
-    MOST_PROVIDERS,
     MOST_WORD,
     Became,
     Blamed,
@@ -33,19 +30,15 @@ from pytest_hydrasmoke._journal.events import (
     Leaked,
     Noted,
     Status,
-    Took,
 )
 from pytest_hydrasmoke._journal.instance import Instance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
-from .account import TurnAccount
+from .partner import Partner
 from .policy import Policy
 from .proof import Evidence
-from .run_turns import RunTurns
-from .settling import Settling
-from .sightings import Sightings
 from .stage import Keeper
 
 if TYPE_CHECKING:
@@ -54,53 +47,32 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._transport.protocol import IO, CallName
 
-    from .turn_story import TurnStory
-
 
 _numbers = count(1)
 """Of this process's failures."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The only user of an instance: a test or a fixture, and which of its instances it is."""
-
-    owner: str
-    number: int
-    """From 0, in the order of claims."""
-
-
 @dataclass
-class InstanceRecord(Story):
+class InstanceRecord(Story, Partner):
     """One instance of this process's, as an `Observer` of its calls; seconds everywhere.
 
     Its story is told by events, which its keeper writes; the rest is what this process alone knows.
     """
 
     spec: InstanceSpec | None
-    """None if it is not known, as for an attached instance."""
-    origin: Origin | None = None
-    """None where tests share it, and where a test has provisioned it by hand."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     settled_at: float | None = None
     """When it was refused, or proved gone; None where another process has seen that."""
     evidence: Evidence = field(default_factory=Evidence, repr=False)
-    account: TurnAccount | None = None
-    """The last turn's."""
-    run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
-    """The turns of all processes of the run, on all of its instances."""
     scene: int | None = None
     """The scene that this process has last chatted with it in, see `Stage`."""
     since: float | None = None
     """When this process was first about to chat with it, if it was the run's first to do so."""
-    sightings: Sightings = field(default_factory=Sightings)
     touched: bool = False
     """Whether the running test has used it."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    open_turn: TurnStory | None = None
-    """The turn under way."""
     keeper: Keeper = field(default_factory=Keeper, repr=False)
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -157,37 +129,6 @@ class InstanceRecord(Story):
             if one is not None:
                 known.setdefault(plain_id(one), one)
         return [*known.values()]
-
-    @property
-    def turns_name(self) -> str:
-        """The name by which the processes of the run tell each other of its turns."""
-        return self.key or plain_id(self.id or "")
-
-    @property
-    def spec_name(self) -> str:
-        """A name of its spec."""
-        if self.spec is None:
-            return ""
-        return hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:16]
-
-    @property
-    def settling(self) -> Settling:
-        """What is known of the turns on it, of all processes."""
-        return self.run_turns.on(self.turns_name)
-
-    @property
-    def told_turns(self) -> list[tuple[float, Turn]]:
-        """Its turns, with the one under way as it is by now."""
-        turns = [(it.at, it.turn) for it in self.chats.turns]
-        if (turn := self.open_turn) is not None and turns:
-            turns[-1] = turn.at, turn.so_far()
-        return turns
-
-    def end_turn(self) -> None:
-        """Tell of a turn under way as far as it has come; harmless if there is none."""
-        turn, self.open_turn = self.open_turn, None
-        if turn is not None:
-            self.note(turn.so_far(), turn.at)
 
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its keeper raises."""
@@ -278,9 +219,6 @@ class InstanceRecord(Story):
                 self.took(name, start, io.now() - start)
                 self.note(Doing(None), io.now())
 
-    def took(self, phase: str, at: float, seconds: float) -> None:
-        self.note(Took(phase, seconds), at)
-
     def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
         """Record a failure; an error that was seen before is the same failure."""
         if error.failure is None:
@@ -322,18 +260,6 @@ class InstanceRecord(Story):
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         self.sightings.saw_answer(call, code, answer)
-
-    def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
-        counted = self.chats.counted
-        last = counted[-1].event if counted else None
-        seen = tuple(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
-        if last is not None and tuple(last.providers) == seen:
-            if last.total == count:
-                return
-            seen = tuple(
-                last.providers
-            )  # Names are kept once, not with each of thousands of counts.
-        self.note(Counted(count, seen), at)
 
     def add_remark(self, text: str, brief: str = "") -> None:
         """Add a note; `brief` is its version without words of an agent, if it has any."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from .handle import Handle
     from .open_turn import OpenTurn
-    from .record import InstanceRecord, Origin
+    from .partner import Origin
+    from .record import InstanceRecord
 
 
 _between: ContextVar[bool] = ContextVar("between", default=False)

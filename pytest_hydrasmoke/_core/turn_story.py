@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._journal.chat import (
     MOST_CALLS,
     MOST_OF_A_CALL,
@@ -17,49 +16,21 @@ from pytest_hydrasmoke._journal.chat import (
     TurnBegan,
     TurnOver,
 )
-from pytest_hydrasmoke._journal.events import MOST_WORD, Doing, Event
+from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, whole
 
 from .account import TurnAccount
 from .incoming import Incoming
-from .record import InstanceRecord
-from .run_turns import RunTurns
+from .partner import Partner
 from .times import pace
 from .turn_end import UNENDED, Outcome
-
-
-class Untold(InstanceRecord):
-    """Stands for an instance in a client's chat, of which no story is told.
-
-    The run may know of the turn, as of one on an instance that it knows.
-    """
-
-    def __init__(
-        self, instance_id: str, known: InstanceRecord | None = None, turns: RunTurns | None = None
-    ) -> None:
-        known = known or InstanceRecord(None, run_turns=turns or RunTurns())
-        super().__init__(
-            *(known.spec, known.origin),
-            id=instance_id,
-            key=known.key,
-            attached=known.attached,
-            run_turns=known.run_turns,
-        )
-
-    def note(self, event: Event, at: float | None = None) -> None:
-        pass
-
-    def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
-        pass
 
 
 class TurnStory:
     """Tells of a turn what its instance's record keeps, and the run's other processes must know."""
 
-    def __init__(
-        self, record: InstanceRecord, message: str, came: Incoming, outcome: Outcome
-    ) -> None:
+    def __init__(self, record: Partner, message: str, came: Incoming, outcome: Outcome) -> None:
         self._record = record
         self._came = came
         self._outcome = outcome

@@ -11,9 +11,9 @@ import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, plain_id
 from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._journal.events import NotRun
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -168,16 +168,17 @@ class _RunClient(ClientBase[AnyIO]):
         self._use(io, run.reading, run.by_hand, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
 
-    def _record_of(self, instance_id: str) -> Untold:
-        """Return the record of a chat with an instance, which may be outside of the run.
+    def _record_of(self, instance_id: str) -> Partner:
+        """Return the partner of a chat, which may be outside of the run.
 
         The run knows of the turn all the same, if it knows the instance.
         """
         run, same = self._run, plain_id(instance_id)
         known = next((it for it in run.records if plain_id(it.id or "") == same), None)
-        if known is not None:
-            known.scene = run.stage.scene  # Its test's conversation has begun.
-        return Untold(instance_id, known, RunTurns(stage=run.stage))
+        if known is None:
+            return Partner(id=instance_id, run_turns=RunTurns(stage=run.stage))
+        known.scene = run.stage.scene  # Its test's conversation has begun.
+        return known.beside(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._run.by_hand.provision(self._calls, spec, key, is_own=self._is_own)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._core.record import InstanceRecord, Origin
+from pytest_hydrasmoke._core.partner import Origin
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke.instance import SmokeInstance
 

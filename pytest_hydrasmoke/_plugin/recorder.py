@@ -20,7 +20,7 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._options import FAKE, LIVE, flag
 from pytest_hydrasmoke._recordings import manners
 from pytest_hydrasmoke._recordings.compare import compared
@@ -91,7 +91,7 @@ class Recorder:
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
-    def _place(self, record: InstanceRecord, owner: str) -> Place:
+    def _place(self, record: Partner, owner: str) -> Place:
         if record.key is None and not record.attached:
             return None  # It is outside of the run.
         if record.origin is None:

@@ -33,9 +33,9 @@ from pytest_hydrasmoke._core.expecting import Expecting
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
@@ -150,7 +150,7 @@ def message(text: str, why: str) -> bytes:
 
 def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
-    it = settings.pop("it", None) or Untold(instance_id)
+    it = settings.pop("it", None) or Partner(id=instance_id)
     return OpenTurn(calls, it, "hello", content=Content() if kept else None, **settings)
 
 

@@ -23,7 +23,6 @@ from pytest_hydrasmoke._core.account import TurnAccount
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._transport.protocol import drive
 
 SETTLE = 5.0
@@ -134,7 +133,7 @@ class Run:
             if does.how in ("plain", "left"):
                 turn = handle.turn("hello", None)
                 if does.how == "plain":
-                    turn = turn_of(handle._calls, it=Untold(does.spelled, handle.record))
+                    turn = turn_of(handle._calls, it=handle.record.beside(does.spelled))
                 drive(turn.open())
                 while drive(turn.next()) is not None and does.how == "plain":
                     pass

@@ -43,9 +43,10 @@ from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Stage
-from pytest_hydrasmoke._core.turn_story import Untold, with_content
+from pytest_hydrasmoke._core.turn_story import with_content
 from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as Told
 from pytest_hydrasmoke._journal.events import Doing
@@ -103,7 +104,7 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too(
 def test_a_chat_beside_its_instances_record_tells_no_story_and_the_run_knows_of_the_turn() -> None:
     known = ready()
     _, calls = calls_of(None, chat=[stream(*TOLD[:3], b"")])
-    turn = turn_of(calls, it=Untold(ID.upper(), known), end="auto")
+    turn = turn_of(calls, it=known.beside(ID.upper()), end="auto")
     with pytest.raises(ChatError) as caught, ChatStream(turn) as events:
         assert "".join(event.text for event in events) == "I look. "
     assert (list(known.chats.turns), known.failures, caught.value.failure) == ([], {}, None)
@@ -258,7 +259,7 @@ RECORDED: dict[str, tuple[list[Any], str, list[bytes], Answer | None]] = {
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_turn_is_recorded(name: str) -> None:
     answers, how, chunks, refusal = RECORDED[name]
-    it = Untold(ID, turns=RunTurns(stage=Recording()))
+    it = Partner(id=ID, run_turns=RunTurns(stage=Recording()))
     most = 2 if name.startswith("left") else math.inf
     turn = Chatted(chat=[*answers], it=it, end="auto", timeout=60.0, most=most).turn
     assert (turn.outcome.ending, turn.message) == (how, "hello")

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.turn_story import Untold
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -49,7 +49,7 @@ def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
     chat = OpenTurn(
-        *(calls, Untold(instance_id), "hello"),
+        *(calls, Partner(id=instance_id), "hello"),
         timeout=30.0,
         end="optional",
         reading=Reading(),

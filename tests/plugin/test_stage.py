@@ -8,7 +8,7 @@ import anyio
 import pytest
 from inner import ALONE, only
 
-from pytest_hydrasmoke._core.record import Origin
+from pytest_hydrasmoke._core.partner import Origin
 from pytest_hydrasmoke._plugin.pytest_stage import PytestStage, owner_of
 from pytest_hydrasmoke._plugin.replaying import Flows
 

@@ -29,8 +29,8 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
@@ -136,7 +136,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
-    it = Untold(instance_id)
+    it = Partner(id=instance_id)
     return OpenTurn(calls, it, "hello", timeout=timeout, end="optional", reading=Reading())
 
 

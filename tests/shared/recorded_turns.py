@@ -10,8 +10,8 @@ from scripted_io import ID, ScriptedIO
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.turn_end import Ending
-from pytest_hydrasmoke._core.turn_story import Untold
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content
@@ -51,7 +51,7 @@ def taken(
     content: Content | None = None,
 ) -> tuple[Recorded, OpenTurn]:
     """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
-    it = Untold(ID)
+    it = Partner(id=ID)
     turn = OpenTurn(
         *(Calls(ScriptedIO()), it, message),
         timeout=60.0,

@@ -1,0 +1,126 @@
+"""Whom a chat turn is with: what a turn, and the counts around it, know of their instance.
+
+A client may chat with any instance, and any number of times: a partner by itself, which tells
+nobody. Those of a run are `InstanceRecord`s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
+from pytest_hydrasmoke._journal.chat import Counted, Turn
+from pytest_hydrasmoke._journal.events import MOST_PROVIDERS, MOST_WORD, Event, Took
+from pytest_hydrasmoke._journal.story import Chats
+
+from .account import TurnAccount
+from .run_turns import RunTurns
+from .settling import Settling
+from .sightings import Sightings
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+
+    from .turn_story import TurnStory
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The only user of an instance: a test or a fixture, and which of its instances it is."""
+
+    owner: str
+    number: int
+    """From 0, in the order of claims."""
+
+
+@dataclass(kw_only=True, repr=False)
+class Partner:
+    """An instance, as its chats know it."""
+
+    id: str | None = None
+    key: str | None = None
+    attached: bool = False
+    spec: InstanceSpec | None = None
+    """None if it is not known, as for an attached instance."""
+    origin: Origin | None = None
+    """None where tests share it, and where a test has provisioned it by hand."""
+    run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
+    """The turns of all processes of the run, on all of its instances."""
+    chats: Chats = field(default_factory=Chats)
+    sightings: Sightings = field(default_factory=Sightings)
+    account: TurnAccount | None = None
+    """The last turn's."""
+    open_turn: TurnStory | None = None
+    """The turn under way."""
+
+    def beside(self, instance_id: str) -> Partner:
+        """Return the partner of a client's own chat: the run knows of the turn, and no more."""
+        return Partner(
+            id=instance_id,
+            key=self.key,
+            attached=self.attached,
+            spec=self.spec,
+            origin=self.origin,
+            run_turns=self.run_turns,
+        )
+
+    @property
+    def turns_name(self) -> str:
+        """The name by which the processes of the run tell each other of its turns."""
+        return self.key or plain_id(self.id or "")
+
+    @property
+    def spec_name(self) -> str:
+        """A name of its spec."""
+        if self.spec is None:
+            return ""
+        return hashlib.sha256(self.spec.model_dump_json().encode()).hexdigest()[:16]
+
+    @property
+    def settling(self) -> Settling:
+        """What is known of the turns on it, of all processes."""
+        return self.run_turns.on(self.turns_name)
+
+    @property
+    def told_turns(self) -> list[tuple[float, Turn]]:
+        """Its turns, with the one under way as it is by now."""
+        turns = [(it.at, it.turn) for it in self.chats.turns]
+        if (turn := self.open_turn) is not None and turns:
+            turns[-1] = turn.at, turn.so_far()
+        return turns
+
+    def end_turn(self) -> None:
+        """Tell of a turn under way as far as it has come; harmless if there is none."""
+        turn, self.open_turn = self.open_turn, None
+        if turn is not None:
+            self.note(turn.so_far(), turn.at)
+
+    def took(self, phase: str, at: float, seconds: float) -> None:
+        self.note(Took(phase, seconds), at)
+
+    def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
+        counted = self.chats.counted
+        last = counted[-1].event if counted else None
+        seen = tuple(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
+        if last is not None and tuple(last.providers) == seen:
+            if last.total == count:
+                return
+            # Names are kept once, not with each of thousands of counts.
+            seen = tuple(last.providers)
+        self.note(Counted(count, seen), at)
+
+    # What those of a run do
+
+    def permit(self) -> None:
+        """Ask whether the run may go on."""
+
+    def note(self, event: Event, at: float | None = None) -> None:
+        """Tell of an event."""
+
+    def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
+        """Tell of a failure."""
+
+    def add_remark(self, text: str, brief: str = "") -> None:
+        """Tell of a note."""
