@@ -89,7 +89,7 @@ class SmokeInstance(_Instance):
         `llm_events_timeout` if None. Raises `LlmEventsError`.
         """
         what = expected(at_least, at_most, providers, exactly, only)
-        return drive(self._handle.expect_recent(what, timeout))
+        return drive(self._handle.expect(what, timeout))
 
     def wait(
         self,
@@ -148,7 +148,7 @@ class AsyncSmokeInstance(_Instance):
     ) -> LlmEvents:
         """Wait until it has these LLM events; see `SmokeInstance.expect_llm_events`."""
         what = expected(at_least, at_most, providers, exactly, only)
-        return await self._handle.expect_recent(what, timeout)
+        return await self._handle.expect(what, timeout)
 
     async def wait(
         self,

@@ -188,7 +188,7 @@ class ChatTurn(_Turn):
         if the events may belong to another turn.
         """
         handle, what = self._counted_by, expected(at_least, at_most, providers, exactly, only)
-        return drive(handle.expect_of_turn(what, self._turn.account, timeout, self._did))
+        return drive(handle.expect(what, timeout, self._turn.account, self._did))
 
 
 @public
@@ -207,7 +207,7 @@ class AsyncChatTurn(_Turn):
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
         handle, what = self._counted_by, expected(at_least, at_most, providers, exactly, only)
-        return await handle.expect_of_turn(what, self._turn.account, timeout, self._did)
+        return await handle.expect(what, timeout, self._turn.account, self._did)
 
 
 class _Stream:

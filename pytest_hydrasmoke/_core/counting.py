@@ -118,7 +118,7 @@ class Counting:
     async def before_turn(self) -> Count:
         """Count before a turn, once the turn before is settled: at most `usage_settle` s later.
 
-        A failed read is kept for `expect_of_turn` to report; `llm_events_timeout` bounds one read.
+        A failed read is kept for an expectation to report; `llm_events_timeout` bounds one read.
         What `to_come` says is not to come is not waited for. Raises `ConfigError` if another client
         has used what this run provisioned.
         """

@@ -120,23 +120,19 @@ class Handle:
         await self._counting.for_recording()
         return counted
 
-    async def expect_recent(self, expected: Expected, timeout: float | None) -> LlmEvents:
-        counted = await self._expecting(timeout).of_window(expected)
-        await self._counting.for_recording()
-        return counted
-
-    async def expect_of_turn(
+    async def expect(
         self,
         expected: Expected,
-        account: TurnAccount,
         timeout: float | None,
+        account: TurnAccount | None = None,
         did: str | None = None,
     ) -> LlmEvents:
-        return await self._expecting(timeout).of_turn(expected, account, did)
-
-    def _expecting(self, timeout: float | None) -> Expecting:
+        """Expect LLM events of a turn, or of the last 900 s: see `Expecting`."""
         limit = seconds_of("timeout", timeout, self.record.policy.llm_events_timeout)
-        return Expecting(self._counting, limit)
+        counted = await Expecting(self._counting, expected, limit, account, did).until_met()
+        if account is None:
+            await self._counting.for_recording()
+        return counted
 
     async def delete(self) -> None:
         self.record.keeper.check_process()

@@ -31,12 +31,10 @@ from .kept import KeptBytes
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
-from .turn_end import AFTER_END, IF_LATE, EndRule, Outcome, not_taken
+from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, EndRule, Outcome, not_taken
 from .turn_story import TurnStory
 
 __tracebackhide__ = hide_own_frames
-
-AGENTS_LOG = "see the agent's log of this turn"
 
 
 class OpenTurn:

@@ -25,9 +25,10 @@ UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
+AGENTS_LOG = "see the agent's log of this turn"
 IF_LATE = (
     "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
-    "else see the agent's log of this turn"
+    f"else {AGENTS_LOG}"
 )
 Ending = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""

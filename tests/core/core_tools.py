@@ -292,7 +292,7 @@ def doubted(
     handle: Handle, account: TurnAccount, wanted: Expected | None = None
 ) -> tuple[str, str]:
     """Expect events of a turn in vain; gives what was got instead, and the next step."""
-    error = fails(LlmEventsError, handle.expect_of_turn(wanted or Expected(), account, 1))
+    error = fails(LlmEventsError, handle.expect(wanted or Expected(), 1, account))
     return error.got or "", error.next_step or ""
 
 
@@ -315,8 +315,10 @@ def counting(calls: Calls, it: InstanceRecord) -> Counting:
     return Counting(calls, it)
 
 
-def expecting(calls: Calls, it: InstanceRecord, timeout: float) -> Expecting:
-    return Expecting(counting(calls, it), timeout)
+def until_met(
+    wanted: Expected, it: InstanceRecord, calls: Calls, timeout: float, *of_turn: TurnAccount
+) -> Coroutine[Any, Any, Any]:
+    return Expecting(counting(calls, it), wanted, timeout, *of_turn).until_met()
 
 
 def count_turn(
@@ -325,7 +327,7 @@ def count_turn(
     """Expect events of a turn, and give what came of it: the last answer, or the error."""
     io, calls = calls_of(it, llm_events=steps)
     try:
-        return io, drive(expecting(calls, it, timeout).of_turn(wanted, account_of(it)))
+        return io, drive(until_met(wanted, it, calls, timeout, account_of(it)))
     except LlmEventsError as error:
         return io, error
 
@@ -335,7 +337,7 @@ def count_window(wanted: Expected, *steps: Any, timeout: float = 30) -> tuple[Sc
     it = ready(born=START - 1e6)
     io, calls = calls_of(it, llm_events=steps)
     try:
-        return io, drive(expecting(calls, it, timeout).of_window(wanted))
+        return io, drive(until_met(wanted, it, calls, timeout))
     except LlmEventsError as error:
         return io, error
 

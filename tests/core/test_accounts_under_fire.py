@@ -150,7 +150,7 @@ class Run:
         wanted = max(truth.of(number) + (does.wants or 0), 0)
         what = Expected(wanted, wanted if does.exactly else None)
         try:
-            drive(handle.expect_of_turn(what, account, None))
+            drive(handle.expect(what, None, account))
         except (ContractError, LlmEventsError) as error:
             met = wanted == truth.of(number) or (not does.exactly and wanted < truth.of(number))
             got = "" if isinstance(error, ContractError) else error.got or ""

@@ -95,15 +95,15 @@ def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
     for _ in range(WATCHED):
         account, waited = chat(io, handle)
         rows.at.append(io.time - START + 0.2)
-        drive(handle.expect_of_turn(Expected(), account, None))
+        drive(handle.expect(Expected(), None, account))
         assert handle.record.settling.longest == pytest.approx(0.2, abs=0.05)
         io.time += 5
-        drive(handle.expect_of_turn(Expected(), account, None))
+        drive(handle.expect(Expected(), None, account))
     assert handle.record.settling.watched == WATCHED
     account, waited = chat(io, handle)
     rows.at.append(io.time - START + 0.2)
     assert waited == 0.0
-    drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    drive(handle.expect(Expected(1, 1), None, account))
     assert chat(io, handle)[1] == 0.0, "the second look has seen that no more came"
 
 
@@ -193,13 +193,13 @@ def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() ->
     io.time += USUAL
     account, _ = chat(io, handle)
     rows.at.append(io.time - START)
-    drive(handle.expect_of_turn(Expected(), account, None))
+    drive(handle.expect(Expected(), None, account))
 
 
 def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
     io, handle = chatting(Rows(8.0))
     account, _ = chat(io, handle)
-    drive(handle.expect_of_turn(Expected(), account, None))
+    drive(handle.expect(Expected(), None, account))
     chat(io, handle)
     account, waited = chat(io, handle)
     assert waited == pytest.approx(5)
@@ -249,13 +249,13 @@ def test_where_nothing_is_to_come_the_next_chat_begins_and_a_count_is_final() ->
         assert waited == pytest.approx(0.2 if number else 0.0, abs=0.02)
         rows.at.append(io.time - START + 0.2)
     start = io.time
-    drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    drive(handle.expect(Expected(1, 1), None, account))
     assert io.time - start == pytest.approx(0.2, abs=0.05), "there is no second look"
     start = io.time
-    fails(hydra.LlmEventsError, handle.expect_of_turn(Expected(2), account, None))
-    drive(handle.expect_recent(Expected(4, 4), None))
+    fails(hydra.LlmEventsError, handle.expect(Expected(2), None, account))
+    drive(handle.expect(Expected(4, 4), None))
     assert io.time == start, "what is missing does not come"
-    fails(hydra.LlmEventsError, handle.expect_recent(Expected(5), 3))
+    fails(hydra.LlmEventsError, handle.expect(Expected(5), 3))
     assert io.time - start == pytest.approx(3, abs=0.03), "but another thread may chat"
 
 

@@ -21,8 +21,8 @@ from core_tools import (
     counting,
     doubted,
     end,
-    expecting,
     fails,
+    until_met,
     windows,
 )
 from scripted_io import START, Took, attached, calls_of, events, late, lost, reply
@@ -71,7 +71,7 @@ def test_a_failed_read_is_never_no_events(step: Any) -> None:
 def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
     it = counted(replace(SEEN, at=START - 9.5), born=START - 20)
     io, calls = calls_of(it, llm_events=[events(6, *"ab"), events(6, "a", window=900)])
-    error = fails(ContractError, expecting(calls, it, 30).of_turn(OF_A, account_of(it)))
+    error = fails(ContractError, until_met(OF_A, it, calls, 30, account_of(it)))
     assert error.expected == "window_seconds: 10, back to the turn's start"
     assert error.got == "window_seconds: 900"
     assert len(io.sent) == 2
@@ -188,7 +188,7 @@ def test_an_attached_instance_may_have_been_used_by_anybody(at: float, waits: fl
     for rest in (0.1, 0.5, 0.9):
         rows.at.append(io.time - START)
         io.time += 20 + rest
-        drive(handle.expect_of_turn(Expected(1, 1), account, None))
+        drive(handle.expect(Expected(1, 1), None, account))
         account, _ = chat(io, handle)
     asked = [int(it.request.path.rpartition("=")[2]) for it in io.sent if "=" in it.request.path]
     assert max(asked) < 100, "it asks back to its own start"
@@ -213,7 +213,7 @@ def test_a_window_shorter_than_the_instances_age_is_no_account() -> None:
     rows.at += [8.5, 8.6]
     io.time += 3.2
     # The first turn's row has left the window: of two rows only one would be counted.
-    assert str(fails(ContractError, handle.expect_of_turn(Expected(1, 1), account, None))) == (
+    assert str(fails(ContractError, handle.expect(Expected(1, 1), None, account))) == (
         "llm_events answered for a shorter window than it was asked for\n"
         "  phase:     llm_events, after 0.0 s\n"
         f"  instance:  {handle.record.name}\n"
@@ -229,9 +229,9 @@ def test_a_window_shorter_than_the_instances_age_is_no_account() -> None:
     io, handle = chatting(Rows(0.5, most=60), attached())
     account, _ = chat(io, handle)
     io.time += 55
-    drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    drive(handle.expect(Expected(1, 1), None, account))
     io.time += 10
-    fails(ContractError, handle.expect_of_turn(Expected(1, 1), account, None))
+    fails(ContractError, handle.expect(Expected(1, 1), None, account))
 
 
 @pytest.mark.parametrize(("back", "waits"), [(2.5, 3.0), (60.0, 5.0)])
@@ -244,7 +244,7 @@ def test_a_count_that_goes_down_is_no_baseline(back: float, waits: float) -> Non
 
     io, handle = chatting(Stale(1.0))
     account, _ = chat(io, handle)
-    drive(handle.expect_of_turn(Expected(), account, None))
+    drive(handle.expect(Expected(), None, account))
     io.time = START + 10
     account, waited = chat(io, handle)
     assert waited == pytest.approx(waits)

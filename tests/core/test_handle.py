@@ -129,11 +129,11 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
     assert drive(handle.llm_events(60)).count == 3
     assert io.sent[0].request.path.endswith("?window_seconds=60")
     turn, _ = drive(handle.chat("hello", None))
-    assert drive(handle.expect_of_turn(Expected(), turn.account, None)).count == 1
-    assert drive(handle.expect_recent(Expected(), None)).count == 1
+    assert drive(handle.expect(Expected(), None, turn.account)).count == 1
+    assert drive(handle.expect(Expected(), None)).count == 1
     for timeout, limit in ((None, 12), (4.0, 4)):
         before = io.time
-        fails(LlmEventsError, handle.expect_recent(Expected(), timeout))
+        fails(LlmEventsError, handle.expect(Expected(), timeout))
         assert io.time - before == pytest.approx(limit)
 
 
