@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, Unautho
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.store import RecordingStore
 from pytest_hydrasmoke._report import files, github
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
@@ -67,7 +67,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
         _write(begun, settings.output)
         try:
             if settings.record is not None:
-                recordings = Recordings(settings.record)
+                recordings = RecordingStore(settings.record)
                 undo.callback(recordings.end)
             settings, forms = _check_router(config, settings, loaded, recordings, router)
             # A signal waits for the plugins that end what begins here.
@@ -175,7 +175,7 @@ def _check_router(
     config: pytest.Config,
     settings: HydraSmokeConfig,
     loaded: Loaded,
-    recordings: Recordings | None,
+    recordings: RecordingStore | None,
     router: FakeRouter | None,
 ) -> tuple[HydraSmokeConfig, Forms | None]:
     """Check router and agent before the first test; return the settings, and the forms."""

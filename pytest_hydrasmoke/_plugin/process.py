@@ -40,7 +40,7 @@ from .session_outcome import SessionOutcome
 from .workers import Workers
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._recordings.store import Recordings
+    from pytest_hydrasmoke._recordings.store import RecordingStore
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
@@ -63,7 +63,7 @@ class Process:
     table: Path | None = None
     """The file whose table of settings was read."""
     # In the main process.
-    recordings: Recordings | None = None
+    recordings: RecordingStore | None = None
     """The folder that the run records into, which the main process holds."""
     loaded: Loaded | None = None
     """Where the settings came from."""

@@ -23,20 +23,18 @@ from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._options import FAKE, LIVE, flag
 from pytest_hydrasmoke._recordings import manners
-from pytest_hydrasmoke._recordings.compare import compared
+from pytest_hydrasmoke._recordings.compare import compared, overlaid
 from pytest_hydrasmoke._recordings.format import (
     KINDS,
     NotWrittenError,
     Place,
     Recorded,
     as_text,
-    overlaid,
     turns_of,
 )
 from pytest_hydrasmoke._recordings.manners import ROUTER
 from pytest_hydrasmoke._recordings.masking import Masking
-from pytest_hydrasmoke._recordings.store import Recordings
-from pytest_hydrasmoke._recordings.tape import Tape
+from pytest_hydrasmoke._recordings.store import RecordingStore, Tape
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 
@@ -221,7 +219,7 @@ class Recorder:
     def _clean(self, why: str) -> str:
         return safe_line(self._scrub(why), 400)
 
-    def _write_all(self, recordings: Recordings, *, whole: bool) -> None:
+    def _write_all(self, recordings: RecordingStore, *, whole: bool) -> None:
         parts: dict[str, list[Recorded]] = {}
         for line in self._tape.lines():
             owner = line["of"]
@@ -244,7 +242,7 @@ class Recorder:
 
     def _write(
         self,
-        recordings: Recordings,
+        recordings: RecordingStore,
         owner: str,
         turns: list[Recorded],
         *,
@@ -286,7 +284,7 @@ class Recorder:
             f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"
         )
 
-    def _summary(self, recordings: Recordings, *, whole: bool) -> Iterator[str]:
+    def _summary(self, recordings: RecordingStore, *, whole: bool) -> Iterator[str]:
         """Yield what has become of recordings, and in a `whole` run the unused ones."""
         counts = Counter(what for what, _ in self._came.values())
         counted = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
@@ -314,7 +312,7 @@ def _in_words(error: Exception) -> str:
     return str(error) if isinstance(error, NotWrittenError) else f"{type(error).__name__}: {error}"
 
 
-def _earlier(recordings: Recordings, owner: str, what: str) -> str:
+def _earlier(recordings: RecordingStore, owner: str, what: str) -> str:
     # A user who removes words from recordings must know where they still are.
     path = recordings.path(owner)
     if what != NOT_RECORDED or not path.exists():

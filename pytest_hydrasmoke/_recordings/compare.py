@@ -1,11 +1,15 @@
-"""Compare the words of two recordings of the same test: ids and times differ each time."""
+"""What becomes of the recorded turns of an owner as they are recorded again.
+
+Their words are compared: ids and times differ each time.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 
@@ -13,7 +17,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._runtimes.content import Content
 
-from .format import Recorded, asked, by_key
+from .format import Recorded, in_json
 
 _AROUND = 3
 """How many words are shown before the first difference, and after it."""
@@ -26,7 +30,7 @@ _NONE = {"LLM events": "not counted", "format": "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Words:
     """The words of a turn, without an error of its agent."""
 
     text: str
@@ -45,7 +49,7 @@ class Said:
         return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def played(stream: bytes, reading: Reading) -> Said:
+def played(stream: bytes, reading: Reading) -> Words:
     """Read a stream to its end, or to the point where it breaks off, without its pauses."""
     content = Content()
     came = Incoming(reading, "optional", content)
@@ -56,12 +60,12 @@ def played(stream: bytes, reading: Reading) -> Said:
     return said(came, content)
 
 
-def said(came: Incoming, content: Content) -> Said:
+def said(came: Incoming, content: Content) -> Words:
     """Return what a turn has said, all of whose text was kept."""
     text, end = str(came.reply), came.end
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
     reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
-    return Said(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)
+    return Words(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)
 
 
 def compared(
@@ -71,10 +75,10 @@ def compared(
 
     The summary is None if nothing has changed.
     """
-    waiting = by_key(old, asked)
+    waiting = _by_key(old, _asked)
     kept, changes = list[Recorded](), list[str]()
     for number, now in enumerate(new, 1):
-        same = waiting.get(asked(now))
+        same = waiting.get(_asked(now))
         was = same.popleft() if same else None
         change = f"new: {_message(now)}" if was is None else _difference(was, now, reading)
         kept.append(now if was is None or change is not None else was)
@@ -90,7 +94,7 @@ def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     """Return the messages of each instance in each run: several instances have no common order."""
     # Any number of instances are recorded as none.
     known = [turn for turn in turns if turn.instance is not None]
-    order = by_key(known, lambda turn: asked(replaced(turn, message="")))
+    order = _by_key(known, lambda turn: _asked(replaced(turn, message="")))
     return {key: [turn.message for turn in same] for key, same in order.items()}
 
 
@@ -176,3 +180,48 @@ def _change(before: str | bool | None, now: str | bool | None, none: str) -> str
         return repr(f"{'… ' * before}{part}{' …' * after}")
 
     return f"{shown(now, new)}, and was {shown(before, old)}"
+
+
+def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -> list[Recorded]:
+    """Replace an owner's old turns by new ones; a run may have repeated only a part of them.
+
+    Drop old turns that a `whole` run did not repeat on an instance that had turns; keep further
+    turns with the same message, and instances without turns in this run.
+    """
+    waiting = _by_key(new, _said_on)
+    used = set(map(_instance, new))
+    merged: list[Recorded] = []
+    for turn in old:
+        same = waiting.get(_said_on(turn))
+        if same:
+            merged.append(same.popleft())
+        elif same is not None or not whole or _instance(turn) not in used:
+            merged.append(turn)
+    left = [turn for turns in waiting.values() for turn in turns]
+    return merged + [turn for turn in new if any(turn is one for one in left)]
+
+
+def _by_key(
+    turns: Iterable[Recorded], key: Callable[[Recorded], str]
+) -> dict[str, deque[Recorded]]:
+    """Return the turns with each key, in their order."""
+    found: dict[str, deque[Recorded]] = {}
+    for turn in turns:
+        found.setdefault(key(turn), deque()).append(turn)
+    return found
+
+
+def _asked(turn: Recorded) -> str:
+    """Return the key by which a turn is looked up, but for the spec of a shared instance."""
+    return in_json([turn.run, turn.instance, turn.message])
+
+
+def _said_on(turn: Recorded) -> str:
+    """Return the key of a turn among those of an owner that has instances of several specs."""
+    return in_json([_asked(turn), _instance(turn)])
+
+
+def _instance(turn: Recorded) -> str:
+    # Others are numbered, so that one with another spec takes the place of the old one.
+    spec = sorted(turn.spec.items()) if turn.instance in ("shared", None) else None
+    return in_json([turn.instance, spec])

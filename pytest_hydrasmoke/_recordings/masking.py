@@ -12,7 +12,7 @@ from pytest_hydrasmoke._core.expected import surely_since
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 
-from .compare import Said, played, said
+from .compare import Words, played, said
 from .format import Events, NotWrittenError, Recorded, RecordedTurn, Refusal
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
@@ -78,12 +78,12 @@ class Masking:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
         return replace(recut(turn, text), message=edited.message)
 
-    def _has_token(self, words: Said) -> bool:
+    def _has_token(self, words: Words) -> bool:
         texts = (words.text, words.tools, words.reasoning)
         return any(self._scrub(text) != text for text in texts)
 
 
-def _live(turn: OpenTurn) -> Said | None:
+def _live(turn: OpenTurn) -> Words | None:
     """Return the turn's words as they were read; None where not all of them were kept."""
     content = turn.came.content
     return None if content is None or turn.outcome.refusal is not None else said(turn.came, content)

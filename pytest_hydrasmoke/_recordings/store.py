@@ -1,20 +1,27 @@
-"""A folder of recordings, held by one run: only whole files are written, and none is deleted."""
+"""What a run that records has on disk: the folder of recordings, and its turns until it is over.
+
+The folder is held by one run: only whole files are written, and none is deleted.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import json
 import os
+import re
 import secrets
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.files import NEW, opened
+from pytest_hydrasmoke._base.files import NEW, append, opened
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._run.locks import Lock
 
-from .format import HEAD, owner_in, path_of
+from .format import FORMAT, KINDS
 
 LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
@@ -23,7 +30,18 @@ _MOST = 100_000
 """Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
 
 
-class Recordings:
+_UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
+_BAD_END = re.compile(r"^\.|[. ]$")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
+_LONGEST = 100
+"""Characters of a file's or folder's name, without its digest and suffix."""
+_MOST_FOLDERS = 8
+_HEAD = 1 << 16
+"""The first bytes of a file, which name its owner."""
+_OWNER = re.compile(rb'"of":\s*("(?:[^"\\]|\\.)*")')
+
+
+class RecordingStore:
     """The recordings in a folder; the main process of one run at a time writes them."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +56,7 @@ class Recordings:
             # Opening something that is not a file, such as a pipe, may block for ever.
             if path.suffix == ".json" and path.is_file():
                 with contextlib.suppress(OSError), path.open("rb") as file:
-                    owner = owner_in(file.read(HEAD))
+                    owner = owner_in(file.read(_HEAD))
                     if owner is not None:
                         found.setdefault(owner, path)
         return found
@@ -130,3 +148,72 @@ def replace(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             other.unlink()
         raise
+
+
+def owner_in(text: bytes) -> str | None:
+    """Return the owner of a recording; None for any other file. The rest may be damaged."""
+    if FORMAT.encode() not in text[:_HEAD] or (found := _OWNER.search(text[:_HEAD])) is None:
+        return None
+    try:
+        return str(json.loads(found[1]))
+    except ValueError:
+        return None
+
+
+def path_of(owner: str) -> PurePosixPath:
+    """Return the path of a new recording, with a name that is valid on every disk."""
+    kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)
+    module, _, rest = rest.partition("::") if "::" in rest else ("", "", rest)
+    last = f"{kind} {rest}".lstrip()
+    wanted = [*filter(None, module.removesuffix(".py").split("/")), last.replace("::", ".")]
+    safe = list(_safe(wanted[-_MOST_FOLDERS:]))
+    # A dot may be literal, or separate a class; in a parameter, it is literal.
+    name, _, param = last.partition("[")
+    if safe != wanted or "." in name or "::" in param:
+        digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
+        safe[-1] += f"-{digest[:8]}"
+    return PurePosixPath(*safe[:-1], f"{safe[-1]}.json")
+
+
+def _safe(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts:
+        # Some disks treat two names that differ only in case as one.
+        name = _UNSAFE.sub("_", part.lower())[:_LONGEST]
+        name = _BAD_END.sub("_", name)
+        yield f"_{name}" if _DEVICES.match(name) else name
+
+
+class Tape:
+    """What has become of a run's turns, told by its processes while it lasts.
+
+    A line for each owner whose turns are over: the turns, or why they are not recorded.
+
+    It is in the run's folder, as a worker may be killed. What finds no room there, or is of a
+    worker on another host (which has no `file`), is kept, and sent when the worker ends.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.kept: list[dict[str, str]] = []
+
+    def add(self, **line: str) -> None:
+        if self.file is not None:
+            with contextlib.suppress(OSError):
+                # Begins with a newline: the line before may have been cut short on a full disk.
+                append(self.file, b"\n" + json.dumps(line).encode() + b"\n")
+                return
+        self.kept.append(line)
+
+    def lines(self) -> Iterator[dict[str, str]]:
+        if self.file is not None:
+            with contextlib.suppress(OSError), self.file.open("rb") as lines:
+                for line in lines:
+                    with contextlib.suppress(ValueError):  # It is empty, or was cut short.
+                        yield json.loads(line)
+        yield from self.kept
+
+    def discard(self) -> None:
+        """Remove the file."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):
+                self.file.unlink()

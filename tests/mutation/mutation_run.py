@@ -56,10 +56,11 @@ TESTS = {
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
         for name in ("ledger", "ledger_lines")
     },
-    **{
-        f"_recordings.{name}": [f"recordings/test_{name}.py"]
-        for name in ("compare", "format", "manners", "masking", "store")
-    },
+    "_recordings.compare": ["recordings/test_compare.py", "recordings/test_files.py"],
+    "_recordings.format": ["recordings/test_files.py"],
+    "_recordings.manners": ["recordings/test_manners.py"],
+    "_recordings.masking": ["recordings/test_masking.py"],
+    "_recordings.store": ["recordings/test_files.py"],
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.course": REPLAY,
     "fake.replay": REPLAY,

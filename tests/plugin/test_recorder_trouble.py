@@ -13,7 +13,7 @@ import pytest
 from plugin_tools import Project, alone_or_workers, nothing_left, problems
 from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 
-from pytest_hydrasmoke._recordings.tape import Tape
+from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke.fake import FakeRouter
 
 
@@ -266,9 +266,9 @@ def test_a_tape_keeps_what_it_can_t_write_and_reads_what_was_cut_short(tmp_path:
 HOLDS = """
 import sys
 from pathlib import Path
-from pytest_hydrasmoke._recordings.store import Recordings
+from pytest_hydrasmoke._recordings.store import RecordingStore
 
-recordings = Recordings(Path("recordings"))
+recordings = RecordingStore(Path("recordings"))
 recordings.begin()
 print("held", flush=True)
 sys.stdin.read()

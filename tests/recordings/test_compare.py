@@ -10,7 +10,7 @@ import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._recordings.compare import Said, compared, played
+from pytest_hydrasmoke._recordings.compare import Words, compared, played
 from pytest_hydrasmoke._recordings.format import Events, Recorded
 
 READY = turn(frame("I am ready."), DONE)
@@ -35,7 +35,7 @@ def counted(*providers: str, turn: Recorded = READY) -> Recorded:
 
 def said(text: str) -> str:
     """Return the digest of a turn's words."""
-    return Said(text, "", "", None, ("OpenAI chat",)).digest
+    return Words(text, "", "", None, ("OpenAI chat",)).digest
 
 
 def used(tokens: int) -> Recorded:
@@ -200,13 +200,13 @@ def test_another_order_on_an_instance_is_a_change() -> None:
 def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_breaks_off() -> None:
     stream = thinks("Well.") + called(a="1") + frame("Found.", finish_reason="stop") + DONE
     tools = "find({'a': '1'}) -> None"
-    assert played(stream, Reading()) == Said("Found.", tools, "Well.", "stop", ("OpenAI chat",))
+    assert played(stream, Reading()) == Words("Found.", tools, "Well.", "stop", ("OpenAI chat",))
     assert played(frame("I am") + FAILED.stream, Reading()).text == "I am"
-    assert played(b"", Reading()) == Said("", "", "", None, ())
+    assert played(b"", Reading()) == Words("", "", "", None, ())
 
 
 def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
-    one = Said("Found.", "", "Well.", "stop", ("OpenAI chat",))
+    one = Words("Found.", "", "Well.", "stop", ("OpenAI chat",))
     assert replaced(one, reasoning="Let me see.").digest == one.digest
     changes: list[dict[str, Any]] = [
         *({"reasoning": ""}, {"runtimes": ("Anthropic",)}, {"runtimes": ()}),

@@ -17,17 +17,15 @@ from sizes import examples
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._recordings import store
+from pytest_hydrasmoke._recordings.compare import overlaid
 from pytest_hydrasmoke._recordings.format import (
     Events,
     NotWrittenError,
     Recorded,
     as_text,
-    overlaid,
-    owner_in,
-    path_of,
     turns_of,
 )
-from pytest_hydrasmoke._recordings.store import Recordings, replace
+from pytest_hydrasmoke._recordings.store import RecordingStore, owner_in, path_of, replace
 from pytest_hydrasmoke._run.locks import Lock
 
 DAY = "2026-11-26"
@@ -170,13 +168,13 @@ def test_what_was_said_on_another_spec_stays_but_on_an_instance_of_its_own(whole
 HALF = ".hydra-smoke-0123456789abcdef.tmp"
 
 
-def written(folder: Path, day: str = DAY) -> Recordings:
-    some = Recordings(folder)
+def written(folder: Path, day: str = DAY) -> RecordingStore:
+    some = RecordingStore(folder)
     some.write(TEST, as_text(TEST, [turn(DONE)], day))
     return some
 
 
-def recorded_into(some: Recordings) -> None:
+def recorded_into(some: RecordingStore) -> None:
     some.begin()
     some.end()
 
@@ -191,7 +189,7 @@ def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
     moved = home.rename(tmp_path / "moved.json")
     (tmp_path / "other.json").write_text("{}")
     os.mkfifo(tmp_path / "pipe.json")  # It is not opened.
-    again = Recordings(tmp_path)
+    again = RecordingStore(tmp_path)
     assert again.owners == {TEST: moved}
     assert again.read(TEST) == moved.read_bytes()
     assert again.read("test_a.py::test_b") is None
@@ -204,7 +202,7 @@ def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
 def test_what_is_somebody_else_s_is_not_replaced(tmp_path: Path) -> None:
     replace(tmp_path / path_of(TEST), "{}")
     with pytest.raises(FileExistsError, match="is not a recording of it: move it away"):
-        Recordings(tmp_path).read(TEST)
+        RecordingStore(tmp_path).read(TEST)
 
 
 def test_a_file_goes_whole_to_its_place_and_may_be_read_by_others(
@@ -236,7 +234,7 @@ def test_what_a_killed_run_has_left_half_written_is_removed_unless_it_is_done(
 ) -> None:
     replace(tmp_path / "tests" / HALF, "{")
     (tmp_path / "tests" / "a.tmp").touch()
-    some = Recordings(tmp_path)
+    some = RecordingStore(tmp_path)
     recorded_into(some)
     some.end()
     assert names(tmp_path) == ["a.tmp"]
@@ -248,12 +246,15 @@ def test_what_a_killed_run_has_left_half_written_is_removed_unless_it_is_done(
         return Lock(path)
 
     monkeypatch.setattr(store, "Lock", done)
-    recorded_into(Recordings(tmp_path))
+    recorded_into(RecordingStore(tmp_path))
     assert names(tmp_path) == ["a.tmp", "x.json"]
 
 
 def test_one_run_at_a_time_records_into_a_folder(tmp_path: Path) -> None:
-    one, other = Recordings(tmp_path / "some" / "folder"), Recordings(tmp_path / "some" / "folder")
+    one, other = (
+        RecordingStore(tmp_path / "some" / "folder"),
+        RecordingStore(tmp_path / "some" / "folder"),
+    )
     one.begin()
     with pytest.raises(ConfigError) as caught:
         other.begin()
@@ -278,14 +279,14 @@ def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.M
         some.begin()
     assert caught.value.next_step == how_to_set("record")
     # It has become so while it is recorded into: what is not found is written where it belongs.
-    assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
+    assert RecordingStore(tmp_path).path(TEST) == tmp_path / path_of(TEST)
     # Two folders and a file.
     monkeypatch.setattr(store, "_MOST", 3)
     recorded_into(some)
     (tmp_path / "file").touch()
     told = r"^record: .*file/recordings can't be written: Not a directory\n"
     with pytest.raises(ConfigError, match=told) as caught:
-        Recordings(tmp_path / "file" / "recordings").begin()
+        RecordingStore(tmp_path / "file" / "recordings").begin()
     assert caught.value.next_step == how_to_set("record")
 
 
@@ -300,4 +301,4 @@ def test_a_file_that_goes_while_they_are_read_is_none(
         return True
 
     monkeypatch.setattr(Path, "is_file", is_file)
-    assert Recordings(tmp_path).owners == {TEST: tmp_path / path_of(TEST)}
+    assert RecordingStore(tmp_path).owners == {TEST: tmp_path / path_of(TEST)}
