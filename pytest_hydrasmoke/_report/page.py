@@ -33,40 +33,39 @@ class Trouble(NamedTuple):
 
 def render(report: Report) -> str:
     """Return `report.html`."""
-    stories = [Section(number, instance) for number, instance in enumerate(report.instances, 1)]
+    sections = [Section(number, instance) for number, instance in enumerate(report.instances, 1)]
     code = report.exit_code
     return fill(
         TEMPLATES / "report.html.j2",
         SHEET,
         report=report,
         verdict=_VERDICTS.get(code, f"Ended with exit code {code}"),
-        stories=stories,
-        troubles=list(_troubles(report, stories)),
-        opened=len(stories) <= OPEN,
+        sections=sections,
+        troubles=list(_troubles(report, sections)),
+        opened=len(sections) <= OPEN,
         drawing=WIDTH,
         ended=FAKE_ENDED if report.fake else None,
     )
 
 
-def _troubles(report: Report, stories: list[Section]) -> Iterator[Trouble]:
+def _troubles(report: Report, sections: list[Section]) -> Iterator[Trouble]:
     """Yield what went wrong, the most important first."""
-    for story in stories:
-        if story.instance.outcome == "leaked":
+    for section in sections:
+        if section.instance.outcome == "leaked":
             words = UNPROVED if report.fake else "may still run and cost money"
-            yield Trouble("leak", words, story.instance.name, f"i{story.number}")
-    for story in stories:
-        for entry in story.failures:
-            if entry.failure.cured:
-                continue
-            where = entry.failure.test or entry.failure.phase or story.instance.name
-            yield Trouble("failure", entry.failure.headline, where, entry.anchor)
+            yield Trouble("leak", words, section.instance.name, section.anchor)
+    for section in sections:
+        for failure, anchor, _ in section.failures:
+            if not failure.cured:
+                where = failure.test or failure.phase or section.instance.name
+                yield Trouble("failure", failure.headline, where, anchor)
     for test in report.other_failures:
         headline = (test.failure or test.outcome).partition("\n")[0]
         yield Trouble("failure", headline, test.id, None)
     for why, number in report.reasons.items():
         yield Trouble("not run", why, f"{number} tests" if number > 1 else "1 test", None)
     for breach in report.breaches:
-        places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
+        places = (it.anchor for it in sections if it.instance.name == breach.instance)
         words = breach.words
         if breach.phase != TOKENS:
             words = f"{breach.phase} took {clock(breach.value)}, the limit is {clock(breach.limit)}"

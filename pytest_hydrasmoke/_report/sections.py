@@ -132,8 +132,13 @@ class Section:
     """One instance, as the page shows it."""
 
     number: int
-    """From 1: its anchor on the page is `i<number>`."""
+    """From 1."""
     instance: InstanceReport
+
+    @property
+    def anchor(self) -> str:
+        """The name of its place on the page."""
+        return f"i{self.number}"
 
     @property
     def in_trouble(self) -> bool:
@@ -217,7 +222,7 @@ class Section:
     @property
     def failures(self) -> list[FailureEntry]:
         return [
-            FailureEntry(it, f"i{self.number}-f{place}", self.instance.without_command(it.message))
+            FailureEntry(it, f"{self.anchor}-f{place}", self.instance.without_command(it.message))
             for place, it in enumerate(self.instance.failures, 1)
         ]
 
