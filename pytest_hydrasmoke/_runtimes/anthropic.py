@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .meaning import Meaning, Part, Reasoning, ToolArguments, ToolCalled
-from .values import Frame, frame_of, key_in, models_in, text_in, tokens_in, word_in
+from .values import Frame
 
 _TYPES = """
     message_start content_block_start content_block_delta content_block_stop message_delta
@@ -14,19 +14,19 @@ TYPES = frozenset(_TYPES.split())
 
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
-    delta = frame_of(frame.get("delta")) or {}
+    delta = frame.inner("delta")
     match kind:
         case "message_start":
-            parts, models = _tokens(frame, new=True), models_in(frame.get("message"))
+            parts, models = _tokens(frame, new=True), frame.inner("message").models
             return Meaning(begins=True, parts=parts, models=models)
         case "content_block_start":
             return Meaning(parts=_block(frame))
         case "content_block_delta" if delta.get("type") == "text_delta":
-            return Meaning(text_in(delta.get("text")))
+            return Meaning(delta.text("text"))
         case "content_block_delta":
             return Meaning(parts=_piece(frame, delta))
         case "message_delta":
-            return Meaning(finish=word_in(delta.get("stop_reason")), parts=_tokens(frame))
+            return Meaning(finish=delta.word("stop_reason"), parts=_tokens(frame))
         case "message_stop":
             # An agent's turn has a message for each call of its model.
             return Meaning(end=True, of_message=True)
@@ -35,10 +35,10 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def _block(frame: Frame) -> tuple[Part, ...]:
-    block = frame_of(frame.get("content_block")) or {}
+    block = frame.inner("content_block")
     if block.get("type") != "tool_use":
         return ()
-    name, call_id = word_in(block.get("name")), word_in(block.get("id"))
+    name, call_id = block.word("name"), block.word("id")
     # The arguments follow in pieces; where they are whole already, none do.
     return (ToolCalled(_key(frame), name, call_id, block.get("input") or None, new=True),)
 
@@ -46,17 +46,18 @@ def _block(frame: Frame) -> tuple[Part, ...]:
 def _piece(frame: Frame, delta: Frame) -> tuple[Part, ...]:
     match delta.get("type"):
         case "thinking_delta":
-            return (Reasoning(text_in(delta.get("thinking"))),)
+            return (Reasoning(delta.text("thinking")),)
         case "input_json_delta":
-            return (ToolArguments(_key(frame), text_in(delta.get("partial_json"))),)
+            return (ToolArguments(_key(frame), delta.text("partial_json")),)
         case _:
             return ()
 
 
 def _key(frame: Frame) -> str | int:
-    return key_in(frame.get("index")) or 0
+    return frame.key("index") or 0
 
 
 def _tokens(frame: Frame, *, new: bool = False) -> tuple[Part, ...]:
-    message = frame_of(frame.get("message")) or frame
-    return tokens_in(message.get("usage"), "input_tokens", "output_tokens", new=new)
+    return (frame.inner("message") or frame).tokens(
+        "usage", "input_tokens", "output_tokens", new=new
+    )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from .meaning import NO_MESSAGE, Meaning
-from .values import DEPTH, Frame, frame_of, message_of, models_in, spelled_plainly, whole, word_in
+from .values import DEPTH, Frame, frame_of, message_of, spelled_plainly, whole
 
 _Role = Literal["text", "end", "error", "silent"]
 DECISIVE = ("end", "error", "silent")
@@ -85,15 +85,15 @@ def read(name: str, value: object) -> Meaning:
     if frame.get("error"):
         return Meaning(end=end, error=message_of(frame) or NO_MESSAGE, finish=finish)
     text = "" if role == "end" else text_of(frame)
-    return Meaning(text, end, finish=finish, models=models_in(frame))
+    return Meaning(text, end, finish=finish, models=frame.models)
 
 
 def _finish_of(frame: Frame, *, end: bool) -> str | None:
     """Return the finish reason; an end may have it under another name."""
-    finish = word_in(frame.get("finish_reason"))
+    finish = frame.word("finish_reason")
     if finish is not None or not end:
         return finish
-    return next(filter(None, (word_in(frame.get(name)) for name in _FINISH_KEYS)), None)
+    return next(filter(None, (frame.word(name) for name in _FINISH_KEYS)), None)
 
 
 def role_of(word: str) -> _Role | None:
@@ -143,14 +143,12 @@ def text_of(value: object, depth: int = DEPTH) -> str:
         return ""
     if depth < DEPTH and isinstance(kind := frame.get("type"), str) and role_of(kind) != "text":
         return ""
-    choices = frame.get("choices")
-    if isinstance(choices, list):
-        return text_of(first_choice(cast("list[object]", choices)), depth - 1)
+    if isinstance(frame.get("choices"), list):
+        return text_of(first_choice(frame), depth - 1)
     found = (frame[key] for key in _TEXT_KEYS if frame.get(key) is not None)
     return text_of(next(found, None), depth - 1)
 
 
-def first_choice(choices: list[object]) -> object:
+def first_choice(frame: Frame) -> Frame | None:
     """Return the choice of index 0: if several were requested, their chunks alternate."""
-    frames = [frame for frame in map(frame_of, choices) if frame is not None]
-    return next((frame for frame in frames if frame.get("index", 0) == 0), None)
+    return next((one for one in frame.each("choices") if one.get("index", 0) == 0), None)

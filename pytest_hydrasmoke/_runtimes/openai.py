@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 from .generic import first_choice, text_of
 from .meaning import (
@@ -16,19 +15,7 @@ from .meaning import (
     ToolCalled,
     ToolResult,
 )
-from .values import (
-    DEPTH,
-    Frame,
-    frame_of,
-    frames_in,
-    is_cut_short,
-    key_in,
-    message_of,
-    models_in,
-    text_in,
-    tokens_in,
-    word_in,
-)
+from .values import DEPTH, Frame, is_cut_short, message_of
 
 PREFIX = "response."
 """Prefix of the types of the objects of Responses."""
@@ -36,12 +23,11 @@ PREFIX = "response."
 
 def read_chunk(frame: Frame) -> Meaning | None:
     """Return what a chunk means; None for an object that is no chunk."""
-    choices = frame.get("choices")
-    if not isinstance(choices, list):
+    if not isinstance(frame.get("choices"), list):
         return None
-    choice = frame_of(first_choice(cast("list[object]", choices))) or {}
-    said = frame_of(choice.get("delta")) or frame_of(choice.get("message")) or {}
-    finish = word_in(choice.get("finish_reason"))
+    choice = first_choice(frame) or Frame()
+    said = choice.inner("delta") or choice.inner("message")
+    finish = choice.word("finish_reason")
     parts = (*_parts(said), *tokens(frame))
     error = frame.get("error") or choice.get("error")
     # Hermes reports a reply that met a limit as an error too, beside `length`.
@@ -50,36 +36,36 @@ def read_chunk(frame: Frame) -> Meaning | None:
         found = Meaning(error=words or NO_MESSAGE, finish=finish)
     else:
         found = Meaning(text_of(choice, DEPTH - 1), finish=finish)
-    return found._replace(parts=parts, models=models_in(frame))
+    return found._replace(parts=parts, models=frame.models)
 
 
 def tokens(frame: Frame) -> tuple[TokensUsed, ...]:
     """Return the tokens of a chunk, or of any other object without a type."""
     if isinstance(frame.get("type"), str):
         return ()
-    return tokens_in(frame.get("usage"), "prompt_tokens", "completion_tokens")
+    return frame.tokens("usage", "prompt_tokens", "completion_tokens")
 
 
 def _parts(said: Frame) -> Iterator[Part]:
     """Yield the content of a delta, or a message, beside text."""
-    thought = text_in(said.get("reasoning_content")) or text_in(said.get("reasoning"))
+    thought = said.text("reasoning_content") or said.text("reasoning")
     if thought:
         yield Reasoning(thought)
-    for call in frames_in(said.get("tool_calls")):
-        function = frame_of(call.get("function")) or {}
-        name, call_id = word_in(function.get("name")), word_in(call.get("id"))
-        index = key_in(call.get("index"))
+    for call in said.each("tool_calls"):
+        function = call.inner("function")
+        name, call_id = function.word("name"), call.word("id")
+        index = call.key("index")
         key = (call_id or 0) if index is None else index
         if name or call_id:
             yield ToolCalled(key, name, call_id)
-        if piece := text_in(function.get("arguments")):
+        if piece := function.text("arguments"):
             yield ToolArguments(key, piece)
 
 
 def read_response(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means; `.done` objects and items repeat earlier ones."""
     found = _of_response(kind, frame)
-    return found._replace(models=models_in(frame["response"])) if "response" in frame else found
+    return found._replace(models=frame.inner("response").models) if "response" in frame else found
 
 
 def _of_response(kind: str, frame: Frame) -> Meaning:
@@ -87,13 +73,13 @@ def _of_response(kind: str, frame: Frame) -> Meaning:
         case "created":
             return Meaning(begins=True)
         case "output_text.delta":
-            return Meaning(text_in(frame.get("delta")))
+            return Meaning(frame.text("delta"))
         case "reasoning_text.delta" | "reasoning_summary_text.delta":
-            return Meaning(parts=(Reasoning(text_in(frame.get("delta"))),))
+            return Meaning(parts=(Reasoning(frame.text("delta")),))
         case "output_item.added" | "output_item.done":
-            return Meaning(parts=_item(frame_of(frame.get("item")) or {}))
+            return Meaning(parts=_item(frame.inner("item")))
         case "function_call_arguments.delta":
-            return Meaning(parts=(ToolArguments(_key(frame), text_in(frame.get("delta"))),))
+            return Meaning(parts=(ToolArguments(_key(frame), frame.text("delta")),))
         case "function_call_arguments.done":
             return Meaning(parts=(ToolCalled(_key(frame), arguments=frame.get("arguments")),))
         case "completed" | "incomplete" | "failed" | "cancelled" | "done" as end:
@@ -103,32 +89,32 @@ def _of_response(kind: str, frame: Frame) -> Meaning:
 
 
 def _key(frame: Frame) -> str | int:
-    return key_in(frame.get("item_id")) or key_in(frame.get("output_index")) or 0
+    return frame.key("item_id") or frame.key("output_index") or 0
 
 
 def _item(item: Frame) -> tuple[Part, ...]:
-    call_id = word_in(item.get("call_id"))
+    call_id = item.word("call_id")
     if item.get("type") == "function_call":
-        key = key_in(item.get("id")) or call_id or 0
+        key = item.key("id") or call_id or 0
         # At its beginning it has no arguments yet, or an empty text.
         arguments = item.get("arguments") or None
-        return (ToolCalled(key, word_in(item.get("name")), call_id, arguments),)
+        return (ToolCalled(key, item.word("name"), call_id, arguments),)
     if item.get("type") == "function_call_output" and call_id is not None:
         return (ToolResult(call_id, item.get("output")),)
     return ()
 
 
 def _ended(end: str, frame: Frame) -> Meaning:
-    response = frame_of(frame.get("response")) or {}
+    response = frame.inner("response")
     if end == "done":
         # One name for all ends: the response's status says which it is.
-        end = word_in(response.get("status")) or "completed"
-    output = list(frames_in(response.get("output")))
+        end = response.word("status") or "completed"
+    output = list(response.each("output"))
     if end == "incomplete":
-        details = frame_of(response.get("incomplete_details")) or {}
-        found = Meaning(end=True, finish=word_in(details.get("reason")) or end)
+        details = response.inner("incomplete_details")
+        found = Meaning(end=True, finish=details.word("reason") or end)
     elif end in ("failed", "cancelled"):
-        error = message_of(response.get("error")) or message_of(frame.get("error"))
+        error = response.message("error") or frame.message("error")
         wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
         found = Meaning(error=error or wordless)
     elif end == "completed" and output and output[-1].get("type") == "function_call":
@@ -136,5 +122,5 @@ def _ended(end: str, frame: Frame) -> Meaning:
         found = Meaning(end=True, of_message=True, finish="tool_calls")
     else:
         found = Meaning(end=end == "completed")
-    usage = tokens_in(response.get("usage"), "input_tokens", "output_tokens")
+    usage = response.tokens("usage", "input_tokens", "output_tokens")
     return found._replace(parts=usage)

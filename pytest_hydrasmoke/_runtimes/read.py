@@ -20,7 +20,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from . import agents, anthropic, generic, openai, ui
 from .meaning import Meaning, Reasoning, ToolArguments
-from .values import Frame, frame_of, is_failure, whole, word_in
+from .values import Frame, frame_of, is_failure, whole
 
 _Reads = Callable[[str, Frame], Meaning | None]
 _RUNTIMES: Mapping[str | None, tuple[Collection[str], _Reads]] = {
@@ -61,8 +61,8 @@ def type_of(event: ChatEvent) -> str:
     """Return an event's type: its name, or else what the object in its data calls itself."""
     if event.event != "message":
         return event.event
-    frame = frame_of(_value(event)) or {}
-    return word_in(frame.get("type")) or word_in(frame.get("event")) or event.event
+    frame = frame_of(_value(event)) or Frame()
+    return frame.word("type") or frame.word("event") or event.event
 
 
 def _value(event: ChatEvent) -> object:

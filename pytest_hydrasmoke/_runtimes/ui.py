@@ -16,17 +16,7 @@ from .meaning import (
     ToolCalled,
     ToolResult,
 )
-from .values import (
-    Frame,
-    frame_of,
-    frames_in,
-    key_in,
-    message_of,
-    models_in,
-    text_in,
-    tokens_in,
-    word_in,
-)
+from .values import Frame, models_in
 
 _AG_UI = """
     RUN_STARTED RUN_FINISHED RUN_ERROR STEP_STARTED STEP_FINISHED TEXT_MESSAGE_START
@@ -54,7 +44,7 @@ DATA = "data-"
 
 def read_ag_ui(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
-    delta = text_in(frame.get("delta"))
+    delta = frame.text("delta")
     match kind:
         case "TEXT_MESSAGE_CONTENT" | "TEXT_MESSAGE_CHUNK":
             # A message may be another participant's, or a subagent's: its failure is not the run's.
@@ -71,21 +61,21 @@ def read_ag_ui(kind: str, frame: Frame) -> Meaning:
         case "RUN_FINISHED":
             return _finished(frame)
         case "RUN_ERROR":
-            error = message_of(frame.get("message")) or message_of(frame.get("code"))
+            error = frame.message("message", "code")
             return Meaning(error=error or NO_MESSAGE)
         case _:
             return Meaning(parts=tuple(_ag_ui_tool(kind, frame)))
 
 
 def _finished(frame: Frame) -> Meaning:
-    usages = list(frames_in(frame.get("usage")))  # an entry for each model
+    usages = list(frame.each("usage"))  # an entry for each model
     told = TokensUsed(
         _sum(usages, "inputTokens"),
         _sum(usages, "outputTokens"),
         _sum(usages, "cachedInputTokens"),
         _sum(usages, "reasoningTokens"),
     )
-    outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
+    outcome = frame.inner("outcome").word("type")
     if outcome == "cancelled":
         found = Meaning(error="the run was cancelled")
     else:
@@ -106,13 +96,13 @@ def _sum(usages: list[Frame], key: str) -> object:
 
 
 def _ag_ui_tool(kind: str, frame: Frame) -> Iterator[Part]:
-    key = key_in(frame.get("toolCallId"))
+    key = frame.key("toolCallId")
     if key is None:
         return
     if kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
-        yield ToolCalled(key, word_in(frame.get("toolCallName")), str(key))
+        yield ToolCalled(key, frame.word("toolCallName"), str(key))
     if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK"):
-        yield ToolArguments(key, text_in(frame.get("delta")))
+        yield ToolArguments(key, frame.text("delta"))
     if kind == "TOOL_CALL_RESULT":
         yield ToolResult(key, frame.get("content"))
 
@@ -122,19 +112,19 @@ def read_ai_sdk(kind: str, frame: Frame) -> Meaning | None:
     match kind:
         case "text-delta":
             # Earlier protocols have other names for it.
-            return Meaning(text_in(frame.get("textDelta")) or text_of(frame))
+            return Meaning(frame.text("textDelta") or text_of(frame))
         case "error" if "errorText" not in frame:
             return None
         case "error":
-            return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE)
+            return Meaning(error=frame.message("errorText") or NO_MESSAGE)
         case "abort":
-            return Meaning(error=message_of(frame.get("reason")) or "the stream was aborted")
+            return Meaning(error=frame.message("reason") or "the stream was aborted")
         case "start" if "messageMetadata" not in frame:
             return None
         case "start" | "message-metadata":
             return _metadata(Meaning(), frame)
         case "reasoning-delta":
-            return Meaning(parts=(Reasoning(text_in(frame.get("delta"))),))
+            return Meaning(parts=(Reasoning(frame.text("delta")),))
         case _:
             return Meaning(parts=tuple(_ai_sdk_tool(kind, frame)))
 
@@ -145,20 +135,20 @@ def read_finish(kind: str, frame: Frame) -> Meaning:
 
 
 def _metadata(found: Meaning, frame: Frame) -> Meaning:
-    metadata = frame_of(frame.get("messageMetadata")) or {}
-    usage = frame_of(metadata.get("usage")) or frame.get("usage")
-    parts = tokens_in(usage, "inputTokens", "outputTokens")
-    return found._replace(parts=parts, models=models_in(metadata))
+    metadata = frame.inner("messageMetadata")
+    told = metadata if metadata.inner("usage") else frame
+    parts = told.tokens("usage", "inputTokens", "outputTokens")
+    return found._replace(parts=parts, models=metadata.models)
 
 
 def _ai_sdk_tool(kind: str, frame: Frame) -> Iterator[Part]:
-    key = key_in(frame.get("toolCallId"))
+    key = frame.key("toolCallId")
     if key is None:
         return
     if kind in ("tool-input-start", "tool-input-available", "tool-input-error"):
-        yield ToolCalled(key, word_in(frame.get("toolName")), str(key), frame.get("input"))
+        yield ToolCalled(key, frame.word("toolName"), str(key), frame.get("input"))
     elif kind == "tool-input-delta":
-        yield ToolArguments(key, text_in(frame.get("inputTextDelta")))
+        yield ToolArguments(key, frame.text("inputTextDelta"))
     elif kind == "tool-output-available":
         yield ToolResult(key, frame.get("output"))
     elif kind == "tool-output-error":

@@ -1,4 +1,4 @@
-"""Values in a runtime's JSON, however deep they are nested, and what its finish reasons say."""
+"""A runtime's JSON, read with suspicion, and what its finish reasons say."""
 
 from __future__ import annotations
 
@@ -56,12 +56,60 @@ _CUT_SHORT = frozenset(
 )
 _GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
-Frame = dict[str, object]
+
+class Frame(dict[str, object]):
+    """A JSON object: what is asked of it is only there if it is of that kind."""
+
+    def inner(self, key: str) -> Frame:
+        """Return an object; an empty one for anything else."""
+        return frame_of(self.get(key)) or Frame()
+
+    def each(self, key: str) -> Iterator[Frame]:
+        """Yield the objects of a list; nothing for anything else."""
+        value = self.get(key)
+        for one in cast("list[object]", value) if isinstance(value, list) else ():
+            frame = frame_of(one)
+            if frame is not None:
+                yield frame
+
+    def text(self, key: str) -> str:
+        """Return a string; "" for anything else."""
+        value = self.get(key)
+        return whole(value) if isinstance(value, str) else ""
+
+    def word(self, key: str) -> str | None:
+        """Return a word of a vocabulary, such as a finish reason; None for anything else."""
+        value = self.get(key)
+        return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+
+    def key(self, key: str) -> Key | None:
+        """Return a key for the pieces of a tool call; None for anything else."""
+        value = self.get(key)
+        return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+    def message(self, *keys: str) -> str:
+        """Return the first error's message at these keys; "" where there is none."""
+        return next(filter(None, (message_of(self.get(key)) for key in keys)), "")
+
+    def tokens(
+        self, key: str, read: str, written: str, *, new: bool = False
+    ) -> tuple[TokensUsed, ...]:
+        """Return the tokens in an object that has them under these names, if it is one."""
+        frame = frame_of(self.get(key))
+        if frame is None:
+            return ()
+        cached, reasoned = _first_at(frame, _CACHED), _first_at(frame, _REASONED)
+        return (TokensUsed(frame.get(read), frame.get(written), cached, reasoned, new),)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that it names."""
+        return models_in(self)
 
 
 def frame_of(value: object) -> Frame | None:
     """Return a JSON object; None for anything else."""
-    return cast(Frame, value) if isinstance(value, dict) else None
+    return Frame(cast("dict[str, object]", value)) if isinstance(value, dict) else None
 
 
 def whole(text: str) -> str:
@@ -72,16 +120,6 @@ def whole(text: str) -> str:
 def spelled_plainly(word: str) -> str:
     """Return a word in lower case without separators: `toolCall`, `tool_call`, `tool.call`."""
     return _SEPARATORS.sub("", word).lower()
-
-
-def text_in(value: object) -> str:
-    """Return a string; "" for anything else."""
-    return whole(value) if isinstance(value, str) else ""
-
-
-def word_in(value: object) -> str | None:
-    """Return a word of a runtime's vocabulary, such as a finish reason; None for anything else."""
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def message_of(value: object, depth: int = DEPTH) -> str:
@@ -97,44 +135,19 @@ def message_of(value: object, depth: int = DEPTH) -> str:
     return next(filter(None, found), "")
 
 
-def frames_in(value: object) -> Iterator[Frame]:
-    """Yield the objects of a list; nothing for anything else."""
-    for one in cast("list[object]", value) if isinstance(value, list) else ():
-        frame = frame_of(one)
-        if frame is not None:
-            yield frame
-
-
-def key_in(value: object) -> Key | None:
-    """Return a key for the pieces of a tool call; None for anything else."""
-    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
-
-
-def tokens_in(
-    usage: object, read: str, written: str, *, new: bool = False
-) -> tuple[TokensUsed, ...]:
-    """Return the tokens in an object that has them under these names; nothing for another value."""
-    frame = frame_of(usage)
-    if frame is None:
-        return ()
-    cached, reasoned = _first_at(frame, _CACHED), _first_at(frame, _REASONED)
-    return (TokensUsed(frame.get(read), frame.get(written), cached, reasoned, new),)
-
-
 def _first_at(frame: Frame, paths: tuple[tuple[str, ...], ...]) -> object:
     """Return the first value at one of these paths of keys; None where there is none."""
     for *outer, name in paths:
-        inner: Frame | None = frame
+        inner = frame
         for key in outer:
-            inner = frame_of((inner or {}).get(key))
-        if inner is not None and inner.get(name) is not None:
+            inner = inner.inner(key)
+        if inner.get(name) is not None:
             return inner[name]
     return None
 
 
-def models_in(*values: object) -> tuple[str, ...]:
-    """Return the models that JSON objects name, each once; nothing for other values."""
-    frames = [frame for frame in map(frame_of, values) if frame is not None]
+def models_in(*frames: Frame) -> tuple[str, ...]:
+    """Return the models that JSON objects name, each once."""
     names = [frame[key] for frame in frames for key in ("model", "modelId") if key in frame]
     return tuple(dict.fromkeys(name for name in names if _is_name(name)))
 
