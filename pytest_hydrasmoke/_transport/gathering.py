@@ -7,7 +7,6 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,32 +32,28 @@ Of a request that is cut off, nobody knows whether it was carried out.
 """
 
 
-@dataclass
 class Gathering:
     """Shared by threads that end together: a way to stop them, and a limit on their requests."""
 
-    stopped: threading.Event = field(default_factory=threading.Event)
-    until: float = math.inf
-    """The `clock.now()` by which requests under way must end."""
-    most: int = IN_FLIGHT
-    """How many requests may be under way."""
-    places: queue.SimpleQueue[None] = field(default_factory=lambda: queue.SimpleQueue[None]())
-    """One for each request that may begin now; a semaphore would wait by a clock of its own."""
-
-    def __post_init__(self) -> None:
-        for _ in range(self.most):
+    def __init__(self, most: int = IN_FLIGHT) -> None:
+        self.stopped = threading.Event()
+        self.until = math.inf
+        """The `clock.now()` by which requests under way must end."""
+        # One for each request that may begin now; a semaphore would wait by a clock of its own.
+        self._places = queue.SimpleQueue[None]()
+        for _ in range(most):
             self.leave()
 
     def enter(self, seconds: float) -> bool:
         """Take a place, if there is one within so many seconds."""
         with contextlib.suppress(queue.Empty):
-            self.places.get(timeout=seconds)
+            self._places.get(timeout=seconds)
             return True
         return False
 
     def leave(self) -> None:
         """Give a place back."""
-        self.places.put(None)
+        self._places.put(None)
 
     def stop(self) -> None:
         """Prevent new requests."""
@@ -79,7 +74,7 @@ def fan_out(
     At most so many requests are under way. A share without a thread, because the system has no
     more of them, the caller does itself.
     """
-    group = Gathering(most=most)
+    group = Gathering(most)
     failed = group.stop if together else int
 
     def run(own: SyncIO, share: Share, ended: Once) -> None:
