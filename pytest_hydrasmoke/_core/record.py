@@ -31,7 +31,7 @@ from pytest_hydrasmoke._journal.events import (
     Noted,
     Status,
 )
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
@@ -90,7 +90,7 @@ class InstanceRecord(Story, Partner):
         if commits:
             self.apply("", at, event)
 
-    def take_over(self, known: Instance) -> None:
+    def take_over(self, known: KnownInstance) -> None:
         super().take_over(known)
         self.evidence.forget(accepted=self.accepted)
 

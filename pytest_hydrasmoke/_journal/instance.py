@@ -18,7 +18,7 @@ NAMING = frozenset({State.ACCEPTED, State.CREATED})
 
 
 @dataclass(kw_only=True)
-class Instance:
+class KnownInstance:
     """An instance that has a key, or that the run is attached to."""
 
     key: str | None = None
@@ -63,13 +63,13 @@ class Instance:
                 if name is not None and state is State.DELETING:
                     self.accepted.append(name)
 
-    def again(self) -> Instance:
+    def again(self) -> KnownInstance:
         """Return what a new claim of its key begins with: it still owes what it has named."""
-        return Instance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
+        return KnownInstance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
 
-    def take_over(self, known: Instance) -> None:
+    def take_over(self, known: KnownInstance) -> None:
         """Go on from what is known elsewhere."""
-        for one in fields(Instance):
+        for one in fields(KnownInstance):
             setattr(self, one.name, copy(getattr(known, one.name)))
 
     @property

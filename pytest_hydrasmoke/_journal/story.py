@@ -33,7 +33,7 @@ from .events import (
     Took,
     Used,
 )
-from .instance import Instance
+from .instance import KnownInstance
 
 E = TypeVar("E")
 
@@ -165,7 +165,7 @@ class Chats:
 
 
 @dataclass(kw_only=True)
-class Story(Instance):
+class Story(KnownInstance):
     """What is told of an instance; seconds everywhere."""
 
     hostname: str | None = None

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._journal.events import (
     Prepared,
     Refuted,
 )
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
 FREE = frozenset({State.UNUSED, State.REFUSED})
@@ -34,7 +34,7 @@ _entry_of = lru_cache(8192)(decode)
 class LedgerReading:
     """What follows from a ledger: instances by key, and lines that could not be read."""
 
-    instances: dict[str, Instance] = field(default_factory=dict[str, Instance])
+    instances: dict[str, KnownInstance] = field(default_factory=dict[str, KnownInstance])
     refuted: dict[str, Refuted] = field(default_factory=dict[str, Refuted])
     """What tests have shown not to work."""
     problems: list[str] = field(default_factory=list[str])
@@ -58,7 +58,7 @@ class LedgerReading:
         return bool(self.instances or self.refuted)
 
     @property
-    def open(self) -> list[Instance]:
+    def open(self) -> list[KnownInstance]:
         """What may have to be deleted."""
         return [known for known in self.instances.values() if known.open]
 
@@ -67,7 +67,7 @@ class LedgerReading:
         """Whether nothing is left to look at, and every line could be read."""
         return not self.open and not self.problems
 
-    def shared(self, share: str, spec: Mapping[str, Any]) -> Instance | None:
+    def shared(self, share: str, spec: Mapping[str, Any]) -> KnownInstance | None:
         """Return the instance of a share with a spec, if there is one."""
         for known in self.instances.values():
             if (known.share, known.wanted) == (share, spec) and known.state in USABLE:
@@ -101,7 +101,7 @@ class LedgerReading:
             case CleanedUp():
                 self.ended = True
             case Claimed() if isinstance(key, str):
-                self.instances[key] = self.instances.get(key, Instance(key=key)).again()
+                self.instances[key] = self.instances.get(key, KnownInstance(key=key)).again()
                 self.instances[key].learn(event)
                 if event.share is not None and event.spec is not None:
                     # Whoever boots it anew has seen what was written before.

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._transport.target import same_router
 
@@ -68,7 +68,7 @@ def _line(folder: Path, here: str) -> str | None:
     return f"run {folder.name}: {'; '.join(words)}" if words else None
 
 
-def _keys(entries: Sequence[Instance]) -> str:
+def _keys(entries: Sequence[KnownInstance]) -> str:
     keys = spans(str(entry.key) for entry in entries)
     ids = [safe_line(entry.id) for entry in entries if entry.id is not None]
     counted = f"{len(entries)} {'key' if len(entries) == 1 else 'keys'} ({safe_line(keys)})"

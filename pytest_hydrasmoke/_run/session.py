@@ -34,7 +34,7 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -264,7 +264,7 @@ class SmokeSession(Keeper):
         """Do the same, and block."""
         drive(self.dispose(records))
 
-    def join(self, it: Instance, spec: InstanceSpec | None = None) -> InstanceRecord:
+    def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Own an instance in the ledger, together with another process of the run."""
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
@@ -297,7 +297,7 @@ class SmokeSession(Keeper):
         # A worker on another host is a run of its own.
         ours = (it for it in told.items() if run_of(it[0]) == self.config.run_id)
         mine = (it for it in ours if not it[1].attached)
-        left = {**dict[str, Instance](mine), **self._in_ledger().instances}
+        left = {**dict[str, KnownInstance](mine), **self._in_ledger().instances}
         for key, instance in left.items():
             if key not in known and instance.state not in CLOSED:
                 record = self.join(instance)

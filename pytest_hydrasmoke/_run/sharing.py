@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Prepared
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
 from .ledger_lines import share_name
@@ -147,7 +147,7 @@ class Sharing:
         ledger = self._session.ledger
         self._held[wanted] = ledger.hold(wanted.name, self._session.permit)
 
-    def _bring_up(self, wanted: Wanted, known: Instance | None) -> InstanceRecord:
+    def _bring_up(self, wanted: Wanted, known: KnownInstance | None) -> InstanceRecord:
         if wanted.spec is None:
             return self._session.attach()
         if known is not None:

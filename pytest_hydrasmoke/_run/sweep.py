@@ -24,7 +24,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy, Router
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
@@ -311,7 +311,7 @@ class Sweep:
             for key in () if run.slots is None else run.slots.more(self._rounds.found):
                 yield self._key(run, key)
 
-    def _key(self, run: SweptRun, key: str, known: Instance | None = None) -> SweptKey:
+    def _key(self, run: SweptRun, key: str, known: KnownInstance | None = None) -> SweptKey:
         return SweptKey(key, run, known, self._policy, self.config.row_settle)
 
     def _say_what_it_would_do(self, key: SweptKey) -> None:

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.target import same_router
 
@@ -69,7 +69,7 @@ class SweptRun:
         return self.folder.name
 
     @property
-    def ours(self) -> list[Instance]:
+    def ours(self) -> list[KnownInstance]:
         """What its ledger has open, of this run and of the router that is asked."""
         named = (it for it in self.reading.open if run_of(str(it.key)) == self.run_id)
         return [it for it in named if same_router(it.url, self.url)]
@@ -119,7 +119,7 @@ class SweptRun:
         """Record that an instance is alive: no delete so far has done its work."""
         self.learned(key, State.CREATED)
 
-    def found(self, key: str, ids: Sequence[str]) -> Instance:
+    def found(self, key: str, ids: Sequence[str]) -> KnownInstance:
         """Record what a key names that no ledger has."""
         self._add(key, Claimed({}, url=self.url))
         self.learned(key, State.CREATED, ids)
@@ -149,7 +149,7 @@ class SweptRun:
         elif isinstance(event, Learned) and key in known:
             self._learn(known[key], event, age)
 
-    def _learn(self, known: Instance, event: Learned, age: float) -> None:
+    def _learn(self, known: KnownInstance, event: Learned, age: float) -> None:
         key, state = str(known.key), event.state
         if state is State.CREATED:
             self.ran.add(key)

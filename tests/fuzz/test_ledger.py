@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sizes import examples
 
 from pytest_hydrasmoke._journal.codec import SCHEMA
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 
@@ -146,7 +146,7 @@ def test_the_last_fact_of_a_key_is_what_is_known(
         own = [fact["id"] for fact in became if fact["state"] in ("accepted", "created")]
         back = max([0, *(at for at, it in enumerate(became, 1) if it["state"] == "created")])
         gone = [fact["id"] for fact in became[back:] if fact["state"] == "deleting"]
-        assert reading.instances[key] == Instance(
+        assert reading.instances[key] == KnownInstance(
             key=key,
             url=claim["url"],
             wanted=claim["spec"],

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._journal.events import (
     Refuted,
     Status,
 )
-from pytest_hydrasmoke._journal.instance import Instance
+from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 
@@ -137,7 +137,7 @@ def test_a_key_that_is_claimed_again_begins_afresh() -> None:
     before = (Became(state, "a") for state in (State.CREATED, State.READY, State.DELETING))
     [known] = facts(*before, Claimed({}, url=URL)).open
     # But it still owes what it has named.
-    assert known == Instance(key="k", url=URL, wanted={}, ids=["a"], accepted=["a"])
+    assert known == KnownInstance(key="k", url=URL, wanted={}, ids=["a"], accepted=["a"])
 
 
 def test_what_the_bundled_fake_has_provisioned_is_never_open() -> None:
