@@ -93,14 +93,18 @@ class Deletion:
         }
 
     async def ask_all(self, calls: Calls) -> None:
-        """Send a delete for every id that is known, and look for nothing but an unseen row."""
+        """Send a delete for every id that is known, and look for nothing but an unseen row.
+
+        What has no row yet is left to `step`: were it deleted as its row comes, nobody could tell
+        it from one whose row is still to come.
+        """
         deadline = calls.io.now() + self._policy.delete_timeout
         if self._deadline is None:
-            # Deleted before it was seen, it would look like one that is still to come.
             with contextlib.suppress(DoubtError):
                 found = await named(calls, self._record, deadline)
-                if found.instance_id is not None:
-                    self._has_row(calls.io.now(), found.instance_id)
+                if found.instance_id is None:
+                    return
+                self._has_row(calls.io.now(), found.instance_id)
         for known in self._record.known_ids:
             await self._ask(calls, known, deadline)
 

@@ -88,6 +88,17 @@ def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
         assert (set(io.calls_sent()), it.state) == ({"poll"}, State.REQUESTED)
 
 
+def test_what_has_no_row_yet_is_not_deleted_in_a_hurry_before_it_comes() -> None:
+    it = record(state=State.ACCEPTED, id=ID)
+    # With a delete in between, its row would not come.
+    io, calls = calls_of(it, poll=[NO_ROW, row(), NO_ROW], delete=[deleted()], status=[NOT_FOUND])
+    deletion = Deletion(it, io.now())
+    drive(deletion.ask_all(calls))
+    assert (io.calls_sent(), it.state) == (["poll"], State.ACCEPTED)
+    assert drive(deletion.step(calls)) is None
+    assert (io.calls_sent()[1:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
+
+
 def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:
     def about(request: Any) -> str:
         return str(request.path.rpartition("/")[2])
