@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -32,11 +33,12 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._core.cleanup import delete, keep
+from pytest_hydrasmoke._core.cleanup import MOST_AT_ONCE, delete, delete_all, dispose, keep
 from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.protocol import IO, Work, drive
 
 ONCE = ["delete", "status", "poll"]
 RUNNING = status("running")
@@ -230,6 +232,33 @@ def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it() -> None:
     io = AfterAChat(delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
     drive(delete(Calls(io, it), it))
     assert it.state is State.GONE
+
+
+class Together(ScriptedIO):
+    """Does works one after the other, and writes down how many there were, of how many at once."""
+
+    async def gather(
+        self, works: Sequence[Work], *, at_once: int | None = None, together: bool = False
+    ) -> dict[int, Exception]:
+        self.gathered = [*getattr(self, "gathered", ()), (len(works), at_once)]
+        for work in works:
+            await work(self)
+        return {}
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+@pytest.mark.parametrize("delete_them", [dispose, delete_all])
+def test_after_a_signal_all_are_asked_before_any_is_waited_for(
+    delete_them: Callable[[IO, list[InstanceRecord]], Coroutine[Any, Any, None]], hurried: bool
+) -> None:
+    its = [ready(asked=True) for _ in range(3)]
+    io = Together(delete=[deleted(), ...], status=[NOT_FOUND, ...], poll=[NO_ROW, ...])
+    io.hurried = START + 3 if hurried else math.inf
+    drive(delete_them(io, its))
+    assert [it.state for it in its] == [State.GONE] * 3
+    assert io.calls_sent() == [*["delete"] * (3 if hurried else 0), *ONCE * 3]
+    assert io.gathered == ([(3, MOST_AT_ONCE)] * 2 if hurried else [(3, None)])
+    assert io.graces[0] > max(io.graces[1:]), "there is time for each of them"
 
 
 def test_a_grace_that_runs_out_is_a_leak() -> None:
