@@ -35,6 +35,7 @@ from .models import (
     explained,
     plain_id,
     rows_of,
+    same_id,
 )
 from .responses import (
     Earlier,
@@ -318,7 +319,7 @@ class Calls:
 
 def _about(asked: str, answer: M, got: str, request: Request) -> M:
     """Check that an answer is about what was asked for; raises `ContractError`."""
-    if plain_id(got) != plain_id(asked):
+    if not same_id(got, asked):
         raise ContractError(
             f"{request.call} answered for another instance",
             expected=asked,

@@ -44,6 +44,11 @@ def plain_id(instance_id: str) -> str:
         return lower  # No router has such an instance.
 
 
+def same_id(one: str | None, other: str | None) -> bool:
+    """Return whether both name the same instance, in whatever spelling."""
+    return one is not None and other is not None and plain_id(one) == plain_id(other)
+
+
 @public
 class InstanceSpec(BaseModel):
     """Say what to provision. Hashable; the router decides whether the values are right."""

@@ -10,7 +10,6 @@ import contextlib
 import math
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._journal.events import Conflict, Doing
@@ -84,13 +83,8 @@ class Deletion:
             record.permit()
         except ConfigError:
             return
-        if seen.says_gone and self._is_ours(seen.named):
+        if seen.says_gone and record.owns(seen.named):
             record.note(Conflict(_gone_before(record.run_id or "")))
-
-    def _is_ours(self, named: str | None) -> bool:
-        return named is None or plain_id(named) in {
-            plain_id(known) for known in self._record.known_ids
-        }
 
     async def ask_all(self, calls: Calls) -> None:
         """Send a delete for every id that is known, and look for nothing but an unseen row.
@@ -141,7 +135,7 @@ class Deletion:
         record, router = self._record, self._policy.router
         before = self._judge(instance_id)
         seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
-        if seen.named is not None and not self._is_ours(seen.named):
+        if seen.named is not None and not record.owns(seen.named):
             # This is the key's instance now.
             record.names(seen.named)
             record.add_remark(f"its key now names {seen.named}: deleted too")
@@ -211,7 +205,7 @@ class Deletion:
         while True:
             # The first look is before any delete, which might hide what is there.
             seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
-            if seen.says == "alive" or not self._is_ours(seen.named):
+            if seen.says == "alive" or not self._record.owns(seen.named):
                 what = seen.why or f"its key names {seen.named}"
                 raise LeakError(f"it was proved gone, and is there again: {what}")
             if verdict.proved:

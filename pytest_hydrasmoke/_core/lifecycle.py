@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, plain_id
+from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, same_id
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,
@@ -194,7 +194,7 @@ async def _row(calls: Calls, record: InstanceRecord, start: float) -> None:
         await _pause(calls.io, start, deadline, record, what)
     # Whatever it means: an answer about the key has named it.
     record.ids = [*record.known_ids, found.instance_id]
-    if record.id is not None and plain_id(record.id) != plain_id(found.instance_id):
+    if record.id is not None and not same_id(record.id, found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",
             expected=record.id,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import PollResult, plain_id
+from pytest_hydrasmoke._api.models import PollResult, same_id
 from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
@@ -54,7 +54,7 @@ async def look(calls: Calls, record: InstanceRecord, instance_id: str, deadline:
         alive: Says = "nothing" if doubt.last is None else "alive"
         return Look(calls.io.now(), alive, doubt.message)
     named_id, word = found.instance_id, found.status
-    same = named_id is not None and plain_id(named_id) == plain_id(instance_id)
+    same = same_id(named_id, instance_id)
     if says == "unknown" and same and record.policy.statuses.is_ready(word):
         says, why = "contradiction", f"as {safe_line(str(word))!r}"
     return Look(calls.io.now(), says, why, named_id)

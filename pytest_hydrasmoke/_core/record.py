@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
+from pytest_hydrasmoke._api.models import InstanceSpec, plain_id, same_id
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
@@ -93,6 +93,10 @@ class InstanceRecord(Story, Partner):
     def take_over(self, known: KnownInstance) -> None:
         super().take_over(known)
         self.evidence.forget(accepted=self.accepted)
+
+    def owns(self, instance_id: str | None) -> bool:
+        """Return whether what a key names is its own; one that names nothing is nobody else's."""
+        return instance_id is None or any(same_id(it, instance_id) for it in self.known_ids)
 
     @property
     def policy(self) -> Policy:

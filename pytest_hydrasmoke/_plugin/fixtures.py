@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, plain_id
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, same_id
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -173,8 +173,8 @@ class _RunClient(ClientBase[AnyIO]):
 
         The run knows of the turn all the same, if it knows the instance.
         """
-        run, same = self._run, plain_id(instance_id)
-        known = next((it for it in run.records if plain_id(it.id or "") == same), None)
+        run = self._run
+        known = next((it for it in run.records if same_id(it.id, instance_id)), None)
         if known is None:
             return Partner(id=instance_id, run_turns=RunTurns(stage=run.stage))
         known.scene = run.stage.scene  # Its test's conversation has begun.

@@ -12,7 +12,7 @@ from pytest_hydrasmoke._api.models import (
     InstanceStatus,
     PollResult,
     ProvisionAccepted,
-    plain_id,
+    same_id,
 )
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES, Tried
@@ -126,16 +126,13 @@ class ByHand(Sightings):
 
     def _note_other(self, key: str, instance_id: str | None) -> None:
         """Own what an answer about a key of the run names beside the instance that is known."""
-        named = "" if instance_id is None else instance_id
-        others = [
-            it
-            for it in self._session.records
-            if it.key == key and named and plain_id(named) not in map(plain_id, it.known_ids)
-        ]
-        for record in others:
-            record.ids.append(named)
-            with contextlib.suppress(OSError):  # Then only this process knows.
-                self._session.ledger.write(key, Became(State.CREATED, named))
+        if not instance_id:
+            return
+        for record in self._session.records:
+            if record.key == key and not record.owns(instance_id):
+                record.ids.append(instance_id)
+                with contextlib.suppress(OSError):  # Then only this process knows.
+                    self._session.ledger.write(key, Became(State.CREATED, instance_id))
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""
@@ -172,5 +169,5 @@ class ByHand(Sightings):
     def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
         """Yield the instances of the run with an id."""
         for record in self._session.records:
-            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
+            if same_id(record.id, instance_id):
                 yield record
