@@ -54,9 +54,10 @@ class Checked:
     words: str
 
 
-def findings(
-    config: HydraSmokeConfig, wait_aloud: Callable[[str], None] = lambda line: None
-) -> Iterator[Checked]:
+Answer = tuple[bool, str]
+
+
+def findings(config: HydraSmokeConfig, wait_aloud: Callable[[str], None]) -> Iterator[Checked]:
     """Check router, token, answers and contract, in this order; then tell the router's manners.
 
     `wait_aloud` is called with a line now and then while the router can't be reached. If the router
@@ -66,77 +67,77 @@ def findings(
         seen = Sightings()
         calls = Calls(io, seen)
         with WaitingAloud(config.url, wait_aloud) as waiting:
-            router = _router(Calls(io, waiting), config)
+            router = _checked("router", lambda: _router(Calls(io, waiting), config))
         yield router
         if not router.good:
             return
-        token = _token(calls, config)
+        token = _checked("token", lambda: _token(calls, config))
         yield token
         if token.good:
-            yield _unknown_key(calls, config)
-            yield _unknown_instance(calls)
-            yield _contract(config.link)
-            yield _manners(config, answered(manners_of(seen.seen)))
+            yield _checked("unknown key", lambda: _unknown_key(calls, config))
+            yield _checked("unknown instance", lambda: _unknown_instance(calls))
+            yield _checked("contract", lambda: _contract(config.link))
+            here = answered(manners_of(seen.seen))
+            yield _checked("left open", lambda: _manners(config, here))
 
 
-def _router(calls: Calls, config: HydraSmokeConfig) -> Checked:
+def _checked(what: str, check: Callable[[], Answer]) -> Checked:
+    try:
+        good, words = check()
+    except HydraSmokeError as error:
+        good, words = False, str(error)
+    return Checked(what, good, words)
+
+
+def _deadline(calls: Calls) -> float:
+    return calls.io.now() + ANSWER_TIMEOUT
+
+
+def _router(calls: Calls, config: HydraSmokeConfig) -> Answer:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
     start = clock.now()
-    words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
-        drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
+        drive(calls.status("not-a-uuid", deadline=_deadline(calls)))
     except (RejectedError, UnauthorizedError) as error:
         took = clock.now() - start
         # Some routers check the token first: the next check reports what is wrong with it. Some
         # gateways reject such an id, but pass everything else.
-        if not _is_turned_away(error) or _token(calls, config).good:
-            return Checked("router", True, f"reached in {took:.2f} s")
-        words = f"a gateway in front of it answered in its place: {error}"
+        if not _is_turned_away(error) or _checked("token", lambda: _token(calls, config)).good:
+            return True, f"reached in {took:.2f} s"
+        return False, f"a gateway in front of it answered in its place: {error}"
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
-        return Checked("router", False, f"not at this path: {error.message}\n  next step: {where}")
+        return False, f"not at this path: {error.message}\n  next step: {where}"
     except ContractError as error:
-        words = f"something else answers: {error}"
-    except HydraSmokeError as error:
-        words = str(error)
-    return Checked("router", False, words)
+        return False, f"something else answers: {error}"
+    return False, "something else answers: it accepted 'not-a-uuid' as an id"
 
 
 def _is_turned_away(error: HydraSmokeError) -> bool:
     return isinstance(error.answer, Answer) and turns_away(error.answer)
 
 
-def _token(calls: Calls, config: HydraSmokeConfig) -> Checked:
-    try:
-        drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + ANSWER_TIMEOUT))
-    except HydraSmokeError as error:
-        return Checked("token", False, str(error))
-    return Checked("token", True, "accepted")
+def _token(calls: Calls, config: HydraSmokeConfig) -> Answer:
+    drive(calls.poll(f"{config.run_id}-check", deadline=_deadline(calls)))
+    return True, "accepted"
 
 
-def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Checked:
-    key = f"{config.run_id}-{uuid.uuid4()}"
-    try:
-        found = drive(calls.poll(key, deadline=calls.io.now() + ANSWER_TIMEOUT)).found
-    except HydraSmokeError as error:
-        return Checked("unknown key", False, str(error))
+def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Answer:
+    found = drive(calls.poll(f"{config.run_id}-{uuid.uuid4()}", deadline=_deadline(calls))).found
     words = "found, although nothing was provisioned under it" if found else "not found"
-    return Checked("unknown key", not found, words)
+    return not found, words
 
 
-def _unknown_instance(calls: Calls) -> Checked:
-    unknown = str(uuid.uuid4())
+def _unknown_instance(calls: Calls) -> Answer:
     try:
-        status = drive(calls.status(unknown, deadline=calls.io.now() + ANSWER_TIMEOUT))
+        status = drive(calls.status(str(uuid.uuid4()), deadline=_deadline(calls)))
     except NotFoundError:
-        return Checked("unknown instance", True, "not found")
-    except HydraSmokeError as error:
-        return Checked("unknown instance", False, str(error))
-    return Checked("unknown instance", False, f"has the status {safe_line(status.status)!r}")
+        return True, "not found"
+    return False, f"has the status {safe_line(status.status)!r}"
 
 
-def _manners(config: HydraSmokeConfig, here: Answers) -> Checked:
+def _manners(config: HydraSmokeConfig, here: Answers) -> Answer:
     """Tell how the router answers what its contract leaves open; another answer fails nothing."""
     folders = [config.record] if config.record is not None else []
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
@@ -144,34 +145,30 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Checked:
     try:
         known: Answers = {} if file is None else known_in(file)
     except (OSError, NotWrittenError) as error:
-        return Checked("left open", False, f"{file}: {error}")
+        return False, f"{file}: {error}"
     every = joined(known, here)
     lines = [*in_words(every), *(drift(known, here) if known else ())]
     unseen = ", ".join(QUESTIONS[name] for name in QUESTIONS if not every.get(name))
     where = "seen here" if file is None else f"seen here and in {file}"
-    return Checked("left open", True, "\n  ".join([where, *lines, f"not seen: {unseen}"]))
+    return True, "\n  ".join([where, *lines, f"not seen: {unseen}"])
 
 
-def _contract(link: Link) -> Checked:
-    try:
-        status, body = _document(link)
-    except HydraSmokeError as error:
-        return Checked("contract", False, str(error))
+def _contract(link: Link) -> Answer:
+    status, body = _document(link)
     if status != 200:
-        return Checked("contract", True, f"not compared: /openapi.json is not served ({status})")
+        return True, f"not compared: /openapi.json is not served ({status})"
     if len(body) >= DOCUMENT_LIMIT:
-        return Checked("contract", True, "not compared: /openapi.json is too large")
+        return True, "not compared: /openapi.json is too large"
     try:
         served: object = json.loads(body)
     except (ValueError, RecursionError):
         served = None
     if not isinstance(served, Mapping):
-        return Checked("contract", True, "not compared: /openapi.json is not a JSON object")
+        return True, "not compared: /openapi.json is not a JSON object"
     found = breaches(cast("Mapping[str, Any]", served))
     if not found:
-        return Checked("contract", True, "as in /openapi.json")
-    lines = (f"breaks: {safe_line(words)}" for words in found)
-    return Checked("contract", False, "\n  ".join(["broken", *lines]))
+        return True, "as in /openapi.json"
+    return False, "\n  ".join(["broken", *(f"breaks: {safe_line(words)}" for words in found)])
 
 
 def _document(link: Link) -> tuple[int, bytes]:

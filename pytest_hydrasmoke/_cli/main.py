@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import cleaner, printable, safe_line
+from pytest_hydrasmoke._base.text import cleaner, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
@@ -54,7 +54,8 @@ class _Refused(argparse.Action):
         )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _parser() -> tuple[_Parser, Sequence[str]]:
+    """Return the parser, and the names of its commands."""
     parser = _Parser("hydra-smoke", description=__doc__)
     parser.add_argument("--version", action="version", version=f"hydra-smoke {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -74,6 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep.add_argument("--dry-run", action="store_true", help="only show what it would do")
     sweep.set_defaults(run=_sweep)
     fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
+    _add_fake_options(fake)
+    fake.set_defaults(run=_fake)
+    compare = commands.add_parser("history", help="compare the reports of many runs")
+    history.add_options(compare)
+    compare.set_defaults(run=history.run)
+    return parser, [*commands.choices]
+
+
+def _add_fake_options(fake: argparse.ArgumentParser) -> None:
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
     fake.add_argument(
@@ -90,14 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="ORIGIN",
         help="let pages of this origin call it, such as https://app.example; may be repeated",
     )
-    fake.set_defaults(run=_fake)
-    compare = commands.add_parser("history", help="compare the reports of many runs")
-    history.add_options(compare)
-    compare.set_defaults(run=_history)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser, commands = _parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     own_options = ("-h", "--help", "--version", "--token")
-    if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
-        parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
+    if arguments and arguments[0].partition("=")[0] not in (*commands, *own_options):
+        parser.error(f"the first argument must be a command: {', '.join(commands)}")
     options = parser.parse(arguments)
     if ON_WINDOWS:
         return _fail(WSL, SETTINGS)
@@ -112,15 +122,15 @@ def _version() -> str:
 
 def _perform(options: argparse.Namespace, command: str) -> int:
     """Carry out a command to its end, or until a signal comes; return its exit code."""
-    run: Callable[[argparse.Namespace], int] = options.run
-    _say.lost = False
+    run: Callable[[argparse.Namespace, Callable[[str], None]], bool] = options.run
+    say = Output()
     replace_closed()
     # A second signal must not interrupt what the first one has begun.
     interrupts = Interrupts()
     interrupts.install()
     try:
-        code = run(options)
-        return SETTINGS if code == OK and _say.lost else code
+        all_is_well = run(options, say)
+        return WRONG if not all_is_well else SETTINGS if say.lost else OK
     except ConfigError as error:
         code = _fail(str(error), SETTINGS)
     except KeyboardInterrupt:
@@ -145,7 +155,10 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
 
 
-def _fake(options: argparse.Namespace) -> int:
+# Commands: each returns whether all is well
+
+
+def _fake(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke.fake import serve
     from pytest_hydrasmoke.fake.presets import load
 
@@ -175,10 +188,10 @@ def _fake(options: argparse.Namespace) -> int:
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
-    return OK
+    return True
 
 
-def _sweep(options: argparse.Namespace) -> int:
+def _sweep(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke._report.github import annotation
     from pytest_hydrasmoke._run.sweep import USED, Sweep
     from pytest_hydrasmoke._settings.sources import load
@@ -193,18 +206,18 @@ def _sweep(options: argparse.Namespace) -> int:
         aside(clean(f"WARNING: {warning}"))
     left: list[str] = []
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         # One line each, even if the words of a ledger or a router contain line breaks.
         line = clean(" ".join(line.splitlines()))
         left.extend([line] if line.startswith(("LEFT", "UNKNOWN")) else ())
-        _say(line)
+        say(line)
 
     sweep = Sweep(
         config,
         SyncIO(config.link),
         options.wait,
         options.dry_run,
-        say=say,
+        say=tell,
         wait_aloud=lambda line: aside(clean(line)),
     )
     try:
@@ -214,37 +227,26 @@ def _sweep(options: argparse.Namespace) -> int:
             sweep.one_run(config.run_id)
     except KeyboardInterrupt:
         sweep.interrupted()
-        _say("something may be left")
+        say("something may be left")
         raise
-    _say(clean(sweep.conclusion))
+    say(clean(sweep.conclusion))
     if sweep.left and os.environ.get("GITHUB_ACTIONS") == "true":
         aside(annotation("hydra-smoke sweep", "\n".join([clean(sweep.conclusion), *left])))
-    return WRONG if sweep.left else OK
+    return not sweep.left
 
 
-def _history(options: argparse.Namespace) -> int:
-    return OK if history.run(options, _say) else WRONG
-
-
-@Output
-def _say(line: str) -> None:
-    # In one call: several threads print.
-    sys.stdout.write(printable(f"{line}\n", sys.stdout))
-    sys.stdout.flush()
-
-
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke._settings.sources import load
 
     from .check import findings
 
     loaded = load({}, Path.cwd(), fake=False)
     config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
-    _say(clean(f"ok    settings: {config.url}"))
+    say(clean(f"ok    settings: {config.url}"))
     for warning in loaded.warnings:
-        _say(clean(f"note  settings: {warning}"))
-    code = OK
+        say(clean(f"note  settings: {warning}"))
+    all_is_well = True
     for finding in findings(config, lambda line: aside(clean(line))):
-        _say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
-        code = code if finding.good else WRONG
-    return code
+        say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
+        all_is_well &= finding.good
+    return all_is_well

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+
+from pytest_hydrasmoke._base.text import printable
 
 
 class Output:
     """Standard output, as a function that prints a line."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self.lost = False
-        """Whether lines were lost that a reader may need."""
+    lost = False
+    """Whether lines were lost that a reader may need."""
 
     def __call__(self, line: str) -> None:
         """Print a line, unless an earlier one could not be printed."""
         try:
-            self._say(line)
+            # In one call: several threads print.
+            sys.stdout.write(printable(f"{line}\n", sys.stdout))
+            sys.stdout.flush()
         except OSError as error:
             # Python would try to flush the rest at exit.
             sys.stdout = io.StringIO()
