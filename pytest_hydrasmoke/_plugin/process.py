@@ -142,7 +142,7 @@ class Process:
             self.stage,
             forms=self.forms,
             replay=None if self.replaying is None else self.replaying.replay,
-            tell=self.journal.note,
+            journal=self.journal,
         )
         self.running_test.records, self.stage.handle_of = run.records, run.handle
         if self.router is not None:

@@ -51,7 +51,7 @@ class ByHand(Sightings):
     """
 
     def __init__(self, session: SmokeSession) -> None:
-        super().__init__(note=lambda event: session.tell(event, None, None))
+        super().__init__(note=session.tell)
         self._session = session
         self._owned: dict[str, InstanceRecord] = {}
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count, islice
 from typing import Any
 
 from pytest_hydrasmoke._base.run_keys import slot_number
@@ -83,12 +84,8 @@ class LedgerReading:
         slots.pop(None, None)
         if number + sum(known.state not in FREE for known in slots.values()) > most:
             return []
-        usable = (
-            slot
-            for slot in range(len(slots) + number)
-            if slot not in slots or slots[slot].state is State.UNUSED
-        )
-        return [slot for slot, _ in zip(usable, range(number), strict=False)]
+        usable = (it for it in count() if it not in slots or slots[it].state is State.UNUSED)
+        return [*islice(usable, number)]
 
     def apply(self, entry: Entry) -> None:
         """Add what an entry says; raises ValueError for one that no ledger has."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
-    ProvisionError,
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Forms
@@ -35,6 +34,7 @@ from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.instance import KnownInstance
+from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -69,13 +69,11 @@ class SmokeSession(Keeper):
     """The router's own forms, learned before the run; without them no "not found" is believed."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
-    tell: Callable[[Event, str | None, float | None], None] = lambda event, of, at: None
-    """Writes an event, of an instance, at a point in time: see `_journal.journal.Journal.note`."""
+    journal: Journal | None = None
+    """Where this process writes what happens; None where nobody reads that."""
 
     def __post_init__(self) -> None:
         self._ended = False
-        self._beside: dict[str | None, InstanceRecord | None] = {}
-        """What boots beside the one that is wanted, by key, each with the first of its spec."""
         self._looked_back = False
         self._pid = os.getpid()
         self._turns = RunTurns(
@@ -129,16 +127,21 @@ class SmokeSession(Keeper):
         url, fake = self.config.link.base_url, self.ledger.fake
         return Claimed(plain, url=url, fake=fake, share=share)
 
-    def _record(self, spec: InstanceSpec | None, key: str, claimed: Claimed) -> InstanceRecord:
-        record = InstanceRecord(spec, key=key, keeper=self, run_turns=self._turns)
+    def _record(
+        self, spec: InstanceSpec | None, key: str | None, claimed: Claimed, known: str | None = None
+    ) -> InstanceRecord:
+        record = InstanceRecord(spec, key=key, id=known, keeper=self, run_turns=self._turns)
         self.records.append(record)
         record.note(claimed)
         return record
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
-        """Write an event: what other processes must know into the ledger, and into the journal."""
-        if isinstance(event, Attempt) and record.key not in self._beside:
+        if isinstance(event, Attempt):
             self.uses(record)
+        self.write(record, at, event)
+
+    def write(self, record: InstanceRecord, at: float, event: Event) -> None:
+        """Write an event: what other processes must know into the ledger, and into the journal."""
         if isinstance(event, Became):
             self.stage.changed(record)
             if record.born is not None:
@@ -152,6 +155,11 @@ class SmokeSession(Keeper):
                 what = event.state if isinstance(event, Became) else "prepared"
                 record.add_remark(f"not in the ledger: {what} ({error})")
         self.tell(event, record.reference, at)
+
+    def tell(self, event: Event, of: str | None = None, at: float | None = None) -> None:
+        """Write an event of an instance, or of none, into the journal."""
+        if self.journal is not None:
+            self.journal.note(event, of, at)
 
     def uses(self, record: InstanceRecord) -> None:
         """Note that the running test uses an instance: once."""
@@ -169,9 +177,6 @@ class SmokeSession(Keeper):
         if record is not None and record.attached:
             return  # It outlives the run.
         self.check_process()
-        first = None if record is None else self._beside.get(record.key)
-        if first is not None and first.failed:
-            raise ProvisionError("the boot of another instance with its spec failed before it")
         if self._is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep or its main process has ended it",
@@ -205,15 +210,9 @@ class SmokeSession(Keeper):
     def boot(self, records: Sequence[InstanceRecord]) -> Mapping[int, Exception]:
         """Take owned instances to ready side by side; return what failed, by their numbers.
 
-        Each that fails is deleted at once, and ends the boot of later ones with its spec.
+        Each that fails is deleted at once.
         """
-        for number, record in enumerate(records[1:], 1):
-            before = (it for it in records[:number] if it.spec == record.spec)
-            self._beside[record.key] = next(before, None)
-        try:
-            return drive(self._io.gather([partial(self._bring_up, [it]) for it in records]))
-        finally:
-            self._beside.clear()
+        return drive(self._io.gather([partial(self._bring_up, [it]) for it in records]))
 
     async def _bring_up(self, records: list[InstanceRecord], io: IO) -> None:
         try:
@@ -237,11 +236,8 @@ class SmokeSession(Keeper):
 
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
-        record = InstanceRecord(
-            None, id=self.config.instance, attached=True, keeper=self, run_turns=self._turns
-        )
-        self.records.append(record)
-        record.note(Claimed(None, attached=True))
+        claimed = Claimed(None, attached=True)
+        record = self._record(None, None, claimed, self.config.instance)
         drive(self.handle(record).until_ready())
         return record
 
@@ -280,7 +276,7 @@ class SmokeSession(Keeper):
     def _follow(self, record: InstanceRecord, state: State) -> None:
         """Take a state from the ledger, which needs no line of it."""
         record.state = state
-        self.tell(Became(state, record.id), record.key, None)
+        self.tell(Became(state, record.id), record.key)
 
     def _in_ledger(self) -> LedgerReading:
         """Read the ledger, if that can be done: else a sweep may read it later."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
@@ -21,7 +22,8 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._journal.events import Prepared
+from pytest_hydrasmoke._core.stage import Keeper
+from pytest_hydrasmoke._journal.events import Event, Prepared
 from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
@@ -70,6 +72,23 @@ class Wanted(NamedTuple):
 
 class NotRunError(Exception):
     """Raised for a test whose instance another test has shown not to boot, or to be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside(Keeper):
+    """The keeper of what boots beside the instance that is wanted: the test does not use it."""
+
+    session: SmokeSession
+    before: InstanceRecord | None
+    """One of the same spec that boots before it, whose failure is its, too."""
+
+    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+        self.session.write(record, at, event)
+
+    def permit(self, record: InstanceRecord) -> None:
+        if self.before is not None and self.before.failed:
+            raise ProvisionError("the boot of another instance with its spec failed before it")
+        self.session.permit(record)
 
 
 class Sharing:
@@ -159,8 +178,14 @@ class Sharing:
             for other in self._beside(wanted, holding):
                 # Where there is no room, it boots when a test comes to it.
                 with contextlib.suppress(ConfigError):
+                    before = next((booted[it] for it in booted if it.spec == other.spec), None)
                     booted[other] = self._claim(other)
-            failures = self._session.boot([*booted.values()])
+                    booted[other].keeper = Beside(self._session, before)
+            try:
+                failures = self._session.boot([*booted.values()])
+            finally:
+                for record in booted.values():
+                    record.keeper = self._session
             for number, it in enumerate(booted):
                 if number not in failures:
                     self._used[it] = booted[it]

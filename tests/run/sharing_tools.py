@@ -78,7 +78,7 @@ class Process:
             self.ledger,
             stage=Ready(self.told),
             forms=forms,
-            tell=Journal(self.ledger.folder, name, config.run_id, str, replies=True).note,
+            journal=Journal(self.ledger.folder, name, config.run_id, str, replies=True),
         )
         self.sharing = Sharing(self.session, worker=name != MAIN, certain=certain)
 
