@@ -75,7 +75,7 @@ class NotRunError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside(Keeper):
+class BootsBeside(Keeper):
     """The keeper of what boots beside the instance that is wanted: the test does not use it."""
 
     session: SmokeSession
@@ -180,7 +180,7 @@ class Sharing:
                 with contextlib.suppress(ConfigError):
                     before = next((booted[it] for it in booted if it.spec == other.spec), None)
                     booted[other] = self._claim(other)
-                    booted[other].keeper = Beside(self._session, before)
+                    booted[other].keeper = BootsBeside(self._session, before)
             try:
                 failures = self._session.boot([*booted.values()])
             finally:

@@ -11,7 +11,7 @@ from sharing_tools import BOOTS, OTHER, TEST, Process, Run, Runs, a_run, meanwhi
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, Beside, NotRunError, Wanted
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, BootsBeside, NotRunError, Wanted
 
 __all__ = ["a_run"]
 THIRD = InstanceSpec(**{**FIELDS, "tier_id": "tier-3"})
@@ -140,7 +140,7 @@ def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs)
     session = run.process("gw0", [TIERS[0], OWN]).session
     first, second = session.claim(SPEC, 2)
     first.blame()
-    second.keeper = Beside(session, first)  # As it is while both boot.
+    second.keeper = BootsBeside(session, first)  # As it is while both boot.
     with pytest.raises(ProvisionError, match="another instance with its spec failed before it"):
         session.bring_up(second)
     assert run.times("provision") == 0
