@@ -54,7 +54,8 @@ class Checked:
     words: str
 
 
-Answer = tuple[bool, str]
+Shown = tuple[bool, str]
+"""Whether it is good, and in what words."""
 
 
 def findings(config: HydraSmokeConfig, wait_aloud: Callable[[str], None]) -> Iterator[Checked]:
@@ -81,7 +82,7 @@ def findings(config: HydraSmokeConfig, wait_aloud: Callable[[str], None]) -> Ite
             yield _checked("left open", lambda: _manners(config, here))
 
 
-def _checked(what: str, check: Callable[[], Answer]) -> Checked:
+def _checked(what: str, check: Callable[[], Shown]) -> Checked:
     try:
         good, words = check()
     except HydraSmokeError as error:
@@ -93,7 +94,7 @@ def _deadline(calls: Calls) -> float:
     return calls.io.now() + ANSWER_TIMEOUT
 
 
-def _router(calls: Calls, config: HydraSmokeConfig) -> Answer:
+def _router(calls: Calls, config: HydraSmokeConfig) -> Shown:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
     start = clock.now()
@@ -118,18 +119,18 @@ def _is_turned_away(error: HydraSmokeError) -> bool:
     return isinstance(error.answer, Answer) and turns_away(error.answer)
 
 
-def _token(calls: Calls, config: HydraSmokeConfig) -> Answer:
+def _token(calls: Calls, config: HydraSmokeConfig) -> Shown:
     drive(calls.poll(f"{config.run_id}-check", deadline=_deadline(calls)))
     return True, "accepted"
 
 
-def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Answer:
+def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Shown:
     found = drive(calls.poll(f"{config.run_id}-{uuid.uuid4()}", deadline=_deadline(calls))).found
     words = "found, although nothing was provisioned under it" if found else "not found"
     return not found, words
 
 
-def _unknown_instance(calls: Calls) -> Answer:
+def _unknown_instance(calls: Calls) -> Shown:
     try:
         status = drive(calls.status(str(uuid.uuid4()), deadline=_deadline(calls)))
     except NotFoundError:
@@ -137,7 +138,7 @@ def _unknown_instance(calls: Calls) -> Answer:
     return False, f"has the status {safe_line(status.status)!r}"
 
 
-def _manners(config: HydraSmokeConfig, here: Answers) -> Answer:
+def _manners(config: HydraSmokeConfig, here: Answers) -> Shown:
     """Tell how the router answers what its contract leaves open; another answer fails nothing."""
     folders = [config.record] if config.record is not None else []
     files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
@@ -153,7 +154,7 @@ def _manners(config: HydraSmokeConfig, here: Answers) -> Answer:
     return True, "\n  ".join([where, *lines, f"not seen: {unseen}"])
 
 
-def _contract(link: Link) -> Answer:
+def _contract(link: Link) -> Shown:
     status, body = _document(link)
     if status != 200:
         return True, f"not compared: /openapi.json is not served ({status})"
