@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.run_keys import is_random
-from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import Counted
 from pytest_hydrasmoke._journal.events import Doing
 
@@ -141,7 +140,7 @@ class Counting:
                     return baseline
                 turns, settle = record.settling, self._policy.usage_settle
                 until = turns.settled_from(self._limit)
-                doubt = strange or _doubt(turns, settle, asked=asked, until=until)
+                doubt = strange or turns.doubt(settle, asked=asked, until=until)
                 if strange is not None:
                     until = max(until, began + self._limit)
                 if asked >= until or (doubt is not None and strange is None):
@@ -238,29 +237,3 @@ def is_own(record: InstanceRecord, number: int) -> bool:
     turns = record.settling
     own = turns.last is None or turns.last.by == record.run_turns.process
     return own and turns.number == number
-
-
-def _doubt(turns: Settling, settle: float, *, asked: float, until: float) -> Doubt | None:
-    """Return why an account that begins now may include an earlier turn's events; None if not."""
-    if turns.last is None:
-        return None
-    counts = False
-    if asked < until and turns.hopeless:
-        why = f"the {turns.rowless} turns before that one left none, so there was no wait"
-        step = "see why the agent's usage is not recorded"
-    elif asked < until and not settle:
-        why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
-    elif asked >= until and turns.too_soon(asked):
-        why = f"events came up to {turns.run.longest:.1f} s after their turn's end"
-        why += f", and {asked - turns.last.ended:.1f} s were waited"
-        step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
-    elif asked >= until and turns.silent:
-        why = f"that turn has left none, and none of this run was seen in {settle:g} s"
-        step = "no LLM event of this run was seen: see in the agent's log whether it reports its "
-        step += "usage. If it does so late, raise HYDRA_SMOKE_USAGE_SETTLE"
-        counts = True
-    else:
-        return None
-    test = safe_line(turns.last.test) or "(no test)"
-    why = f"LLM events of the turn before, of {test}, may be among them: {why}"
-    return Doubt(why, step, counts)

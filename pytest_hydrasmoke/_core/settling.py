@@ -14,8 +14,11 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.events import Event
+
+from .account import Doubt
 
 LEAST = 1.0
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
@@ -146,6 +149,34 @@ class Settling(NamedTuple):
         if last is None or last.how == "failed" or not last.sure:
             return False
         return not last.rows and self.run.longest is None
+
+    def doubt(self, settle: float, *, asked: float, until: float) -> Doubt | None:
+        """Return why an account that begins now may include an earlier turn's events; None if not.
+
+        `settle` is the setting; the last count was `asked` for then, and it is settled at `until`.
+        """
+        last, counts = self.last, False
+        if last is None:
+            return None
+        if asked < until and self.hopeless:
+            why = f"the {self.rowless} turns before that one left none, so there was no wait"
+            step = "see why the agent's usage is not recorded"
+        elif asked < until and not settle:
+            why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
+        elif asked >= until and self.too_soon(asked):
+            why = f"events came up to {self.run.longest:.1f} s after their turn's end"
+            why += f", and {asked - last.ended:.1f} s were waited"
+            step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
+        elif asked >= until and self.silent:
+            why = f"that turn has left none, and none of this run was seen in {settle:g} s"
+            step = "no LLM event of this run was seen: see in the agent's log whether it reports "
+            step += "its usage. If it does so late, raise HYDRA_SMOKE_USAGE_SETTLE"
+            counts = True
+        else:
+            return None
+        test = safe_line(last.test) or "(no test)"
+        why = f"LLM events of the turn before, of {test}, may be among them: {why}"
+        return Doubt(why, step, counts)
 
 
 def apply(turns: Settling, at: float, event: Event, longest: float | None) -> Settling:
