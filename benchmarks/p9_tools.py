@@ -19,7 +19,7 @@ from p3_chat import BODY, PATH, TOKEN
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.kept import Kept
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
@@ -34,10 +34,8 @@ OURS, THEIRS = "hydrasmoke", "httpx-sse + json.loads"
 async def _read(calls: Calls) -> Kept:
     """Do as `SmokeInstance.chat` does, which counts LLM events too."""
     content = Content()
-    it, message = Partner(id=ID), BODY["message"]
-    turn = OpenTurn(
-        calls, it, message, timeout=60.0, end="auto", reading=Reading(), content=content
-    )
+    came = Incoming(Reading(), "auto", content)
+    turn = OpenTurn(calls, Partner(id=ID), BODY["message"], came, timeout=60.0)
     kept = Kept(content)
     try:
         await turn.open()

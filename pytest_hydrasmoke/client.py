@@ -25,7 +25,7 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.turn_end import EndRule
@@ -126,10 +126,8 @@ class ClientBase(Generic[AnyIO]):
         return client
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
-        record, end = self._record_of(instance_id), self._end
-        return OpenTurn(
-            self._calls, record, message, timeout=timeout, end=end, reading=self._reading
-        )
+        came = Incoming(self._reading, self._end)
+        return OpenTurn(self._calls, self._record_of(instance_id), message, came, timeout=timeout)
 
     def _record_of(self, instance_id: str) -> Partner:
         return Partner(id=instance_id)

@@ -22,8 +22,7 @@ __tracebackhide__ = hide_own_frames
 
 
 class _Turn:
-    def __init__(self, handle: Handle | None, turn: OpenTurn, kept: Kept | None) -> None:
-        self._handle = handle
+    def __init__(self, turn: OpenTurn, kept: Kept | None) -> None:
         self._turn = turn
         self._came = turn.came
         self._all_of_it = kept
@@ -141,12 +140,12 @@ class _Turn:
 
     @property
     def _counted_by(self) -> Handle:
-        if self._handle is None:
+        if self._turn.handle is None:
             raise ConfigError(
                 "nothing counts the LLM events of a client's own chats",
                 next_step="chat on smoke_instance, or on one of smoke_instance_factory",
             )
-        return self._handle
+        return self._turn.handle
 
     @property
     def _did(self) -> str:
@@ -211,9 +210,8 @@ class AsyncChatTurn(_Turn):
 
 
 class _Stream:
-    def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
-        self._handle = handle
         turn.kept.room = STREAMED
 
 
@@ -228,7 +226,7 @@ class ChatStream(_Stream):
     @property
     def turn(self) -> ChatTurn:
         """The turn, as far as it was read; what it said is kept up to 1 MiB of the stream."""
-        return ChatTurn(self._handle, self._turn, reread(self._turn))
+        return ChatTurn(self._turn, reread(self._turn))
 
     def __enter__(self) -> Self:
         drive(self._turn.open())
@@ -254,7 +252,7 @@ class AsyncChatStream(_Stream):
     @property
     def turn(self) -> AsyncChatTurn:
         """The turn, as far as it was read; see `ChatStream.turn`."""
-        return AsyncChatTurn(self._handle, self._turn, reread(self._turn))
+        return AsyncChatTurn(self._turn, reread(self._turn))
 
     async def __aenter__(self) -> Self:
         await self._turn.open()

@@ -15,7 +15,7 @@ from .cleanup import delete, delete_all, keep
 from .counting import Counting
 from .expected import Expected
 from .expecting import Expecting
-from .incoming import Reading
+from .incoming import Incoming, Reading
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import status_of, until_ready, wait
 from .open_turn import OpenTurn
@@ -30,7 +30,7 @@ class Handle:
     def __init__(self, calls: Calls, record: InstanceRecord, reading: Reading) -> None:
         self._calls = calls
         self._reading = reading
-        self._counting = Counting(calls, record)
+        self.counting = Counting(calls, record)
         self.record = record
 
     @property
@@ -64,19 +64,12 @@ class Handle:
     def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
         """Return a turn that is not open yet; its `content` may be bounded by its reader."""
         message = text_of("message", message)
-        return OpenTurn(
-            self._calls,
-            self.record,
-            message,
-            timeout=seconds_of("timeout", timeout, self.record.policy.chat_timeout),
-            end=self.record.policy.chat_end,
-            reading=self._reading,
-            content=content or Content(STREAMED),
-            counting=self._counting,
-            first=self._separate,
-        )
+        policy, content = self.record.policy, content or Content(STREAMED)
+        came = Incoming(self._reading, policy.chat_end, content)
+        seconds = seconds_of("timeout", timeout, policy.chat_timeout)
+        return OpenTurn(self._calls, self.record, message, came, timeout=seconds, handle=self)
 
-    async def _separate(self) -> None:
+    async def separate(self) -> None:
         """Begin a new conversation if another test has chatted with a shared instance before."""
         record, stage = self.record, self.record.run_turns.stage
         if not stage.test or stage.is_between or record.scene == stage.scene:
@@ -117,7 +110,7 @@ class Handle:
     async def llm_events(self, window_seconds: int) -> LlmEvents:
         window = whole_of("window_seconds", window_seconds)
         counted = await self._calls.llm_events(self.id, window)
-        await self._counting.for_recording()
+        await self.counting.for_recording()
         return counted
 
     async def expect(
@@ -129,9 +122,9 @@ class Handle:
     ) -> LlmEvents:
         """Expect LLM events of a turn, or of the last 900 s: see `Expecting`."""
         limit = seconds_of("timeout", timeout, self.record.policy.llm_events_timeout)
-        counted = await Expecting(self._counting, expected, limit, account, did).until_met()
+        counted = await Expecting(self.counting, expected, limit, account, did).until_met()
         if account is None:
-            await self._counting.for_recording()
+            await self.counting.for_recording()
         return counted
 
     async def delete(self) -> None:

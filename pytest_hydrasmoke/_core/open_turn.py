@@ -7,9 +7,8 @@ stream has run to the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import (
@@ -20,19 +19,21 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .account import UNCOUNTED, TurnAccount
-from .counting import Counting, open_account
-from .incoming import Incoming, Reading
+from .counting import open_account
+from .incoming import Incoming
 from .kept import KeptBytes
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
-from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, EndRule, Outcome, not_taken
+from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, Outcome, not_taken
 from .turn_story import TurnStory
+
+if TYPE_CHECKING:
+    from .handle import Handle
 
 __tracebackhide__ = hide_own_frames
 
@@ -40,36 +41,31 @@ __tracebackhide__ = hide_own_frames
 class OpenTurn:
     """A turn under way: call `open`, then `next` until it returns None, and `close` in any case.
 
-    It tells its instance's record how it goes; outside of a run, that record writes nothing. Its
-    LLM events are counted by `counting`, if that is given.
+    It tells its partner how it goes. On an instance of the run, which has a handle, it may begin a
+    new conversation first, and its LLM events are counted; a client's own chat has none.
     """
 
     def __init__(
         self,
         calls: Calls,
-        record: Partner,
+        partner: Partner,
         message: str,
+        came: Incoming,
         *,
         timeout: float,
-        end: EndRule,
-        reading: Reading,
-        content: Content | None = None,
-        counting: Counting | None = None,
-        first: Callable[[], Awaitable[None]] | None = None,
+        handle: Handle | None = None,
     ) -> None:
-        assert record.id is not None
+        assert partner.id is not None
         self._calls = calls
-        self._id = record.id
-        self.record = record
+        self._id = partner.id
+        self.partner = partner
         self.message = message
         self._timeout = timeout
-        self._counting = counting
-        self._first = first
-        """What is to be done before it begins."""
-        self.came = Incoming(reading, end, content)
+        self.handle = handle
+        self.came = came
         self.kept = KeptBytes()
         self.outcome = Outcome()
-        self.story = TurnStory(record, message, self.came, self.outcome)
+        self.story = TurnStory(partner, message, came, self.outcome)
         self.account = TurnAccount(UNCOUNTED)
         """What bounds its LLM events, once it has begun."""
         self._stream: Stream | None = None
@@ -80,8 +76,8 @@ class OpenTurn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
-        if self._first is not None:
-            await self._first()
+        if self.handle is not None:
+            await self.handle.separate()
         try:
             reserve(self._id, self)
             await self._begin()
@@ -92,15 +88,15 @@ class OpenTurn:
             raise
 
     async def _begin(self) -> None:
-        record, run, io = self.record, self.record.run_turns, self._calls.io
-        record.permit()
-        run.check_free(record.turns_name, io.now())
+        partner, run, io = self.partner, self.partner.run_turns, self._calls.io
+        partner.permit()
+        run.check_free(partner.turns_name, io.now())
         before = UNCOUNTED
-        if self._counting is not None:
-            before = await self._counting.before_turn()
-            record.permit()  # The wait may have been long.
-        number = run.on(record.turns_name).number + 1
-        self.account = open_account(record, replace(before, number=number))
+        if self.handle is not None:
+            before = await self.handle.counting.before_turn()
+            partner.permit()  # The wait may have been long.
+        number = partner.settling.number + 1
+        self.account = open_account(partner, replace(before, number=number))
         self.story.begins(self.account, io.now(), self._timeout)
         if not run.stage.is_between:
             run.stage.asks(self)
@@ -195,7 +191,7 @@ class OpenTurn:
             self._end_without_terminal_event()
 
     def _end_without_terminal_event(self) -> None:
-        came, known = self.came, self.record.run_turns.on(self.record.turns_name).end_seen
+        came, known = self.came, self.partner.settling.end_seen
         if came.last is None:
             self._broken_off("the stream ended without a single event")
         cut = came.end.stream_ended(in_an_event=came.decoder.pending, end_is_known=known)
@@ -215,7 +211,7 @@ class OpenTurn:
         silence = self._calls.io.now() - self.story.at - self.came.times.heard
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"
-            if self.record.run_turns.cut_by_a_limit(silence):
+            if self.partner.run_turns.cut_by_a_limit(silence):
                 next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
         self.fail(ChatError(what + why, expected=expected, next_step=next_step))
 
@@ -238,4 +234,4 @@ class OpenTurn:
             trace=io.link.traced,
         )
         self.outcome.error = error.message
-        self.record.fails(error, type(error).__name__, now)
+        self.partner.fails(error, type(error).__name__, now)

@@ -28,10 +28,10 @@ from .turn_end import UNENDED, Outcome
 
 
 class TurnStory:
-    """Tells of a turn what its instance's record keeps, and the run's other processes must know."""
+    """Tells of a turn what its partner keeps, and what the run's other processes must know."""
 
-    def __init__(self, record: Partner, message: str, came: Incoming, outcome: Outcome) -> None:
-        self._record = record
+    def __init__(self, partner: Partner, message: str, came: Incoming, outcome: Outcome) -> None:
+        self._partner = partner
         self._came = came
         self._outcome = outcome
         self._sent = Turn(0, message)
@@ -47,28 +47,28 @@ class TurnStory:
 
     def begins(self, account: TurnAccount, at: float, timeout: float) -> None:
         """Tell that it begins, before its message leaves; raises `ConfigError` if it can't."""
-        record, run, before = self._record, self._record.run_turns, account.before
+        partner, run, before = self._partner, self._partner.run_turns, account.before
         # What is said between tests is in no test's account.
         alone = run.stage.is_between
         test, repeat = (None, None) if alone else (run.stage.test or None, run.stage.repeat)
         began = TurnBegan(
-            *(record.chats.times + 1, self._sent.message, test, repeat),
+            *(partner.chats.times + 1, self._sent.message, test, repeat),
             before=before.count if before.error is None else None,
             sure=before.doubt is None or before.doubt.counts,
             by=run.process,
-            spec=record.spec_name,
+            spec=partner.spec_name,
         )
-        run.begin(record.turns_name, began, at)
+        run.begin(partner.turns_name, began, at)
         self._sent, self.at, self.deadline = Turn(*began[:4]), at, at + timeout
-        record.open_turn = self
-        record.note(began, at)
-        record.note(Doing("turn", self.deadline), at)
+        partner.open_turn = self
+        partner.note(began, at)
+        partner.note(Doing("turn", self.deadline), at)
 
     def goes_on(self, content: Content, now: float) -> None:
         """Tell of the events since the last time."""
-        record, unlooked = self._record, self._came.unlooked
+        partner, unlooked = self._partner, self._came.unlooked
         for event in unlooked:
-            record.sightings.saw_event(event)
+            partner.sightings.saw_event(event)
         unlooked.clear()
         # What is written must not grow with each event of a chat.
         calling = content.calling if self._called < MOST_CALLS else None
@@ -77,33 +77,33 @@ class TurnStory:
             self._called += calling is not None
             quoted = self._came.reading.quoted
             tool = calling and (calling[:MOST_WORD] if quoted else "a tool")
-            record.note(Doing("turn", self.deadline, tool), now)
+            partner.note(Doing("turn", self.deadline, tool), now)
 
     def ends(self, account: TurnAccount) -> None:
         """Tell how it went, before another turn may begin; nothing, if it has not begun."""
         if not self._sent.number:
             return
-        record, came, now = self._record, self._came, self._outcome.at
+        partner, came, now = self._partner, self._came, self._outcome.at
         complete, known = came.end.complete, account.uncounted is None
         over = TurnOver(account.before.number, self._outcome.how, complete, known)
-        record.run_turns.note(record.turns_name, over, now)
+        partner.run_turns.note(partner.turns_name, over, now)
         account.over = over
         if came.content is not None:
             self.goes_on(came.content, now)
             self._tell_all(came.content, unended=account.unended)
-        record.note(Doing(None), now)
+        partner.note(Doing(None), now)
 
     def _tell_all(self, content: Content, *, unended: bool) -> None:
-        record, first = self._record, self._came.times.first_event
+        partner, first = self._partner, self._came.times.first_event
         if first is not None:
-            record.took("first_event", self.at, first)
-            record.took("turn", self.at, self._came.duration)
+            partner.took("first_event", self.at, first)
+            partner.took("turn", self.at, self._came.duration)
         turn = self._whole(content)
-        if record.open_turn is self:  # Else it was told at the run's end.
-            record.open_turn = None
-            record.note(turn, self.at)
+        if partner.open_turn is self:  # Else it was told at the run's end.
+            partner.open_turn = None
+            partner.note(turn, self.at)
         for words, brief in remarks(turn, unended=unended):
-            record.add_remark(words, brief)
+            partner.add_remark(words, brief)
 
     def so_far(self) -> Turn:
         """Return what is known of it by now."""

@@ -87,7 +87,7 @@ class PytestStage(Stage):
 
     def asks(self, turn: OpenTurn) -> None:
         if self._replaying is not None:
-            self._replaying.flows.goes(self.owner, self.run, turn.record.key)
+            self._replaying.flows.goes(self.owner, self.run, turn.partner.key)
         elif self.recorder is not None:
             self.recorder.on_turn(turn)
 

@@ -83,9 +83,9 @@ class Recorder:
             return  # Only a real router can answer the bundled checks.
         if test is not None and test.nodeid == owner and test.get_closest_marker(LIVE_ONLY):
             return
-        spec = turn.record.spec
+        spec = turn.partner.spec
         plain = {} if spec is None else spec.model_dump(exclude_none=True)
-        begun = Recorded(stage.run, self._place(turn.record, owner), plain, turn.message)
+        begun = Recorded(stage.run, self._place(turn.partner, owner), plain, turn.message)
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 

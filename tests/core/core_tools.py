@@ -31,7 +31,7 @@ from pytest_hydrasmoke._core.counting import Counting
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.expecting import Expecting
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import Policy
@@ -151,7 +151,9 @@ def message(text: str, why: str) -> bytes:
 def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
     it = settings.pop("it", None) or Partner(id=instance_id)
-    return OpenTurn(calls, it, "hello", content=Content() if kept else None, **settings)
+    reading, end = settings.pop("reading"), settings.pop("end")
+    came = Incoming(reading, end, Content() if kept else None)
+    return OpenTurn(calls, it, "hello", came, **settings)
 
 
 class Chatted:

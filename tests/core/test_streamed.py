@@ -66,7 +66,7 @@ def whole(chunks: list[bytes], most: int) -> ChatTurn | None:
         return None
     finally:
         drive(turn.close())
-    return ChatTurn(None, turn, kept)
+    return ChatTurn(turn, kept)
 
 
 @examples(40, 2_000)

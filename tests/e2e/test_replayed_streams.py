@@ -18,7 +18,7 @@ from scripted_io import ID, SPEC, calls_of, lost, stream
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._runtimes.content import Content
@@ -48,13 +48,8 @@ def streams(draw: st.DrawFn) -> list[bytes]:
 def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
-    chat = OpenTurn(
-        *(calls, Partner(id=instance_id), "hello"),
-        timeout=30.0,
-        end="optional",
-        reading=Reading(),
-        content=content,
-    )
+    came = Incoming(Reading(), "optional", content)
+    chat = OpenTurn(calls, Partner(id=instance_id), "hello", came, timeout=30.0)
     events: list[Any] = []
     error: Any = None
     try:

@@ -27,7 +27,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -137,7 +137,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
     it = Partner(id=instance_id)
-    return OpenTurn(calls, it, "hello", timeout=timeout, end="optional", reading=Reading())
+    return OpenTurn(calls, it, "hello", Incoming(Reading(), "optional"), timeout=timeout)
 
 
 async def whole_turn(calls: Calls, timeout: float, instance_id: str = SOME_ID) -> list[ChatEvent]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from scripted_io import ID, ScriptedIO
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.turn_end import Ending
@@ -52,13 +52,8 @@ def taken(
 ) -> tuple[Recorded, OpenTurn]:
     """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
     it = Partner(id=ID)
-    turn = OpenTurn(
-        *(Calls(ScriptedIO()), it, message),
-        timeout=60.0,
-        end="auto",
-        reading=Reading(),
-        content=content,
-    )
+    came = Incoming(Reading(), "auto", content)
+    turn = OpenTurn(Calls(ScriptedIO()), it, message, came, timeout=60.0)
     turn.records()
     turn.outcome.ending, turn.kept.chunks = end, [(0.4, chunk) for chunk in chunks]
     for chunk in chunks:
