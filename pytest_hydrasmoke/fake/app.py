@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -21,11 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import requests as wire
 from .chat_stream import AgentStream, EventStream, hang_up
-from .faults import Drop, Fail, Faults
+from .faults import Drop, Fail
 from .handlers import Handlers
 from .records import TELLING, Route
 from .replay import Replay
-from .replies import Replies
 from .state import World
 
 _DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -33,66 +32,65 @@ _DOCUMENT = Path(__file__).with_name("openapi.json")
 _RECORD = "pytest_hydrasmoke.record"
 _HEALTH = "/healthz"
 
-Call = TypeVar("Call", bound=BaseModel)
-
-
-def build_app(
-    world: World, replies: Replies, faults: Faults, token: str, replay: Replay | None
-) -> Starlette:
-    """Return the app of a world's six routes; with a replay, its agents say what was recorded."""
-    handlers = Handlers(world, replies, faults, replay)
-
-    def entry(
-        method: str, path: str, route: Route, kind: type[Call], work: Callable[[Call], ASGIApp]
-    ) -> Entry:
-        """Return one route: its work, unless a fault precedes it or replaces its answer.
-
-        An explicit fault hits any request. The scenario's trouble hits accepted ones: a request
-        that breaks the contract is refused before anything else can go wrong.
-        """
-
-        def done(request: Request, raw: bytes) -> ASGIApp:
-            try:
-                call = wire.accepted(kind, request, raw)
-                if not wire.bears(request.headers, token):
-                    status = world.scenario.unauthorized_status
-                    raise HTTPException(status, "Invalid or missing token")
-                return _with(faults.trouble(route), partial(work, call))
-            except HTTPException as refusal:
-                return wire.answer_refused(request, refusal)
-
-        async def answered(request: Request) -> ASGIApp:
-            record: dict[str, Any] = request.scope[_RECORD]
-            record["route"] = route
-            raw = await request.body()
-            with suppress(ValueError, RecursionError):
-                # NaN and the like, which Python reads but JSON can't hold, count as missing.
-                record["body"] = json.loads(raw, parse_constant=lambda _: None)
-            return _with(faults.take(route), partial(done, request, raw))
-
-        made = Entry(wire.PREFIX + path, answered, methods=[method])
-        # Starlette lets GET answer HEAD as well; FastAPI doesn't.
-        made.methods = {method}
-        return made
-
+_ONE = "/instances/{instance_id}"
+_CALLS: Mapping[Route, tuple[str, str, type[BaseModel]]] = {
     # The order of the contract: where two paths match, the first wins.
-    key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
-    chat, counted = f"{one}/chat", f"{one}/llm-events"
+    "provision": ("POST", "/provision", wire.ProvisionCall),
+    "poll": ("GET", "/instances/by-key/{idempotency_key}", wire.PollCall),
+    "status": ("GET", _ONE, wire.InstanceCall),
+    "delete": ("DELETE", _ONE, wire.InstanceCall),
+    "chat": ("POST", f"{_ONE}/chat", wire.ChatCall),
+    "llm_events": ("GET", f"{_ONE}/llm-events", wire.LlmEventsCall),
+}
+"""Method, path and parts of each call; the method of `Handlers` that answers it has its name."""
+
+
+def build_app(world: World, token: str, replay: Replay | None) -> Starlette:
+    """Return the app of a world's six routes; with a replay, its agents say what was recorded."""
+    handlers = Handlers(world, replay)
     return Starlette(
         routes=[
             # First, as in FastAPI, and with HEAD: there it is a plain route, too.
             Entry("/openapi.json", _openapi),
             Entry(_HEALTH, _healthy),
-            entry("POST", "/provision", "provision", wire.ProvisionCall, handlers.provision),
-            entry("GET", key, "poll", wire.PollCall, handlers.poll),
-            entry("GET", one, "status", wire.InstanceCall, handlers.status),
-            entry("DELETE", one, "delete", wire.InstanceCall, handlers.delete),
-            entry("POST", chat, "chat", wire.ChatCall, handlers.chat),
-            entry("GET", counted, "llm_events", wire.LlmEventsCall, handlers.llm_events),
+            *(_entry(route, world, token, getattr(handlers, route)) for route in _CALLS),
         ],
         middleware=[Middleware(_recorder, world=world)],
         exception_handlers={HTTPException: wire.answer_refused},
     )
+
+
+def _entry(route: Route, world: World, token: str, work: Callable[[Any], ASGIApp]) -> Entry:
+    """Return one route: its work, unless a fault precedes it or replaces its answer.
+
+    An explicit fault hits any request. The scenario's trouble hits accepted ones: a request that
+    breaks the contract is refused before anything else can go wrong.
+    """
+    method, path, kind = _CALLS[route]
+
+    def done(request: Request, raw: bytes) -> ASGIApp:
+        try:
+            call = wire.accepted(kind, request, raw)
+            if not wire.bears(request.headers, token):
+                status = world.scenario.unauthorized_status
+                raise HTTPException(status, "Invalid or missing token")
+            return _with(world.faults.trouble(route), partial(work, call))
+        except HTTPException as refusal:
+            return wire.answer_refused(request, refusal)
+
+    async def answered(request: Request) -> ASGIApp:
+        record: dict[str, Any] = request.scope[_RECORD]
+        record["route"] = route
+        raw = await request.body()
+        with suppress(ValueError, RecursionError):
+            # NaN and the like, which Python reads but JSON can't hold, count as missing.
+            record["body"] = json.loads(raw, parse_constant=lambda _: None)
+        return _with(world.faults.take(route), partial(done, request, raw))
+
+    made = Entry(wire.PREFIX + path, answered, methods=[method])
+    # Starlette lets GET answer HEAD as well; FastAPI doesn't.
+    made.methods = {method}
+    return made
 
 
 async def _openapi(request: Request) -> Response:

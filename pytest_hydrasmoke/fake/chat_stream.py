@@ -244,7 +244,7 @@ class AgentStream:
     def _note(self) -> None:
         """Note the turn's LLM events, and what it adds to the conversation if it is whole."""
         heard = self._heard
-        self._turn.told = heard.providers
+        self._turn.providers = heard.providers
         if heard.whole and not self._turn.ended:
             texts = heard.said.items()
             said = [{"id": name, "role": "assistant", "content": it} for name, it in texts]

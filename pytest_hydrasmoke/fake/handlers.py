@@ -15,12 +15,10 @@ from starlette.types import ASGIApp
 
 from . import requests as wire
 from .chat_stream import AgentStream, EventStream, hang_up
-from .faults import Faults
 from .frames import Speech
 from .recordings import Refused
 from .records import FakeInstance, Json
 from .replay import NotRecordedError, Replay, Replayed, asked
-from .replies import Replies
 from .scenario import in_case
 from .sse_events import plan, plan_recorded, turn
 from .state import World
@@ -32,13 +30,9 @@ if TYPE_CHECKING:
 class Handlers:
     """The handlers of one world, one per call; each gets an accepted call."""
 
-    def __init__(
-        self, world: World, replies: Replies, faults: Faults, replay: Replay | None
-    ) -> None:
+    def __init__(self, world: World, replay: Replay | None) -> None:
         self._world = world
         self._scenario = world.scenario
-        self._replies = replies
-        self._faults = faults
         self._replay = replay
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
@@ -84,21 +78,21 @@ class Handlers:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
         if world.agent is not None:
             return self._relayed(world.agent, instance_id, message)
-        said = self._replies.answer(instance_id, message)
+        said = world.replies.answer(instance_id, message)
         if said is None and self._replay is not None:
             return self._replayed(self._replay, instance, message)
         said = said or Speech(message, self._scenario.reply)
         return EventStream(
-            plan(turn(self._scenario, said), self._faults.take_break()),
+            plan(turn(self._scenario, said), self._world.faults.take_break()),
             world.clock,
-            world.begin_turn(instance_id, None),
+            world.begin_turn(instance_id),
             self._scenario.event_pause,
             self._scenario.first_event_after,
         )
 
     def _relayed(self, agent: Agent, instance_id: str, message: str) -> ASGIApp:
-        world, broken = self._world, self._faults.take_break()
-        began = world.begin_turn(instance_id, None)
+        world, broken = self._world, self._world.faults.take_break()
+        began = world.begin_turn(instance_id)
 
         def breaks(body: bytes) -> ASGIApp:
             runtime = turn(replace(self._scenario, runtime=agent.api), Speech(message, ""))
@@ -116,12 +110,13 @@ class Handlers:
             raise HTTPException(501, str(problem)) from None
         replay.note(instance.id, replay.played(recorded))
         counted, end = recorded.llm_events, recorded.end
-        began = self._world.begin_turn(instance.id, "unknown" if counted is None else counted)
+        providers = () if counted is None else counted.each(self._scenario.providers)
+        began = self._world.begin_turn(instance.id, providers)
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
             began.end()
             return hang_up if recorded.refused is None else _refusal(recorded.refused)
-        if (broken := self._faults.take_break()) is None:
+        if (broken := self._world.faults.take_break()) is None:
             playlist = plan_recorded(chunks, end, counted=counted is not None)
         else:
             runtime = turn(self._scenario, Speech(message, ""))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TypeAlias, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from .recordings import (
     ChunkLines,
@@ -34,8 +34,6 @@ _SHOWN = 10
 """Most problems of a folder that are reported."""
 _MOST = 100_000
 """Most files and folders below it: more is a whole disk, and not a folder of recordings."""
-
-_Json: TypeAlias = Mapping[str, object]
 
 
 class _OtherVersionError(Exception):
@@ -92,109 +90,109 @@ def _read(file: Path) -> Recording | None:
     with file.open("rb") as lines:
         stamp = stamp_of(os.fstat(lines.fileno()))
         value = _parsed(lines)
-    given = cast(_Json, value if isinstance(value, dict) else {})
-    if given.get("format") != FORMAT:
+    given = _Value(value if isinstance(value, dict) else {})
+    if given.at("format").it != FORMAT:
         return None
-    version = given.get("version")
+    version = given.at("version").it
     if version != VERSION or type(version) is not int:
         raise _OtherVersionError(
             f"it is of version {version!r} of the format, and this release reads {VERSION}: "
             "record it again, or use the release that wrote it"
         )
-    of = _text("of", given)
-    turns = [_turn(file, stamp, of, *pair) for pair in enumerate(_list("turns", given))]
-    return Recording(file, of, date.fromisoformat(_text("recorded", given)), turns)
+    of = given.at("of").text()
+    turns = [_turn(file, stamp, of, *pair) for pair in enumerate(given.at("turns").items())]
+    return Recording(file, of, date.fromisoformat(given.at("recorded").text()), turns)
 
 
-def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, value: object) -> PlayableTurn:
-    where = f"turns[{number}]"
-    given = _object(where, value)
-    end, refused = given.get("end"), given.get("refused")
-    if (end is None) == (refused is None) or end not in (None, *get_args(End)):
+class _Value(NamedTuple):
+    """A value of a file, and where it stands; each method raises ValueError if it is no such."""
+
+    it: object
+    where: str = ""
+
+    def fields(self) -> Mapping[str, object]:
+        return cast(Mapping[str, object], self._of(dict, "an object"))
+
+    def at(self, key: str) -> _Value:
+        """Return a field of an object, which is None if it is not there."""
+        return _Value(self.fields().get(key), f"{self.where}.{key}".lstrip("."))
+
+    def items(self) -> Sequence[_Value]:
+        values = cast(list[object], self._of(list, "a list"))
+        return [_Value(it, f"{self.where}[{number}]") for number, it in enumerate(values)]
+
+    def text(self) -> str:
+        return cast(str, self._of(str, "a text"))
+
+    def number(self, least: int) -> int:
+        if type(self.it) is not int or self.it < least:
+            raise self.must_be(f"a whole number, {least} or more, not {self.it!r}")
+        return self.it
+
+    def _of(self, kind: type[object], what: str) -> object:
+        if not isinstance(self.it, kind):
+            raise self.must_be(f"{what}, not {self.it!r}")
+        return self.it
+
+    def must_be(self, what: str) -> ValueError:
+        return ValueError(f"{self.where} must be {what}")
+
+
+def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, given: _Value) -> PlayableTurn:
+    end, refused, counted = map(given.at, ("end", "refused", "llm_events"))
+    if (end.it is None) == (refused.it is None) or end.it not in (None, *get_args(End)):
         kinds = ", ".join(get_args(End))
-        raise ValueError(f"{where} must have either refused, or an end of {kinds}")
-    counted = given.get("llm_events")
-    spec = _object(f"{where}.spec", given.get("spec"))
+        raise ValueError(f"{given.where} must have either refused, or an end of {kinds}")
+    spec = given.at("spec").fields()
     return PlayableTurn(
         of=of,
         number=number,
         file=file,
         stamp=stamp,
-        run=_number(f"{where}.run", given.get("run"), 1),
-        claim=_claim(where, of, given.get("instance")),
+        run=given.at("run").number(1),
+        claim=_claim(of, given.at("instance")),
         spec={name: text for name, text in spec.items() if isinstance(text, str)},
-        message=_text("message", given, f"{where}."),
-        llm_events=None if counted is None else _counted(f"{where}.llm_events", counted),
-        end=cast(End | None, end),
-        chunks=() if end is None else _chunks(where, _list("chunks", given, f"{where}.")),
-        refused=None if refused is None else _refused(f"{where}.refused", refused),
+        message=given.at("message").text(),
+        llm_events=None if counted.it is None else _counted(counted),
+        end=cast(End | None, end.it),
+        chunks=() if end.it is None else _chunks(given.at("chunks")),
+        refused=None if refused.it is None else _refused(refused),
     )
 
 
-def _claim(where: str, of: str, value: object) -> Claim:
-    if value is None or value == "shared":
-        return cast(Claim, value)
-    if isinstance(value, dict):
-        other = cast(_Json, value)
-        of, value = _text("of", other, f"{where}.instance."), other.get("number")
-    return of, _number(f"{where}.instance", value, 0)
+def _claim(of: str, given: _Value) -> Claim:
+    if given.it is None or given.it == "shared":
+        return cast(Claim, given.it)
+    if isinstance(given.it, dict):
+        of, given = given.at("of").text(), given._replace(it=given.at("number").it)
+    return of, given.number(0)
 
 
-def _counted(where: str, value: object) -> CountedEvents:
-    given = _object(where, value)
-    providers = _list("providers", given, f"{where}.")
-    return CountedEvents(
-        _number(f"{where}.count", given.get("count"), 0), tuple(map(str, providers))
-    )
+def _counted(given: _Value) -> CountedEvents:
+    providers = given.at("providers").items()
+    return CountedEvents(given.at("count").number(0), tuple(str(one.it) for one in providers))
 
 
-def _refused(where: str, value: object) -> Refused:
-    given = _object(where, value)
-    status = _number(f"{where}.status", given.get("status"), 200)
-    if status > 599:
-        raise ValueError(f"{where}.status must be a status of HTTP, not {status}")
-    body = bytes_of(given.get("body"))
+def _refused(given: _Value) -> Refused:
+    status = given.at("status")
+    if status.number(200) > 599:
+        raise status.must_be(f"a status of HTTP, not {status.it}")
+    body = bytes_of(given.at("body").it)
     if body is None:
-        raise ValueError(f"{where}.body must be a text, or base64")
-    return Refused(status, _text("content_type", given, f"{where}."), body)
+        raise given.at("body").must_be("a text, or base64")
+    return Refused(status.number(200), given.at("content_type").text(), body)
 
 
-def _chunks(where: str, values: Sequence[object]) -> Sequence[bytes | ChunkLines]:
+def _chunks(given: _Value) -> Sequence[bytes | ChunkLines]:
     parts: list[bytes | ChunkLines] = []
     number = 0
-    for value in values:
-        part = value if isinstance(value, ChunkLines) else chunk_of(value)
+    for one in given.items():
+        part = one.it if isinstance(one.it, ChunkLines) else chunk_of(one.it)
         if part is None:
-            raise ValueError(f"{where}.chunks[{number}] must be [milliseconds, text or base64]")
+            raise ValueError(f"{given.where}[{number}] must be [milliseconds, text or base64]")
         parts.append(part)
         number += part.number if isinstance(part, ChunkLines) else 1
     return parts
-
-
-def _object(where: str, value: object) -> _Json:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} must be an object, not {value!r}")
-    return cast(_Json, value)
-
-
-def _text(key: str, given: _Json, where: str = "") -> str:
-    value = given.get(key)
-    if not isinstance(value, str):
-        raise ValueError(f"{where}{key} must be a text, not {value!r}")
-    return value
-
-
-def _list(key: str, given: _Json, where: str = "") -> list[object]:
-    value = given.get(key)
-    if not isinstance(value, list):
-        raise ValueError(f"{where}{key} must be a list, not {value!r}")
-    return cast(list[object], value)
-
-
-def _number(where: str, value: object, least: int) -> int:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{where} must be a whole number, {least} or more, not {value!r}")
-    return value
 
 
 def _parsed(lines: Iterator[bytes]) -> object:

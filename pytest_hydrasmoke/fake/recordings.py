@@ -36,6 +36,11 @@ class CountedEvents:
     count: int
     providers: tuple[str, ...]
 
+    def each(self, usual: Sequence[str]) -> Sequence[str]:
+        """Return the provider of each: a recorded one, else one of the `usual`."""
+        known = self.providers or usual or ("unknown",)
+        return [known[number % len(known)] for number in range(self.count)]
+
 
 class Refused(NamedTuple):
     """An answer that was no stream."""

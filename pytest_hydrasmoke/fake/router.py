@@ -11,11 +11,11 @@ from starlette.applications import Starlette
 
 from .app import build_app
 from .course import Course
-from .faults import Break, BreakKind, Drop, Fail, Fault, Faults, Reset, When
+from .faults import Break, BreakKind, Drop, Fail, Fault, Reset, When
 from .presets import load
 from .records import FakeInstance, Json, LlmEvent, RequestRecord, Route, public
 from .replay import Edit, Replay
-from .replies import Replies, ScriptedReply
+from .replies import ScriptedReply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
 from .state import Clock, RealClock, World
@@ -62,13 +62,9 @@ class FakeRouter:
         self.clock: Clock = RealClock() if clock is None else clock
         """Its clock."""
         self._world = World(self.scenario, self.clock)
-        self._replies = Replies(scenario.replies)
-        self._faults = Faults(scenario)
         recordings = scenario.recordings
         self._replay = None if recordings is None else Replay(Course(recordings), self._world)
-        self.app: Starlette = build_app(
-            self._world, self._replies, self._faults, self.token, self._replay
-        )
+        self.app: Starlette = build_app(self._world, self.token, self._replay)
         """The router as a plain ASGI app, for a server of your own; needs no `with`."""
         self._port = port
         self._place: Mounted | None = None
@@ -119,9 +115,9 @@ class FakeRouter:
 
     def reset(self) -> None:
         """Remove instances, requests, LLM events, added replies and faults not used yet."""
-        for part in (self._world, self._replies, self._faults, self._replay):
-            if part is not None:
-                part.reset()
+        self._world.reset()
+        if self._replay is not None:
+            self._replay.reset()
 
     def reply(
         self,
@@ -229,9 +225,9 @@ class FakeRouter:
             case Reset():
                 self.reset()
             case ScriptedReply() as reply:
-                self._replies.add(reply)
+                self._world.replies.add(reply)
             case fault:
-                self._faults.add(fault)
+                self._world.faults.add(fault)
 
 
 def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
@@ -254,4 +250,4 @@ def to_come(router: FakeRouter, instance_id: str) -> bool:
 
 def unmet(router: FakeRouter) -> str | None:
     """Return in words which faults no request has met, and what came; None if all were met."""
-    return router._faults.unmet(router.requests)  # pyright: ignore[reportPrivateUsage]
+    return router._world.faults.unmet(router.requests)  # pyright: ignore[reportPrivateUsage]

@@ -197,12 +197,10 @@ def mount(app: ASGIApp, port: int = 0) -> Mounted:
     Raises OSError where the port can't be bound.
     """
     with _lock:
-        if port:
-            place = Mounted(Server(port=port), "", port)
-        else:
-            place = Mounted(_servers.get(0) or Server(), f"/w{next(_numbers)}", 0)
-        _servers[port] = place.server
-        place.server.mount(place.prefix, app)
+        server = Server(port=port) if port else _servers.get(0) or Server()
+        place = Mounted(server, "" if port else f"/w{next(_numbers)}", port)
+        _servers[port] = server
+        server.mount(place.prefix, app)
         return place
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .agent_events import Conversations
+from .faults import Faults
 from .real_time import now
-from .recordings import CountedEvents
 from .records import FakeInstance, LlmEvent, Progress, RequestRecord, public
+from .replies import Replies
 from .requests import SmokeProvisionRequest
 from .scenario import Scenario, in_case, ready
 
@@ -75,10 +76,10 @@ class AgentTurn:
 
     world: World
     instance_id: str
-    recorded: CountedEvents | Literal["unknown"] | None
-    """Its LLM events as recorded; None for the scenario's."""
-    told: Sequence[str] | None = None
-    """Their providers, as a real agent's stream tells them."""
+    providers: Sequence[str] | None = None
+    """That of each LLM event, as recorded or as a real agent tells; None: the scenario's."""
+    recorded: bool = False
+    """Whether a recording says which these are: none are made up where nobody counted them."""
     ended: bool = False
     over: bool = False
     """Whether nothing more can come of it, also where it never came to its end."""
@@ -96,11 +97,15 @@ class World:
         self.clock = clock
         self.agent: Agent | None = None
         """The real agent that answers chats, where there is one."""
+        self.replies = Replies(scenario.replies)
+        self.faults = Faults(scenario)
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Forget every instance, request and LLM event."""
+        """Forget every instance, request, LLM event, added reply and pending fault."""
+        self.replies.reset()
+        self.faults.reset()
         with self._lock:
             self._free_at = [0.0] * self.scenario.workers
             self._rows: dict[str, _Row] = {}
@@ -170,10 +175,9 @@ class World:
             self.conversations.forget(instance_id)
             return "deleted"
 
-    def begin_turn(
-        self, instance_id: str, recorded: CountedEvents | Literal["unknown"] | None
-    ) -> AgentTurn:
-        turn = AgentTurn(self, instance_id, recorded)
+    def begin_turn(self, instance_id: str, recorded: Sequence[str] | None = None) -> AgentTurn:
+        """Begin a turn, of which the providers of all LLM events may be recorded."""
+        turn = AgentTurn(self, instance_id, recorded, recorded is not None)
         with self._lock:
             self._turns.append(turn)
         return turn
@@ -181,22 +185,19 @@ class World:
     def end_turn(self, turn: AgentTurn) -> None:
         scenario, at = self.scenario, self.clock.now()
         with self._lock:
-            # None are made up for a turn where nobody counted them, or whose world was reset.
-            if turn.recorded == "unknown" or turn not in self._turns:
+            if turn not in self._turns:  # Its world was reset.
                 return
-            if turn.recorded is None:
-                count, gap = scenario.llm_events_per_turn, scenario.llm_events_gap
-                providers = scenario.providers
-                first = len(self._events_of(turn.instance_id))
-                at += scenario.llm_events_lag
-                if turn.told is not None and count:  # A scenario may lose an agent's, too.
-                    count, first, providers = len(turn.told), 0, tuple(turn.told)
-            else:
-                # A recording names the providers of its own turn.
-                count, first, gap = turn.recorded.count, 0, 0.0
-                providers = tuple(turn.recorded.providers) or scenario.providers or ("unknown",)
-            for number in range(count):
-                provider = providers[(first + number) % len(providers)]
+            providers, gap = turn.providers, 0.0
+            if not turn.recorded:
+                at, gap = at + scenario.llm_events_lag, scenario.llm_events_gap
+                # A scenario may lose an agent's events, too.
+                if providers is None or scenario.llm_events_per_turn == 0:
+                    first = len(self._events_of(turn.instance_id))
+                    providers = [
+                        scenario.providers[number % len(scenario.providers)]
+                        for number in range(first, first + scenario.llm_events_per_turn)
+                    ]
+            for number, provider in enumerate(providers or ()):
                 self._llm_events.append(LlmEvent(turn.instance_id, provider, at + number * gap))
 
     def _events_of(self, instance_id: str) -> list[LlmEvent]:
@@ -209,7 +210,7 @@ class World:
         """
         with self._lock:
             counted = all(
-                turn.recorded == "unknown" or (turn.recorded is not None and turn.ended)
+                turn.recorded and (turn.ended or not turn.providers)
                 for turn in self._turns
                 if turn.instance_id == instance_id
             )
