@@ -18,7 +18,7 @@ from .chat_stream import AgentStream, EventStream, hang_up
 from .frames import Speech
 from .recordings import Refused
 from .records import FakeInstance, Json
-from .replay import NotRecordedError, Replay, Replayed, asked
+from .replay import NotRecordedError, Replay, Replayed
 from .scenario import in_case
 from .sse_events import plan, plan_recorded, turn
 from .state import World
@@ -104,7 +104,7 @@ class Handlers:
 
     def _replayed(self, replay: Replay, instance: FakeInstance, message: str) -> ASGIApp:
         try:
-            recorded = replay.answer(asked(message, instance))
+            recorded = replay.answer(message, instance)
             chunks = recorded.stream()
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
@@ -131,7 +131,7 @@ class Handlers:
         if instance is None:
             return None
         try:
-            recorded = replay.answer(asked(message, instance))
+            recorded = replay.answer(message, instance)
         except (NotRecordedError, ValueError):
             return None  # No recorded turn answers it: the router refuses it itself.
         if recorded.refused is None:

@@ -17,6 +17,8 @@ Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
 Progress = Literal["queued", "running", "done"]
 
 
+SPEC = ("manifest_id", "region_id", "tier_id", "agent_name")
+
 T = TypeVar("T", bound=type)
 
 
@@ -39,6 +41,12 @@ class Ordered:
     region_id: str
     tier_id: str
     agent_name: str | None
+
+    @property
+    def spec(self) -> Mapping[str, str]:
+        """What was ordered, without what was not given."""
+        given = {name: getattr(self, name) for name in SPEC}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @public

@@ -12,13 +12,13 @@ from __future__ import annotations
 import shlex
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from .course import Course, nearest, shown, shown_path
 from .recordings import Claim, PlayableTurn
-from .records import FakeInstance
+from .records import Ordered
 from .state import World
 
 _ASK_AGAIN = {409, 425, 429, 503}
@@ -31,22 +31,6 @@ Edit: TypeAlias = Callable[[str, int, str], str]
 
 class NotRecordedError(LookupError):
     """Raised for a message without a recorded turn; its text is for people."""
-
-
-class Asked(NamedTuple):
-    """A message, and its instance."""
-
-    message: str
-    key: str
-    spec: Mapping[str, str]
-
-
-def asked(message: str, instance: FakeInstance) -> Asked:
-    """Return a message to an instance."""
-    fields = ("manifest_id", "region_id", "tier_id", "agent_name")
-    spec = {name: getattr(instance, name) for name in fields}
-    given = {name: value for name, value in spec.items() if value is not None}
-    return Asked(message, instance.idempotency_key, given)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +124,7 @@ class Replay:
         if instance is None or not self._world.all_counted(instance_id):
             return None
         with self._lock:
-            _, mine = self._recorded(asked("", instance))
+            _, mine = self._recorded(instance)
             played = self._played[self._owner].turns
             return AllAsked(self._command(), all((self._run, turn) in played for turn in mine))
 
@@ -151,17 +135,19 @@ class Replay:
         with self._lock:
             self._refused.pop(key, None)
 
-    def answer(self, asked: Asked) -> PlayableTurn:
+    def answer(self, message: str, instance: Ordered) -> PlayableTurn:
         """Return the turn that answers a message; raises `NotRecordedError`."""
+        key = instance.idempotency_key
         if self._edit is not None:
             # Not under the lock: it may be a hook of the user's.
-            asked = asked._replace(message=self._edit(self._owner, self._run, asked.message))
+            message = self._edit(self._owner, self._run, message)
         with self._lock:
-            turn = self._refused.pop(asked.key, None)
-            if turn is None or turn.message != asked.message:
-                turn = self._of_stage(asked) if self._edit else self._of_anybody(asked)
+            turn = self._refused.pop(key, None)
+            if turn is None or turn.message != message:
+                play = self._of_stage if self._edit else self._of_anybody
+                turn = play(message, instance)
             if turn.refused is not None and turn.refused.status in _ASK_AGAIN:
-                self._refused[asked.key] = turn
+                self._refused[key] = turn
             self.course.note("given", turn.of, turn.number)
             return turn
 
@@ -185,83 +171,82 @@ class Replay:
             )
         return Replayed(refused is not None, uncounted)
 
-    def _of_anybody(self, asked: Asked) -> PlayableTurn:
-        turns = self.course.of_message.get(asked.message)
+    def _of_anybody(self, message: str, instance: Ordered) -> PlayableTurn:
+        turns = self.course.of_message.get(message)
         if turns is None:
-            near = nearest(asked.message, self.course.of_message)
+            near = nearest(message, self.course.of_message)
             raise NotRecordedError(
-                f"{shown(asked.message)} is in no recording{near}; to record it, send it in a "
+                f"{shown(message)} is in no recording{near}; to record it, send it in a "
                 f"test, and run that: {self._command()}"
             )
-        said = self._said[asked.key, asked.message]
-        self._said[asked.key, asked.message] += 1
+        said = self._said[instance.idempotency_key, message]
+        self._said[instance.idempotency_key, message] += 1
         return turns[said % len(turns)]
 
-    def _of_stage(self, asked: Asked) -> PlayableTurn:
+    def _of_stage(self, message: str, instance: Ordered) -> PlayableTurn:
         if not self._turns:
-            other = self.course.of_another(asked.message)
+            other = self.course.of_another(message)
             whom = self._owner or "no test"
-            raise self._missing(asked, f"nothing was recorded for {whom}{other}")
+            raise self._missing(message, f"nothing was recorded for {whom}{other}")
         runs = max(turn.run for turn in self._turns)
         if self._run > runs:
             recorded = "one run was" if runs == 1 else f"{runs} runs were"
             problem = f"{recorded} recorded for {self._owner}, and it is sent in run {self._run}"
-            raise self._missing(asked, problem)
-        of_run, mine = self._recorded(asked)
+            raise self._missing(message, problem)
+        of_run, mine = self._recorded(instance)
         played = self._played[self._owner]
-        turns = [turn for turn in mine if turn.message == asked.message]
+        turns = [turn for turn in mine if turn.message == message]
         for turn in turns:
             if (self._run, turn) not in played.turns:
                 played.turns.add((self._run, turn))
                 if turn.claim is not None:  # Those from a client can't be told apart.
-                    self._follow(played.at, asked, mine)
-                self.course.asks(turn, asked.spec)
+                    self._follow(played.at, message, instance.idempotency_key, mine)
+                self.course.asks(turn, instance.spec)
                 return turn
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
             problem = f"it was recorded {times} for {self._owner}, and is sent once more"
-        elif any(turn.message == asked.message for turn in of_run):
+        elif any(turn.message == message for turn in of_run):
             problem = f"it was recorded for {self._owner} on another instance"
         else:
-            near = nearest(asked.message, [turn.message for turn in mine or of_run])
+            near = nearest(message, [turn.message for turn in mine or of_run])
             problem = f"it was not recorded for {self._owner}{near}"
-        raise self._missing(asked, problem)
+        raise self._missing(message, problem)
 
     def _follow(
-        self, at: Counter[tuple[int, str]], asked: Asked, mine: Sequence[PlayableTurn]
+        self, at: Counter[tuple[int, str]], message: str, key: str, mine: Sequence[PlayableTurn]
     ) -> None:
         """Note a message that does not come after the instance's earlier ones as recorded.
 
         Recorded messages may be left out. `mine` may have other instances' turns among the
         instance's own: what is in order among these is in order among all.
         """
-        place = (self._run, asked.key)
+        place = (self._run, key)
         for number in range(at[place], len(mine)):
-            if mine[number].message == asked.message:
+            if mine[number].message == message:
                 at[place] = number + 1
                 return
-        self.course.note("late", self._owner, asked.key, asked.message)
+        self.course.note("late", self._owner, key, message)
 
     @property
     def _turns(self) -> Sequence[PlayableTurn]:
         recording = self.course.recordings.by_owner.get(self._owner)
         return () if recording is None else recording.turns
 
-    def _recorded(self, asked: Asked) -> tuple[Sequence[PlayableTurn], Sequence[PlayableTurn]]:
+    def _recorded(self, instance: Ordered) -> tuple[Sequence[PlayableTurn], Sequence[PlayableTurn]]:
         """Return the owner's turns of this run, and those of them on this instance.
 
         If all of its claim have one spec, any spec matches: a run against the fake needs none.
         """
         of_run = [turn for turn in self._turns if turn.run == self._run]
-        claim = self._claims.get(asked.key)
+        claim, spec = self._claims.get(instance.idempotency_key), instance.spec
         claimed = [turn for turn in of_run if turn.claim == claim]
-        mine = [turn for turn in claimed if turn.spec == asked.spec]
+        mine = [turn for turn in claimed if turn.spec == spec]
         one_spec = all(turn.spec == claimed[0].spec for turn in claimed)
         return of_run, mine or (claimed if one_spec else [])
 
-    def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
-        problem = f"{shown(asked.message)}: {problem}"
-        return NotRecordedError(f"{problem}; to record it: {self._command()}")
+    def _missing(self, message: str, problem: str) -> NotRecordedError:
+        return NotRecordedError(f"{shown(message)}: {problem}; to record it: {self._command()}")
 
     def _command(self) -> str:
         """Return the command that records what the owner on stage asks."""

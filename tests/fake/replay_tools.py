@@ -15,7 +15,8 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Replay
+from pytest_hydrasmoke.fake.records import Ordered
+from pytest_hydrasmoke.fake.replay import NotRecordedError, Replay
 from pytest_hydrasmoke.fake.state import World
 
 TEST = "t.py::test"
@@ -23,6 +24,11 @@ COUNTED = {"count": 2, "providers": ["b", "a"], "after": 0.8}
 IDLE = World(Scenario(), HandClock())
 """A world that nobody calls, for a replay that is asked directly."""
 REFUSED = {"status": 503, "content_type": "text/plain", "body": "busy"}
+
+
+def ordered(key: str, **spec: str) -> Ordered:
+    """Return an instance, by its key."""
+    return Ordered(key, key, key, **{"agent_name": None, **SPEC, **spec})  # type: ignore[arg-type]
 
 
 class Process:
@@ -40,7 +46,7 @@ class Process:
     def says(self, message: str, key: str = "shared", **spec: str) -> str:
         """Return what is answered, or what is said of a message that was not recorded."""
         try:
-            turn = self.replay.answer(Asked(message, key, {**SPEC, **spec}))
+            turn = self.replay.answer(message, ordered(key, **spec))
         except NotRecordedError as error:
             return str(error)
         if turn.refused is not None:

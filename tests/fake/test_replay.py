@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from fake_tools import SPEC
 from recording_tools import says, turn, write
-from replay_tools import COUNTED, IDLE, REFUSED, TEST, Process
+from replay_tools import COUNTED, IDLE, REFUSED, TEST, Process, ordered
 
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Replay
+from pytest_hydrasmoke.fake.replay import NotRecordedError, Replay
 
 Turns = list[dict[str, Any]]
 OTHER, AGENT = "t.py::other", "fixture ::agent"
@@ -211,10 +211,10 @@ def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
     replay = Replay(Course(read(tmp_path)), IDLE)
     replay.follow(edit)
     with pytest.raises(NotRecordedError, match="nothing was recorded for no test"):
-        replay.answer(Asked("b", "key-0", SPEC))
+        replay.answer("b", ordered("key-0"))
     replay.enter(TEST, 2, begins=True, test=None)
     replay.claim("key-0", "shared")
-    assert replay.answer(Asked("c", "key-0", SPEC)).message == "a"
+    assert replay.answer("c", ordered("key-0")).message == "a"
     assert told == [("", 1, "b"), (TEST, 2, "c")]
 
 
