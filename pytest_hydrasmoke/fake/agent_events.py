@@ -21,29 +21,9 @@ Message: TypeAlias = dict[str, str]
 class Conversation:
     """What an agent remembers of one instance."""
 
-    name: str
+    name: str = field(default_factory=lambda: str(uuid.uuid4()))
     messages: list[Message] = field(default_factory=list[Message])
     """Those of whole turns."""
-
-
-class Conversations:
-    """What an agent remembers, by instance."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Conversation] = {}
-
-    def of(self, instance_id: str) -> Conversation:
-        """Return an instance's conversation."""
-        return self._known.setdefault(instance_id, Conversation(instance_id))
-
-    def anew(self, instance_id: str) -> Conversation:
-        """Forget an instance's conversation; return one of a single turn, which begins the next."""
-        self._known[instance_id] = Conversation(str(uuid.uuid4()))
-        return Conversation(str(uuid.uuid4()))
-
-    def forget(self, instance_id: str) -> None:
-        """Forget an instance's conversation; harmless if there is none."""
-        self._known.pop(instance_id, None)
 
 
 class AgentError(Exception):

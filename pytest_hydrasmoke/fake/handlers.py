@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from . import requests as wire
+from .agent_events import Conversation
 from .chat_stream import AgentStream, EventStream, hang_up
 from .frames import Speech
 from .recordings import Refused
@@ -98,8 +99,11 @@ class Handlers:
             runtime = turn(replace(self._scenario, runtime=agent.api), Speech(message, ""))
             return EventStream(plan(runtime.instead(body), broken), world.clock, began)
 
-        begins = message == agent.new_conversation
-        conversation = (world.conversations.anew if begins else world.conversations.of)(instance_id)
+        known = world.conversations
+        conversation = known.setdefault(instance_id, Conversation(instance_id))
+        if message == agent.new_conversation:
+            # It has one of its own, and the next message begins another.
+            conversation, known[instance_id] = Conversation(), Conversation()
         return AgentStream(agent, began, conversation, message, breaks if broken else None)
 
     def _replayed(self, replay: Replay, instance: FakeInstance, message: str) -> ASGIApp:

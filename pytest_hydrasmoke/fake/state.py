@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .agent_events import Conversations
+from .agent_events import Conversation
 from .faults import Faults
 from .real_time import now
 from .records import FakeInstance, LlmEvent, Progress, RequestRecord, public
@@ -113,7 +113,7 @@ class World:
             self._requests: list[dict[str, Any]] = []
             self._llm_events: list[LlmEvent] = []
             self._turns: list[AgentTurn] = []
-            self.conversations = Conversations()
+            self.conversations: dict[str, Conversation] = {}
 
     def provision(
         self, order: SmokeProvisionRequest
@@ -172,7 +172,6 @@ class World:
                 return "deleted_before"
             row.deleted_at = now
             row.cleanup = self._queued(now, self.scenario.cleanup_after)
-            self.conversations.forget(instance_id)
             return "deleted"
 
     def begin_turn(self, instance_id: str, recorded: Sequence[str] | None = None) -> AgentTurn:
