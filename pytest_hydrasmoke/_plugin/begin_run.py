@@ -52,7 +52,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
     try:
         loaded = read_settings(config, fake=fake)
     except ConfigError as error:
-        raise _refused(REFUSED, scrubbing(None)(str(error))) from None
+        raise _refused(error) from None
     settings, router, recordings = loaded.config, None, None
     _keep_deadline(settings, interrupts)
     with ExitStack() as undo:
@@ -88,13 +88,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
                 undo.pop_all()
             return process
         except HydraSmokeError as error:
-            by = REFUSED if isinstance(error, ConfigError) else f"{REFUSED}: {PREFLIGHT}"
-            words = str(error)
-            if isinstance(error, UnauthorizedError):
-                words += f"\n  token:     {where_from(loaded.sources)}, at {loaded.config.url}"
-            # The router's own words may contain the token too.
-            problem = scrubbing(settings.token)(words)
-            raise _refused(by, problem, begun, settings.output) from None
+            raise _refused(error, loaded, settings, begun) from None
 
 
 def _of_the_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
@@ -105,15 +99,22 @@ def _of_the_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
 
 
 def _refused(
-    by: str, problem: str, begun: Report | None = None, output: Path | None = None
+    error: HydraSmokeError,
+    loaded: Loaded | None = None,
+    settings: HydraSmokeConfig | None = None,
+    begun: Report | None = None,
 ) -> pytest.UsageError:
-    """Write the report of a run that is refused, if it has one, and show it on GitHub."""
-    if begun is not None and output is not None:
-        refused = {
-            "exit_code": int(pytest.ExitCode.USAGE_ERROR),
-            "ended": f"{by}: {safe_line(problem, 500)}",
-        }
-        _write(begun.model_copy(update=refused), output)
+    """Return a refusal for pytest, once the report, if there is one, and GitHub have it."""
+    words = str(error)
+    if isinstance(error, UnauthorizedError) and loaded is not None:
+        words += f"\n  token:     {where_from(loaded.sources)}, at {loaded.config.url}"
+    # The router's own words may contain the token too.
+    problem = scrubbing(None if settings is None else settings.token)(words)
+    if begun is not None and settings is not None:
+        by = REFUSED if isinstance(error, ConfigError) else f"{REFUSED}: {PREFLIGHT}"
+        ended = f"{by}: {safe_line(problem, 500)}"
+        facts = {"exit_code": int(pytest.ExitCode.USAGE_ERROR), "ended": ended}
+        _write(begun.model_copy(update=facts), settings.output)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         with suppress(OSError):
             github.append_refusal(problem, os.environ)
@@ -236,6 +237,6 @@ def join_run(
         except HydraSmokeError as error:
             # An error raised here would be an internal error of xdist, with all its frames.
             config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
-            worker_output(config)[KEY] = ""  # It leaves nothing.
+            worker_output(config)[KEY] = None  # It leaves nothing.
             interrupts.restore()
             return None

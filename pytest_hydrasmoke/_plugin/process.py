@@ -101,6 +101,8 @@ class Process:
             else Replaying(self.pytestconfig, router)
         )
         self.stage = PytestStage(self.replaying, self.config.new_conversation)
+        self.recorder = None if self.config.record is None else Recorder(self)
+        self.stage.recorder = self.recorder
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
@@ -193,9 +195,8 @@ class Process:
         yield "session-outcome", self.session_outcome
         yield "workers", self.workers
         yield "views", self.views
-        if self.config.record is not None:
-            self.stage.recorder = Recorder(self)
-            yield "recorder", self.stage.recorder
+        if self.recorder is not None:
+            yield "recorder", self.recorder
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
             root = self.pytestconfig.rootpath
             yield (

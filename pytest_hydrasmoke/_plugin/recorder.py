@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
@@ -61,7 +60,7 @@ class Recorder:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._pytest = process.pytestconfig
-        self._tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
+        self.tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
         self._recordings = process.recordings
         """The folder, in the main process."""
         self._scrub = process.scrub
@@ -154,18 +153,12 @@ class Recorder:
             failed = "its set-up failed" if owner in self._failed else None
             self._ends(owner, "it was interrupted" if interrupted else failed)
         if self._recordings is None:
-            worker_output(self._pytest)[RECORDED] = self._tape.kept
-            return
+            return  # The main process writes.
         # After a failure, what was not said may be what a fixture had no time for.
         whole = session.exitstatus == 0 and self._process.selection.is_whole(0)
         self._write_all(self._recordings, whole=whole)
         if self._unwritten:  # Before the exit code goes into the run's report.
             session.exitstatus = code(session.exitstatus, failed=True)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Take what an xdist worker could not leave in the run's folder."""
-        self._tape.kept += worker_output(node).get(RECORDED, [])
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
         """Write the router's manners, and fail the run for what could not be written."""
@@ -189,7 +182,7 @@ class Recorder:
     def pytest_unconfigure(self) -> None:
         if self._recordings is not None:
             self._recordings.end()
-            self._tape.discard()
+            self.tape.discard()
 
     # What has become of turns
 
@@ -210,18 +203,18 @@ class Recorder:
             try:
                 masked = [self._masking.turn(name, *turn) for turn in begun]
                 if turns := [turn for turn in masked if turn is not None]:
-                    self._tape.add(of=name, turns=as_text("", turns, ""))
+                    self.tape.add(of=name, turns=as_text("", turns, ""))
                     return
             except Exception as error:
                 what, why = UNWRITTEN, _in_words(error)
-        self._tape.add(of=name, what=what, why=self._clean(why))
+        self.tape.add(of=name, what=what, why=self._clean(why))
 
     def _clean(self, why: str) -> str:
         return safe_line(self._scrub(why), 400)
 
     def _write_all(self, recordings: RecordingStore, *, whole: bool) -> None:
         parts: dict[str, list[Recorded]] = {}
-        for line in self._tape.lines():
+        for line in self.tape.lines():
             owner = line["of"]
             if "turns" not in line:
                 self._came[owner] = line["what"], line["why"]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 LIVE_ONLY = "hydra_smoke_live"
 """The marker of tests that no recording can answer."""
-_CAME = "hydra_smoke_replay"
-"""What has come of the recordings in a worker, in its output."""
 
 
 def as_argument(config: pytest.Config, test: str) -> str:
@@ -84,16 +81,6 @@ class Replaying:
             pytest.skip(f"{LIVE_ONLY}: it runs against a live router only")
         if item.nodeid.startswith(PACKAGE):
             pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        if worker_input(self._pytest) is not None:
-            worker_output(self._pytest)[_CAME] = [*self.course.came]
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Add what has come of the recordings in a worker; one that crashed has not said it."""
-        self.course.add(worker_output(node).get(_CAME, ()))
 
 
 class Flows:

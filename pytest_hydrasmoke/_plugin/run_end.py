@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
+from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
 from .run_report import code, conclude, problems
 from .session_outcome import OF_NO_TEST
-from .workers import KEY
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._run.session import SmokeSession
@@ -121,11 +120,11 @@ class RunEnd:
     def _report_first(self) -> Report | None:
         """Write the run's report, and return it; a worker hands on its part of it."""
         process, session = self._process, self._session
-        if process.stage.recorder is not None:
-            process.stage.recorder.finish(session)
+        if process.recorder is not None:
+            process.recorder.finish(session)
         if process.worker is None:
             return self._write(session)
-        worker_output(self._pytest)[KEY] = process.journal.text
+        process.workers.hand_on()
         return None
 
     def _report_late(self) -> None:

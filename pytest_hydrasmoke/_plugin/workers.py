@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from .process import Process
 
 KEY = "hydra_smoke"
-"""What a worker is sent, and what it sends back: its journal."""
+"""What a worker is sent, and what it sends back; nothing if it has taken no part."""
 
 
 class Workers:
-    """The workers of the main process: sends each its settings, and receives its journal."""
+    """What the main process and its workers send each other."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -61,7 +61,7 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Receive an xdist worker's report; one that crashed has none.
+        """Receive what an xdist worker has to tell; one that crashed has not said it.
 
         Called twice for one that was interrupted and has reported.
         """
@@ -69,7 +69,23 @@ class Workers:
         self.refused |= REFUSED in output
         if KEY in output:
             self.silent.discard(name)
-            self.sent[name] = output[KEY]
+        if output.get(KEY) and name not in self.sent:
+            told, process = output[KEY], self._process
+            self.sent[name] = told["journal"]
+            if process.recorder is not None:
+                process.recorder.tape.kept += told["recorded"]
+            if process.replaying is not None:
+                process.replaying.course.add(told["asked"])
+
+    def hand_on(self) -> None:
+        """Send the main process what this worker has to tell."""
+        process = self._process
+        recorder, replaying = process.recorder, process.replaying
+        worker_output(process.pytestconfig)[KEY] = {
+            "journal": process.journal.text,
+            "recorded": [] if recorder is None else recorder.tape.kept,
+            "asked": [] if replaying is None else [*replaying.course.came],
+        }
 
     def unheard(self) -> list[str]:
         """Return a line for each worker without a sign here that did not report its instances.

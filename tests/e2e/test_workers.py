@@ -215,7 +215,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(project: 
         "    assert turn.text == 'Elsewhere.'\n",
     )
     worker.run("test_it.py").assert_outcomes(passed=1)
-    entries = entries_of(worker.output["hydra_smoke"].encode())
+    entries = entries_of(worker.output["hydra_smoke"]["journal"].encode())
     [(key, told)] = fold({"gw3": entries}).instances.items()
     assert told.state is State.DELETED
     digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()
@@ -238,7 +238,7 @@ def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk_or_says_w
     result = worker.run("test_it.py")
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
     result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
-    assert worker.output["hydra_smoke"] == ""
+    assert worker.output["hydra_smoke"] is None
 
 
 @pytest.mark.kill

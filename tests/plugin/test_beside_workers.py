@@ -17,7 +17,7 @@ from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import repeats
 from pytest_hydrasmoke._plugin.process import Process
-from pytest_hydrasmoke._plugin.replaying import Replaying, notes
+from pytest_hydrasmoke._plugin.replaying import notes
 from pytest_hydrasmoke._plugin.run_report import RunTold
 from pytest_hydrasmoke._plugin.workers import Workers, _recorded
 from pytest_hydrasmoke._report.parts import CaseReport
@@ -40,13 +40,22 @@ def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.P
     assert workers.silent == {"gw0"}
 
 
-def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
-    taken: list[tuple[str, ...]] = []
-    replaying = cast("Replaying", SimpleNamespace(course=SimpleNamespace(add=taken.extend)))
-    sent = SimpleNamespace(workeroutput={"hydra_smoke_replay": [("begun", "test_a")]})
-    Replaying.pytest_testnodedown(replaying, sent)
-    Replaying.pytest_testnodedown(replaying, SimpleNamespace())
-    assert taken == [("begun", "test_a")]
+def test_a_worker_that_crashed_has_said_nothing_and_what_is_told_twice_counts_once() -> None:
+    asked: list[tuple[str, ...]] = []
+    tape = SimpleNamespace(kept=[])
+    of_run = {
+        "replaying": SimpleNamespace(course=SimpleNamespace(add=asked.extend)),
+        "recorder": SimpleNamespace(tape=tape),
+    }
+    workers = Workers(cast("Process", SimpleNamespace(**of_run)))
+    workers.silent |= {"gw0", "gw1", "gw2"}
+    told = {"journal": "", "recorded": [{"of": "test_a"}], "asked": [("begun", "test_a")]}
+    outputs: tuple[dict[str, object], ...] = ({"hydra_smoke": told}, {"hydra_smoke": None}, {})
+    for number, output in enumerate((*outputs, outputs[0])):
+        node = {"workerinput": {"workerid": f"gw{number % 3}"}, "workeroutput": output}
+        workers.pytest_testnodedown(SimpleNamespace(**node))
+    assert (asked, tape.kept) == ([("begun", "test_a")], [{"of": "test_a"}])
+    assert workers.silent == {"gw2"}, "one that could take no part leaves nothing"
 
 
 def told_of(journal: Journal, sent: Mapping[str, str]) -> RunTold:
