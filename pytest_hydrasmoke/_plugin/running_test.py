@@ -46,11 +46,10 @@ class RunningTest:
         self._replies = process.config.report_replies
         self.records: Sequence[InstanceRecord] = ()
         """The instances of this process: a list that grows, once it uses any."""
-        self.test_begins("")
+        self._begins()
 
-    def test_begins(self, test: str) -> None:
+    def _begins(self) -> None:
         """Forget what the previous test did."""
-        self._test = test
         self._again = False
         """Whether a plugin runs it again."""
         self._began = clock.now()
@@ -78,14 +77,14 @@ class RunningTest:
 
     def ran(self, began: int, passed: int, most: int) -> None:
         """Record how many of the test's `most` runs have begun, and how many have passed."""
-        self._process.journal.note(RunsCounted(self._test, began, passed, most))
+        self._process.journal.note(RunsCounted(self._process.stage.test, began, passed, most))
         self._runs = began, passed
 
     # Hooks
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self.test_begins(item.nodeid)
+        self._begins()
         try:
             return (yield)
         except BaseException:
@@ -133,7 +132,7 @@ class RunningTest:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record, for `keep` and for the run's report, which instances a failed test used."""
         # Reports of workers, and of what is no test, are told by others.
-        if report.nodeid != self._test:
+        if report.nodeid != self._process.stage.test:
             return
         # One without an instance is told, too, if it is a smoke test.
         if not self.records and "hydra_smoke" not in report.keywords:
