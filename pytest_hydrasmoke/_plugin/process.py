@@ -30,6 +30,7 @@ from .fixtures import Fixtures
 from .needs import Objections, Selection
 from .pytest_stage import PytestStage
 from .recorder import Recorder
+from .recording_files import RecordingFiles
 from .replaying import Replaying
 from .report_cleaner import ReportCleaner
 from .report_views import Views
@@ -103,6 +104,11 @@ class Process:
         self.stage = PytestStage(self.replaying, self.config.new_conversation)
         self.recorder = None if self.config.record is None else Recorder(self)
         self.stage.recorder = self.recorder
+        self.recording_files = (
+            None
+            if self.recorder is None or self.recordings is None
+            else RecordingFiles(self, self.recorder, self.recordings)
+        )
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
@@ -197,6 +203,8 @@ class Process:
         yield "views", self.views
         if self.recorder is not None:
             yield "recorder", self.recorder
+        if self.recording_files is not None:
+            yield "recording-files", self.recording_files
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
             root = self.pytestconfig.rootpath
             yield (

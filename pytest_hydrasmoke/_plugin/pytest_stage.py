@@ -31,6 +31,8 @@ __tracebackhide__ = hide_own_frames
 
 CONTINUES = "hydra_smoke_continues"
 """The marker of a test that means to go on with what an earlier one has said."""
+LIVE_ONLY = "hydra_smoke_live"
+"""The marker of tests that no recording can answer."""
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
 

@@ -1,68 +1,50 @@
-"""Recording: turns of tests that passed are kept as they end, and written when the run is over.
+"""Recording: turns are kept as they end, for a run's end, masked and edited by the user's hook.
 
-The process that runs a test masks and edits its turns, and adds them to the run's tape. The main
-process writes all files, those of fixtures and hooks from what several workers have told of them.
+The process that runs a test adds its turns to the run's tape; the main process writes the files
+(`recording_files`).
 """
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._base.errors import at_hook
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
-from pytest_hydrasmoke._options import FAKE, LIVE, flag
-from pytest_hydrasmoke._recordings import manners
-from pytest_hydrasmoke._recordings.compare import compared, overlaid
 from pytest_hydrasmoke._recordings.format import (
-    KINDS,
     NotWrittenError,
     Place,
     Recorded,
+    RecordedTurn,
     as_text,
-    turns_of,
 )
-from pytest_hydrasmoke._recordings.manners import ROUTER
-from pytest_hydrasmoke._recordings.masking import Masking
-from pytest_hydrasmoke._recordings.store import RecordingStore, Tape
-from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._recordings.masking import Edit, Masking
+from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .pytest_stage import owner_of
-from .record_hook import NAME, edit_of
-from .replaying import LIVE_ONLY, as_argument
-from .run_report import code
+from .pytest_stage import LIVE_ONLY, owner_of
 
 if TYPE_CHECKING:
     from .process import Process
 
-NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
-    *("new", "changed", "unchanged", "not recorded", "could not be written"),
-)
-"""What can become of a recording."""
-_MOST = 10
-"""How many of a kind the summary lists."""
+NOT_RECORDED, UNWRITTEN = "not recorded", "could not be written"
+"""What can become of turns that are in no file."""
+_HOOK = "pytest_hydra_smoke_record"
+"""Sees each turn before it is written: users remove private words with it."""
 
 
 class Recorder:
-    """Records turns in this process; in the main process, writes and reports on all of them."""
+    """Records the turns in this process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._pytest = process.pytestconfig
         self.tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
-        self._recordings = process.recordings
-        """The folder, in the main process."""
         self._scrub = process.scrub
         self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
         self._test: pytest.Item | None = None
@@ -70,9 +52,16 @@ class Recorder:
         self._failed: set[str] = set()
         """Tests, and fixtures that outlive one, that failed when they last ran or were set up."""
         self._reported: set[str] = set()
-        self._came: dict[str, tuple[str, str]] = {}
-        """What has become of each owner's recording, and why."""
-        self._lines: list[str] = []
+
+    @property
+    def tests(self) -> set[str]:
+        """The tests that are reported, in the main process all of the run's, as in recordings."""
+        return set(map(self._scrub, self._reported))
+
+    @property
+    def failed_tests(self) -> set[str]:
+        """Those of them that failed when they last ran."""
+        return set(map(self._scrub, self._failed & self._reported))
 
     def on_turn(self, turn: OpenTurn) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
@@ -142,54 +131,17 @@ class Recorder:
         if report.failed:
             self._failed.add(report.nodeid)
 
-    def finish(self, session: pytest.Session) -> None:
-        """Add the turns outside of tests; in the main process, write all that there are.
-
-        Called when instances are deleted and workers are done, and before the report is handed out,
-        as its readers may fail or block.
-        """
+    def finish(self) -> None:
+        """Add the turns outside of tests, and those of one that was interrupted."""
         for owner in [*self._turns]:
             interrupted = self._test is not None and owner == self._test.nodeid
             failed = "its set-up failed" if owner in self._failed else None
             self._ends(owner, "it was interrupted" if interrupted else failed)
-        if self._recordings is None:
-            return  # The main process writes.
-        # After a failure, what was not said may be what a fixture had no time for.
-        whole = session.exitstatus == 0 and self._process.selection.is_whole(0)
-        self._write_all(self._recordings, whole=whole)
-        if self._unwritten:  # Before the exit code goes into the run's report.
-            session.exitstatus = code(session.exitstatus, failed=True)
-
-    def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write the router's manners, and fail the run for what could not be written."""
-        assert self._recordings is not None  # This is the main process.
-        with self._told(ROUTER):
-            if not self._process.fake:  # It has no manners of its own.
-                seen = manners.seen_in(report)
-                self._lines += manners.update(self._recordings.folder / ROUTER, seen)
-        for owner, why in self._unwritten.items():
-            self._process.run_end.fail(
-                "recording", owner, self._words(self._recordings.folder, owner, why)
-            )
-        whole = self._process.selection.is_whole(report.exit_code)
-        self._lines += self._summary(self._recordings, whole=whole)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for line in self._lines:
-            terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
-
-    def pytest_unconfigure(self) -> None:
-        if self._recordings is not None:
-            self._recordings.end()
-            self.tape.discard()
-
-    # What has become of turns
 
     @cached_property
     def _masking(self) -> Masking:
         # Once tests are collected, every conftest is loaded.
-        edit = edit_of(self._pytest.pluginmanager)
+        edit = edit_of(self._process.pytestconfig.pluginmanager)
         return Masking(self._process.config.token, self._process.reading, edit)
 
     def _ends(self, owner: str, why_not: str | None) -> None:
@@ -199,115 +151,75 @@ class Recorder:
             return
         name, what, why = self._scrub(owner), NOT_RECORDED, why_not
         if why is None:
-            why = f"{NAME} left out all of its turns"
+            why = f"{_HOOK} left out all of its turns"
             try:
                 masked = [self._masking.turn(name, *turn) for turn in begun]
                 if turns := [turn for turn in masked if turn is not None]:
                     self.tape.add(of=name, turns=as_text("", turns, ""))
                     return
             except Exception as error:
-                what, why = UNWRITTEN, _in_words(error)
-        self.tape.add(of=name, what=what, why=self._clean(why))
+                what, why = UNWRITTEN, in_words(error)
+        self.tape.add(of=name, what=what, why=self.clean(why))
 
-    def _clean(self, why: str) -> str:
+    def clean(self, why: str) -> str:
+        """Return a reason on one line, without the token."""
         return safe_line(self._scrub(why), 400)
 
-    def _write_all(self, recordings: RecordingStore, *, whole: bool) -> None:
-        parts: dict[str, list[Recorded]] = {}
-        for line in self.tape.lines():
-            owner = line["of"]
-            if "turns" not in line:
-                self._came[owner] = line["what"], line["why"]
-                continue
-            turns = turns_of(line["turns"].encode())
-            if owner.startswith(KINDS):
-                # Workers repeat a fixture; each may have set it up for other tests, too.
-                parts[owner] = overlaid(parts.get(owner, ()), turns, whole=False)
-            else:
-                self._write(recordings, owner, turns)
-        for owner, turns in parts.items():
-            self._write(recordings, owner, turns, whole=whole)
-        with self._told(ROUTER):
-            manners.known_in(recordings.folder / ROUTER)  # Whether it can be read.
-        for test in map(self._scrub, self._failed & self._reported):
-            if recordings.path(test).exists():
-                self._came.setdefault(test, (NOT_RECORDED, "it failed"))
 
-    def _write(
-        self,
-        recordings: RecordingStore,
-        owner: str,
-        turns: list[Recorded],
-        *,
-        whole: bool | None = None,
-    ) -> None:
-        """Write a test's turns, or those of a fixture or a hook, in a `whole` run or another."""
-        with self._told(owner):
-            what, why, old = NEW, None, recordings.read(owner)
-            if old is not None:
-                known = turns_of(old)
-                turns = turns if whole is None else overlaid(known, turns, whole=whole)
-                turns, why = compared(known, turns, self._process.reading)
-                what = SAME if why is None else CHANGED
-            if what != SAME:
-                day = datetime.now(UTC).date().isoformat()
-                recordings.write(owner, as_text(owner, turns, day))
-            self._came[owner] = what, self._clean(why or "")
-
-    @contextmanager
-    def _told(self, owner: str) -> Generator[None]:
-        """Note an error of writing an owner's file: it fails the run, not a test."""
-        try:
-            yield
-        except Exception as error:
-            self._came[owner] = UNWRITTEN, self._clean(_in_words(error))
-
-    @property
-    def _unwritten(self) -> dict[str, str]:
-        return {owner: why for owner, (what, why) in self._came.items() if what == UNWRITTEN}
-
-    def _words(self, folder: Path, owner: str, why: str) -> str:
-        named = owner != ROUTER and not owner.startswith(KINDS)
-        test = (as_argument(self._pytest, owner),) if named else ()
-        agent = self._process.config.agent_url
-        switch = (LIVE,) if agent is None else (FAKE, flag("agent_url"), agent)
-        command = ("pytest", *switch, flag("record"), str(folder), *test)
-        return (
-            f"RECORDING: the recording of {owner} could not be written\n{why}\n"
-            f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"
-        )
-
-    def _summary(self, recordings: RecordingStore, *, whole: bool) -> Iterator[str]:
-        """Yield what has become of recordings, and in a `whole` run the unused ones."""
-        counts = Counter(what for what, _ in self._came.values())
-        counted = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
-        yield f"recordings in {recordings.folder}: {counted or 'there was nothing to record'}"
-        for kind in (NEW, CHANGED, NOT_RECORDED, UNWRITTEN):
-            lines = [
-                f"  {kind}: {owner}{why and ': '}{why}{_earlier(recordings, owner, what)}"
-                for owner, (what, why) in sorted(self._came.items())
-                if what == kind
-            ]
-            yield from lines[:_MOST]
-            if len(lines) > _MOST:
-                yield f"  {kind}: {len(lines) - _MOST} more"
-        used = self._came.keys() | set(map(self._scrub, self._reported))
-        unused = [
-            str(path.relative_to(recordings.folder))
-            for owner, path in sorted(recordings.owners.items())
-            if owner not in used
-        ]
-        if whole and unused:
-            yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
-
-
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """Return why turns could not be written."""
     return str(error) if isinstance(error, NotWrittenError) else f"{type(error).__name__}: {error}"
 
 
-def _earlier(recordings: RecordingStore, owner: str, what: str) -> str:
-    # A user who removes words from recordings must know where they still are.
-    path = recordings.path(owner)
-    if what != NOT_RECORDED or not path.exists():
-        return ""
-    return f"; its earlier recording stays: {path.relative_to(recordings.folder).as_posix()}"
+def edit_of(manager: pytest.PytestPluginManager) -> Edit:
+    """Return a function that applies all implementations of the hook to a turn, one by one."""
+    impls = getattr(manager.hook, _HOOK).get_hookimpls()
+    plugins: list[object] = [impl.plugin for impl in impls]
+    # In the order in which pluggy calls them.
+    callers = [
+        manager.subset_hook_caller(_HOOK, [other for other in plugins if other is not plugin])
+        for plugin in reversed(plugins)
+    ]
+
+    def edit(turn: RecordedTurn) -> RecordedTurn | None:
+        edited: RecordedTurn | None = turn
+        for caller in callers:
+            edited = edited and _edited(caller, edited)
+        return edited
+
+    return edit
+
+
+def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> RecordedTurn | None:
+    """Return an implementation's result for a turn; raises `NotWrittenError`."""
+    try:
+        results = caller(turn=turn)
+    except Exception as error:
+        what = safe_line(repr(error))
+        raise NotWrittenError(f"{_HOOK} failed{at_hook(error)}: {what}") from None
+    if not results:  # pluggy drops results that are None.
+        return None
+    edited = results[0]
+    problem = _problem(edited, turn)
+    if problem is None and isinstance(edited, RecordedTurn):
+        return edited
+    raise NotWrittenError(
+        f"{_HOOK} returned {problem}: return the turn, with another message or text by "
+        "dataclasses.replace, or None to leave it out"
+    )
+
+
+def _problem(edited: object, turn: RecordedTurn) -> str | None:
+    if not isinstance(edited, RecordedTurn):
+        return safe_line(repr(edited), 60)
+    for name in ("message", "text"):
+        value: object = getattr(edited, name)
+        if not isinstance(value, str):
+            return f"a turn whose {name} is {safe_line(repr(value), 60)}"
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return f"a turn whose {name} can't be encoded"
+    if (edited.owner, edited.run) != (turn.owner, turn.run):
+        return "a turn of another owner or run"
+    return None

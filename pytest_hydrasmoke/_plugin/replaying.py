@@ -23,16 +23,14 @@ from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE
-from .record_hook import edit_of
+from .pytest_stage import LIVE_ONLY
+from .recorder import edit_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
     from pytest_hydrasmoke.fake.course import Course, Difference
     from pytest_hydrasmoke.fake.recordings import RecordedFolder
     from pytest_hydrasmoke.fake.replay import Edit
-
-LIVE_ONLY = "hydra_smoke_live"
-"""The marker of tests that no recording can answer."""
 
 
 def as_argument(config: pytest.Config, test: str) -> str:

@@ -121,7 +121,9 @@ class RunEnd:
         """Write the run's report, and return it; a worker hands on its part of it."""
         process, session = self._process, self._session
         if process.recorder is not None:
-            process.recorder.finish(session)
+            process.recorder.finish()
+        if process.recording_files is not None:
+            process.recording_files.write(session)
         if process.worker is None:
             return self._write(session)
         process.workers.hand_on()

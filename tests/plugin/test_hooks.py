@@ -9,7 +9,7 @@ import pytest
 from plugin_tools import ASYNCIO, Project
 
 from pytest_hydrasmoke import RecordedTurn, _hookspecs
-from pytest_hydrasmoke._plugin.record_hook import edit_of
+from pytest_hydrasmoke._plugin.recorder import edit_of
 from pytest_hydrasmoke._recordings.format import NotWrittenError
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
