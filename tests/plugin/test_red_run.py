@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from plugin_tools import ASYNCIO, FIRST, QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._journal.story import PHASES
-from pytest_hydrasmoke.fake import FakeRouter, Instance, Scenario
+from pytest_hydrasmoke.fake import FakeInstance, FakeRouter, Scenario
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "report-schema.json"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -153,7 +153,7 @@ def told_in_requests(router: FakeRouter) -> None:
     assert len({it["traceparent"] for it in headers}) == len(headers)
 
 
-def told_on_the_terminal(result: pytest.RunResult, one: Instance) -> None:
+def told_on_the_terminal(result: pytest.RunResult, one: FakeInstance) -> None:
     result.stdout.fnmatch_lines([f"E *trace: *{LINK}"])
     result.stdout.fnmatch_lines(["*as it should", "LEAK: *"])
     for phase in BROKEN:
@@ -178,7 +178,7 @@ def told_on_the_terminal(result: pytest.RunResult, one: Instance) -> None:
     assert "pytest_asyncio" not in shown
 
 
-def told_in_the_report(report: dict[str, Any], one: Instance) -> None:
+def told_in_the_report(report: dict[str, Any], one: FakeInstance) -> None:
     Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(report)
     instances = report["instances"]
     assert (instances[0]["id"], report["exit_code"]) == (one.id, 1)
@@ -214,7 +214,7 @@ def told_in_har(log: dict[str, Any], asked: int) -> None:
     assert chat["response"]["content"]["text"] == "I am no walrus."
 
 
-def told_in_junit(junit: ElementTree.Element, one: Instance) -> None:
+def told_in_junit(junit: ElementTree.Element, one: FakeInstance) -> None:
     cases = {it.get("name", ""): it for it in junit.iter("testcase")}
     told = sinks.properties(cases["test_answers"])
     phases = [f"phases.{it}" for it in ("first_event", "turn", "llm_events")]
@@ -240,7 +240,7 @@ def told_in_junit(junit: ElementTree.Element, one: Instance) -> None:
     assert failures == [f"BUDGET: {it}" for it in BROKEN]
 
 
-def told_on_github(errors: list[str], summary: str, project: Project, one: Instance) -> None:
+def told_on_github(errors: list[str], summary: str, project: Project, one: FakeInstance) -> None:
     """Leaks come first, and of what has a place in the repository, that is the test's."""
     _, leak, fails, cut, set_up, teardown, without, refused = errors
     assert leak.startswith(f"::error title=leak of {one.id}::")
