@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._journal.story import PHASES
 
-from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
+from .model import FAKE_ENDED, LEAKED, UNPROVED, InstanceReport, Report
 from .parts import FailureReport
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -53,22 +53,19 @@ def block(words: str) -> str:
     return f"{fence}text\n{text}\n{fence}\n"
 
 
-def markdown(report: Report, room: int = LIMIT) -> str:
-    """Return the summary in at most `room` bytes: the most important parts come first."""
-    whole = list(_pieces(report))
-    if sum(map(_size, whole)) <= room:
+def fitted(pieces: Iterable[str], room: int = LIMIT) -> str:
+    """Join parts in at most `room` bytes: one is left out only together with all after it."""
+    whole = list(pieces)
+    sizes = [len(piece.encode()) for piece in whole]
+    if sum(sizes) <= room:
         return "".join(whole)
-    ends = accumulate(map(_size, whole))
-    kept = [piece for piece, end in zip(whole, ends, strict=True) if end <= room - _size(_CUT)]
+    ends = accumulate(sizes)
+    kept = [piece for piece, end in zip(whole, ends, strict=True) if end <= room - len(_CUT)]
     return "".join([*kept, _CUT]) if kept else ""
 
 
-def _size(text: str) -> int:
-    return len(text.encode())
-
-
-def _pieces(report: Report) -> Iterator[str]:
-    """Yield the parts; a part is left out only together with all after it."""
+def pieces(report: Report) -> Iterator[str]:
+    """Yield the parts of a run's summary, the most important first."""
     verdict = {0: "passed", 1: "failed"}.get(report.exit_code, f"exit code {report.exit_code}")
     router = (
         f"the bundled {report.fake_words}" if report.fake else f"live router {code(report.url)}"
@@ -113,13 +110,10 @@ def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
 
 
 def _leak(it: InstanceReport, *, fake: bool) -> str:
-    why = it.leak_words
+    state, way_out = LEAKED, f"To delete it: {command(it.delete_with)}"
     if fake:
-        return f"{code(it.name)} {UNPROVED}.\n\n{block(why)}\n{FAKE_ENDED}.\n\n"
-    return (
-        f"{code(it.name)} may still run and cost money.\n\n"
-        f"{block(why)}\nTo delete it: {command(it.delete_with)}\n\n"
-    )
+        state, way_out = UNPROVED, f"{FAKE_ENDED}."
+    return f"{code(it.name)} {state}.\n\n{block(it.leak_words)}\n{way_out}\n\n"
 
 
 def _kept(it: InstanceReport) -> str:
@@ -150,13 +144,11 @@ def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
     several = len({tuple(_fields(instance)) for instance in instances}) > 1
     words = ("instance", "key", *(("spec",) if several else ()), "outcome")
     columns = (*words, *PHASES, "chats", "retries")
-    head = (
-        f"| {' | '.join(columns)} |\n|{'---|' * len(words)}{'--:|' * (len(columns) - len(words))}\n"
-    )
+    line = "---|" * len(words) + "--:|" * (len(columns) - len(words))
+    head = f"| {' | '.join(columns)} |\n|{line}\n"
     for instance in instances:
-        times = [
-            f"{instance.phases[name]:.1f} s" if name in instance.phases else "" for name in PHASES
-        ]
+        took = instance.phases
+        times = [f"{took[name]:.1f} s" if name in took else "" for name in PHASES]
         names = [code(instance.id or "no id"), code(instance.idempotency_key or "attached")]
         if several:
             names.append(code("/".join(map(str, _fields(instance)))))
@@ -182,22 +174,22 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
 
     Raises `OSError` if it can't be written, or is as long as GitHub accepts already.
     """
-    _append(lambda room: markdown(report, room), environ)
+    _append(pieces(report), environ)
 
 
 def append_refusal(words: str, environ: Mapping[str, str]) -> None:
     """Append why a run has not begun; raises as `append_summary` does."""
     text = f"## hydra-smoke: refused before anything was provisioned\n\n{block(words)}"
-    _append(lambda room: text if _size(text) <= room else "", environ)
+    _append([text], environ)
 
 
-def _append(render: Callable[[int], str], environ: Mapping[str, str]) -> None:
+def _append(pieces: Iterable[str], environ: Mapping[str, str]) -> None:
     path = environ.get(SUMMARY)
     if not path:
         return
     file = Path(path)
     there = file.stat().st_size if file.exists() else 0
-    text = render(LIMIT - there)
+    text = fitted(pieces, LIMIT - there)
     if not text:
         raise OSError(f"the summary has already reached GitHub's limit ({there} bytes)")
     with file.open("a", encoding="utf-8", newline="\n") as summary:

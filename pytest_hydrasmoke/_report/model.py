@@ -40,8 +40,10 @@ PREFLIGHT = "preflight"
 """How the reason of a refusal begins that is the router's: nothing else had begun by then."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
 """Of tests, in the order in which they are counted."""
+LEAKED = "may still run and cost money"
+"""What is the matter with a leak."""
 UNPROVED = "was not proved to be deleted"
-"""What a leak is where the bundled fake was the router."""
+"""The same where the bundled fake was the router."""
 FAKE_ENDED = "The fake router ended with its run: there is nothing to delete"
 """What to do about such a leak."""
 

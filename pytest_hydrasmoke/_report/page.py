@@ -14,7 +14,7 @@ from pytest_hydrasmoke._journal.story import TOKENS
 
 from .axis import WIDTH, clock
 from .html import SHEET, TEMPLATES, fill
-from .model import FAKE_ENDED, UNPROVED, Report
+from .model import FAKE_ENDED, LEAKED, UNPROVED, Report
 from .sections import Section
 
 OPEN = 3
@@ -52,7 +52,7 @@ def _troubles(report: Report, sections: list[Section]) -> Iterator[Trouble]:
     """Yield what went wrong, the most important first."""
     for section in sections:
         if section.instance.outcome == "leaked":
-            words = UNPROVED if report.fake else "may still run and cost money"
+            words = UNPROVED if report.fake else LEAKED
             yield Trouble("leak", words, section.instance.name, section.anchor)
     for section in sections:
         for failure, anchor, _ in section.failures:

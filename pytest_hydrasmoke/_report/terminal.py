@@ -16,7 +16,7 @@ from pytest_hydrasmoke._journal.story import PHASES, TOKENS
 from pytest_hydrasmoke._options import SECRETS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .model import FAKE_ENDED, UNPROVED, InstanceReport, Report
+from .model import FAKE_ENDED, LEAKED, UNPROVED, InstanceReport, Report
 from .parts import BreachReport
 
 _INDENT = " " * 9
@@ -193,13 +193,10 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
 
 def leak(instance: InstanceReport, *, fake: bool) -> str:
     """Return which instance may still run, why, and how to delete it."""
+    state, way_out = LEAKED, f"To delete it: {instance.delete_with}"
     if fake:
-        return f"LEAK: {instance.name} {UNPROVED}\n{instance.leak_words}\n{FAKE_ENDED}"
-    return (
-        f"LEAK: {instance.name} may still run and cost money\n"
-        f"{instance.leak_words}\n"
-        f"To delete it: {instance.delete_with}"
-    )
+        state, way_out = UNPROVED, FAKE_ENDED
+    return f"LEAK: {instance.name} {state}\n{instance.leak_words}\n{way_out}"
 
 
 def conflict(instance: InstanceReport) -> str:

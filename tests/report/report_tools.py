@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.run_keys import PLAIN
+from pytest_hydrasmoke._report import github
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import (
     BreachReport,
@@ -207,6 +208,11 @@ def a_failed_report() -> Report:
         breaches=(BreachReport(phase="ready", limit=30.0, value=59.0, instance=broken.name),),
         manners=Manners(drift=broken.drift),
     )
+
+
+def markdown(report: Report, room: int = github.LIMIT) -> str:
+    """Return what a job's summary has of a run."""
+    return github.fitted(github.pieces(report), room)
 
 
 def several() -> Report:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from golden import golden
 from markdown_it import MarkdownIt
-from report_tools import HOSTILE, a_report, bare, failure, several
+from report_tools import HOSTILE, a_report, bare, failure, markdown, several
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import github
@@ -24,7 +24,7 @@ from pytest_hydrasmoke._report.parts import BreachReport
     ],
 )
 def test_the_summary_of_a_run(name: str, report: Report) -> None:
-    golden(f"github-{name}", github.markdown(report))
+    golden(f"github-{name}", markdown(report))
 
 
 def hostile(words: str) -> Report:
@@ -46,9 +46,9 @@ def structure(markdown: str) -> list[str]:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_words_of_a_server_change_nothing_but_themselves(words: str) -> None:
-    text = github.markdown(hostile(words))
+    text = markdown(hostile(words))
     # A test or phase without a name is told as "A failure".
-    assert structure(text) == structure(github.markdown(hostile("plain"))) or not words
+    assert structure(text) == structure(markdown(hostile("plain"))) or not words
     assert not any(ord(char) < 32 and char != "\n" for char in text)
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
     assert "##[" not in text
@@ -73,14 +73,14 @@ def test_an_annotation_is_one_line(title: str, message: str, line: str) -> None:
 
 def test_a_run_of_very_many_failures_keeps_what_matters_most() -> None:
     many = [bare(n, outcome="leaked", leak="x" * 3_000) for n in range(600)]
-    text = github.markdown(a_report(*many))
+    text = markdown(a_report(*many))
     assert github.LIMIT - 3_000 < len(text.encode()) <= github.LIMIT
     assert text.startswith("## hydra-smoke: passed\n")
     assert text.endswith("`report.json` has all of it.\n")
     assert structure(text).count("<pre>") == text.count("To delete it:")
-    whole = github.markdown(several())
+    whole = markdown(several())
     for room in (0, 100, 300, 700, 1_500):
-        text = github.markdown(several(), room)
+        text = markdown(several(), room)
         assert len(text.encode()) <= room
         rest = text.partition("\nThe rest is left out")[0]
         assert whole.startswith(rest)
@@ -91,7 +91,7 @@ def test_it_is_added_to_what_the_step_has_already(tmp_path: Path) -> None:
     file, environ = tmp_path / "summary", {github.SUMMARY: str(tmp_path / "summary")}
     file.write_text("# Before\n", "utf-8")
     github.append_summary(a_report(), environ)
-    assert file.read_text("utf-8") == "# Before\n" + github.markdown(a_report())
+    assert file.read_text("utf-8") == "# Before\n" + markdown(a_report())
     file.write_text("x" * github.LIMIT, "utf-8")
     with pytest.raises(OSError, match="already reached GitHub's limit"):
         github.append_summary(a_report(), environ)

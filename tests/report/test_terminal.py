@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from golden import golden
-from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, several
+from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, markdown, several
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
-from pytest_hydrasmoke._report import github, page
+from pytest_hydrasmoke._report import page
 from pytest_hydrasmoke._report.other_reports import html_summary
 from pytest_hydrasmoke._report.parts import BreachReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
@@ -157,7 +157,7 @@ def test_every_view_for_a_person_counts_tests_and_tells_what_ended_them(
     assert f"<dt>Smoke tests</dt><dd>{words}</dd>" in shown
     assert f"<dt>{ended.capitalize()}</dt><dd>{why}</dd>" in shown
     assert "not all smoke tests came to their end" in shown
-    summarized = github.markdown(report)
+    summarized = markdown(report)
     assert f"\nSmoke tests: {words}\n" in summarized
     assert f"\n{ended.capitalize()}: `pytest.exit: <b>enough</b>`\n" in summarized
     parts = [*html_summary(report, None, HTML)]
@@ -169,4 +169,4 @@ def test_where_there_was_no_test_no_view_speaks_of_them() -> None:
     assert report.tests_words is None
     parts = "".join(html_summary(report, None, HTML))
     assert "provisioned" in parts
-    assert "moke tests" not in page.render(report) + github.markdown(report) + parts + plain(report)
+    assert "moke tests" not in page.render(report) + markdown(report) + parts + plain(report)
