@@ -36,19 +36,19 @@ def history(found: Found, *, last: int, group: str | None, fake: bool, now: date
     """
     skipped = [*found.unread, *found.skipped]
     apart: list[Overview] = []
-    kinds: dict[bool, Overview | None] = {False: None, True: None}
+    shown: dict[bool, Overview] = {}
     for kind in (False, True) if fake else (False,):
         groups = grouped([run for run in found.runs if run.fake is kind])
         wrong = {it.name: words for it in groups if (words := misdated(it, now)) is not None}
         skipped += wrong.values()
         apart += [overview([it], fake=kind) for it in groups if it.name in wrong]
         if placed := _shown([it for it in groups if it.name not in wrong], last, group):
-            kinds[kind] = overview(placed, fake=kind)
+            shown[kind] = overview(placed, fake=kind)
     if not fake and (fakes := sum(run.fake for run in found.runs)):
         skipped.append(f"runs of the fake router: {fakes}; --include-fake shows them")
     return History(
-        live=kinds[False],
-        fake=kinds[True],
+        live=shown.get(False),
+        fake=shown.get(True),
         misdated=tuple(apart),
         skipped=tuple(skipped),
         unread=tuple(found.unread),

@@ -81,7 +81,6 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
         "name": router,
         "headline": headline(router, overview),
         "overview": overview,
-        "noun": overview.noun,
         "findings": list(map(str, findings(overview))),
         "groups": tables.groups(overview),
         "charts": [chart(name, phases, overview) for name, phases in by_phase.items()],

@@ -48,8 +48,10 @@ def judged(values: Sequence[float], green: Iterable[bool]) -> Judgement:
     compared, limit, since = tuple(usual), None, None
     for number, (value, good) in enumerate(zip(values, green, strict=True)):
         compared = tuple(usual)
-        limit = _limit(compared)
-        if limit is not None and value > _bound(compared, limit, is_slow=since is not None):
+        limit = bound = _limit(compared)
+        if limit is not None and since is not None:
+            bound = (median(compared) + limit) / 2
+        if bound is not None and value > bound:
             since = number if since is None else since
         else:
             since = None
@@ -66,7 +68,3 @@ def _limit(usual: Sequence[float]) -> float | None:
     mean = fmean(logs)
     spread = math.dist(logs, [mean] * len(logs)) / math.sqrt(len(logs) - 1)
     return max(math.exp(mean + DEVIATIONS * spread), middle * (1 + SHARE), middle + SECONDS)
-
-
-def _bound(usual: Sequence[float], limit: float, *, is_slow: bool) -> float:
-    return (median(usual) + limit) / 2 if is_slow else limit
