@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
@@ -74,21 +73,24 @@ class NotRunError(Exception):
     """Raised for a test whose instance another test has shown not to boot, or to be gone."""
 
 
-@dataclass(frozen=True, slots=True)
 class BootsBeside(Keeper):
-    """The keeper of what boots beside the instance that is wanted: the test does not use it."""
+    """The keeper of what boots beside the instance that is wanted: the test does not use it.
 
-    session: SmokeSession
-    before: InstanceRecord | None
-    """One of the same spec that boots before it, whose failure is its, too."""
+    The failure of one of the same spec that boots `before` it is its, too.
+    """
+
+    def __init__(self, session: SmokeSession, before: InstanceRecord | None) -> None:
+        super().__init__(session.policy)
+        self._session = session
+        self._before = before
 
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
-        self.session.write(record, at, event)
+        self._session.write(record, at, event)
 
     def permit(self, record: InstanceRecord) -> None:
-        if self.before is not None and self.before.failed:
+        if self._before is not None and self._before.failed:
             raise ProvisionError("the boot of another instance with its spec failed before it")
-        self.session.permit(record)
+        self._session.permit(record)
 
 
 class Sharing:
