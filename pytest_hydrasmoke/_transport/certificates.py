@@ -54,7 +54,8 @@ def _unreadable(path: Path) -> str | None:
         return f"there is no file {path}"
     try:
         with open(path, "rb") as file:
-            file.read()
+            while file.read(1 << 16):  # All of it, whatever was named by mistake.
+                pass
     except OSError as error:
         return f"{path} can't be read: {error.strerror or error}"
     return None
