@@ -138,7 +138,7 @@ class Chats:
                 self.streamed |= event.pace == "streamed"
                 if event.taken:
                     self._sum_up(event)
-            case Counted():
+            case _:
                 self.counted.append(Told(at, event))
 
     def _keep(self, told: ToldTurn) -> None:
