@@ -17,8 +17,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.values import goes_on
+from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
 from pytest_hydrasmoke._transport.protocol import Answer
 
 UNENDED = "a chat's stream ended without a terminal event"

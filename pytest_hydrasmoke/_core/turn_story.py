@@ -18,7 +18,8 @@ from pytest_hydrasmoke._journal.chat import (
 )
 from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, whole
+from pytest_hydrasmoke._runtimes.frame import whole
+from pytest_hydrasmoke._runtimes.meaning import goes_on, is_cut_short
 
 from .account import TurnAccount
 from .incoming import Incoming

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .frame import Frame
 from .generic import text_of
 from .meaning import NO_MESSAGE, Meaning, Part, Reasoning, ToolCalled, ToolResult
-from .values import Frame
 
 _RUN = """
     run.started run.completed run.failed run.cancelled message.started message.delta

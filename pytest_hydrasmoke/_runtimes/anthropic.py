@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .frame import Frame
 from .meaning import Meaning, Part, Reasoning, ToolArguments, ToolCalled
-from .values import Frame
 
 _TYPES = """
     message_start content_block_start content_block_delta content_block_stop message_delta

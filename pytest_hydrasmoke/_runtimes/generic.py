@@ -9,8 +9,8 @@ import re
 from functools import lru_cache
 from typing import Literal, cast
 
-from .meaning import NO_MESSAGE, Meaning
-from .values import DEPTH, Frame, frame_of, message_of, spelled_plainly, whole
+from .frame import DEPTH, Frame, frame_of, message_of, whole
+from .meaning import NO_MESSAGE, Meaning, spelled_plainly
 
 _Role = Literal["text", "end", "error", "silent"]
 DECISIVE = ("end", "error", "silent")

@@ -1,14 +1,32 @@
 """What one event of a chat stream means: text, an end, and parts.
 
-A part is content beside text. Runtimes send it in pieces, and `content` combines them.
+A part is content beside text. Runtimes send it in pieces, and `content` combines them. A finish reason
+is in the runtime's own word: `tool_calls`, `tool-calls` and `toolCalls` are one.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 Key = str | int
 """What joins the pieces of a tool call: an index, an id, or a tool's name."""
+NO_MESSAGE = "the agent reports an error, and no message with it"
+_SEPARATORS = re.compile(r"[\W_]+")
+_FAILED = re.compile("(error|failed|failure|cancell?ed|abort|aborted)$")
+_CUT_SHORT = frozenset(
+    {
+        "length",
+        "maxtokens",
+        "maxoutputtokens",
+        "modelcontextwindowexceeded",
+        "contentfilter",
+        "safety",
+        "refusal",
+        "incomplete",
+    }
+)
+_GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
 
 class Reasoning(NamedTuple):
@@ -87,4 +105,21 @@ class Meaning(NamedTuple):
     None for words that runtimes share."""
 
 
-NO_MESSAGE = "the agent reports an error, and no message with it"
+def spelled_plainly(word: str) -> str:
+    """Return a word in lower case without separators: `toolCall`, `tool_call`, `tool.call`."""
+    return _SEPARATORS.sub("", word).lower()
+
+
+def is_failure(word: str) -> bool:
+    """Return whether the agent has failed: it may send its usual end all the same."""
+    return _FAILED.search(spelled_plainly(word)) is not None
+
+
+def is_cut_short(word: str) -> bool:
+    """Return whether the reply was cut short by a limit or a filter."""
+    return spelled_plainly(word) in _CUT_SHORT
+
+
+def goes_on(word: str | None) -> bool:
+    """Return whether the model only waits for its tools: the agent is not done."""
+    return word is not None and spelled_plainly(word) in _GOES_ON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .frame import DEPTH, Frame, message_of
 from .generic import first_choice, text_of
 from .meaning import (
     NO_MESSAGE,
@@ -14,8 +15,8 @@ from .meaning import (
     ToolArguments,
     ToolCalled,
     ToolResult,
+    is_cut_short,
 )
-from .values import DEPTH, Frame, is_cut_short, message_of
 
 PREFIX = "response."
 """Prefix of the types of the objects of Responses."""

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from . import agents, anthropic, generic, openai, ui
-from .meaning import Meaning, Reasoning, ToolArguments
-from .values import Frame, frame_of, is_failure, whole
+from .frame import Frame, frame_of, whole
+from .meaning import Meaning, Reasoning, ToolArguments, is_failure
 
 _Reads = Callable[[str, Frame], Meaning | None]
 _RUNTIMES: Mapping[str | None, tuple[Collection[str], _Reads]] = {

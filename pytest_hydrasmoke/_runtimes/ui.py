@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import generic
+from .frame import Frame, models_in
 from .generic import is_anothers, text_of
 from .meaning import (
     NO_MESSAGE,
@@ -16,7 +17,6 @@ from .meaning import (
     ToolCalled,
     ToolResult,
 )
-from .values import Frame, models_in
 
 _AG_UI = """
     RUN_STARTED RUN_FINISHED RUN_ERROR STEP_STARTED STEP_FINISHED TEXT_MESSAGE_START

@@ -50,7 +50,17 @@ TESTS = {
     "_api.retry": ["api/test_retry.py", "api/test_calls.py"],
     **{
         f"_runtimes.{name}": ["runtimes"]
-        for name in ("agents", "anthropic", "content", "generic", "openai", "read", "ui", "values")
+        for name in (
+            "agents",
+            "anthropic",
+            "content",
+            "frame",
+            "generic",
+            "meaning",
+            "openai",
+            "read",
+            "ui",
+        )
     },
     **{
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]

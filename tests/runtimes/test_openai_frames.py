@@ -16,8 +16,10 @@ from pytest_hydrasmoke._runtimes.meaning import (
     ToolArguments,
     ToolCalled,
     ToolResult,
+    goes_on,
+    is_cut_short,
+    is_failure,
 )
-from pytest_hydrasmoke._runtimes.values import goes_on, is_cut_short, is_failure
 
 MODEL = "gpt-4o"
 FAILURES = "error ERROR server_error network-error failed failure cancelled canceled abort aborted"

@@ -1,4 +1,4 @@
-"""A runtime's JSON, read with suspicion, and what its finish reasons say."""
+"""A JSON object of a runtime, read with suspicion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from .meaning import Key, TokensUsed
 DEPTH = 8
 """Frames nest five deep at most; anything deeper is an attack on the call stack."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SEPARATORS = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 _ERROR_KEYS = (
     "error",
@@ -25,7 +24,6 @@ _ERROR_KEYS = (
     "code",
     "type",
 )
-
 _CACHED = (
     ("prompt_tokens_details", "cached_tokens"),
     ("input_tokens_details", "cached_tokens"),
@@ -41,20 +39,6 @@ _REASONED = (
 )
 _LONGEST_NAME = 128
 """Characters of a model's name."""
-_FAILED = re.compile("(error|failed|failure|cancell?ed|abort|aborted)$")
-_CUT_SHORT = frozenset(
-    {
-        "length",
-        "maxtokens",
-        "maxoutputtokens",
-        "modelcontextwindowexceeded",
-        "contentfilter",
-        "safety",
-        "refusal",
-        "incomplete",
-    }
-)
-_GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
 
 class Frame(dict[str, object]):
@@ -117,11 +101,6 @@ def whole(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def spelled_plainly(word: str) -> str:
-    """Return a word in lower case without separators: `toolCall`, `tool_call`, `tool.call`."""
-    return _SEPARATORS.sub("", word).lower()
-
-
 def message_of(value: object, depth: int = DEPTH) -> str:
     """Return an error's message in a JSON value; "" where there is none."""
     if isinstance(value, str):
@@ -154,21 +133,3 @@ def models_in(*frames: Frame) -> tuple[str, ...]:
 
 def _is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
-
-
-# Finish reasons, in any runtime's word: `tool_calls`, `tool-calls` and `toolCalls` are one.
-
-
-def is_failure(word: str) -> bool:
-    """Return whether the agent has failed: it may send its usual end all the same."""
-    return _FAILED.search(spelled_plainly(word)) is not None
-
-
-def is_cut_short(word: str) -> bool:
-    """Return whether the reply was cut short by a limit or a filter."""
-    return spelled_plainly(word) in _CUT_SHORT
-
-
-def goes_on(word: str | None) -> bool:
-    """Return whether the model only waits for its tools: the agent is not done."""
-    return word is not None and spelled_plainly(word) in _GOES_ON
