@@ -1,7 +1,7 @@
 """What one event of a chat stream means: text, an end, and parts.
 
-A part is content beside text. Runtimes send it in pieces, and `content` combines them. A finish reason
-is in the runtime's own word: `tool_calls`, `tool-calls` and `toolCalls` are one.
+A part is content beside text. Runtimes send it in pieces, and `content` combines them. A finish
+reason is in the runtime's own word: `tool_calls`, `tool-calls` and `toolCalls` are one.
 """
 
 from __future__ import annotations
