@@ -107,7 +107,7 @@ class Ledger:
             # The lock's file proves nothing later: other tools have files of such names, too.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
         used = f"a sweep has declared run {self.run_id} over" if self.is_over else ""
-        if name == MAIN and self.read().written:
+        if name == MAIN and self.read().size:
             used = f"run {self.run_id} has left a ledger in {self.folder}"
         if used:
             self._lock.release()

@@ -49,11 +49,6 @@ class LedgerReading:
     """In bytes: a ledger only grows."""
 
     @property
-    def written(self) -> bool:
-        """Whether it has any line, readable or not."""
-        return self.size > 0
-
-    @property
     def has_own(self) -> bool:
         """Whether any of its lines is a ledger's."""
         return bool(self.instances or self.refuted)

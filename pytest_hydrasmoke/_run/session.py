@@ -202,13 +202,8 @@ class SmokeSession(Keeper):
             self.ready(record)
         return [self.handle(record, io) for record in records]
 
-    def bring_up(self, record: InstanceRecord) -> InstanceRecord:
-        """Take an owned instance from any state to ready; delete it if that fails."""
-        drive(self._bring_up([record], self._io))
-        return record
-
     def boot(self, records: Sequence[InstanceRecord]) -> Mapping[int, Exception]:
-        """Take owned instances to ready side by side; return what failed, by their numbers.
+        """Take instances to ready from any state, side by side; return what failed, by numbers.
 
         Each that fails is deleted at once.
         """

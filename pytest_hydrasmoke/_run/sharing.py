@@ -171,17 +171,13 @@ class Sharing:
     def _bring_up(self, wanted: Wanted, known: KnownInstance | None) -> InstanceRecord:
         if wanted.spec is None:
             return self._session.attach()
-        if known is not None:
-            record = self._session.join(known, wanted.spec)
-            record.shared_across_workers = self._across_workers(wanted)
-            return self._session.bring_up(record)
         with contextlib.ExitStack() as holding:
-            booted = {wanted: self._claim(wanted)}
-            for other in self._beside(wanted, holding):
+            booted = {wanted: self._own(wanted, known)}
+            for other in self._beside(wanted, holding) if known is None else ():
                 # Where there is no room, it boots when a test comes to it.
                 with contextlib.suppress(ConfigError):
                     before = next((booted[it] for it in booted if it.spec == other.spec), None)
-                    booted[other] = self._claim(other)
+                    booted[other] = self._own(other)
                     booted[other].keeper = BootsBeside(self._session, before)
             try:
                 failures = self._session.boot([*booted.values()])
@@ -198,9 +194,12 @@ class Sharing:
             raise failures[0]
         return booted[wanted]
 
-    def _claim(self, wanted: Wanted) -> InstanceRecord:
+    def _own(self, wanted: Wanted, known: KnownInstance | None = None) -> InstanceRecord:
         assert wanted.spec is not None
-        [record] = self._session.claim(wanted.spec, share=wanted.share)
+        if known is not None:
+            record = self._session.join(known, wanted.spec)
+        else:
+            [record] = self._session.claim(wanted.spec, share=wanted.share)
         record.shared_across_workers = self._across_workers(wanted)
         return record
 

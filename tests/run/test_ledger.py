@@ -109,7 +109,7 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(ledger: Ledger) -> 
 
 def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(ledger: Ledger) -> None:
     ledger.mark_ended()
-    assert not ledger.read().written
+    assert ledger.read().size == 0
     claim(ledger)
     assert not ledger.read().ended
     ledger.mark_ended()
