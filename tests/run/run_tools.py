@@ -32,7 +32,7 @@ def making_runs(stack: ExitStack) -> Runs:
         # What it has learned from is no part of its story.
         fake.reset()
         stack.callback(session.close)
-        stack.callback(fake._faults.reset)
+        stack.callback(fake._world.faults.reset)
         return fake, session
 
     return make

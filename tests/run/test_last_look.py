@@ -278,7 +278,7 @@ def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at() -> 
         fake.fail("delete", status=400, times=10_000)
         session.close()
         assert all(it.leak is not None for it in session.records)
-        fake._faults.reset()
+        fake._world.faults.reset()
         before = len(fake.requests)
         session.look_back()
         asked = fake.requests[before:]

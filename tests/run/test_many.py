@@ -275,6 +275,6 @@ async def test_every_leak_is_named_and_is_the_failure_of_the_test(kind: str, a_r
     assert len(known) == 3
     assert {("", number) for number in failures_of(error)} == known
     # The end of the run tries once more.
-    fake._faults.reset()
+    fake._world.faults.reset()
     session.close()
     assert left(fake) == []

@@ -173,7 +173,7 @@ def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_
             assert "refused with 503" in (record.leak or "")
         return
     # The router has recovered, and the run closes once more, as pytest's hooks do.
-    fake._faults.reset()
+    fake._world.faults.reset()
     session.close()
     assert left(fake) == []
     assert not [record.leak for record in session.records if record.leak]
