@@ -186,10 +186,10 @@ class CheckedRouter:
 
 
 @pytest.fixture
-def router(
+def smoke_router(
     request: pytest.FixtureRequest, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
 ) -> CheckedRouter:
-    """The router as this check sees it."""
+    """The router as this check sees it: a name that no project's own fixture has."""
     return CheckedRouter(request, smoke_client, smoke_config)
 
 

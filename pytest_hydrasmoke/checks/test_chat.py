@@ -12,7 +12,7 @@ import pytest
 from pytest_hydrasmoke import ChatTurn, SmokeInstance
 
 from ._router import CheckedRouter, broken, shown
-from ._router import router as router
+from ._router import smoke_router as smoke_router
 from ._usage import chat_once, see_aged, youngest_of
 
 # The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
@@ -20,14 +20,14 @@ from ._usage import chat_once, see_aged, youngest_of
 _last: dict[str, ChatTurn] = {}
 
 
-def test_chat_answers(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
-    with router.proving("chat"):
-        turn = smoke_instance.chat(router.config.prompt)
+def test_chat_answers(smoke_router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
+    with smoke_router.proving("chat"):
+        turn = smoke_instance.chat(smoke_router.config.prompt)
     _last[smoke_instance.id] = turn
     if not turn.text.strip():
         pytest.fail(f"the reply has no text in any of its {len(turn.events)} events: {turn!r}")
-    see_models(turn, router.config.expect_models)
-    wanted = router.config.expect_text
+    see_models(turn, smoke_router.config.expect_models)
+    wanted = smoke_router.config.expect_text
     if wanted is not None and re.search(wanted, turn.text) is None:
         # Not an assertion on the text: an agent's words are shown only when made safe.
         pytest.fail(f"no match of expect_text {wanted!r} in the reply: {shown(turn.text, 400)}")
@@ -47,15 +47,15 @@ def see_models(turn: ChatTurn, patterns: Collection[str]) -> None:
 
 
 def test_llm_events_of_a_chat_are_recorded(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     # Another worker may have chatted since, and then nobody knows whose the events are.
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     turn = _last.pop(smoke_instance.id, None) if alone else None
-    with router.proving("chat"):
-        turn = turn or smoke_instance.chat(router.config.prompt)
-    with router.proving("llm_events"):
-        recorded = turn.expect_llm_events(providers=router.config.expect_providers)
+    with smoke_router.proving("chat"):
+        turn = turn or smoke_instance.chat(smoke_router.config.prompt)
+    with smoke_router.proving("llm_events"):
+        recorded = turn.expect_llm_events(providers=smoke_router.config.expect_providers)
     if not any(provider.strip() for provider in recorded.providers):
         broken(
             "llm_events names no provider",
@@ -76,10 +76,10 @@ def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
 
 
 def test_llm_events_window_is_900_where_none_is_given(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     before = smoke_instance.llm_events(900).count
-    default = router.client.llm_events(smoke_instance.id, None)
+    default = smoke_router.client.llm_events(smoke_instance.id, None)
     after = smoke_instance.llm_events(900).count
     if default.window_seconds != 900:
         broken(
@@ -96,11 +96,11 @@ def test_llm_events_window_is_900_where_none_is_given(
 
 
 def test_llm_events_older_than_the_window_are_not_counted(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
-    chat_once(router, smoke_instance)
+    chat_once(smoke_router, smoke_instance)
     whole = smoke_instance.llm_events().count
-    see_aged(youngest_of(smoke_instance), router.config.llm_events_timeout)
+    see_aged(youngest_of(smoke_instance), smoke_router.config.llm_events_timeout)
     if smoke_instance.llm_events().count == 0:
         broken(
             "llm_events does not count all that is in its window",

@@ -18,7 +18,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._base import clock
 
 from ._router import DAY, SOON, CheckedRouter, begin_chat, broken, like
-from ._router import router as router
+from ._router import smoke_router as smoke_router
 from ._strangers import calling, strangers
 from ._usage import see_counted
 
@@ -28,39 +28,39 @@ LATER = 2.0
 """Seconds after which what was refused is done, if it is done all the same."""
 
 
-def test_deletion_is_confirmed_and_a_second_one_does_no_harm(router: CheckedRouter) -> None:
+def test_deletion_is_confirmed_and_a_second_one_does_no_harm(smoke_router: CheckedRouter) -> None:
     # Where this check fails, the end of the run deletes it, and tells what it leaves.
-    instance = router.own_instance()
-    other = _shared(router)
+    instance = smoke_router.own_instance()
+    other = _shared(smoke_router)
     # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
-    hook = router.request.config.hook.pytest_hydra_smoke_instance_ready
+    hook = smoke_router.request.config.hook.pytest_hydra_smoke_instance_ready
     spoken_to = hook.get_hookimpls()
-    counts = not spoken_to and router.works("chat", "llm_events")
+    counts = not spoken_to and smoke_router.works("chat", "llm_events")
     if other is not None:
-        _see_apart(router, instance, other)
+        _see_apart(smoke_router, instance, other)
         if not spoken_to:
-            _see_counted_apart(router, instance, other, chats=counts)
-    _see_strangers_refused(router, instance.id)
-    router.wait_until(clock.now() + LATER)
-    _see_alive(router, instance.id, "stranger's", f"it is gone {LATER:g} s later")
+            _see_counted_apart(smoke_router, instance, other, chats=counts)
+    _see_strangers_refused(smoke_router, instance.id)
+    smoke_router.wait_until(clock.now() + LATER)
+    _see_alive(smoke_router, instance.id, "stranger's", f"it is gone {LATER:g} s later")
     if not spoken_to:
         _see_nothing_spent(instance)
         if counts and other is not None:
-            _see_spent_apart(router, instance, other)
-    with router.proving("delete"):
-        told = router.client.delete(instance.id).status
-    if told.lower() in router.config.ready_statuses:
+            _see_spent_apart(smoke_router, instance, other)
+    with smoke_router.proving("delete"):
+        told = smoke_router.client.delete(instance.id).status
+    if told.lower() in smoke_router.config.ready_statuses:
         broken(
             "delete answers that the instance is unchanged",
-            expected=f"status: {', '.join(sorted(router.config.gone_statuses))}, or the like",
+            expected=f"status: {', '.join(sorted(smoke_router.config.gone_statuses))}, or the like",
             got=f"status: {told!r}",
         )
     instance.delete()
-    _see_gone(router, instance.id)
-    router.client.delete(instance.id)
-    _see_gone(router, instance.id)
-    _see_silent(router, instance.id)
-    if other is not None and _alive(router, other.id) is None:
+    _see_gone(smoke_router, instance.id)
+    smoke_router.client.delete(instance.id)
+    _see_gone(smoke_router, instance.id)
+    _see_silent(smoke_router, instance.id)
+    if other is not None and _alive(smoke_router, other.id) is None:
         broken(
             "deleting one instance deleted another",
             expected=f"{other.id} as it was",

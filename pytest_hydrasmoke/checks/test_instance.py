@@ -14,12 +14,12 @@ from pytest_hydrasmoke import InstanceSpec, RouterError, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
 from ._router import SOON, CheckedRouter, begin_chat, broken, like
-from ._router import router as router
+from ._router import smoke_router as smoke_router
 from ._usage import chat_once, see_aged, youngest_of
 
 
-def test_instance_becomes_ready(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
-    status, ready = smoke_instance.status().status, router.config.ready_statuses
+def test_instance_becomes_ready(smoke_router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
+    status, ready = smoke_instance.status().status, smoke_router.config.ready_statuses
     if status.lower() not in ready:
         broken(
             "the instance was ready, and no longer is",
@@ -42,11 +42,13 @@ def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
         clock.pause(0.25)
 
 
-def test_key_of_an_instance_is_found(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
-    key, ready = _key_of(smoke_instance), router.config.ready_statuses
+def test_key_of_an_instance_is_found(
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
+    key, ready = _key_of(smoke_instance), smoke_router.config.ready_statuses
     # That it is ready may come a moment later here than in its status; a word comes at once.
     end = clock.now() + SOON
-    while (word := _word_of(key, smoke_instance, router)) not in ready:
+    while (word := _word_of(key, smoke_instance, smoke_router)) not in ready:
         if not word or clock.now() > end:
             broken(
                 "poll does not give the status of an instance that it found",
@@ -57,34 +59,36 @@ def test_key_of_an_instance_is_found(router: CheckedRouter, smoke_instance: Smok
 
 
 def test_same_key_twice_is_the_same_instance(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     key = _key_of(smoke_instance)
     spec = smoke_instance.spec
     assert spec is not None
     # "In progress" is no second instance either.
-    echoed = _provision_again(router, smoke_instance, spec, may_refuse=lambda code: code == 409)
+    echoed = _provision_again(
+        smoke_router, smoke_instance, spec, may_refuse=lambda code: code == 409
+    )
     if echoed not in (None, key):
         broken(
             "provision answered for another idempotency key",
             expected=f"idempotency_key: {key}",
             got=f"idempotency_key: {echoed}",
         )
-    _see_named(router, smoke_instance)
+    _see_named(smoke_router, smoke_instance)
 
 
 def test_same_key_with_another_body_is_the_same_instance(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     _, spec = _key_of(smoke_instance), smoke_instance.spec
     assert spec is not None
     for field, value in spec.model_dump().items():
         other = spec.model_copy(update={field: f"{value or 'smoke'}-x"[-80:]})
         # Nothing says how such a request is refused.
-        _provision_again(router, smoke_instance, other, may_refuse=lambda code: code < 500)
-        _see_named(router, smoke_instance)
+        _provision_again(smoke_router, smoke_instance, other, may_refuse=lambda code: code < 500)
+        _see_named(smoke_router, smoke_instance)
         status = smoke_instance.status().status
-        if status.lower() not in router.config.ready_statuses:
+        if status.lower() not in smoke_router.config.ready_statuses:
             broken(
                 "a second provision changed the instance",
                 expected=f"status: as before, when the same key comes with another {field}",
@@ -92,37 +96,39 @@ def test_same_key_with_another_body_is_the_same_instance(
             )
 
 
-def test_unknown_key_is_not_found(router: CheckedRouter) -> None:
-    router.knows_no(f"{router.config.run_id}-unknown-{secrets.token_hex(8)}")
+def test_unknown_key_is_not_found(smoke_router: CheckedRouter) -> None:
+    smoke_router.knows_no(f"{smoke_router.config.run_id}-unknown-{secrets.token_hex(8)}")
 
 
 def test_key_that_is_like_another_is_not_found(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     for unlike in like(_key_of(smoke_instance)):
-        router.knows_no(unlike)
+        smoke_router.knows_no(unlike)
 
 
-def test_unknown_instance_is_not_found(router: CheckedRouter) -> None:
+def test_unknown_instance_is_not_found(smoke_router: CheckedRouter) -> None:
     unknown = str(uuid.uuid4())
-    router.finds_none("status", partial(router.client.status, unknown))
-    router.finds_none("llm_events", partial(router.client.llm_events, unknown))
+    smoke_router.finds_none("status", partial(smoke_router.client.status, unknown))
+    smoke_router.finds_none("llm_events", partial(smoke_router.client.llm_events, unknown))
 
 
-def test_unknown_instance_takes_no_chat(router: CheckedRouter) -> None:
+def test_unknown_instance_takes_no_chat(smoke_router: CheckedRouter) -> None:
     unknown = str(uuid.uuid4())
-    router.finds_none("chat", partial(begin_chat, router.client, unknown, router.config.prompt))
+    smoke_router.finds_none(
+        "chat", partial(begin_chat, smoke_router.client, unknown, smoke_router.config.prompt)
+    )
 
 
 def test_llm_events_window_is_of_seconds(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
-    chat_once(router, smoke_instance)
+    chat_once(smoke_router, smoke_instance)
     # An earlier check may have looked at it already, and then there is nothing to wait for.
     youngest = youngest_of(smoke_instance)
     if math.isinf(youngest.found_at):
-        see_aged(youngest, router.config.llm_events_timeout)
-    router.wait_until(youngest.ripe)
+        see_aged(youngest, smoke_router.config.llm_events_timeout)
+    smoke_router.wait_until(youngest.ripe)
     youngest.find()
     # A second for a router whose times have no fractions.
     if youngest.since - youngest.until > 1 and not youngest.is_another:

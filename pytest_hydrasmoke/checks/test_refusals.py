@@ -18,44 +18,48 @@ import pytest
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, SmokeInstance, SmokeInstanceFactory
 
 from ._router import LIMITS, CheckedRouter, begin_chat
-from ._router import router as router
+from ._router import smoke_router as smoke_router
 from ._strangers import STRANGERS, calling, nearly_right
 from ._usage import see_counted
 
 NO_ID = "not-a-uuid"
 
 
-def test_malformed_instance_id_is_rejected(router: CheckedRouter) -> None:
-    ask = partial(router.client.status, NO_ID)
-    router.rejects("status", f"the status of {NO_ID!r}", "instance_id", ask)
+def test_malformed_instance_id_is_rejected(smoke_router: CheckedRouter) -> None:
+    ask = partial(smoke_router.client.status, NO_ID)
+    smoke_router.rejects("status", f"the status of {NO_ID!r}", "instance_id", ask)
 
 
 @pytest.mark.parametrize("call", ["chat", "llm_events", "delete"])
-def test_malformed_instance_id_is_rejected_by(router: CheckedRouter, call: str) -> None:
+def test_malformed_instance_id_is_rejected_by(smoke_router: CheckedRouter, call: str) -> None:
     asks: dict[str, Callable[[], object]] = {
-        "chat": partial(begin_chat, router.client, NO_ID, router.config.prompt),
-        "llm_events": partial(router.client.llm_events, NO_ID, None),
-        "delete": partial(router.client.delete, NO_ID),
+        "chat": partial(begin_chat, smoke_router.client, NO_ID, smoke_router.config.prompt),
+        "llm_events": partial(smoke_router.client.llm_events, NO_ID, None),
+        "delete": partial(smoke_router.client.delete, NO_ID),
     }
-    router.rejects(call, f"{call} of {NO_ID!r}", "instance_id", asks[call])
+    smoke_router.rejects(call, f"{call} of {NO_ID!r}", "instance_id", asks[call])
 
 
-def test_longest_message_is_taken(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
+def test_longest_message_is_taken(
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
     # Its characters are what counts: the last one has more than a byte. It is not the first chat,
     # and that must not be the only one that is counted.
-    see_counted(router, smoke_instance, router.config.prompt[:3999].ljust(3999) + "…")
+    see_counted(smoke_router, smoke_instance, smoke_router.config.prompt[:3999].ljust(3999) + "…")
 
 
-def test_overlong_message_is_rejected(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
-    ask = partial(begin_chat, router.client, smoke_instance.id, "x" * 4001)
-    router.rejects("chat", "a message of 4001 characters", "message", ask)
+def test_overlong_message_is_rejected(
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
+    ask = partial(begin_chat, smoke_router.client, smoke_instance.id, "x" * 4001)
+    smoke_router.rejects("chat", "a message of 4001 characters", "message", ask)
 
 
 @pytest.mark.parametrize(
     ("field", "limit"), [("manifest_id", 100), ("region_id", 80), ("tier_id", 80)]
 )
 def test_overlong_field_is_rejected(
-    router: CheckedRouter,
+    smoke_router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_spec: InstanceSpec,
     field: str,
@@ -64,38 +68,42 @@ def test_overlong_field_is_rejected(
     # The others are as long as they may be, and so none of them is to be named.
     longest = {name: "x" * most for name, most in LIMITS.items() if name != "idempotency_key"}
     spec = smoke_spec.model_copy(update={**longest, field: "x" * (limit + 1)})
-    name = _long(f"overlong_{field}_", LIMITS["idempotency_key"], router)
-    ask = partial(_provision, smoke_instance_factory, router.client, spec, name)
-    router.rejects("provision", f"a {field} of {limit + 1} characters", field, ask)
+    name = _long(f"overlong_{field}_", LIMITS["idempotency_key"], smoke_router)
+    ask = partial(_provision, smoke_instance_factory, smoke_router.client, spec, name)
+    smoke_router.rejects("provision", f"a {field} of {limit + 1} characters", field, ask)
 
 
 def test_overlong_idempotency_key_is_rejected(
-    router: CheckedRouter, smoke_instance_factory: SmokeInstanceFactory, smoke_spec: InstanceSpec
+    smoke_router: CheckedRouter,
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_spec: InstanceSpec,
 ) -> None:
     field = "idempotency_key"
     length = LIMITS[field] + 1
-    name = _long("overlong_", length, router)
-    ask = partial(_provision, smoke_instance_factory, router.client, smoke_spec, name)
-    router.rejects("provision", f"an idempotency key of {length} characters", field, ask)
+    name = _long("overlong_", length, smoke_router)
+    ask = partial(_provision, smoke_instance_factory, smoke_router.client, smoke_spec, name)
+    smoke_router.rejects("provision", f"an idempotency key of {length} characters", field, ask)
 
 
 @pytest.mark.parametrize("field", ["manifest_id", "region_id", "tier_id"])
 def test_missing_field_is_rejected(
-    router: CheckedRouter,
+    smoke_router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_spec: InstanceSpec,
     field: str,
 ) -> None:
-    with router.client.without(field) as client:
+    with smoke_router.client.without(field) as client:
         name = f"without_{field}"
         ask = partial(_provision, smoke_instance_factory, client, smoke_spec, name)
-        router.rejects("provision", f"a provision without {field}", field, ask)
+        smoke_router.rejects("provision", f"a provision without {field}", field, ask)
 
 
-def test_missing_message_is_rejected(router: CheckedRouter, smoke_instance: SmokeInstance) -> None:
-    with router.client.without("message") as client:
-        ask = partial(begin_chat, client, smoke_instance.id, router.config.prompt)
-        router.rejects("chat", "a chat without message", "message", ask)
+def test_missing_message_is_rejected(
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
+) -> None:
+    with smoke_router.client.without("message") as client:
+        ask = partial(begin_chat, client, smoke_instance.id, smoke_router.config.prompt)
+        smoke_router.rejects("chat", "a chat without message", "message", ask)
 
 
 def _provision(
@@ -112,61 +120,63 @@ def _long(name: str, length: int, router: CheckedRouter) -> str:
 
 
 @pytest.mark.parametrize("token", STRANGERS)
-def test_token_is_required(router: CheckedRouter, token: str) -> None:
+def test_token_is_required(smoke_router: CheckedRouter, token: str) -> None:
     # On calls that only read, about what there is not.
-    with calling(router, token) as stranger:
-        stranger.is_refused_to_read(f"{router.config.run_id}-unknown", str(uuid.uuid4()))
+    with calling(smoke_router, token) as stranger:
+        stranger.is_refused_to_read(f"{smoke_router.config.run_id}-unknown", str(uuid.uuid4()))
 
 
 @pytest.mark.parametrize("token", [*STRANGERS, "longer"])
 def test_token_is_required_to_read_an_instance(
-    router: CheckedRouter, smoke_instance: SmokeInstance, token: str
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance, token: str
 ) -> None:
-    _see_not_read(router, smoke_instance, token)
+    _see_not_read(smoke_router, smoke_instance, token)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_chat(
-    router: CheckedRouter, smoke_instance: SmokeInstance, token: str
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance, token: str
 ) -> None:
-    with calling(router, token) as stranger:
+    with calling(smoke_router, token) as stranger:
         stranger.is_refused_to_chat(smoke_instance.id)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_provision(
-    router: CheckedRouter,
+    smoke_router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_instance: SmokeInstance,
     smoke_spec: InstanceSpec,
     token: str,
 ) -> None:
-    _see_not_provisioned(router, smoke_instance_factory, smoke_instance, smoke_spec, token)
+    _see_not_provisioned(smoke_router, smoke_instance_factory, smoke_instance, smoke_spec, token)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
-def test_token_is_required_to_delete(router: CheckedRouter, token: str) -> None:
-    with calling(router, token) as stranger:
+def test_token_is_required_to_delete(smoke_router: CheckedRouter, token: str) -> None:
+    with calling(smoke_router, token) as stranger:
         stranger.is_refused("delete", str(uuid.uuid4()))
 
 
 def test_token_that_is_nearly_right_is_refused(
-    router: CheckedRouter, smoke_instance: SmokeInstance
+    smoke_router: CheckedRouter, smoke_instance: SmokeInstance
 ) -> None:
     # Those that do something are tried where it is about to be deleted.
-    for token in nearly_right(router):
-        _see_not_read(router, smoke_instance, token)
+    for token in nearly_right(smoke_router):
+        _see_not_read(smoke_router, smoke_instance, token)
 
 
 def test_token_that_is_nearly_right_is_refused_to_provision(
-    router: CheckedRouter,
+    smoke_router: CheckedRouter,
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_instance: SmokeInstance,
     smoke_spec: InstanceSpec,
 ) -> None:
-    for token in nearly_right(router):
+    for token in nearly_right(smoke_router):
         # A new key each time: a router that carries out what it refuses would make many for one.
-        _see_not_provisioned(router, smoke_instance_factory, smoke_instance, smoke_spec, token)
+        _see_not_provisioned(
+            smoke_router, smoke_instance_factory, smoke_instance, smoke_spec, token
+        )
 
 
 def _see_not_read(router: CheckedRouter, instance: SmokeInstance, token: str) -> None:
