@@ -10,9 +10,15 @@ from .hop import has_detail, is_routers, turns_away
 from .retry import asked_pause
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
+_TOO_LARGE = (
+    "the request is larger than the gateway accepts: raise its limit (nginx: client_max_body_size)"
+)
 _BY_CODE = {
+    404: "the instance has no row yet, was deleted, or belongs to another customer: wait until it "
+    "is ready, or check its id",
     407: "put a user and a password that the proxy accepts into its URL, in the environment's "
     "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT); or set trust_env = false",
+    413: _TOO_LARGE,
     422: "correct the fields named above",
     # In a replay, the fake answers so where it has no turn, and says what to do: to record it, or
     # to correct a hook.
@@ -22,6 +28,11 @@ _BY_CODE = {
     504: "the gateway stopped waiting for the router: raise its limit if the router needs more "
     "time (nginx: proxy_read_timeout; HAProxy: timeout server), else see the router's log",
 }
+_BY_CALL = {
+    ("provision", 404): "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps "
+    "a prefix such as /api",
+    ("chat", 413): f"{_TOO_LARGE}, or send a shorter message",
+}
 
 
 def advice(request: Request, reply: Answer) -> str:
@@ -29,22 +40,6 @@ def advice(request: Request, reply: Answer) -> str:
     status = reply.status
     if status in (401, 403):
         return _after_unauthorized(reply)
-    if status == 413:
-        shorter = ", or send a shorter message" if request.call == "chat" else ""
-        return (
-            "the request is larger than the gateway accepts: raise its limit "
-            f"(nginx: client_max_body_size){shorter}"
-        )
-    if status == 404 and request.call == "provision":
-        return (
-            "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix "
-            "such as /api"
-        )
-    if status == 404:
-        return (
-            "the instance has no row yet, was deleted, or belongs to another customer: wait until "
-            "it is ready, or check its id"
-        )
     if 300 <= status < 400:
         return _after_redirect(request, reply.headers.get("location", ""))
     if status in (429, 503):
@@ -53,7 +48,8 @@ def advice(request: Request, reply: Answer) -> str:
         return "the router says that the agent failed it: see the agent's log of this moment"
     if status not in _BY_CODE and not is_routers(reply):
         return _of_gateway(status)
-    return _BY_CODE.get(status, "see the router's log of this moment")
+    general = _BY_CODE.get(status, "see the router's log of this moment")
+    return _BY_CALL.get((request.call, status), general)
 
 
 def _of_gateway(status: int) -> str:

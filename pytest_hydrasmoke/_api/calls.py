@@ -44,7 +44,7 @@ from .responses import (
     unexpected_success,
     unreadable_answer,
 )
-from .retry import RULES, Observer, Outcome, Tried, asked_pause, decide, pause
+from .retry import RULES, Observer, Outcome, Tried, asked_pause, pause
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
@@ -257,7 +257,7 @@ class Calls:
 
     async def _open(self, request: Request, deadline: float) -> Stream | Answer:
         stream = await self.io.open(request, deadline)
-        if decide(RULES[request.call], stream.status) == "answer":
+        if RULES[request.call].decide(stream.status) == "answer":
             return stream
         return await whole(stream, deadline)
 
@@ -274,7 +274,7 @@ class Calls:
             number += 1
             result = await self._attempt(request, number, deadline, send)
             outcome = result if isinstance(result, TransportError) else result.status
-            verdict = decide(RULES[request.call], outcome)
+            verdict = RULES[request.call].decide(outcome)
             if verdict == "answer" and not isinstance(result, TransportError):
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)

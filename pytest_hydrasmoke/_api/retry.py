@@ -33,6 +33,16 @@ class Rule:
     again: frozenset[int] = TRANSIENT
     lost: bool = True
 
+    def decide(self, outcome: Outcome) -> Literal["answer", "again", "fail"]:
+        """Return what one attempt's outcome means for its call."""
+        if isinstance(outcome, int):
+            if outcome in self.answers:
+                return "answer"
+            return "again" if outcome in self.again else "fail"
+        if outcome.permanent:
+            return "fail"
+        return "again" if self.lost or not outcome.reached else "fail"
+
 
 RULES: Mapping[CallName, Rule] = {
     "provision": Rule(frozenset({200, 201, 202})),
@@ -44,17 +54,6 @@ RULES: Mapping[CallName, Rule] = {
     # An instance that is gone already (404, 409, 410) is what was requested.
     "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
 }
-
-
-def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
-    """Return what one attempt's outcome means for its call."""
-    if isinstance(outcome, int):
-        if outcome in rule.answers:
-            return "answer"
-        return "again" if outcome in rule.again else "fail"
-    if outcome.permanent:
-        return "fail"
-    return "again" if rule.lost or not outcome.reached else "fail"
 
 
 def pause(attempt: int, retry_after: float | None, draw: float) -> float:

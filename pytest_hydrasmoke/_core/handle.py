@@ -17,7 +17,8 @@ from .expected import Expected
 from .expecting import Expecting
 from .incoming import Incoming, Reading
 from .kept import HELD, STREAMED, Kept
-from .lifecycle import status_of, until_ready, wait
+from .lifecycle import until_ready, wait
+from .looks import status_of
 from .open_turn import OpenTurn
 from .record import InstanceRecord
 

@@ -25,11 +25,12 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted, Interrupted
+from pytest_hydrasmoke._journal.events import Interrupted
 from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
+from .looks import status_of
 from .policy import poll_interval
 from .record import InstanceRecord
 
@@ -249,18 +250,6 @@ async def wait(
                 next_step="see the router's log of its provisioning task",
             )
         await _pause(calls.io, start, start + timeout, record, "the status never became ready")
-
-
-async def status_of(
-    calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
-) -> InstanceStatus:
-    """Read the status, and record it."""
-    status = await calls.status(instance_id, deadline=deadline)
-    record.saw_status(status.status, calls.io.now())
-    hostname = (status.hostname or "")[:MOST_WORD]
-    if hostname and hostname != record.hostname:
-        record.note(Hosted(hostname))
-    return status
 
 
 async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:

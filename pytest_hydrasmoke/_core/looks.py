@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import PollResult, same_id
+from pytest_hydrasmoke._api.models import InstanceStatus, PollResult, same_id
 from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
@@ -26,8 +26,8 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted
 
-from .lifecycle import status_of
 from .proof import Look, Says
 from .record import InstanceRecord
 
@@ -43,6 +43,18 @@ class DoubtError(HydraSmokeError):
 
     code: int | None = None
     """That of the answer, if it was a refusal."""
+
+
+async def status_of(
+    calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
+) -> InstanceStatus:
+    """Read the status, and record it."""
+    status = await calls.status(instance_id, deadline=deadline)
+    record.saw_status(status.status, calls.io.now())
+    hostname = (status.hostname or "")[:MOST_WORD]
+    if hostname and hostname != record.hostname:
+        record.note(Hosted(hostname))
+    return status
 
 
 async def look(calls: Calls, record: InstanceRecord, instance_id: str, deadline: float) -> Look:

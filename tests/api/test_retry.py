@@ -16,7 +16,7 @@ from scripted_io import reply
 from sizes import examples
 
 from pytest_hydrasmoke import ContractError, TransportError
-from pytest_hydrasmoke._api.retry import RULES, asked_pause, decide, pause, retry_after
+from pytest_hydrasmoke._api.retry import RULES, asked_pause, pause, retry_after
 from pytest_hydrasmoke._transport.exchange import ANSWER_LIMIT, append
 from pytest_hydrasmoke._transport.failures import Reason, lost_attempt
 from pytest_hydrasmoke._transport.steps import Reached
@@ -67,9 +67,9 @@ def test_every_outcome_means_what_the_retry_table_says() -> None:
         answers, again = ANSWERS.get(name, ()), AGAIN.get(name, {408, 429, 500, 502, 503, 504})
         for code in CODES:
             wanted = "answer" if code in answers else "again" if code in again else "fail"
-            assert decide(rule, code) == wanted, (name, code)
+            assert rule.decide(code) == wanted, (name, code)
         expired = TransportError("the certificate has expired", reached=False, permanent=True)
-        assert decide(rule, expired) == "fail", "no retry can help"
+        assert rule.decide(expired) == "fail", "no retry can help"
 
 
 def test_a_pause_is_full_jitter_over_a_doubled_time_and_no_less_than_is_asked_for() -> None:
