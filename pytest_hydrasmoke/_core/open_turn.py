@@ -29,7 +29,7 @@ from .kept import KeptBytes
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
-from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, Outcome, not_taken
+from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, Cut, Outcome, not_taken
 from .turn_story import TurnStory
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class OpenTurn:
         elif fault is not None:
             self.outcome.ending = "cut"
             where = " in the middle of an event" if self.came.decoder.pending else ""
-            self._broken_off(f"the stream was cut{where}", f": {fault.message}")
+            self._broken_off(Cut(f"the stream was cut{where}", f": {fault.message}"))
         else:
             self.outcome.ending, self.outcome.at = "closed", now
             self._end_without_terminal_event()
@@ -193,27 +193,20 @@ class OpenTurn:
     def _end_without_terminal_event(self) -> None:
         came, known = self.came, self.partner.settling.end_seen
         if came.last is None:
-            self._broken_off("the stream ended without a single event")
+            self._broken_off(Cut("the stream ended without a single event"))
         cut = came.end.stream_ended(in_an_event=came.decoder.pending, end_is_known=known)
         if cut is not None:
-            step = f"{AGENTS_LOG}; {cut.advice}" if cut.advice else None
-            self._broken_off(cut.what, expected=cut.expected, next_step=step)
+            self._broken_off(cut)
 
-    def _broken_off(
-        self,
-        what: str,
-        why: str = "",
-        *,
-        expected: str | None = None,
-        next_step: str | None = None,
-    ) -> NoReturn:
+    def _broken_off(self, cut: Cut) -> NoReturn:
         """Fail because the stream ended too early; record the silence before its end."""
         silence = self._calls.io.now() - self.story.at - self.came.times.heard
+        what, step = cut.what, cut.next_step
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"
             if self.partner.run_turns.cut_by_a_limit(silence):
-                next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
-        self.fail(ChatError(what + why, expected=expected, next_step=next_step))
+                step = IDLE_LIMIT + step
+        self.fail(ChatError(what + cut.why, expected=cut.expected, next_step=step))
 
     def fail(self, error: ChatError) -> NoReturn:
         """Raise an error of this turn, with what is known of the turn."""

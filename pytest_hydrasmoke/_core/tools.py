@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from pytest_hydrasmoke._base.errors import ConfigError, ToolCallsError, hide_own_frames
@@ -122,7 +123,7 @@ def _aligned(wanted: Sequence[_Wanted], calls: Sequence[ToolCall]) -> Pairs:
     for number, one in enumerate(wanted):
         row = [best[-1][0]]
         for at, call in enumerate(calls):
-            score, pairs = max(best[-1][at + 1], row[-1], key=_score)
+            score, pairs = max(best[-1][at + 1], row[-1], key=itemgetter(0))
             if one.name == call.name:
                 # One that is met counts more than any number that only have the name.
                 worth = len(wanted) + 1 if one.is_met(call) else 1
@@ -132,10 +133,6 @@ def _aligned(wanted: Sequence[_Wanted], calls: Sequence[ToolCall]) -> Pairs:
             row.append((score, pairs))
         best.append(row)
     return best[-1][-1][1]
-
-
-def _score(found: tuple[int, Pairs]) -> int:
-    return found[0]
 
 
 def _matched(wanted: Sequence[_Wanted], calls: Sequence[ToolCall]) -> Pairs:
@@ -199,8 +196,9 @@ def _as_json(value: Any) -> str:
 
 
 def _in_words(wanted: Sequence[_Wanted], mode: str, never: Sequence[_Wanted]) -> str:
+    unwanted = [f"never {one}" for one in never]
     if not wanted:
-        return "; ".join([*(["no tool at all"] if mode in _CLOSED else []), *map(_never, never)])
+        return "; ".join([*(["no tool at all"] if mode in _CLOSED else []), *unwanted])
     named = ", ".join(map(str, wanted))
     among = {
         "in_order": f"{named}, in this order, others between them allowed",
@@ -208,11 +206,7 @@ def _in_words(wanted: Sequence[_Wanted], mode: str, never: Sequence[_Wanted]) ->
         "any_order": f"{named}, in any order, and no others",
         "at_least": f"{named}, among others",
     }
-    return "; ".join([among[mode], *map(_never, never)])
-
-
-def _never(one: _Wanted) -> str:
-    return f"never {one}"
+    return "; ".join([among[mode], *unwanted])
 
 
 def _advice(

@@ -39,9 +39,9 @@ class Cut(NamedTuple):
     """How a stream that ended has lost something."""
 
     what: str
+    why: str = ""
     expected: str | None = None
-    advice: str | None = None
-    """What to do where the agent's log shows nothing."""
+    next_step: str = AGENTS_LOG
 
 
 class TurnEnd:
@@ -75,13 +75,14 @@ class TurnEnd:
         if in_an_event and not self.complete:
             # An agent that says no more ends its last event; what is left was cut.
             what = "the reply was cut: its stream ended in the middle of an event"
-            return Cut(what, "a blank line after the last event")
+            return Cut(what, expected="a blank line after the last event")
         if why is None:
             return None
         return Cut(
             "the reply was cut: its stream ended without a terminal event",
-            f"an event that ends the turn, {why} (chat_end = {self.rule})",
-            'if its runtime sends no terminal event, set chat_end = "optional"',
+            expected=f"an event that ends the turn, {why} (chat_end = {self.rule})",
+            next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
+            'chat_end = "optional"',
         )
 
     def _why_needed(self, *, end_is_known: bool) -> str | None:
