@@ -60,8 +60,8 @@ class Counting:
             self.record.id, window, deadline=deadline, in_part=in_part, before=before
         )
 
-    def took(self, answer: LlmEvents, asked: float) -> None:
-        """Tell of a count of the instance's whole life; raises `ContractError` if it is not that.
+    def keep(self, answer: LlmEvents, asked: float) -> None:
+        """Keep a count of the instance's whole life; raises `ContractError` if it is not that.
 
         Rows that leave the window between two counts would hide others.
         """
@@ -84,14 +84,14 @@ class Counting:
         try:
             read, known = await self.read(life_window(self.record, asked), asked + timeout)
             check_explained(rows_of(read))
-            self.took(read, asked)
+            self.keep(read, asked)
         except HydraSmokeError as error:
             return Count(io.now(), error=error.message)
         providers = frozenset(read.providers)
         return Count(io.now(), read.count, providers, all_counted=all_in or known is not None)
 
-    def looked(self, asked: float, at: float, count: int) -> None:
-        """Tell the run of a count of the instance's whole life, for others to wait by."""
+    def tell_run(self, asked: float, at: float, count: int) -> None:
+        """Tell all processes of the run of such a count: they wait by it."""
         record, last = self.record, self.record.settling.last
         if last is not None:
             seen = Counted(count, asked=asked, whole=asked >= last.ended + self._limit)
@@ -134,7 +134,7 @@ class Counting:
                 if baseline.error is not None:
                     return baseline
                 self._check_own(baseline)
-                self.looked(asked, baseline.at, baseline.count)
+                self.tell_run(asked, baseline.at, baseline.count)
                 strange = self._strange(before, baseline)
                 if baseline.all_counted and strange is None:
                     return baseline

@@ -138,9 +138,9 @@ class Expecting:
     async def _count(self, before: Count) -> tuple[LlmEvents, AllAsked | None]:
         asked, record = self._io.now(), self._record
         answer, known = await self._read(life_window(record, asked), before=before.rows)
-        self._counting.took(answer, asked)
+        self._counting.keep(answer, asked)
         if is_own(record, before.number):
-            self._counting.looked(asked, self._io.now(), answer.count)
+            self._counting.tell_run(asked, self._io.now(), answer.count)
         return answer, known
 
     def _check(self, before: Count, after: Count | None) -> None:

@@ -70,20 +70,15 @@ class _Hooked(Reader):
 
 
 class _Reply:
-    """A reply, of which about `most` characters are kept."""
+    """A reply, as far as it is kept."""
 
     def __init__(self) -> None:
-        self.most: float = MOST_TEXT
-        self._texts: list[str] = []
-        self._length = 0
-
-    def add(self, text: str) -> None:
-        if self._length < self.most:
-            self._texts.append(text)
-            self._length += len(text)
+        self.texts: list[str] = []
+        self.room: float = MOST_TEXT
+        """About how many more characters are kept."""
 
     def __str__(self) -> str:
-        return "".join(self._texts)
+        return "".join(self.texts)
 
 
 class Incoming:
@@ -195,10 +190,11 @@ class Incoming:
         return known
 
     def _keep(self, content: Content, event: ChatEvent, known: Meaning) -> None:
+        times, reply, text = self.times, self.reply, known.text
         content.add(known, event.at)
-        if text := known.text:
-            self.reply.add(text)
-        times = self.times
+        if text and reply.room > 0:
+            reply.texts.append(text)
+            reply.room -= len(text)
         times.count(event.at, says=bool(text))
         if times.events <= LOOKED_AT or known.end:
             self.unlooked.append(event)

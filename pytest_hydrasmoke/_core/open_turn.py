@@ -121,7 +121,7 @@ class OpenTurn:
     def records(self) -> None:
         """Keep all of the stream, before any of it comes."""
         self.account.recorded = True
-        self.kept.room = self.came.reply.most = math.inf
+        self.kept.room = self.came.reply.room = math.inf
 
     async def next(self) -> ChatEvent | None:
         """Return the next event, None at the turn's end; raises `ChatError`."""

@@ -53,7 +53,7 @@ def played(stream: bytes, reading: Reading) -> Words:
     """Read a stream to its end, or to the point where it breaks off, without its pauses."""
     content = Content()
     came = Incoming(reading, "optional", content)
-    came.reply.most = math.inf
+    came.reply.room = math.inf
     came.feed(stream, 0.0)
     while came.take() is not None:
         pass

@@ -30,7 +30,7 @@ def known_to(
 
 
 def looked(it: InstanceRecord, at: float, count: int) -> None:
-    counting(calls_of(None)[1], it).looked(at, at, count)
+    counting(calls_of(None)[1], it).tell_run(at, at, count)
 
 
 def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
