@@ -119,6 +119,8 @@ def lived(*, replies: bool = True) -> Written:
     it.note(Became(State.DELETED, ID), 100.0)
     it.note(events.Hosted("box-1"), 100.0)
     it.note(events.Leaked("why"), 100.0)
+    it.note(events.Conflict("it was gone before"), 100.0)
+    it.note(events.Interrupted("ready"), 100.0)
     it.note(events.Blamed(), 100.0)
     it.saw_attempt(Tried(Request("provision", "POST", "/p"), 1, 100.0, 0.5, io.lost()))
     it.saw_attempt(Tried(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
@@ -196,7 +198,9 @@ def test_a_record_is_reported_in_full() -> None:
             spec=SPEC,
             outcome="leaked",
             leak="why",
+            conflict="it was gone before",
             failed=True,
+            interrupted="ready",
             began=NOON,
             phases={"provision": 1.5},
             waits={"first_text": 0.25, "gap": 0.25},
@@ -259,6 +263,8 @@ def test_one_story_is_made_of_what_several_processes_tell() -> None:
     assert (story.chats, story.retries, story.failed) == (1, 1, True)
     [both] = told(main=lived(), gw0=lived())
     assert (both.tokens.total, both.untold, both.waits["gap"]) == (18, 0, 0.25)
+    [untold] = told(main=life((1.0, Became(State.READY, ID)), (2.0, Turn(1, "hi", taken=True))))
+    assert (untold.tokens.total, untold.untold) == (0, 1)
 
 
 def test_a_process_on_another_host_has_a_clock_of_its_own(tmp_path: Path) -> None:
