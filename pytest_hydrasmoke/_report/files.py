@@ -37,6 +37,7 @@ def as_json(report: BaseModel) -> str:
 
 def as_har(report: Report) -> str:
     """Return `trace.har`, in ASCII too."""
+    # Imported here, as the page is: they take time to load, which a run without pages saves.
     from . import har
 
     return _disarmed(har.render(report))
@@ -72,7 +73,6 @@ def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
     """
     views: dict[str, View] = {"report.json": as_json}
     if pages:
-        # Imported here: it takes time to load, which a run without pages saves.
         views |= {PAGE: as_html, TRACE: as_har}
     unwritten = dict(_unwritten(report, folder, views))
     problems = list(unwritten.values())

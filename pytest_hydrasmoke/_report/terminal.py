@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 import pytest
@@ -25,8 +25,8 @@ _MOST = 10
 _MANY = 12
 """The most instances that are all shown in full."""
 _LABEL = 8
-_Sum = Callable[[list[float]], float]
-_SUMS: Mapping[str, _Sum] = {"median": median, "slowest": max}
+_SUMS = ("median", "slowest")
+"""Rows below many instances, over all of them."""
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
@@ -97,11 +97,11 @@ def _chatted(report: Report) -> Iterator[str]:
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     """Draw how long the phases of each instance took; nothing where all of them took no time."""
     instances = report.instances
-    sums: Mapping[str, _Sum] = _SUMS if len(instances) > _MANY else {}
+    sums = _SUMS if len(instances) > _MANY else ()
     labels = [_label(it, report) for it in instances]
     styles = {"leaked": "red bold", "kept": "yellow"}
     outcomes = [(it.outcome, styles.get(it.outcome, "")) for it in instances]
-    times = [*_times(instances, [*sums.values()], colour=colour)]
+    times = [*_times(instances, sums=bool(sums), colour=colour)]
     if not times:
         return []
     names = Column("instance", tuple((name, "") for name in (*labels, *sums)), left=True)
@@ -115,19 +115,16 @@ def _label(it: InstanceReport, report: Report) -> str:
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
 
-def _times(
-    instances: Sequence[InstanceReport],
-    sums: Sequence[_Sum],
-    *,
-    colour: bool,
-) -> Iterator[Column]:
+def _times(instances: Sequence[InstanceReport], *, sums: bool, colour: bool) -> Iterator[Column]:
     """Yield a column for each phase that took time; in colours, the slowest of a row stands out."""
     for name in PHASES:
         taken = [it.phases[name] for it in instances if name in it.phases]
         cells = [
             (_seconds(it.phases.get(name)), _style(name, it.phases, colour)) for it in instances
         ]
-        cells += [(_seconds(each(taken) if taken else None), "") for each in sums]
+        if sums:
+            middle = median(taken) if taken else None
+            cells += [(_seconds(middle), ""), (_seconds(max(taken, default=None)), "")]
         if any(text not in ("", "0.0s") for text, _ in cells):
             yield Column(name, tuple(cells))
 
