@@ -17,7 +17,7 @@ from pytest_hydrasmoke._options import variable
 from .output import aside
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._history.files import Found
+    from pytest_hydrasmoke._history.runs import Found
 
 VIEWS = {"html": "a page", "json": "data", "markdown": "ten lines"}
 CONDITIONS = ("failure", "leak", "regression", "flaky")

@@ -10,7 +10,6 @@ from statistics import median
 from pytest_hydrasmoke._base.run_keys import PLAIN, name_problem
 from pytest_hydrasmoke._journal.story import PHASES
 
-from .files import Found
 from .groups import MOST_GROUPS, Group, grouped, misdated
 from .model import (
     CellFigures,
@@ -24,7 +23,7 @@ from .model import (
     Point,
     TestFigures,
 )
-from .runs import Boot, PastTest, Run, Spec
+from .runs import Boot, Found, PastTest, Run, Spec
 from .statistics import judged
 
 

@@ -14,7 +14,6 @@ import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from pytest_hydrasmoke._report.files import FORM, as_json, replace
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 
 from .model import History
-from .runs import Run, worse
+from .runs import Found, Run, worse
 from .tables import markdown
 
 MOST_FILES = 100_000
@@ -49,23 +48,12 @@ class NoReportError(ValueError):
         """Whether it is a report that is cut, damaged or newer; None if nobody knows."""
 
 
-@dataclass(slots=True)
-class Found:
-    """What was found: runs, and a line for each file that is left out."""
-
-    runs: list[Run] = field(default_factory=list[Run])
-    skipped: list[str] = field(default_factory=list[str])
-    unread: list[str] = field(default_factory=list[str])
-    """Those that may hide a report: named as one, damaged, or out of reach."""
-
-
 def read(paths: Sequence[Path]) -> Found:
     """Read the reports that `paths` name, or that lie in folders that they name.
 
     Of a run that is found more than once, the red report counts.
     """
-    found = Found()
-    runs: dict[object, Run] = {}
+    found, runs = Found([], [], []), dict[object, Run]()
     others = 0
     for number, (path, named) in enumerate(_files(paths, found)):
         if number == MOST_FILES:
@@ -89,7 +77,7 @@ def read(paths: Sequence[Path]) -> Found:
             runs[key] = worse(runs[key], run) if key in runs else run
     if others:
         found.skipped.append(f"other JSON files, which are no reports: {others}")
-    found.runs += runs.values()
+    found.runs.extend(runs.values())
     return found
 
 

@@ -265,3 +265,12 @@ def worse(one: Run, other: Run) -> Run:
         boot for boot in calm.boots if boot.outcome == "leaked" and calm.leak_of(boot) not in known
     ]
     return replace(red, boots=(*red.boots, *more))
+
+
+class Found(NamedTuple):
+    """What was found: runs, and a line for each file that is left out."""
+
+    runs: list[Run]
+    skipped: list[str]
+    unread: list[str]
+    """Those that may hide a report: named as one, damaged, or out of reach."""

@@ -15,10 +15,9 @@ from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.figures import history
-from pytest_hydrasmoke._history.files import Found
 from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.model import History, Overview
-from pytest_hydrasmoke._history.runs import Run
+from pytest_hydrasmoke._history.runs import Found, Run
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
@@ -87,7 +86,7 @@ def runs_of(reports: Iterable[Report]) -> list[Run]:
 def history_of(reports: Iterable[Report], **options: Any) -> History:
     now = NOON + timedelta(days=300)
     plain: dict[str, Any] = {"last": 1_000, "group": None, "fake": False, "now": now}
-    return history(Found(runs_of(reports)), **{**plain, **options})
+    return history(Found(runs_of(reports), [], []), **{**plain, **options})
 
 
 def live(reports: Iterable[Report], **options: Any) -> Overview:
