@@ -35,18 +35,18 @@ _BY_CALL = {
 }
 
 
-def advice(request: Request, reply: Answer) -> str:
+def advice(request: Request, answer: Answer) -> str:
     """Return the next step after a refusal."""
-    status = reply.status
+    status = answer.status
     if status in (401, 403):
-        return _after_unauthorized(reply)
+        return _after_unauthorized(answer)
     if 300 <= status < 400:
-        return _after_redirect(request, reply.headers.get("location", ""))
+        return _after_redirect(request, answer.headers.get("location", ""))
     if status in (429, 503):
-        return _after_busy(reply)
-    if status == 502 and request.call == "chat" and has_detail(reply):
+        return _after_busy(answer)
+    if status == 502 and request.call == "chat" and has_detail(answer):
         return "the router says that the agent failed it: see the agent's log of this moment"
-    if status not in _BY_CODE and not is_routers(reply):
+    if status not in _BY_CODE and not is_routers(answer):
         return _of_gateway(status)
     general = _BY_CODE.get(status, "see the router's log of this moment")
     return _BY_CALL.get((request.call, status), general)
@@ -64,8 +64,8 @@ def _of_gateway(status: int) -> str:
     )
 
 
-def _after_unauthorized(reply: Answer) -> str:
-    if not turns_away(reply):
+def _after_unauthorized(answer: Answer) -> str:
+    if not turns_away(answer):
         return TOKEN
     return (
         "this may be a gateway in front of the router, with its own sign-in: exempt the router's "
@@ -73,13 +73,13 @@ def _after_unauthorized(reply: Answer) -> str:
     )
 
 
-def _after_busy(reply: Answer) -> str:
-    wanted = asked_pause(reply)
+def _after_busy(answer: Answer) -> str:
+    wanted = asked_pause(answer)
     wait = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
-    if is_routers(reply):
+    if is_routers(answer):
         return f"the router is busy{wait}: try again later, or raise the deadline"
     why = "limits the rate of requests (nginx: limit_req)"
-    if reply.status == 503:
+    if answer.status == 503:
         why = f"has no router behind it, or {why}"
     return f"a gateway in front of the router {why}{wait}: see its log, or try again later"
 

@@ -232,19 +232,19 @@ class Calls:
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""
-        request, reply = await self._delete(instance_id, deadline)
-        if reply.status in GONE_ALREADY:
+        request, answer = await self._delete(instance_id, deadline)
+        if answer.status in GONE_ALREADY:
             return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
-        result = self._parse(DeleteResult, request, reply)
+        result = self._parse(DeleteResult, request, answer)
         return _about(instance_id, result, result.instance_id, request)
 
     async def ask_to_delete(self, instance_id: str, *, deadline: float) -> bool:
         """Delete; return whether the router accepts that: it does not where there is none."""
-        request, reply = await self._delete(instance_id, deadline)
-        if reply.status in GONE_ALREADY:
+        request, answer = await self._delete(instance_id, deadline)
+        if answer.status in GONE_ALREADY:
             return False
-        if reply.status != 204:
-            result = self._parse(DeleteResult, request, reply)
+        if answer.status != 204:
+            result = self._parse(DeleteResult, request, answer)
             _about(instance_id, result, result.instance_id, request)
         return True
 
@@ -310,11 +310,11 @@ class Calls:
             self._observer.saw_attempt(Tried(request, number, at, seconds, outcome, odd))
         return result
 
-    def _parse(self, model: type[M], request: Request, reply: Answer) -> M:
-        answer = parse(model, request, reply)
+    def _parse(self, model: type[M], request: Request, answer: Answer) -> M:
+        parsed = parse(model, request, answer)
         if self._observer is not None:
-            self._observer.saw_answer(request.call, reply.status, answer)
-        return answer
+            self._observer.saw_answer(request.call, answer.status, parsed)
+        return parsed
 
 
 def _about(asked: str, answer: M, got: str, request: Request) -> M:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import codecs
 import html
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
 
+from pytest_hydrasmoke._base.evidence import object_in
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import Answer, Request
 
@@ -51,31 +50,27 @@ def is_page(headers: Headers, body: bytes) -> bool:
     )
 
 
-def is_routers(reply: Answer) -> bool:
+def is_routers(answer: Answer) -> bool:
     """Return whether an error is in the form of the router's contract: JSON with a `detail`."""
-    if 300 <= reply.status < 400 or reply.status in _OF_GATEWAYS or reply.status > 504:
+    if 300 <= answer.status < 400 or answer.status in _OF_GATEWAYS or answer.status > 504:
         return False
-    return has_detail(reply)
+    return has_detail(answer)
 
 
-def has_detail(reply: Answer) -> bool:
+def has_detail(answer: Answer) -> bool:
     """Return whether an answer is JSON with a `detail`."""
-    try:
-        parsed: Any = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(parsed, dict) and "detail" in cast("dict[str, Any]", parsed)
+    return "detail" in (object_in(answer.body) or ())
 
 
-def turns_away(reply: Answer) -> bool:
+def turns_away(answer: Answer) -> bool:
     """Return whether a 401 or 403 comes, by its form, from a gateway in front of the router.
 
     It then has another form than the router's errors, or asks for other credentials than a token.
     """
-    if reply.status not in (401, 403):
+    if answer.status not in (401, 403):
         return False
-    asked = challenge(reply.headers)
-    return not is_routers(reply) or (
+    asked = challenge(answer.headers)
+    return not is_routers(answer) or (
         asked is not None and asked.partition(",")[0].lower() != "bearer"
     )
 

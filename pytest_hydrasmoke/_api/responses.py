@@ -33,14 +33,14 @@ __tracebackhide__ = hide_own_frames
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse(model: type[M], request: Request, reply: Answer) -> M:
+def parse(model: type[M], request: Request, answer: Answer) -> M:
     """Read an answer; raises `ContractError` that names call, field, expected and got."""
-    if reply.status == 204:
-        raise unexpected_success(request, reply)
-    if unreadable(reply.headers) is not None:
-        raise unreadable_answer(request, reply)
+    if answer.status == 204:
+        raise unexpected_success(request, answer)
+    if unreadable(answer.headers) is not None:
+        raise unreadable_answer(request, answer)
     try:
-        return model.model_validate_json(reply.body)
+        return model.model_validate_json(answer.body)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     expected: list[str] = []
@@ -53,15 +53,15 @@ def parse(model: type[M], request: Request, reply: Answer) -> M:
         else:
             value: object = fault["input"]
             if isinstance(value, bytes):
-                words = words_of(reply.headers, value) or "nothing"
-                got.append(words + answered_by(reply.headers))
+                words = words_of(answer.headers, value) or "nothing"
+                got.append(words + answered_by(answer.headers))
             else:
                 got.append(safe_line(repr(value)))
     raise ContractError(
         f"{request.call} answered against the router's contract",
         expected="; ".join(expected),
         got="; ".join(got),
-        next_step=_PAGE if is_page(reply.headers, reply.body) else _CHANGED,
+        next_step=_PAGE if is_page(answer.headers, answer.body) else _CHANGED,
     )
 
 
@@ -155,33 +155,34 @@ def failure(
     return error
 
 
-def unexpected_success(request: Request, reply: Answer) -> ContractError:
+def unexpected_success(request: Request, answer: Answer) -> ContractError:
     """Return the error of a success code that this call does not have in the contract."""
     return ContractError(
         f"{request.call} answered with a success code that the contract does not have",
         expected="200",
-        got=f"{reply.status}{answered_by(reply.headers)}",
+        got=f"{answer.status}{answered_by(answer.headers)}",
         next_step="find out what answers at this URL",
     )
 
 
-def unreadable_answer(request: Request, reply: Answer) -> ContractError:
+def unreadable_answer(request: Request, answer: Answer) -> ContractError:
     """Return the error of an encoding that was not requested: some gateways ignore that."""
     return ContractError(
         f"{request.call} answered in an encoding that was not asked for",
         expected="no content-encoding, as the request says",
-        got=f"content-encoding: {unreadable(reply.headers)}{answered_by(reply.headers)}",
+        got=f"content-encoding: {unreadable(answer.headers)}{answered_by(answer.headers)}",
         next_step="switch compression off for the router's paths, at the router or at the gateway "
         "in front of it",
     )
 
 
-def refusal(request: Request, reply: Answer, tries: str = "") -> RouterError:
+def refusal(request: Request, answer: Answer, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
-    status, detail = reply.status, detail_of(reply.body)
-    own = is_routers(reply)
-    if unreadable(reply.headers) or (not own and is_page(reply.headers, reply.body)):
-        detail = words_of(reply.headers, reply.body)
+    status, detail = answer.status, detail_of(answer.body)
+    media_type = answer.headers.get("content-type", "")
+    own = is_routers(answer)
+    if unreadable(answer.headers) or (not own and is_page(answer.headers, answer.body)):
+        detail = words_of(answer.headers, answer.body)
     kinds: dict[int, type[RouterError]] = {
         401: UnauthorizedError,
         403: UnauthorizedError,
@@ -189,13 +190,15 @@ def refusal(request: Request, reply: Answer, tries: str = "") -> RouterError:
         422: RejectedError,
     }
     brief = f": {detail}" if detail else ""
-    by = "" if own and not turns_away(reply) else answered_by(reply.headers)
+    by = "" if own and not turns_away(answer) else answered_by(answer.headers)
     return kinds.get(status, RouterError)(
         f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,
         detail=detail,
-        form=form_of(status, reply.headers.get("content-type", ""), reply.body, asked_for(request)),
-        next_step=advice(request, reply),
+        form=form_of(
+            status, answer.headers.get("content-type", ""), answer.body, asked_for(request)
+        ),
+        next_step=advice(request, answer),
     )
 
 

@@ -66,11 +66,11 @@ def pause(attempt: int, retry_after: float | None, draw: float) -> float:
     return max(jitter, retry_after or 0.0)
 
 
-def asked_pause(reply: Answer) -> float | None:
+def asked_pause(answer: Answer) -> float | None:
     """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
     # A date counts from the router's own time: a test may have frozen that of this machine.
-    now = _moment(reply.headers.get("date") or "") or datetime.now(UTC)
-    return retry_after(reply.headers.get("retry-after"), now)
+    now = _moment(answer.headers.get("date") or "") or datetime.now(UTC)
+    return retry_after(answer.headers.get("retry-after"), now)
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:

@@ -53,15 +53,18 @@ def form_of(code: int, content_type: str, body: bytes, requested: str) -> Form:
     text = body[:_MOST_BYTES].decode("utf-8", "replace")
     words = text.replace(requested, "") if requested else text
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
+    named = sorted((object_in(body) or {}).items())[:_MOST_FIELDS]
+    fields = tuple((name[:60], type(value).__name__) for name, value in named)
+    return Form(code, kind[:60], fields, digest)
+
+
+def object_in(body: bytes) -> Mapping[str, object] | None:
+    """Return a body that is a JSON object; None for any other."""
     try:
         parsed: object = json.loads(body)
     except (ValueError, RecursionError):
-        parsed = None
-    fields: list[tuple[str, str]] = []
-    if isinstance(parsed, dict):
-        named = cast("dict[str, object]", parsed)
-        fields = [(name[:60], type(value).__name__) for name, value in sorted(named.items())]
-    return Form(code, kind[:60], tuple(fields[:_MOST_FIELDS]), digest)
+        return None
+    return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

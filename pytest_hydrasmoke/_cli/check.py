@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.contract import breaches
@@ -21,6 +19,7 @@ from pytest_hydrasmoke._base.errors import (
     RejectedError,
     UnauthorizedError,
 )
+from pytest_hydrasmoke._base.evidence import object_in
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._recordings.format import NotWrittenError
@@ -160,13 +159,10 @@ def _contract(link: Link) -> Shown:
         return True, f"not compared: /openapi.json is not served ({status})"
     if len(body) >= DOCUMENT_LIMIT:
         return True, "not compared: /openapi.json is too large"
-    try:
-        served: object = json.loads(body)
-    except (ValueError, RecursionError):
-        served = None
-    if not isinstance(served, Mapping):
+    served = object_in(body)
+    if served is None:
         return True, "not compared: /openapi.json is not a JSON object"
-    found = breaches(cast("Mapping[str, Any]", served))
+    found = breaches(served)
     if not found:
         return True, "as in /openapi.json"
     return False, "\n  ".join(["broken", *(f"breaks: {safe_line(words)}" for words in found)])
