@@ -87,8 +87,9 @@ class AgentTurn:
     def end(self) -> None:
         """Write its LLM events; harmless if done before."""
         if not self.ended:
-            self.ended = self.over = True
             self.world.end_turn(self)
+            # Not before: somebody may ask meanwhile what is still to come.
+            self.ended = self.over = True
 
 
 class World:

@@ -10,7 +10,9 @@ from fake_tools import Caller, Calling, HandClock, events
 from httpx_sse import EventSource
 from plugin_tools import until
 
+from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.router import to_come
+from pytest_hydrasmoke.fake.state import World
 
 OCTOPUS = "señor 🐙 да"
 
@@ -197,6 +199,25 @@ def test_it_can_be_asked_whether_llm_events_are_still_to_come(
     clock.pass_by(0.2)
     until(lambda: not coming())
     assert counted(caller) == 1
+
+
+def test_llm_events_are_to_come_until_they_are_written() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Asking(HandClock):
+        """A clock that is read as a turn ends, before its events are written."""
+
+        def now(self) -> float:
+            if not seen:
+                seen.append((False, False))  # What follows reads the clock, too.
+                seen[0] = (world.to_come("a"), world.all_counted("a"))
+            return self.time
+
+    world = World(Scenario(llm_events_lag=0), Asking())
+    turn = world.begin_turn("a", ["anthropic"])
+    turn.end()
+    assert seen == [(True, False)]
+    assert (world.to_come("a"), world.all_counted("a")) == (False, True)
 
 
 def test_a_turn_that_outlives_its_world(calling: Calling, clock: HandClock) -> None:
