@@ -30,8 +30,8 @@ from pytest_hydrasmoke._runtimes.read import read
 from pytest_hydrasmoke._settings import model
 from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
-from pytest_hydrasmoke.fake.frames import Speech, ToolUse
 from pytest_hydrasmoke.fake.presets import READY_MADE
+from pytest_hydrasmoke.fake.replies import Speech, ToolUse
 from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
 from pytest_hydrasmoke.fake.sse_events import turn
 

@@ -117,16 +117,15 @@ class EventStream:
     def __init__(
         self,
         plan: Playlist,
-        clock: Clock,
         turn: AgentTurn,
         pause: float = 0.0,
         first_after: float = 0.0,
     ) -> None:
         self._turn = turn
         self._plan = plan
-        self._clock = clock
+        self._clock = turn.world.clock
         # Times count from the request: once its head is out, a client may move a clock by hand.
-        self._began = clock.now()
+        self._began = self._clock.now()
         self._first_after = first_after
         self._pause = pause
 

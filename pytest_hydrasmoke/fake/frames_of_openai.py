@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .frames import DONE, MISHAP, Event, Fields, Frames, Speech, ToolUse, as_json, named, pieces
+from .frames import DONE, MISHAP, Event, Frames, named
 from .records import Json
+from .replies import Fields, Speech, ToolUse, as_json, pieces
 
 # Chat completions: chunks with `choices`, then one with the usage, then `[DONE]`
 

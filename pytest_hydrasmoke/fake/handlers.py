@@ -16,10 +16,10 @@ from starlette.types import ASGIApp
 from . import requests as wire
 from .agent_events import Conversation
 from .chat_stream import AgentStream, EventStream, hang_up
-from .frames import Speech
 from .recordings import Refused
 from .records import FakeInstance, Json
 from .replay import NotRecordedError, Replay, Replayed
+from .replies import Speech
 from .scenario import in_case
 from .sse_events import plan, plan_recorded, turn
 from .state import World
@@ -84,8 +84,7 @@ class Handlers:
             return self._replayed(self._replay, instance, message)
         said = said or Speech(message, self._scenario.reply)
         return EventStream(
-            plan(turn(self._scenario, said), self._world.faults.take_break()),
-            world.clock,
+            plan(turn(self._scenario, said), world.faults.take_break()),
             world.begin_turn(instance_id),
             self._scenario.event_pause,
             self._scenario.first_event_after,
@@ -97,7 +96,7 @@ class Handlers:
 
         def breaks(body: bytes) -> ASGIApp:
             runtime = turn(replace(self._scenario, runtime=agent.api), Speech(message, ""))
-            return EventStream(plan(runtime.instead(body), broken), world.clock, began)
+            return EventStream(plan(runtime.instead(body), broken), began)
 
         known = world.conversations
         conversation = known.setdefault(instance_id, Conversation(instance_id))
@@ -125,7 +124,7 @@ class Handlers:
         else:
             runtime = turn(self._scenario, Speech(message, ""))
             playlist = plan(runtime.instead(b"".join(chunks)), broken)
-        return EventStream(playlist, self._world.clock, began)
+        return EventStream(playlist, began)
 
     def _refused_as_deleted(
         self, replay: Replay, instance_id: str, message: str

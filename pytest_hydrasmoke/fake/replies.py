@@ -1,4 +1,4 @@
-"""Scripted replies: which message gets which answer."""
+"""What an agent says, and scripted replies: which message gets which answer."""
 
 from __future__ import annotations
 
@@ -7,15 +7,79 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass as plain_dataclass
 from dataclasses import field, fields
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from .frames import Speech, ToolUse
 from .records import Json
 from .validity import CONFIG, AnyJson, JsonObject, Text, in_words
+
+Fields = dict[str, Json]
+
+AGAIN = " again"
+"""The text of an agent that never stops."""
+_PIECE = re.compile(r"\s*\w+|\s*[^\w\s]+|\s+")
+
+
+@plain_dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool that the agent calls."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Json]
+    result: Json
+    """None where no result is reported."""
+
+    @property
+    def written(self) -> str:
+        """The arguments as models write them."""
+        return as_json(self.arguments)
+
+    @property
+    def result_text(self) -> str:
+        """The result as a string, for runtimes that send strings."""
+        return self.result if isinstance(self.result, str) else as_json(self.result)
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Speech:
+    """What the agent says in one turn; it thinks first, and calls its tools before it answers."""
+
+    message: str
+    """The user's message."""
+    text: str
+    tools: tuple[ToolUse, ...] = ()
+    reasoning: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The text in pieces, and one more, for `Frames.spoken`."""
+        return [*pieces(self.text), AGAIN]
+
+    @property
+    def tokens(self) -> tuple[int, int, int]:
+        """The tokens read, written, and both together: a streamed piece is one."""
+        texts = (self.reasoning, *(tool.written for tool in self.tools), self.text)
+        read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
+        return read, written, read + written
+
+    def usage(self, *names: str) -> Fields:
+        """Return these tokens by the runtime's names for them."""
+        return dict(zip(names, self.tokens, strict=False))
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text as models stream it: words, each with the space before it."""
+    return _PIECE.findall(text)
+
+
+def as_json(value: Json) -> str:
+    """Return JSON with non-ASCII characters as they are: readers have to handle UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _names(kind: type[Any]) -> tuple[str, ...]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Literal, TypeAlias
 
-from . import frames_of_agents as agents
+from . import frames
 from . import frames_of_openai as openai
 from .faults import Break
-from .frames import Event, Frames, Speech
+from .frames import Event, Frames
 from .recordings import End
+from .replies import Speech
 from .scenario import Runtime, Scenario
 
 Leave: TypeAlias = Literal["end", "cut", "stall"]
@@ -28,13 +29,13 @@ _FRAMES: Mapping[Runtime, Callable[[Speech], Frames]] = {
     "hermes-run": openai.hermes_run,
     "hermes-session": openai.hermes_session,
     "responses": openai.responses,
-    "anthropic": agents.anthropic,
-    "goose": agents.goose,
-    "ag-ui": agents.ag_ui,
-    "ai-sdk": agents.ai_sdk,
-    "objects": agents.objects,
-    "named": agents.named_events,
-    "text": agents.text,
+    "anthropic": frames.anthropic,
+    "goose": frames.goose,
+    "ag-ui": frames.ag_ui,
+    "ai-sdk": frames.ai_sdk,
+    "objects": frames.objects,
+    "named": frames.named_events,
+    "text": frames.text,
 }
 _LINE = re.compile(r"\r\n|\r|\n")
 _EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
@@ -63,7 +64,7 @@ class TurnBytes:
 
 def turn(scenario: Scenario, said: Speech) -> TurnBytes:
     """Encode what the agent says in the events of the scenario's runtime."""
-    frames = _FRAMES[scenario.runtime](said)
+    made = _FRAMES[scenario.runtime](said)
     eol = _EOL[scenario.line_end]
 
     def wire(event: Event) -> bytes:
@@ -73,9 +74,9 @@ def turn(scenario: Scenario, said: Speech) -> TurnBytes:
         lines += ["", f": {event.comment}"] if event.comment else []
         return "".join(line + eol for line in [*lines, ""]).encode()
 
-    *spoken, more = map(wire, frames.spoken)
-    closing = tuple(map(wire, frames.closing)) if scenario.terminal else ()
-    return TurnBytes(tuple(spoken), closing, b"".join(map(wire, frames.error)), more)
+    *spoken, more = map(wire, made.spoken)
+    closing = tuple(map(wire, made.closing)) if scenario.terminal else ()
+    return TurnBytes(tuple(spoken), closing, b"".join(map(wire, made.error)), more)
 
 
 @dataclass(frozen=True, slots=True)

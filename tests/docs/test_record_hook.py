@@ -13,7 +13,7 @@ from inner import ALONE, only
 from shown import ROOT
 from sizes import sampled
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario, frames
+from pytest_hydrasmoke.fake import FakeRouter, Scenario, replies
 from pytest_hydrasmoke.fake.scenario import LineEnd, Runtime
 
 PAGE = ROOT / "docs/reference/recordings.md"
@@ -39,7 +39,7 @@ def test_the_hook_of_the_page_masks_what_events_split(
     way: tuple[Runtime, LineEnd],
 ) -> None:
     monkeypatch.setenv(*ALONE)
-    monkeypatch.setattr(frames, "_PIECE", re.compile(r"(?s).{1,3}"))
+    monkeypatch.setattr(replies, "_PIECE", re.compile(r"(?s).{1,3}"))
     [hook] = [it for it in blocks(PAGE) if it.name == "conftest.py"]
     pytester.makeconftest(hook.text)
     pytester.makepyfile(test_it=TEST)

@@ -17,8 +17,7 @@ import pytest
 from httpx_sse import EventSource
 
 from pytest_hydrasmoke.fake import Scenario
-from pytest_hydrasmoke.fake.frames import Speech
-from pytest_hydrasmoke.fake.replies import ScriptedReply
+from pytest_hydrasmoke.fake.replies import ScriptedReply, Speech
 from pytest_hydrasmoke.fake.scenario import Runtime
 from pytest_hydrasmoke.fake.sse_events import TurnBytes, turn
 

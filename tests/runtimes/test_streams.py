@@ -16,8 +16,7 @@ from pytest_hydrasmoke._runtimes.content import Content, TokenUsage
 from pytest_hydrasmoke._runtimes.read import read as read_event
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
-from pytest_hydrasmoke.fake.frames import as_json
-from pytest_hydrasmoke.fake.replies import ScriptedReply
+from pytest_hydrasmoke.fake.replies import ScriptedReply, as_json
 from pytest_hydrasmoke.fake.scenario import Runtime
 from pytest_hydrasmoke.fake.sse_events import turn
 
