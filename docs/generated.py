@@ -140,7 +140,7 @@ def runtimes() -> Iterator[str]:
     """Yield a table of what the client reads in each of the fake's runtimes."""
     yield "| `runtime` | `arguments` | `result` | `reasoning` | `usage` | `finish_reason` |"
     yield "|---|---|---|---|---|---|"
-    tool = ToolUse("call_1", "look", {"city": "Oslo"}, {"temperature": -3})
+    tool = ToolUse("look", {"city": "Oslo"}, {"temperature": -3})
     for runtime in get_args(Runtime):
         frames = turn(Scenario(runtime=runtime), Speech("How is it?", "Cold.", (tool,), "Hm."))
         told, reason = content.Content(), None

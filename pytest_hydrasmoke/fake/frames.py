@@ -78,8 +78,8 @@ def _blocks(said: Speech) -> Iterator[tuple[Fields, Sequence[Fields]]]:
         thought = _parts("thinking_delta", "thinking", pieces(said.reasoning))
         thought.append({"type": "signature_delta", "signature": "c21va2U="})
         yield {"type": "thinking", "thinking": "", "signature": ""}, thought
-    for tool in said.tools:
-        begun: Fields = {"type": "tool_use", "id": tool.id, "name": tool.name, "input": {}}
+    for call_id, tool in said.calls:
+        begun: Fields = {"type": "tool_use", "id": call_id, "name": tool.name, "input": {}}
         yield begun, _parts("input_json_delta", "partial_json", pieces(tool.written))
     yield {"type": "text", "text": ""}, _parts("text_delta", "text", said.words)
 
@@ -103,14 +103,14 @@ def goose(said: Speech) -> Frames:
     spoken = [of_type("Ping")]
     for piece in pieces(said.reasoning):
         spoken.append(message("assistant", type="thinking", thinking=piece, signature=""))
-    for tool in said.tools:
+    for call_id, tool in said.calls:
         # It is sent once it is complete, unlike text.
         call = success(name=tool.name, arguments=tool.arguments)
-        spoken.append(message("assistant", type="toolRequest", id=tool.id, toolCall=call))
+        spoken.append(message("assistant", type="toolRequest", id=call_id, toolCall=call))
         if tool.result is not None:
             content: Fields = {"type": "text", "text": tool.result_text}
             result = success(content=[content], isError=False)
-            spoken.append(message("user", type="toolResponse", id=tool.id, toolResult=result))
+            spoken.append(message("user", type="toolResponse", id=call_id, toolResult=result))
     return Frames(
         [*spoken, *(message("assistant", type="text", text=piece) for piece in said.words)],
         closing=[of_type("Finish", reason="stop", token_state=tokens)],
@@ -132,14 +132,14 @@ def ag_ui(said: Speech) -> Frames:
             of_type("REASONING_MESSAGE_END", **thought),
             of_type("REASONING_END", **thought),
         ]
-    for tool in said.tools:
-        call: Fields = {"toolCallId": tool.id}
+    for call_id, tool in said.calls:
+        call: Fields = {"toolCallId": call_id}
         spoken.append(of_type("TOOL_CALL_START", **call, toolCallName=tool.name))
         spoken += deltas("TOOL_CALL_ARGS", pieces(tool.written), **call)
         spoken.append(of_type("TOOL_CALL_END", **call))
         if tool.result is not None:
             result: Fields = {**call, "role": "tool", "content": tool.result_text}
-            spoken.append(of_type("TOOL_CALL_RESULT", messageId=f"msg_{tool.id}", **result))
+            spoken.append(of_type("TOOL_CALL_RESULT", messageId=f"msg_{call_id}", **result))
     spoken.append(of_type("TEXT_MESSAGE_START", **reply, role="assistant"))
     usage = [said.usage("inputTokens", "outputTokens")]
     return Frames(
@@ -159,8 +159,8 @@ def ai_sdk(said: Speech) -> Frames:
         spoken.append(of_type("reasoning-start", id="thought_smoke"))
         spoken += deltas("reasoning-delta", pieces(said.reasoning), id="thought_smoke")
         spoken.append(of_type("reasoning-end", id="thought_smoke"))
-    for tool in said.tools:
-        call: Fields = {"toolCallId": tool.id}
+    for call_id, tool in said.calls:
+        call: Fields = {"toolCallId": call_id}
         both: Fields = {**call, "toolName": tool.name}
         spoken.append(of_type("tool-input-start", **both))
         spoken += deltas("tool-input-delta", pieces(tool.written), "inputTextDelta", **call)
@@ -211,9 +211,9 @@ def _contents(said: Speech) -> Iterator[tuple[str, Json]]:
     """Yield what has a kind, without a name for its form: readers must not take all for text."""
     for piece in pieces(said.reasoning):
         yield "thinking", piece
-    for tool in said.tools:
-        yield "tool_call", {"id": tool.id, "name": tool.name, "arguments": tool.arguments}
+    for call_id, tool in said.calls:
+        yield "tool_call", {"id": call_id, "name": tool.name, "arguments": tool.arguments}
         if tool.result is not None:
-            yield "tool_result", {"id": tool.id, "content": tool.result}
+            yield "tool_result", {"id": call_id, "content": tool.result}
     for piece in said.words:
         yield "token", piece

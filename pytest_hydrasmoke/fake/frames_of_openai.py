@@ -21,9 +21,9 @@ def chat(said: Speech) -> Frames:
         _chunk({"role": "assistant", "content": ""}),
         *_chunks("reasoning_content", pieces(said.reasoning)),
     ]
-    for index, tool in enumerate(said.tools):
+    for index, (call_id, tool) in enumerate(said.calls):
         function: Fields = {"name": tool.name, "arguments": ""}
-        begun: Fields = {"id": tool.id, "type": "function", "function": function}
+        begun: Fields = {"id": call_id, "type": "function", "function": function}
         spoken.append(_chunk({"tool_calls": [{"index": index, **begun}]}))
         for piece in pieces(tool.written):
             grown: Fields = {"index": index, "function": {"arguments": piece}}
@@ -42,11 +42,11 @@ def hermes(said: Speech) -> Frames:
         _chunk({"role": "assistant"}),
         *_chunks("reasoning_content", pieces(said.reasoning)),
     ]
-    for tool in said.tools:
+    for call_id, tool in said.calls:
         head: Fields = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
         # While a tool runs there are keep-alives.
         for status, comment in (("running", "keepalive"), ("completed", None)):
-            fields: Fields = {**head, "toolCallId": tool.id, "status": status}
+            fields: Fields = {**head, "toolCallId": call_id, "status": status}
             spoken.append(Event(as_json(fields), "hermes.tool.progress", comment))
     failure: Fields = {
         "error": {"message": MISHAP, "type": "server_error"},
@@ -201,12 +201,12 @@ def _items(said: Speech) -> Iterator[Fields]:
 
     if said.reasoning:
         yield item("reasoning", "rs_smoke", summary=[_summary(said.reasoning)])
-    for tool in said.tools:
-        call: Fields = {"call_id": tool.id, "name": tool.name, "arguments": tool.written}
-        yield item("function_call", f"fc_{tool.id}", **call)
+    for call_id, tool in said.calls:
+        call: Fields = {"call_id": call_id, "name": tool.name, "arguments": tool.written}
+        yield item("function_call", f"fc_{call_id}", **call)
         if tool.result is not None:
-            told: Fields = {"call_id": tool.id, "output": tool.result_text}
-            yield item("function_call_output", f"fco_{tool.id}", **told)
+            told: Fields = {"call_id": call_id, "output": tool.result_text}
+            yield item("function_call_output", f"fco_{call_id}", **told)
     yield item("message", "msg_smoke", role="assistant", content=[_text_part(said.text)])
 
 

@@ -24,54 +24,6 @@ AGAIN = " again"
 _PIECE = re.compile(r"\s*\w+|\s*[^\w\s]+|\s+")
 
 
-@plain_dataclass(frozen=True, slots=True)
-class ToolUse:
-    """A tool that the agent calls."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, Json]
-    result: Json
-    """None where no result is reported."""
-
-    @property
-    def written(self) -> str:
-        """The arguments as models write them."""
-        return as_json(self.arguments)
-
-    @property
-    def result_text(self) -> str:
-        """The result as a string, for runtimes that send strings."""
-        return self.result if isinstance(self.result, str) else as_json(self.result)
-
-
-@plain_dataclass(frozen=True, slots=True)
-class Speech:
-    """What the agent says in one turn; it thinks first, and calls its tools before it answers."""
-
-    message: str
-    """The user's message."""
-    text: str
-    tools: tuple[ToolUse, ...] = ()
-    reasoning: str = ""
-
-    @property
-    def words(self) -> list[str]:
-        """The text in pieces, and one more, for `Frames.spoken`."""
-        return [*pieces(self.text), AGAIN]
-
-    @property
-    def tokens(self) -> tuple[int, int, int]:
-        """The tokens read, written, and both together: a streamed piece is one."""
-        texts = (self.reasoning, *(tool.written for tool in self.tools), self.text)
-        read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
-        return read, written, read + written
-
-    def usage(self, *names: str) -> Fields:
-        """Return these tokens by the runtime's names for them."""
-        return dict(zip(names, self.tokens, strict=False))
-
-
 def pieces(text: str) -> list[str]:
     """Split a text as models stream it: words, each with the space before it."""
     return _PIECE.findall(text)
@@ -110,15 +62,58 @@ def _not_empty(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False, config=CONFIG)
-class ScriptedTool:
+class ToolUse:
     """A tool that the agent calls."""
 
     name: Annotated[Text, AfterValidator(_not_empty)]
     arguments: JsonObject = field(default_factory=dict[str, Json])
     result: AnyJson = None
+    """None where no result is reported."""
+
+    @property
+    def written(self) -> str:
+        """The arguments as models write them."""
+        return as_json(self.arguments)
+
+    @property
+    def result_text(self) -> str:
+        """The result as a string, for runtimes that send strings."""
+        return self.result if isinstance(self.result, str) else as_json(self.result)
 
 
-@in_words(*_names(ScriptedTool))
+@plain_dataclass(frozen=True, slots=True)
+class Speech:
+    """What the agent says in one turn; it thinks first, and calls its tools before it answers."""
+
+    message: str
+    """The user's message."""
+    text: str
+    tools: tuple[ToolUse, ...] = ()
+    reasoning: str = ""
+
+    @property
+    def calls(self) -> Sequence[tuple[str, ToolUse]]:
+        """The tools, each with the id of its call."""
+        return [(f"call_{number}", tool) for number, tool in enumerate(self.tools, 1)]
+
+    @property
+    def words(self) -> list[str]:
+        """The text in pieces, and one more, for `Frames.spoken`."""
+        return [*pieces(self.text), AGAIN]
+
+    @property
+    def tokens(self) -> tuple[int, int, int]:
+        """The tokens read, written, and both together: a streamed piece is one."""
+        texts = (self.reasoning, *(tool.written for tool in self.tools), self.text)
+        read, written = len(pieces(self.message)), sum(len(pieces(text)) for text in texts)
+        return read, written, read + written
+
+    def usage(self, *names: str) -> Fields:
+        """Return these tokens by the runtime's names for them."""
+        return dict(zip(names, self.tokens, strict=False))
+
+
+@in_words(*_names(ToolUse))
 @dataclass(frozen=True, slots=True, eq=False, config=CONFIG)
 class ScriptedReply:
     """What the agent says to messages that match."""
@@ -126,19 +121,16 @@ class ScriptedReply:
     match: Annotated[re.Pattern[str], BeforeValidator(_pattern)]
     text: Annotated[tuple[Text, ...], BeforeValidator(_one_or_more)]
     """Used in order, one per turn, and from the start again after the last."""
-    tool_calls: tuple[ScriptedTool, ...] = ()
+    tool_calls: tuple[ToolUse, ...] = ()
     reasoning: Text = ""
 
     def said(self, message: str, times: int) -> Speech:
         """Return what the agent says to a message, after `times` uses of this reply."""
-        tools = tuple(
-            ToolUse(f"call_{number}", tool.name, tool.arguments, tool.result)
-            for number, tool in enumerate(self.tool_calls, 1)
-        )
-        return Speech(message, self.text[times % len(self.text)], tools, self.reasoning)
+        text = self.text[times % len(self.text)]
+        return Speech(message, text, self.tool_calls, self.reasoning)
 
 
-KEYS = (*_names(ScriptedReply), *_names(ScriptedTool))
+KEYS = (*_names(ScriptedReply), *_names(ToolUse))
 """The keys of a reply, and of the tools in it."""
 _TABLES = TypeAdapter(tuple[ScriptedReply, ...])
 
