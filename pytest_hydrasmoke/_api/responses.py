@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import TypeVar, cast
 from urllib.parse import unquote
 
@@ -176,6 +177,14 @@ def unreadable_answer(request: Request, answer: Answer) -> ContractError:
     )
 
 
+_KINDS: Mapping[int, type[RouterError]] = {
+    401: UnauthorizedError,
+    403: UnauthorizedError,
+    404: NotFoundError,
+    422: RejectedError,
+}
+
+
 def refusal(request: Request, answer: Answer, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
     status, detail = answer.status, detail_of(answer.body)
@@ -183,21 +192,13 @@ def refusal(request: Request, answer: Answer, tries: str = "") -> RouterError:
     own = is_routers(answer)
     if unreadable(answer.headers) or (not own and is_page(answer.headers, answer.body)):
         detail = words_of(answer.headers, answer.body)
-    kinds: dict[int, type[RouterError]] = {
-        401: UnauthorizedError,
-        403: UnauthorizedError,
-        404: NotFoundError,
-        422: RejectedError,
-    }
     brief = f": {detail}" if detail else ""
     by = "" if own and not turns_away(answer) else answered_by(answer.headers)
-    return kinds.get(status, RouterError)(
+    return _KINDS.get(status, RouterError)(
         f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,
         detail=detail,
-        form=form_of(
-            status, answer.headers.get("content-type", ""), answer.body, asked_for(request)
-        ),
+        form=form_of(status, media_type, answer.body, asked_for(request)),
         next_step=advice(request, answer),
     )
 
