@@ -95,9 +95,10 @@ class Sweep:
         if not self._knows_router():
             return
         found = run_folder.all_found(self.config.output)
-        over = [self._begin(it) for it, flaw in found.items() if self._is_over(it, flaw)]
-        self._sweep(over)
-        self._discard(over, whole=True)
+        over = [folder for folder, flaw in found.items() if self._is_over(folder, flaw)]
+        swept = [self._begin(folder) for folder in over]
+        self._sweep(swept)
+        self._discard(swept, whole=True)
         if above is not None:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
         number = f"{len(over)} run{'' if len(over) == 1 else 's'}"
@@ -156,7 +157,13 @@ class Sweep:
 
     def _is_over(self, folder: Path, flaw: str | None) -> bool:
         if flaw is not None:
-            self._skip(folder, flaw)
+            what = f"{safe_line(flaw)}; it is left alone"
+            # It may be a run's ledger: the folder was moved or linked, or its name is from before
+            # names had rules.
+            if run_folder.may_have_ledger(folder):
+                self._leave(safe_line(folder.name), what)
+            else:
+                self.say(f"no run   {safe_line(folder.name)}: {what}")
             return False
         try:
             lives = locks.is_live(folder)
@@ -173,14 +180,6 @@ class Sweep:
         else:
             return True
         return False
-
-    def _skip(self, folder: Path, flaw: str) -> None:
-        # It may be a run's ledger: the folder was moved or linked, or its name is from before names
-        # had rules.
-        if run_folder.may_have_ledger(folder):
-            self._leave(safe_line(folder.name), f"{safe_line(flaw)}; it is left alone")
-        else:
-            self.say(f"no run   {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
 
     def _above(self, run_id: str) -> str | None:
         """Return the folder further up that has a ledger, quoted as an argument of --output."""
