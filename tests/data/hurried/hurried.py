@@ -21,8 +21,8 @@ def hurried() -> Iterator[None]:
     """Shorten what runs and sweeps wait for before they look again."""
     waits = {
         "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK"),
-        "pytest_hydrasmoke._core.settle": ("LEAST",),
-        "pytest_hydrasmoke._core.llm_events": ("SECOND_LOOK",),
+        "pytest_hydrasmoke._core.settling": ("LEAST",),
+        "pytest_hydrasmoke._core.expecting": ("SECOND_LOOK",),
         "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
         "pytest_hydrasmoke._run.swept_key": ("AFTER", "REFUSED_AFTER"),
     }
