@@ -101,9 +101,8 @@ class Process:
             if router is None or router.scenario.recordings is None
             else Replaying(self.pytestconfig, router)
         )
-        self.stage = PytestStage(self.replaying, self.config.new_conversation)
+        self.stage = PytestStage(self)
         self.recorder = None if self.config.record is None else Recorder(self)
-        self.stage.recorder = self.recorder
         self.recording_files = (
             None
             if self.recorder is None or self.recordings is None
@@ -152,7 +151,7 @@ class Process:
             replay=None if self.replaying is None else self.replaying.replay,
             journal=self.journal,
         )
-        self.running_test.records, self.stage.handle_of = run.records, run.handle
+        self.running_test.records = run.records
         if self.router is not None:
             from pytest_hydrasmoke.fake.router import to_come
 

@@ -7,7 +7,7 @@ is added to a request. Chats from a test's threads are the test's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._core.handle import Handle
     from pytest_hydrasmoke._core.open_turn import OpenTurn
 
-    from .recorder import Recorder
-    from .replaying import Replaying
+    from .process import Process
 
 __tracebackhide__ = hide_own_frames
 
@@ -40,21 +39,17 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 class PytestStage(Stage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
-    handle_of: Callable[[InstanceRecord], Handle]
-    """Returns a handle of this process's own on an instance."""
-
-    def __init__(self, replaying: Replaying | None = None, message: str | None = None) -> None:
-        self._replaying = replaying
-        # A recording has what its test has said, in whatever order they are replayed.
-        self.new_conversation = message if replaying is None else None
-        self.recorder: Recorder | None = None
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._hook = process.pytestconfig.hook
+        self._replaying = process.replaying
+        if process.replaying is None:
+            # A recording has what its test has said, in whatever order they are replayed.
+            self.new_conversation = process.config.new_conversation
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
         self._claimed_before_runs = 0
-
-    def pytest_configure(self, config: pytest.Config) -> None:
-        self._hook = config.hook
 
     @property
     def owner(self) -> str | None:
@@ -90,8 +85,8 @@ class PytestStage(Stage):
     def asks(self, turn: OpenTurn) -> None:
         if self._replaying is not None:
             self._replaying.flows.goes(self.owner, self.run, turn.partner.key)
-        elif self.recorder is not None:
-            self.recorder.on_turn(turn)
+        elif self._process.recorder is not None:
+            self._process.recorder.on_turn(turn)
 
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):
@@ -107,7 +102,7 @@ class PytestStage(Stage):
         hook = self._hook.pytest_hydra_smoke_new_conversation
         if self._replaying is not None or not hook.get_hookimpls():
             return False
-        hook(instance=SmokeInstance(self.handle_of(record)))
+        hook(instance=SmokeInstance(self._process.run.handle(record)))
         return True
 
     def changed(self, record: InstanceRecord) -> None:

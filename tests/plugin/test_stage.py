@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+from typing import cast
 
 import anyio
 import pytest
 from inner import ALONE, only
 
 from pytest_hydrasmoke._core.partner import Origin
+from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.pytest_stage import PytestStage, owner_of
 from pytest_hydrasmoke._plugin.replaying import Flows
 
 CONFTEST = """
     from pathlib import Path
+    from types import SimpleNamespace
 
     import pytest
     from pytest_hydrasmoke._plugin.pytest_stage import PytestStage
 
-    stage, told = PytestStage(), []
+    told = []
 
     def pytest_configure(config):
+        global stage
+        settings = SimpleNamespace(new_conversation=None)
+        of_run = {"replaying": None, "pytestconfig": config, "config": settings}
+        stage = PytestStage(SimpleNamespace(**of_run))
         config.pluginmanager.register(stage)
 
     def tell(place):
@@ -96,7 +104,9 @@ def test_each_is_on_stage_in_its_own_set_up_and_teardown(
 def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     request: pytest.FixtureRequest,
 ) -> None:
-    stage, item = PytestStage(), request.node
+    settings, item = SimpleNamespace(new_conversation=None), request.node
+    of_run = {"replaying": None, "pytestconfig": request.config, "config": settings}
+    stage = PytestStage(cast("Process", SimpleNamespace(**of_run)))
     protocol = stage.pytest_runtest_protocol(item)
     next(protocol)
     for _ in range(2):  # A plugin may run a test again.
