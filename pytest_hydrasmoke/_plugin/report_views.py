@@ -35,7 +35,6 @@ class Views:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._pytest = process.pytestconfig
-        self._report: Report | None = None
         self._page: Path | None = None
         self._remarks: dict[str, bool] = {}
         """Lines that the summary shows in red, and whether they were shown."""
@@ -54,7 +53,6 @@ class Views:
 
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""
-        self._report = report
         config = self._process.config
         # A green run may hide that all replies were cut.
         concerned = any(UNENDED in instance.notes for instance in report.instances)
@@ -123,7 +121,7 @@ class Views:
         return [self._process.scrub(line) for line in lines]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        report, loaded = self._report, self._process.loaded
+        report, loaded = self._process.run_end.report, self._process.loaded
         if report is None:
             return
         # Under -q there was no header.
@@ -161,7 +159,8 @@ class Views:
         page = Path(str(self._pytest.getoption("htmlpath")))
 
         def show() -> None:
-            assert self._report is not None, "the run has no report"
-            summary.extend(other_reports.html_summary(self._report, self._page, page))
+            report = self._process.run_end.report
+            assert report is not None, "the run has no report"
+            summary.extend(other_reports.html_summary(report, self._page, page))
 
         self.attempt("pytest-html shows nothing of the run", show)

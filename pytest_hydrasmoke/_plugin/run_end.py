@@ -57,7 +57,7 @@ class RunEnd:
         self._process = process
         self._pytest = process.pytestconfig
         self._interrupts = process.interrupts
-        self._report: Report | None = None
+        self.report: Report | None = None
         """The report as it was last written, in the main process."""
         self._broken = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
@@ -101,13 +101,13 @@ class RunEnd:
         if self._interrupts.received is not None or process.workers.silent:
             # Workers may outlive this by seconds: they must not begin anything more.
             process.ledger.stop()
-        run.adopt(told.stories.instances)
+        run.adopt(told.story.instances)
         crashed = process.session_outcome.cases.crashed
         while crashed:
             told.crash(crashed.pop())
-        stories = told.stories.instances
+        instances = told.story.instances
         for record in run.records:
-            known = stories.get(record.reference or "")
+            known = instances.get(record.reference or "")
             if known is not None and known.failed:
                 record.blame()
 
@@ -149,12 +149,12 @@ class RunEnd:
         process, number = self._process, self._interrupts.received
         before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
         session.exitstatus = code(before, signal=number, broken=self._broken)
-        if self._report is None or not self._is_true(self._report, session.exitstatus):
-            self._report, remarks = conclude(process, session)
-            session.exitstatus = self._report.exit_code
+        if self.report is None or not self._is_true(self.report, session.exitstatus):
+            self.report, remarks = conclude(process, session)
+            session.exitstatus = self.report.exit_code
             process.views.remark(*remarks)
-            process.views.write(self._report)
-        return self._report
+            process.views.write(self.report)
+        return self.report
 
     def _is_true(self, report: Report, exit_code: int) -> bool:
         now, then = (
@@ -177,7 +177,7 @@ class RunEnd:
 
     def reason(self) -> str | None:
         """Return why the run is red, if it is so, beside what its tests tell."""
-        report = self._report
+        report = self.report
         if report is None or report.exit_code == pytest.ExitCode.OK:
             return None
         remark = self._process.views.first_remark

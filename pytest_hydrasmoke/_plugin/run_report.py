@@ -43,7 +43,7 @@ class RunTold:
         self._read: tuple[object, RunStory] | None = None
 
     @property
-    def stories(self) -> RunStory:
+    def story(self) -> RunStory:
         """What follows from all entries by now."""
         journal, folder = self._process.journal, self._process.ledger.folder
         sent = {**self._process.workers.sent, journal.process: journal.text}
@@ -58,17 +58,17 @@ class RunTold:
         # What a run has at the bundled fake ends with it: there is nothing to sweep.
         commands = None if self._process.fake else self._process.config.commands
         wall = self._process.journal.wall
-        return instances_of(self.stories.instances, wall, commands)
+        return instances_of(self.story.instances, wall, commands)
 
     def is_smoke_test(self, test: str) -> bool:
         """Return whether a test has the marker, or has used an instance."""
-        return test in self.stories.smoke_tests
+        return test in self.story.smoke_tests
 
     def crash(self, report: pytest.TestReport) -> None:
         """Tell of a test in which a worker crashed, which could not do so itself."""
-        if report.nodeid in self.stories.cut_short:
+        if report.nodeid in self.story.cut_short:
             return  # It was interrupted, and has said so.
-        words, used = safe_text(failure_words(report)), tuple(self.stories.users(report.nodeid))
+        words, used = safe_text(failure_words(report)), tuple(self.story.users(report.nodeid))
         failed = FailedTest(report.nodeid, words, "a worker crashed", (), used)
         self._process.journal.note(failed)
 
@@ -109,9 +109,9 @@ def conclude(process: Process, session: pytest.Session) -> tuple[Report, list[st
 
 def _draft(process: Process, session: pytest.Session) -> Report:
     """Return what is known of a run, before anything is concluded from it."""
-    stories, seen, begun = process.told.stories, process.session_outcome, process.begun
+    story, seen, begun = process.told.story, process.session_outcome, process.begun
     assert begun is not None  # This is the main process.
-    tests = seen.cases.reports(stories)
+    tests = seen.cases.reports(story)
     instances = with_tests(process.told.instances, tests)
     return begun.model_copy(
         update={
@@ -119,9 +119,9 @@ def _draft(process: Process, session: pytest.Session) -> Report:
             "ended": seen.ended(session),
             "instances": tuple(instances),
             "tests": tuple(tests),
-            "not_run": len(stories.selected.keys() - {one.id for one in tests}),
+            "not_run": len(story.selected.keys() - {one.id for one in tests}),
             "breaches": tuple(breaches(instances, begun.budgets)),
-            "manners": manners_of(stories.forms),
+            "manners": manners_of(story.forms),
         }
     )
 
@@ -134,15 +134,15 @@ def _notes(process: Process, report: Report) -> Iterator[str]:
         yield from notes(process.replaying.course, report.tests, unset=unset, whole=whole)
     elif not process.stage.separates:
         continuing = process.session_outcome.cases.continuing
-        yield from unseparated(process.told.stories.instances.values(), continuing)
+        yield from unseparated(process.told.story.instances.values(), continuing)
 
 
 def _unproved(report: Report, process: Process) -> str | None:
     """Return why a run in which nothing failed is not green."""
-    stories = process.told.stories
-    if not process.session_outcome.cases.executed(stories):
+    story = process.told.story
+    if not process.session_outcome.cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
-    left = sum(one.id in stories.untried and one.outcome == "skipped" for one in report.tests)
+    left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
     if left:
         # A test may be expected to fail, or run again by a plugin.
         return (

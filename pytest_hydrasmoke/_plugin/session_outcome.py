@@ -46,7 +46,7 @@ class SessionOutcome:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._words: str | None = None
-        self._broken: list[str] = []
+        self._uncollected: list[str] = []
         self.cases = Cases()
         self.unawaited: dict[str, dict[str, None]] = {}
         """What a test has called and never awaited, so that nothing was done or proved.
@@ -61,9 +61,9 @@ class SessionOutcome:
         if interrupts.received is not None:
             name = signal.Signals(interrupts.received).name.removeprefix("SIG")
             return interrupts.why or f"signal: {name}"
-        if self._words is None and self._broken:
+        if self._words is None and self._uncollected:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
-            self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)
+            self._ended_by("collection errors", first_few(self._uncollected, _MOST), own=True)
         elif self._words is None and isinstance(session.shouldfail, str):
             self._ended_by("stopped", session.shouldfail)
         return self._words
@@ -87,7 +87,7 @@ class SessionOutcome:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._broken.append(report.nodeid)
+            self._uncollected.append(report.nodeid)
 
     # Before `Objections`, which may clear the items.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -115,7 +115,7 @@ class SessionOutcome:
         elif type(reason) is KeyboardInterrupt:
             # pytest and xdist raise subclasses where something has stopped the session.
             self._ended_by("interrupt", str(reason))
-        elif not self._broken:
+        elif not self._uncollected:
             self._ended_by("stopped", str(reason))
 
     @pytest.hookimpl(tryfirst=True)
@@ -165,34 +165,34 @@ class Cases:
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         case.executed |= ran
 
-    def executed(self, stories: RunStory) -> bool:
+    def executed(self, story: RunStory) -> bool:
         """Return whether any smoke test was executed."""
-        smoke = stories.smoke_tests
+        smoke = story.smoke_tests
         return any(case.executed for test, case in self._cases.items() if test in smoke)
 
-    def reports(self, stories: RunStory) -> list[CaseReport]:
+    def reports(self, story: RunStory) -> list[CaseReport]:
         """Return the smoke tests, in the order in which they were first reported.
 
         One that was interrupted has no report, or no outcome.
         """
-        begun = dict.fromkeys([*self._cases, *stories.used, *stories.cut_short])
-        smoke = stories.smoke_tests
-        return [self._report(test, stories) for test in begun if test in smoke]
+        begun = dict.fromkeys([*self._cases, *story.used, *story.cut_short])
+        smoke = story.smoke_tests
+        return [self._report(test, story) for test in begun if test in smoke]
 
-    def _report(self, test: str, stories: RunStory) -> CaseReport:
+    def _report(self, test: str, story: RunStory) -> CaseReport:
         case = self._cases.get(test, _Case())
-        crashed = case.crashed and test not in stories.cut_short
-        runs, passed = stories.runs.get(test, (None, None))
+        crashed = case.crashed and test not in story.cut_short
+        runs, passed = story.runs.get(test, (None, None))
         red = crashed or case.outcome in ("error", "failed")
-        why = stories.failures.get(test) if red else None
-        not_run = stories.untried.get(test) if case.outcome == "skipped" else None
+        why = story.failures.get(test) if red else None
+        not_run = story.untried.get(test) if case.outcome == "skipped" else None
         return CaseReport(
             id=test,
             outcome=_OUTCOMES[-1] if crashed else case.outcome,
             seconds=case.seconds,
             runs=runs,
             passed=passed,
-            instances=tuple(stories.users(test)),
+            instances=tuple(story.users(test)),
             failure=why,
             not_run=not_run,
         )

@@ -73,9 +73,9 @@ def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Pa
     for test in ("test_a", "test_b"):
         words = f"worker 'gw0' crashed while running {test!r}"
         told.crash(pytest.TestReport(test, ("t", 1, test), {}, "failed", words, "call"))
-    failed = {name: story.failed for name, story in told.stories.instances.items()}
+    failed = {name: story.failed for name, story in told.story.instances.items()}
     assert failed == {"run-0": True, "run-1": False}
-    [failure] = told.stories.instances["run-0"].failures.values()
+    [failure] = told.story.instances["run-0"].failures.values()
     assert (failure.test, failure.brief) == ("test_a", "a worker crashed")
     assert failure.message == "worker 'gw0' crashed while running 'test_a'"
     journal.discard(tmp_path)
@@ -87,11 +87,11 @@ def test_what_a_worker_has_sent_needs_no_file(tmp_path: Path) -> None:
     sent: dict[str, str] = {}
     told = told_of(journal, sent)
     worker.note(Used("test_a"), "run-0")
-    assert told.stories.smoke_tests == {"test_a"}, "of a worker that may still crash"
+    assert told.story.smoke_tests == {"test_a"}, "of a worker that may still crash"
     sent["gw0"] = worker.text
     shutil.rmtree(tmp_path / "journal")
     journal.note(Used("test_b"), "run-1")
-    assert told.stories.smoke_tests == {"test_a", "test_b"}
+    assert told.story.smoke_tests == {"test_a", "test_b"}
     worker.close()
     journal.discard(tmp_path)
 
