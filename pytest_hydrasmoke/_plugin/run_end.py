@@ -80,7 +80,7 @@ class RunEnd:
             if self._interrupts.received is not None:
                 process.progress.say(terminal.deleting(run.pending))
             run.close()
-            if level > Level.DELETED:
+            if level >= Level.REPORTED:
                 if process.is_owner:
                     # Nothing may begin after the last look, nor between it and what it looks at.
                     run.end()
