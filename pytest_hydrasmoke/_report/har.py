@@ -29,17 +29,14 @@ def render(report: Report) -> str:
     file = io.StringIO()
     creator = harfile.Creator(DISTRIBUTION, version(DISTRIBUTION))
     what = "the bundled fake router" if report.fake else "a live router"
-    with harfile.open(
-        file, creator=creator, comment=f"run {report.run_id} on {what}{_trace(report)}"
-    ) as har:
+    words = f"run {report.run_id} on {what}"
+    if report.trace_id is not None:
+        words += f", trace {report.trace_url or report.trace_id}"
+    with harfile.open(file, creator=creator, comment=words) as har:
         for began, instance, exchange in sorted(_requests(report), key=lambda it: it[0]):
             when = began.isoformat(timespec="milliseconds")
             _add(har, when, instance, exchange, report.url.rstrip("/"))
     return file.getvalue() + "\n"
-
-
-def _trace(report: Report) -> str:
-    return "" if report.trace_id is None else f", trace {report.trace_url or report.trace_id}"
 
 
 def _requests(report: Report) -> Iterator[tuple[datetime, InstanceReport, ExchangeReport]]:
@@ -78,7 +75,7 @@ def _add(
         response=harfile.Response(
             # A browser's panel shows 0 as a failed request.
             exchange.status or 0,
-            _phrase(exchange.status),
+            next((one.phrase for one in HTTPStatus if one == exchange.status), ""),
             _HTTP,
             content=_received(turn),
             comment=exchange.error or (None if turn is None else turn.error or _beside(turn)),
@@ -90,10 +87,6 @@ def _add(
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
-
-
-def _phrase(status: int | None) -> str:
-    return next((one.phrase for one in HTTPStatus if one == status), "")
 
 
 def _sent(

@@ -79,13 +79,10 @@ def _beside(file: TextIO) -> int | None:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             with contextlib.suppress(OSError):
-                return _unblocked(descriptor)
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+                return os.open(f"/dev/fd/{descriptor}", flags)
         return os.dup(descriptor)
     return None
-
-
-def _unblocked(descriptor: int) -> int:
-    return os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _write(descriptor: int, line: bytes) -> bool:
