@@ -253,7 +253,7 @@ def test_a_key_that_is_in_progress_the_second_time(here: Project, router: FakeRo
 
 def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=200, body={"idempotency_key": "run-0", "task_id": "t"})
-    result = check(here.set(delete_timeout=0.6), KEY)
+    result = check(here.set(delete_timeout=1.5), KEY)
     result.assert_outcomes(failed=2)
     shows_none = "*accepted the request, but shows no instance for its key*"
     result.stdout.fnmatch_lines([f"E *{ANOTHER_KEY}", shows_none, "*leaked 1"])
