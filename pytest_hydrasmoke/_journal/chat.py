@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
 
 MOST_TEXT = 20_000
 """How many characters of a reply are kept, and how many of what was said beside it."""
@@ -13,6 +13,10 @@ MOST_CALLS = 200
 """How many tool calls of a turn are kept."""
 MOST_ARRIVALS = 1_000
 """How many points in time at least are kept of a turn that has more events."""
+WORDS = "words of an agent or a test"
+"""Marks a field of an event that has such words: a journal may have to leave them out."""
+Said: TypeAlias = Annotated[str | None, WORDS]
+"""A text with such words."""
 
 
 class TurnBegan(NamedTuple):
@@ -20,8 +24,8 @@ class TurnBegan(NamedTuple):
 
     number: int
     """The turn's, of this process and instance, from 1."""
-    message: str | None
-    """Said; it is not told to other processes."""
+    message: Said
+    """It is not told to other processes."""
     test: str | None = None
     run: int | None = None
     before: int | None = None
@@ -78,27 +82,26 @@ class Turn(NamedTuple):
     """A chat turn, at its end; the entry's `at` is when its request was sent."""
 
     number: int
-    message: str | None
-    """Said, as are text, finish reason, tools, thoughts, notes and error."""
+    message: Said
     test: str | None = None
     run: int | None = None
     taken: bool = False
     """Whether its message was accepted."""
-    text: str | None = ""
+    text: Said = ""
     events: int = 0
     arrivals: Sequence[float] = ()
     seconds: float | None = None
     first_text_after: float | None = None
     max_gap: float = 0.0
     complete: bool = False
-    finish_reason: str | None = None
-    tool_calls: Sequence[ToldCall] = ()
-    thoughts: Sequence[Thought] = ()
+    finish_reason: Said = None
+    tool_calls: Annotated[Sequence[ToldCall], WORDS] = ()
+    thoughts: Annotated[Sequence[Thought], WORDS] = ()
     usage: Tokens | None = None
     models: Sequence[str] = ()
     """Those that answered, as its runtime names them."""
-    notes: Sequence[str] = ()
-    error: str | None = None
+    notes: Annotated[Sequence[str], WORDS] = ()
+    error: Said = None
     pace: str | None = None
     """How its stream came, `streamed` or `at once`, where that could be told."""
 

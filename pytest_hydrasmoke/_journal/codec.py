@@ -13,7 +13,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from .chat import Thought, Tokens, ToldCall, Turn
+from .chat import WORDS, Thought, Tokens, ToldCall, Turn
 from .events import Became, Entry, Event, Learned, Noted, OfLedger
 from .states import State
 
@@ -21,11 +21,6 @@ SCHEMA = 4
 """Version of a line."""
 KEPT_OUT = "(kept out of the report)"
 _KINDS: Mapping[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
-_SAID = frozenset(
-    {"message", "text", "finish_reason", "tool_calls", "thoughts", "notes", "error", "tool"}
-)
-"""Fields with words of an agent or a test."""
-_WITH_WORDS = frozenset({"FailedTest", "Failed", "TurnBegan", "Turn", "Noted", "Doing"})
 _PARTS: Mapping[str, Callable[..., object]] = {"tool_calls": ToldCall, "thoughts": Thought}
 
 
@@ -41,15 +36,24 @@ def encode(entry: Entry, clean: Callable[[str], str], *, replies: bool) -> bytes
     """Return an entry's line; `clean` masks the token, and without `replies` no words are in it."""
     name = type(entry.event).__name__
     fields = entry.event._asdict()
-    if not replies and name in _WITH_WORDS:
-        fields = {key: _silent(entry.event, key, value) for key, value in fields.items()}
+    if not replies:
+        fields |= {key: _silent(entry.event, key) for key in _said(name)}
     plain = {"at": entry.at, "of": entry.of, "is": name, **fields, "schema": SCHEMA}
     return json.dumps(_cleaned(plain, clean)).encode() + b"\n"
 
 
-def _silent(event: Event, key: str, value: object) -> object:
+@cache
+def _said(name: str) -> frozenset[str]:
+    """Return the fields of an event that have words of an agent or a test."""
+    hints = get_type_hints(_KINDS[name], include_extras=True)
+    marks = {key: getattr(hint, "__metadata__", ()) for key, hint in hints.items()}
+    return frozenset(key for key, marked in marks.items() if WORDS in marked)
+
+
+def _silent(event: Event, key: str) -> object:
     """Return a field without words; of an error in a chat, or a tool, only that there was one."""
-    if key not in _SAID or value is None or (isinstance(event, Noted) and not event.brief):
+    value: object = getattr(event, key)
+    if value is None or (isinstance(event, Noted) and not event.brief):
         return value
     if key in ("error", "tool"):
         return KEPT_OUT if key == "error" else "a tool"

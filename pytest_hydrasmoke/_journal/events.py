@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .chat import Counted, Turn, TurnBegan, TurnOver
+from .chat import Counted, Said, Turn, TurnBegan, TurnOver
 from .states import State
 
 MOST_WORD = 200
@@ -48,8 +48,8 @@ class FailedTest(NamedTuple):
     """A test failed, or failed first and is run again."""
 
     test: str
-    message: str | None
-    """Said: it may quote a reply."""
+    message: Said
+    """It may quote a reply."""
     brief: str
     """The same without such words."""
     causes: Sequence[int] = ()
@@ -175,8 +175,8 @@ class Blamed(NamedTuple):
 class Noted(NamedTuple):
     """A note on it."""
 
-    text: str | None
-    """Said: it may quote an agent."""
+    text: Said
+    """It may quote an agent."""
     brief: str = ""
     """The same without such words, if it has any."""
 
@@ -189,7 +189,7 @@ class Doing(NamedTuple):
 
     phase: str | None
     deadline: float | None = None
-    tool: str | None = None
+    tool: Said = None
     """The tool that the agent is calling, if it tells."""
 
 
@@ -230,8 +230,8 @@ class Failed(NamedTuple):
 
     number: int
     """The failure's number in its process; the error has it, too."""
-    message: str | None
-    """Said: it may quote a reply."""
+    message: Said
+    """It may quote a reply."""
     brief: str
     """The same without words of a chat."""
     phase: str | None = None
@@ -266,7 +266,7 @@ OfProcess = Opened | Selected | CutShort | FailedTest | NotRun | Cured | RunsCou
 OfInstance = Used | Status | Hosted | Leaked | Conflict | Blamed | Noted | Interrupted
 OfCalls = Doing | Took | Attempt | Skipped | Failed | Answered | Heard | Drifted
 OfChats = TurnBegan | TurnOver | Turn | Counted
-Event = OfLedger | OfProcess | OfInstance | OfCalls | OfChats
+Event = OfProcess | OfLedger | OfInstance | OfCalls | OfChats
 
 
 class Entry(NamedTuple):
