@@ -111,8 +111,12 @@ class Expecting:
         return CountLook(answer, answer.count, names, text, all_in, known, final)
 
     async def _of_turn(self, account: TurnAccount) -> CountLook:
-        before, all_in = account.before, self._counting.all_in()
-        answer, known = await self._count(before)
+        counting, record, before = self._counting, self._record, account.before
+        asked, all_in = self._io.now(), counting.all_in()
+        answer, known = await self._read(life_window(record, asked), before=before.rows)
+        counting.keep(answer, asked)
+        if is_own(record, before.number):
+            counting.tell_run(asked, self._io.now(), answer.count)
         # Read after the answer: a turn that began meanwhile bounds this one.
         after = account.after
         self._check(before, after)
@@ -127,7 +131,7 @@ class Expecting:
                 doubtful = relevant - seen
             else:
                 since = names & set(await self._providers_since(before.at))
-                if account.after is not None or not is_own(self._record, before.number):
+                if account.after is not None or not is_own(record, before.number):
                     return await self._of_turn(account)  # By now they may be another turn's.
                 seen |= since
         when = "now" if after is None else "at the next turn"
@@ -135,22 +139,12 @@ class Expecting:
         final = after is not None or known is not None or all_in
         return CountLook(answer, added, seen, text, all_in, known, final, doubtful)
 
-    async def _count(self, before: Count) -> tuple[LlmEvents, AllAsked | None]:
-        asked, record = self._io.now(), self._record
-        answer, known = await self._read(life_window(record, asked), before=before.rows)
-        self._counting.keep(answer, asked)
-        if is_own(record, before.number):
-            self._counting.tell_run(asked, self._io.now(), answer.count)
-        return answer, known
-
     def _check(self, before: Count, after: Count | None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
-        for baseline in (before,) if after is None else (before, after):
-            if baseline.error is not None:
-                self._fail(
-                    f"no count to compare with: {baseline.error}",
-                    "find out why that read failed: it is not repeated",
-                )
+        error = before.error if after is None else before.error or after.error
+        if error is not None:
+            step = "find out why that read failed: it is not repeated"
+            self._fail(f"no count to compare with: {error}", step)
         if before.doubt is not None:
             self._fail(before.doubt.why, before.doubt.next_step)
         if after is not None and after.doubt is not None:
