@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from hurried import WAITS
 from inner import ALONE, only
 
 import pytest_hydrasmoke
@@ -187,3 +189,9 @@ def test_what_every_run_loads_is_little_and_not_searched_for_assertions(tmp_path
     classes = "pytest_hydrasmoke.ChatError", "pytest_hydrasmoke.fake.FakeRouter"
     assert said["NAMED"] == [f"<class '{it}'>" for it in classes]
     assert said["SERVES"] == ["True False"], "a fake without an agent needs no client"
+
+
+def test_what_runs_in_tests_do_not_wait_for_is_there() -> None:
+    """A constant that has moved would cost each of them seconds, and nobody would notice."""
+    for path, names in WAITS.items():
+        assert {*names} <= vars(importlib.import_module(path)).keys(), path

@@ -14,21 +14,22 @@ from unittest import mock
 import pytest
 
 SOON = 0.02
+WAITS = {
+    "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK"),
+    "pytest_hydrasmoke._core.settling": ("LEAST",),
+    "pytest_hydrasmoke._core.expecting": ("SECOND_LOOK",),
+    "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
+    "pytest_hydrasmoke._run.swept_key": ("AFTER", "REFUSED_AFTER"),
+}
+"""Constants of modules: how long runs and sweeps wait before they look again."""
 
 
 @contextmanager
 def hurried() -> Iterator[None]:
     """Shorten what runs and sweeps wait for before they look again."""
-    waits = {
-        "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK"),
-        "pytest_hydrasmoke._core.settling": ("LEAST",),
-        "pytest_hydrasmoke._core.expecting": ("SECOND_LOOK",),
-        "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
-        "pytest_hydrasmoke._run.swept_key": ("AFTER", "REFUSED_AFTER"),
-    }
     changes = [
         mock.patch.object(module, name, SOON)
-        for path, names in waits.items()
+        for path, names in WAITS.items()
         if (module := sys.modules.get(path)) is not None
         for name in names
     ]
