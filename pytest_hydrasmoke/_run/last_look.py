@@ -41,7 +41,7 @@ class LastLook:
     row_lag: float
     """The longest time that a row took in this run, in seconds."""
 
-    async def back(self, io: IO, records: Sequence[InstanceRecord]) -> None:
+    async def at_all(self, io: IO, records: Sequence[InstanceRecord]) -> None:
         """Look once more at every instance that needs it; what proves nothing is a note."""
         leaks = [it for it in records if it.leak is not None]
         proved = [it for it in records if it.leak is None and it.state is State.GONE]

@@ -339,4 +339,4 @@ class SmokeSession(Keeper):
         self._io.close()  # It looks over new connections.
         look = LastLook(self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
-            drive(look.back(self._io, self._own))
+            drive(look.at_all(self._io, self._own))

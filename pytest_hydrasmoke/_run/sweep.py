@@ -275,13 +275,13 @@ class Sweep:
 
     def _sweep(self, runs: Sequence[SweptRun]) -> None:
         """Ask for all keys of runs, until each of them has an end."""
-        keys = [key for run in runs for key in self._known(run)]
+        keys = [it for run in runs for it in self._known(run)]
         keys += self._further(runs)
         if self.dry_run:
-            for key in keys:
-                self._say_what_it_would_do(key)
+            for it in keys:
+                self._say_what_it_would_do(it)
             return
-        if self.wait and any(key.waits for key in keys):
+        if self.wait and any(it.waits for it in keys):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         rounds = self._rounds
         rounds.pending = keys
@@ -313,23 +313,23 @@ class Sweep:
     def _key(self, run: SweptRun, key: str, known: KnownInstance | None = None) -> SweptKey:
         return SweptKey(key, run, known, self._policy, self.config.row_settle)
 
-    def _say_what_it_would_do(self, key: SweptKey) -> None:
+    def _say_what_it_would_do(self, it: SweptKey) -> None:
         doing = "ask for"
-        if key.known is not None:
+        if it.known is not None:
             self.left = True
-            doing = f"delete {key.known.id or 'id not known'}"
-        self.say(f"would {doing} (key {key.key}) at {self.config.link.base_url}")
+            doing = f"delete {it.known.id or 'id not known'}"
+        self.say(f"would {doing} (key {it.key}) at {self.config.link.base_url}")
 
-    def _end(self, key: SweptKey) -> None:
-        assert key.end is not None
-        self.left |= key.end not in WELL
-        self._later += key.end in (End.BOOTING, End.UNDER_WAY)
-        learned = LEARNED.get(key.end)
-        if key.known is not None and learned is not None:
-            key.run.learned(key.key, learned, key.record.known_ids)
+    def _end(self, it: SweptKey) -> None:
+        assert it.end is not None
+        self.left |= it.end not in WELL
+        self._later += it.end in (End.BOOTING, End.UNDER_WAY)
+        learned = LEARNED.get(it.end)
+        if it.known is not None and learned is not None:
+            it.run.learned(it.key, learned, it.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
-        quiet = key.run.ended or key.known is None
-        if key.end is End.NOTHING:
-            self._nothing += [] if quiet else [key.key]
-        elif not quiet or key.end is not End.GONE:
-            self.say(key.line)
+        quiet = it.run.ended or it.known is None
+        if it.end is End.NOTHING:
+            self._nothing += [] if quiet else [it.key]
+        elif not quiet or it.end is not End.GONE:
+            self.say(it.line)
