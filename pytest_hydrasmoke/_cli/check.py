@@ -97,6 +97,7 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Shown:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
     start = clock.now()
+    words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
         drive(calls.status("not-a-uuid", deadline=_deadline(calls)))
     except (RejectedError, UnauthorizedError) as error:
@@ -105,13 +106,13 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Shown:
         # gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _checked("token", lambda: _token(calls, config)).good:
             return True, f"reached in {took:.2f} s"
-        return False, f"a gateway in front of it answered in its place: {error}"
+        words = f"a gateway in front of it answered in its place: {error}"
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
         return False, f"not at this path: {error.message}\n  next step: {where}"
     except ContractError as error:
-        return False, f"something else answers: {error}"
-    return False, "something else answers: it accepted 'not-a-uuid' as an id"
+        words = f"something else answers: {error}"
+    return False, words
 
 
 def _is_turned_away(error: HydraSmokeError) -> bool:
