@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
     from pytest_hydrasmoke._history import files, tables
     from pytest_hydrasmoke._history.figures import history
-    from pytest_hydrasmoke._history.findings import Demand, hidden, no_commit, problems
+    from pytest_hydrasmoke._history.findings import Demand, no_commit, problems
     from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
     from pytest_hydrasmoke._report import pipeline
 
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     for line in tables.lines(shown, shutil.get_terminal_size().columns):
         out(line)
     demand = Demand(options.fail_on, group, options.expect)
-    red = problems(shown, demand) if shown.overviews else hidden(shown, demand)
+    red = problems(shown, demand)
     if shown.overviews:
         files.write(shown, targets, say)
     for line in red:

@@ -46,19 +46,19 @@ class Finding(NamedTuple):
 
 
 def problems(history: History, demand: Demand) -> list[str]:
-    """Return why the history is red; nothing if it is not."""
+    """Return why the history is red; nothing if it is not. Not all of it may have been shown."""
     judged = demand.judged(history.overviews.values())
     expected, runs = demand.expect or 1, sum(it.groups[-1].runs for it in judged)
     missing: list[str] = []
-    if not judged or (demand.expect is not None and runs < expected):
+    if history.overviews and (not judged or (demand.expect is not None and runs < expected)):
         name = "the newest group" if demand.group is None else f"group {demand.group}"
         has = f"{runs} {'run' if runs == 1 else 'runs'}"
         there = "" if judged else _there_are(history)
         missing = [f"missing: {name} has {has}, and must have {expected}{there}"]
-    return [*missing, *_red(judged, demand), *hidden(history, demand)]
+    return [*missing, *_red(judged, demand), *_hidden(history, demand)]
 
 
-def hidden(history: History, demand: Demand) -> list[str]:
+def _hidden(history: History, demand: Demand) -> list[str]:
     """Return what is, or may be, red in what has no place in the history."""
     if not demand.fail_on:
         return []
@@ -75,8 +75,7 @@ def _there_are(history: History) -> str:
     """Return the names of the newest groups, for whoever asked for one that is not there."""
     groups = [group for overview in history.overviews.values() for group in overview.groups]
     newest = sorted(groups, key=lambda group: group.began, reverse=True)[:_GROUPS]
-    names = dict.fromkeys(group.name for group in newest)
-    return f"; the newest groups are {', '.join(names)}" if names else ""
+    return f"; the newest groups are {', '.join(dict.fromkeys(it.name for it in newest))}"
 
 
 def no_commit(history: History, demand: Demand) -> str | None:

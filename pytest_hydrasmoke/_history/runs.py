@@ -50,7 +50,7 @@ FirstLine = Annotated[
 Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
-Moment = Annotated[
+WallTime = Annotated[
     AwareDatetime,
     Field(ge=_FIRST, lt=_LAST),
     AfterValidator(lambda at: at.astimezone(UTC)),
@@ -193,7 +193,7 @@ class Run:
     run_id: OwnName
     fake: bool
     url: Name
-    began: Moment
+    began: WallTime
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
     boots: Many[Boot] = Field(validation_alias="instances")
     cases: Many[Annotated[PastTest, AfterValidator(_once)]] = Field(

@@ -1,4 +1,8 @@
-"""How all pages are made: a template escapes what it prints, and the policy allows no script."""
+"""How all pages are made: they load nothing and run nothing.
+
+Every text that a template prints goes through `safe_text` and is escaped, whatever its source. A
+page has no script, and its policy allows no style but its own sheets.
+"""
 
 from __future__ import annotations
 

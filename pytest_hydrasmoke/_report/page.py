@@ -1,9 +1,4 @@
-"""`report.html`: one file for people, which loads nothing and runs nothing.
-
-Every text that the template prints goes through `safe_text` and is escaped, whatever its source.
-The page has no script, and its policy allows no style but its own sheet: SVG attributes do the
-drawing.
-"""
+"""`report.html`: one file for people; SVG attributes do the drawing, as the policy has it."""
 
 from __future__ import annotations
 
