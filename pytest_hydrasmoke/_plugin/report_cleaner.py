@@ -56,20 +56,18 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         pairs = list(mapping.items())
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
         return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
-    if isinstance(value, BaseModel):
-        # Field names come from code, not from a server.
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        fresh = {name: cleaned(field, clean, depth - 1) for name, field in fields.items()}
-        same = _same(list(fresh.values()), list(fields.values()))
-        return value if same else value.model_copy(update=fresh)
     if hasattr(value, "toterminal"):
         _clean_attributes(value, list(getattr(value, "__dict__", ())), clean, depth)
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        twin = copy.copy(value)
+    # Field names come from code, not from a server.
+    if isinstance(value, BaseModel):
+        names = list(type(value).model_fields)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]
-        return twin if _clean_attributes(twin, names, clean, depth) else value
-    return _as_text(value, clean)
+    else:
+        return _as_text(value, clean)
+    twin = copy.copy(value)
+    return twin if _clean_attributes(twin, names, clean, depth) else value
 
 
 def _as_text(value: object, clean: Clean) -> object:
