@@ -49,8 +49,8 @@ def _no_router_is_left() -> Iterator[None]:
 
 
 def _routers() -> set[str]:
-    shared = getattr(sys.modules.get("pytest_hydrasmoke.fake.server"), "_shared", None)
-    return set() if shared is None else set(shared._mounts)
+    servers = getattr(sys.modules.get("pytest_hydrasmoke.fake.server"), "_servers", {})
+    return {f"{server.url}{prefix}" for server in servers.values() for prefix in server._mounts}
 
 
 def pytest_configure(config: pytest.Config) -> None:
