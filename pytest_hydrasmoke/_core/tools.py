@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -14,7 +14,7 @@ from pytest_hydrasmoke._runtimes.content import ToolCall
 __tracebackhide__ = hide_own_frames
 
 Mode = Literal["in_order", "exact", "any_order", "at_least"]
-Expected = str | tuple[str, Mapping[str, object]]
+Named = str | tuple[str, Mapping[str, object]]
 _ORDERED = ("in_order", "exact")
 _CLOSED = ("exact", "any_order")
 """Modes in which no other calls are allowed."""
@@ -41,9 +41,9 @@ class _Wanted(NamedTuple):
 
 def check_tools(
     calls: Sequence[ToolCall],
-    names: Sequence[Expected],
+    names: Sequence[Named],
     mode: str,
-    never: Collection[Expected],
+    never: Collection[Named],
     *,
     left: bool = False,
 ) -> None:
@@ -139,16 +139,16 @@ def _matched(wanted: Sequence[_Wanted], calls: Sequence[ToolCall]) -> Pairs:
     """Pair as many as can be in any order, in the same way."""
     taken: dict[int, int] = {}
 
-    def find(number: int, fits: Callable[[_Wanted, ToolCall], bool], seen: set[int]) -> bool:
+    def find(number: int, seen: set[int]) -> bool:
         for at, call in enumerate(calls):
-            if at not in seen and fits(wanted[number], call):
+            if at not in seen and wanted[number].is_met(call):
                 seen.add(at)
-                if at not in taken or find(taken[at], fits, seen):
+                if at not in taken or find(taken[at], seen):
                     taken[at] = number
                     return True
         return False
 
-    left = [number for number in range(len(wanted)) if not find(number, _Wanted.is_met, set())]
+    left = [number for number in range(len(wanted)) if not find(number, set())]
     for number in left:
         free = (at for at, it in enumerate(calls) if it.name == wanted[number].name)
         at = next((at for at in free if at not in taken), None)
