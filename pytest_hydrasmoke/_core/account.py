@@ -41,12 +41,6 @@ class Count:
 UNCOUNTED = Count(0.0, error="nothing counts the LLM events of a client's own chats")
 
 
-def settles(before: Count, after: Count) -> bool:
-    """Return whether the counts around a turn bound its own events, all of them and no others."""
-    sure = all(it.error is None and it.doubt is None for it in (before, after))
-    return sure and after.number == before.number + 1
-
-
 @dataclass(slots=True, eq=False)
 class TurnAccount:
     """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
@@ -61,6 +55,14 @@ class TurnAccount:
     """How the turn ended; None while it is under way."""
     uncounted: str | None = None
     """Why a replay can't know its LLM events; None where it does."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the counts around the turn bound its own events, all of them and no others."""
+        before, after = self.before, self.after
+        if after is None or after.number != before.number + 1:
+            return False
+        return all(it.error is None and it.doubt is None for it in (before, after))
 
     @property
     def left(self) -> bool:

@@ -21,8 +21,7 @@ from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._journal.chat import Counted
 from pytest_hydrasmoke._journal.events import Doing
 
-from .account import Count, Doubt, TurnAccount, settles
-from .partner import Partner
+from .account import Count, Doubt
 from .record import InstanceRecord
 from .settling import FINEST, USUAL, Settling
 
@@ -203,7 +202,7 @@ class Counting:
         if account is None or not account.recorded or account.before.doubt is not None:
             return
         now = await self.now(LAST_READ)
-        if now.error is None and is_own(self.record, account.before.number):
+        if now.error is None and self.record.has_last(account):
             account.saw(now)
 
 
@@ -217,23 +216,3 @@ def life_window(record: InstanceRecord, now: float) -> int:
     if record.since is None or not record.attached:
         return YEAR
     return max(math.ceil(now - record.since), 1)
-
-
-def open_account(record: Partner, before: Count) -> TurnAccount:
-    """Begin a turn's account with the count before it, which also bounds the turn before it."""
-    if (account := record.account) is not None:
-        account.after, last = before, record.settling.last
-        if before.error is None and account.found is not None:
-            account.saw(before)
-        # What a turn that its client left still causes may come in after any count.
-        elif last is not None and last.how == "ended" and settles(account.before, before):
-            account.found = replace(before, at=last.rose)
-    record.account = TurnAccount(before)
-    return record.account
-
-
-def is_own(record: InstanceRecord, number: int) -> bool:
-    """Return whether the last turn on it has this number, of all, and is this process's."""
-    turns = record.settling
-    own = turns.last is None or turns.last.by == record.run_turns.process
-    return own and turns.number == number

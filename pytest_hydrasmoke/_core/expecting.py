@@ -25,7 +25,7 @@ from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .account import Count, TurnAccount
-from .counting import LAST_READ, RECENT, Counting, is_own, life_window
+from .counting import LAST_READ, RECENT, Counting, life_window
 from .expected import Expected, maybe_since, surely_since
 from .policy import SECOND_LOOK, poll_interval
 from .turn_end import AGENTS_LOG
@@ -115,11 +115,11 @@ class Expecting:
         asked, all_in = self._io.now(), counting.all_in()
         answer, known = await self._read(life_window(record, asked), before=before.rows)
         counting.keep(answer, asked)
-        if is_own(record, before.number):
+        if record.has_last(account):
             counting.tell_run(asked, self._io.now(), answer.count)
         # Read after the answer: a turn that began meanwhile bounds this one.
         after = account.after
-        self._check(before, after)
+        self._check(account, after)
         upto = after or Count(self._io.now(), answer.count, frozenset(answer.providers))
         check_explained(upto.rows, before.rows)
         account.saw(upto)
@@ -131,7 +131,7 @@ class Expecting:
                 doubtful = relevant - seen
             else:
                 since = names & set(await self._providers_since(before.at))
-                if account.after is not None or not is_own(record, before.number):
+                if account.after is not None or not record.has_last(account):
                     return await self._of_turn(account)  # By now they may be another turn's.
                 seen |= since
         when = "now" if after is None else "at the next turn"
@@ -139,8 +139,9 @@ class Expecting:
         final = after is not None or known is not None or all_in
         return CountLook(answer, added, seen, text, all_in, known, final, doubtful)
 
-    def _check(self, before: Count, after: Count | None) -> None:
+    def _check(self, account: TurnAccount, after: Count | None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
+        before = account.before
         error = before.error if after is None else before.error or after.error
         if error is not None:
             step = "find out why that read failed: it is not repeated"
@@ -150,7 +151,7 @@ class Expecting:
         if after is not None and after.doubt is not None:
             why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
             self._fail(why, after.doubt.next_step)
-        if after is None and not is_own(self._record, before.number):
+        if after is None and not self._record.has_last(account):
             self._fail("another client has chatted since the turn", _ASK_FIRST)
 
     def _pause(self) -> float:

@@ -7,7 +7,6 @@ stream has run to the end.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -23,7 +22,6 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .account import UNCOUNTED, TurnAccount
-from .counting import open_account
 from .incoming import Incoming
 from .kept import KeptBytes
 from .partner import Partner
@@ -95,8 +93,7 @@ class OpenTurn:
         if self.handle is not None:
             before = await self.handle.counting.before_turn()
             partner.permit()  # The wait may have been long.
-        number = partner.settling.number + 1
-        self.account = open_account(partner, replace(before, number=number))
+        self.account = partner.open_account(before)
         self.story.begins(self.account, io.now(), self._timeout)
         if not run.stage.is_between:
             run.stage.asks(self)

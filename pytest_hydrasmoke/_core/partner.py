@@ -7,7 +7,7 @@ nobody. Those of a run are `InstanceRecord`s.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
@@ -15,7 +15,7 @@ from pytest_hydrasmoke._journal.chat import Counted, Turn
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS, MOST_WORD, Event, Took
 from pytest_hydrasmoke._journal.story import Chats
 
-from .account import TurnAccount
+from .account import Count, TurnAccount
 from .run_turns import RunTurns
 from .settling import Settling
 from .sightings import Sightings
@@ -82,6 +82,26 @@ class Partner:
     def settling(self) -> Settling:
         """What is known of the turns on it, of all processes."""
         return self.run_turns.on(self.turns_name)
+
+    def open_account(self, before: Count) -> TurnAccount:
+        """Begin a turn's account with the count before it, which also bounds the turn before it."""
+        turns = self.settling
+        before = replace(before, number=turns.number + 1)
+        if (account := self.account) is not None:
+            account.after = before
+            if before.error is None and account.found is not None:
+                account.saw(before)
+            # What a turn that its client left still causes may come in after any count.
+            elif turns.last is not None and turns.last.how == "ended" and account.is_sure:
+                account.found = replace(before, at=turns.last.rose)
+        self.account = TurnAccount(before)
+        return self.account
+
+    def has_last(self, account: TurnAccount) -> bool:
+        """Return whether an account is of the last turn of all processes, and that is its own."""
+        turns = self.settling
+        own = turns.last is None or turns.last.by == self.run_turns.process
+        return own and turns.number == account.before.number
 
     @property
     def told_turns(self) -> list[tuple[float, Turn]]:

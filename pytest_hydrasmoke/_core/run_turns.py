@@ -38,7 +38,6 @@ __tracebackhide__ = hide_own_frames
 
 SILENCES = 100
 """How many silences are kept, the last ones."""
-Told = TurnBegan | TurnOver | Counted
 _busy: dict[str, object] = {}
 """The turns under way, by their instances."""
 
@@ -140,7 +139,7 @@ class RunTurns:
         self._silences.append(silence)
         return limited
 
-    def _write(self, name: str, event: Told, at: float) -> None:
+    def _write(self, name: str, event: TurnBegan | TurnOver | Counted, at: float) -> None:
         entry = Entry(at, name, event)
         if self._file is None:
             self._apply(entry)

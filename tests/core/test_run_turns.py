@@ -10,7 +10,7 @@ from core_tools import begin, counting, end
 from scripted_io import KEY, SPEC, calls_of
 
 from pytest_hydrasmoke import ChatBusyError, ConfigError
-from pytest_hydrasmoke._core.counting import is_own
+from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.settling import LastTurn, Measured, Settling
@@ -64,9 +64,10 @@ def test_what_is_known_goes_from_one_process_to_the_next(tmp_path: Path) -> None
     assert (second.settling.last, second.settling.end_seen) == (turn, True)
     assert second.settling.since == 90.0
     assert second.settling.run.longest == pytest.approx(0.1)
-    assert (is_own(first, 1), is_own(second, 1)) == (True, False)
+    its = TurnAccount(Count(90.0, number=1))
+    assert (first.has_last(its), second.has_last(its)) == (True, False)
     assert begin(second, 1, 102.0) == 2
-    assert not is_own(first, 1)
+    assert not first.has_last(its)
     first.run_turns.note(first.turns_name, TurnOver(1, "left"), 103.0)
     assert last(second)[0] == "under way", "it is no longer the first one's"
 

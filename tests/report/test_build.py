@@ -15,7 +15,6 @@ from pytest_hydrasmoke import ChatError, PollResult
 from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._base.run_keys import PLAIN
 from pytest_hydrasmoke._core.account import Count
-from pytest_hydrasmoke._core.counting import open_account
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
@@ -128,7 +127,7 @@ def lived(*, replies: bool = True) -> Written:
     it.saw_status("running", 103.0)
     it.add_remark("odd")
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
-    open_account(it, Count(104.0))
+    it.open_account(Count(104.0))
     it.saw_count(104.0, 0, ())
     it.note(TurnBegan(1, "hello", "test_a"), 104.5)
     chat = Turn(
