@@ -59,7 +59,7 @@ class InstanceRecord(Story, Partner):
     Its story is told by events, which its keeper writes; the rest is what this process alone knows.
     """
 
-    spec: InstanceSpec | None
+    spec: InstanceSpec | None = None
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     settled_at: float | None = None
