@@ -239,23 +239,23 @@ class Annotations:
         self._root = root
         workspace = environ.get("GITHUB_WORKSPACE")
         self._repository = root if workspace is None else Path(workspace)
-        self._found: list[tuple[str, str]] = []
-        """The tests, or nothing for a leak, each with its line."""
+        self._leaks: list[str] = []
+        self._tests: list[tuple[str, str]] = []
+        """Those that failed, each with its line."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not report.failed:
             return
-        leak = report.nodeid.startswith("hydra-smoke::leak::")
-        if not leak and report.nodeid.startswith("hydra-smoke::"):
-            return  # A budget or a conflict: the summary has it.
-        phase = "" if report.when == "call" else f"{report.when} of "
-        what = report.location[2] if leak else f"{phase}{report.nodeid}"
         words = failure_words(report)
-        if report.when == "call" and not leak and not self._replies:
-            words = words.partition(":")[0]  # An assertion may quote a reply.
-        line = annotation(what, words, None if leak else self._place(report))
-        # Leaks come last, at the end of the run, and matter most.
-        self._found.insert(0 if leak else len(self._found), ("" if leak else report.nodeid, line))
+        if report.nodeid.startswith("hydra-smoke::leak::"):
+            self._leaks.insert(0, annotation(report.location[2], words))
+        # A budget or a conflict is in the summary.
+        elif not report.nodeid.startswith("hydra-smoke::"):
+            phase = "" if report.when == "call" else f"{report.when} of "
+            if not (phase or self._replies):
+                words = words.partition(":")[0]  # An assertion may quote a reply.
+            line = annotation(f"{phase}{report.nodeid}", words, self._place(report))
+            self._tests.append((report.nodeid, line))
 
     def _place(self, report: pytest.TestReport) -> tuple[str, int] | None:
         """Return the test's file and line in the repository."""
@@ -274,7 +274,9 @@ class Annotations:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         # By now it is known of each test whether it is a smoke test.
-        lines = [line for test, line in self._found if not test or self._is_smoke_test(test)]
+        lines = [line for test, line in self._tests if self._is_smoke_test(test)]
+        # Leaks come last, at the end of the run, and matter most.
+        lines = [*self._leaks, *lines]
         if not lines and (why := self._reason()) is not None:
             lines = [annotation("hydra-smoke", why)]
         shown = lines[:MOST_ANNOTATIONS]
