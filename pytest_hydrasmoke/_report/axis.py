@@ -28,7 +28,7 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def moment(seconds: float) -> str:
+def stopwatch(seconds: float) -> str:
     """Format a point in time as a stopwatch does: `1:05.2`, `1:00:05.2`."""
     minutes, rest = divmod(round(seconds * 10), 600)
     hours, minutes = divmod(minutes, 60)

@@ -193,7 +193,7 @@ class Section:
         return any(it.phase == span.phase and abs(it.at - end) < SOON for it in failures)
 
     @property
-    def words(self) -> list[tuple[StatusReport, float]]:
+    def statuses(self) -> list[tuple[StatusReport, float]]:
         """The status words, each with its seconds."""
         statuses = self.instance.statuses
         ends = [*(status.at for status in statuses[1:]), self.axis.seconds]

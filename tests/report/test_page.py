@@ -21,7 +21,7 @@ from report_tools import (
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import page as html
-from pytest_hydrasmoke._report.axis import Axis, clock, moment
+from pytest_hydrasmoke._report.axis import Axis, clock, stopwatch
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport, ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.sections import Section
 
@@ -268,7 +268,7 @@ def test_a_time_is_written_as_a_person_would_and_a_point_as_a_stopwatch_shows_it
     }
     assert {seconds: clock(seconds) for seconds in times} == times
     points = {0.0: "0:00.0", 59.96: "1:00.0", 65.25: "1:05.2", 3605.2: "1:00:05.2"}
-    assert {seconds: moment(seconds) for seconds in points} == points
+    assert {seconds: stopwatch(seconds) for seconds in points} == points
 
 
 def test_an_axis_has_a_few_round_points() -> None:
