@@ -109,6 +109,13 @@ def test_a_damaged_line_closes_nothing(folder: Path, damage: Callable[[bytes], b
     assert left(folder) == [ONE, OTHER]
 
 
+def test_a_file_that_is_no_sweeps_by_its_name_closes_nothing(folder: Path) -> None:
+    sweep(folder, ONE, State.DELETED)
+    [file] = swept_files(folder)
+    file.rename(folder / "swept-by-hand.jsonl")
+    assert left(folder) == [ONE, OTHER]
+
+
 def test_a_deletion_is_as_old_as_the_first_delete_since_it_was_seen_alive(folder: Path) -> None:
     older(folder / "ledger.jsonl", 5 * HOUR)
     for hours, alive in ((4, False), (3, True), (1, False)):
