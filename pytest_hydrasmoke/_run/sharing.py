@@ -131,13 +131,13 @@ class Sharing:
         known = reading.shared(wanted.share, wanted.plain)
         refuted = next(filter(None, map(reading.refuted.get, wanted.shown_by)), None)
         if refuted is not None:
-            if refuted.test not in (test, ""):
+            if not refuted.test:
+                error = self._failed.pop(refuted.what, None) or ProvisionError(str(refuted.why))
+                self._refute(refuted.what, wanted, test, error)
+                raise error
+            if refuted.test != test:
                 raise NotRunError(str(refuted.why))
             known = None  # What is left of a boot that failed is nobody's to use.
-        if refuted is not None and not refuted.test:
-            error = self._failed.pop(refuted.what, None) or ProvisionError(str(refuted.why))
-            self._refute(refuted.what, wanted, test, error)
-            raise error
         record = self._used.get(wanted)
         if record is None or not (attached or (known is not None and known.key == record.key)):
             try:

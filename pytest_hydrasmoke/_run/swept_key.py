@@ -98,7 +98,7 @@ class SweptKey(Keeper):
             # The state says what to do first; an id of another answer is not trusted.
             self.record.id = known.ids[-1] if known.ids else None
             self.record.state = State.GONE if known.had_row else State.REQUESTED
-        self._began: float | None = None
+        self._began = math.inf
         """When its first step began, on the IO's clock."""
         self._deletion: Deletion | None = None
         self._proved = self._twice = self._was_alive = False
@@ -117,7 +117,7 @@ class SweptKey(Keeper):
     async def step(self, io: IO) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
         calls = Calls(io, self.record)
-        self._began = io.now() if self._began is None else self._began
+        self._began = min(self._began, io.now())
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
         except NoRowError:
@@ -207,7 +207,7 @@ class SweptKey(Keeper):
 
     def _for(self, now: float) -> float:
         """Return the seconds since this sweep's first step with it."""
-        return now - (now if self._began is None else self._began)
+        return now - self._began
 
     def _deleting_for(self, now: float) -> float:
         """Return the seconds since its first delete after which it was not seen alive."""
