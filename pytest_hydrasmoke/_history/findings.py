@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import first_few
-from pytest_hydrasmoke._report.axis import clock
+from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
 from .model import GroupFigures, History, Overview, PhaseFigures, TestFigures
@@ -103,7 +103,7 @@ def findings(overview: Overview) -> Iterator[Finding]:
     for phase in overview.phases:
         if phase.change is not None and phase.change.since is not None:
             since = overview.groups[phase.change.since]
-            words = f"{clock(phase.change.before)} to {clock(phase.change.now)}"
+            words = f"{duration(phase.change.before)} to {duration(phase.change.now)}"
             place = f"{phase.phase} of {phase.spec.name}"
             if phase.change.models is not None:
                 before, now = phase.change.models

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from pytest_hydrasmoke._base.columns import Column, aligned, width_of
-from pytest_hydrasmoke._report.axis import clock
+from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.github import code
 
 from .findings import findings
@@ -127,7 +127,7 @@ def _cell(overview: Overview, name: str, value: object) -> str:
         case str() if name == "commit":
             return value[:7]
         case float():
-            return clock(value)
+            return duration(value)
         case int():
             return f"{value:,}"
         case _:

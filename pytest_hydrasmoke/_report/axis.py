@@ -14,7 +14,7 @@ WIDTH = 1000
 """Width of a drawing that is stretched to the available space; marks are at least 1 apart."""
 
 
-def clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Format a duration as people write it: `350 ms`, `2.35 s`, `12 min 05 s`, `1 h 02 min`."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"

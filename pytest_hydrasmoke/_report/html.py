@@ -15,7 +15,7 @@ import jinja2
 
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 
-from .axis import clock, stopwatch
+from .axis import duration, stopwatch
 
 MOST_TEXT = 40_000
 """The most characters of a single text; no record keeps a longer one."""
@@ -40,7 +40,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"clock": clock, "stopwatch": stopwatch, "line": safe_line}
+    environment.filters |= {"duration": duration, "stopwatch": stopwatch, "line": safe_line}
     return environment
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytest_hydrasmoke._journal.story import TOKENS
 
-from .axis import WIDTH, clock
+from .axis import WIDTH, duration
 from .html import SHEET, TEMPLATES, fill
 from .model import FAKE_ENDED, LEAKED, UNPROVED, Report
 from .sections import Section
@@ -63,7 +63,8 @@ def _troubles(report: Report, sections: list[Section]) -> Iterator[Trouble]:
         places = (it.anchor for it in sections if it.instance.name == breach.instance)
         words = breach.words
         if breach.phase != TOKENS:
-            words = f"{breach.phase} took {clock(breach.value)}, the limit is {clock(breach.limit)}"
+            value, limit = duration(breach.value), duration(breach.limit)
+            words = f"{breach.phase} took {value}, the limit is {limit}"
         yield Trouble("budget", words, breach.place, next(places, None))
     if report.is_unfinished:
         words = "not all smoke tests came to their end"

@@ -21,7 +21,7 @@ from report_tools import (
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import page as html
-from pytest_hydrasmoke._report.axis import Axis, clock, stopwatch
+from pytest_hydrasmoke._report.axis import Axis, duration, stopwatch
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport, ThoughtReport, ToolCallReport
 from pytest_hydrasmoke._report.sections import Section
 
@@ -266,7 +266,7 @@ def test_a_time_is_written_as_a_person_would_and_a_point_as_a_stopwatch_shows_it
         3599.6: "1 h 00 min",
         90_000.0: "25 h 00 min",
     }
-    assert {seconds: clock(seconds) for seconds in times} == times
+    assert {seconds: duration(seconds) for seconds in times} == times
     points = {0.0: "0:00.0", 59.96: "1:00.0", 65.25: "1:05.2", 3605.2: "1:00:05.2"}
     assert {seconds: stopwatch(seconds) for seconds in points} == points
 
