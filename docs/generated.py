@@ -33,7 +33,7 @@ from pytest_hydrasmoke.fake import scenario as scenario_module
 from pytest_hydrasmoke.fake.presets import READY_MADE
 from pytest_hydrasmoke.fake.replies import Speech, ToolUse
 from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
-from pytest_hydrasmoke.fake.sse_events import turn
+from pytest_hydrasmoke.fake.sse_events import encode
 
 COMMON = frozenset(
     (
@@ -142,7 +142,7 @@ def runtimes() -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     tool = ToolUse("look", {"city": "Oslo"}, {"temperature": -3})
     for runtime in get_args(Runtime):
-        frames = turn(Scenario(runtime=runtime), Speech("How is it?", "Cold.", (tool,), "Hm."))
+        frames = encode(Scenario(runtime=runtime), Speech("How is it?", "Cold.", (tool,), "Hm."))
         told, reason = content.Content(), None
         for event in decoder.SseDecoder().feed(b"".join((*frames.spoken, *frames.closing))):
             known = read(event)

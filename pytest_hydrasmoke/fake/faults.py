@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import fields
 from email.utils import formatdate
@@ -98,7 +98,8 @@ class Break:
 
 
 Fault: TypeAlias = Fail | Drop | Break
-_METHODS = {Fail: "fail", Drop: "drop", Break: "break_stream"}
+FAULTS: Mapping[str, type[Fault]] = {"fail": Fail, "drop": Drop, "break_stream": Break}
+"""By what `FakeRouter` calls them."""
 _SHOWN = 600
 """Most characters of the requests that are shown."""
 
@@ -203,7 +204,8 @@ def _call(fault: Fault) -> str:
     """Return the call that asks for it."""
     given = [(it.name, getattr(fault, it.name), it.default) for it in fields(fault)]
     told = [f"{name}={shortened(value)}" for name, value, default in given if value != default]
-    return f"{_METHODS[type(fault)]}({', '.join(told)})"
+    method = next(name for name, kind in FAULTS.items() if isinstance(fault, kind))
+    return f"{method}({', '.join(told)})"
 
 
 def _request(record: RequestRecord) -> str:

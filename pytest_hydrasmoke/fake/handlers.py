@@ -21,7 +21,7 @@ from .records import FakeInstance, Json
 from .replay import NotRecordedError, Replay, Replayed
 from .replies import Speech
 from .scenario import in_case
-from .sse_events import plan, plan_recorded, turn
+from .sse_events import encode, plan, plan_recorded
 from .state import World
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Handlers:
             return self._replayed(self._replay, instance, message)
         said = said or Speech(message, self._scenario.reply)
         return EventStream(
-            plan(turn(self._scenario, said), world.faults.take_break()),
+            plan(encode(self._scenario, said), world.faults.take_break()),
             world.begin_turn(instance_id),
             self._scenario.event_pause,
             self._scenario.first_event_after,
@@ -95,7 +95,7 @@ class Handlers:
         began = world.begin_turn(instance_id)
 
         def breaks(body: bytes) -> ASGIApp:
-            runtime = turn(replace(self._scenario, runtime=agent.api), Speech(message, ""))
+            runtime = encode(replace(self._scenario, runtime=agent.api), Speech(message, ""))
             return EventStream(plan(runtime.instead(body), broken), began)
 
         known = world.conversations
@@ -122,7 +122,7 @@ class Handlers:
         if (broken := self._world.faults.take_break()) is None:
             playlist = plan_recorded(chunks, end, counted=counted is not None)
         else:
-            runtime = turn(self._scenario, Speech(message, ""))
+            runtime = encode(self._scenario, Speech(message, ""))
             playlist = plan(runtime.instead(b"".join(chunks)), broken)
         return EventStream(playlist, began)
 

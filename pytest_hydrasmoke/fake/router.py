@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from .app import build_app
 from .course import Course
-from .faults import Break, BreakKind, Drop, Fail, Fault, Reset, When
+from .faults import FAULTS, Break, BreakKind, Drop, Fail, Fault, Reset, When
 from .presets import load
 from .records import FakeInstance, Json, LlmEvent, RequestRecord, Route, public
 from .replay import Edit, Replay
@@ -21,13 +21,7 @@ from .server import Mounted, mount, unmount
 from .state import Clock, RealClock, World
 
 _Order: TypeAlias = Reset | ScriptedReply | Fault
-ORDERS: Mapping[str, type[_Order]] = {
-    "reset": Reset,
-    "reply": ScriptedReply,
-    "fail": Fail,
-    "drop": Drop,
-    "break_stream": Break,
-}
+ORDERS: Mapping[str, type[_Order]] = {"reset": Reset, "reply": ScriptedReply, **FAULTS}
 """What can be done to a fake router while it runs."""
 
 

@@ -62,7 +62,7 @@ class TurnBytes:
         return replace(self, spoken=tuple(_EVENT.findall(body)), closing=())
 
 
-def turn(scenario: Scenario, said: Speech) -> TurnBytes:
+def encode(scenario: Scenario, said: Speech) -> TurnBytes:
     """Encode what the agent says in the events of the scenario's runtime."""
     made = _FRAMES[scenario.runtime](said)
     eol = _EOL[scenario.line_end]

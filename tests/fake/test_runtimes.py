@@ -19,7 +19,7 @@ from httpx_sse import EventSource
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import ScriptedReply, Speech
 from pytest_hydrasmoke.fake.scenario import Runtime
-from pytest_hydrasmoke.fake.sse_events import TurnBytes, turn
+from pytest_hydrasmoke.fake.sse_events import TurnBytes, encode
 
 RUNTIMES = get_args(Runtime)
 OCTOPUS = "I am ready, señor 🐙: «да»."
@@ -65,7 +65,7 @@ def facts(body: bytes) -> Facts:
 
 
 def scripted(runtime: Any) -> TurnBytes:
-    return turn(Scenario(runtime=runtime), ScriptedReply(**SCRIPTED).said("How is it?", 0))
+    return encode(Scenario(runtime=runtime), ScriptedReply(**SCRIPTED).said("How is it?", 0))
 
 
 # Where the text stands, and the last event.
@@ -94,7 +94,7 @@ def test_a_reply_is_whole_and_ends_as_its_runtime_does(runtime: Any) -> None:
     )
     for line_end, terminal, keep_alive, reply in ways:
         form: Any = {"line_end": line_end, "terminal": terminal, "keep_alive": keep_alive}
-        made = turn(Scenario(runtime=runtime, **form), Speech("Are you ready?", reply))
+        made = encode(Scenario(runtime=runtime, **form), Speech("Are you ready?", reply))
         body = b"".join((*made.spoken, *made.closing))
         assert set(re.findall(rb"\r\n|\r|\n", body)) <= {ENDS[line_end]}
         assert body.count(b": keep-alive") == keep_alive * len((*made.spoken, *made.closing))
@@ -141,7 +141,7 @@ def test_an_agent_fails_in_its_own_words_and_goes_on_for_ever(runtime: Any) -> N
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_tool_without_a_result_has_none_told(runtime: Any) -> None:
     silent = {"match": "", "text": "", "tool_calls": [{"name": "wait", "arguments": {"s": 1}}]}
-    made = turn(Scenario(runtime=runtime), ScriptedReply(**silent).said("x", 0))
+    made = encode(Scenario(runtime=runtime), ScriptedReply(**silent).said("x", 0))
     body = b"".join(made.spoken).decode()
     told = re.search("TOOL_CALL_RESULT|tool-output|toolResponse|_output|tool_result", body)
     assert told is None

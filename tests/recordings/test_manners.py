@@ -20,7 +20,7 @@ from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import scripted
 from pytest_hydrasmoke.fake.scenario import Runtime
-from pytest_hydrasmoke.fake.sse_events import turn as stream_of
+from pytest_hydrasmoke.fake.sse_events import encode
 
 PHASES = (("provision", 10.0, 0.5), ("ready", 11.5, 60.0), ("delete", 99.0, 0.25))
 BOOT = ((12.0, "Queued"), (13.0, "booting"), (71.5, "Up"))
@@ -152,7 +152,7 @@ def test_how_turns_end_and_what_a_look_after_the_delete_shows(
 def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> None:
     tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
     script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
-    made = stream_of(Scenario(runtime=runtime), scripted([script])[0].said("x", 0))
+    made = encode(Scenario(runtime=runtime), scripted([script])[0].said("x", 0))
     for stream in ((*made.spoken, *made.closing), made.spoken, (*made.spoken, made.error)):
         forms = {form_of(it) for it in SseDecoder().feed(b"".join(stream))}
         events = tuple(

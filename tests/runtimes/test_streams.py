@@ -18,7 +18,7 @@ from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import ScriptedReply, as_json
 from pytest_hydrasmoke.fake.scenario import Runtime
-from pytest_hydrasmoke.fake.sse_events import turn
+from pytest_hydrasmoke.fake.sse_events import encode
 
 
 class Said(NamedTuple):
@@ -157,7 +157,7 @@ def test_all_that_an_agent_of_the_fake_says_is_read(runtime: Any) -> None:
         {"name": "wait", "arguments": {}, "result": "waited"},
     ]
     reply = ScriptedReply(match="", text="It is cold.", reasoning="Hm. Hm.", tool_calls=tools)
-    made = turn(Scenario(runtime=runtime), reply.said("How is it?", 0))
+    made = encode(Scenario(runtime=runtime), reply.said("How is it?", 0))
     said, content, _ = read(b"".join((*made.spoken, *made.closing)))
     assert (said.text, said.ends[-1], said.errors) == ("It is cold.", -1, ())
     assert content.reasoning(said.text) == ("" if runtime in PLAIN else "Hm. Hm.")
@@ -193,7 +193,7 @@ def test_whatever_an_agent_says_is_read(
     text: str, reasoning: str, tools: list[Tool], runtime: Any
 ) -> None:
     script: dict[str, Any] = {"text": text, "reasoning": reasoning, "tool_calls": tools}
-    made = turn(Scenario(runtime=runtime), ScriptedReply(match="", **script).said("x", 0))
+    made = encode(Scenario(runtime=runtime), ScriptedReply(match="", **script).said("x", 0))
     said, content, _ = read(b"".join((*made.spoken, *made.closing)))
     assert (said.text, said.ends[-1:], said.errors) == (text, (-1,), ())
     assert (called(content), content.notes) == (expected_calls(runtime, tools), [])

@@ -9,7 +9,7 @@ from typing import get_args
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.replies import ScriptedReply
 from pytest_hydrasmoke.fake.scenario import Runtime
-from pytest_hydrasmoke.fake.sse_events import turn
+from pytest_hydrasmoke.fake.sse_events import encode
 
 DATA = Path(__file__).parents[1] / "data"
 TEXT = "It is cold, as it was the day before. " * 3
@@ -21,7 +21,7 @@ def _streams() -> Iterator[tuple[str, bytes]]:
     tools = [{"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}]
     reply = ScriptedReply(match="", text=TEXT, reasoning="Hm. Hm. Hm. Hm.", tool_calls=tools)
     for runtime in get_args(Runtime):
-        made = turn(Scenario(runtime=runtime), reply.said("How is it?", 0))
+        made = encode(Scenario(runtime=runtime), reply.said("How is it?", 0))
         spoken = b"".join(made.spoken)
         yield runtime, spoken + b"".join(made.closing)
         yield f"{runtime}, failed", spoken + made.error
