@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import select
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ _SELECTABLE = 1024
 """Descriptors from this number on are too large for select."""
 NEW = os.O_CREAT | os.O_EXCL
 """Flags that create a file, and fail if it exists."""
+TEMPORARY = ".hydra-smoke-*.tmp"
+"""Names of files that are not whole yet: a run that is killed may leave one."""
 
 
 class System:
@@ -97,6 +100,20 @@ def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False)
 def opened(file: Path, flags: int, mode: int = 0o600) -> int:
     """Open a file for writing, but no link; return its descriptor. Raises OSError."""
     return os.open(file, os.O_WRONLY | OPENED | flags, mode)
+
+
+def replace(file: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file atomically; raises `OSError`, and leaves what was there before."""
+    # In the same folder: a rename works only within one file system.
+    other = file.parent / TEMPORARY.replace("*", secrets.token_hex(8))
+    try:
+        with os.fdopen(opened(other, NEW, mode), "wb") as whole:
+            whole.write(text.encode())
+        other.replace(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            other.unlink()
+        raise
 
 
 def flush_folder(folder: Path) -> None:

@@ -20,8 +20,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.files import replace
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._report.files import FORM, as_json, replace
+from pytest_hydrasmoke._report.files import FORM, as_json
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 
 from .model import History

@@ -11,13 +11,12 @@ import itertools
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.files import NEW, append, opened
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._run.locks import Lock
 
@@ -25,7 +24,6 @@ from .format import FORMAT, KINDS
 
 LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
-_TEMPORARY = ".hydra-smoke-*.tmp"
 _MOST = 100_000
 """Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
 
@@ -121,7 +119,7 @@ class RecordingStore:
             ) from None
         self._held = held
         for path in entries:
-            if path.match(_TEMPORARY):
+            if path.match(files.TEMPORARY):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -136,18 +134,9 @@ class RecordingStore:
 
 
 def replace(path: Path, text: str) -> None:
-    """Replace a file atomically, and create its folder; raises `OSError`."""
-    # In the same folder: a rename works only within one file system.
-    other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
+    """Replace a file, which others may read, and create its folder; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
-            file.write(text.encode())
-        other.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            other.unlink()
-        raise
+    files.replace(path, text, 0o666)
 
 
 def owner_in(text: bytes) -> str | None:
@@ -200,7 +189,7 @@ class Tape:
         if self.file is not None:
             with contextlib.suppress(OSError):
                 # Begins with a newline: the line before may have been cut short on a full disk.
-                append(self.file, b"\n" + json.dumps(line).encode() + b"\n")
+                files.append(self.file, b"\n" + json.dumps(line).encode() + b"\n")
                 return
         self.kept.append(line)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from pytest_hydrasmoke._base.files import replace
 from pytest_hydrasmoke._base.text import safe_line
 
 from .model import Report
@@ -118,20 +116,3 @@ def _why(error: Exception, folder: Path) -> str:
     if isinstance(error, OSError) and error.strerror:
         return safe_line(f"{error.strerror} ({folder})")
     return safe_line(f"{type(error).__name__}: {error}")
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file atomically, readable only by its owner (0600).
-
-    Raises `OSError`, and leaves what was there before.
-    """
-    # In the same folder: a rename works only within one file system.
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

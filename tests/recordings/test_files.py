@@ -224,7 +224,7 @@ def test_a_file_goes_whole_to_its_place_and_may_be_read_by_others(
     def full(*arguments: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "opened", full)
+    monkeypatch.setattr(store.files, "opened", full)
     with pytest.raises(OSError, match="No space left on device"):
         replace(tmp_path / "c.json", "{}")
 

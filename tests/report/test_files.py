@@ -66,13 +66,12 @@ def test_a_full_disk_is_a_line_and_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "before")
-    scrap = tmp_path / "scrap"
 
-    def on_a_full_disk(**_: object) -> tuple[int, str]:
-        scrap.touch()
-        return os.open("/dev/full", os.O_WRONLY), str(scrap)
+    def on_a_full_disk(file: Path, *_: object) -> int:
+        file.touch()
+        return os.open("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr("tempfile.mkstemp", on_a_full_disk)
+    monkeypatch.setattr("pytest_hydrasmoke._base.files.opened", on_a_full_disk)
     [problem] = write(tmp_path, "after")
     assert problem == f"report.json was not written: No space left on device ({tmp_path})"
     [left] = tmp_path.iterdir()
