@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import (
-    ConfigError,
-    hide_own_frames,
-)
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts

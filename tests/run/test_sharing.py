@@ -13,17 +13,7 @@ import pytest
 from net_tools import SPEC
 from plugin_tools import until
 from run_tools import FAILS
-from sharing_tools import (
-    BOOTS,
-    OTHER,
-    PATIENCE,
-    TEST,
-    Process,
-    Run,
-    Runs,
-    a_run,
-    meanwhile,
-)
+from sharing_tools import BOOTS, OTHER, PATIENCE, TEST, Process, Run, Runs, a_run, meanwhile
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError
 from pytest_hydrasmoke._api.calls import Calls
