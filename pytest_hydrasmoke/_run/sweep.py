@@ -35,7 +35,7 @@ from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import LedgerReading
 from .on_disk import at_risk, refusal, settled_keys
 from .preflight import WaitingAloud, learn
-from .swept_key import LEARNED, WELL, End, Rounds, SweptKey
+from .swept_key import End, Rounds, SweptKey
 from .swept_run import Slots, SweptRun, spans
 
 ANSWER = 10.0
@@ -322,11 +322,11 @@ class Sweep:
 
     def _end(self, it: SweptKey) -> None:
         assert it.end is not None
-        self.left |= it.end not in WELL
         self._later += it.end in (End.BOOTING, End.UNDER_WAY)
-        learned = LEARNED.get(it.end)
-        if it.known is not None and learned is not None:
-            it.run.learned(it.key, learned, it.record.known_ids)
+        if it.end.learned is None:
+            self.left = True
+        elif it.known is not None:
+            it.run.learned(it.key, it.end.learned, it.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = it.run.ended or it.known is None
         if it.end is End.NOTHING:

@@ -39,33 +39,28 @@ DELETED_FOR = 600.0
 
 
 class End(Enum):
-    """How the sweep of a key ends; the value is the word of its line."""
+    """How the sweep of a key ends: the word of its line, and what sweeps after it know of the key.
 
-    DELETED = "deleted"
+    Where that is nothing, something is left, as far as anybody can know by now.
+    """
+
+    DELETED = "deleted", State.DELETED
     """This sweep has deleted it."""
-    GONE = "gone"
+    GONE = "gone", State.DELETED
     """It was gone before this sweep."""
-    BOOTING = "booting"
+    BOOTING = "booting", State.GONE
     """It was deleted in its boot, which may still go on: a later sweep looks again."""
-    UNDER_WAY = "deleting"
+    UNDER_WAY = "deleting", State.DELETING
     """The router is still deleting it: a later sweep looks again."""
-    NOTHING = "nothing"
+    NOTHING = "nothing", State.ABSENT
     """There is no row, and none is to come."""
-    UNSURE = "unsure"
+    UNSURE = "unsure", None
     """There is no row, and one may come."""
-    LEFT = "LEFT"
+    LEFT = "LEFT", None
 
-
-WELL = frozenset({End.DELETED, End.GONE, End.BOOTING, End.UNDER_WAY, End.NOTHING})
-"""Ends after which nothing is left, as far as anybody can know by now."""
-LEARNED = {
-    End.DELETED: State.DELETED,
-    End.GONE: State.DELETED,
-    End.BOOTING: State.GONE,
-    End.UNDER_WAY: State.DELETING,
-    End.NOTHING: State.ABSENT,
-}
-"""What a sweep has learned of a key, for the sweeps after it."""
+    def __init__(self, word: str, learned: State | None) -> None:
+        self.word = word
+        self.learned = learned
 
 
 class SweptKey(Keeper):
@@ -235,7 +230,7 @@ class SweptKey(Keeper):
         """What to say of it."""
         assert self.end is not None
         name = safe_line(self.record.name)
-        return f"{self.end.value:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")
+        return f"{self.end.word:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")
 
 
 class Rounds:

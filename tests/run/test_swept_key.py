@@ -27,7 +27,7 @@ from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
-from pytest_hydrasmoke._run.swept_key import BOOT, DELETED_FOR, LEARNED, WELL, End, SweptKey
+from pytest_hydrasmoke._run.swept_key import BOOT, DELETED_FOR, End, SweptKey
 from pytest_hydrasmoke._run.swept_run import SweptRun
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -205,13 +205,13 @@ def test_a_line_names_the_instance_or_the_key_and_says_what_is_to_be_known(
     assert it.found is (lines != ())
 
 
-def test_an_end_says_whether_all_is_well_and_what_later_sweeps_know() -> None:
-    assert {end: (end in WELL, LEARNED.get(end)) for end in End} == {
-        End.DELETED: (True, State.DELETED),
-        End.GONE: (True, State.DELETED),
-        End.BOOTING: (True, State.GONE),
-        End.UNDER_WAY: (True, State.DELETING),
-        End.NOTHING: (True, State.ABSENT),
-        End.UNSURE: (False, None),
-        End.LEFT: (False, None),
+def test_an_end_says_what_later_sweeps_know() -> None:
+    assert {end: end.learned for end in End} == {
+        End.DELETED: State.DELETED,
+        End.GONE: State.DELETED,
+        End.BOOTING: State.GONE,
+        End.UNDER_WAY: State.DELETING,
+        End.NOTHING: State.ABSENT,
+        End.UNSURE: None,
+        End.LEFT: None,
     }
