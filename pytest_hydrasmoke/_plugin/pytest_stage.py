@@ -49,7 +49,7 @@ class PytestStage(Stage):
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
-        self._claimed_before_runs = 0
+        self._claimed_before_repeats = 0
 
     @property
     def owner(self) -> str | None:
@@ -61,13 +61,13 @@ class PytestStage(Stage):
         """The run of the test's body, from 1; always 1 outside a test."""
         return self._run if len(self._owners) == 1 else 1
 
-    def begins_run(self, number: int) -> None:
+    def begins_repeat(self, number: int) -> None:
         """Begin a run of the test's body, with the same fixtures."""
         self.repeat = number
         if number > 1:
             self.scene += 1
             self._run = number
-            self._claimed[self.test] = self._claimed_before_runs
+            self._claimed[self.test] = self._claimed_before_repeats
             self._notify()
 
     # `_core.stage.Stage`
@@ -157,7 +157,7 @@ class PytestStage(Stage):
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        self._claimed_before_runs = self._claimed[item.nodeid]
+        self._claimed_before_repeats = self._claimed[item.nodeid]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:

@@ -173,7 +173,7 @@ class Repeats:
         while not tally.is_settled:
             tally.began += 1
             if self._process is not None:
-                self._process.stage.begins_run(tally.began)
+                self._process.stage.begins_repeat(tally.began)
                 self._process.running_test.ran(tally.began, tally.passed, tally.runs)
             limited, start = _has_time_limit(), now()
             try:
@@ -187,7 +187,7 @@ class Repeats:
                     _explain(error, tally.words(obstacle))
                     raise
                 if self._process is not None:
-                    self._process.running_test.run_failed(error)
+                    self._process.running_test.repeat_failed(error)
                 continue
             tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)

@@ -56,7 +56,8 @@ class RunningTest:
         """When it was last set up, on the clock of its turns."""
         self._causes: defaultdict[str | None, list[int]] = defaultdict(list)
         """The numbers of the failures behind the report of each phase, until it is logged."""
-        self._runs: tuple[int, int] | None = None
+        self._repeats: tuple[int, int] | None = None
+        """How often its body was run, and how often that passed, where it has several runs."""
         self.shared: InstanceRecord | None = None
         """The shared instance that it uses."""
         self._in_vain = False
@@ -71,14 +72,14 @@ class RunningTest:
         """The instances that the current test has used so far."""
         return [record for record in self.records if record.touched]
 
-    def run_failed(self, error: BaseException) -> None:
+    def repeat_failed(self, error: BaseException) -> None:
         """Record the error of one of the test's runs: it counts if the test fails."""
         self._causes["call"] += failures_of(error)
 
     def ran(self, began: int, passed: int, most: int) -> None:
         """Record how many of the test's `most` runs have begun, and how many have passed."""
         self._process.journal.note(RunsCounted(self._process.stage.test, began, passed, most))
-        self._runs = began, passed
+        self._repeats = began, passed
 
     # Hooks
 
@@ -95,7 +96,7 @@ class RunningTest:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        self._began, self._runs = clock.now(), None
+        self._began, self._repeats = clock.now(), None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -111,8 +112,8 @@ class RunningTest:
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
             usage = (error for error in errors if isinstance(error, LlmEventsError))
             self._in_vain |= any(error.in_vain for error in usage)
-        if self._runs is not None and cases_have_properties(self._process.pytestconfig):
-            report.user_properties += repeat_properties(*self._runs)
+        if self._repeats is not None and cases_have_properties(self._process.pytestconfig):
+            report.user_properties += repeat_properties(*self._repeats)
         if report.failed and (chats := self._turns_of(report.nodeid)):
             words = turns.section(chats, replies=self._replies)
             add_section(report, turns.TITLE, self._process.scrub(words))

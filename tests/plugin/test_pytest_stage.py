@@ -114,7 +114,7 @@ def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
         assert (stage.run, stage.claims()) == (1, Origin(item.nodeid, 0))
         stage.pytest_runtest_call(item)
         assert stage.claims() == Origin(item.nodeid, 1)
-        stage.begins_run(2)
+        stage.begins_repeat(2)
         assert (stage.run, stage.claims()) == (2, Origin(item.nodeid, 1))
         with stage._on("hook"):
             assert (stage.owner, stage.run) == ("hook", 1)
