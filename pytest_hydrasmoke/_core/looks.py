@@ -148,43 +148,33 @@ async def conclusive(question: Awaitable[T]) -> T:
 async def learn_forms(calls: Calls, deadline: float) -> Forms:
     """Learn how the router answers for what does not exist; raises the errors of the calls."""
     # The key first: its answer shows what is wrong with the URL or the token.
+    try:
+        await calls.find(f"unknown-{secrets.token_hex(8)}", deadline=deadline)
+        unknown_key = TAKEN
+    except NotFoundError as error:
+        unknown_key = _form(error)
+    missing = f"no-such-call-{secrets.token_hex(8)}"
     return Forms(
-        unknown_key=await _key_form(calls, deadline),
-        missing=await _missing_form(calls, deadline),
-        unknown=await _status_form(calls, str(uuid.uuid4()), deadline),
+        unknown_key=unknown_key,
+        missing=await _form_of(calls.missing(missing, deadline=deadline)),
+        unknown=await _form_of(calls.status(str(uuid.uuid4()), deadline=deadline)),
         malformed=await malformed_form(calls, deadline),
     )
 
 
 async def malformed_form(calls: Calls, deadline: float) -> Form:
     """Learn how a status call with a malformed id is answered; raises the errors of the call."""
-    return await _status_form(calls, f"not-a-uuid-{secrets.token_hex(8)}", deadline)
+    word = f"not-a-uuid-{secrets.token_hex(8)}"
+    return await _form_of(calls.status(word, deadline=deadline))
 
 
-async def _key_form(calls: Calls, deadline: float) -> Form:
+async def _form_of(question: Awaitable[object]) -> Form:
     try:
-        await calls.find(f"unknown-{secrets.token_hex(8)}", deadline=deadline)
-    except NotFoundError as error:
-        return _form(error)
-    return TAKEN
-
-
-async def _missing_form(calls: Calls, deadline: float) -> Form:
-    try:
-        await calls.missing(f"no-such-call-{secrets.token_hex(8)}", deadline=deadline)
+        await question
     except RouterError as error:
         return _form(error)
     except ContractError:
-        return TAKEN
-
-
-async def _status_form(calls: Calls, unknown: str, deadline: float) -> Form:
-    try:
-        await calls.status(unknown, deadline=deadline)
-    except RouterError as error:
-        return _form(error)
-    except ContractError:
-        return TAKEN  # Any other answer shows that the router took it for an instance's id.
+        pass  # Any other answer shows that the router took it for what there is.
     return TAKEN
 
 
