@@ -71,7 +71,7 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import files, tables
+    from pytest_hydrasmoke._history import files, summary
     from pytest_hydrasmoke._history.figures import history
     from pytest_hydrasmoke._history.findings import Demand, no_commit, problems
     from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     found = files.read(options.paths)
     now = datetime.now(UTC)
     shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
-    for line in tables.lines(shown, shutil.get_terminal_size().columns):
+    for line in summary.lines(shown, shutil.get_terminal_size().columns):
         out(line)
     demand = Demand(options.fail_on, group, options.expect)
     red = problems(shown, demand)

@@ -27,7 +27,7 @@ from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 
 from .model import History
 from .runs import Found, Run, worse
-from .tables import markdown
+from .summary import markdown
 
 MOST_FILES = 100_000
 """Most files to open."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pytest_hydrasmoke._report.html import SHEET, fill
 
-from . import tables
+from . import summary
 from .findings import findings
 from .model import History, Overview, PhaseFigures, Point
-from .tables import Table, headline
+from .summary import Table, headline
 
 MOST_LINES = 6
 """Specs that have a line in a chart."""
@@ -63,7 +63,7 @@ def render(history: History) -> str:
         _OWN / "history.css",
         sections=[_section(router, overview) for router, overview in shown.items()],
         outcome=first.groups[-1].outcome,
-        verdict=tables.last(first),
+        verdict=summary.last(first),
         skipped=history.skipped,
         marks=MARKS,
         most=MOST_LISTED,
@@ -82,11 +82,11 @@ def _section(router: str, overview: Overview) -> Mapping[str, object]:
         "headline": headline(router, overview),
         "overview": overview,
         "findings": list(map(str, findings(overview))),
-        "groups": tables.groups(overview),
+        "groups": summary.groups(overview),
         "charts": [chart(name, phases, overview) for name, phases in by_phase.items()],
         "times": [f"{moment:%Y-%m-%d}" for moment in (began[0], began[-1])],
         "rows": max(MOST_ROWS // max(len(by_phase), 1), 1),
-        "tables": [it for it in tables.others(overview) if it.rows],
+        "tables": [it for it in summary.others(overview) if it.rows],
     }
 
 
@@ -119,5 +119,5 @@ def chart(name: str, phases: Sequence[PhaseFigures], overview: Overview) -> Char
     numbers = {}
     if len(overview.groups) == 1:
         numbers = {it.spec.name: point.median for it in phases for point in it.points}
-    table = tables.points(name, phases, overview)
+    table = summary.points(name, phases, overview)
     return Chart(name, top, curves, numbers, len(phases) - len(drawn), budget, table)

@@ -1,4 +1,4 @@
-"""A history as tables, which all of its views show; on a terminal; and as Markdown; pure."""
+"""A history summed up: in tables, which all of its views show, on a terminal, as Markdown; pure."""
 
 from __future__ import annotations
 
