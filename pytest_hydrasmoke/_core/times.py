@@ -45,10 +45,10 @@ class Times:
         self.first_event: float | None = None
         self.first_text: float | None = None
         self.events = 0
-        """How many events are counted, and how many of them have text."""
         self.texts = 0
+        """How many of the events have text."""
         self.arrivals: array[float] = array("d")
-        """When these arrived: all of them, or every n-th of a long stream."""
+        """When events arrived: all of them, or every n-th of a long stream."""
         self._every = 1
 
     def arrived(self, at: float) -> None:
