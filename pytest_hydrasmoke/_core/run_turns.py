@@ -27,8 +27,9 @@ from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ChatBusyError, ConfigError, hide_own_frames
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
-from pytest_hydrasmoke._journal.codec import encode, entries_of
+from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import Entry
+from pytest_hydrasmoke._journal.journal import Growing
 
 from .settling import Measured, Settling, apply
 from .stage import Stage
@@ -81,6 +82,7 @@ class RunTurns:
         lives: Callable[[str], bool] = lambda process: False,
     ) -> None:
         self._file = file
+        self._appended = None if file is None else Growing(file)
         self.process = process
         """The name of this process."""
         self._clean = clean
@@ -90,7 +92,6 @@ class RunTurns:
         self._known: dict[str, Settling] = {}
         self._longest: float | None = None
         """The longest time after a turn's end at which a row was seen, on any instance."""
-        self._read_to = 0
         self._lock = threading.Lock()
         self._silences = deque[float](maxlen=SILENCES)
         """The silences before cut streams: on all instances, which share their proxies."""
@@ -149,19 +150,10 @@ class RunTurns:
 
     def _read(self) -> None:
         """Apply what was appended since the last time, by any process."""
-        if self._file is None:
-            return
-        with self._lock, contextlib.suppress(OSError):
-            size = self._file.stat().st_size
-            if size == self._read_to:
-                return
-            with self._file.open("rb") as file:
-                # One that was removed begins anew.
-                file.seek(self._read_to if size > self._read_to else 0)
-                text = file.read()
-                self._read_to = file.tell() - len(text) + text.rfind(b"\n") + 1
-            for entry in entries_of(text[: text.rfind(b"\n") + 1]):
-                self._apply(entry)
+        if self._appended is not None:
+            with self._lock, contextlib.suppress(OSError):
+                for entry in self._appended.new():
+                    self._apply(entry)
 
     def _apply(self, entry: Entry) -> None:
         name = entry.of or ""

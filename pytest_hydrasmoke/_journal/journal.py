@@ -142,23 +142,39 @@ def _moved(entries: Sequence[Entry], wall: float) -> list[Entry]:
     return [entry._replace(at=entry.at + by) for entry in entries]
 
 
+class Growing:
+    """A file to which entries are appended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_to = 0
+
+    def new(self) -> Iterator[Entry]:
+        """Return the entries whose whole lines have come since the last time; raises OSError."""
+        size = self._path.stat().st_size
+        if size == self._read_to:
+            return iter(())
+        with self._path.open("rb") as file:
+            # One that was removed begins anew.
+            begin = file.seek(self._read_to if size > self._read_to else 0)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_to = begin + len(whole)
+        return entries_of(whole)
+
+
 class Tail:
     """Reads what the other processes of a run write, as they write it."""
 
     def __init__(self, folder: Path, own: str) -> None:
         self._folder = folder / JOURNAL
         self._own = own
-        self._at: dict[Path, int] = {}
+        self._files: dict[Path, Growing] = {}
 
     def new(self) -> Iterator[tuple[str, Entry]]:
         """Yield each whole entry that has come since, with the process that wrote it."""
         for path in sorted(self._folder.glob("*.jsonl")):
-            with contextlib.suppress(OSError):  # Its process is removing it.
-                if path.stem != self._own:
-                    with path.open("rb") as file:
-                        file.seek(self._at.get(path, 0))
-                        text = file.read()
-                    whole = text[: text.rfind(b"\n") + 1]
-                    self._at[path] = self._at.get(path, 0) + len(whole)
-                    for entry in entries_of(whole):
+            if path.stem != self._own:
+                with contextlib.suppress(OSError):  # Its process is removing it.
+                    for entry in self._files.setdefault(path, Growing(path)).new():
                         yield path.stem, entry
