@@ -33,7 +33,7 @@ from .events import (
     Took,
     Used,
 )
-from .instance import KnownInstance
+from .known import KnownInstance
 
 E = TypeVar("E")
 

@@ -30,8 +30,8 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
-from pytest_hydrasmoke._journal.instance import KnownInstance
 from pytest_hydrasmoke._journal.journal import Journal
+from pytest_hydrasmoke._journal.known import KnownInstance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import Policy, Router
-from pytest_hydrasmoke._journal.instance import KnownInstance
+from pytest_hydrasmoke._journal.known import KnownInstance
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
