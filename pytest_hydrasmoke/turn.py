@@ -11,7 +11,7 @@ from pytest_hydrasmoke._base.errors import ChatError, ConfigError, hide_own_fram
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of, reread
+from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.tools import check_tools
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
@@ -226,7 +226,7 @@ class ChatStream(_Stream):
     @property
     def turn(self) -> ChatTurn:
         """The turn, as far as it was read; what it said is kept up to 1 MiB of the stream."""
-        return ChatTurn(self._turn, reread(self._turn))
+        return ChatTurn(self._turn, self._turn.reread())
 
     def __enter__(self) -> Self:
         drive(self._turn.open())
@@ -252,7 +252,7 @@ class AsyncChatStream(_Stream):
     @property
     def turn(self) -> AsyncChatTurn:
         """The turn, as far as it was read; see `ChatStream.turn`."""
-        return AsyncChatTurn(self._turn, reread(self._turn))
+        return AsyncChatTurn(self._turn, self._turn.reread())
 
     async def __aenter__(self) -> Self:
         await self._turn.open()

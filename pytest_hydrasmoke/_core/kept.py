@@ -1,6 +1,6 @@
 """A turn of which all is kept, and how much memory it may take: what it said, and in which words.
 
-What was streamed is kept as bytes: its events were handed out, and are read again.
+What was streamed is kept as bytes: its events were handed out, and are read again when asked for.
 """
 
 from __future__ import annotations
@@ -10,18 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._runtimes.content import Content, ToolCall
 from pytest_hydrasmoke._runtimes.read import type_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent
-
-from .incoming import Incoming
-
-if TYPE_CHECKING:
-    from .open_turn import OpenTurn
 
 HELD = 32 << 20
 """Bytes of memory, by estimate, that a turn which is kept whole may take.
@@ -118,22 +112,6 @@ class KeptBytes:
             self.chunks.clear()
         else:
             self.chunks.append((at, chunk))
-
-
-def reread(turn: OpenTurn) -> Kept | None:
-    """Return what its reader has been given of a turn; None where more came than is kept."""
-    if turn.kept.room < 0:
-        return None
-    kept = Kept(Content())
-    came = Incoming(turn.came.reading, turn.came.end.rule, kept.content)
-    left = turn.came.read
-    for at, chunk in turn.kept.chunks:
-        came.feed(chunk, at)
-        while left and (event := came.take()) is not None:
-            left -= 1
-            if not kept.add(event):
-                return None
-    return kept
 
 
 def messages_of(

@@ -18,12 +18,13 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .account import UNCOUNTED, TurnAccount
 from .incoming import Incoming
-from .kept import KeptBytes
+from .kept import Kept, KeptBytes
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .times import IDLE_LIMIT, SILENT
@@ -134,6 +135,21 @@ class OpenTurn:
                 return None
             await self._receive()
         return event
+
+    def reread(self) -> Kept | None:
+        """Return what its reader has been given; None where more came than is kept."""
+        if self.kept.room < 0:
+            return None
+        kept = Kept(Content())
+        came = Incoming(self.came.reading, self.came.end.rule, kept.content)
+        left = self.came.read
+        for at, chunk in self.kept.chunks:
+            came.feed(chunk, at)
+            while left and (event := came.take()) is not None:
+                left -= 1
+                if not kept.add(event):
+                    return None
+        return kept
 
     async def close(self) -> None:
         """Release the stream; harmless if done before."""
