@@ -69,18 +69,12 @@ async def delete(calls: Calls, record: InstanceRecord) -> None:
             await io.grace(_seconds(record), lambda: _until_gone(calls, record))
         except (HydraSmokeError, TimeoutError) as error:
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
-            raise as_leak(reason, record) from error
-
-
-def as_leak(reason: str, record: InstanceRecord) -> LeakError:
-    """Return the error of a deletion that is not proved, with the command that deletes."""
-    policy = record.policy
-    # A sweep can't reach the bundled fake, which ends with the run.
-    doubt = "" if policy.router.fake else ", it may still run"
-    return LeakError(
-        f"not confirmed as deleted{doubt}: {reason}",
-        next_step=None if policy.router.fake else policy.commands.sweep(record.run_id),
-    )
+            # The bundled fake ends with the run, and no sweep can reach it.
+            fake = policy.router.fake
+            raise LeakError(
+                f"not confirmed as deleted{'' if fake else ', it may still run'}: {reason}",
+                next_step=None if fake else policy.commands.sweep(record.run_id),
+            ) from error
 
 
 def _seconds(record: InstanceRecord) -> float:

@@ -72,11 +72,9 @@ async def provision(calls: Calls, record: InstanceRecord) -> None:
             await _row(calls, record, start)
         with record.phase("ready", calls.io, deadline=deadline):
             await until_ready(calls, record, start)
-    except HydraSmokeError:
-        raise
-    except BaseException:
+    except BaseException as error:
         # Between two phases, too.
-        if record.interrupted is None:
+        if not isinstance(error, HydraSmokeError) and record.interrupted is None:
             begun = (name for name in reversed(BOOT) if name in record.phases)
             record.note(Interrupted(next(begun, BOOT[0])))
         raise
