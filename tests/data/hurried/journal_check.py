@@ -7,6 +7,7 @@ The journals are read anew, from the files and with nothing of the package. What
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,15 @@ def lines_in(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def differences(lines: list[dict[str, Any]], report: Any, *, outlived: bool) -> list[str]:
+def threads_go_on() -> bool:
+    """Return whether a thread of a test outlives it, and may still send requests."""
+    others = (it for it in threading.enumerate() if it is not threading.main_thread())
+    return any(not it.daemon for it in others)
+
+
+def differences(
+    lines: list[dict[str, Any]], report: Any, *, outlived: bool, goes_on: bool
+) -> list[str]:
     """Say where a report tells otherwise than the lines of its run."""
     told: defaultdict[str, Told] = defaultdict(Told)
     for line in lines:
@@ -72,8 +81,9 @@ def differences(lines: list[dict[str, Any]], report: Any, *, outlived: bool) -> 
         if it.outcome == "refused" or it.reference not in told:
             continue
         seen = told[it.reference]
-        if outlived and seen.by_main <= Counter(it.requests) <= seen.requests:
-            # A worker outlives the report by moments, and its deletion goes on.
+        least = seen.by_main if outlived else Counter[str]()
+        if (outlived or goes_on) and least <= Counter(it.requests) <= seen.requests:
+            # A worker outlives the report by moments, and its deletion goes on; so may a thread.
             seen.requests = Counter(it.requests)
         mine = (dict(seen.requests), seen.chats, min(seen.chats, 200), seen.failed)
         its = (it.requests, it.chats, len(it.turns), it.failed)
@@ -90,6 +100,6 @@ def pytest_hydra_smoke_report(report: Any) -> None:
     for folder in Path.cwd().glob(f"**/runs/{report.run_id}"):
         several = len([*(folder / "journal").glob("*.jsonl")]) > 1
         outlived = several and (report.ended or "").startswith("signal: ")
-        wrong = differences(lines_in(folder), report, outlived=outlived)
+        wrong = differences(lines_in(folder), report, outlived=outlived, goes_on=threads_go_on())
         if wrong:
             Path("journal.wrong").write_text("\n".join(wrong), "utf-8")
