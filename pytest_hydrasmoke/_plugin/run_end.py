@@ -63,7 +63,7 @@ class RunEnd:
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
     def reach(self, level: Level) -> None:
-        """Come as far as a level."""
+        """Come as far as a level: what it needs is done, where it is not yet done."""
         self._delete(level)
         if level is Level.SHOWN:
             self._show(self._report_first())
