@@ -30,7 +30,7 @@ from .fixtures import Fixtures
 from .needs import Objections, Selection
 from .pytest_stage import PytestStage
 from .recorder import Recorder
-from .recording_files import RecordingFiles
+from .recording_end import RecordingEnd
 from .replaying import Replaying
 from .report_cleaner import ReportCleaner
 from .report_views import Views
@@ -103,10 +103,10 @@ class Process:
         )
         self.stage = PytestStage(self)
         self.recorder = None if self.config.record is None else Recorder(self)
-        self.recording_files = (
+        self.recording_end = (
             None
             if self.recorder is None or self.recordings is None
-            else RecordingFiles(self, self.recorder, self.recordings)
+            else RecordingEnd(self, self.recorder, self.recordings)
         )
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
@@ -202,8 +202,8 @@ class Process:
         yield "views", self.views
         if self.recorder is not None:
             yield "recorder", self.recorder
-        if self.recording_files is not None:
-            yield "recording-files", self.recording_files
+        if self.recording_end is not None:
+            yield "recording-end", self.recording_end
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
             root = self.pytestconfig.rootpath
             yield (

@@ -1,7 +1,7 @@
 """Recording: turns are kept as they end, for a run's end, masked and edited by the user's hook.
 
 The process that runs a test adds its turns to the run's tape; the main process writes the files
-(`recording_files`).
+(`recording_end`).
 """
 
 from __future__ import annotations

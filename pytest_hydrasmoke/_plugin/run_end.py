@@ -122,8 +122,8 @@ class RunEnd:
         process, session = self._process, self._session
         if process.recorder is not None:
             process.recorder.finish()
-        if process.recording_files is not None:
-            process.recording_files.write(session)
+        if process.recording_end is not None:
+            process.recording_end.write(session)
         if process.worker is None:
             return self._write(session)
         process.workers.hand_on()

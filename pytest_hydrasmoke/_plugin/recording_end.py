@@ -36,7 +36,7 @@ _MOST = 10
 """How many of a kind the summary lists."""
 
 
-class RecordingFiles:
+class RecordingEnd:
     """Writes the recordings of all processes, and reports on them."""
 
     def __init__(self, process: Process, recorder: Recorder, store: RecordingStore) -> None:
