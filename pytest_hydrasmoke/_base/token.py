@@ -13,7 +13,7 @@ import re
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -112,6 +112,8 @@ _STEP = WINDOW - _GRAM + 1
 
 _ESCAPED = re.compile(r"(?:\\+(?:u00|x)|%)([2-7][0-9A-Fa-f])")
 """A visible ASCII character as JSON, Python or a URL may escape it, also within another text."""
+_DEEP = 8
+"""Escapes within escapes that are looked into: each is a pass over the text."""
 
 
 class _Parts(frozenset[str]):
@@ -185,9 +187,10 @@ def finder(*values: str) -> Callable[[str], Spans]:
         # Most texts have no such character at all, which is seen faster.
         if not ("\\" in text or "%" in text) or _ESCAPED.search(text) is None:
             return found
-        plain, place = _unescaped(text)
-        hidden = _joined(_windows_in(plain, windows, grams))
-        return _joined(sorted([*found, *((place(at), place(end)) for at, end in hidden)]))
+        for plain, place in _unescaped(text):
+            hidden = _joined(_windows_in(plain, windows, grams))
+            found += [(place(at), place(end)) for at, end in hidden]
+        return _joined(sorted(found))
 
     return find
 
@@ -223,6 +226,8 @@ def _spelled(value: str) -> set[str]:
     ways = {value, escaped, *quoted, quote(value, safe="", errors="replace"), html.escape(value)}
     # Text is made harmless where it becomes an error, and masked only where it is shown.
     ways |= set(map(harmless, ways))
+    # What looks like an escape in the token itself is read as one beside a real one.
+    ways |= {plain for way in ways for plain, _ in _unescaped(way)}
     return ways | set(_encoded(value.encode("utf-8", "replace")))
 
 
@@ -239,8 +244,25 @@ def _encoded(data: bytes) -> Iterator[str]:
         yield whole.replace("+", "-").replace("/", "_")
 
 
-def _unescaped(text: str) -> tuple[str, Callable[[int], int]]:
-    """Return a text without its escapes, and a function from its places to those of `text`."""
+def _unescaped(text: str) -> Iterator[tuple[str, Callable[[int], int]]]:
+    """Yield a text without its escapes, then without those that show by that, and so on.
+
+    Each comes with a function from its places to those of `text`.
+    """
+    origin: Callable[[int], int] = int
+    for _ in range(_DEEP):
+        if _ESCAPED.search(text) is None:
+            return
+        text, place = _unescaped_once(text)
+        origin = partial(_in_turn, place, origin)
+        yield text, origin
+
+
+def _in_turn(place: Callable[[int], int], origin: Callable[[int], int], at: int) -> int:
+    return origin(place(at))
+
+
+def _unescaped_once(text: str) -> tuple[str, Callable[[int], int]]:
     shown: list[str] = []
     places, origins = [0], [0]
     length = upto = 0

@@ -8,6 +8,7 @@ import inspect
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from urllib.parse import quote
 
 import pytest
@@ -214,3 +215,15 @@ def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
         hidden = hiding(Token(token))(f'"x": "{spelled}"'.encode())
         assert len(hidden) == len(spelled) + 7
         assert len(set(hidden[6:-1])) == 1
+
+
+@pytest.mark.parametrize(
+    "token", ["000000000000%200", "A%20B%41CDEF", "ABCD%252525EFGH", "AB%20CD%20EFGH"]
+)
+def test_a_token_that_looks_escaped_is_masked_whichever_of_its_characters_are(token: str) -> None:
+    scrub, places = scrubber(token), range(len(token))
+    for escape, pair in product(ESCAPES, product(places, places)):
+        spelled = "".join(
+            escape.format(ord(char)) if at in pair else char for at, char in enumerate(token)
+        )
+        assert set(scrub(spelled)) == {"*"}

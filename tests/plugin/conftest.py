@@ -13,4 +13,4 @@ __all__ = ["no_settings", "router", "routing", "signals_that_count"]
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose routers count without a lag: a turn's events are not waited for long."""
-    return Project(pytester, monkeypatch).set(usage_settle=0.3)
+    return Project(pytester, monkeypatch).set(usage_settle=0.5)
