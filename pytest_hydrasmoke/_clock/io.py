@@ -15,7 +15,7 @@ from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Answer, Request, Stream
 
-from .virtual import Pipe, Turns, VirtualClock
+from .virtual import Pipe, Schedule, VirtualClock
 
 __tracebackhide__ = hide_own_frames
 
@@ -36,23 +36,23 @@ def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
 class _Virtual(HttpIO):
     """What both kinds of `IO` do by a virtual clock."""
 
-    turns: Turns
+    schedule: Schedule
 
     def now(self) -> float:
-        return self.turns.now
+        return self.schedule.now
 
     def monotonic(self, deadline: float) -> float:
         return real.now() + deadline - self.now()
 
     async def send(self, request: Request, deadline: float) -> Answer:
         await self.sleep(0.0)  # until it is its turn
-        with self.turns.calling():
+        with self.schedule.calling():
             return await super().send(request, deadline)
 
     async def open(self, request: Request, deadline: float) -> VirtualStream:
         await self.sleep(0.0)
-        with self.turns.calling():
-            return VirtualStream(self.turns, await self.open_now(request, deadline))
+        with self.schedule.calling():
+            return VirtualStream(self.schedule, await self.open_now(request, deadline))
 
 
 class VirtualSyncIO(_Virtual, SyncIO):
@@ -68,31 +68,31 @@ class VirtualSyncIO(_Virtual, SyncIO):
         # A virtual deadline may come at any moment of real time.
         super().__init__(link, interrupts=interrupts, group=group, slice_seconds=VIRTUAL_SLICE)
         self._clock = clock
-        self.turns = clock._turns  # pyright: ignore[reportPrivateUsage]
-        self.turns.take()
+        self.schedule = clock._schedule  # pyright: ignore[reportPrivateUsage]
+        self.schedule.take()
         if group is not None:
             # Time stands still until each of a group has begun.
-            self.turns.expected.add(self)
+            self.schedule.expected.add(self)
 
     def to(self, link: Link, group: Gathering | None = None) -> VirtualSyncIO:
         return VirtualSyncIO(link, self._clock, self._interrupts, group or self._group)
 
     async def sleep(self, seconds: float) -> None:
-        self.turns.expected.discard(self)
-        self.turns.sleep(seconds, self.check)
+        self.schedule.expected.discard(self)
+        self.schedule.sleep(seconds, self.check)
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        self.turns.leave()
+        self.schedule.leave()
         try:
             yield
         finally:
-            self.turns.take()
+            self.schedule.take()
 
     def close(self) -> None:
         super().close()
-        self.turns.expected.discard(self)
-        self.turns.leave()
+        self.schedule.expected.discard(self)
+        self.schedule.leave()
 
 
 class VirtualAsyncIO(_Virtual, AsyncIO):
@@ -101,33 +101,33 @@ class VirtualAsyncIO(_Virtual, AsyncIO):
     def __init__(self, link: Link, clock: VirtualClock) -> None:
         super().__init__(link)
         self._clock = clock
-        self.turns = clock._turns  # pyright: ignore[reportPrivateUsage]
-        self.turns.take()
+        self.schedule = clock._schedule  # pyright: ignore[reportPrivateUsage]
+        self.schedule.take()
 
     def to(self, link: Link) -> VirtualAsyncIO:
         return VirtualAsyncIO(link, self._clock)
 
     async def sleep(self, seconds: float) -> None:
-        await self.turns.sleep_async(seconds)
+        await self.schedule.sleep_async(seconds)
 
     async def aclose(self) -> None:
         await super().aclose()
-        self.turns.leave()
+        self.schedule.leave()
 
 
 class VirtualStream(Stream):
     """A stream, by a virtual clock."""
 
-    def __init__(self, turns: Turns, stream: HttpStream) -> None:
-        self._turns = turns
+    def __init__(self, schedule: Schedule, stream: HttpStream) -> None:
+        self._schedule = schedule
         self._stream = stream
         # Another one than a fake's sends in real time.
-        self._pipe = turns.pipes.get(stream.peer) or Pipe(turns)
+        self._pipe = schedule.pipes.get(stream.peer) or Pipe(schedule)
         self.status = stream.status
         self.headers = stream.headers
 
     async def read(self, deadline: float) -> bytes:
-        with self._turns.waiting(deadline, self._stream.expire, self._pipe) as wait:
+        with self._schedule.waiting(deadline, self._stream.expire, self._pipe) as wait:
             chunk = await self._stream.read(deadline)
             wait.took = len(chunk)
             return chunk

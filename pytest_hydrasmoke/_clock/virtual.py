@@ -42,28 +42,28 @@ class VirtualClock:
     """
 
     def __init__(self, start: float = 0.0) -> None:
-        self._turns = Turns(start)
+        self._schedule = Schedule(start)
 
     def now(self) -> float:
         """Return the time in seconds."""
-        return self._turns.now
+        return self._schedule.now
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass: at once, unless another user has something to do before."""
-        self._turns.sleep(seconds)
+        self._schedule.sleep(seconds)
 
     def advance(self, seconds: float) -> None:
         """Move time on by hand; raises ValueError for a negative number."""
         if seconds < 0:
             raise ValueError(f"time moves forward only, not by {seconds} s")
-        self._turns.move(seconds)
+        self._schedule.move(seconds)
 
     def _stream(self, peer: object) -> Pipe:
-        pipe = self._turns.pipes[peer] = Pipe(self._turns, peer)
+        pipe = self._schedule.pipes[peer] = Pipe(self._schedule, peer)
         return pipe
 
 
-class Turns:
+class Schedule:
     """Whose turn it is, and who waits."""
 
     def __init__(self, start: float) -> None:
@@ -191,8 +191,8 @@ class Turns:
 class Pipe:
     """A stream, from a fake router to a client that may use the same clock."""
 
-    def __init__(self, turns: Turns, peer: object = None) -> None:
-        self._turns = turns
+    def __init__(self, schedule: Schedule, peer: object = None) -> None:
+        self._schedule = schedule
         self._peer = peer
         self.sent = self.taken = 0
         self.until = math.inf
@@ -201,31 +201,31 @@ class Pipe:
     @property
     def rests(self) -> bool:
         """Whether nothing is on its way to the client."""
-        return self in self._turns.waits and self.sent == self.taken
+        return self in self._schedule.waits and self.sent == self.taken
 
     def send(self, size: int) -> None:
         """Count bytes before they leave."""
-        with self._turns.lock:
+        with self._schedule.lock:
             self.sent += size
 
     async def sleep_until(self, moment: float) -> None:
         """Sleep as the router, before it sends more."""
         woken, self.wake = event()
         self.until = moment
-        with self._turns.lock:
-            self._turns.waits.append(self)
-            self._turns.expected.discard(self)
-            self._turns.move(0.0)
-        await self._turns.until(woken)
+        with self._schedule.lock:
+            self._schedule.waits.append(self)
+            self._schedule.expected.discard(self)
+            self._schedule.move(0.0)
+        await self._schedule.until(woken)
 
     def close(self) -> None:
         """End it, at either end."""
-        with self._turns.lock:
-            if self._turns.pipes.get(self._peer) is self:
-                del self._turns.pipes[self._peer]
-            self._turns.forget(self)
-            self._turns.expected.discard(self)
-            self._turns.go_on()
+        with self._schedule.lock:
+            if self._schedule.pipes.get(self._peer) is self:
+                del self._schedule.pipes[self._peer]
+            self._schedule.forget(self)
+            self._schedule.expected.discard(self)
+            self._schedule.go_on()
 
 
 @dataclass(eq=False, slots=True)

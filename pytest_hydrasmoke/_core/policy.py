@@ -34,7 +34,7 @@ class Statuses:
 
 
 @dataclass(slots=True)
-class Router:
+class KnownRouter:
     """A run's router, as far as the run knows it: one object for all of its instances."""
 
     forms: Forms | None = None
@@ -68,7 +68,7 @@ class Policy:
     commands: Commands = PLAIN
     """The commands that a failure suggests as its next step."""
     statuses: Statuses = Statuses()
-    router: Router = field(default_factory=Router)
+    router: KnownRouter = field(default_factory=KnownRouter)
 
 
 def poll_interval(waited: float) -> float:

@@ -31,7 +31,7 @@ from pytest_hydrasmoke._journal.events import (
     Noted,
     Status,
 )
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError

@@ -33,7 +33,7 @@ from .events import (
     Took,
     Used,
 )
-from .known import KnownInstance
+from .known_instance import KnownInstance
 
 E = TypeVar("E")
 

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_hydrasmoke._base.run_keys import slot_number
 from pytest_hydrasmoke._journal.codec import SCHEMA, OtherSchemaError, decode
 from pytest_hydrasmoke._journal.events import Became, Claimed, CleanedUp, Entry, Prepared, Refuted
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
 FREE = frozenset({State.UNUSED, State.REFUSED})

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few, safe_line
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._transport.target import same_router
 

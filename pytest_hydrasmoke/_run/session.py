@@ -25,13 +25,13 @@ from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.lifecycle import bring_up
-from pytest_hydrasmoke._core.policy import Router
+from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
 from pytest_hydrasmoke._journal.journal import Journal
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -81,7 +81,7 @@ class SmokeSession(Keeper):
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self.policy = dataclasses.replace(
-            self.config.policy, router=Router(self.forms, self.ledger.fake)
+            self.config.policy, router=KnownRouter(self.forms, self.ledger.fake)
         )
         self.by_hand = ByHand(self)
 

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event, Prepared
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
 from .ledger_lines import share_name

@@ -23,8 +23,8 @@ from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.policy import Policy, Router
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._core.policy import KnownRouter, Policy
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
@@ -237,7 +237,7 @@ class Sweep:
             return False
         self._policy = dataclasses.replace(
             self.config.policy,
-            router=Router(forms),
+            router=KnownRouter(forms),
             keep="never",
             last_look=ANSWER,
             row_wait=self.wait,

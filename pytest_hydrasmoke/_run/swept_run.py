@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.codec import encode, entries_of
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.target import same_router
 

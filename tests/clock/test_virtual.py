@@ -54,13 +54,13 @@ def end(threads: list[threading.Thread]) -> None:
 
 def asleep(clock: VirtualClock, number: int = 1) -> None:
     """Wait until so many wait by the clock."""
-    until(lambda: len(clock._turns.waits) == number)
+    until(lambda: len(clock._schedule.waits) == number)
 
 
 async def all_asleep(clock: VirtualClock, number: int = 1) -> None:
     """Let tasks go on until so many wait by the clock: in a moment of their own all are blocked."""
     for _ in range(100_000):
-        if len(clock._turns.waits) == number:
+        if len(clock._schedule.waits) == number:
             return
         await anyio.lowlevel.checkpoint()
     pytest.fail("they do not sleep")
@@ -76,7 +76,7 @@ def assert_in_order(log: list[str]) -> None:
 
 def test_threads_wake_one_by_one_in_the_order_of_time(clock: VirtualClock) -> None:
     log: list[str] = []
-    clock._turns.take()
+    clock._schedule.take()
 
     def sleep(name: str) -> None:
         for nap in ALL[name]:
@@ -86,7 +86,7 @@ def test_threads_wake_one_by_one_in_the_order_of_time(clock: VirtualClock) -> No
     threads = began(*(partial(sleep, name) for name in ALL))
     asleep(clock, len(ALL))
     assert (log, clock.now()) == ([], 0)  # since this thread has the turn
-    clock._turns.leave()
+    clock._schedule.leave()
     end(threads)
     assert_in_order(log)
 
@@ -122,19 +122,19 @@ def test_a_sleep_can_be_broken_off_and_time_moved_by_hand_wakes_who_was_due(
 
     def work() -> None:
         with pytest.raises(InterruptedError):
-            clock._turns.sleep(50, check)
+            clock._schedule.sleep(50, check)
         log.append(clock.now())
         clock.sleep(10)
         log.append(clock.now())
 
     stop, log = threading.Event(), list[float]()
-    clock._turns.take()
+    clock._schedule.take()
     threads = began(work)
     asleep(clock)
     stop.set()
-    until(lambda: log == [0] and len(clock._turns.waits) == 1)
+    until(lambda: log == [0] and len(clock._schedule.waits) == 1)
     clock.advance(25)
-    clock._turns.leave()
+    clock._schedule.leave()
     end(threads)
     assert log == [0, 25]
     clock.sleep(3)
@@ -147,11 +147,11 @@ def test_a_sleep_can_be_broken_off_and_time_moved_by_hand_wakes_who_was_due(
 @LOOPS
 async def test_tasks_wake_one_by_one(kind: str, clock: VirtualClock) -> None:
     log: list[str] = []
-    clock._turns.take()
+    clock._schedule.take()
 
     async def sleep(name: str) -> None:
         for nap in ALL[name]:
-            await clock._turns.sleep_async(nap)
+            await clock._schedule.sleep_async(nap)
             log.append(f"{name} {clock.now():g}")
 
     # The task that has the turn waits for the others, and each of them ends without a word.
@@ -164,12 +164,12 @@ async def test_tasks_wake_one_by_one(kind: str, clock: VirtualClock) -> None:
 @LOOPS
 async def test_a_task_that_is_cancelled_is_not_waited_for(kind: str, clock: VirtualClock) -> None:
     async with anyio.create_task_group() as group:
-        with clock._turns.calling():
-            group.start_soon(clock._turns.sleep_async, 100)
+        with clock._schedule.calling():
+            group.start_soon(clock._schedule.sleep_async, 100)
             await all_asleep(clock, 2)
             group.cancel_scope.cancel()
     assert clock.now() == 0
-    await clock._turns.sleep_async(5)
+    await clock._schedule.sleep_async(5)
     assert clock.now() == 5
 
 
@@ -181,7 +181,7 @@ async def test_time_stands_still_while_another_task_calls(
     seen: list[float] = []
 
     async def call() -> None:
-        with clock._turns.calling():
+        with clock._schedule.calling():
             called.set()
             await anyio.sleep(5 * virtual.PATIENCE * virtual.LOOK)
             seen.append(clock.now())
@@ -189,7 +189,7 @@ async def test_time_stands_still_while_another_task_calls(
     async with anyio.create_task_group() as group:
         group.start_soon(call)
         await called.wait()
-        await clock._turns.sleep_async(10)
+        await clock._schedule.sleep_async(10)
     assert (seen, clock.now()) == ([0], 10)
 
 
@@ -198,16 +198,16 @@ async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(
     kind: str, clock: VirtualClock
 ) -> None:
     clock.sleep(5)
-    await clock._turns.sleep_async(5)
+    await clock._schedule.sleep_async(5)
     clock.sleep(5)
     assert clock.now() == 15
 
     async def call() -> None:
-        with clock._turns.calling():
+        with clock._schedule.calling():
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as group:
-        for number, work in enumerate((call, partial(clock._turns.sleep_async, 2)), 1):
+        for number, work in enumerate((call, partial(clock._schedule.sleep_async, 2)), 1):
             group.start_soon(work)
             await all_asleep(clock, number)
         clock.sleep(5)
@@ -218,7 +218,7 @@ async def test_who_blocks_a_loop_does_not_wait_for_its_tasks(
 @LOOPS
 async def test_a_loop_and_a_thread_take_turns(kind: str, clock: VirtualClock) -> None:
     log: list[str] = []
-    clock._turns.take()
+    clock._schedule.take()
 
     def work() -> None:
         for _ in range(2):
@@ -228,7 +228,7 @@ async def test_a_loop_and_a_thread_take_turns(kind: str, clock: VirtualClock) ->
     threads = began(work)
     asleep(clock)
     for _ in range(2):
-        await clock._turns.sleep_async(3)
+        await clock._schedule.sleep_async(3)
         log.append(f"loop {clock.now():g}")
     await anyio.to_thread.run_sync(end, threads)
     assert log == ["thread 2", "loop 3", "thread 4", "loop 6"]
@@ -242,7 +242,7 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more(
     kind: str, clock: VirtualClock
 ) -> None:
     stream, log = clock._stream("peer"), list[str]()
-    pipe = clock._turns.pipes["peer"]
+    pipe = clock._schedule.pipes["peer"]
 
     async def send() -> None:
         for moment in (3, 7):
@@ -257,10 +257,10 @@ async def test_a_stream_wakes_once_its_reader_waits_for_more(
     async with anyio.create_task_group() as group, receiver:
         group.start_soon(send)
         for _ in range(2):
-            with clock._turns.waiting(100, group.cancel_scope.cancel, pipe) as wait:
+            with clock._schedule.waiting(100, group.cancel_scope.cancel, pipe) as wait:
                 wait.took = len(await receiver.receive())
             log.append(f"taken at {clock.now():g}")
-        await clock._turns.sleep_async(1)
+        await clock._schedule.sleep_async(1)
         log.append(f"slept until {clock.now():g}")
     assert log == ["sent at 3", "taken at 3", "sent at 7", "taken at 7", "slept until 8"]
 
@@ -281,7 +281,7 @@ async def test_a_stream_goes_on_while_its_reader_sleeps_or_time_is_moved_by_hand
     async with anyio.create_task_group() as group:
         group.start_soon(send)
         await all_asleep(clock, 1)
-        await clock._turns.sleep_async(10)
+        await clock._schedule.sleep_async(10)
         assert (sent, clock.now()) == ([3, 7], 10)
         clock.advance(5)
     assert (sent, clock.now()) == ([3, 7, 15], 15)
@@ -301,5 +301,5 @@ async def test_a_stream_goes_on_while_its_reader_sleeps_or_time_is_moved_by_hand
     async with anyio.create_task_group() as group:
         group.start_soon(clock._stream("other").sleep_until, 21)
         await all_asleep(clock, 1)
-        await clock._turns.sleep_async(5)
+        await clock._schedule.sleep_async(5)
     assert clock.now() == 23

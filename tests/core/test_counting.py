@@ -38,7 +38,7 @@ import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.policy import Router
+from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.settling import LEAST, USUAL, WATCHED
 from pytest_hydrasmoke._journal.events import Doing
@@ -237,7 +237,7 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
 
 
 def asking(rows: Rows, says: Callable[[], bool]) -> tuple[ScriptedIO, Handle]:
-    return chatting(rows, router=Router(to_come=lambda it: it == ID and says()))
+    return chatting(rows, router=KnownRouter(to_come=lambda it: it == ID and says()))
 
 
 def test_where_nothing_is_to_come_the_next_chat_begins_and_a_count_is_final() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sizes import examples
 
 from pytest_hydrasmoke._journal.codec import SCHEMA
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._recordings import store
 from pytest_hydrasmoke._recordings.compare import overlaid
 from pytest_hydrasmoke._recordings.format import (
-    Events,
+    CountedEvents,
     NotWrittenError,
     Recorded,
     as_text,
@@ -38,7 +38,8 @@ TURNS = st.builds(
     instance=PLACES,
     spec=st.just(SPEC),
     message=st.text(min_size=1),
-    llm_events=st.none() | st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
+    llm_events=st.none()
+    | st.builds(CountedEvents, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
     end=st.sampled_from(["closed", "cut", "stalled", "left"]),
     said=st.none() | st.just("0123456789abcdef"),
 )

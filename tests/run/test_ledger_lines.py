@@ -19,7 +19,7 @@ from pytest_hydrasmoke._journal.events import (
     Refuted,
     Status,
 )
-from pytest_hydrasmoke._journal.known import KnownInstance
+from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading, parse
 

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
-from pytest_hydrasmoke._core.policy import Policy, Router
+from pytest_hydrasmoke._core.policy import KnownRouter, Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
@@ -295,4 +295,4 @@ def forms(**more: Answer) -> Forms:
 
 def policy_of(**more: Any) -> Policy:
     """Return the rules of a run that has learned the forms of its router."""
-    return Policy(router=Router(forms()), **more)
+    return Policy(router=KnownRouter(forms()), **more)

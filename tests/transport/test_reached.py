@@ -152,7 +152,7 @@ class Case:
     link: dict[str, Any] = field(default_factory=lambda: {"ca_file": CA})
 
 
-late = partial(Case, late_after=0.1)
+late = partial(Case, late_after=0.4)
 late_in_tunnel = partial(Case, late_after=0.4)
 for_good = partial(Case, permanent=True)
 CONNECTION = "no connection to {url}"
