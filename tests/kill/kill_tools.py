@@ -95,7 +95,13 @@ class Router:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a run against it."""
-        kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
+        # Nor is it a worker's, if this test runs on one.
+        others = ("HYDRA", "PYTEST_XDIST")
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not any(part in name for part in others)
+        }
         kept.pop("PYTEST_ADDOPTS", None)
         return {
             **kept,
