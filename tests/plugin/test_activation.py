@@ -282,7 +282,7 @@ def test_a_scenario_is_played(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario else/own.toml (option), usage_settle 0.3 (environment)"
+                "scenario else/own.toml (option), usage_settle 0.5 (environment)"
             ),
         ]
     )
