@@ -12,6 +12,7 @@ from handlers import as_in_a_terminal
 from inner import only
 from plugin_tools import QUICK, TOKEN, Project, alone_or_workers, count, nothing_left, until
 
+from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -210,21 +211,26 @@ def test_b(smoke_instance):
 
 @alone_or_workers
 def test_what_hangs_is_ended_in_time_for_a_deletion(
-    project: Project, router: FakeRouter, workers: tuple[str, ...]
+    project: Project,
+    router: FakeRouter,
+    workers: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Longer than what is left after a signal of somebody else's.
-    router.fail("delete", status=503, times=6)
-    project.at(router, deadline=40, delete_timeout=25).write("test_it.py", SLEEPS.format(first=""))
+    # The deletion takes longer than what is left after a signal of somebody else's.
+    for name in ("CLEANUP_SECONDS", "ANSWERED_SECONDS"):
+        monkeypatch.setattr(signals, name, 0.1)
+    router.fail("delete", status=503, times=2)
+    project.at(router, deadline=12, delete_timeout=5).write("test_it.py", SLEEPS.format(first=""))
     with as_in_a_terminal():
         result = project.live(*workers, "test_it.py")
     assert result.ret == 128 + TERM
     assert nothing_left(router)
     assert count(router, "chat") == 1
-    assert count(router, "delete") > 6
+    assert count(router, "delete") > 2
     report = project.report()
-    assert report["ended"].startswith("deadline: the run may take 40 s, and was ended 20 s before")
+    assert report["ended"].startswith("deadline: the run may take 12 s, and was ended 6 s before")
     assert report["not_run"] == 1
-    result.stdout.fnmatch_lines(["hydra-smoke: deadline: the run may take 40 s, *"])
+    result.stdout.fnmatch_lines(["hydra-smoke: deadline: the run may take 12 s, *"])
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,7 @@ def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_
     a_run: Runs, handled: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
+    monkeypatch.setattr(signals, "ANSWERED_SECONDS", 1.5)
     fake, session = a_run()
     SmokeInstanceFactory(session).many(count)
     fake.fail("delete", status=503, times=1000, retry_after=30)
