@@ -217,6 +217,12 @@ def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
         assert len(set(hidden[6:-1])) == 1
 
 
+def test_escapes_within_escapes_are_looked_into_eight_deep() -> None:
+    scrub = scrubber("abcdefgh")
+    deep = {number: f"%{'25' * number}61bcdefgh" for number in (0, 7, 8, 5_000)}
+    assert [number for number, text in deep.items() if scrub(text) == "*" * WINDOW] == [0, 7]
+
+
 @pytest.mark.parametrize(
     "token", ["000000000000%200", "A%20B%41CDEF", "ABCD%252525EFGH", "AB%20CD%20EFGH"]
 )
