@@ -50,7 +50,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class CountedEvents:
+class RecordedEvents:
     """LLM events of a turn, and the seconds after its end at which that count was first seen."""
 
     count: int
@@ -66,7 +66,7 @@ class Recorded:
     instance: Place
     spec: Mapping[str, str]
     message: str
-    llm_events: CountedEvents | None = None
+    llm_events: RecordedEvents | None = None
     end: Ending | None = None
     chunks: Sequence[tuple[float, bytes]] = ()
     """What was read, and when, in milliseconds since the request; written as whole numbers."""
@@ -173,7 +173,7 @@ def _turn(plain: Any) -> Recorded:
         spec=plain["spec"],
         message=plain["message"],
         llm_events=events
-        and CountedEvents(events["count"], tuple(events["providers"]), events["after"]),
+        and RecordedEvents(events["count"], tuple(events["providers"]), events["after"]),
         end=plain.get("end"),
         chunks=[(at, _decoded(chunk)) for at, chunk in plain.get("chunks", ())],
         refused=refused

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 
 from .compare import Words, played, said
-from .format import CountedEvents, NotWrittenError, Recorded, RecordedTurn, Refusal
+from .format import NotWrittenError, Recorded, RecordedEvents, RecordedTurn, Refusal
 
 Edit = Callable[[RecordedTurn], RecordedTurn | None]
 
@@ -102,7 +102,7 @@ def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
     )
 
 
-def _counted(turn: OpenTurn) -> CountedEvents | None:
+def _counted(turn: OpenTurn) -> RecordedEvents | None:
     found, before = turn.account.found, turn.account.before
     if found is None or before.error is not None:
         return None
@@ -110,7 +110,7 @@ def _counted(turn: OpenTurn) -> CountedEvents | None:
     surely = surely_since(before.providers, found.providers, added)
     # If several had been seen before, the provider of a new event is not known.
     names = (surely or found.providers) if added else ()
-    return CountedEvents(
+    return RecordedEvents(
         added, tuple(sorted(names)), round(max(found.at - turn.outcome.at, 0.0), 2)
     )
 

@@ -11,7 +11,7 @@ from recorded_turns import DONE, differs, frame, refusal, turn
 
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._recordings.compare import Words, compared, played
-from pytest_hydrasmoke._recordings.format import CountedEvents, Recorded
+from pytest_hydrasmoke._recordings.format import Recorded, RecordedEvents
 
 READY = turn(frame("I am ready."), DONE)
 BASIC = {"manifest_id": "hermes-basic", "tier_id": "tier-1"}
@@ -30,7 +30,7 @@ def thinks(words: str) -> bytes:
 
 
 def counted(*providers: str, turn: Recorded = READY) -> Recorded:
-    return replaced(turn, llm_events=CountedEvents(len(providers), providers, 0.1))
+    return replaced(turn, llm_events=RecordedEvents(len(providers), providers, 0.1))
 
 
 def said(text: str) -> str:

@@ -19,9 +19,9 @@ from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._recordings import store
 from pytest_hydrasmoke._recordings.compare import overlaid
 from pytest_hydrasmoke._recordings.format import (
-    CountedEvents,
     NotWrittenError,
     Recorded,
+    RecordedEvents,
     as_text,
     turns_of,
 )
@@ -39,7 +39,7 @@ TURNS = st.builds(
     spec=st.just(SPEC),
     message=st.text(min_size=1),
     llm_events=st.none()
-    | st.builds(CountedEvents, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
+    | st.builds(RecordedEvents, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
     end=st.sampled_from(["closed", "cut", "stalled", "left"]),
     said=st.none() | st.just("0123456789abcdef"),
 )

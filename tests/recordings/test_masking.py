@@ -18,7 +18,7 @@ from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._recordings.compare import played
-from pytest_hydrasmoke._recordings.format import CountedEvents, NotWrittenError, Recorded, Refusal
+from pytest_hydrasmoke._recordings.format import NotWrittenError, Recorded, RecordedEvents, Refusal
 from pytest_hydrasmoke._recordings.masking import Masking, recut
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Answer
@@ -72,7 +72,7 @@ def test_a_token_is_masked_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> No
     asked[1].account.found = Count(0.5, 2, frozenset({"anthropic", TOKEN}))
     made = masked(asked)
     assert made.spec == {"agent_name": "of ********"}
-    assert made.llm_events == CountedEvents(2, ("anthropic", "********"), 0.5)
+    assert made.llm_events == RecordedEvents(2, ("anthropic", "********"), 0.5)
     # Also where it is escaped, in a field that nobody knows.
     for escape in ("\\u{:04x}", "\\\\u{:04X}", "%{:02x}"):
         spelled = "".join(escape.format(ord(char)) for char in TOKEN)
@@ -180,9 +180,9 @@ def test_events_are_told_as_far_as_they_were_counted() -> None:
     asked[1].account = TurnAccount(Count(0.0, 3, frozenset({"a"})))
     assert masked(asked).llm_events is None
     for at, count, names, told in (
-        (10.5, 4, "ab", CountedEvents(1, ("b",), 0.5)),
-        (10.568, 4, "a", CountedEvents(1, ("a",), 0.57)),
-        (9.0, 2, "a", CountedEvents(0, (), 0.0)),
+        (10.5, 4, "ab", RecordedEvents(1, ("b",), 0.5)),
+        (10.568, 4, "a", RecordedEvents(1, ("a",), 0.57)),
+        (9.0, 2, "a", RecordedEvents(0, (), 0.0)),
     ):
         asked[1].account.found = Count(at, count, frozenset(names))
         assert masked(asked).llm_events == told
