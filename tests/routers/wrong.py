@@ -152,7 +152,7 @@ ISOLATION = [
     wrong("LLM events of the others are counted", "the LLM events are not as expected", counted=events(lambda row, event, age, window: age <= window and event.instance_id != row.id)),
     wrong("a deleted agent takes a chat", "chat still answers for an instance that is deleted", shown=shows("chat")),
     wrong("a deleted agent has LLM events", "llm_events still answers for an instance that is deleted", shown=shows("llm_events")),
-    wrong("a key names the newest one", "poll names another instance than before | provision and poll name different instances", answer=says("poll", instance_id=newest_id)),
+    wrong("a key names the newest one", "poll names another instance than before | status was refused with 404 | provision and poll name different instances", answer=says("poll", instance_id=newest_id)),
     wrong("all keys share one", "two keys name one instance", provision=first_alive, named=by_any_key),
     wrong("a key's beginning will do", "poll names an instance for a key that nobody used", named=alike(str.startswith)),
     wrong("a key may go on", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: asked.startswith(own))),
