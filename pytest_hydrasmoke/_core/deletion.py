@@ -96,11 +96,19 @@ class Deletion:
         if self._deadline is None:
             with contextlib.suppress(DoubtError):
                 found = await named(calls, self._record, deadline)
-                if found.instance_id is None:
+                known = found.instance_id or await self._alive(calls, deadline)
+                if known is None:
                     return
-                self._has_row(calls.io.now(), found.instance_id)
+                self._has_row(calls.io.now(), known)
         for known in self._record.known_ids:
             await self._ask(calls, known, deadline)
+
+    async def _alive(self, calls: Calls, deadline: float) -> str | None:
+        """Return what the key's own answers have named and is alive, although it has no row."""
+        for known in self._record.known_ids:
+            if (await look(calls, self._record, known, deadline)).says == "alive":
+                return known
+        return None
 
     async def step(self, calls: Calls) -> float | None:
         """Ask and look once, and judge; return the seconds until the next step, None at the end."""

@@ -151,9 +151,13 @@ class InstanceRecord(Story, Partner):
                     "the run ended before this instance was requested",
                     next_step="let a test wait for the threads that it starts",
                 )
-            self.born = at
-            # Also where it is so already: another process may have said it.
-            self.note(Became(State.REQUESTED, self.id))
+            before, self.born = self.born, at
+            try:
+                # Also where it is so already: another process may have said it.
+                self.note(Became(State.REQUESTED, self.id))
+            except BaseException:
+                self.born = before  # Nothing leaves: what is given up now stays so.
+                raise
 
     def give_up(self) -> None:
         """Become unused if nothing was requested yet: from here on, nothing is."""

@@ -84,6 +84,10 @@ class BootsBeside(Keeper):
         self._session = session
         self._before = before
 
+    @property
+    def forked(self) -> bool:
+        return self._session.forked
+
     def note(self, record: InstanceRecord, at: float, event: Event) -> None:
         self._session.write(record, at, event)
 

@@ -93,12 +93,21 @@ def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
 def test_what_has_no_row_yet_is_not_deleted_in_a_hurry_before_it_comes() -> None:
     it = record(state=State.ACCEPTED, id=ID)
     # With a delete in between, its row would not come.
-    io, calls = calls_of(it, poll=[NO_ROW, row(), NO_ROW], delete=[deleted()], status=[NOT_FOUND])
+    polls, looks = [NO_ROW, NO_ROW, row(), NO_ROW], [NOT_FOUND, NOT_FOUND]
+    io, calls = calls_of(it, poll=polls, delete=[deleted()], status=looks)
     deletion = Deletion(it, io.now())
     drive(deletion.ask_all(calls))
-    assert (io.calls_sent(), it.state) == (["poll"], State.ACCEPTED)
+    assert (io.calls_sent(), it.state) == (["poll", "status", "poll"], State.ACCEPTED)
     assert drive(deletion.step(calls)) is None
-    assert (io.calls_sent()[1:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
+    assert (io.calls_sent()[3:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
+
+
+def test_what_is_alive_is_deleted_in_a_hurry_whether_its_key_has_a_row_or_not() -> None:
+    it = record(state=State.ACCEPTED, id=ID)
+    it.ids = [ID]
+    io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=[RUNNING])
+    drive(Deletion(it, io.now()).ask_all(calls))
+    assert (io.calls_sent(), it.state) == (["poll", "status", "delete"], State.DELETING)
 
 
 def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:

@@ -32,7 +32,7 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, ProvisionError
 from pytest_hydrasmoke._core import lifecycle
-from pytest_hydrasmoke._core.lifecycle import check_free, provision
+from pytest_hydrasmoke._core.lifecycle import ask, check_free, provision
 from pytest_hydrasmoke._core.policy import Policy, Statuses, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Doing
@@ -202,6 +202,12 @@ def test_where_a_run_may_not_go_on_nothing_more_is_sent(name: str) -> None:
     assert (it.state, io.calls_sent()) == (state, sent)
     if kind is ConfigError:
         assert str(error).startswith("the run ended before this instance was requested\n")
+    # What was given up for want of a request is not requested later.
+    it.keeper = Listening()
+    it.give_up()
+    if it.state is State.UNUSED:
+        fails(ConfigError, ask(calls, it, None))
+        assert not io.sent
 
 
 def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
