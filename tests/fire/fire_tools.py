@@ -37,7 +37,6 @@ TOKEN = "made-up-token-of-the-fire-tests"
 def python(script: str, **given: Any) -> subprocess.Popen[str]:
     """Start one of the scripts in this folder; it can import what the tests can."""
     path = [str(HERE), str(HERE.parent / "shared"), path_with_trio()]
-    path.append(os.environ.get("PYTHONPATH", ""))
     return subprocess.Popen(
         [sys.executable, str(HERE / script), json.dumps(given)],
         stdout=subprocess.PIPE,
