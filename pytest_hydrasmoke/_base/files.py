@@ -102,10 +102,13 @@ def opened(file: Path, flags: int, mode: int = 0o600) -> int:
     return os.open(file, os.O_WRONLY | OPENED | flags, mode)
 
 
-def replace(file: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file atomically; raises `OSError`, and leaves what was there before."""
+def replace(file: Path, text: str, mode: int = 0o600, temporary: str = TEMPORARY) -> None:
+    """Write a file atomically; raises `OSError`, and leaves what was there before.
+
+    `temporary` names files that are not whole yet, with a `*`.
+    """
     # In the same folder: a rename works only within one file system.
-    other = file.parent / TEMPORARY.replace("*", secrets.token_hex(8))
+    other = file.parent / temporary.replace("*", secrets.token_hex(8))
     try:
         with os.fdopen(opened(other, NEW, mode), "wb") as whole:
             whole.write(text.encode())

@@ -100,9 +100,12 @@ class OpenTurn:
             run.stage.asks(self)
 
     async def _send(self) -> None:
-        outcome, deadline = self.outcome, self.story.deadline
+        # What was told before may have taken its time, as on a slow disk.
+        outcome, self.story.deadline = self.outcome, self._calls.io.now() + self._timeout
         try:
-            self._stream, sent = await self._calls.chat(self._id, self.message, deadline=deadline)
+            self._stream, sent = await self._calls.chat(
+                self._id, self.message, deadline=self.story.deadline
+            )
         except HydraSmokeError as error:
             outcome.refused(error)
             late = not_taken(error, self._timeout)
@@ -191,6 +194,7 @@ class OpenTurn:
         elif end.complete:
             # The turn is complete: what happened to the connection afterwards does not matter.
             self.outcome.ending, self.outcome.at = "closed", now
+            self.outcome.ran_to_its_end = True
         elif now >= deadline or (fault is not None and fault.late):
             self.outcome.ending = "stalled"
             words = f"the turn did not end within {self._timeout:g} s"
@@ -202,6 +206,7 @@ class OpenTurn:
         else:
             self.outcome.ending, self.outcome.at = "closed", now
             self._end_without_terminal_event()
+            self.outcome.ran_to_its_end = True
 
     def _end_without_terminal_event(self) -> None:
         came, known = self.came, self.partner.settling.end_seen

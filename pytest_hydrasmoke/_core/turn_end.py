@@ -112,16 +112,13 @@ class Outcome:
     ending: Ending = "left"
     at: float = 0.0
     """When the stream ran to its end, or its reader left it, on the IO's clock."""
+    ran_to_its_end: bool = False
+    """Whether nothing more can come of it, and nothing is missing: true once that is known."""
     error: str | None = None
     refusal: Answer | None = None
     """An answer that was not a stream."""
     may_run: bool = True
     """Whether the agent may have processed the message."""
-
-    @property
-    def ran_to_its_end(self) -> bool:
-        """Whether nothing more can come of it, and nothing failed."""
-        return self.ending == "closed" and self.error is None
 
     @property
     def how(self) -> str:

@@ -26,8 +26,8 @@ LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
 _MOST = 100_000
 """Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
-
-
+_UNFINISHED = ".hydra-smoke-recording-*.tmp"
+"""Names of recordings that are not whole yet, and of no other file: the next run removes them."""
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
 _BAD_END = re.compile(r"^\.|[. ]$")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
@@ -119,7 +119,7 @@ class RecordingStore:
             ) from None
         self._held = held
         for path in entries:
-            if path.match(files.TEMPORARY):
+            if path.match(_UNFINISHED):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -136,7 +136,7 @@ class RecordingStore:
 def replace(path: Path, text: str) -> None:
     """Replace a file, which others may read, and create its folder; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(path, text, 0o666)
+    files.replace(path, text, 0o666, _UNFINISHED)
 
 
 def owner_in(text: bytes) -> str | None:

@@ -60,7 +60,7 @@ def read_hermes(kind: str, frame: Frame) -> Meaning:
 
 def _hermes_tool(kind: str, frame: Frame) -> Iterator[Part]:
     name = frame.word("tool") or frame.word("tool_name")
-    # A name with a leading underscore is internal to the runtime, and not a `word_in`.
+    # A name with a leading underscore is internal to the runtime, and no `word`.
     if name is not None and kind == "tool.started":
         yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
     elif name is not None and kind == "tool.completed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -12,12 +13,11 @@ from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, 
 from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
 from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
-from pytest_hydrasmoke._core import open_turn, run_turns, turn_story
+from pytest_hydrasmoke._core import open_turn, run_turns, turn_end, turn_story
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.times import IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._journal.story import HELD_BACK
 from pytest_hydrasmoke._transport.protocol import drive
@@ -255,19 +255,16 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
     assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
 
 
-def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
-    """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
-    _, handle = talking(stream(HI))
-    turn = handle.turn("hello", None)
-    places = {open_turn.__file__, turn_story.__file__, run_turns.__file__}
+def _until(step: int, work: Callable[[], object], *, outside: Callable[[FrameType], bool]) -> bool:
+    """Interrupt work at the nth instruction of a turn's modules; return whether it has so many."""
+    places = {it.__file__ for it in (open_turn, turn_story, run_turns, turn_end)}
     steps = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename not in places:
             return None
         frame.f_trace_opcodes = True
-        is_open = frame.f_code is OpenTurn.open.__code__ and turn._stream is not None
-        if event == "opcode" and not is_open and next(steps) == step:
+        if event == "opcode" and not outside(frame) and next(steps) == step:
             raise KeyboardInterrupt
         return trace
 
@@ -275,20 +272,53 @@ def _opened_until(step: int) -> tuple[OpenTurn, InstanceRecord] | None:
     sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for it once, in `settrace`.
     sys.settrace(trace)
     try:
-        drive(turn.open())
+        work()
     except KeyboardInterrupt:
-        return turn, handle.record
+        return True
     finally:
         sys.settrace(before)
-    drive(turn.close())
-    return None
+    return False
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 def test_an_interrupt_at_any_instruction_of_an_opening_frees_the_instance() -> None:
     for step in itertools.count():
-        opened = _opened_until(step)
-        if opened is None:
+        _, handle = talking(stream(HI))
+        turn = handle.turn("hello", None)
+
+        def is_open(frame: FrameType, turn: OpenTurn = turn) -> bool:
+            return frame.f_code is OpenTurn.open.__code__ and turn._stream is not None
+
+        if not _until(step, lambda turn=turn: drive(turn.open()), outside=is_open):
+            drive(turn.close())
             break
         assert not run_turns._busy, f"instruction {step}"
+    assert step > 100, "it was interrupted at each"
+
+
+async def to_its_end(turn: OpenTurn) -> None:
+    while await turn.next() is not None:
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_an_interrupt_at_any_instruction_makes_no_cut_reply_a_whole_one() -> None:
+    for step in itertools.count():
+        _, handle = talking(stream(HI, b""))
+        turn = handle.turn("hello", None)
+        drive(turn.open())
+
+        def read(turn: OpenTurn = turn) -> None:
+            fails(ChatError, to_its_end(turn))
+
+        interrupted = _until(step, read, outside=lambda _: False)
+        if interrupted and turn.outcome.error is None:
+            # Whoever goes on after it is told all the same.
+            assert turn.outcome.how == "left"
+            read()
+        drive(turn.close())
+        assert handle.record.settling.last is not None
+        assert handle.record.settling.last.how != "ended", f"instruction {step}"
+        if not interrupted:
+            break
     assert step > 100, "it was interrupted at each"
