@@ -110,7 +110,7 @@ _GRAM = 4
 _STEP = WINDOW - _GRAM + 1
 
 
-_ESCAPED = re.compile(r"(?:\\+(?:u00|x)|%)([2-7][0-9A-Fa-f])")
+_ESCAPED = re.compile(r"(?:(?<!\\)\\++(?:u00|x)|%)([2-7][0-9A-Fa-f])")
 """A visible ASCII character as JSON, Python or a URL may escape it, also within another text."""
 _DEEP = 8
 """Escapes within escapes that are looked into: each is a pass over the text."""

@@ -90,9 +90,14 @@ class AsyncIO(HttpIO):
         try:
             # Only for connecting: the backend divides it among the addresses of a name.
             timeout = {"connect": until}
-            sent = build(self.link, request, timeout=timeout, trace=steps.on_step_async)
+            # The request is in no variable: it has the token.
             with Until(until):
-                return AsyncStream(self, await self._pool.handle_async_request(sent))
+                return AsyncStream(
+                    self,
+                    await self._pool.handle_async_request(
+                        build(self.link, request, timeout=timeout, trace=steps.on_step_async)
+                    ),
+                )
         except BaseException as error:
             raised = error
         if not steps.sent and isinstance(steps.connected, httpcore.AsyncNetworkStream):

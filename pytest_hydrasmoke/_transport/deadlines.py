@@ -139,11 +139,14 @@ class DeadlineBackend(httpcore.NetworkBackend):
         deadline = math.inf if timeout is None else timeout
         named = False
 
-        def left(until: float) -> float:
-            return _left(min(until, self.cleanup_deadline()), httpcore.ConnectTimeout)
+        def until() -> float:
+            return min(deadline, self.cleanup_deadline())
 
-        async def connect(address: str, until: float) -> DeadlineStream:
-            seconds = left(until)
+        def left(at: float) -> float:
+            return _left(min(at, self.cleanup_deadline()), httpcore.ConnectTimeout)
+
+        async def connect(address: str, at: float) -> DeadlineStream:
+            seconds = left(at)
             limit = None if seconds == math.inf else seconds
             inner = self._inner.connect_tcp(address, port, limit, local_address, socket_options)
             return DeadlineStream(inner, self)
@@ -152,7 +155,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             nonlocal named
             addresses = [host] if is_address(host) else in_order(host, port)
             named = True
-            return drive(connected(host, port, addresses, deadline, connect))
+            return drive(connected(host, port, addresses, until, connect))
 
         left(deadline)  # No connection is begun after the deadline.
         attempt = Connecting(connect_any, self.opened)

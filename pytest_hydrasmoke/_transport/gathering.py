@@ -79,7 +79,12 @@ def fan_out(
 
     def run(own: SyncIO, share: Share, ended: Once) -> None:
         try:
-            drive(do(own, share, failures, failed))
+            for one in share:
+                try:
+                    drive(do(own, [one], failures, failed))
+                except RuntimeError as error:  # It has awaited something other than its IO.
+                    failures[one[0]] = error
+                    failed()
         finally:
             own.close()
             ended.set()

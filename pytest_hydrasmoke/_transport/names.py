@@ -53,7 +53,7 @@ async def connected(
     host: str,
     port: int,
     addresses: Sequence[str],
-    until: float,
+    until: Callable[[], float],
     connect: Callable[[str, float], Awaitable[T]],
 ) -> T:
     """Return a connection to the first address that works; it comes first from now on.
@@ -63,13 +63,13 @@ async def connected(
     *others, address = addresses
     for place, other in enumerate(others):
         now = clock.now()
-        share = min(FIRST_ADDRESSES, (until - now) / (len(addresses) - place))
+        share = min(FIRST_ADDRESSES, (until() - now) / (len(addresses) - place))
         with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
             stream = await connect(other, now + share)
             address = other
             break
     else:
-        stream = await connect(address, until)
+        stream = await connect(address, until())
     _worked[host, port] = address
     return stream
 
@@ -171,4 +171,4 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         self._lookups[host] = lookup
         await lookup.end()
         self._lookups.pop(host, None)
-        return await connected(host, port, lookup.result(), until, connect)
+        return await connected(host, port, lookup.result(), lambda: until, connect)

@@ -221,6 +221,9 @@ def test_escapes_within_escapes_are_looked_into_eight_deep() -> None:
     scrub = scrubber("abcdefgh")
     deep = {number: f"%{'25' * number}61bcdefgh" for number in (0, 7, 8, 5_000)}
     assert [number for number, text in deep.items() if scrub(text) == "*" * WINDOW] == [0, 7]
+    # Nobody waits for an agent that says this: a look at each of them from each is an hour.
+    backslashes = "\\" * (1 << 20)
+    assert scrub(backslashes + "%41") == backslashes + "%41"
 
 
 @pytest.mark.parametrize(

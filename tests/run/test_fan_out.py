@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import os
@@ -173,6 +174,20 @@ async def test_no_failure_stops_another_work(kind: str) -> None:
         assert all(isinstance(it, TypeError) for it in failures.values())
     assert [*await gather(kind, [fail])] == [0]
     assert await gather(kind, []) == {}
+
+
+def test_a_work_that_waits_for_something_else_than_its_io_fails_and_stops_no_other() -> None:
+    done: list[int] = []
+
+    async def work(number: int, io: IO) -> None:
+        if number == 0:
+            await asyncio.sleep(0)
+        done.append(number)
+
+    io = SyncIO(link_to(NOWHERE))
+    failures = drive(io.gather([partial(work, number) for number in range(4)], at_once=2))
+    assert ([*failures], sorted(done)) == ([0], [1, 2, 3])
+    io.close()
 
 
 async def test_no_more_than_so_many_are_done_at_the_same_time_and_one_where_the_caller_is(

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpcore
+
 from pytest_hydrasmoke import (
     AsyncSmokeClient,
     AsyncSmokeInstance,
@@ -273,3 +275,5 @@ def assert_clean(error: BaseException, token: Token = TOKEN) -> None:
         for frame, _ in traceback.walk_tb(one.__traceback__):
             parts = Path(frame.f_code.co_filename).parts
             assert not {"httpx", "httpcore", "h11"} & set(parts), parts
+            # Its headers are in no repr, but a debugger opens them.
+            assert not any(isinstance(it, httpcore.Request) for it in frame.f_locals.values())

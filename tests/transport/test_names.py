@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -12,12 +13,15 @@ from unittest.mock import Mock
 import pytest
 import transport_tools as tools
 from faulty_server import FaultyServer
-from net_tools import close, io_of
+from net_tools import close, io_of, link_to
 
 from pytest_hydrasmoke import TransportError
-from pytest_hydrasmoke._base import threads
+from pytest_hydrasmoke._base import signals, threads
+from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport import names
+from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.names import NamingBackend, is_address
+from pytest_hydrasmoke._transport.protocol import drive
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +94,20 @@ async def test_each_address_has_its_share_of_little_time(
     ):
         # Less than the longest time for one address.
         assert (await tools.send(kind, f"{ROUTER}:{server.port}", 1.5)).status == 200
+
+
+def test_each_address_has_its_share_of_what_a_signal_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signals, "CLEANUP_SECONDS", 1.5)
+    tools.NameServer(monkeypatch, "127.0.0.2", "127.0.0.1")
+    interrupts = Interrupts()
+    interrupts.received = signal.SIGTERM
+    with FaultyServer(tools.STATUS) as server, tools.dropping("127.0.0.2", server.port):
+        io = SyncIO(link_to(f"{ROUTER}:{server.port}"), interrupts=interrupts)
+        interrupts.begin_clean_up()
+        assert drive(io.send(tools.ONE, io.now() + 60)).status == 200
+        io.close()
 
 
 @pytest.mark.parametrize(
