@@ -23,7 +23,7 @@ _SELECTABLE = 1024
 """Descriptors from this number on are too large for select."""
 NEW = os.O_CREAT | os.O_EXCL
 """Flags that create a file, and fail if it exists."""
-TEMPORARY = ".hydra-smoke-*.tmp"
+TEMPORARY = ".hydra-smoke.*.part"
 """Names of files that are not whole yet: a run that is killed may leave one."""
 
 

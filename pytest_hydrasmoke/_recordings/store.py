@@ -26,7 +26,7 @@ LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
 _MOST = 100_000
 """Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
-_UNFINISHED = ".hydra-smoke-recording-*.tmp"
+_UNFINISHED = ".hydra-smoke-*.tmp"
 """Names of recordings that are not whole yet, and of no other file: the next run removes them."""
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
 _BAD_END = re.compile(r"^\.|[. ]$")

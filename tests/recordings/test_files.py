@@ -15,6 +15,7 @@ from recorded_turns import DONE, SPEC, TEST, frame, refusal, turn
 from sizes import examples
 
 from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._recordings import store
 from pytest_hydrasmoke._recordings.compare import overlaid
@@ -235,9 +236,14 @@ def test_what_a_killed_run_has_left_half_written_is_removed_unless_it_is_done(
 ) -> None:
     replace(tmp_path / "tests" / HALF, "{")
     (tmp_path / "tests" / "a.tmp").touch()
+    # Another run may write its report there.
+    report = tmp_path / files.TEMPORARY.replace("*", "0123456789abcdef")
+    report.touch()
     some = RecordingStore(tmp_path)
     recorded_into(some)
     some.end()
+    assert report.exists()
+    report.unlink()
     assert names(tmp_path) == ["a.tmp"]
     half = tmp_path / HALF
     half.touch()
