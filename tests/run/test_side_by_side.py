@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from sharing_tools import BOOTS, OTHER, TEST, Process, Run, Runs, a_run, meanwhi
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, BootsBeside, NotRunError, Wanted
+from pytest_hydrasmoke._transport.protocol import drive
 
 __all__ = ["a_run"]
 THIRD = InstanceSpec(**{**FIELDS, "tier_id": "tier-3"})
@@ -145,6 +147,33 @@ def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs)
     assert isinstance(failed, ProvisionError)
     assert "another instance with its spec failed before it" in failed.message
     assert run.times("provision") == 0
+
+
+def test_what_fails_when_the_run_is_over_is_left_to_what_has_ended_it(a_run: Runs) -> None:
+    session = a_run().process("gw0").session
+    [record] = session.claim(SPEC)
+    session.end()
+    [failed] = session.boot([record]).values()
+    assert isinstance(failed, ConfigError)
+    assert "is over" in failed.message
+    # Nobody has deleted it here, nor said that it is to blame.
+    assert (record.state, record.failed) == (State.CLAIMED, False)
+
+
+def test_a_forked_child_that_leaves_its_frames_deletes_nothing_that_boots_beside(
+    a_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run()
+    session = run.process("gw0").session
+    [record] = session.claim(SPEC)
+    session.boot([record])
+    record.keeper = BootsBeside(session, None)
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        drive(session.handle(record).leave(failed=True))
+    assert (run.times("delete"), record.failed) == (0, False)
+    drive(session.handle(record).leave(failed=True))
+    assert run.times("delete") == 1
 
 
 # What becomes of it: one story, told and ended by the main process
