@@ -92,22 +92,32 @@ class Deletion:
         What has no row yet is left to `step`: were it deleted as its row comes, nobody could tell
         it from one whose row is still to come.
         """
-        deadline = calls.io.now() + self._policy.delete_timeout
+        now = calls.io.now()
+        deadline = now + self._policy.delete_timeout
         if self._deadline is None:
+            # The deletes need most of the time that there is.
+            left = min(deadline, calls.io.cleanup_deadline()) - now
+            until = now + min(FIRST_LOOK, left / 4)
             with contextlib.suppress(DoubtError):
-                found = await named(calls, self._record, deadline)
-                known = found.instance_id or await self._alive(calls, deadline)
+                found = await named(calls, self._record, until)
+                known = found.instance_id or await self._alive(calls, until)
                 if known is None:
                     return
                 self._has_row(calls.io.now(), known)
         for known in self._record.known_ids:
             await self._ask(calls, known, deadline)
 
-    async def _alive(self, calls: Calls, deadline: float) -> str | None:
-        """Return what the key's own answers have named and is alive, although it has no row."""
+    async def _alive(self, calls: Calls, until: float) -> str | None:
+        """Return what the key's own answers have named and is alive, although it has no row.
+
+        Raises `DoubtError` where a status proves nothing.
+        """
         for known in self._record.known_ids:
-            if (await look(calls, self._record, known, deadline)).says == "alive":
+            seen = await look(calls, self._record, known, until)
+            if seen.says == "alive":
                 return known
+            if seen.says == "nothing":
+                raise DoubtError(seen.why)
         return None
 
     async def step(self, calls: Calls) -> float | None:

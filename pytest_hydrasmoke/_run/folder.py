@@ -261,7 +261,7 @@ def discard(folder: Path, *, whole: bool = True) -> None:
         return
     # The ledger goes last: without it, what a kill leaves of the rest might be anybody's.
     for file, form in sorted(_files(folder), key=lambda it: it[0].name == LEDGER):
-        told = file.name == LEDGER or file.match(SWEPT) or file.parent.name == JOURNAL
+        told = file.name == LEDGER or file.match(SWEPT) or file.parent == folder / JOURNAL
         with contextlib.suppress(OSError):
             if (whole or told) and _has_form(file, form):
                 file.unlink()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from core_tools import NAMED, deleting, fails, ready, telling
 from scripted_io import (
+    HANG,
     ID,
     KEY,
     NO_ROW,
@@ -108,6 +109,19 @@ def test_what_is_alive_is_deleted_in_a_hurry_whether_its_key_has_a_row_or_not() 
     io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=[RUNNING])
     drive(Deletion(it, io.now()).ask_all(calls))
     assert (io.calls_sent(), it.state) == (["poll", "status", "delete"], State.DELETING)
+
+
+@pytest.mark.parametrize("silent", ["poll", "status"])
+def test_a_look_that_proves_nothing_leaves_a_delete_in_a_hurry_its_time(silent: str) -> None:
+    for answer in (HANG, reply(503)):
+        it = record(state=State.ACCEPTED, id=ID)
+        answers = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], silent: [answer, ...]}
+        io, calls = calls_of(it, delete=[deleted()], **answers)
+        io.hurried = START + 7
+        drive(Deletion(it, io.now()).ask_all(calls))
+        [sent] = [sent for sent in io.sent if sent.request.call == "delete"]
+        assert sent.at - START <= 7 / 4
+        assert it.state is State.ACCEPTED, "nothing has shown a row"
 
 
 def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:

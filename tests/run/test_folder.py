@@ -23,9 +23,9 @@ from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 
 @pytest.fixture
 def folder(output: Path) -> Path:
-    """The folder of a run that a sweep has ended."""
-    mark_run_over(output, "owner")
-    return folder_of(output, "owner")
+    """The folder of a run that a sweep has ended, and that is called as a folder in it is."""
+    mark_run_over(output, "journal")
+    return folder_of(output, "journal")
 
 
 def nothing() -> None:
@@ -76,8 +76,11 @@ def test_the_folder_ignores_itself(output: Path) -> None:
             ["ledger.jsonl", "live/main.lock", "over", "turns.jsonl"],
         ),
         ({"ledger.jsonl/of/somebody": "mine"}, ["ledger.jsonl/of/somebody", "over"]),
-        # Else a ledger, and what sweeps have added to it.
-        ({"ledger.jsonl": "", swept_name(): "", swept_name(): ""}, ["over"]),
+        # Else a ledger, what its processes have told, and what sweeps have added to it.
+        (
+            {"ledger.jsonl": "", "journal/a.jsonl": '{"at": ', swept_name(): "", swept_name(): ""},
+            ["over"],
+        ),
     ],
     ids=["no run's", "a folder", "a run's"],
 )
@@ -86,7 +89,7 @@ def test_only_what_is_a_runs_for_sure_goes_with_its_ledger(
 ) -> None:
     filled(folder, files)
     discard(folder, whole=False)
-    assert files_in(folder) == left
+    assert files_in(folder) == left, "its id stays used"
     discard_if_done(folder)
     assert folder.exists() is (left != ["over"])
 
