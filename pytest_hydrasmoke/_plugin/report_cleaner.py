@@ -66,8 +66,14 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         names = [field.name for field in dataclasses.fields(value)]
     else:
         return _as_text(value, clean)
+    fields: list[object] = [getattr(value, name) for name in names]
+    parts = [cleaned(field, clean, depth - 1) for field in fields]
+    if _same(parts, fields):
+        return value
     twin = copy.copy(value)
-    return twin if _clean_attributes(twin, names, clean, depth) else value
+    for name, part in zip(names, parts, strict=True):
+        _set(twin, name, part)
+    return twin
 
 
 def _as_text(value: object, clean: Clean) -> object:
@@ -88,17 +94,17 @@ def _same(parts: Sequence[object], items: Sequence[object]) -> bool:
 
 def _clean_attributes(
     value: object, names: Iterable[str], clean: Clean, depth: int = _DEEP
-) -> bool:
-    """Clean an object's attributes in place; return whether anything had to change."""
-    changed = False
+) -> None:
+    """Clean attributes of pytest's own objects in place."""
     for name in names:
         part: object = getattr(value, name)
         shown = cleaned(part, clean, depth - 1)
         if shown is not part:
-            # A frozen one, too: it is a copy, or pytest's own.
-            object.__setattr__(value, name, shown)
-            changed = True
-    return changed
+            _set(value, name, shown)
+
+
+def _set(value: object, name: str, part: object) -> None:
+    object.__setattr__(value, name, part)  # Of a frozen one, too: it is a copy, or pytest's own.
 
 
 def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean) -> None:

@@ -1,15 +1,14 @@
 """How a run ends, in each of its processes: hooks ask for a level, and what it lacks is done.
 
-| level    | asked for by                | once it is reached                                     |
-|----------|-----------------------------|--------------------------------------------------------|
-| DELETED  | `pytest_keyboard_interrupt` | what is this process's to delete is gone, or a leak    |
-| REPORTED | the levels below            | the report is written; a worker has handed its part on |
-| SHOWN    | `pytest_sessionfinish`      | everybody has the report                               |
-| OVER     | `pytest_unconfigure`        | the report is true for good, and nothing stayed unseen |
+| level   | asked for by                | once it is reached                                       |
+|---------|-----------------------------|----------------------------------------------------------|
+| DELETED | `pytest_keyboard_interrupt` | what is this process's to delete is gone, or a leak      |
+| SHOWN   | `pytest_sessionfinish`      | everybody has the report; a worker has handed on its own |
+| OVER    | `pytest_unconfigure`        | the report is true for good, and nothing stayed unseen   |
 
-Each level needs those above it, whatever ends a run, so deletion comes first. It is done again
-where something is left, and the report is written again where it is no longer true. It is shown
-once: pytest leaves out the session's end where it stops before the first test.
+Each level needs DELETED, whatever ends a run, so deletion comes first. It is done again where
+something is left, and the report is written again where it is no longer true. It is shown once, or
+by its file alone: pytest leaves out the session's end where it stops before the first test.
 
 The processes that run tests (the main process itself, or xdist's workers) own instances and delete
 them. Workers write journals, and the ledger lists what a dead one leaves.
@@ -45,9 +44,8 @@ class Level(IntEnum):
     """How far the end of a run must have come: see above."""
 
     DELETED = 1
-    REPORTED = 2
-    SHOWN = 3
-    OVER = 4
+    SHOWN = 2
+    OVER = 3
 
 
 class RunEnd:
@@ -66,7 +64,11 @@ class RunEnd:
         """Come as far as a level: what it needs is done, where it is not yet done."""
         self._delete(level)
         if level is Level.SHOWN:
-            self._show(self._report_first())
+            self._finish_recordings()
+            if self._process.worker is None:
+                self._show(self._write(self._session))
+            else:
+                self._process.workers.hand_on()
         elif level is Level.OVER:
             self._report_late()
 
@@ -80,7 +82,7 @@ class RunEnd:
             if self._interrupts.received is not None:
                 process.progress.say(terminal.deleting(run.pending))
             run.close()
-            if level >= Level.REPORTED:
+            if level > Level.DELETED:
                 if process.is_owner:
                     # Nothing may begin after the last look, nor between it and what it looks at.
                     run.end()
@@ -117,17 +119,11 @@ class RunEnd:
         assert session is not None  # It is at its end.
         return session
 
-    def _report_first(self) -> Report | None:
-        """Write the run's report, and return it; a worker hands on its part of it."""
-        process, session = self._process, self._session
-        if process.recorder is not None:
-            process.recorder.finish()
-        if process.recording_end is not None:
-            process.recording_end.write(session)
-        if process.worker is None:
-            return self._write(session)
-        process.workers.hand_on()
-        return None
+    def _finish_recordings(self) -> None:
+        if self._process.recorder is not None:
+            self._process.recorder.finish()
+        if self._process.recording_end is not None:
+            self._process.recording_end.write(self._session)
 
     def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
@@ -150,7 +146,7 @@ class RunEnd:
         before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
         session.exitstatus = code(before, signal=number, broken=self._broken)
         if self.report is None or not self._is_true(self.report, session.exitstatus):
-            self.report, remarks = conclude(process, session)
+            self.report, remarks = conclude(process, session, number)
             session.exitstatus = self.report.exit_code
             process.views.remark(*remarks)
             process.views.write(self.report)
@@ -163,10 +159,8 @@ class RunEnd:
         )
         return report.exit_code == exit_code and now == then
 
-    def _show(self, report: Report | None) -> None:
+    def _show(self, report: Report) -> None:
         """Show the report after its files are written, since readers may fail, or block."""
-        if report is None:
-            return  # The main process shows it.
         self._interrupts.catch_up()
         for kind, name, words in problems(report):
             self.fail(kind, name, words)

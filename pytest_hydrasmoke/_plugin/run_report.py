@@ -86,9 +86,11 @@ def code(
     return pytest.ExitCode.TESTS_FAILED if (failed or broken) and clean else before
 
 
-def conclude(process: Process, session: pytest.Session) -> tuple[Report, list[str]]:
+def conclude(
+    process: Process, session: pytest.Session, signal: int | None
+) -> tuple[Report, list[str]]:
     """Build a run's report, with its exit code, and say what is remarkable."""
-    signal, draft = process.interrupts.received, _draft(process, session)
+    draft = _draft(process, session, signal)
     unheard, unawaited = process.workers.unheard(), process.session_outcome.unawaited
     lost = any(problems(draft))
     why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
@@ -107,7 +109,7 @@ def conclude(process: Process, session: pytest.Session) -> tuple[Report, list[st
     return report, [*remarks, *_notes(process, draft)]
 
 
-def _draft(process: Process, session: pytest.Session) -> Report:
+def _draft(process: Process, session: pytest.Session, signal: int | None) -> Report:
     """Return what is known of a run, before anything is concluded from it."""
     story, seen, begun = process.told.story, process.session_outcome, process.begun
     assert begun is not None  # This is the main process.
@@ -116,7 +118,7 @@ def _draft(process: Process, session: pytest.Session) -> Report:
     return begun.model_copy(
         update={
             "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
-            "ended": seen.ended(session),
+            "ended": seen.ended(session, signal),
             "instances": tuple(instances),
             "tests": tuple(tests),
             "not_run": len(story.selected.keys() - {one.id for one in tests}),

@@ -55,12 +55,11 @@ class SessionOutcome:
         warnings of its workers on to the main process.
         """
 
-    def ended(self, session: pytest.Session) -> str | None:
-        """Return what ended the session early."""
-        interrupts = self._process.interrupts
-        if interrupts.received is not None:
-            name = signal.Signals(interrupts.received).name.removeprefix("SIG")
-            return interrupts.why or f"signal: {name}"
+    def ended(self, session: pytest.Session, number: int | None) -> str | None:
+        """Return what ended the session early, such as a signal of this number."""
+        if number is not None:
+            name = signal.Signals(number).name.removeprefix("SIG")
+            return self._process.interrupts.why or f"signal: {name}"
         if self._words is None and self._uncollected:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
             self._ended_by("collection errors", first_few(self._uncollected, _MOST), own=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -143,6 +145,25 @@ def test_closed_streams_do_not_change_the_code(
         for name in closed:
             monkeypatch.setattr(sys, name, None)
         assert main(command) == code
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full, or a pipe whose reader has left."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def flush(self) -> None:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize(("why", "code"), [(errno.ENOSPC, 4), (errno.EPIPE, 0)])
+def test_what_a_reader_may_need_and_can_not_be_written_is_no_success(
+    here: Project, monkeypatch: pytest.MonkeyPatch, why: int, code: int
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Full(why))
+    assert main(["check"]) == code
 
 
 class LeftPipe(io.StringIO):

@@ -126,6 +126,10 @@ class Model(BaseModel):
     """A token may have a field's name in it."""
     parts: tuple[Frozen, ...] = ()
 
+    def __copy__(self) -> Model:
+        assert SECRET in self.secret, "nothing has to change"
+        return super().__copy__()
+
 
 class Said:
     """What only its text shows."""

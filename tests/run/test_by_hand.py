@@ -222,9 +222,11 @@ async def test_a_key_is_owned_once_at_a_time_and_by_a_name_that_a_sweep_can_plac
         (None, {}),
         ("another-token", {"status": 429}),
         ("another-token", {"status": 503}),
+        # The run's own token is known to be valid, and this one is not.
+        ("another-token", {"status": 403}),
         ("another-token", {"status": 401, "body": "<h1>no</h1>"}),
     ],
-    ids=["none", "after 429", "after 503", "by something else"],
+    ids=["none", "after 429", "after 503", "with 403", "by something else"],
 )
 async def test_a_stranger_who_is_turned_away_made_nothing(
     kind: str, token: str | None, first: dict[str, Any]

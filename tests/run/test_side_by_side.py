@@ -42,14 +42,21 @@ def not_run(process: Process, wanted: Wanted, why: str) -> None:
 def test_all_boot_as_the_first_is_taken(a_run: Runs) -> None:
     run = a_run(BOOTS)
     process = run.process("gw0", [*TIERS, OWN])
+    process.session.stage.test = TEST
+
+    def used() -> set[str | None]:
+        return {it.id for it in process.session.records if it.touched}
+
     with process.holding(OTHER) as instance:
         assert instance.spec == OTHER
         assert tiers(run) == ["tier-1", "tier-1", "tier-2", "tier-3"]
         # Nobody has used the others, and nobody is told that they are ready.
-        assert process.told == [instance.id]
+        assert (process.told, used()) == ([instance.id], {instance.id})
     for wanted in (TIERS[0], TIERS[2]):
         with process.holding(*wanted) as other:
             assert process.told[-1] == other.id
+            other.status()
+            assert other.id in used()
     assert run.times("provision") == 4
     # What no test came to is deleted as well.
     run.main.session.adopt({})
