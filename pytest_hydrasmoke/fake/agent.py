@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from pytest_hydrasmoke._base.clock import now, pause
+
 from .agent_events import AgentError, Api, Message, as_object, parsed
-from .real_time import now, pause
 
 if TYPE_CHECKING:
     from .router import FakeRouter

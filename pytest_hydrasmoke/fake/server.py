@@ -22,8 +22,9 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pytest_hydrasmoke._base.clock import now, wait
+
 from .chat_stream import HANG_UP, hang_up
-from .real_time import now, wait
 
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
 # Seconds for work in the loop, which takes less than a hundredth: a bug must fail, not hang.

@@ -29,7 +29,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from .real_time import pause
+from pytest_hydrasmoke._base.clock import pause
+
 from .records import FakeInstance, LlmEvent, RequestRecord
 from .requests import answer_refused, bears
 from .router import ORDERS, FakeRouter, order

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pytest_hydrasmoke._base.clock import now
+
 from .agent_events import Conversation
 from .faults import Faults
-from .real_time import now
 from .records import FakeInstance, LlmEvent, Progress, RequestRecord, public
 from .replies import Replies
 from .requests import SmokeProvisionRequest

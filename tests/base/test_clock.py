@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import re
 import threading
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from freezegun import freeze_time
@@ -16,32 +14,29 @@ from time_machine import travel
 import pytest_hydrasmoke
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.threads import Ticker
-from pytest_hydrasmoke.fake import real_time
 
 PACKAGE = Path(pytest_hydrasmoke.__file__).parent
-BOTH = pytest.mark.parametrize("module", [clock, real_time], ids=["client", "fake"])
 
 
 class Machine:
     """A machine whose two clocks a test moves by hand."""
 
-    def __init__(self, module: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.clock = self.ticks = 1000.0
-        self._module = module
-        patch.setattr(module, "_monotonic", lambda: self.clock)
-        patch.setattr(module, "_ticks", lambda: self.ticks)
-        patch.setattr(module, "_block", self.passes)
+        patch.setattr(clock, "_monotonic", lambda: self.clock)
+        patch.setattr(clock, "_ticks", lambda: self.ticks)
+        patch.setattr(clock, "_block", self.passes)
         for name, value in {
             "_last": 1000.0,
-            "_until": 1000.0 + module.INTERVAL,
+            "_until": 1000.0 + clock.INTERVAL,
             "_moved": 0.0,
             "_compared": (1000.0, 1000.0, 0.0),
         }.items():
-            patch.setattr(module, name, value)
+            patch.setattr(clock, name, value)
 
     @property
     def now(self) -> float:
-        return float(self._module.now())
+        return float(clock.now())
 
     def passes(self, seconds: float, *, seen: bool = True) -> None:
         """Let time pass for both, or unseen: only the ticks tell of it."""
@@ -49,11 +44,10 @@ class Machine:
         self.ticks += seconds
 
 
-@BOTH
 def test_a_clock_is_taken_at_its_word_unless_its_ticks_tell_otherwise(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    machine = Machine(module, monkeypatch)
+    machine = Machine(monkeypatch)
     for seconds in (0.0001, 0.02, 0.3, 0.0, 5.0, 3600.0):
         machine.passes(seconds)
         assert machine.now == machine.clock
@@ -62,14 +56,14 @@ def test_a_clock_is_taken_at_its_word_unless_its_ticks_tell_otherwise(
         machine.clock += 0.009
         assert machine.now == machine.clock
     # It stands still.
-    machine = Machine(module, monkeypatch)
+    machine = Machine(monkeypatch)
     began = machine.now
     for number in range(1, 501):
         machine.passes(0.01, seen=False)
         assert machine.now == pytest.approx(began + number * 0.01, abs=0.06)
     # It is set.
     for jump in (1e9, -1e9, 0.5, -0.5):
-        machine = Machine(module, monkeypatch)
+        machine = Machine(monkeypatch)
         began = machine.now
         machine.passes(0.05)
         machine.clock += jump
@@ -81,16 +75,15 @@ def test_a_clock_is_taken_at_its_word_unless_its_ticks_tell_otherwise(
         assert machine.now == pytest.approx(began + 20.05, abs=0.12)
 
 
-@BOTH
 def test_a_pause_takes_what_it_takes_and_a_wait_that_takes_no_time_is_repeated(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        machine = Machine(module, patch)
-        module.pause(2.0)
+        machine = Machine(patch)
+        clock.pause(2.0)
         assert machine.ticks == pytest.approx(1002.0)
         left: list[float] = []
-        assert not module.wait(left.append, 1.0)
+        assert not clock.wait(left.append, 1.0)
         assert machine.ticks == pytest.approx(1003.0, abs=0.06)
         assert left[0] == 1.0
         assert 10 < len(left) < 100
@@ -98,21 +91,20 @@ def test_a_pause_takes_what_it_takes_and_a_wait_that_takes_no_time_is_repeated(
     # A wait ends with what it waits for.
     event = threading.Event()
     threading.Timer(0.01, event.set).start()
-    assert module.wait(event.wait, 60)
-    assert module.wait(event.wait, -1)
+    assert clock.wait(event.wait, 60)
+    assert clock.wait(event.wait, -1)
 
 
-@BOTH
 @pytest.mark.parametrize("kind", ["freezegun", "time-machine"])
-def test_frozen_time_goes_on_here(module: ModuleType, kind: str) -> None:
-    spec = module.__spec__
+def test_frozen_time_goes_on_here(kind: str) -> None:
+    spec = clock.__spec__
     assert spec is not None
     assert spec.loader is not None
     with freeze_time("2020-01-01") if kind == "freezegun" else travel(0, tick=False):
         # The module once more, as of a plugin that is loaded late.
         late = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(late)
-        for one in (module, late):
+        for one in (clock, late):
             began = one.now()
             one.pause(0.1)
             assert 0.1 <= one.now() - began < 5
@@ -120,14 +112,6 @@ def test_frozen_time_goes_on_here(module: ModuleType, kind: str) -> None:
             began = one.now()
     # Frozen times are dates: seconds since 1970 have a grain of some tenths of a microsecond.
     assert -0.000_01 < one.now() - began < 5
-
-
-def test_the_fake_has_the_same_clock() -> None:
-    own, other = (
-        ast.unparse(ast.parse(Path(str(it.__file__)).read_text("utf-8")).body[1:])  # type: ignore[arg-type]
-        for it in (clock, real_time)
-    )
-    assert own == other
 
 
 READS = re.compile(
@@ -139,8 +123,8 @@ READS = re.compile(
     """,
     re.VERBOSE,
 )
-READERS = {"_base/clock.py", "fake/real_time.py", "_base/threads.py"}
-"""The clocks, and what `clock.wait` attempts."""
+READERS = {"_base/clock.py", "_base/threads.py"}
+"""The clock, and what `clock.wait` attempts."""
 SLEEPS = re.compile(r"\b(anyio|asyncio)\.sleep\(")
 """In the fake it is right: its server's loop has the fake's time."""
 
