@@ -1,8 +1,8 @@
 """A router that keeps the HydraCore smoke contract, on loopback, for tests.
 
 Names are resolved on first use (PEP 562), so that importing this package loads neither starlette
-nor uvicorn. Nothing here imports the rest of `pytest_hydrasmoke` but its clock: a fake that shared the
-client's rules would share its mistakes.
+nor uvicorn. Nothing here imports the rest of `pytest_hydrasmoke` but its clock: a fake that shared
+the client's rules would share its mistakes.
 """
 
 from __future__ import annotations
