@@ -22,7 +22,7 @@ INTERVAL = 0.1
 TOLERANCE = 0.05
 """Seconds by which clock and ticks may differ: a tick is 0.01 s."""
 GRAIN = 0.02
-"""Seconds between two attempts of a wait that takes no time."""
+"""Seconds that two readings of one moment may be apart, and two attempts of a wait without time."""
 
 
 def _private(name: str) -> Any:
@@ -63,13 +63,17 @@ def now() -> float:
     if _last < reading < _until:
         _last = reading
         return reading - _moved
-    return _compare(reading)
+    return _compare()
 
 
-def _compare(reading: float) -> float:
+def _compare() -> float:
     global _last, _until, _moved, _compared
+    # Read first: another thread may compare meanwhile.
     before, ticks_before, moved = _compared
-    ticks = _ticks()
+    reading, ticks, tries = _monotonic(), _ticks(), 2
+    while tries and _monotonic() - reading > GRAIN:
+        # Others had the processor in between.
+        reading, ticks, tries = _monotonic(), _ticks(), tries - 1
     passed = ticks - ticks_before
     ahead = reading - before - passed
     if abs(ahead) > TOLERANCE + passed / 1000:

@@ -75,6 +75,44 @@ def test_a_clock_is_taken_at_its_word_unless_its_ticks_tell_otherwise(
         assert machine.now == pytest.approx(began + 20.05, abs=0.12)
 
 
+def test_a_process_that_is_held_up_in_a_comparison_still_has_its_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.passes(0.2)
+    held_up = iter([0.08, 0.08])
+
+    def ticks() -> float:
+        machine.passes(next(held_up, 0.0))  # Others had the processor, after the clock was read.
+        return machine.ticks
+
+    monkeypatch.setattr(clock, "_ticks", ticks)
+    for _ in range(20):
+        assert machine.now == machine.clock
+        machine.passes(0.01)
+
+
+def test_a_comparison_in_another_thread_meanwhile_moves_no_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.passes(0.2)
+    others = iter([True])
+
+    def read() -> float:
+        reading = machine.clock
+        if next(others, False):
+            machine.passes(0.08)
+            assert machine.now == machine.clock
+        return reading
+
+    monkeypatch.setattr(clock, "_monotonic", read)
+    assert 1000.2 <= machine.now <= machine.clock
+    for _ in range(20):
+        machine.passes(0.01)
+        assert machine.now == machine.clock
+
+
 def test_a_pause_takes_what_it_takes_and_a_wait_that_takes_no_time_is_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
