@@ -23,7 +23,7 @@ from .model import (
     Point,
     TestFigures,
 )
-from .runs import Boot, Found, PastTest, Run, Spec
+from .runs import Boot, Found, PastRun, PastTest, Spec
 from .statistics import judged
 
 
@@ -176,7 +176,7 @@ def _changed(
 
 
 def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
-    seen: dict[str, list[tuple[int, Run, PastTest]]] = defaultdict(list)
+    seen: dict[str, list[tuple[int, PastRun, PastTest]]] = defaultdict(list)
     for number, group in enumerate(groups):
         for run in group.runs:
             for case in run.cases:
@@ -196,7 +196,7 @@ def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
         )
 
 
-def _flaky_on(its: Sequence[tuple[int, Run, PastTest]]) -> tuple[str, ...]:
+def _flaky_on(its: Sequence[tuple[int, PastRun, PastTest]]) -> tuple[str, ...]:
     """Return the commits on which a test has both passed and failed, with agents of one spec."""
     failed = {
         (run.of.commit, run.specs_of(case))

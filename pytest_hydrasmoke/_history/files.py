@@ -26,7 +26,7 @@ from pytest_hydrasmoke._report.files import FORM, as_json
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 
 from .model import History
-from .runs import Found, Run, worse
+from .runs import Found, PastRun, worse
 from .summary import markdown
 
 MOST_FILES = 100_000
@@ -36,7 +36,7 @@ LARGEST = 32 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 """How a text of UTF-16 or UTF-8 begins where a shell of Windows has copied it."""
-_RUN = TypeAdapter(Run)
+_RUN = TypeAdapter(PastRun)
 STANDARD_OUTPUT = Path("-")
 
 
@@ -54,7 +54,7 @@ def read(paths: Sequence[Path]) -> Found:
 
     Of a run that is found more than once, the red report counts.
     """
-    found, runs = Found([], [], []), dict[object, Run]()
+    found, runs = Found([], [], []), dict[object, PastRun]()
     others = 0
     for number, (path, named) in enumerate(_files(paths, found)):
         if number == MOST_FILES:
@@ -113,7 +113,7 @@ def _line(path: str | Path, words: str) -> str:
     return f"{safe_line(str(path), 1_000)}: {safe_line(words)}"
 
 
-def run_of_file(path: Path) -> Run:
+def run_of_file(path: Path) -> PastRun:
     """Read a report; raises `OSError`, or `NoReportError` that says what the file is instead."""
     data = content_of(path)
     try:

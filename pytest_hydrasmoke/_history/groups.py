@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .runs import Boot, Leak, Run, Spec
+from .runs import Boot, Leak, PastRun, Spec
 
 MOST_GROUPS = 1_000
 FUTURE = timedelta(days=1)
@@ -27,7 +27,7 @@ Outcome = Literal["passed", "failed", "leaked"]
 @dataclass(frozen=True)
 class Group:
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[PastRun, ...]
 
     @property
     def began(self) -> datetime:
@@ -36,7 +36,7 @@ class Group:
         return next(believed, self.runs[0].began)
 
     @cached_property
-    def counted(self) -> tuple[Run, ...]:
+    def counted(self) -> tuple[PastRun, ...]:
         """Its runs without those that a later attempt repeats."""
         latest = self._latest()
         return tuple(
@@ -45,7 +45,7 @@ class Group:
             if not any(self._is_told_again(run, other) for other in latest[run.of.job])
         )
 
-    def _is_told_again(self, run: Run, other: Run) -> bool:
+    def _is_told_again(self, run: PastRun, other: PastRun) -> bool:
         """Return whether `other` repeats a run, and can't be the repetition of another one.
 
         Cells of a matrix may have one job's name, and the same tests.
@@ -57,24 +57,24 @@ class Group:
         return len(alike) <= sum(is_repeated(run, it) for it in attempt)
 
     @cached_property
-    def _attempts(self) -> dict[tuple[str | None, int | None], list[Run]]:
-        attempts: dict[tuple[str | None, int | None], list[Run]] = defaultdict(list)
+    def _attempts(self) -> dict[tuple[str | None, int | None], list[PastRun]]:
+        attempts: dict[tuple[str | None, int | None], list[PastRun]] = defaultdict(list)
         for run in self.runs:
             attempts[run.of.job, run.of.attempt].append(run)
         return attempts
 
-    def _latest(self) -> dict[str | None, list[Run]]:
+    def _latest(self) -> dict[str | None, list[PastRun]]:
         """Return each job's latest attempt with the same tests and specs: few of many."""
-        latest: dict[tuple[object, ...], Run] = {}
+        latest: dict[tuple[object, ...], PastRun] = {}
         for run in sorted(self.runs, key=lambda it: it.of.attempt or 0):
             latest[run.of.job, run.tests, run.specs] = run
-        jobs: dict[str | None, list[Run]] = defaultdict(list)
+        jobs: dict[str | None, list[PastRun]] = defaultdict(list)
         for run in latest.values():
             jobs[run.of.job].append(run)
         return jobs
 
     @cached_property
-    def failed(self) -> tuple[Run, ...]:
+    def failed(self) -> tuple[PastRun, ...]:
         return tuple(run for run in self.counted if run.is_red)
 
     @cached_property
@@ -113,7 +113,7 @@ class Group:
         return {key: sorted(seconds) for key, seconds in times.items()}
 
 
-def is_repeated(run: Run, other: Run) -> bool:
+def is_repeated(run: PastRun, other: PastRun) -> bool:
     """Return whether `other` is a later attempt of a run's job, and has all its tests and specs."""
     mine, its = run.of, other.of
     if mine.job is None or mine.job != its.job or not run.tests:
@@ -133,9 +133,9 @@ def misdated(group: Group, now: datetime) -> str | None:
     return f"group {group.name}: it began {when}, {group.began:%Y-%m-%d %H:%M} UTC"
 
 
-def grouped(runs: Sequence[Run]) -> list[Group]:
+def grouped(runs: Sequence[PastRun]) -> list[Group]:
     """Merge runs into groups, oldest first."""
-    merged: dict[str, list[Run]] = {}
+    merged: dict[str, list[PastRun]] = {}
     for run in sorted(runs, key=lambda it: (it.began, it.run_id)):
         merged.setdefault(run.of.group, []).append(run)
     groups = [Group(name, tuple(its)) for name, its in merged.items()]

@@ -186,8 +186,8 @@ class Pipeline:
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
-class Run:
-    """A run, as far as the history needs it."""
+class PastRun:
+    """A run that is over, as far as the history needs it."""
 
     schema_version: Literal[2]
     run_id: OwnName
@@ -256,7 +256,7 @@ class Run:
         return case.is_green and any(it.cured and it.test == case.id for it in failures)
 
 
-def worse(one: Run, other: Run) -> Run:
+def worse(one: PastRun, other: PastRun) -> PastRun:
     """Return what two reports tell of one run: the red one, with the leaks of both."""
     red = max(one, other, key=lambda run: (run.is_red, run.exit_code != 0, len(run.leaks)))
     calm = other if red is one else one
@@ -270,7 +270,7 @@ def worse(one: Run, other: Run) -> Run:
 class Found(NamedTuple):
     """What was found: runs, and a line for each file that is left out."""
 
-    runs: list[Run]
+    runs: list[PastRun]
     skipped: list[str]
     unread: list[str]
     """Those that may hide a report: named as one, damaged, or out of reach."""

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.figures import history
 from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.model import History, Overview
-from pytest_hydrasmoke._history.runs import Found, Run
+from pytest_hydrasmoke._history.runs import Found, PastRun
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
@@ -78,9 +78,9 @@ def written(folder: Path, reports: Iterable[Report]) -> Path:
     return folder
 
 
-def runs_of(reports: Iterable[Report]) -> list[Run]:
+def runs_of(reports: Iterable[Report]) -> list[PastRun]:
     """Return what is read of reports."""
-    return [TypeAdapter(Run).validate_json(files.as_json(report)) for report in reports]
+    return [TypeAdapter(PastRun).validate_json(files.as_json(report)) for report in reports]
 
 
 def history_of(reports: Iterable[Report], **options: Any) -> History:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke._history.groups import grouped, is_repeated
-from pytest_hydrasmoke._history.runs import Boot, PastTest, Pipeline, Run, worse
+from pytest_hydrasmoke._history.runs import Boot, PastRun, PastTest, Pipeline, worse
 from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH, Judgement, judged
 
 SHARD = {"group": "g", "commit": "c"}
@@ -26,7 +26,7 @@ EMPTY = replace(RUN, exit_code=0, boots=(), cases=(), pipeline=None)
 PASSED = tuple(replace(case, outcome="passed") for case in RUN.cases)
 
 
-def of(run: Run, **changes: Any) -> Run:
+def of(run: PastRun, **changes: Any) -> PastRun:
     """Return a run with changes in what its pipeline run is."""
     return replace(run, pipeline=replace(run.of, **changes))
 
@@ -131,7 +131,7 @@ def test_runs_of_a_large_group_are_not_compared_each_with_each(
     runs = [of(replace(RUN, run_id=f"r{at}"), job=f"j{at % 3}", attempt=at) for at in range(300)]
     compared: list[str] = []
 
-    def counts(run: Run, other: Run) -> bool:
+    def counts(run: PastRun, other: PastRun) -> bool:
         compared.append(run.run_id)
         return is_repeated(run, other)
 
@@ -173,7 +173,7 @@ runs = st.builds(
 
 
 @given(st.lists(runs, max_size=8))
-def test_groups_are_green_only_where_every_run_that_counts_is(given: list[Run]) -> None:
+def test_groups_are_green_only_where_every_run_that_counts_is(given: list[PastRun]) -> None:
     named = [replace(run, run_id=f"r{at}") for at, run in enumerate(given)]
     groups = grouped(named)
     assert sum(len(group.runs) for group in groups) == len(named)
