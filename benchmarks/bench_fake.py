@@ -1,4 +1,4 @@
-"""A fake router whose every answer takes a while, and a run's session without a pytest run."""
+"""A fake router whose every answer takes a while, and a run without pytest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -55,10 +55,8 @@ def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:
 
 
 @contextmanager
-def session(
-    url: str, token: str, forms: Forms | None = None, **settings: Any
-) -> Generator[SmokeSession]:
-    """Yield a run's session, closed in the end; its ledger goes with it.
+def a_run(url: str, token: str, forms: Forms | None = None, **settings: Any) -> Generator[Run]:
+    """Yield a run, closed in the end; its ledger goes with it.
 
     It learns the router's forms first, unless they are given.
     """
@@ -66,7 +64,7 @@ def session(
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder), "benchmark")
         ledger.folder.mkdir(parents=True)
-        it = SmokeSession(config, ledger, forms=forms or learn(config))
+        it = Run(config, ledger, forms=forms or learn(config))
         try:
             yield it
         finally:

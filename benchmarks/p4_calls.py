@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 import httpx
-from bench_fake import PREFIX, SPEC, config_for, serving, session
+from bench_fake import PREFIX, SPEC, a_run, config_for, serving
 from bench_measure import Turns, rounds
 from bench_result import Bar, Result
 
@@ -76,7 +76,7 @@ def _lifecycle(boot: float, times: int) -> tuple[Turns, int]:
 
         def ours() -> None:
             before = slow.requests
-            with session(url, fake.token, forms) as run, SmokeInstanceFactory(run)() as instance:
+            with a_run(url, fake.token, forms) as run, SmokeInstanceFactory(run)() as instance:
                 turn = instance.chat("Are you ready?")
                 turn.expect_llm_events()
             made["ours"] = slow.requests - before

@@ -16,9 +16,9 @@ from bench_result import Bar, Result
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import provision
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Answer, Request, drive
@@ -84,8 +84,8 @@ class Found:
 
 
 def ours(boot: Boot) -> None:
-    record = InstanceRecord(SPEC, key=KEY, keeper=Keeper(Policy(ready_timeout=3600)))
-    drive(provision(Calls(boot), record))
+    instance = Instance(SPEC, key=KEY, keeper=Keeper(Policy(ready_timeout=3600)))
+    drive(provision(Calls(boot), instance))
 
 
 def every(seconds: float) -> Callable[[Boot], None]:

@@ -12,7 +12,7 @@ from statistics import median
 from uuid import uuid4
 
 import anyio
-from bench_fake import SPEC, serving, session
+from bench_fake import SPEC, a_run, serving
 from bench_measure import rounds
 from bench_result import Bar, Result
 
@@ -31,7 +31,7 @@ Provide = Callable[[str, str, int], float]
 
 
 def sync(url: str, token: str, number: int) -> float:
-    with session(url, token, max_instances=number) as run:
+    with a_run(url, token, max_instances=number) as run:
         start = time.monotonic()
         assert len(SmokeInstanceFactory(run).many(number)) == number
         return time.monotonic() - start
@@ -39,7 +39,7 @@ def sync(url: str, token: str, number: int) -> float:
 
 def asynchronous(url: str, token: str, number: int) -> float:
     async def many() -> float:
-        with session(url, token, max_instances=number) as run:
+        with a_run(url, token, max_instances=number) as run:
             io = AsyncIO(run.config.link)
             start = time.monotonic()
             assert len(await AsyncSmokeInstanceFactory(run, io).many(number)) == number

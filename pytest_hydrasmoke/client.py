@@ -127,9 +127,9 @@ class ClientBase(Generic[AnyIO]):
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
         came = Incoming(self._reading, self._end)
-        return OpenTurn(self._calls, self._record_of(instance_id), message, came, timeout=timeout)
+        return OpenTurn(self._calls, self._partner_of(instance_id), message, came, timeout=timeout)
 
-    def _record_of(self, instance_id: str) -> Partner:
+    def _partner_of(self, instance_id: str) -> Partner:
         return Partner(id=instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:

@@ -29,20 +29,20 @@ class _Instance:
     @property
     def idempotency_key(self) -> str | None:
         """The key it was provisioned under; None if it is only attached (`instance`)."""
-        return self._handle.record.key
+        return self._handle.instance.key
 
     @property
     def spec(self) -> InstanceSpec | None:
         """What was provisioned; None if it is only attached (`instance`)."""
-        return self._handle.record.spec
+        return self._handle.instance.spec
 
     @property
     def hostname(self) -> str | None:
         """The name of its host; None until a status has reported it."""
-        return self._handle.record.hostname
+        return self._handle.instance.hostname
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._handle.record.name}>"
+        return f"<{type(self).__name__} {self._handle.instance.name}>"
 
 
 @public

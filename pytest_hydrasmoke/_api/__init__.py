@@ -1,5 +1,5 @@
 """The six calls: their requests, which answers are retried, and what an answer means.
 
 It may import `_transport`.
-The core, the session, the commands and the public clients call it.
+The core, runs, the commands and the public clients call it.
 """

@@ -102,7 +102,7 @@ class HydraSmokeError(Exception):
         self.next_step = next_step
         # What the turn did, in the agent's words.
         self.turn: str | None = None
-        # Its entry in an instance's record: the error is recognised by it, not by its text.
+        # Its entry in an instance's story: the error is recognised by it, not by its text.
         self.failure: int | None = None
         # The trace that its request belongs to: an id, or a link.
         self.trace: str | None = None

@@ -1,5 +1,5 @@
 """Time that passes only while all its users wait, and network I/O by such a clock.
 
-May import `_transport`, which does not know it. Sessions and public clients call it where they get
+May import `_transport`, which does not know it. Runs and public clients call it where they get
 a `VirtualClock`.
 """

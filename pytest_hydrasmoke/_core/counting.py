@@ -22,7 +22,7 @@ from pytest_hydrasmoke._journal.chat import Counted
 from pytest_hydrasmoke._journal.events import Doing
 
 from .account import Count, Doubt
-from .record import InstanceRecord
+from .instance import Instance
 from .settling import FINEST, USUAL, Settling
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ EDGE = 1.0
 class Counting:
     """Counts the LLM events of one instance, and tells the run of what it has counted."""
 
-    def __init__(self, calls: Calls, record: InstanceRecord) -> None:
+    def __init__(self, calls: Calls, instance: Instance) -> None:
         self.calls = calls
-        self.record = record
-        self._policy = record.policy
+        self.instance = instance
+        self._policy = instance.policy
         self._limit = self._policy.usage_settle or USUAL
         """Seconds after its end when any turn is settled."""
 
@@ -54,9 +54,9 @@ class Counting:
         self, window: int, deadline: float, *, in_part: bool = True, before: Rows = NONE
     ) -> tuple[LlmEvents, AllAsked | None]:
         """Read what a window has: see `Calls.count_llm_events`."""
-        assert self.record.id is not None
+        assert self.instance.id is not None
         return await self.calls.count_llm_events(
-            self.record.id, window, deadline=deadline, in_part=in_part, before=before
+            self.instance.id, window, deadline=deadline, in_part=in_part, before=before
         )
 
     def keep(self, answer: LlmEvents, asked: float) -> None:
@@ -64,8 +64,8 @@ class Counting:
 
         Rows that leave the window between two counts would hide others.
         """
-        record = self.record
-        start = record.since if record.born is None else record.born
+        instance = self.instance
+        start = instance.since if instance.born is None else instance.born
         age = 0.0 if start is None else asked - start
         if answer.window_seconds < age:
             raise ContractError(
@@ -74,14 +74,14 @@ class Counting:
                 got=f"window_seconds: {answer.window_seconds}",
                 next_step="tell the router's developers: no turn's LLM events can be counted so",
             )
-        record.saw_count(self.calls.io.now(), answer.count, answer.providers)
+        instance.saw_count(self.calls.io.now(), answer.count, answer.providers)
 
     async def now(self, timeout: float) -> Count:
         """Return the count of the instance's whole life; a failed read is kept in it."""
         io = self.calls.io
         asked, all_in = io.now(), self.all_in()
         try:
-            read, known = await self.read(life_window(self.record, asked), asked + timeout)
+            read, known = await self.read(life_window(self.instance, asked), asked + timeout)
             check_explained(rows_of(read))
             self.keep(read, asked)
         except HydraSmokeError as error:
@@ -91,27 +91,27 @@ class Counting:
 
     def tell_run(self, asked: float, at: float, count: int) -> None:
         """Tell all processes of the run of such a count: they wait by it."""
-        record, last = self.record, self.record.settling.last
+        instance, last = self.instance, self.instance.settling.last
         if last is not None:
             seen = Counted(count, asked=asked, whole=asked >= last.ended + self._limit)
-            record.run_turns.note(record.turns_name, seen, at)
+            instance.run_turns.note(instance.turns_name, seen, at)
 
     def all_in(self) -> bool:
         """Ask a router that knows whether all LLM events of the turns so far are written.
 
         Asked before a count, which then has all of them.
         """
-        assert self.record.id is not None
+        assert self.instance.id is not None
         to_come = self._policy.router.to_come
-        return to_come is not None and not to_come(self.record.id)
+        return to_come is not None and not to_come(self.instance.id)
 
     def next_look(self, now: float) -> float:
         """Return when to count again, to see rows of the last turn soon after they come."""
-        return self.record.settling.next_look(self._limit, now)
+        return self.instance.settling.next_look(self._limit, now)
 
     def late_until(self) -> float:
         """Return until when rows of the last turn may come late, by what was measured."""
-        return self.record.settling.late_until(self._limit)
+        return self.instance.settling.late_until(self._limit)
 
     async def before_turn(self) -> Count:
         """Count before a turn, once the turn before is settled: at most `usage_settle` s later.
@@ -120,15 +120,15 @@ class Counting:
         What `to_come` says is not to come is not waited for. Raises `ConfigError` if another client
         has used what this run provisioned.
         """
-        io, record, waiting = self.calls.io, self.record, False
+        io, instance, waiting = self.calls.io, self.instance, False
         began = io.now()
-        if record.settling.since is not None:
-            record.since = record.settling.since
-        elif record.since is None:
-            record.since = began
+        if instance.settling.since is not None:
+            instance.since = instance.settling.since
+        elif instance.since is None:
+            instance.since = began
         try:
             while True:
-                asked, before = io.now(), record.settling
+                asked, before = io.now(), instance.settling
                 baseline = await self.now(self._policy.llm_events_timeout)
                 if baseline.error is not None:
                     return baseline
@@ -137,7 +137,7 @@ class Counting:
                 strange = self._strange(before, baseline)
                 if baseline.all_counted and strange is None:
                     return baseline
-                turns, settle = record.settling, self._policy.usage_settle
+                turns, settle = instance.settling, self._policy.usage_settle
                 until = turns.settled_from(self._limit)
                 doubt = strange or turns.doubt(settle, asked=asked, until=until)
                 if strange is not None:
@@ -145,14 +145,14 @@ class Counting:
                 if asked >= until or (doubt is not None and strange is None):
                     return replace(baseline, doubt=doubt)
                 if not waiting:
-                    record.note(Doing("llm_events", until), io.now())
+                    instance.note(Doing("llm_events", until), io.now())
                     waiting = True
                 await self._pause(until, strange)
                 if strange is not None and before.last is None:
-                    record.since = io.now()  # The second before it is the edge of all windows.
+                    instance.since = io.now()  # The second before it is the edge of all windows.
         finally:
             if waiting:
-                record.note(Doing(None), io.now())
+                instance.note(Doing(None), io.now())
 
     async def _pause(self, until: float, strange: Doubt | None) -> None:
         """Wait until the next count."""
@@ -166,17 +166,17 @@ class Counting:
         await self.calls.io.sleep(again - now)
 
     def _check_own(self, baseline: Count) -> None:
-        record = self.record
+        instance = self.instance
         # An attached instance may have been used before.
-        if record.settling.number or not baseline.count or record.attached:
+        if instance.settling.number or not baseline.count or instance.attached:
             return
         step = "chat only with this run's fixtures: it can't know of other clients"
-        if not is_random(str(record.run_id)):
+        if not is_random(str(instance.run_id)):
             step = f"give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
         raise ConfigError(
             f"the instance had {baseline.count} LLM events before this run's first chat: something "
             "else has chatted with it, or its agent calls a model by itself",
-            instance=record.name,
+            instance=instance.name,
             next_step=step,
         )
 
@@ -184,7 +184,7 @@ class Counting:
         """Return why a count can't be a baseline yet, whatever it is; None where it can."""
         if before.last is None:
             # Windows have whole seconds: some counts would have a row at their edge, others not.
-            if not self.record.attached or not baseline.count or before.number:
+            if not self.instance.attached or not baseline.count or before.number:
                 return None
             why = "LLM events of another client come in all the time"
             return Doubt(why, "attach to an instance that nobody else uses")
@@ -198,21 +198,21 @@ class Counting:
 
         A count that is not sure, or fails, is left out of the recording.
         """
-        account = self.record.account
+        account = self.instance.account
         if account is None or not account.recorded or account.before.doubt is not None:
             return
         now = await self.now(LAST_READ)
-        if now.error is None and self.record.has_last(account):
+        if now.error is None and self.instance.has_last(account):
             account.saw(now)
 
 
-def life_window(record: InstanceRecord, now: float) -> int:
+def life_window(instance: Instance, now: float) -> int:
     """Return the seconds of a window that begins before the instance did.
 
     On an attached instance, which others may have used, it begins as the run's first turn did.
     """
-    if record.born is not None:
-        return math.ceil(now - record.born) + RECENT
-    if record.since is None or not record.attached:
+    if instance.born is not None:
+        return math.ceil(now - instance.born) + RECENT
+    if instance.since is None or not instance.attached:
         return YEAR
-    return max(math.ceil(now - record.since), 1)
+    return max(math.ceil(now - instance.since), 1)

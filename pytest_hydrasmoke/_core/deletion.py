@@ -16,10 +16,10 @@ from pytest_hydrasmoke._journal.events import Conflict, Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
+from .instance import Instance
 from .looks import DoubtError, conclusive, look, named
 from .policy import poll_interval
 from .proof import NEXT_LOOK, Look, Verdict, judge
-from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
 
@@ -36,55 +36,55 @@ class NoRowError(LeakError):
 class Deletion:
     """The deletion of all that one key names, a step at a time.
 
-    A step raises `LeakError` where its time is up; what it has seen stays in the record.
+    A step raises `LeakError` where its time is up; what it has seen stays in the instance.
     """
 
-    def __init__(self, record: InstanceRecord, start: float) -> None:
-        self._record = record
-        self._policy = record.policy
+    def __init__(self, instance: Instance, start: float) -> None:
+        self._instance = instance
+        self._policy = instance.policy
         self._start = start
-        self._row_until = start + record.policy.row_wait
+        self._row_until = start + instance.policy.row_wait
         # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
         # while a worker is still about to insert the row.
         self._deadline: float | None = None
         self._ids = list[str]()
-        if record.state in HAS_ROW:
+        if instance.state in HAS_ROW:
             self._has_row(start)
-        elif record.state is State.GONE:
+        elif instance.state is State.GONE:
             self._begin(start)
 
     def _has_row(self, now: float, named: str | None = None) -> None:
         """Begin to delete: the key has a row, which names an instance, or had one before."""
-        record = self._record
+        instance = self._instance
         if named is not None:
             # What was answered before there was a row proves nothing.
-            record.evidence.forget()
-            record.names(named)
+            instance.evidence.forget()
+            instance.names(named)
         self._begin(now)
         # The phase has begun; its deadline is known now.
-        record.note(Doing("delete", self._deadline), now)
+        instance.note(Doing("delete", self._deadline), now)
 
     def _begin(self, now: float) -> None:
         self._start, self._deadline = now, now + self._policy.delete_timeout
-        self._ids = self._record.known_ids
+        self._ids = self._instance.known_ids
 
     async def look_first(self, calls: Calls) -> None:
         """Check whether it is gone before this run deletes it: then something else did.
 
         Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
         """
-        record, io = self._record, calls.io
-        if record.id is None or io.cleanup_deadline() < math.inf:
+        instance, io = self._instance, calls.io
+        if instance.id is None or io.cleanup_deadline() < math.inf:
             return
         # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
-        seen = await look(calls, self._record, record.id, io.now() + seconds)
+        seen = await look(calls, self._instance, instance.id, io.now() + seconds)
         try:
-            record.permit()
+            instance.permit()
         except ConfigError:
             return
-        if seen.says_gone and record.owns(seen.named):
-            record.note(Conflict(_gone_before(record.run_id or "")))
+        if seen.says_gone and instance.owns(seen.named):
+            instance.note(Conflict(_gone_before(instance.run_id or "")))
 
     async def ask_all(self, calls: Calls) -> None:
         """Send a delete for every id that is known, and look for nothing but an unseen row.
@@ -99,12 +99,12 @@ class Deletion:
             left = min(deadline, calls.io.cleanup_deadline()) - now
             until = now + min(FIRST_LOOK, left / 4)
             with contextlib.suppress(DoubtError):
-                found = await named(calls, self._record, until)
+                found = await named(calls, self._instance, until)
                 known = found.instance_id or await self._alive(calls, until)
                 if known is None:
                     return
                 self._has_row(calls.io.now(), known)
-        for known in self._record.known_ids:
+        for known in self._instance.known_ids:
             await self._ask(calls, known, deadline)
 
     async def _alive(self, calls: Calls, until: float) -> str | None:
@@ -112,8 +112,8 @@ class Deletion:
 
         Raises `DoubtError` where a status proves nothing.
         """
-        for known in self._record.known_ids:
-            seen = await look(calls, self._record, known, until)
+        for known in self._instance.known_ids:
+            seen = await look(calls, self._instance, known, until)
             if seen.says == "alive":
                 return known
             if seen.says == "nothing":
@@ -136,7 +136,7 @@ class Deletion:
                 reason, at = unproved
                 soon = min(soon, at)
         if not self._ids:
-            self._record.is_gone(io.now(), ends=self._policy.router.fake)
+            self._instance.is_gone(io.now(), ends=self._policy.router.fake)
             return None
         now = io.now()
         left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
@@ -150,20 +150,20 @@ class Deletion:
         self, calls: Calls, instance_id: str, deadline: float
     ) -> tuple[str, float] | None:
         """Go on with one instance; return why it is not proved gone, and when to look again."""
-        record, router = self._record, self._policy.router
+        instance, router = self._instance, self._policy.router
         before = self._judge(instance_id)
         seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
-        if seen.named is not None and not record.owns(seen.named):
+        if seen.named is not None and not instance.owns(seen.named):
             # This is the key's instance now.
-            record.names(seen.named)
-            record.add_remark(f"its key now names {seen.named}: deleted too")
+            instance.names(seen.named)
+            instance.add_remark(f"its key now names {seen.named}: deleted too")
             self._ids.append(seen.named)
         if not verdict.proved:
             now = calls.io.now()
             return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
         if verdict.kept_row and not router.keeps_rows:
             router.keeps_rows = True
-            record.add_remark(
+            instance.add_remark(
                 f"the router keeps the row of a deleted instance: {seen.why}. It counts as gone "
                 "once that has held, and a further delete has found nothing"
             )
@@ -173,34 +173,34 @@ class Deletion:
         self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
     ) -> tuple[Look, Verdict]:
         """Send a delete if one is due, look, and judge."""
-        evidence = self._record.evidence
+        evidence = self._instance.evidence
         if ask:
             await self._ask(calls, instance_id, deadline)
-        found = await look(calls, self._record, instance_id, deadline)
+        found = await look(calls, self._instance, instance_id, deadline)
         evidence[instance_id] = evidence[instance_id].saw(found)
         return found, self._judge(instance_id, last=last)
 
     def _judge(self, instance_id: str, *, last: bool = False) -> Verdict:
-        policy, seen = self._policy, self._record.evidence[instance_id]
+        policy, seen = self._policy, self._instance.evidence[instance_id]
         keeps_rows = policy.router.keeps_rows
         return judge(seen, keeps_rows=keeps_rows, patient=policy.patient, last=last)
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""
-        record, now = self._record, calls.io.now()
-        seen = record.evidence
+        instance, now = self._instance, calls.io.now()
+        seen = instance.evidence
         seen.asked = True
         # Half of the time: a router may delete and fail to say so, and status needs the rest.
         half = now + max((deadline - now) / 2, LAST_CHANCE)
         try:
             accepted = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
         except DoubtError as doubt:
-            record.add_remark(doubt.message)
+            instance.add_remark(doubt.message)
             seen[instance_id] = seen[instance_id].unanswered(calls.io.now(), doubt.message)
             return
         seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
-        if accepted and record.state in HAS_ROW - {State.DELETING}:
-            record.becomes(State.DELETING)
+        if accepted and instance.state in HAS_ROW - {State.DELETING}:
+            instance.becomes(State.DELETING)
 
     async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
         """Look once more at all that was proved gone; return why that can't be told for certain.
@@ -209,7 +209,7 @@ class Deletion:
         what is there. Raises `LeakError` for what is there again.
         """
         doubts: list[str] = []
-        for known in self._record.known_ids:
+        for known in self._instance.known_ids:
             # Each is judged by itself: a doubt about one says nothing of the others.
             doubt = await self._look_again_at(calls, known, until)
             doubts += [] if doubt is None else [doubt]
@@ -219,11 +219,11 @@ class Deletion:
 
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
         io, verdict, under_way = calls.io, Verdict(), 0
-        held = self._record.evidence[known].held
+        held = self._instance.evidence[known].held
         while True:
             # The first look is before any delete, which might hide what is there.
             seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
-            if seen.says == "alive" or not self._record.owns(seen.named):
+            if seen.says == "alive" or not self._instance.owns(seen.named):
                 what = seen.why or f"its key names {seen.named}"
                 raise LeakError(f"it was proved gone, and is there again: {what}")
             if verdict.proved:
@@ -243,14 +243,14 @@ class Deletion:
         io = calls.io
         try:
             last = max(self._row_until, io.now() + self._policy.last_look)
-            found = await named(calls, self._record, last)
+            found = await named(calls, self._instance, last)
         except DoubtError as error:
             reason = LeakError(error.message)
         else:
             if found.instance_id is not None:
                 self._has_row(io.now(), found.instance_id)
                 return None
-            reason = NoRowError(f"{_of_request(self._record)}, but shows no instance for its key")
+            reason = NoRowError(f"{_of_request(self._instance)}, but shows no instance for its key")
         left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
         if left > 0:
             return min(poll_interval(io.now() - self._start), left)
@@ -268,9 +268,9 @@ class Deletion:
         Raises `LeakError` where nobody can tell.
         """
         living, doubts = list[str](), list[str]()
-        for known in self._record.known_ids:
+        for known in self._instance.known_ids:
             deadline = calls.io.now() + FIRST_LOOK
-            seen = await look(calls, self._record, known, deadline)
+            seen = await look(calls, self._instance, known, deadline)
             living += [known] if seen.says == "alive" else []
             doubts += [seen.why] if seen.says == "nothing" else []
             await self._ask(calls, known, deadline)
@@ -287,11 +287,11 @@ def _gone_before(run_id: str) -> str:
     )
 
 
-def _of_request(record: InstanceRecord) -> str:
+def _of_request(instance: Instance) -> str:
     """Describe what became of a provision, as far as it is known."""
-    if record.state is State.ACCEPTED:
+    if instance.state is State.ACCEPTED:
         return "the router accepted the request"
-    tried = reversed(record.requests.kept)
+    tried = reversed(instance.requests.kept)
     code = next((one.status for _, one in tried if one.call == "provision"), None)
     if code is None or code < 300:
         return "the router may have carried out the request"

@@ -74,7 +74,7 @@ class Expecting:
     ) -> None:
         self._counting = counting
         self._io = counting.calls.io
-        self._record = counting.record
+        self._instance = counting.instance
         self._expected = expected
         self._start = self._io.now()
         self._deadline = self._start + timeout
@@ -87,7 +87,7 @@ class Expecting:
         if account is not None and account.uncounted is not None:
             self._fail(account.uncounted, RECORD_THEM)
         looked_enough = not expected.bounded
-        with self._record.phase("llm_events", io, deadline=self._deadline):
+        with self._instance.phase("llm_events", io, deadline=self._deadline):
             while True:
                 now = await (self._in_window() if account is None else self._of_turn(account))
                 wrong = expected.too_many(now.added) or expected.unexpected(now.seen)
@@ -111,11 +111,11 @@ class Expecting:
         return CountLook(answer, answer.count, names, text, all_in, known, final)
 
     async def _of_turn(self, account: TurnAccount) -> CountLook:
-        counting, record, before = self._counting, self._record, account.before
+        counting, instance, before = self._counting, self._instance, account.before
         asked, all_in = self._io.now(), counting.all_in()
-        answer, known = await self._read(life_window(record, asked), before=before.rows)
+        answer, known = await self._read(life_window(instance, asked), before=before.rows)
         counting.keep(answer, asked)
-        if record.has_last(account):
+        if instance.has_last(account):
             counting.tell_run(asked, self._io.now(), answer.count)
         # Read after the answer: a turn that began meanwhile bounds this one.
         after = account.after
@@ -131,7 +131,7 @@ class Expecting:
                 doubtful = relevant - seen
             else:
                 since = names & set(await self._providers_since(before.at))
-                if account.after is not None or not record.has_last(account):
+                if account.after is not None or not instance.has_last(account):
                     return await self._of_turn(account)  # By now they may be another turn's.
                 seen |= since
         when = "now" if after is None else "at the next turn"
@@ -151,7 +151,7 @@ class Expecting:
         if after is not None and after.doubt is not None:
             why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
             self._fail(why, after.doubt.next_step)
-        if after is None and not self._record.has_last(account):
+        if after is None and not self._instance.has_last(account):
             self._fail("another client has chatted since the turn", _ASK_FIRST)
 
     def _pause(self) -> float:

@@ -16,11 +16,11 @@ from .counting import Counting
 from .expected import Expected
 from .expecting import Expecting
 from .incoming import Incoming, Reading
+from .instance import Instance
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import until_ready, wait
 from .looks import status_of
 from .open_turn import OpenTurn
-from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
 
@@ -28,19 +28,19 @@ __tracebackhide__ = hide_own_frames
 class Handle:
     """An instance's operations, over the IO of its calls."""
 
-    def __init__(self, calls: Calls, record: InstanceRecord, reading: Reading) -> None:
+    def __init__(self, calls: Calls, instance: Instance, reading: Reading) -> None:
         self._calls = calls
         self._reading = reading
-        self.counting = Counting(calls, record)
-        self.record = record
+        self.counting = Counting(calls, instance)
+        self.instance = instance
 
     @property
     def id(self) -> str:
-        assert self.record.id is not None
-        return self.record.id
+        assert self.instance.id is not None
+        return self.instance.id
 
     async def status(self) -> InstanceStatus:
-        return await status_of(self._calls, self.record, self.id)
+        return await status_of(self._calls, self.instance, self.id)
 
     async def wait(
         self,
@@ -49,42 +49,42 @@ class Handle:
         timeout: float | None,
     ) -> InstanceStatus:
         io = self._calls.io
-        limit = seconds_of("timeout", timeout, self.record.policy.ready_timeout)
+        limit = seconds_of("timeout", timeout, self.instance.policy.ready_timeout)
         # A test's own wait does not count as time to provision.
-        with self.record.phase("ready", io, timed=False):
+        with self.instance.phase("ready", io, timed=False):
             return await wait(
-                self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
+                self._calls, self.instance, ready, error=error, start=io.now(), timeout=limit
             )
 
     async def until_ready(self) -> None:
         io = self._calls.io
-        deadline = io.now() + self.record.policy.ready_timeout
-        with self.record.phase("ready", io, deadline=deadline):
-            await until_ready(self._calls, self.record, io.now())
+        deadline = io.now() + self.instance.policy.ready_timeout
+        with self.instance.phase("ready", io, deadline=deadline):
+            await until_ready(self._calls, self.instance, io.now())
 
     def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
         """Return a turn that is not open yet; its `content` may be bounded by its reader."""
         message = text_of("message", message)
-        policy, content = self.record.policy, content or Content(STREAMED)
+        policy, content = self.instance.policy, content or Content(STREAMED)
         came = Incoming(self._reading, policy.chat_end, content)
         seconds = seconds_of("timeout", timeout, policy.chat_timeout)
-        return OpenTurn(self._calls, self.record, message, came, timeout=seconds, handle=self)
+        return OpenTurn(self._calls, self.instance, message, came, timeout=seconds, handle=self)
 
     async def separate(self) -> None:
         """Begin a new conversation if another test has chatted with a shared instance before."""
-        record, stage = self.record, self.record.run_turns.stage
-        if not stage.test or stage.is_between or record.scene == stage.scene:
+        instance, stage = self.instance, self.instance.run_turns.stage
+        if not stage.test or stage.is_between or instance.scene == stage.scene:
             return
-        shared = record.origin is None
-        if shared and not stage.continues and record.settling.last is not None:
+        shared = instance.origin is None
+        if shared and not stage.continues and instance.settling.last is not None:
             try:
                 with stage.between():
-                    if not stage.begins_anew(record) and stage.new_conversation is not None:
+                    if not stage.begins_anew(instance) and stage.new_conversation is not None:
                         await self.chat(stage.new_conversation, None)
             except HydraSmokeError as error:
                 error.message = f"no new conversation could begin for this test: {error.message}"
                 raise
-        record.scene = stage.scene
+        instance.scene = stage.scene
 
     async def chat(self, message: str, timeout: float | None) -> tuple[OpenTurn, Kept]:
         """Take a whole turn."""
@@ -122,29 +122,29 @@ class Handle:
         did: str | None = None,
     ) -> LlmEvents:
         """Expect LLM events of a turn, or of the last 900 s: see `Expecting`."""
-        limit = seconds_of("timeout", timeout, self.record.policy.llm_events_timeout)
+        limit = seconds_of("timeout", timeout, self.instance.policy.llm_events_timeout)
         counted = await Expecting(self.counting, expected, limit, account, did).until_met()
         if account is None:
             await self.counting.for_recording()
         return counted
 
     async def delete(self) -> None:
-        self.record.keeper.check_process()
-        await delete(self._calls, self.record)
+        self.instance.keeper.check_process()
+        await delete(self._calls, self.instance)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
-        if self.record.keeper.forked:
+        if self.instance.keeper.forked:
             return  # The child may be leaving all of its parent's frames.
         if failed:
-            self.record.blame()
-        if not keep(self.record):
+            self.instance.blame()
+        if not keep(self.instance):
             await self.delete()
 
     @staticmethod
     async def leave_all(handles: Sequence[Handle], *, failed: bool) -> None:
-        """Do what `leave` does for a session's instances, side by side: see `delete_all`."""
-        records = [it.record for it in handles if not it.record.keeper.forked]
-        for record in records if failed else ():
-            record.blame()
-        await delete_all(handles[0]._calls.io, records)
+        """Do what `leave` does for several instances, side by side: see `delete_all`."""
+        instances = [it.instance for it in handles if not it.instance.keeper.forked]
+        for instance in instances if failed else ():
+            instance.blame()
+        await delete_all(handles[0]._calls.io, instances)

@@ -1,8 +1,8 @@
 """From a spec to a ready instance.
 
 Written once for sync and async: see `_transport.protocol` for what may be awaited here. An
-instance's record learns of every step before the next one begins, so that clean-up knows what to
-delete however the steps end.
+instance learns of every step before the next one begins, so that clean-up knows what to delete
+however the steps end.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
+from .instance import Instance
 from .looks import status_of
 from .policy import poll_interval
-from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
 
@@ -40,59 +40,59 @@ __tracebackhide__ = hide_own_frames
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
-async def bring_up(io: IO, records: Sequence[InstanceRecord]) -> None:
+async def bring_up(io: IO, instances: Sequence[Instance]) -> None:
     """Take instances from any state to ready, side by side.
 
     The first failure stops the others, and is raised.
     """
-    works = [partial(_bring_up, record) for record in records]
+    works = [partial(_bring_up, instance) for instance in instances]
     for failure in (await io.gather(works, together=True)).values():
         raise failure
 
 
-async def _bring_up(record: InstanceRecord, io: IO) -> None:
-    calls = Calls(io, record)
-    await check_free(calls, record)
-    await provision(calls, record)
+async def _bring_up(instance: Instance, io: IO) -> None:
+    calls = Calls(io, instance)
+    await check_free(calls, instance)
+    await provision(calls, instance)
 
 
-async def provision(calls: Calls, record: InstanceRecord) -> None:
-    """Take a record from any state to a ready instance, or raise.
+async def provision(calls: Calls, instance: Instance) -> None:
+    """Take an instance from any state to ready, or raise.
 
     Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
-    `ContractError`; the record still owns what exists then.
+    `ContractError`; what exists then is still owned.
     """
     start = calls.io.now()
-    deadline = start + record.policy.ready_timeout
+    deadline = start + instance.policy.ready_timeout
     try:
-        if record.state in (State.CLAIMED, State.REQUESTED):
-            with record.phase("provision", calls.io, deadline=deadline):
-                await request(calls, record, deadline)
-        with record.phase("row", calls.io, deadline=deadline):
-            await _row(calls, record, start)
-        with record.phase("ready", calls.io, deadline=deadline):
-            await until_ready(calls, record, start)
+        if instance.state in (State.CLAIMED, State.REQUESTED):
+            with instance.phase("provision", calls.io, deadline=deadline):
+                await request(calls, instance, deadline)
+        with instance.phase("row", calls.io, deadline=deadline):
+            await _row(calls, instance, start)
+        with instance.phase("ready", calls.io, deadline=deadline):
+            await until_ready(calls, instance, start)
     except BaseException as error:
         # Between two phases, too.
-        if not isinstance(error, HydraSmokeError) and record.interrupted is None:
-            begun = (name for name in reversed(BOOT) if name in record.phases)
-            record.note(Interrupted(next(begun, BOOT[0])))
+        if not isinstance(error, HydraSmokeError) and instance.interrupted is None:
+            begun = (name for name in reversed(BOOT) if name in instance.phases)
+            instance.note(Interrupted(next(begun, BOOT[0])))
         raise
 
 
-async def check_free(calls: Calls, record: InstanceRecord) -> None:
+async def check_free(calls: Calls, instance: Instance) -> None:
     """Poll a key before it is used to provision; raises `ConfigError` if it has a row already.
 
     This run has not requested it, so something else owns it, and this one must not delete it.
     """
-    if record.state is not State.CLAIMED or record.key is None:
+    if instance.state is not State.CLAIMED or instance.key is None:
         return
     io = calls.io
-    deadline = io.now() + record.policy.ready_timeout
-    with record.phase("provision", io, timed=False):
-        found = await calls.poll(record.key, deadline=deadline)
+    deadline = io.now() + instance.policy.ready_timeout
+    with instance.phase("provision", io, timed=False):
+        found = await calls.poll(instance.key, deadline=deadline)
         if found.found:
-            why, step = _asked_by_others(str(record.run_id))
+            why, step = _asked_by_others(str(instance.run_id))
             raise ConfigError(
                 f"the router has an instance for this key already: {why}",
                 got=found.instance_id,
@@ -113,14 +113,14 @@ def _asked_by_others(run_id: str) -> tuple[str, str]:
 
 
 def _note_failure(
-    record: InstanceRecord, error: RouterError | TransportError, forms: Forms | None, at: float
+    instance: Instance, error: RouterError | TransportError, forms: Forms | None, at: float
 ) -> None:
     """Record what the failure of a provision's only attempt shows; most of them show nothing."""
     form = error.form if isinstance(error, RouterError) else None
     if forms is not None and form is not None and forms.refuses(form):
-        record.refuses(at)
+        instance.refuses(at)
     elif isinstance(error, TransportError) and not error.reached:
-        record.becomes(State.UNUSED)
+        instance.becomes(State.UNUSED)
 
 
 def _with_valid_token(
@@ -141,87 +141,89 @@ def _with_valid_token(
     )
 
 
-async def request(calls: Calls, record: InstanceRecord, deadline: float) -> None:
+async def request(calls: Calls, instance: Instance, deadline: float) -> None:
     """Call `ask`, and accept a key already in progress (409): poll finds its instance."""
     try:
-        await ask(calls, record, record.policy.router.forms, deadline)
+        await ask(calls, instance, instance.policy.router.forms, deadline)
     except RouterError as error:
         if error.status_code != 409:
             raise
 
 
 async def ask(
-    calls: Calls, record: InstanceRecord, forms: Forms | None, deadline: float | None = None
+    calls: Calls, instance: Instance, forms: Forms | None, deadline: float | None = None
 ) -> ProvisionAccepted:
-    """Request an instance; before the request the record knows of it, after it the outcome.
+    """Request an instance; before the request it knows of that, after it the outcome.
 
     Its `forms` show whether the router itself has refused it. Raises `RouterError`,
     `TransportError`, or `ContractError` for an answer about another key.
     """
-    if record.spec is None or record.key is None:
+    if instance.spec is None or instance.key is None:
         raise ConfigError("an attached instance can't be provisioned")
-    record.leaves(calls.io.now())
+    instance.leaves(calls.io.now())
     try:
-        accepted = await calls.provision(record.spec, record.key, deadline=deadline)
+        accepted = await calls.provision(instance.spec, instance.key, deadline=deadline)
     except (RouterError, TransportError) as error:
-        if not record.evidence.unknown_outcomes:
-            _note_failure(record, error, forms, calls.io.now())
+        if not instance.evidence.unknown_outcomes:
+            _note_failure(instance, error, forms, calls.io.now())
         raise _with_valid_token(error, forms) from None
-    record.becomes(State.ACCEPTED, accepted.instance_id)
-    if accepted.idempotency_key != record.key:
+    instance.becomes(State.ACCEPTED, accepted.instance_id)
+    if accepted.idempotency_key != instance.key:
         raise ContractError(
             "provision answered for another idempotency key",
-            expected=record.key,
+            expected=instance.key,
             got=safe_line(repr(accepted.idempotency_key)),
             next_step=_TWO_INSTANCES,
         )
     return accepted
 
 
-async def _row(calls: Calls, record: InstanceRecord, start: float) -> None:
-    assert record.key is not None
-    deadline = start + record.policy.ready_timeout
+async def _row(calls: Calls, instance: Instance, start: float) -> None:
+    assert instance.key is not None
+    deadline = start + instance.policy.ready_timeout
     while True:
-        found = await calls.poll(record.key, deadline=deadline)
+        found = await calls.poll(instance.key, deadline=deadline)
         if found.status is not None:
-            record.saw_status(found.status, calls.io.now())
+            instance.saw_status(found.status, calls.io.now())
         if found.found and found.instance_id is not None:
             break
         what = (
             "poll found its row, but names no instance" if found.found else "its row did not appear"
         )
-        await _pause(calls.io, start, deadline, record, what)
+        await _pause(calls.io, start, deadline, instance, what)
     # Whatever it means: an answer about the key has named it.
-    record.ids = [*record.known_ids, found.instance_id]
-    if record.id is not None and not same_id(record.id, found.instance_id):
+    instance.ids = [*instance.known_ids, found.instance_id]
+    if instance.id is not None and not same_id(instance.id, found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",
-            expected=record.id,
+            expected=instance.id,
             got=found.instance_id,
             next_step=_TWO_INSTANCES,
         )
-    record.names(found.instance_id)
+    instance.names(found.instance_id)
 
 
-async def until_ready(calls: Calls, record: InstanceRecord, start: float) -> None:
+async def until_ready(calls: Calls, instance: Instance, start: float) -> None:
     """Wait until an instance that has a row is ready; `start` is when the wait began.
 
     Raises `ProvisionError` for a failed or gone status, `ProvisionTimeoutError` at the deadline.
     """
 
     def ready(status: InstanceStatus) -> bool:
-        return record.policy.statuses.is_ready(status.status)
+        return instance.policy.statuses.is_ready(status.status)
 
     def failed(status: InstanceStatus) -> bool:
-        return record.policy.statuses.is_failed(status.status)
+        return instance.policy.statuses.is_failed(status.status)
 
-    await wait(calls, record, ready, error=failed, start=start, timeout=record.policy.ready_timeout)
-    record.becomes(State.READY)
+    await wait(
+        calls, instance, ready, error=failed, start=start, timeout=instance.policy.ready_timeout
+    )
+    instance.becomes(State.READY)
 
 
 async def wait(
     calls: Calls,
-    record: InstanceRecord,
+    instance: Instance,
     ready: Callable[[InstanceStatus], bool],
     *,
     error: Callable[[InstanceStatus], bool] | None,
@@ -233,32 +235,32 @@ async def wait(
     Raises `ProvisionError` once `error` returns true, `ProvisionTimeoutError` `timeout` seconds
     after `start`.
     """
-    assert record.id is not None
+    assert instance.id is not None
     while True:
         deadline = max(start + timeout, calls.io.now() + LAST_CHANCE)
-        status = await status_of(calls, record, record.id, deadline=deadline)
+        status = await status_of(calls, instance, instance.id, deadline=deadline)
         if ready(status):
             return status
         if error is not None and error(status):
-            if not record.attached and record.state not in NOTHING_TO_DELETE:
-                record.becomes(State.FAILED)
+            if not instance.attached and instance.state not in NOTHING_TO_DELETE:
+                instance.becomes(State.FAILED)
             raise ProvisionError(
                 f"the instance is {safe_line(status.status)!r}",
-                got=" → ".join(safe_line(it.event.word) for it in record.statuses),
+                got=" → ".join(safe_line(it.event.word) for it in instance.statuses),
                 next_step="see the router's log of its provisioning task",
             )
-        await _pause(calls.io, start, start + timeout, record, "the status never became ready")
+        await _pause(calls.io, start, start + timeout, instance, "the status never became ready")
 
 
-async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
+async def _pause(io: IO, start: float, deadline: float, instance: Instance, what: str) -> None:
     # A run that is over, by a sweep or its own end, stops waiting.
-    record.permit()
+    instance.permit()
     now = io.now()
     left = deadline - now - LAST_CHANCE
     if left <= 0:
         raise ProvisionTimeoutError(
             f"the instance was not ready in time: {what} within {deadline - start:g} s",
-            last=record.last_state or "no row for its key",
+            last=instance.last_state or "no row for its key",
             next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
             "else see the router's log of its provisioning task",
         )

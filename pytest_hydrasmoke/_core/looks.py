@@ -28,8 +28,8 @@ from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted
 
+from .instance import Instance
 from .proof import Look, Says
-from .record import InstanceRecord
 
 __tracebackhide__ = hide_own_frames
 
@@ -46,78 +46,78 @@ class DoubtError(HydraSmokeError):
 
 
 async def status_of(
-    calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
+    calls: Calls, instance: Instance, instance_id: str, *, deadline: float | None = None
 ) -> InstanceStatus:
     """Read the status, and record it."""
     status = await calls.status(instance_id, deadline=deadline)
-    record.saw_status(status.status, calls.io.now())
+    instance.saw_status(status.status, calls.io.now())
     hostname = (status.hostname or "")[:MOST_WORD]
-    if hostname and hostname != record.hostname:
-        record.note(Hosted(hostname))
+    if hostname and hostname != instance.hostname:
+        instance.note(Hosted(hostname))
     return status
 
 
-async def look(calls: Calls, record: InstanceRecord, instance_id: str, deadline: float) -> Look:
+async def look(calls: Calls, instance: Instance, instance_id: str, deadline: float) -> Look:
     """Ask for the status of an instance and what its key names: one look."""
     try:
-        says, why = await _status(calls, record, instance_id, deadline)
-        found = await named(calls, record, deadline)
+        says, why = await _status(calls, instance, instance_id, deadline)
+        found = await named(calls, instance, deadline)
     except DoubtError as doubt:
         alive: Says = "nothing" if doubt.last is None else "alive"
         return Look(calls.io.now(), alive, doubt.message)
     named_id, word = found.instance_id, found.status
     same = same_id(named_id, instance_id)
-    if says == "unknown" and same and record.policy.statuses.is_ready(word):
+    if says == "unknown" and same and instance.policy.statuses.is_ready(word):
         says, why = "contradiction", f"as {safe_line(str(word))!r}"
     return Look(calls.io.now(), says, why, named_id)
 
 
 async def _status(
-    calls: Calls, record: InstanceRecord, instance_id: str, deadline: float
+    calls: Calls, instance: Instance, instance_id: str, deadline: float
 ) -> tuple[Says, str]:
-    question = status_of(calls, record, instance_id, deadline=deadline)
+    question = status_of(calls, instance, instance_id, deadline=deadline)
     try:
         status = await conclusive(question)
     except NotFoundError as error:
-        _check_form(error, record)
+        _check_form(error, instance)
         return "unknown", ""
     word = status.status
-    if not record.policy.statuses.is_gone(word):
+    if not instance.policy.statuses.is_gone(word):
         raise DoubtError(f"status {safe_line(word)!r}", last=word)
     return ("under way" if word.lower().endswith("ing") else "gone"), ""
 
 
-async def named(calls: Calls, record: InstanceRecord, deadline: float) -> PollResult:
+async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult:
     """Return what the key names, `found=False` without a row; raises `DoubtError`."""
-    assert record.key is not None
+    assert instance.key is not None
     try:
-        found = await conclusive(calls.find(record.key, deadline=deadline))
+        found = await conclusive(calls.find(instance.key, deadline=deadline))
     except NotFoundError as error:
-        _check_form(error, record)
+        _check_form(error, instance)
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
-        ready = found.found and record.policy.statuses.is_ready(found.status)
+        ready = found.found and instance.policy.statuses.is_ready(found.status)
         # A boot is over once any answer calls it ready, unless its deletion came before.
-        record.was_ready |= ready and not record.evidence.asked
+        instance.was_ready |= ready and not instance.evidence.asked
         return found if found.found else PollResult(found=False)
     form = await conclusive(malformed_form(calls, deadline))
-    forms = record.policy.router.forms
+    forms = instance.policy.router.forms
     if forms is None or not forms.is_routers(form):
         raise DoubtError("it is not found, but nothing proves that the router says so")
     return PollResult(found=False)
 
 
-def _check_form(error: NotFoundError, record: InstanceRecord) -> None:
-    forms = record.policy.router.forms
+def _check_form(error: NotFoundError, instance: Instance) -> None:
+    forms = instance.policy.router.forms
     if forms is None or error.form is None or not forms.says_unknown(error.form):
         raise DoubtError(f"{error.message}: not in the router's own form")
 
 
-async def named_by(calls: Calls, record: InstanceRecord, deadline: float) -> str | None:
-    """Return the instance that a record's key names, None if none; raises where nothing is sure."""
+async def named_by(calls: Calls, instance: Instance, deadline: float) -> str | None:
+    """Return the id that an instance's key names, None if none; raises where nothing is sure."""
     try:
-        found = await named(calls, record, deadline)
+        found = await named(calls, instance, deadline)
     except DoubtError as doubt:
         if doubt.code != _UNPROCESSABLE:
             raise

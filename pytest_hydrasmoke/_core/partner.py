@@ -1,7 +1,7 @@
 """Whom a chat turn is with: what a turn, and the counts around it, know of their instance.
 
 A client may chat with any instance, and any number of times: a partner by itself, which tells
-nobody. Those of a run are `InstanceRecord`s.
+nobody. Those of a run are `Instance`s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run, as its instances see it: who keeps what their records note, and who is on stage.
+"""A run, as its instances see it: who keeps what they note, and who is on stage.
 
 What is claimed and chatted now is theirs who are on stage. These classes do nothing, as outside of
 a run; those of a run override them.
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._journal.events import Event
 
     from .handle import Handle
+    from .instance import Instance
     from .open_turn import OpenTurn
     from .partner import Origin
-    from .record import InstanceRecord
 
 
 _between: ContextVar[bool] = ContextVar("between", default=False)
@@ -58,7 +58,7 @@ class Stage:
         finally:
             _between.reset(token)
 
-    def begins_anew(self, record: InstanceRecord) -> bool:
+    def begins_anew(self, instance: Instance) -> bool:
         """Begin a new conversation in another way than by a message, if there is one."""
         return False
 
@@ -71,21 +71,21 @@ class Stage:
     def is_ready(self, handle: Handle) -> None:
         """Hear that an instance is ready."""
 
-    def changed(self, record: InstanceRecord) -> None:
+    def changed(self, instance: Instance) -> None:
         """Hear of an instance's state before it is so; from any thread."""
 
 
 class Keeper:
-    """Keeps what records note; the base class keeps nothing, and allows everything."""
+    """Keeps what instances note; the base class keeps nothing, and allows everything."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
         """How the lifecycles of its instances go."""
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def note(self, instance: Instance, at: float, event: Event) -> None:
         """Keep an event, before the step after it."""
 
-    def permit(self, record: InstanceRecord) -> None:
+    def permit(self, instance: Instance) -> None:
         """Allow a provision or a chat; raises where the run must not go on."""
 
     @property

@@ -11,12 +11,12 @@ import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, same_id
 from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.partner import Partner
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._journal.events import NotRun
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -44,7 +44,7 @@ class Fixtures:
         """The shares whose scope is over."""
 
     @property
-    def _run(self) -> SmokeSession:
+    def _run(self) -> Run:
         return self._process.run
 
     @cached_property
@@ -59,8 +59,8 @@ class Fixtures:
         self, request: pytest.FixtureRequest, spec: InstanceSpec
     ) -> AsyncSmokeInstance:
         """Return an async handle on the instance that this test shares."""
-        record = self._shared(request, spec)
-        return AsyncSmokeInstance(self._run.handle(record, AsyncIO(self._config.link)))
+        instance = self._shared(request, spec)
+        return AsyncSmokeInstance(self._run.handle(instance, AsyncIO(self._config.link)))
 
     def factory(self) -> SmokeInstanceFactory:
         """Return a factory; skips where the run is attached to an instance."""
@@ -84,21 +84,21 @@ class Fixtures:
         if self._config.instance is not None:
             pytest.skip(f"attached to {self._config.instance}: nothing is provisioned")
 
-    def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
+    def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> Instance:
         changes = getattr(request, "param", None)
         # An override of `smoke_spec` may return anything.
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self._config.scope)
         share = EVERYBODY if node is request.session else f"{self._process.shares_as} {node.nodeid}"
-        record = self._take(request, wanted, share, node)
-        self._process.running_test.shared = record
-        return record
+        instance = self._take(request, wanted, share, node)
+        self._process.running_test.shared = instance
+        return instance
 
     def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
         """Return a handle on the instance that a bundled check has for itself, and deletes."""
         self._skip_if_attached()
-        record = self._take(request, self._config.spec, OF_A_CHECK, request.session)
-        return SmokeInstance(self._run.handle(record))
+        instance = self._take(request, self._config.spec, OF_A_CHECK, request.session)
+        return SmokeInstance(self._run.handle(instance))
 
     def _take(
         self,
@@ -106,16 +106,16 @@ class Fixtures:
         spec: InstanceSpec,
         share: str,
         node: pytest.Item | pytest.Collector,
-    ) -> InstanceRecord:
+    ) -> Instance:
         if self._sharing.begins(share):
             node.addfinalizer(partial(self._over.append, share))
         try:
-            record = self._sharing.take(spec, share, request.node.nodeid)
+            instance = self._sharing.take(spec, share, request.node.nodeid)
         except NotRunError as error:
             self.not_run(request.node.nodeid, str(error))
-        self._run.uses(record)
-        self._process.stage.changed(record)  # Another process may have provisioned it.
-        return record
+        self._run.uses(instance)
+        self._process.stage.changed(instance)  # Another process may have provisioned it.
+        return instance
 
     # What tests have shown not to work
 
@@ -164,17 +164,17 @@ class Fixtures:
 class _RunClient(ClientBase[AnyIO]):
     """A client over an IO that a run's settings have shaped."""
 
-    def __init__(self, io: AnyIO, run: SmokeSession) -> None:
+    def __init__(self, io: AnyIO, run: Run) -> None:
         self._use(io, run.reading, run.by_hand, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
 
-    def _record_of(self, instance_id: str) -> Partner:
+    def _partner_of(self, instance_id: str) -> Partner:
         """Return the partner of a chat, which may be outside of the run.
 
         The run knows of the turn all the same, if it knows the instance.
         """
         run = self._run
-        known = next((it for it in run.records if same_id(it.id, instance_id)), None)
+        known = next((it for it in run.instances if same_id(it.id, instance_id)), None)
         if known is None:
             return Partner(id=instance_id, run_turns=RunTurns(stage=run.stage))
         known.scene = run.stage.scene  # Its test's conversation has begun.

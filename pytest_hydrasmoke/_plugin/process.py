@@ -23,7 +23,7 @@ from pytest_hydrasmoke._report.live import Progress
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Fixtures
@@ -139,9 +139,9 @@ class Process:
         return os.getpid() != self._pid
 
     @cached_property
-    def run(self) -> SmokeSession:
+    def run(self) -> Run:
         """What this process owns; created at first use, when all hooks are known."""
-        run = SmokeSession(
+        run = Run(
             self.config,
             self.ledger,
             self.interrupts,
@@ -151,7 +151,7 @@ class Process:
             replay=None if self.replaying is None else self.replaying.replay,
             journal=self.journal,
         )
-        self.running_test.records = run.records
+        self.running_test.instances = run.instances
         if self.router is not None:
             from pytest_hydrasmoke.fake.router import to_come
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.partner import Origin
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke.instance import SmokeInstance
 
@@ -98,16 +98,16 @@ class PytestStage(Stage):
         by_hook = self._hook.pytest_hydra_smoke_new_conversation.get_hookimpls()
         return self.new_conversation is not None or bool(by_hook)
 
-    def begins_anew(self, record: InstanceRecord) -> bool:
+    def begins_anew(self, instance: Instance) -> bool:
         hook = self._hook.pytest_hydra_smoke_new_conversation
         if self._replaying is not None or not hook.get_hookimpls():
             return False
-        hook(instance=SmokeInstance(self._process.run.handle(record)))
+        hook(instance=SmokeInstance(self._process.run.handle(instance)))
         return True
 
-    def changed(self, record: InstanceRecord) -> None:
+    def changed(self, instance: Instance) -> None:
         if self._replaying is not None:
-            self._replaying.claims(record)
+            self._replaying.claims(instance)
 
     # Owners
 

@@ -77,15 +77,15 @@ class Recorder:
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
-    def _place(self, record: Partner, owner: str) -> Place:
-        if record.key is None and not record.attached:
+    def _place(self, partner: Partner, owner: str) -> Place:
+        if partner.key is None and not partner.attached:
             return None  # It is outside of the run.
-        if record.origin is None:
+        if partner.origin is None:
             return "shared"
-        number = record.origin.number
-        if record.origin.owner == owner:
+        number = partner.origin.number
+        if partner.origin.owner == owner:
             return number
-        return {"of": self._scrub(record.origin.owner), "number": number}
+        return {"of": self._scrub(partner.origin.owner), "number": number}
 
     # Hooks
 

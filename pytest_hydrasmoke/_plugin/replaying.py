@@ -17,7 +17,7 @@ import pytest
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, RecordedTurn
 from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
@@ -61,12 +61,12 @@ class Replaying:
         test = None if test is None else as_argument(self._pytest, test)
         self.replay.enter(owner, run, begins=begins, test=test)
 
-    def claims(self, record: InstanceRecord) -> None:
+    def claims(self, instance: Instance) -> None:
         """Say who owns an instance."""
-        assert record.key is not None  # A run against a fake is attached to nothing.
-        origin = record.origin
+        assert instance.key is not None  # A run against a fake is attached to nothing.
+        origin = instance.origin
         whose = None if origin is None else (origin.owner, origin.number)
-        self.replay.claim(record.key, whose or "shared")
+        self.replay.claim(instance.key, whose or "shared")
 
     # Hooks
 

@@ -33,7 +33,7 @@ from .run_report import code, conclude, problems
 from .session_outcome import OF_NO_TEST
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._run.session import SmokeSession
+    from pytest_hydrasmoke._run.run import Run
 
     from .process import Process
 
@@ -88,8 +88,8 @@ class RunEnd:
                     run.end()
                     run.close()
                     run.look_back()
-                for record in run.records:
-                    record.end_turn()
+                for instance in run.instances:
+                    instance.end_turn()
         finally:
             if level is Level.OVER:
                 run.end()
@@ -97,7 +97,7 @@ class RunEnd:
         if level is Level.OVER and process.is_owner:
             process.ledger.mark_ended()
 
-    def _adopt(self, run: SmokeSession) -> None:
+    def _adopt(self, run: Run) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
         process, told = self._process, self._process.told
         if self._interrupts.received is not None or process.workers.silent:
@@ -108,10 +108,10 @@ class RunEnd:
         while crashed:
             told.crash(crashed.pop())
         instances = told.story.instances
-        for record in run.records:
-            known = instances.get(record.reference or "")
+        for instance in run.instances:
+            known = instances.get(instance.reference or "")
             if known is not None and known.failed:
-                record.blame()
+                instance.blame()
 
     @property
     def _session(self) -> pytest.Session:

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.events import Cured, CutShort, FailedTest, RunsCounted
 from pytest_hydrasmoke._report import turns
@@ -44,7 +44,7 @@ class RunningTest:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._replies = process.config.report_replies
-        self.records: Sequence[InstanceRecord] = ()
+        self.instances: Sequence[Instance] = ()
         """The instances of this process: a list that grows, once it uses any."""
         self._begins()
 
@@ -58,19 +58,19 @@ class RunningTest:
         """The numbers of the failures behind the report of each phase, until it is logged."""
         self._repeats: tuple[int, int] | None = None
         """How often its body was run, and how often that passed, where it has several runs."""
-        self.shared: InstanceRecord | None = None
+        self.shared: Instance | None = None
         """The shared instance that it uses."""
         self._in_vain = False
         """Whether it has waited for LLM events of which none came."""
         self.not_found = False
         """Whether it failed because the router does not know something."""
-        for record in self.records:
-            record.touched = False
+        for instance in self.instances:
+            instance.touched = False
 
     @property
-    def used(self) -> list[InstanceRecord]:
+    def used(self) -> list[Instance]:
         """The instances that the current test has used so far."""
-        return [record for record in self.records if record.touched]
+        return [instance for instance in self.instances if instance.touched]
 
     def repeat_failed(self, error: BaseException) -> None:
         """Record the error of one of the test's runs: it counts if the test fails."""
@@ -122,9 +122,9 @@ class RunningTest:
     def _turns_of(self, test: str) -> list[tuple[str, Turn]]:
         """Return a test's turns in order, without those of an earlier attempt."""
         found = [
-            (at, record.reference or "?", turn)
-            for record in self.records
-            for at, turn in record.told_turns
+            (at, instance.reference or "?", turn)
+            for instance in self.instances
+            for at, turn in instance.told_turns
             if turn.test == test and at >= self._began
         ]
         return [(name, turn) for _, name, turn in sorted(found, key=lambda it: it[0])]
@@ -136,7 +136,7 @@ class RunningTest:
         if report.nodeid != self._process.stage.test:
             return
         # One without an instance is told, too, if it is a smoke test.
-        if not self.records and "hydra_smoke" not in report.keywords:
+        if not self.instances and "hydra_smoke" not in report.keywords:
             return
         causes = self._causes.pop(report.when, [])
         # Plugins that run a test again report an outcome of their own.
@@ -146,14 +146,14 @@ class RunningTest:
             self._again = False
             self._process.journal.note(Cured(report.nodeid))
             self._process.fixtures.tell("llm_events", report.nodeid, None)
-            for record in self.records:
-                record.cure(report.nodeid)
+            for instance in self.instances:
+                instance.cure(report.nodeid)
         if cases_have_properties(self._process.pytestconfig):
-            for record in self.records:
-                failed_of_it = any(it.test == report.nodeid for it in record.failures.values())
-                if failed_of_it or record is self.shared:
+            for instance in self.instances:
+                failed_of_it = any(it.test == report.nodeid for it in instance.failures.values())
+                if failed_of_it or instance is self.shared:
                     report.user_properties += case_properties(
-                        record.key, record, replies=self._replies
+                        instance.key, instance, replies=self._replies
                     )
 
     def _tell(self, report: pytest.TestReport, causes: Sequence[int]) -> None:
@@ -164,7 +164,7 @@ class RunningTest:
             words,
             kind if kind.isidentifier() else "failed",
             tuple(causes),
-            tuple(record.reference for record in used if record.reference is not None),
+            tuple(instance.reference for instance in used if instance.reference is not None),
             again=not report.failed,
         )
         self._again |= failed.again
@@ -174,8 +174,8 @@ class RunningTest:
             self._process.fixtures.tell("llm_events", report.nodeid, why)
         at = clock.now()
         self._process.journal.note(failed, at=at)
-        for record in self.records:
-            record.fail_test("", at, failed, uses=record in used)
+        for instance in self.instances:
+            instance.fail_test("", at, failed, uses=instance in used)
 
 
 def failures_of(error: BaseException) -> Iterator[int]:

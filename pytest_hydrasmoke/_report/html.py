@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from .axis import duration, stopwatch
 
 MOST_TEXT = 40_000
-"""The most characters of a single text; no record keeps a longer one."""
+"""The most characters of a single text; no story keeps a longer one."""
 TEMPLATES = Path(__file__).parent / "templates"
 SHEET = TEMPLATES / "report.css"
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_hydrasmoke._base.columns import Column, Line, aligned
 from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.story import PHASES, TOKENS
 from pytest_hydrasmoke._options import SECRETS
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -210,11 +210,11 @@ def breach(breach: BreachReport) -> str:
     )
 
 
-def deleting(records: Sequence[InstanceRecord]) -> list[str]:
+def deleting(instances: Sequence[Instance]) -> list[str]:
     """Return what an interrupted run still deletes."""
-    if not records:
+    if not instances:
         return []
-    names = [f"  {record.name}" for record in records]
+    names = [f"  {instance.name}" for instance in instances]
     return [
         "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:",
         *names,

@@ -1,4 +1,4 @@
-"""What a run owns: ledger, session, sharing between processes, sweep.
+"""A run: what each process of it owns, ledger, sharing between processes, sweep.
 
 May import everything below: `_report`, `_settings`, `_core`, `_api`, `_transport`, `instance`.
 The plugin and the commands call it.

@@ -16,7 +16,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .session import SmokeSession
+from .run import Run
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -80,20 +80,20 @@ class AsyncSmokeInstances(list[AsyncSmokeInstance]):
 class _Factory:
     """What a factory needs: a run, and in coroutines an IO of their loop."""
 
-    def __init__(self, session: SmokeSession, io: IO | None = None) -> None:
-        self._session = session
+    def __init__(self, run: Run, io: IO | None = None) -> None:
+        self._run = run
         self._io = io
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     def _spec(self, changes: Mapping[str, str | None]) -> InstanceSpec:
-        return merged(self._session.config.spec, changes)
+        return merged(self._run.config.spec, changes)
 
     async def _many(self, n: int, changes: Mapping[str, str | None]) -> list[Handle]:
         if n < 1:
             raise ConfigError(f"many({n}) asks for nothing", next_step="ask for at least one")
-        return await self._session.provision_all(n, self._spec(changes), self._io)
+        return await self._run.provision_all(n, self._spec(changes), self._io)
 
 
 @public
@@ -107,7 +107,7 @@ class SmokeInstanceFactory(_Factory):
 
     def __call__(self, **spec: str | None) -> SmokeInstance:
         """Provision one, and wait until it is ready."""
-        return self._session.provision(self._spec(spec))
+        return self._run.provision(self._spec(spec))
 
     def many(self, n: int, **spec: str | None) -> SmokeInstances:
         """Provision `n` at once, and wait until all are ready; if one fails, delete all.
@@ -126,7 +126,7 @@ class SmokeInstanceFactory(_Factory):
         `delete_timeout`, and is a leak without a row, too. Raises `ConfigError` for a `name` that
         is a number, or has a hyphen.
         """
-        return self._session.by_hand.own(name)
+        return self._run.by_hand.own(name)
 
 
 @public
@@ -144,4 +144,4 @@ class AsyncSmokeInstanceFactory(_Factory):
 
     def own(self, name: str) -> AbstractAsyncContextManager[str]:
         """Return an async context manager for what you provision with `async_smoke_client`."""
-        return self._session.by_hand.own_async(name, self._io)
+        return self._run.by_hand.own_async(name, self._io)

@@ -17,14 +17,14 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-Look = Callable[[Calls, InstanceRecord], Awaitable[None]]
+Look = Callable[[Calls, Instance], Awaitable[None]]
 AT_ONCE = 8
 """Instances looked at at the same time."""
 LOOKS, CLAIMS = 10.0, 20.0
@@ -41,11 +41,11 @@ class LastLook:
     row_lag: float
     """The longest time that a row took in this run, in seconds."""
 
-    async def at_all(self, io: IO, records: Sequence[InstanceRecord]) -> None:
+    async def at_all(self, io: IO, instances: Sequence[Instance]) -> None:
         """Look once more at every instance that needs it; what proves nothing is a note."""
-        leaks = [it for it in records if it.leak is not None]
-        proved = [it for it in records if it.leak is None and it.state is State.GONE]
-        refused = [it for it in records if it.state is State.REFUSED]
+        leaks = [it for it in instances if it.leak is not None]
+        proved = [it for it in instances if it.leak is None and it.state is State.GONE]
+        refused = [it for it in instances if it.state is State.REFUSED]
         looks = [(self.try_again, it) for it in leaks]
         looks += [(self.of_proved, it) for it in proved]
         looks += [(self.of_refused, it) for it in refused]
@@ -53,71 +53,71 @@ class LastLook:
         await _each(io, [(self._ask, it) for it in leaks])
         await _each(io, looks)
 
-    async def _ask(self, calls: Calls, record: InstanceRecord) -> None:
-        await Deletion(record, calls.io.now()).ask_all(calls)
+    async def _ask(self, calls: Calls, instance: Instance) -> None:
+        await Deletion(instance, calls.io.now()).ask_all(calls)
 
-    async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
+    async def try_again(self, calls: Calls, instance: Instance) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
         io = calls.io
         if not await _reaches(io, self.now + AFTER, math.inf):
             return
-        if record.state not in HAS_ROW:
-            found = await named_by(calls, record, io.now() + LOOKS)
+        if instance.state not in HAS_ROW:
+            found = await named_by(calls, instance, io.now() + LOOKS)
             if found is None:
                 return
-            record.names(found)
-        deletion = Deletion(record, io.now())
+            instance.names(found)
+        deletion = Deletion(instance, io.now())
         if await deletion.step(calls) is None:
-            record.leaks(None)
-            record.add_remark("its deletion was proved only at the run's end")
+            instance.leaks(None)
+            instance.add_remark("its deletion was proved only at the run's end")
             # What one look has taken back needs its last look like any other.
-            await self.of_proved(calls, record)
+            await self.of_proved(calls, instance)
 
-    async def of_proved(self, calls: Calls, record: InstanceRecord) -> None:
+    async def of_proved(self, calls: Calls, instance: Instance) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
-        io, due = calls.io, (record.settled_at or self.now) + AFTER
+        io, due = calls.io, (instance.settled_at or self.now) + AFTER
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):
-            deletion = Deletion(record, io.now())
+            deletion = Deletion(instance, io.now())
             try:
-                doubt = await deletion.look_again(calls, until, ask=not record.was_ready)
+                doubt = await deletion.look_again(calls, until, ask=not instance.was_ready)
             except LeakError as error:
-                await self._revived(calls, record, error)
+                await self._revived(calls, instance, error)
                 return
         if doubt is not None:
-            record.add_remark(f"the last look at it proves nothing: {doubt}; a sweep looks again")
-        elif record.was_ready:
-            record.becomes(State.DELETED)
+            instance.add_remark(f"the last look at it proves nothing: {doubt}; a sweep looks again")
+        elif instance.was_ready:
+            instance.becomes(State.DELETED)
 
-    async def _revived(self, calls: Calls, record: InstanceRecord, found: LeakError) -> None:
-        record.leaks(found.message)
-        record.revive()
-        await delete(calls, record)
-        record.leaks(f"{found.message}; it was deleted once more")
+    async def _revived(self, calls: Calls, instance: Instance, found: LeakError) -> None:
+        instance.leaks(found.message)
+        instance.revive()
+        await delete(calls, instance)
+        instance.leaks(f"{found.message}; it was deleted once more")
 
-    async def of_refused(self, calls: Calls, record: InstanceRecord) -> None:
+    async def of_refused(self, calls: Calls, instance: Instance) -> None:
         """Ask for a key that was refused; what came of it is deleted, and the run is red."""
-        io, refused = calls.io, record.settled_at or self.now
+        io, refused = calls.io, instance.settled_at or self.now
         due = refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
         until = max(self.now, due) + CLAIMS
         if not await _reaches(io, due, until):
             return
-        found = await named_by(calls, record, until)
+        found = await named_by(calls, instance, until)
         if found is not None:
-            record.names(found)
+            instance.names(found)
             why = (
                 "the router refused to provision it, and did it all the same: its key named it "
                 f"{io.now() - refused:.0f} s later. It is deleted now.\n"
                 "Tell the router's developers"
             )
-            record.note(Conflict(why))
-            await delete(calls, record)
+            instance.note(Conflict(why))
+            await delete(calls, instance)
 
 
-async def _each(io: IO, looks: Sequence[tuple[Look, InstanceRecord]]) -> None:
-    async def carry_out(look: Look, record: InstanceRecord, io: IO) -> None:
-        await look(Calls(io, record), record)
+async def _each(io: IO, looks: Sequence[tuple[Look, Instance]]) -> None:
+    async def carry_out(look: Look, instance: Instance, io: IO) -> None:
+        await look(Calls(io, instance), instance)
 
     works = [partial(carry_out, *look) for look in looks]
     for number, error in (await io.gather(works, at_once=AT_ONCE)).items():
@@ -131,9 +131,9 @@ async def _reaches(io: IO, due: float, until: float) -> bool:
     return left > LAST_CHANCE and io.now() >= due
 
 
-def _note_failure(record: InstanceRecord, error: Exception) -> None:
+def _note_failure(instance: Instance, error: Exception) -> None:
     words = error.message if isinstance(error, HydraSmokeError) else repr(error)
-    if record.state in SETTLED:
-        record.add_remark(f"the last look at it proves nothing: {words}; a sweep looks again")
+    if instance.state in SETTLED:
+        instance.add_remark(f"the last look at it proves nothing: {words}; a sweep looks again")
     else:
-        record.leaks(record.leak or words)
+        instance.leaks(instance.leak or words)

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import (
     ProvisionError,
     hide_own_frames,
 )
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event, Prepared
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -28,7 +28,7 @@ from pytest_hydrasmoke._journal.states import State
 
 from .ledger_lines import share_name
 from .locks import Lock
-from .session import SmokeSession
+from .run import Run
 
 __tracebackhide__ = hide_own_frames
 
@@ -79,36 +79,34 @@ class BootsBeside(Keeper):
     The failure of one of the same spec that boots `before` it is its, too.
     """
 
-    def __init__(self, session: SmokeSession, before: InstanceRecord | None) -> None:
-        super().__init__(session.policy)
-        self._session = session
+    def __init__(self, run: Run, before: Instance | None) -> None:
+        super().__init__(run.policy)
+        self._run = run
         self._before = before
 
     @property
     def forked(self) -> bool:
-        return self._session.forked
+        return self._run.forked
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
-        self._session.write(record, at, event)
+    def note(self, instance: Instance, at: float, event: Event) -> None:
+        self._run.write(instance, at, event)
 
-    def permit(self, record: InstanceRecord) -> None:
+    def permit(self, instance: Instance) -> None:
         if self._before is not None and self._before.failed:
             raise ProvisionError("the boot of another instance with its spec failed before it")
-        self._session.permit(record)
+        self._run.permit(instance)
 
 
 class Sharing:
     """One process's part in the shared instances."""
 
-    def __init__(
-        self, session: SmokeSession, *, worker: bool, certain: Sequence[Wanted] = ()
-    ) -> None:
-        self._session = session
+    def __init__(self, run: Run, *, worker: bool, certain: Sequence[Wanted] = ()) -> None:
+        self._run = run
         self._worker = worker
         self._certain = certain
         """What the tests of the run are sure to use: it boots side by side."""
         self._begun: set[str] = set()
-        self._used: dict[Wanted, InstanceRecord] = {}
+        self._used: dict[Wanted, Instance] = {}
         self._failed: dict[str, Exception] = {}
         """The errors of boots that no test has been told of, by names."""
         self._held: dict[Wanted, Lock] = {}
@@ -120,7 +118,7 @@ class Sharing:
         self._begun.add(share)
         return True
 
-    def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
+    def take(self, spec: InstanceSpec, share: str, test: str) -> Instance:
         """Return the one instance of this spec and share, provisioned at its first use.
 
         It is held until `release`. A boot that failed, or a lost instance, is the failure of one
@@ -128,10 +126,10 @@ class Sharing:
         `instance` set, return that one, whatever the spec. Raises `ConfigError` where the test
         holds another one, and what provisioning raises.
         """
-        attached = self._session.config.instance is not None
+        attached = self._run.config.instance is not None
         wanted = Wanted(None, EVERYBODY) if attached else Wanted(spec, share)
         self._hold(wanted)
-        reading = self._session.ledger.look()
+        reading = self._run.ledger.look()
         known = reading.shared(wanted.share, wanted.plain)
         refuted = next(filter(None, map(reading.refuted.get, wanted.shown_by)), None)
         if refuted is not None:
@@ -142,23 +140,23 @@ class Sharing:
             if refuted.test != test:
                 raise NotRunError(str(refuted.why))
             known = None  # What is left of a boot that failed is nobody's to use.
-        record = self._used.get(wanted)
-        if record is None or not (attached or (known is not None and known.key == record.key)):
+        instance = self._used.get(wanted)
+        if instance is None or not (attached or (known is not None and known.key == instance.key)):
             try:
-                record = self._used[wanted] = self._bring_up(wanted, known)
+                instance = self._used[wanted] = self._bring_up(wanted, known)
             except HydraSmokeError as error:
                 self._refute(wanted.name, wanted, test, error)
                 raise
-        if not record.prepared:
-            self._session.ready(record)
-            record.note(Prepared())
-        return record
+        if not instance.prepared:
+            self._run.ready(instance)
+            instance.note(Prepared())
+        return instance
 
     def _refute(self, name: str, wanted: Wanted, test: str, error: Exception) -> None:
         why = error.message if isinstance(error, HydraSmokeError) else repr(error)
         if test:
             why = f"{wanted.words} failed in {test}: {why}"
-        self._session.ledger.refute(name, test, why)
+        self._run.ledger.refute(name, test, why)
 
     def _hold(self, wanted: Wanted) -> None:
         if wanted in self._held:
@@ -169,12 +167,12 @@ class Sharing:
                 "this test uses a shared instance of another spec already",
                 next_step="get the second one from smoke_instance_factory",
             )
-        ledger = self._session.ledger
-        self._held[wanted] = ledger.hold(wanted.name, self._session.permit)
+        ledger = self._run.ledger
+        self._held[wanted] = ledger.hold(wanted.name, self._run.permit)
 
-    def _bring_up(self, wanted: Wanted, known: KnownInstance | None) -> InstanceRecord:
+    def _bring_up(self, wanted: Wanted, known: KnownInstance | None) -> Instance:
         if wanted.spec is None:
-            return self._session.attach()
+            return self._run.attach()
         with contextlib.ExitStack() as holding:
             booted = {wanted: self._own(wanted, known)}
             for other in self._beside(wanted, holding) if known is None else ():
@@ -182,12 +180,12 @@ class Sharing:
                 with contextlib.suppress(ConfigError):
                     before = next((booted[it] for it in booted if it.spec == other.spec), None)
                     booted[other] = self._own(other)
-                    booted[other].keeper = BootsBeside(self._session, before)
+                    booted[other].keeper = BootsBeside(self._run, before)
             try:
-                failures = self._session.boot([*booted.values()])
+                failures = self._run.boot([*booted.values()])
             finally:
-                for record in booted.values():
-                    record.keeper = self._session
+                for instance in booted.values():
+                    instance.keeper = self._run
             for number, it in enumerate(booted):
                 if number not in failures:
                     self._used[it] = booted[it]
@@ -198,14 +196,14 @@ class Sharing:
             raise failures[0]
         return booted[wanted]
 
-    def _own(self, wanted: Wanted, known: KnownInstance | None = None) -> InstanceRecord:
+    def _own(self, wanted: Wanted, known: KnownInstance | None = None) -> Instance:
         assert wanted.spec is not None
         if known is not None:
-            record = self._session.join(known, wanted.spec)
+            instance = self._run.join(known, wanted.spec)
         else:
-            [record] = self._session.claim(wanted.spec, share=wanted.share)
-        record.shared_across_workers = self._across_workers(wanted)
-        return record
+            [instance] = self._run.claim(wanted.spec, share=wanted.share)
+        instance.shared_across_workers = self._across_workers(wanted)
+        return instance
 
     def _across_workers(self, wanted: Wanted) -> bool:
         return self._worker and wanted.share in (EVERYBODY, OF_A_CHECK)
@@ -215,36 +213,36 @@ class Sharing:
         if wanted not in self._certain:
             return
         for other in self._certain:
-            lock = None if other == wanted else self._session.ledger.hold_if_free(other.name)
+            lock = None if other == wanted else self._run.ledger.hold_if_free(other.name)
             if lock is None:
                 continue
             holding.callback(lock.release)
-            reading = self._session.ledger.look()
+            reading = self._run.ledger.look()
             shown = any(name in reading.refuted for name in other.shown_by)
             if not shown and reading.shared(other.share, other.plain) is None:
                 yield other
 
     def give_up_if_gone(self, test: str) -> None:
         """Give up this test's share for all processes, if its instance is proved gone."""
-        for wanted in () if self._session.forked else self._held:
-            record = self._used.get(wanted)
-            if record is None or record.key is None or record.state is not State.READY:
+        for wanted in () if self._run.forked else self._held:
+            instance = self._used.get(wanted)
+            if instance is None or instance.key is None or instance.state is not State.READY:
                 continue  # It is attached, or a test has deleted it: that one is provisioned anew.
-            if self._session.is_gone(record):
-                why = f"{record.name} was found to be gone at the router in {test}"
-                self._session.ledger.refute(wanted.name, test, why)
+            if self._run.is_gone(instance):
+                why = f"{instance.name} was found to be gone at the router in {test}"
+                self._run.ledger.refute(wanted.name, test, why)
 
     def release(self) -> None:
         """Let the next test use what this one holds."""
         # A forked child shares its parent's lock.
-        while self._held and not self._session.forked:
+        while self._held and not self._run.forked:
             self._held.popitem()[1].release()
 
     def end(self, shares: Collection[str]) -> None:
         """Delete shares whose scope is over, as far as that is this process's to do."""
         self._begun.difference_update(shares)
         over = [wanted for wanted in self._used if wanted.share in shares]
-        records = [self._used.pop(wanted) for wanted in over]
-        self._session.dispose_now(
-            [record for record in records if not record.shared_across_workers]
+        instances = [self._used.pop(wanted) for wanted in over]
+        self._run.dispose_now(
+            [instance for instance in instances if not instance.shared_across_workers]
         )

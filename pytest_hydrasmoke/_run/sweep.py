@@ -256,7 +256,7 @@ class Sweep:
         for it in pending:
             if it.found:
                 self._leave(
-                    it.record.name, "not confirmed as deleted, it may still run: interrupted"
+                    it.instance.name, "not confirmed as deleted, it may still run: interrupted"
                 )
         keys = [it.key for it in pending if not it.found]
         if keys:
@@ -326,7 +326,7 @@ class Sweep:
         if it.end.learned is None:
             self.left = True
         elif it.known is not None:
-            it.run.learned(it.key, it.end.learned, it.record.known_ids)
+            it.run.learned(it.key, it.end.learned, it.instance.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = it.run.ended or it.known is None
         if it.end is End.NOTHING:

@@ -15,10 +15,10 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -87,12 +87,12 @@ class SweptKey(Keeper):
         """Whether a row may still come."""
         self.policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
-        self.record = InstanceRecord(None, key=key, state=State.REQUESTED, keeper=self)
+        self.instance = Instance(None, key=key, state=State.REQUESTED, keeper=self)
         if known is not None:
-            self.record.take_over(known)
+            self.instance.take_over(known)
             # The state says what to do first; an id of another answer is not trusted.
-            self.record.id = known.ids[-1] if known.ids else None
-            self.record.state = State.GONE if known.had_row else State.REQUESTED
+            self.instance.id = known.ids[-1] if known.ids else None
+            self.instance.state = State.GONE if known.had_row else State.REQUESTED
         self._began = math.inf
         """When its first step began, on the IO's clock."""
         self._deletion: Deletion | None = None
@@ -102,16 +102,16 @@ class SweptKey(Keeper):
     @property
     def found(self) -> bool:
         """Whether its key has named an instance."""
-        return bool(self.record.ids)
+        return bool(self.instance.ids)
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def note(self, instance: Instance, at: float, event: Event) -> None:
         """Enter what the key names and no ledger has: a later sweep may have to look again."""
-        if self.known is None and record.ids:
-            self.known = self.run.found(self.key, record.ids)
+        if self.known is None and instance.ids:
+            self.known = self.run.found(self.key, instance.ids)
 
     async def step(self, io: IO) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
-        calls = Calls(io, self.record)
+        calls = Calls(io, self.instance)
         self._began = min(self._began, io.now())
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
@@ -129,29 +129,29 @@ class SweptKey(Keeper):
     async def _delete(self, calls: Calls) -> None:
         now = calls.io.now()
         if self._deletion is None:
-            self._deletion = Deletion(self.record, now)
+            self._deletion = Deletion(self.instance, now)
             await self._look_first(calls, now)
         try:
             pause = await self._deletion.step(calls)
         finally:
-            if any(self.record.evidence[it].alive for it in self.record.known_ids):
+            if any(self.instance.evidence[it].alive for it in self.instance.known_ids):
                 self._note_alive()
         self._proved = pause is None
         self.due = calls.io.now() + (AFTER if pause is None else pause)
 
     async def _look_first(self, calls: Calls, now: float) -> None:
         """Look before a delete of this sweep hides what is there."""
-        record = self.record
-        if not record.was_ready and record.state is State.GONE:
+        instance = self.instance
+        if not instance.was_ready and instance.state is State.GONE:
             with contextlib.suppress(HydraSmokeError):
                 # Its boot may be over by now.
-                await named(calls, record, now + LAST)
+                await named(calls, instance, now + LAST)
         if self._deleting_for(now) > 0:
-            for known in record.known_ids:
-                seen = await look(calls, record, known, now + LAST)
+            for known in instance.known_ids:
+                seen = await look(calls, instance, known, now + LAST)
                 if seen.says == "alive":
                     self._note_alive()
-                    record.evidence.forget()
+                    instance.evidence.forget()
 
     def _note_alive(self) -> None:
         """Count the age of its deletion from the next delete on."""
@@ -162,7 +162,7 @@ class SweptKey(Keeper):
     async def _look_again(self, calls: Calls) -> None:
         now = calls.io.now()
         booting = self._is_booting(now)
-        deletion = Deletion(self.record, now)
+        deletion = Deletion(self.instance, now)
         try:
             doubt = await deletion.look_again(calls, now + LAST, ask=booting)
         except LeakError as error:
@@ -171,10 +171,10 @@ class SweptKey(Keeper):
                 raise
             # Once more from the start: an instance that keeps coming back is left.
             self._twice, self._proved, self._deletion = True, False, None
-            self.record.revive()
+            self.instance.revive()
             self.words = error.message
             return None
-        seen = [self.record.evidence[it] for it in self.record.known_ids]
+        seen = [self.instance.evidence[it] for it in self.instance.known_ids]
         if doubt == STILL_DELETING:
             seconds = self._deleting_for(now)
             if seconds < DELETED_FOR:
@@ -194,7 +194,7 @@ class SweptKey(Keeper):
 
     def _is_booting(self, now: float) -> bool:
         """Return whether it was deleted in a boot that may still go on."""
-        return not self.record.was_ready and self._age(now) < self._boot
+        return not self.instance.was_ready and self._age(now) < self._boot
 
     def _age(self, now: float) -> float:
         """Return the seconds since its request, at least."""
@@ -229,7 +229,7 @@ class SweptKey(Keeper):
     def line(self) -> str:
         """What to say of it."""
         assert self.end is not None
-        name = safe_line(self.record.name)
+        name = safe_line(self.instance.name)
         return f"{self.end.word:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")
 
 

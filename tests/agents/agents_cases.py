@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripted_io import ID, calls_of, events, record, stream
+from scripted_io import ID, calls_of, events, instance, stream
 from stub_model import ANSWER, ARGUMENTS, LOOK, REFUSAL, REPLY, TOOL, USAGE
 
 from pytest_hydrasmoke import ChatError, ChatTurn, TokenUsage
@@ -90,7 +90,7 @@ CASES = [(stream, behaviour) for stream in STREAMS for behaviour in MESSAGES]
 
 def outcome_of(body: bytes) -> Outcome:
     """Read a turn's stream by the client; its end must be told."""
-    it = record(state=State.READY, id=ID, policy=Policy(chat_end="required"))
+    it = instance(state=State.READY, id=ID, policy=Policy(chat_end="required"))
     _, calls = calls_of(it, chat=[stream(body)], llm_events=[events(0), ...])
     handle = Handle(calls, it, Reading())
     try:

@@ -230,7 +230,7 @@ def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out(
     for outcome, unknown in outcomes.items():
         tried = Tried(Request("provision", "POST", "/provision"), 1, 0, 0, outcome)
         assert tried.outcome_unknown is unknown
-    it = io.record()
+    it = io.instance()
     _, calls = io.calls_of(
         it, provision=[lost(), reply(502), refused(), io.accepted()], poll=[lost(), io.row()]
     )

@@ -45,12 +45,12 @@ Transcript = list[tuple[Any, ...]]
 def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
     clock = VirtualClock()
     with FakeRouter(SLOW, clock=clock) as fake:
-        session = net.smoke_session(net.config_for(fake))
-        net.on_clock(session, clock)
-        turn = session.provision(net.SPEC).chat("hello")
+        run = net.run_for(net.config_for(fake))
+        net.on_clock(run, clock)
+        turn = run.provision(net.SPEC).chat("hello")
         turn.expect_llm_events(at_most=1)
-        [told] = session.records
-        session.close()
+        [told] = run.instances
+        run.close()
     assert 600 < clock.now() < 700
     assert told.phases["ready"] == pytest.approx(600, abs=6)
     assert (turn.first_event_after, turn.duration) == (0, pytest.approx(3 * (SAID - 1)))
@@ -70,7 +70,7 @@ async def test_a_stream_goes_by_the_clock_whatever_its_reader_does(kind: str) ->
         world.fake.break_stream("stall", after_events=2)
         with pytest.raises(ChatTimeoutError, match="did not end within 90 s"):
             await net.result(instance.chat("hello", timeout=90))
-        assert world.session.records[0].chats.turns[-1].at + 90 == pytest.approx(world.clock.now())
+        assert world.run.instances[0].chats.turns[-1].at + 90 == pytest.approx(world.clock.now())
         # Its reader leaves, and another sleeps.
         async with net.within(instance.stream_chat("hello")) as events:
             await net.next_of(events)
@@ -131,20 +131,20 @@ def in_threads(fake: FakeRouter, clock: VirtualClock, number: int) -> Transcript
 
 def many(fake: FakeRouter, clock: VirtualClock, number: int, backend: str = "") -> Transcript:
     """What `factory.many` does, in threads, or in tasks of a loop."""
-    session = net.smoke_session(net.config_for(fake, max_instances=number))
+    run = net.run_for(net.config_for(fake, max_instances=number))
     learned = len(fake.requests)
 
     async def in_loop() -> None:
-        io = async_io(session.config.link, clock)
-        assert len(await AsyncSmokeInstanceFactory(session, io).many(number)) == number
+        io = async_io(run.config.link, clock)
+        assert len(await AsyncSmokeInstanceFactory(run, io).many(number)) == number
         await io.aclose()
 
     if backend:
         anyio.run(in_loop, backend=backend)
     else:
-        net.on_clock(session, clock)
-        assert len(SmokeInstanceFactory(session).many(number)) == number
-        session.close()
+        net.on_clock(run, clock)
+        assert len(SmokeInstanceFactory(run).many(number)) == number
+        run.close()
     return transcript(fake, learned)
 
 

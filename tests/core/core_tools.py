@@ -19,7 +19,7 @@ from scripted_io import (
     ScriptedStream,
     calls_of,
     events,
-    record,
+    instance,
     stream,
 )
 
@@ -32,10 +32,10 @@ from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.expecting import Expecting
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
@@ -64,9 +64,9 @@ def telling(told: list[str], answer: Any) -> Any:
     return lambda request: (told.append(request.call), answer)[1]
 
 
-def ready(*, asked: bool = False, **changes: Any) -> InstanceRecord:
+def ready(*, asked: bool = False, **changes: Any) -> Instance:
     """Return an instance that is ready; `asked`: whether its deletion was asked for before."""
-    it = record(state=State.READY, id=ID)
+    it = instance(state=State.READY, id=ID)
     it.evidence.asked = asked
     for name, value in changes.items():
         setattr(it, name, value)
@@ -74,7 +74,7 @@ def ready(*, asked: bool = False, **changes: Any) -> InstanceRecord:
 
 
 def handle_of(
-    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
+    it: Instance | None = None, policy: Policy | None = None, **scripts: Any
 ) -> tuple[ScriptedIO, Handle]:
     it = it or ready()
     it.keeper.policy = policy or Policy()
@@ -89,11 +89,11 @@ def talking(*chats: Any, policy: Policy | None = None) -> tuple[ScriptedIO, Hand
 
 
 def deleting(
-    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
-) -> tuple[ScriptedIO, InstanceRecord, LeakError | None]:
+    it: Instance | None = None, policy: Policy | None = None, **scripts: Any
+) -> tuple[ScriptedIO, Instance, LeakError | None]:
     """Delete, and give what came of it; the key has no row any more, unless `poll` says so.
 
-    Without a record of its own it is one that this run has tried to delete before: nobody else is
+    Without an `it` of its own it is one that this run has tried to delete before: nobody else is
     suspected.
     """
     it = it or ready(asked=True)
@@ -238,7 +238,7 @@ FOR_TOOLS = "as its model stopped for its tools ({})"
 # Turns that are told to a run without being taken
 
 
-def begin(it: InstanceRecord, before: int | None, at: float) -> int:
+def begin(it: Instance, before: int | None, at: float) -> int:
     """Begin a turn before which so many events were counted; return its number."""
     turns = it.run_turns
     began = TurnBegan(*(1, None), before=before, sure=True, by=turns.process, spec=it.spec_name)
@@ -246,11 +246,11 @@ def begin(it: InstanceRecord, before: int | None, at: float) -> int:
     return it.settling.number
 
 
-def end(it: InstanceRecord, at: float, how: str = "ended", **more: Any) -> None:
+def end(it: Instance, at: float, how: str = "ended", **more: Any) -> None:
     it.run_turns.note(it.turns_name, TurnOver(it.settling.number, how, **more), at)
 
 
-def know(it: InstanceRecord, **changes: Any) -> None:
+def know(it: Instance, **changes: Any) -> None:
     """Let this have been measured on an instance."""
     it.run_turns._known[it.turns_name] = known = it.settling._replace(**changes)
     it.run_turns._longest = known.longest
@@ -276,7 +276,7 @@ class Rows:
 
 
 def chatting(
-    rows: Rows, it: InstanceRecord | None = None, chats: Sequence[Any] = (), **settings: Any
+    rows: Rows, it: Instance | None = None, chats: Sequence[Any] = (), **settings: Any
 ) -> tuple[ScriptedIO, Handle]:
     """Return a handle on an instance whose router counts these rows."""
     chat = chats or [lambda _: stream(HI + DONE), ...]
@@ -303,28 +303,28 @@ def doubted(
 BEFORE = Count(START, 5, frozenset("a"))
 
 
-def counted(*baselines: Count, born: float | None = START) -> InstanceRecord:
+def counted(*baselines: Count, born: float | None = START) -> Instance:
     """Return an instance of whose last turn these are the counts before and after it."""
     return ready(born=born, account=TurnAccount(*baselines) if baselines else None)
 
 
-def account_of(it: InstanceRecord) -> TurnAccount:
+def account_of(it: Instance) -> TurnAccount:
     assert it.account is not None
     return it.account
 
 
-def counting(calls: Calls, it: InstanceRecord) -> Counting:
+def counting(calls: Calls, it: Instance) -> Counting:
     return Counting(calls, it)
 
 
 def until_met(
-    wanted: Expected, it: InstanceRecord, calls: Calls, timeout: float, *of_turn: TurnAccount
+    wanted: Expected, it: Instance, calls: Calls, timeout: float, *of_turn: TurnAccount
 ) -> Coroutine[Any, Any, Any]:
     return Expecting(counting(calls, it), wanted, timeout, *of_turn).until_met()
 
 
 def count_turn(
-    wanted: Expected, it: InstanceRecord, *steps: Any, timeout: float = 30
+    wanted: Expected, it: Instance, *steps: Any, timeout: float = 30
 ) -> tuple[ScriptedIO, Any]:
     """Expect events of a turn, and give what came of it: the last answer, or the error."""
     io, calls = calls_of(it, llm_events=steps)

@@ -133,7 +133,7 @@ class Run:
             if does.how in ("plain", "left"):
                 turn = handle.turn("hello", None)
                 if does.how == "plain":
-                    turn = turn_of(handle._calls, it=handle.record.beside(does.spelled))
+                    turn = turn_of(handle._calls, it=handle.instance.beside(does.spelled))
                 drive(turn.open())
                 while drive(turn.next()) is not None and does.how == "plain":
                     pass

@@ -38,14 +38,14 @@ import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.policy import KnownRouter
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.settling import LEAST, USUAL, WATCHED
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._transport.protocol import drive
 
 
-def watched() -> InstanceRecord:
+def watched() -> Instance:
     it = ready()
     know(it, watched=WATCHED, longest=0.2, spec=it.spec_name)
     return it
@@ -96,10 +96,10 @@ def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
         account, waited = chat(io, handle)
         rows.at.append(io.time - START + 0.2)
         drive(handle.expect(Expected(), None, account))
-        assert handle.record.settling.longest == pytest.approx(0.2, abs=0.05)
+        assert handle.instance.settling.longest == pytest.approx(0.2, abs=0.05)
         io.time += 5
         drive(handle.expect(Expected(), None, account))
-    assert handle.record.settling.watched == WATCHED
+    assert handle.instance.settling.watched == WATCHED
     account, waited = chat(io, handle)
     rows.at.append(io.time - START + 0.2)
     assert waited == 0.0
@@ -153,7 +153,7 @@ BEFORE = "LLM events of the turn before, of test_a.py::test_x, may be among them
 def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_told() -> None:
     rows = Rows()
     io, handle = chatting(rows)
-    handle.record.run_turns.stage.test = "test_a.py::test_x"
+    handle.instance.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(6)]
     assert [waited for _, waited in turns] == pytest.approx([0, 5, 5, 5, 0, 0])
     assert doubted(handle, turns[5][0], Expected(0, 0)) == (
@@ -168,7 +168,7 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
 
 def test_where_no_row_of_the_run_was_seen_it_is_told() -> None:
     io, handle = chatting(Rows())
-    handle.record.run_turns.stage.test = "test_a.py::test_x"
+    handle.instance.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle)[0] for _ in range(2)]
     got, step = doubted(handle, turns[1])
     assert got == f"{BEFORE}that turn has left none, and none of this run was seen in 5 s"
@@ -179,7 +179,7 @@ def test_where_no_row_of_the_run_was_seen_it_is_told() -> None:
 def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() -> None:
     rows = Rows(1.5)
     io, handle = chatting(rows, usage_settle=0.0)
-    handle.record.run_turns.stage.test = "test_a.py::test_x"
+    handle.instance.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(2)]
     assert [waited for _, waited in turns] == [0, 0]
     io.time += 2
@@ -226,12 +226,12 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
 
     io, handle = chatting(Rows())
     chat(io, handle)
-    before, doing = handle.record.settling, list[Doing]()
-    handle.record.keeper = Listening(doing=doing.append)
+    before, doing = handle.instance.settling, list[Doing]()
+    handle.instance.keeper = Listening(doing=doing.append)
     io.sleep = interrupted  # type: ignore[method-assign]
     fails(KeyboardInterrupt, handle.chat("hello", None))
     del io.sleep
-    assert handle.record.settling.number == before.number
+    assert handle.instance.settling.number == before.number
     assert doing[-1:] == [Doing(None)]
     assert chat(io, handle)[1] == pytest.approx(5)
 

@@ -151,12 +151,12 @@ def test_the_recent_window_is_the_routers_default_and_has_everything_and_everyon
 def test_a_turn_of_another_client_closes_an_account_and_is_waited_for() -> None:
     io, handle = chatting(Rows(0.1))
     account, _ = chat(io, handle)
-    begin(handle.record, None, io.time)
+    begin(handle.instance, None, io.time)
     assert doubted(handle, account) == (
         "another client has chatted since the turn",
         "expect a turn's LLM events before the next chat on its instance",
     )
-    end(handle.record, io.time)
+    end(handle.instance, io.time)
     io.time += 1
     assert chat(io, handle)[1] == pytest.approx(4)
 
@@ -168,13 +168,13 @@ def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
         assert str(fails(ConfigError, handle.chat("hello", None))) == (
             "the instance had 1 LLM events before this run's first chat: something else has "
             "chatted with it, or its agent calls a model by itself\n"
-            f"  instance:  {handle.record.name}\n"
+            f"  instance:  {handle.instance.name}\n"
             f"  next step: give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
         )
     assert not io.calls_sent("chat"), "nothing was said"
-    assert handle.record.chats.times == 0
+    assert handle.instance.chats.times == 0
     # No other run has a random run id.
-    handle.record.key = "smoke-0123456789ab-0"
+    handle.instance.key = "smoke-0123456789ab-0"
     assert fails(ConfigError, handle.chat("hello", None)).next_step == step
 
 
@@ -216,7 +216,7 @@ def test_a_window_shorter_than_the_instances_age_is_no_account() -> None:
     assert str(fails(ContractError, handle.expect(Expected(1, 1), None, account))) == (
         "llm_events answered for a shorter window than it was asked for\n"
         "  phase:     llm_events, after 0.0 s\n"
-        f"  instance:  {handle.record.name}\n"
+        f"  instance:  {handle.instance.name}\n"
         "  expected:  window_seconds of 11 or more, back to the instance's first turn\n"
         "  got:       window_seconds: 10\n"
         "  next step: tell the router's developers: no turn's LLM events can be counted so"

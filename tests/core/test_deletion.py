@@ -18,9 +18,9 @@ from scripted_io import (
     AtDeadline,
     calls_of,
     deleted,
+    instance,
     lost,
     policy_of,
-    record,
     refused,
     reply,
     row,
@@ -217,7 +217,7 @@ CASES: dict[str, Case] = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_deletion_is_confirmed_or_a_leak_that_says_why(name: str) -> None:
     case = CASES[name]
-    it = record(state=case.was, id=case.known, policy=case.policy)
+    it = instance(state=case.was, id=case.known, policy=case.policy)
     it.evidence.asked = True
     io, calls = calls_of(it, delete=case.delete, status=case.status, poll=case.poll)
     io.hurried = START + case.patience

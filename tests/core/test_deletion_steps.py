@@ -24,9 +24,9 @@ from scripted_io import (
     attached,
     calls_of,
     deleted,
+    instance,
     lost,
     policy_of,
-    record,
     reply,
     row,
     status,
@@ -36,7 +36,7 @@ from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, Unauthori
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
 from pytest_hydrasmoke._core.cleanup import MOST_AT_ONCE, delete, delete_all, dispose, keep
 from pytest_hydrasmoke._core.deletion import Deletion
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import IO, Work, drive
@@ -47,7 +47,7 @@ RUNNING = status("running")
 
 @pytest.mark.parametrize("state", sorted(State))
 def test_what_may_be_left_is_deleted(state: State) -> None:
-    it = record(state=state, id=ID)
+    it = instance(state=state, id=ID)
     it.evidence.asked = True
     first = [] if state in HAS_ROW else ["poll"]
     io, it, error = deleting(
@@ -70,9 +70,9 @@ def test_an_attached_instance_is_never_deleted() -> None:
     assert not io.sent
 
 
-def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
+def test_whoever_keeps_the_instance_is_told_of_a_deletion_step_by_step() -> None:
     told: list[str] = []
-    it = record(state=State.ACCEPTED)
+    it = instance(state=State.ACCEPTED)
     it.keeper = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
     poll = [telling(told, row()), telling(told, NO_ROW)]
     took, gone = telling(told, deleted()), telling(told, NOT_FOUND)
@@ -83,7 +83,8 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 
 @pytest.mark.parametrize("seen", [row(), NO_ROW, reply(500)], ids=["row", "no row", "no proof"])
 def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
-    io, calls = calls_of(it := record(state=State.REQUESTED), poll=[seen, ...], delete=[deleted()])
+    it = instance(state=State.REQUESTED)
+    io, calls = calls_of(it, poll=[seen, ...], delete=[deleted()])
     drive(Deletion(it, io.now()).ask_all(calls))
     if seen == row():
         assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
@@ -92,7 +93,7 @@ def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
 
 
 def test_what_has_no_row_yet_is_not_deleted_in_a_hurry_before_it_comes() -> None:
-    it = record(state=State.ACCEPTED, id=ID)
+    it = instance(state=State.ACCEPTED, id=ID)
     # With a delete in between, its row would not come.
     polls, looks = [NO_ROW, NO_ROW, row(), NO_ROW], [NOT_FOUND, NOT_FOUND]
     io, calls = calls_of(it, poll=polls, delete=[deleted()], status=looks)
@@ -104,7 +105,7 @@ def test_what_has_no_row_yet_is_not_deleted_in_a_hurry_before_it_comes() -> None
 
 
 def test_what_is_alive_is_deleted_in_a_hurry_whether_its_key_has_a_row_or_not() -> None:
-    it = record(state=State.ACCEPTED, id=ID)
+    it = instance(state=State.ACCEPTED, id=ID)
     it.ids = [ID]
     io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=[RUNNING])
     drive(Deletion(it, io.now()).ask_all(calls))
@@ -114,7 +115,7 @@ def test_what_is_alive_is_deleted_in_a_hurry_whether_its_key_has_a_row_or_not() 
 @pytest.mark.parametrize("silent", ["poll", "status"])
 def test_a_look_that_proves_nothing_leaves_a_delete_in_a_hurry_its_time(silent: str) -> None:
     for answer in (HANG, reply(503)):
-        it = record(state=State.ACCEPTED, id=ID)
+        it = instance(state=State.ACCEPTED, id=ID)
         answers = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], silent: [answer, ...]}
         io, calls = calls_of(it, delete=[deleted()], **answers)
         io.hurried = START + 7
@@ -132,7 +133,7 @@ def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too()
         return reply(200, {"instance_id": about(request), "status": "deleting"})
 
     io, it, error = deleting(
-        record(state=State.ACCEPTED, id=OTHER_ID),
+        instance(state=State.ACCEPTED, id=OTHER_ID),
         poll=[row(), NO_ROW, ...],
         delete=[takes, ...],
         status=[NOT_FOUND, ...],
@@ -169,7 +170,7 @@ def test_a_deletion_takes_its_time() -> None:
 
 def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
     io, it, error = deleting(
-        record(state=State.REQUESTED),
+        instance(state=State.REQUESTED),
         policy_of(delete_timeout=8),
         poll=[Took(20, NO_ROW), Took(20, row())],
         delete=[deleted("x"), ...],
@@ -187,7 +188,7 @@ def test_a_row_that_comes_late_is_deleted_within_the_whole_timeout() -> None:
 @pytest.mark.parametrize("state", [State.READY, State.ACCEPTED])
 def test_the_time_left_is_that_of_what_is_waited_for(state: State) -> None:
     doing: list[Doing] = []
-    it = record(state=state, id=ID)
+    it = instance(state=state, id=ID)
     it.evidence.asked, it.keeper = True, Listening(doing=doing.append)
     policy = policy_of(delete_timeout=60.0, row_wait=40.0)
     found = [row(), NO_ROW] if state is State.ACCEPTED else [NO_ROW]
@@ -272,7 +273,7 @@ class Together(ScriptedIO):
 @pytest.mark.parametrize("hurried", [False, True])
 @pytest.mark.parametrize("delete_them", [dispose, delete_all])
 def test_after_a_signal_all_are_asked_before_any_is_waited_for(
-    delete_them: Callable[[IO, list[InstanceRecord]], Coroutine[Any, Any, None]], hurried: bool
+    delete_them: Callable[[IO, list[Instance]], Coroutine[Any, Any, None]], hurried: bool
 ) -> None:
     its = [ready(asked=True) for _ in range(3)]
     io = Together(delete=[deleted(), ...], status=[NOT_FOUND, ...], poll=[NO_ROW, ...])
@@ -329,7 +330,7 @@ ANSWERED = "the request was answered with {}, and the router may have carried it
 )
 def test_a_leak_without_a_row_tells_how_its_request_was_answered(answer: Any, told: str) -> None:
     io, calls = calls_of(
-        it := record(state=State.REQUESTED), provision=[answer], poll=[NO_ROW, ...]
+        it := instance(state=State.REQUESTED), provision=[answer], poll=[NO_ROW, ...]
     )
     with contextlib.suppress(HydraSmokeError):
         drive(calls.provision(SPEC, KEY, deadline=io.now() + 0.2))
@@ -339,7 +340,7 @@ def test_a_leak_without_a_row_tells_how_its_request_was_answered(answer: Any, to
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_deletion_that_is_tried_again_needs_no_row(taken: bool) -> None:
-    it = record(state=State.ACCEPTED, id=ID)
+    it = instance(state=State.ACCEPTED, id=ID)
     answers = [deleted(), ...] if taken else [reply(403), deleted()]
     looks = [*[reply(401)] * taken, NOT_FOUND]
     io, calls = calls_of(it, poll=[row(), NO_ROW], delete=answers, status=looks)
@@ -354,7 +355,7 @@ def test_a_deletion_that_is_tried_again_needs_no_row(taken: bool) -> None:
 @pytest.mark.parametrize("wanted", ["never", "on-failure", "always"])
 def test_an_instance_is_kept_as_the_settings_say(wanted: str, failed: bool) -> None:
     for state in sorted(State):
-        it, told = record(state=state, id=ID), list[State]()
+        it, told = instance(state=state, id=ID), list[State]()
         it.keeper = Listening(state=lambda changed, told=told: told.append(changed.state))
         it.failed = failed
         # What has no row, or was asked to be deleted, is not kept.

@@ -54,10 +54,10 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 def test_a_status_is_written_down() -> None:
     _, handle = handle_of(status=[status("Running", "box-1"), NOT_FOUND])
-    assert (handle.id, handle.record.key) == (ID, KEY)
+    assert (handle.id, handle.instance.key) == (ID, KEY)
     found = drive(handle.status())
     assert (found.id, found.status, found.hostname) == (ID, "Running", "box-1")
-    assert (handle.record.last_state, handle.record.hostname) == ("status 'Running'", "box-1")
+    assert (handle.instance.last_state, handle.instance.hostname) == ("status 'Running'", "box-1")
     fails(NotFoundError, handle.status())
 
 
@@ -95,8 +95,8 @@ def test_a_wait_begins_when_it_is_asked_for_and_ends(name: str) -> None:
         assert message in str(failure).splitlines()[0]
         assert "  phase:     ready, after " in str(failure)
     assert io.waited - 500 == pytest.approx(waited)
-    assert handle.record.phases == {}, "it is no part of the time that provisioning took"
-    assert handle.record.state is (State.FAILED if name == "an error is" else State.READY)
+    assert handle.instance.phases == {}, "it is no part of the time that provisioning took"
+    assert handle.instance.state is (State.FAILED if name == "an error is" else State.READY)
     if timeout == 0.0:
         assert len(io.sent) == 1
         assert io.sent[0].deadline == START + 500 + LAST_CHANCE == START + 500.5
@@ -113,12 +113,12 @@ def test_an_attached_instance_is_waited_for_as_any_other() -> None:
     io, handle = handle_of(attached(), status=[status("booting"), status("RUNNING")])
     io.time += 100
     drive(handle.until_ready())
-    assert (handle.record.state, handle.record.phases) == (State.READY, {"ready": 0.25})
+    assert (handle.instance.state, handle.instance.phases) == (State.READY, {"ready": 0.25})
     assert io.sleeps == [0.25]
     _, handle = handle_of(attached(), status=[status("deleted")])
     error = fails(ProvisionError, handle.until_ready())
     assert (error.phase, error.instance) == ("ready", ID)
-    assert handle.record.state is State.CLAIMED, "it stays whose it is"
+    assert handle.instance.state is State.CLAIMED, "it stays whose it is"
 
 
 def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> None:
@@ -143,7 +143,7 @@ def told_of(*frames: bytes) -> str:
     turn = ChatTurn(*drive(handle.chat("hello", None)))
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
-    [failure] = handle.record.failures.values()
+    [failure] = handle.instance.failures.values()
     assert "look" not in failure.brief, "where replies are kept out, tools are"
     assert "the LLM events are not as expected" in failure.brief
     return str(caught.value)
@@ -190,10 +190,10 @@ def test_the_end_of_a_with_deletes_unless_it_is_to_be_kept(
     keep: str, before: bool, now: bool, state: State
 ) -> None:
     io, handle = ending(keep)
-    handle.record.failed = before
+    handle.instance.failed = before
     drive(handle.leave(failed=now))
-    assert handle.record.state is state
-    assert handle.record.failed is (before or now)
+    assert handle.instance.state is state
+    assert handle.instance.failed is (before or now)
     assert io.calls_sent() == ([] if state is State.KEPT else DELETION)
 
 
@@ -202,17 +202,17 @@ def test_what_was_deleted_or_was_to_be_is_not_kept_and_what_was_kept_can_be_dele
     drive(handle.delete())
     drive(handle.delete())
     drive(handle.leave(failed=True))
-    assert (handle.record.state, io.calls_sent()) == (State.GONE, DELETION)
+    assert (handle.instance.state, io.calls_sent()) == (State.GONE, DELETION)
     looks = [status("running"), reply(401), NOT_FOUND]
     _, handle = ending("always", delete=[deleted(), ...], status=looks)
     fails(LeakError, handle.delete())
     drive(handle.leave(failed=True))
-    assert handle.record.state is State.GONE
+    assert handle.instance.state is State.GONE
     io, handle = ending("always", status=[NOT_FOUND])
     drive(handle.leave(failed=False))
-    assert handle.record.state is State.KEPT
+    assert handle.instance.state is State.KEPT
     drive(handle.delete())
-    assert handle.record.state is State.GONE
+    assert handle.instance.state is State.GONE
     assert io.calls_sent() == DELETION[1:], "what was kept is not looked at first"
 
 

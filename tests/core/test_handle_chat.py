@@ -39,13 +39,13 @@ def test_a_chat_gives_the_whole_turn_and_its_baseline_bounds_the_one_before() ->
     assert (turn.first_event_after, turn.duration) == (1.0, 4.0)
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
-    assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
+    assert handle.instance.phases == {"first_event": 1.0, "turn": 4.0}
     account = turn._turn.account
     assert (account.before, account.after) == (Count(START, number=1), None)
-    assert list(handle.record.notes) == []
+    assert list(handle.instance.notes) == []
     second = chatted(handle)._turn.account
     assert (second.before.count, account.after, second.after) == (2, second.before, None)
-    assert handle.record.chats.times == 2
+    assert handle.instance.chats.times == 2
 
 
 UNENDED = "a chat's stream ended without a terminal event"
@@ -87,10 +87,10 @@ def test_what_is_odd_about_a_turn_is_noted_once(name: str) -> None:
     for _ in chats:
         turn = chatted(handle)
         assert (turn.complete, turn.finish_reason) == (complete, reason)
-    assert list(handle.record.notes) == notes
-    assert [it.turn.finish_reason for it in handle.record.chats.turns] == [reason] * 2
+    assert list(handle.instance.notes) == notes
+    assert [it.turn.finish_reason for it in handle.instance.chats.turns] == [reason] * 2
     if name == "frames of two runtimes":
-        briefs = [*handle.record.notes.values()]
+        briefs = [*handle.instance.notes.values()]
         assert briefs == ["a chat had content that could not be read"]
 
 
@@ -111,11 +111,11 @@ def test_one_stream_that_came_bit_by_bit_shows_that_none_is_held_back() -> None:
     steps = [NOTES["all at once"][0], NOTES["short"][0], NOTES["slow"][0], NOTES["all at once"][0]]
     chats = [stream(*it) for it in steps]
     _, handle = talking(*chats)
-    handle.record.add_remark("something else")
+    handle.instance.add_remark("something else")
     noted = []
     for _ in chats:
         drive(handle.chat("hello", None))
-        noted.append(list(handle.record.notes))
+        noted.append(list(handle.instance.notes))
     assert noted == [["something else", HELD_BACK]] * 2 + [["something else"]] * 2
 
 
@@ -133,12 +133,12 @@ def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
     _, handle = talking(answer)
     error = fails(ChatError, handle.chat("hello", None))
     assert [event.data for event in error.events] == ["Hi", "Hi"]
-    assert handle.record.phases == {"first_event": 0.0, "turn": 3.0}
+    assert handle.instance.phases == {"first_event": 0.0, "turn": 3.0}
     assert answer.closed == 1
     _, handle = talking(stream(WORD), policy=Policy(chat_end="required"))
     error = fails(ChatError, handle.chat("hello", None))
     assert "ended without a terminal event" in error.message
-    assert list(handle.record.notes) == [], "it has failed: that is no note"
+    assert list(handle.instance.notes) == [], "it has failed: that is no note"
 
 
 def test_who_told_its_end_once_is_expected_to_tell_it_again() -> None:
@@ -198,8 +198,8 @@ def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: in
 def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     _, handle = handle_of(llm_events=[reply(401)], chat=[stream(HI + DONE)])
     assert chatted(handle).text == "Hi"
-    assert handle.record.account is not None
-    assert handle.record.account.before.error == "llm_events was refused with 401"
+    assert handle.instance.account is not None
+    assert handle.instance.account.before.error == "llm_events was refused with 401"
 
 
 def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is_timed() -> None:
@@ -208,11 +208,11 @@ def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is
     drive(turn.open())
     fails(ChatBusyError, handle.chat("me too", None))
     assert io.calls_sent() == ["llm_events", "chat"]
-    assert (handle.record.chats.times, handle.record.phases) == (1, {})
+    assert (handle.instance.chats.times, handle.instance.phases) == (1, {})
     drive(turn.next())
     drive(turn.close())
-    assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
-    assert list(handle.record.notes) == []
+    assert handle.instance.phases == {"first_event": 2.0, "turn": 2.0}
+    assert list(handle.instance.notes) == []
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -226,7 +226,7 @@ def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be
 
     asked: list[int] = []
     io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE) for _ in range(2)])
-    handle.record.keeper = Listening(allow=allow)
+    handle.instance.keeper = Listening(allow=allow)
     for _ in range(2):
         drive(handle.chat("hello", None))
     reads = len(io.calls_sent("llm_events"))
@@ -234,14 +234,14 @@ def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be
     turn = handle.turn("hello", None)
     fails(ZeroDivisionError, handle.chat("hello", None) if whole else turn.open())
     assert len(io.sent) == reads + 2, "not even the baseline is read"
-    assert handle.record.chats.times == 2
+    assert handle.instance.chats.times == 2
     assert not run_turns._busy
 
 
 def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
     answers = [stream(HI, DONE) for _ in range(5)]
     io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 50, chat=answers)
-    stage = handle.record.run_turns.stage
+    stage = handle.instance.run_turns.stage
     stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
     asked = [chatted(handle).message, chatted(handle).message]
     stage.test, stage.scene = "test_b", 2
@@ -251,7 +251,7 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
     assert asked == ["hello"] * 4
     bodies = [it.request.body for it in io.sent if it.request.call == "chat"]
     assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
-    told = [it.turn for it in handle.record.chats.turns]
+    told = [it.turn for it in handle.instance.chats.turns]
     assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
 
 
@@ -317,8 +317,8 @@ def test_an_interrupt_at_any_instruction_makes_no_cut_reply_a_whole_one() -> Non
             assert turn.outcome.how == "left"
             read()
         drive(turn.close())
-        assert handle.record.settling.last is not None
-        assert handle.record.settling.last.how != "ended", f"instruction {step}"
+        assert handle.instance.settling.last is not None
+        assert handle.instance.settling.last.how != "ended", f"instruction {step}"
         if not interrupted:
             break
     assert step > 100, "it was interrupted at each"

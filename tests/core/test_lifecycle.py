@@ -22,9 +22,9 @@ from scripted_io import (
     accepted,
     attached,
     calls_of,
+    instance,
     late,
     lost,
-    record,
     reply,
     row,
     status,
@@ -32,9 +32,9 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, ProvisionError
 from pytest_hydrasmoke._core import lifecycle
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import ask, check_free, provision
 from pytest_hydrasmoke._core.policy import Policy, Statuses, poll_interval
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
@@ -82,7 +82,7 @@ WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_an_instance_gets_ready_in_many_ways(name: str) -> None:
     scripts, words = WAYS[name]
     usual = {"provision": [accepted()], "poll": [row()], "status": [status("running", "box-1")]}
-    it = record()
+    it = instance()
     io, calls = calls_of(it, **{**usual, **scripts})
     drive(provision(calls, it))
     assert (it.state, it.id) == (State.READY, ID)
@@ -103,7 +103,7 @@ def test_words_of_ones_own_replace_the_usual_ones() -> None:
     policy = Policy(statuses=Statuses(*(frozenset({word}) for word in ("up", "down", "away"))))
     for word, state in (("Up", State.READY), ("DOWN", State.FAILED), ("Away", State.FAILED)):
         words = [status(it) for it in ("running", "failed", "deleted", word)]
-        it = record(policy=policy)
+        it = instance(policy=policy)
         _, calls = calls_of(it, provision=[accepted()], poll=[row()], status=words)
         with contextlib.suppress(ProvisionError):
             drive(provision(calls, it))
@@ -137,7 +137,7 @@ def test_the_usual_policy_is_the_documented_one() -> None:
 def test_the_next_look_is_a_tenth_of_the_time_waited_away() -> None:
     asked = {0: 0.25, 2.5: 0.25, 2.6: 0.26, 10: 1, 49: 4.9, 50: 5, 51: 5, 1e6: 5}
     assert {waited: poll_interval(waited) for waited in asked} == pytest.approx(asked)
-    it = record()
+    it = instance()
     polls = [*[NO_ROW] * 40, row()]
     words = [status("booting"), status("running")]
     io, calls = calls_of(it, provision=[Took(1, accepted())], poll=polls, status=words)
@@ -150,9 +150,9 @@ def test_the_next_look_is_a_tenth_of_the_time_waited_away() -> None:
     )
 
 
-def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> None:
+def test_whoever_keeps_the_instance_is_told_of_every_step_before_the_next() -> None:
     told: list[str] = []
-    it = record()
+    it = instance()
     it.keeper = Listening(
         state=lambda changed: told.append(f"{changed.state} {changed.id}"),
         allow=lambda: told.append(f"may it, {it.state}?"),
@@ -175,9 +175,9 @@ def refuse(*_: object) -> None:
     raise ZeroDivisionError
 
 
-STOPS: dict[str, tuple[Callable[[InstanceRecord], Listening], type[Exception], State, list[str]]]
+STOPS: dict[str, tuple[Callable[[Instance], Listening], type[Exception], State, list[str]]]
 STOPS = {
-    # Who keeps the record, what is raised, and how far it goes.
+    # Who keeps the instance, what is raised, and how far it goes.
     "a step can't be written": (
         lambda _: Listening(state=refuse),
         *(ZeroDivisionError, State.CLAIMED, []),
@@ -195,7 +195,7 @@ STOPS = {
 @pytest.mark.parametrize("name", STOPS)
 def test_where_a_run_may_not_go_on_nothing_more_is_sent(name: str) -> None:
     keeper, kind, state, sent = STOPS[name]
-    it = record()
+    it = instance()
     it.keeper = keeper(it)
     io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
     error = fails(kind, provision(calls, it))
@@ -212,7 +212,7 @@ def test_where_a_run_may_not_go_on_nothing_more_is_sent(name: str) -> None:
 
 def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
     for state in sorted(State):
-        it = record(state=state)
+        it = instance(state=state)
         it.give_up()
         it.give_up()
         assert it.state is (State.UNUSED if state is State.CLAIMED else state)
@@ -220,17 +220,17 @@ def test_only_what_was_not_requested_is_given_up_and_stays_so() -> None:
 
 def test_a_key_is_free_that_nobody_has_or_that_this_run_has_asked_for() -> None:
     for answer in (NO_ROW, NOT_FOUND):
-        io, calls = calls_of(it := record(), poll=[answer])
+        io, calls = calls_of(it := instance(), poll=[answer])
         drive(check_free(calls, it))
         assert io.calls_sent() == ["poll"]
     for state in sorted(set(State) - {State.CLAIMED}):
-        io, calls = calls_of(it := record(state=state))
+        io, calls = calls_of(it := instance(state=state))
         drive(check_free(calls, it))
         assert not io.sent
 
 
 def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> None:
-    _, calls = calls_of(it := record(), poll=[row(), row()])
+    _, calls = calls_of(it := instance(), poll=[row(), row()])
     assert str(fails(ConfigError, check_free(calls, it))) == (
         "the router has an instance for this key already: another run uses this run id, or has "
         "used it\n"
@@ -261,7 +261,7 @@ def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> No
         return START
 
     doing: list[Doing] = []
-    it = record()
+    it = instance()
     it.keeper = Listening(doing=doing.append)
     io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
     io.now = now  # type: ignore[method-assign]
@@ -270,9 +270,9 @@ def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> No
     assert it.state is (State.ACCEPTED if before == "provision" else State.CREATED)
 
 
-def _boot_interrupted_at(step: int) -> InstanceRecord | None:
+def _boot_interrupted_at(step: int) -> Instance | None:
     """Interrupt a boot at the nth line that its module runs; None if it has no more."""
-    it = record()
+    it = instance()
     _, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
     lines = itertools.count()
     began = False

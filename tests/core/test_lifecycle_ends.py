@@ -19,9 +19,9 @@ from scripted_io import (
     Took,
     accepted,
     calls_of,
+    instance,
     late,
     lost,
-    record,
     refused,
     reply,
     row,
@@ -30,18 +30,18 @@ from scripted_io import (
 
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import provision, until_ready
 from pytest_hydrasmoke._core.policy import Policy, Statuses
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import Answer, drive
 
 
 def failed(
     kind: type[hydra.HydraSmokeError], policy: Policy | None = None, **scripts: Any
-) -> tuple[ScriptedIO, InstanceRecord, hydra.HydraSmokeError]:
+) -> tuple[ScriptedIO, Instance, hydra.HydraSmokeError]:
     """Provision in vain, and give what came of it."""
-    it = record(policy=policy)
+    it = instance(policy=policy)
     io, calls = calls_of(it, **{"provision": [accepted()], "poll": [row()], **scripts})
     error = fails(kind, provision(calls, it))
     assert it.interrupted is None
@@ -202,7 +202,7 @@ def test_an_instance_that_is_ready_at_the_last_look_is_ready() -> None:
     def boots(_: Any) -> Any:
         return Took(0.4, status("running" if io.now() == START + 9 - LAST_CHANCE else "booting"))
 
-    it = record(state=State.CREATED, id=ID, policy=Policy(ready_timeout=9))
+    it = instance(state=State.CREATED, id=ID, policy=Policy(ready_timeout=9))
     io, calls = calls_of(it, status=[boots, ...])
     drive(until_ready(calls, it, START))
     assert it.state is State.READY

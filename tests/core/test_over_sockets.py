@@ -19,7 +19,7 @@ from net_tools import (
     config_for,
     next_of,
     result,
-    smoke_session,
+    run_for,
     within,
 )
 
@@ -103,12 +103,12 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         before = len(world.fake.requests)
         await result(instance.delete())
         assert len(world.fake.requests) == before
-    [record] = world.session.records
-    assert (record.state, record.leak) == (State.GONE, None)
-    assert {*record.phases} == {
+    [owned] = world.run.instances
+    assert (owned.state, owned.leak) == (State.GONE, None)
+    assert {*owned.phases} == {
         *("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
     }
-    assert record.drift == [
+    assert owned.drift == [
         f"unknown in the answer to {call}: cost, datacentre"
         for call in ("poll", "provision", "status", "llm_events", "delete")
     ]
@@ -116,13 +116,13 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
 
 def test_blocking_code_needs_no_loop() -> None:
     with FakeRouter(AT_ONCE) as fake:
-        session = smoke_session(config_for(fake, usage_settle=0.3))
-        with session.provision(SPEC) as instance:
+        run = run_for(config_for(fake, usage_settle=0.3))
+        with run.provision(SPEC) as instance:
             turn = instance.chat("hello")
             assert turn.text == "I am ready."
             assert turn.expect_llm_events().count == 1
         assert fake.instances[0].deleted
-        session.close()
+        run.close()
 
 
 async def test_a_boot_that_fails_is_told_and_what_there_is_goes(kind: str) -> None:
@@ -133,7 +133,7 @@ async def test_a_boot_that_fails_is_told_and_what_there_is_goes(kind: str) -> No
             await world.provision()
         assert (caught.value.got, caught.value.phase) == ("queued → Failed", "ready")
         assert world.fake.instances[0].deleted
-    assert world.session.records[0].state is State.GONE
+    assert world.run.instances[0].state is State.GONE
 
 
 async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
@@ -146,7 +146,7 @@ async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
         assert [it.deleted for it in world.fake.instances] == [True, False]
         assert (await result(broken.chat("what is wrong?"))).complete
         # A run that a sweep has ended provisions and chats no more, and deletes all the same.
-        world.session.ledger.stop()
+        world.run.ledger.stop()
         before = len(world.fake.requests)
         for go_on in (world.provision, lambda: result(broken.chat("hello"))):
             with pytest.raises(hydra.ConfigError, match="run net is over"):
@@ -163,9 +163,9 @@ async def test_leaving_the_context_deletes_what_is_not_kept(kind: str) -> None:
 async def test_a_stream_is_read_to_its_end_or_left_in_any_way(kind: str) -> None:
     async with World(kind, AT_ONCE) as world, within(world.client()) as plain:
         instance = await world.provision()
-        [record] = world.session.records
-        blocking = hydra.SmokeInstance(world.session.handle(record))
-        awaiting = hydra.AsyncSmokeInstance(world.session.handle(record, world.async_io()))
+        [owned] = world.run.instances
+        blocking = hydra.SmokeInstance(world.run.handle(owned))
+        awaiting = hydra.AsyncSmokeInstance(world.run.handle(owned, world.async_io()))
         async with within(instance.stream_chat("hello")) as events:
             first = await next_of(events)
             assert isinstance(first, hydra.ChatEvent)
@@ -258,7 +258,7 @@ async def test_the_six_calls_by_themselves(kind: str) -> None:
 
 def client_of_the_run(world: World, **settings: Any) -> Any:
     """Return the plain client that tests of a run are given."""
-    run = world.session
+    run = world.run
     run.config = run.config.model_copy(update=settings)
     if world.kind == "sync":
         return RunClient(blocking_io(run.config.link, world.clock), run)

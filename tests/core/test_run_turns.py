@@ -11,7 +11,7 @@ from scripted_io import KEY, SPEC, calls_of
 
 from pytest_hydrasmoke import ChatBusyError, ConfigError
 from pytest_hydrasmoke._core.account import Count, TurnAccount
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.settling import LastTurn, Measured, Settling
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
@@ -22,18 +22,18 @@ WHOLE = 5.0
 
 def known_to(
     folder: Path | None, process: str = "gw0", key: str = KEY, tier: str = "tier-1", **more: Any
-) -> InstanceRecord:
+) -> Instance:
     """Return an instance as a process knows it."""
     turns = RunTurns(folder and folder / "turns.jsonl", process, **more)
     turns.stage.test = "test_a"
-    return InstanceRecord(SPEC.model_copy(update={"tier_id": tier}), key=key, run_turns=turns)
+    return Instance(SPEC.model_copy(update={"tier_id": tier}), key=key, run_turns=turns)
 
 
-def looked(it: InstanceRecord, at: float, count: int) -> None:
+def looked(it: Instance, at: float, count: int) -> None:
     counting(calls_of(None)[1], it).tell_run(at, at, count)
 
 
-def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
+def watch(it: Instance, took: float, at: float = 100.0) -> None:
     """Take a turn, and watch its row come."""
     begin(it, 0, at - 1)
     end(it, at)
@@ -41,13 +41,13 @@ def watch(it: InstanceRecord, took: float, at: float = 100.0) -> None:
         looked(it, at + look, int(look >= took))
 
 
-def last(it: InstanceRecord) -> tuple[str, float]:
+def last(it: Instance) -> tuple[str, float]:
     """Return how the last turn ended, and when."""
     assert it.settling.last is not None
     return it.settling.last.how, it.settling.last.ended
 
 
-def found_dead(folder: Path, process: str, at: float, **more: Any) -> InstanceRecord:
+def found_dead(folder: Path, process: str, at: float, **more: Any) -> Instance:
     """Look whether a turn may begin in another process, where the one that had begun has died."""
     heir = known_to(folder, process, **more)
     heir.run_turns.check_free(heir.turns_name, at)

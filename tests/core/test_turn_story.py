@@ -1,4 +1,4 @@
-"""What a record keeps of a turn beside its text, what bounds it, and what is recorded of it."""
+"""What an instance keeps of a turn beside its text, what bounds it, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def instance_of(
 
 
 def story_of(it: SmokeInstance) -> Told:
-    [told] = it._handle.record.chats.turns
+    [told] = it._handle.instance.chats.turns
     return told.turn
 
 
@@ -88,7 +88,7 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too(
     with streamed.stream_chat("hello") as events:
         assert "".join(event.text for event in events) == turn.text == "I look. Cold."
     for it in (whole, streamed):
-        story, seen = story_of(it), it._handle.record
+        story, seen = story_of(it), it._handle.instance
         assert story.text == turn.text
         assert story.tool_calls == (ToldCall("look", "a", '{"city": "Oslo"}', None, 4.0, 8),)
         assert story.thoughts == (Thought("Hm, well.", 1.0, 0),)
@@ -101,7 +101,7 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too(
     assert (nothing.first_text_after, nothing.max_gap) == (None, 0.0)
 
 
-def test_a_chat_beside_its_instances_record_tells_no_story_and_the_run_knows_of_the_turn() -> None:
+def test_a_chat_beside_its_instance_tells_no_story_and_the_run_knows_of_the_turn() -> None:
     known = ready()
     _, calls = calls_of(None, chat=[stream(*TOLD[:3], b"")])
     turn = turn_of(calls, it=known.beside(ID.upper()), end="auto")
@@ -116,7 +116,7 @@ def test_a_turn_that_fails_keeps_what_it_said() -> None:
     it = instance_of(*TOLD[:3], b"")
     with pytest.raises(ChatError):
         it.chat("hello")
-    story, seen = story_of(it), it._handle.record
+    story, seen = story_of(it), it._handle.instance
     assert [call.name for call in story.tool_calls] == ["look"]
     assert (story.usage, seen.chats.untold) == (None, 1), "its tokens are not known, and not 0"
 

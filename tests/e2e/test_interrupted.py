@@ -205,12 +205,12 @@ def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
     project.suite("bare").at(router).write("test_it.py", MANY)
     project.write(
         "conftest.py",
-        "from pytest_hydrasmoke._run.session import SmokeSession\n"
-        "dispose = SmokeSession.dispose_now\n"
-        "def once(self, records):\n"
-        "    SmokeSession.dispose_now = dispose\n"
+        "from pytest_hydrasmoke._run.run import Run\n"
+        "dispose = Run.dispose_now\n"
+        "def once(self, instances):\n"
+        "    Run.dispose_now = dispose\n"
         "    raise KeyboardInterrupt\n"
-        "SmokeSession.dispose_now = once\n",
+        "Run.dispose_now = once\n",
     )
     with pytest.raises(KeyboardInterrupt):
         project.live("test_it.py")

@@ -11,7 +11,7 @@ import pytest
 from plugin_tools import Project, nothing_left
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke.fake import FakeRouter
@@ -28,7 +28,7 @@ def pick(*names: str) -> list[str]:
 
 
 def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
-    record = InstanceRecord(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), key="run-0")
+    instance = Instance(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), key="run-0")
     report = Report(
         run_id="run",
         fake=True,
@@ -36,7 +36,7 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
         began=datetime(2026, 1, 2, tzinfo=UTC),
         seconds=1.0,
         exit_code=0,
-        instances=(report_of(str(record.key), record, 0.0),),
+        instances=(report_of(str(instance.key), instance, 0.0),),
     )
     first, *_, last = terminal.summary(report)
     assert first == [("fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0", "")]

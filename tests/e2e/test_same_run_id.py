@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from inner import only
-from owner_tools import alive, config_for, running, session_for
+from owner_tools import alive, config_for, run_for, running
 from plugin_tools import Project, nothing_left
 
 from pytest_hydrasmoke import ConfigError, SmokeInstanceFactory
@@ -27,7 +27,7 @@ def test_b(smoke_instance):
 
 def test_a_key_that_has_a_row_is_not_provisioned_under(fake: FakeRouter, tmp_path: Path) -> None:
     # Both have begun before either had asked for anything.
-    one = session_for(config_for(fake, tmp_path / "one"))
+    one = run_for(config_for(fake, tmp_path / "one"))
     with running(config_for(fake, tmp_path / "two")) as two:
         one.provision(one.config.spec)
         before = [request.route for request in fake.requests].count("provision")

@@ -25,7 +25,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 
 
@@ -74,14 +74,14 @@ class Client:
             **net.FIELDS,
         )
         forms = Forms.from_plain(self.given["forms"])
-        session = SmokeSession(config, Ledger(config.output, config.run_id), forms=forms)
-        session.ledger.begin("main")
+        run = Run(config, Ledger(config.output, config.run_id), forms=forms)
+        run.ledger.begin("main")
         io = None if self.kind == "sync" else AsyncIO(config.link)
 
         async def provision() -> Any:
             if io is None:
-                return session.provision(net.SPEC)
-            return await AsyncSmokeInstanceFactory(session, io)()
+                return run.provision(net.SPEC)
+            return await AsyncSmokeInstanceFactory(run, io)()
 
         # To clean up is to ask for the row, and then to see the deletion confirmed.
         bound, clean_up = self.seconds, 2.0
@@ -94,11 +94,11 @@ class Client:
                 count = turn.expect_llm_events
                 await self.take("llm_events", bound, lambda: count(at_least=least))
             await self.take("delete", 1.0, instance.delete)
-        await self.take("close", clean_up, session.close)
-        for record in session.records:
-            told = report_of(str(record.key), record, 0.0).model_dump_json()
+        await self.take("close", clean_up, run.close)
+        for owned in run.instances:
+            told = report_of(str(owned.key), owned, 0.0).model_dump_json()
             self.report = max(self.report, len(told))
-        session.ledger.end()
+        run.ledger.end()
         if io is not None:
             await io.aclose()
 

@@ -1,6 +1,6 @@
 """Chats for a long time, by which a process must not grow.
 
-First it chats until all is loaded and the instance's record is full: of many chats that keeps the
+First it chats until all is loaded and the instance's story is full: of many chats that keeps the
 newest. What comes after that must not grow at all.
 
 `fire_soak.py` alone soaks for two minutes, against a fake router that is a process of its own.
@@ -23,19 +23,19 @@ from typing import Any
 import anyio
 from fire_process import memory
 from fire_tools import MIB, TOKEN, python, router, told_by
-from net_tools import KINDS, SPEC, result, session_to
+from net_tools import KINDS, SPEC, result, run_at
 
 from pytest_hydrasmoke import AsyncSmokeInstanceFactory, VirtualClock
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal import story
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 
 SECONDS = 120.0
 LOADED = 20
 """Chats after which all that a chat needs is loaded."""
 KEPT = 3 * MIB
-"""What a process may grow by from then on until the record of its instance is full."""
+"""What a process may grow by from then on until the story of its instance is full."""
 STEADY = MIB // 4
 """What a process may grow by after that, whatever the number of chats."""
 LEAST = 500
@@ -67,9 +67,9 @@ class Chats:
         await self._sleep(self._pause)
 
 
-def is_full(record: InstanceRecord) -> bool:
-    """Return whether a record keeps as many of each kind as it ever does; no chat here fails."""
-    kept = (record.spans, record.requests.kept, record.chats.turns, record.chats.counted)
+def is_full(instance: Instance) -> bool:
+    """Return whether a story keeps as many of each kind as it ever does; no chat here fails."""
+    kept = (instance.spans, instance.requests.kept, instance.chats.turns, instance.chats.counted)
     return all(len(some) == some.maxlen for some in kept)
 
 
@@ -79,24 +79,24 @@ def size() -> int:
     return memory("Rss", "smaps_rollup")
 
 
-async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
-    """Chat until the record is full, and then until the time is over; tells the memory at each."""
+async def soak(run: Run, given: dict[str, Any]) -> dict[str, int]:
+    """Chat until the story is full, and then until the time is over; tells the memory at each."""
     clock = VirtualClock() if given["virtual"] else None
-    session._io.close()
-    session._io = blocking_io(session.config.link, clock)
-    io = None if given["kind"] == "sync" else async_io(session.config.link, clock)
+    run._io.close()
+    run._io = blocking_io(run.config.link, clock)
+    io = None if given["kind"] == "sync" else async_io(run.config.link, clock)
     instance: Any
     if io is None:
-        instance = session.provision(SPEC)
+        instance = run.provision(SPEC)
     else:
-        instance = await AsyncSmokeInstanceFactory(session, io)()
-    [record] = session.records
-    time_of = io or session._io
+        instance = await AsyncSmokeInstanceFactory(run, io)()
+    [owned] = run.instances
+    time_of = io or run._io
     chats = Chats(instance, time_of.sleep, given)
     while chats.count < LOADED:
         await chats.chat()
     loaded = size()
-    while not is_full(record):
+    while not is_full(owned):
         await chats.chat()
     full, warm_up, events = size(), chats.count, chats.events
     until = time_of.now() + given["seconds"]
@@ -114,13 +114,13 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
     if "most" in given:
-        story.MOST = given["most"]  # Less is kept, and a record is soon full.
+        story.MOST = given["most"]  # Less is kept, and a story is soon full.
     run_id = f"soak-{given['kind']}"
     # The router writes its rows at once: there is nothing to wait for between two chats.
     more = {"token": given["token"], "run_id": run_id, "usage_settle": 0.01}
-    with session_to(given["url"], learns=True, **more) as session:
+    with run_at(given["url"], learns=True, **more) as run:
         backend = "trio" if given["kind"] == "trio" else "asyncio"
-        return anyio.run(soak, session, given, backend=backend)
+        return anyio.run(soak, run, given, backend=backend)
 
 
 def start_client(url: str, token: str, kind: str, **more: Any) -> subprocess.Popen[str]:
@@ -143,9 +143,9 @@ def complaint(told: dict[str, int], least: float = LEAST) -> str | None:
     if told["chats"] < least:
         return f"only {told['chats']} chats, of at least {least:.0f}"
     if kept > KEPT:
-        return f"grown by {kept / MIB:.2f} MiB until its record was full"
+        return f"grown by {kept / MIB:.2f} MiB until its story was full"
     if grown > STEADY:
-        return f"grown by {grown / MIB:.2f} MiB in {told['chats']} chats, its record being full"
+        return f"grown by {grown / MIB:.2f} MiB in {told['chats']} chats, its story being full"
     return None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from net_tools import FIELDS, KINDS, smoke_session
+from net_tools import FIELDS, KINDS, run_for
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -58,10 +58,10 @@ def test_many_at_once_are_all_ready_and_all_deleted(
 ) -> None:
     async def many() -> list[Any]:
         if kind == "sync":
-            return list(SmokeInstanceFactory(session).many(number))
-        io = AsyncIO(session.config.link)
+            return list(SmokeInstanceFactory(run).many(number))
+        io = AsyncIO(run.config.link)
         try:
-            return list(await AsyncSmokeInstanceFactory(session, io).many(number))
+            return list(await AsyncSmokeInstanceFactory(run, io).many(number))
         finally:
             await io.aclose()
 
@@ -72,15 +72,15 @@ def test_many_at_once_are_all_ready_and_all_deleted(
         config = HydraSmokeConfig(
             url=place.url, token=fake.token, run_id="load", max_instances=number, **FIELDS
         )
-        session = smoke_session(config)
+        run = run_for(config)
         instances = anyio.run(many, backend="trio" if kind == "trio" else "asyncio")
         assert all(it.ready for it in fake.instances)
-        session.close()
+        run.close()
     finally:
         unmount(place)
     assert all(it.deleted for it in fake.instances)
     assert len({it.id for it in instances}) == len(fake.instances) == number
-    assert not [record for record in session.records if record.leak]
+    assert not [instance for instance in run.instances if instance.leak]
     assert router.busy
     assert router.down
     assert router.most <= IN_FLIGHT

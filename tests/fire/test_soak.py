@@ -17,7 +17,7 @@ pytestmark = pytest.mark.fire
 HOUR, PAUSE = 3600.0, 5.0
 """Virtual seconds of a soak, and from one chat to the next."""
 SOON_FULL = {"most": 50}
-"""A record that is full soon: it keeps so many requests."""
+"""A story that is full soon: it keeps so many requests."""
 
 
 def soaked(kind: str, **more: Any) -> dict[str, int]:
@@ -38,7 +38,7 @@ def test_an_hour_of_chats_takes_no_more_memory_than_a_few(kind: str) -> None:
 
 def test_a_leak_of_one_kib_a_chat_is_seen() -> None:
     told = soaked(KINDS[0], leak=1024, **SOON_FULL)
-    assert "its record being full" in str(complaint(told))
+    assert "its story being full" in str(complaint(told))
 
 
 TOLD = {"chats": LEAST, "loaded": 50 << 20, "full": 51 << 20, "ended": 51 << 20}
@@ -53,11 +53,11 @@ TOLD = {"chats": LEAST, "loaded": 50 << 20, "full": 51 << 20, "ended": 51 << 20}
         ({"chats": LEAST - 1}, "only 499 chats, of at least 500"),
         (
             {"full": TOLD["loaded"] + 3 * KEPT // 2},
-            "grown by 4.50 MiB until its record was full",
+            "grown by 4.50 MiB until its story was full",
         ),
         (
             {"ended": TOLD["full"] + 2 * STEADY},
-            "grown by 0.50 MiB in 500 chats, its record being full",
+            "grown by 0.50 MiB in 500 chats, its story being full",
         ),
     ],
 )

@@ -51,15 +51,15 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def start_session(at: Router, folder: Path, chats: int = 1, **env: str) -> Run:
+def start_bare(at: Router, folder: Path, chats: int = 1, **env: str) -> Run:
     """Start what a test run does, without pytest around it."""
-    command = [sys.executable, HERE / "run_of_session.py", str(chats)]
+    command = [sys.executable, HERE / "bare_run.py", str(chats)]
     return start(command, folder, at.environment(**env))
 
 
 def start_at(at: Router, folder: Path, checkpoint: int) -> Run:
     log = folder / "checkpoints.txt"
-    command = [sys.executable, HERE / "checkpoints.py", HERE / "run_of_session.py", "0"]
+    command = [sys.executable, HERE / "checkpoints.py", HERE / "bare_run.py", "0"]
     env = at.environment(HYDRA_KILL_AT=str(checkpoint), HYDRA_KILL_LOG=str(log))
     return start(command, folder, env)
 
@@ -119,7 +119,7 @@ def test_a_run_killed_at_any_moment_leaks_nothing_that_a_sweep_does_not_find(
     # before it in which there is nothing yet to leak.
     def start_one(at: Router, folder: Path, index: int) -> Run:
         tests = index % 2 == 0
-        return start_pytest(at, folder, CHAT_AND_DELETE) if tests else start_session(at, folder)
+        return start_pytest(at, folder, CHAT_AND_DELETE) if tests else start_bare(at, folder)
 
     with router() as at:
 
@@ -161,7 +161,7 @@ def test_sweepers_beside_live_runs_take_nothing_from_them_and_miss_nothing_of_th
 
     def live(at: Router, index: int) -> None:
         run_id = f"beside-{index}"
-        run = start_session(at, tmp_path, CHATS, HYDRA_SMOKE_RUN_ID=run_id)
+        run = start_bare(at, tmp_path, CHATS, HYDRA_SMOKE_RUN_ID=run_id)
         if index % 3 == 0:
             needed[run_id] = run.kill_after(random.uniform(0.5, 3.0))
             return

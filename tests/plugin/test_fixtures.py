@@ -10,7 +10,7 @@ from plugin_tools import CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -243,10 +243,10 @@ def test_attached_to_something_that_is_not_there(project: Project, router: FakeR
             f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
         ]
     )
-    # Nor does the run's session provision anything.
+    # Nor does the run provision anything.
     config = load({}, project.path, fake=False).config
-    session = SmokeSession(config, Ledger(config.output, config.run_id))
+    run = Run(config, Ledger(config.output, config.run_id))
     with pytest.raises(ConfigError, match="this run is attached to an instance"):
-        session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
-    session.close()
+        run.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
+    run.close()
     assert count(router, "provision") == 0

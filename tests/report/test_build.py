@@ -1,4 +1,4 @@
-"""The report that a run's records become, on clocks that are at 100 when it is noon."""
+"""The report that a run's instances become, on clocks that are at 100 when it is noon."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import scripted_io as io
 from report_tools import NOON, case, exchange, failure, turn
-from scripted_io import ID, KEY, SPEC, attached, record
+from scripted_io import ID, KEY, SPEC, attached, instance
 
 import pytest_hydrasmoke._journal.events as events
 from pytest_hydrasmoke import ChatError, PollResult
 from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._base.run_keys import PLAIN
 from pytest_hydrasmoke._core.account import Count
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode
@@ -55,7 +55,7 @@ OUTCOMES = {
 SAID = "so be it"
 
 
-def frozen(it: InstanceRecord) -> InstanceReport:
+def frozen(it: Instance) -> InstanceReport:
     return report_of(it.reference or "?", it, WALL)
 
 
@@ -66,8 +66,8 @@ class Written(Keeper):
         self._replies = replies
         self.lines: list[bytes] = []
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
-        self.lines.append(encode(Entry(at, record.reference, event), str, replies=self._replies))
+    def note(self, instance: Instance, at: float, event: Event) -> None:
+        self.lines.append(encode(Entry(at, instance.reference, event), str, replies=self._replies))
 
     @property
     def entries(self) -> list[Entry]:
@@ -81,7 +81,7 @@ def told(**processes: Written) -> list[InstanceReport]:
 
 
 def life(*steps: tuple[float, Event]) -> Written:
-    file, it = Written(), InstanceRecord(SPEC, key=KEY)
+    file, it = Written(), Instance(SPEC, key=KEY)
     for at, event in steps:
         file.note(it, at, event)
     return file
@@ -89,7 +89,7 @@ def life(*steps: tuple[float, Event]) -> Written:
 
 @pytest.mark.parametrize("state", State)
 def test_what_is_not_known_to_be_gone_has_leaked(state: State) -> None:
-    it, other = record(state=state), attached()
+    it, other = instance(state=state), attached()
     assert (frozen(it).outcome, frozen(it).began) == (OUTCOMES.get(state, "leaked"), None)
     it.leak = "it was proved gone, and is there again"
     assert frozen(it).outcome == "leaked"
@@ -103,15 +103,15 @@ def test_what_is_left_has_the_commands_that_end_it() -> None:
     delete, attach = PLAIN.sweep(KEY.rpartition("-")[0]), PLAIN.attach(ID)
     commands = {State.KEPT: (delete, attach), State.READY: (delete, ""), State.DELETED: ("", "")}
     for state, expected in commands.items():
-        it = report_of(KEY, record(state=state, id=ID), WALL, PLAIN)
+        it = report_of(KEY, instance(state=state, id=ID), WALL, PLAIN)
         assert (it.delete_with, it.attach_with) == expected
-        assert frozen(record(state=state)).delete_with == ""
+        assert frozen(instance(state=state)).delete_with == ""
     assert report_of(ID, attached(), WALL, PLAIN).delete_with == ""
 
 
 def lived(*, replies: bool = True) -> Written:
     """What is written of an instance that has seen everything, from 100 on."""
-    file, it = Written(replies=replies), InstanceRecord(SPEC, key=KEY)
+    file, it = Written(replies=replies), Instance(SPEC, key=KEY)
     it.keeper = file
     it.note(events.Claimed(SPEC.model_dump()), 99.0)
     it.id = ID
@@ -158,7 +158,7 @@ def lived(*, replies: bool = True) -> Written:
     return file
 
 
-def test_a_record_is_reported_in_full() -> None:
+def test_an_instance_is_reported_in_full() -> None:
     chat = turn(
         5.0,
         message="hello",
@@ -242,7 +242,7 @@ def test_without_replies_only_how_much_was_said_and_when_is_told() -> None:
 
 def another(at: float) -> Written:
     """What another process has written of the same instance."""
-    file, it = Written(), InstanceRecord(SPEC, key=KEY, id=ID)
+    file, it = Written(), Instance(SPEC, key=KEY, id=ID)
     it.keeper = file
     it.note(Became(State.READY, ID), at)
     it.saw_status("running", at)
@@ -307,10 +307,8 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
     used = {"test_b": (KEY, ID), "test_c": ("other",), "test_d": (KEY,)}
     cases = [case(name, instances=instances) for name, instances in used.items()]
     [chatted] = told(main=lived())
-    known = with_tests(
-        [chatted, frozen(record()).model_copy(update={"idempotency_key": "x"}), frozen(attached())],
-        cases,
-    )
+    other = frozen(instance()).model_copy(update={"idempotency_key": "x"})
+    known = with_tests([chatted, other, frozen(attached())], cases)
     assert [it.tests for it in known] == [
         ("test_b", "test_d", "test_a"),  # A turn's test may have no report.
         (),
@@ -321,7 +319,7 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
 def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
     files = {"main": Written(), "gw0": Written()}
     for file, codes in zip(files.values(), ((404, 401), (401, 404, 418)), strict=True):
-        it = record(id=ID)
+        it = instance(id=ID)
         it.keeper = file
         for code in codes:
             it.saw_attempt(Tried(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
@@ -346,7 +344,7 @@ def test_a_budget_is_broken_by_the_slowest_instance_and_by_all_tokens() -> None:
                 turn(2.0, first_text_after=2 * gap, max_gap=gap, test="test_b"),
             ),
         }
-        return frozen(record(id=name)).model_copy(update=facts)
+        return frozen(instance(id=name)).model_copy(update=facts)
 
     both = [chatted("two", 1.0, 900), chatted("one", 3.0, 100, untold=1)]
     one = f"one (key {KEY})"

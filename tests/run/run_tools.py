@@ -9,15 +9,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from net_tools import AT_ONCE, FIELDS, config_for, smoke_session
+from net_tools import AT_ONCE, FIELDS, config_for, run_for
 
 from pytest_hydrasmoke import InstanceSpec
-from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._core.instance import Instance
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import Sharing
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
+Runs = Callable[..., tuple[FakeRouter, Run]]
 OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
 NEVER_READY = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
 FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
@@ -26,14 +26,14 @@ FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
 def making_runs(stack: ExitStack) -> Runs:
     """Return `a_run(scenario, **settings)`: a fake router, and a run against it."""
 
-    def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
+    def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, Run]:
         fake = stack.enter_context(FakeRouter(scenario))
-        session = smoke_session(config_for(fake, **settings))
+        run = run_for(config_for(fake, **settings))
         # What it has learned from is no part of its story.
         fake.reset()
-        stack.callback(session.close)
+        stack.callback(run.close)
         stack.callback(fake._world.faults.reset)
-        return fake, session
+        return fake, run
 
     return make
 
@@ -64,10 +64,10 @@ def no_thread_left(before: set[threading.Thread]) -> bool:
 class Shared(Sharing):
     """What tests share, one after the other."""
 
-    def __init__(self, session: SmokeSession) -> None:
-        super().__init__(session, worker=False)
+    def __init__(self, run: Run) -> None:
+        super().__init__(run, worker=False)
 
-    def of(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
+    def of(self, spec: InstanceSpec, share: str, test: str) -> Instance:
         try:
             return self.take(spec, share, test)
         finally:

@@ -14,7 +14,7 @@ from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._journal.journal import Journal, read
 from pytest_hydrasmoke._journal.run_story import fold
@@ -23,7 +23,7 @@ from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN, Lock
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing, Wanted
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -61,11 +61,11 @@ class Ready(Stage):
         self._told = told
 
     def is_ready(self, handle: Handle) -> None:
-        self._told.append(str(handle.record.id))
+        self._told.append(str(handle.instance.id))
 
 
 class Process:
-    """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
+    """One process of a run, as far as sharing goes: what it owns, a ledger and a part in it."""
 
     def __init__(
         self, config: HydraSmokeConfig, name: str, forms: Forms, certain: Sequence[Wanted] = ()
@@ -73,40 +73,38 @@ class Process:
         self.ledger = WatchedLedger(config.output, config.run_id)
         self.ledger.begin(name)
         self.told: list[str] = []
-        self.session = SmokeSession(
+        self.run = Run(
             config,
             self.ledger,
             stage=Ready(self.told),
             forms=forms,
             journal=Journal(self.ledger.folder, name, config.run_id, str, replies=True),
         )
-        self.sharing = Sharing(self.session, worker=name != MAIN, certain=certain)
+        self.sharing = Sharing(self.run, worker=name != MAIN, certain=certain)
 
-    def take(
-        self, spec: InstanceSpec = SPEC, share: str = EVERYBODY, test: str = TEST
-    ) -> InstanceRecord:
+    def take(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY, test: str = TEST) -> Instance:
         return self.sharing.take(spec, share, test)
 
     @contextmanager
     def holding(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> Iterator[SmokeInstance]:
         """Hold the shared instance as a test does."""
         try:
-            yield SmokeInstance(self.session.handle(self.take(spec, share)))
+            yield SmokeInstance(self.run.handle(self.take(spec, share)))
         finally:
             self.sharing.release()
 
     def end(self) -> None:
         """End as a process of the run ends."""
-        self.session.close()
+        self.run.close()
 
     def die(self) -> None:
         """Let go of what a killed process would let go of, and of nothing else."""
         self.sharing.release()
-        self.session._io.close()
+        self.run._io.close()
 
 
-class Run:
-    """A router, and the processes of one run against it."""
+class Crew:
+    """A router, and the crew of one run against it: its processes."""
 
     def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
         self.fake = fake
@@ -155,16 +153,16 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
         raise failures[0]
 
 
-Runs = Callable[..., Run]
+Crews = Callable[..., Crew]
 
 
 @pytest.fixture
-def a_run(tmp_path: Path) -> Iterator[Runs]:
-    """Give `a_run(scenario, **settings)`; what is left at its end, its main process deletes."""
+def a_crew(tmp_path: Path) -> Iterator[Crews]:
+    """Give `a_crew(scenario, **settings)`; what is left at its end, its main process deletes."""
     with ExitStack() as stack:
 
-        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> Run:
+        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> Crew:
             fake = stack.enter_context(FakeRouter(scenario))
-            return Run(fake, tmp_path, stack, **settings)
+            return Crew(fake, tmp_path, stack, **settings)
 
         yield make

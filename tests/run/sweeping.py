@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from liar import Liar
-from owner_tools import SPEC, alive, config_for, environment_for, kill, open_keys, session_for
+from owner_tools import SPEC, alive, config_for, environment_for, kill, open_keys, run_for
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
@@ -19,7 +19,7 @@ from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run import swept_run
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import append
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.swept_run import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -81,24 +81,24 @@ class Bench:
         told = self._capsys.readouterr()
         return code, told.out + told.err
 
-    def begun(self, output: Path | None = None, **settings: Any) -> SmokeSession:
+    def begun(self, output: Path | None = None, **settings: Any) -> Run:
         """Begin a run, called `owner` if it has no other name."""
-        return session_for(config_for(self.router, output or self.output, **settings))  # type: ignore[arg-type]
+        return run_for(config_for(self.router, output or self.output, **settings))  # type: ignore[arg-type]
 
     @contextmanager
-    def living(self, **settings: Any) -> Iterator[SmokeSession]:
+    def living(self, **settings: Any) -> Iterator[Run]:
         """Let a run with one instance live on; in the end it closes as runs do."""
-        session = self.begun(**settings)
-        session.provision(session.config.spec)
-        yield session
-        session.close()
-        session.ledger.end()
+        run = self.begun(**settings)
+        run.provision(run.config.spec)
+        yield run
+        run.close()
+        run.ledger.end()
 
     def killed(self, number: int = 1, output: Path | None = None, **settings: Any) -> list[str]:
         """Let a run provision, and end without any clean-up; gives the ids."""
-        session = self.begun(output, **settings)
-        ids = [session.provision(session.config.spec).id for _ in range(number)]
-        kill(session)
+        run = self.begun(output, **settings)
+        ids = [run.provision(run.config.spec).id for _ in range(number)]
+        kill(run)
         return ids
 
     def write(self, key: str, state: State, run_id: str = "owner", **fields: Any) -> Path:

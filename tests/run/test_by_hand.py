@@ -33,30 +33,30 @@ class Hands:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        session, link = world.session, world.session.config.link
+        run, link = world.run, world.run.config.link
         self.client: Any
         self.factory: Any
         if world.kind == "sync":
-            self.client = RunClient(blocking_io(link, world.clock), session)
-            self.factory = SmokeInstanceFactory(session)
+            self.client = RunClient(blocking_io(link, world.clock), run)
+            self.factory = SmokeInstanceFactory(run)
         else:
-            self.client = AsyncRunClient(async_io(link, world.clock), session)
-            self.factory = AsyncSmokeInstanceFactory(session, world.async_io())
+            self.client = AsyncRunClient(async_io(link, world.clock), run)
+            self.factory = AsyncSmokeInstanceFactory(run, world.async_io())
 
     @property
     def states(self) -> list[State]:
-        return [record.state for record in self.world.session.records]
+        return [instance.state for instance in self.world.run.instances]
 
     @property
     def leaks(self) -> list[str | None]:
-        return [record.leak for record in self.world.session.records]
+        return [instance.leak for instance in self.world.run.instances]
 
     def alive(self) -> int:
         return sum(not instance.deleted for instance in self.world.fake.instances)
 
     def look_back(self) -> None:
         """Look once more at everything, as the end of a run does."""
-        self.world.session.look_back()
+        self.world.run.look_back()
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
             assert key == "net-mine"
-            assert key in it.world.session.ledger.read().instances
+            assert key in it.world.run.ledger.read().instances
             accepted = await result(it.client.provision(SPEC, key))
             assert accepted.idempotency_key == key
             # Once it is there, another provision is nobody's news.
@@ -155,9 +155,9 @@ async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(kin
             other = {"idempotency_key": key, "instance_id": OTHER_ID, "task_id": "t"}
             it.world.fake.fail("provision", status=200, body=other)
             await result(it.client.provision(SPEC, key))
-            [record] = it.world.session.records
-            assert record.known_ids[1:] == [OTHER_ID]
-            assert OTHER_ID in it.world.session.ledger.read().instances[key].ids
+            [instance] = it.world.run.instances
+            assert instance.known_ids[1:] == [OTHER_ID]
+            assert OTHER_ID in it.world.run.ledger.read().instances[key].ids
         asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
         assert any(path.endswith(OTHER_ID) for path in asked)
 
@@ -209,7 +209,7 @@ async def test_a_key_is_owned_once_at_a_time_and_by_a_name_that_a_sweep_can_plac
                 await result(it.client.provision(SPEC, key))
         assert it.alive() == 0
         # Nor again while something of it is open.
-        it.world.session.records[-1].leak = "not confirmed as deleted"
+        it.world.run.instances[-1].leak = "not confirmed as deleted"
         await refuses("mine")
 
 
@@ -256,8 +256,8 @@ async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) 
         assert it.alive() == 1
         it.look_back()
         assert (it.states, it.alive()) == ([State.GONE], 0)  # If it stays so, a sweep finds out.
-        [record] = it.world.session.records
-        assert "refused to provision it, and did it all the same" in str(record.conflict)
+        [instance] = it.world.run.instances
+        assert "refused to provision it, and did it all the same" in str(instance.conflict)
 
 
 @pytest.mark.parametrize("kind", KINDS[:2], indirect=True)

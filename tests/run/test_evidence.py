@@ -18,7 +18,7 @@ from sweeping import Bench
 from pytest_hydrasmoke import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._journal.states import CLOSED, State
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke.fake import Scenario
 
 NAMED = ("--run-id", "weak")
@@ -48,28 +48,28 @@ class Runs(Bench):
         [told] = json.loads((self.output / "report.json").read_text("utf-8"))["instances"]
         return dict(told)
 
-    def provisioned(self) -> SmokeSession:
+    def provisioned(self) -> Run:
         """Begin a run, and provision, which may fail."""
-        session = self.begun(run_id="weak", **self.limits)
+        run = self.begun(run_id="weak", **self.limits)
         try:
-            session.provision(session.config.spec)
+            run.provision(run.config.spec)
         except HydraSmokeError:
             self.failed = True
-        return session
+        return run
 
     failed = False
     limits: dict[str, Any]
 
 
-def outcome_of(session: SmokeSession) -> tuple[str, str]:
+def outcome_of(run: Run) -> tuple[str, str]:
     """End a run as pytest does; gives what is told of its instance, and the leak."""
-    session.close()
-    session.look_back()
-    session.ledger.mark_ended()
-    session.ledger.end()
-    session._io.close()
-    [record] = session.records
-    return report_of("it", record, 0.0).outcome, record.leak or ""
+    run.close()
+    run.look_back()
+    run.ledger.mark_ended()
+    run.ledger.end()
+    run._io.close()
+    [instance] = run.instances
+    return report_of("it", instance, 0.0).outcome, instance.leak or ""
 
 
 At = Callable[..., Runs]
@@ -99,9 +99,9 @@ def at(
 @pytest.mark.parametrize("case", WEAK)
 def test_neither_a_run_nor_a_sweep_takes_weak_evidence_for_a_deletion(case: str, at: At) -> None:
     runs = at()
-    session = runs.provisioned()
+    run = runs.provisioned()
     runs.liar.lies.extend(WEAK[case])
-    outcome, leak = outcome_of(session)
+    outcome, leak = outcome_of(run)
     assert (runs.alive, outcome, runs.open) == (["weak-0"], "leaked", ["weak-0"])
     assert leak
     code, told = runs.sweep(*(NAMED if [*WEAK].index(case) % 2 else ()))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, SPEC, config_for, on_clock, smoke_session
+from net_tools import AT_ONCE, SPEC, config_for, on_clock, run_for
 from scripted_io import (
     ID,
     MALFORMED,
@@ -19,9 +19,9 @@ from scripted_io import (
     START,
     calls_of,
     deleted,
+    instance,
     lost,
     policy_of,
-    record,
     reply,
     row,
     status,
@@ -30,11 +30,11 @@ from scripted_io import (
 from pytest_hydrasmoke import LeakError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, LastLook, _note_failure
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -45,7 +45,7 @@ def looks_at_once() -> None:
 
 
 def look(
-    it: InstanceRecord,
+    it: Instance,
     *,
     row_lag: float = 0.0,
     hurried: float | None = None,
@@ -69,9 +69,9 @@ def look(
     return f"{it.state}, {asked or 'nothing'}, {io.waited:g} s{raised}"
 
 
-def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
+def gone(*, was_ready: bool = True, at: float | None = START) -> Instance:
     """Return an instance that was proved gone."""
-    it = record(state=State.READY, id=ID)
+    it = instance(state=State.READY, id=ID)
     it.was_ready, it.evidence.asked = was_ready, True
     it.evidence[ID] = it.evidence[ID].answered(0, accepted=True)
     it.is_gone(START, ends=False)
@@ -82,15 +82,15 @@ def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
 LEAK = "not confirmed as deleted"
 
 
-def leaked(state: State = State.DELETING, *, was_ready: bool = False) -> InstanceRecord:
+def leaked(state: State = State.DELETING, *, was_ready: bool = False) -> Instance:
     """Return one that could not be deleted."""
-    it = record(state=state, id=None if state is State.REQUESTED else ID)
+    it = instance(state=state, id=None if state is State.REQUESTED else ID)
     it.leak, it.evidence.asked, it.was_ready = LEAK, True, was_ready
     return it
 
 
-def refused(at: float | None = START) -> InstanceRecord:
-    it = record(state=State.REQUESTED)
+def refused(at: float | None = START) -> Instance:
+    it = instance(state=State.REQUESTED)
     it.refuses(START)
     it.settled_at = at
     return it
@@ -114,7 +114,7 @@ IN_TIME = AFTER + LAST_CHANCE
 
 no_row, row_to_come = partial(leaked, State.REQUESTED), partial(leaked, State.ACCEPTED)
 leak_of_ready = partial(leaked, was_ready=True)
-Row = tuple[str, Callable[[], InstanceRecord], dict[str, Any], str, str]
+Row = tuple[str, Callable[[], Instance], dict[str, Any], str, str]
 ROWS: list[Row] = [
     # What was proved gone
     ("still gone", gone, {}, "deleted, sp, 2 s", ""),
@@ -189,7 +189,7 @@ ROWS: list[Row] = [
     ("make", "given", "told", "said"), [pytest.param(*it, id=name) for name, *it in ROWS]
 )
 def test_a_last_look_changes_what_it_shows_and_says_why(
-    make: Callable[[], InstanceRecord], given: dict[str, Any], told: str, said: str
+    make: Callable[[], Instance], given: dict[str, Any], told: str, said: str
 ) -> None:
     it = make()
     assert look(it, **given) == told
@@ -207,7 +207,7 @@ def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
         None,
         [NO_PROOF.format("it is there")],
     )
-    it = record(state=State.DELETING, id=ID)
+    it = instance(state=State.DELETING, id=ID)
     _note_failure(it, HydraSmokeError("no answer"))
     assert (it.leak, list(it.notes)) == ("no answer", [])
     # The first one stays.
@@ -219,84 +219,82 @@ def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
 
 
 @contextmanager
-def a_run(
-    scenario: Scenario = AT_ONCE, **settings: Any
-) -> Iterator[tuple[FakeRouter, SmokeSession]]:
+def a_run(scenario: Scenario = AT_ONCE, **settings: Any) -> Iterator[tuple[FakeRouter, Run]]:
     """Yield a router and a run on one virtual clock."""
     clock = VirtualClock()
     with FakeRouter(scenario, clock=clock) as fake:
-        session = smoke_session(config_for(fake, max_instances=20, **settings))
-        on_clock(session, clock)
-        yield fake, session
-        session.close()
+        run = run_for(config_for(fake, max_instances=20, **settings))
+        on_clock(run, clock)
+        yield fake, run
+        run.close()
 
 
 def test_a_run_looks_back_at_everything_once_and_at_the_same_time() -> None:
-    with a_run() as (fake, session):
+    with a_run() as (fake, run):
         for _ in range(9):
-            session.provision(SPEC)
+            run.provision(SPEC)
         for code in (403, 422):
             fake.fail("provision", status=code)
             with pytest.raises(HydraSmokeError):
-                session.provision(SPEC)
-        session.close()
+                run.provision(SPEC)
+        run.close()
         before = fake.clock.now()
-        session.look_back()
+        run.look_back()
         assert fake.clock.now() - before <= REFUSED_AFTER + 1
-        states = [it.state for it in session.records]
+        states = [it.state for it in run.instances]
         assert states == [State.DELETED] * 9 + [State.REFUSED] * 2
         asked = len(fake.requests)
-        session.look_back()
+        run.look_back()
         assert len(fake.requests) == asked
 
 
 def test_nobody_looks_back_at_nothing_after_a_signal_or_at_the_bundled_fake() -> None:
-    with a_run() as (fake, session):
-        session.provision(SPEC).delete()
-        session.records.clear()
+    with a_run() as (fake, run):
+        run.provision(SPEC).delete()
+        run.instances.clear()
         asked = len(fake.requests)
-        session.look_back()
+        run.look_back()
         assert len(fake.requests) == asked
     for of_fake, state in ((False, State.GONE), (True, State.DELETED)):
-        with a_run() as (fake, session):
-            session.ledger.fake = of_fake
-            session.__post_init__()
-            session.provision(SPEC)
-            session.close()
+        with a_run() as (fake, run):
+            run.ledger.fake = of_fake
+            run.__post_init__()
+            run.provision(SPEC)
+            run.close()
             if not of_fake:
-                session.interrupts.received = 15
+                run.interrupts.received = 15
             asked = len(fake.requests)
-            session.look_back()
-            assert (len(fake.requests), session.records[0].state) == (asked, state)
+            run.look_back()
+            assert (len(fake.requests), run.instances[0].state) == (asked, state)
 
 
 def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at() -> None:
     # A router that takes a while for a deletion then has all of the wait for it.
-    with a_run(delete_timeout=5) as (fake, session):
+    with a_run(delete_timeout=5) as (fake, run):
         for _ in range(3):
-            session.provision(SPEC)
+            run.provision(SPEC)
         fake.fail("delete", status=400, times=10_000)
-        session.close()
-        assert all(it.leak is not None for it in session.records)
+        run.close()
+        assert all(it.leak is not None for it in run.instances)
         fake._world.faults.reset()
         before = len(fake.requests)
-        session.look_back()
+        run.look_back()
         asked = fake.requests[before:]
         assert [one.route for one in asked[:3]] == ["delete"] * 3
         assert asked[3].at - asked[2].at >= AFTER - 0.1
         assert all(one.deleted for one in fake.instances)
-        assert [(it.leak, it.state) for it in session.records] == [(None, State.DELETED)] * 3
+        assert [(it.leak, it.state) for it in run.instances] == [(None, State.DELETED)] * 3
 
 
 def test_a_refused_key_is_asked_for_as_late_as_the_rows_of_the_run_come() -> None:
-    with a_run(dataclasses.replace(AT_ONCE, row_after=6.0)) as (fake, session):
-        session.provision(SPEC).delete()
+    with a_run(dataclasses.replace(AT_ONCE, row_after=6.0)) as (fake, run):
+        run.provision(SPEC).delete()
         fake.fail("provision", status=403)
         with pytest.raises(HydraSmokeError):
-            session.provision(SPEC)
+            run.provision(SPEC)
         before = fake.clock.now()
-        session.close()
-        session.look_back()
+        run.close()
+        run.look_back()
         assert fake.clock.now() - before >= 12
 
 
@@ -305,21 +303,21 @@ def test_what_fails_at_one_look_keeps_no_other_from_being_looked_at(
 ) -> None:
     real = LastLook.of_proved
 
-    async def broken(look: LastLook, calls: Calls, it: InstanceRecord) -> None:
+    async def broken(look: LastLook, calls: Calls, it: Instance) -> None:
         if it.key == "net-0":
             raise ZeroDivisionError("no such thing")
         await real(look, calls, it)
 
     monkeypatch.setattr(LastLook, "of_proved", broken)
-    with a_run() as (fake, session):
+    with a_run() as (fake, run):
         for _ in range(4):
-            session.provision(SPEC)
-        session.close()
+            run.provision(SPEC)
+        run.close()
         fake.fail("status", status=401, times=1)
-        session.look_back()
-        states = [it.state for it in session.records]
+        run.look_back()
+        states = [it.state for it in run.instances]
         assert (states[0], sorted(states[1:])) == (State.GONE, [*[State.DELETED] * 2, State.GONE])
-        notes = [note for it in session.records for note in it.notes]
+        notes = [note for it in run.instances for note in it.notes]
         assert [note.partition(": ")[0] for note in notes] == [
             "the last look at it proves nothing"
         ] * 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ledger_tools import CLAIM, URL, begun, claim, refusal
-from owner_tools import SPEC, config_for, lines_of, run_folders, running, session_for
+from owner_tools import SPEC, config_for, lines_of, run_folders, run_for, running
 
 from pytest_hydrasmoke._journal.codec import SCHEMA
 from pytest_hydrasmoke._journal.events import Became, Refuted
@@ -38,9 +38,9 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
         lambda _: seen_at_sync.append(sum("owner-0" in str(it) for it in fake.requests)),
     )
     config = config_for(fake, output, gone_statuses=["buried"])
-    with running(config) as session:
-        session.provision(config.spec)
-        lines = lines_of(session.ledger.folder)
+    with running(config) as run:
+        run.provision(config.spec)
+        lines = lines_of(run.ledger.folder)
         for file in output.rglob("*"):
             assert file.is_dir() or fake.token.encode() not in file.read_bytes()
     states = [it.get("state") for it in lines]
@@ -272,17 +272,17 @@ def test_a_full_disk_is_no_line_written_and_a_fact_on_it_a_note(
     fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = config_for(fake, output)
-    session = session_for(config)
-    [record] = session.claim(config.spec)
+    run = run_for(config)
+    [instance] = run.claim(config.spec)
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda descriptor, line: len(line) - 1)
         full = "can't be written: the disk is full"
-        assert full in refusal(lambda: session.provision(config.spec))
-        record.becomes(State.ACCEPTED)
-    assert list(record.notes) == ["not in the ledger: accepted (the disk is full)"]
-    assert session.ledger.read().instances["owner-0"].state is State.CLAIMED
+        assert full in refusal(lambda: run.provision(config.spec))
+        instance.becomes(State.ACCEPTED)
+    assert list(instance.notes) == ["not in the ledger: accepted (the disk is full)"]
+    assert run.ledger.read().instances["owner-0"].state is State.CLAIMED
     assert "provision" not in {request.route for request in fake.requests}
-    session.ledger.end()
+    run.ledger.end()
 
 
 def test_a_folder_that_cant_be_written_is_a_usage_error(

@@ -20,7 +20,7 @@ from faulty_server import (
     in_turn,
     stall_before_head,
 )
-from net_tools import FIELDS, KINDS, SPEC, result, session_to, within
+from net_tools import FIELDS, KINDS, SPEC, result, run_at, within
 from run_tools import FAILS, NEVER_READY, Runs, interrupt_when, left, no_thread_left
 
 from pytest_hydrasmoke import (
@@ -40,7 +40,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._plugin.running_test import failures_of
 from pytest_hydrasmoke._run.factory import merged
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke.fake import Scenario
 
@@ -54,28 +54,28 @@ def a_run(a_run: Runs) -> Runs:
 
 
 @asynccontextmanager
-async def factory(kind: str, session: SmokeSession) -> AsyncGenerator[Any]:
+async def factory(kind: str, run: Run) -> AsyncGenerator[Any]:
     """Yield the factory of a kind."""
     if kind == "sync":
-        yield SmokeInstanceFactory(session)
+        yield SmokeInstanceFactory(run)
         return
-    io = AsyncIO(session.config.link)
+    io = AsyncIO(run.config.link)
     try:
-        yield AsyncSmokeInstanceFactory(session, io)
+        yield AsyncSmokeInstanceFactory(run, io)
     finally:
         await io.aclose()
 
 
-async def many(kind: str, session: SmokeSession, number: int, **spec: str) -> list[Any]:
+async def many(kind: str, run: Run, number: int, **spec: str) -> list[Any]:
     """Ask the factory of a kind."""
-    async with factory(kind, session) as it:
+    async with factory(kind, run) as it:
         return list(await result(it.many(number, **spec)))
 
 
 @asynccontextmanager
-async def using(kind: str, session: SmokeSession, number: int) -> AsyncGenerator[list[Any]]:
+async def using(kind: str, run: Run, number: int) -> AsyncGenerator[list[Any]]:
     """Enter and leave what the factory of a kind gives."""
-    async with factory(kind, session) as it, within(await result(it.many(number))) as instances:
+    async with factory(kind, run) as it, within(await result(it.many(number))) as instances:
         yield [*instances]
 
 
@@ -86,24 +86,24 @@ async def using(kind: str, session: SmokeSession, number: int) -> AsyncGenerator
 async def test_many_are_provisioned_at_once_and_each_is_shown_to_the_hook(
     kind: str, a_run: Runs
 ) -> None:
-    fake, session = a_run(Scenario(row_after=0.5))
+    fake, run = a_run(Scenario(row_after=0.5))
     seen: list[Handle] = []
-    vars(session.stage)["is_ready"] = seen.append
-    instances = await many(kind, session, 4)
+    vars(run.stage)["is_ready"] = seen.append
+    instances = await many(kind, run, 4)
     routes = [request.route for request in fake.requests]
     # The last was asked for before the first had a row.
     assert routes[: routes.index("status")].count("provision") == 4
     assert {instance.id for instance in instances} == {seen.id for seen in fake.instances}
     assert [instance.idempotency_key for instance in instances] == [f"net-{i}" for i in range(4)]
     assert [instance.id for instance in seen] == [instance.id for instance in instances]
-    session.close()
+    run.close()
     assert left(fake) == []
 
 
 async def test_a_factory_makes_one_of_the_runs_spec_with_changes(kind: str, a_run: Runs) -> None:
-    fake, session = a_run()
+    fake, run = a_run()
     async with (
-        factory(kind, session) as it,
+        factory(kind, run) as it,
         within(await result(it(tier_id="another"))) as instance,
     ):
         assert type(instance) is (SmokeInstance if kind == "sync" else AsyncSmokeInstance)
@@ -112,16 +112,16 @@ async def test_a_factory_makes_one_of_the_runs_spec_with_changes(kind: str, a_ru
 
 
 async def test_what_can_not_be_had_is_refused_before_any_request(kind: str, a_run: Runs) -> None:
-    fake, session = a_run(max_instances=2)
+    fake, run = a_run(max_instances=2)
     for number in (0, -1):
         with pytest.raises(ConfigError, match="asks for nothing"):
-            await many(kind, session, number)
+            await many(kind, run, number)
     with pytest.raises(ConfigError, match="this is not an instance spec: tier: ") as caught:
-        await many(kind, session, 1, tier="x")
+        await many(kind, run, 1, tier="x")
     assert "manifest_id, region_id, tier_id, agent_name" in str(caught.value)
     with pytest.raises(ConfigError, match="no room for 3 more: max_instances allows 2 in a run"):
-        await many(kind, session, 3)
-    assert (fake.requests, session.records) == ((), [])
+        await many(kind, run, 3)
+    assert (fake.requests, run.instances) == ((), [])
 
 
 def test_specs_are_merged_field_by_field() -> None:
@@ -144,13 +144,13 @@ async def test_the_first_failure_stops_the_others_and_all_are_deleted(
     kind: str, a_run: Runs
 ) -> None:
     # They never get ready by themselves: it is the failure that ends them.
-    fake, session = a_run(NEVER_READY, ready_timeout=30)
+    fake, run = a_run(NEVER_READY, ready_timeout=30)
     fake.fail("status", status=401, after=3)
     with pytest.raises(RouterError) as caught:
-        await many(kind, session, 3)
+        await many(kind, run, 3)
     assert caught.value.status_code == 401
     assert (len(fake.instances), left(fake)) == (3, [])
-    assert {(record.state, record.leak) for record in session.records} == {(State.GONE, None)}
+    assert {(instance.state, instance.leak) for instance in run.instances} == {(State.GONE, None)}
 
 
 def provisioning(behaviour: Behaviour) -> Behaviour:
@@ -168,11 +168,11 @@ async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
     refused = answer({"detail": "no"}, 422)
     with (
         FaultyServer(provisioning(in_turn(stall_before_head, refused))) as server,
-        session_to(server.url, delete_timeout=0.1) as session,
+        run_at(server.url, delete_timeout=0.1) as run,
     ):
         until = time.monotonic() + CALL_TIMEOUT
         with pytest.raises(HydraSmokeError):
-            await many(kind, session, 2)
+            await many(kind, run, 2)
         assert time.monotonic() < until
 
 
@@ -182,12 +182,12 @@ async def test_what_failed_to_get_ready_is_told_and_deleted_or_kept_for_a_look(
 ) -> None:
     # The others are stopped by the first, and may have no row yet.
     for keep in ("on-failure", "never"):
-        fake, session = a_run(FAILS, keep=keep)
+        fake, run = a_run(FAILS, keep=keep)
         with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-            await many(kind, session, number)
+            await many(kind, run, number)
         if keep == "on-failure":
-            session.close()
-        kept = {str(record.id) for record in session.records if record.state is State.KEPT}
+            run.close()
+        kept = {str(instance.id) for instance in run.instances if instance.state is State.KEPT}
         assert bool(kept) is (keep == "on-failure")
         assert {*left(fake)} == kept
 
@@ -199,31 +199,31 @@ async def test_what_failed_to_get_ready_is_told_and_deleted_or_kept_for_a_look(
 async def test_a_cancelled_many_leaves_its_instances_to_the_clean_up(
     kind: str, a_run: Runs
 ) -> None:
-    fake, session = a_run(NEVER_READY)
+    fake, run = a_run(NEVER_READY)
     async with anyio.create_task_group() as group:
-        group.start_soon(many, kind, session, 3)
+        group.start_soon(many, kind, run, 3)
         with anyio.fail_after(30):
             while len(fake.instances) < 3:  # noqa: ASYNC110 - the router's thread counts
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
     assert len(left(fake)) == 3
-    await anyio.to_thread.run_sync(session.close)
+    await anyio.to_thread.run_sync(run.close)
     assert left(fake) == []
 
 
 @pytest.mark.usefixtures("brief_last_words")
 def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() -> None:
     router = provisioning(stall_before_head)
-    with FaultyServer(router) as server, session_to(server.url) as session:
+    with FaultyServer(router) as server, run_at(server.url) as run:
         before = set(threading.enumerate())
         thread = interrupt_when(lambda: server.count("/provision") == 3)
         until = time.monotonic() + CALL_TIMEOUT
         with pytest.raises(KeyboardInterrupt):
-            SmokeInstanceFactory(session).many(3)
+            SmokeInstanceFactory(run).many(3)
         assert time.monotonic() < until
         thread.join()
         assert no_thread_left(before | {*server._threads})
-    assert {record.state for record in session.records} == {State.REQUESTED}
+    assert {instance.state for instance in run.instances} == {State.REQUESTED}
 
 
 # The end of a `with`
@@ -231,37 +231,37 @@ def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() ->
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 async def test_all_are_deleted_side_by_side_at_the_end_of_the_with(kind: str, a_run: Runs) -> None:
-    fake, session = a_run(delete_timeout=60)
+    fake, run = a_run(delete_timeout=60)
     # No deletion is proved before the last one was asked for.
     fake.fail("delete", status=503, times=3)
-    async with using(kind, session, 3) as instances:
+    async with using(kind, run, 3) as instances:
         assert sorted(it.id for it in instances) == sorted(left(fake))
         await result(instances[0].delete())
         assert len(left(fake)) == 2
     assert left(fake) == []
-    assert {record.state for record in session.records} == {State.GONE}
+    assert {instance.state for instance in run.instances} == {State.GONE}
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("on-failure", 2), ("always", 2), ("never", 0)])
 async def test_what_the_settings_keep_stays_as_one_instance_does(
     kind: str, a_run: Runs, keep: str, kept: int
 ) -> None:
-    fake, session = a_run(keep=keep)
+    fake, run = a_run(keep=keep)
     with pytest.raises(ZeroDivisionError):
-        async with using(kind, session, 2):
+        async with using(kind, run, 2):
             raise ZeroDivisionError
     assert len(left(fake)) == kept
-    async with using(kind, session, 2):
+    async with using(kind, run, 2):
         pass
     assert len(left(fake)) == kept + 2 * (keep == "always")
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
 async def test_every_leak_is_named_and_is_the_failure_of_the_test(kind: str, a_run: Runs) -> None:
-    fake, session = a_run(delete_timeout=0.6)
+    fake, run = a_run(delete_timeout=0.6)
     fake.fail("delete", status=500, times=100)
     with pytest.raises(LeakError, match="may still run") as caught:
-        async with using(kind, session, 3):
+        async with using(kind, run, 3):
             pass
     error = caught.value
     said = [str(error), *error.__notes__]
@@ -271,10 +271,10 @@ async def test_every_leak_is_named_and_is_the_failure_of_the_test(kind: str, a_r
     assert [note.partition(";")[0] for note in said[1:]] == [told] * 2
     for instance in left(fake):
         assert sum(f"{instance} (key " in words for words in said) == 1
-    known = {number for it in session.records for number in it.failures}
+    known = {number for it in run.instances for number in it.failures}
     assert len(known) == 3
     assert {("", number) for number in failures_of(error)} == known
     # The end of the run tries once more.
     fake._world.faults.reset()
-    session.close()
+    run.close()
     assert left(fake) == []

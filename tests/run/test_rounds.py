@@ -51,7 +51,7 @@ class Paced(SweptKey):
         self._world.steps.append((self.key, now))
         assert len(self._world.steps) < TOO_MANY
         if self._finds:
-            self.record.ids.append(self._finds)
+            self.instance.ids.append(self._finds)
         if self._pauses:
             self.due = now + self._pauses.pop(0)
         else:

@@ -13,7 +13,7 @@ import pytest
 from net_tools import SPEC
 from plugin_tools import until
 from run_tools import FAILS
-from sharing_tools import BOOTS, OTHER, PATIENCE, TEST, Process, Run, Runs, a_run, meanwhile
+from sharing_tools import BOOTS, OTHER, PATIENCE, TEST, Crew, Crews, Process, a_crew, meanwhile
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError
 from pytest_hydrasmoke._api.calls import Calls
@@ -24,7 +24,7 @@ from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
 
-__all__ = ["a_run"]
+__all__ = ["a_crew"]
 SHARED = Path(__file__).parents[1] / "shared"
 DIES = """
 import sys
@@ -33,7 +33,7 @@ from net_tools import SPEC, config_for
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
 
 url, token, output = sys.argv[1:]
@@ -42,7 +42,7 @@ config = HydraSmokeConfig(**settings, **SPEC.model_dump(exclude_none=True))
 ledger = Ledger(config.output, config.run_id)
 ledger.begin("gw0")
 # Named, or it would be collected, and its lock with it.
-sharing = Sharing(SmokeSession(config, ledger, forms=learn(config)), worker=True)
+sharing = Sharing(Run(config, ledger, forms=learn(config)), worker=True)
 sharing.take(SPEC, EVERYBODY, "test_1")
 """
 
@@ -50,9 +50,9 @@ sharing.take(SPEC, EVERYBODY, "test_1")
 # One for all
 
 
-def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
-    run = a_run(BOOTS, usage_settle=1.5)
-    workers, inside = run.workers(3), threading.Lock()
+def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_crew: Crews) -> None:
+    crew = a_crew(BOOTS, usage_settle=1.5)
+    workers, inside = crew.workers(3), threading.Lock()
     counted: list[int] = []
     keys: set[str | None] = set()
 
@@ -69,37 +69,37 @@ def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run
     with ExitStack() as stack:
         for worker in workers:
             stack.enter_context(meanwhile(lambda worker=worker: test(worker)))
-    assert run.times("provision") == 1
+    assert crew.times("provision") == 1
     assert keys == {"net-0"}
     # Each turn was counted before the next one began: none had another's LLM event.
     assert counted == list(range(1, 7))
     assert [len(worker.told) for worker in workers].count(1) == 1
 
 
-def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
+def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2)
     for spec in (SPEC, OTHER):
         with first.holding(spec) as instance:
             pass
-        before = len(run.fake.requests)
+        before = len(crew.fake.requests)
         for _ in range(2):
             with second.holding(spec) as joined:
                 assert (joined.id, joined.spec) == (instance.id, spec)
-        assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
+        assert [seen.route for seen in crew.fake.requests[before:]] == ["poll", "status"]
     # What a narrower scope shares is one process's own, and ends with it.
     for worker in (first, second):
         share = f"{worker.ledger.name} test_a.py"
         with worker.holding(share=share):
             pass
         worker.sharing.end([share])
-    told = [(seen.tier_id, seen.deleted) for seen in run.fake.instances]
+    told = [(seen.tier_id, seen.deleted) for seen in crew.fake.instances]
     assert told == [("tier-1", False), ("tier-2", False), *[("tier-1", True)] * 2]
 
 
-def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
+def test_what_a_test_deleted_is_replaced_for_everybody(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2)
     with second.holding():
         pass
     with first.holding() as instance:
@@ -108,15 +108,15 @@ def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
         assert replaced.id != instance.id
     with first.holding() as joined:
         assert joined.id == replaced.id
-    assert run.times("provision") == 2
+    assert crew.times("provision") == 2
 
 
-def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
-    owner = a_run()
-    theirs = owner.main.session.provision(SPEC)
+def test_an_attached_instance_is_held_too_and_is_one_story(a_crew: Crews) -> None:
+    owner = a_crew()
+    theirs = owner.main.run.provision(SPEC)
     settings = {"run_id": "other", "instance": theirs.id, "usage_settle": 3}
-    run = Run(owner.fake, owner.config.output, owner.stack, **settings)
-    first, second = run.workers(2)
+    crew = Crew(owner.fake, owner.config.output, owner.stack, **settings)
+    first, second = crew.workers(2)
 
     def use(worker: Process, spec: InstanceSpec) -> None:
         with worker.holding(spec) as instance:
@@ -127,9 +127,9 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
         assert instance.chat("hello").expect_llm_events().count == 1
         first.sharing.release()
     first.end(), second.end()
-    [story] = run.told()
+    [story] = crew.told()
     assert (story.id, story.outcome, story.chats) == (theirs.id, "attached", 2)
-    assert not run.fake.instances[0].deleted
+    assert not crew.fake.instances[0].deleted
 
 
 # What a process that died has left
@@ -137,95 +137,95 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
 
 def left_unfinished(dead: Process, fact: State) -> str:
     """Let a process get that far with the shared instance, and die; gives the key."""
-    [record] = dead.session.claim(SPEC, share=EVERYBODY)
-    key = str(record.key)
+    [instance] = dead.run.claim(SPEC, share=EVERYBODY)
+    key = str(instance.key)
     if fact is not State.CLAIMED:
-        accepted = drive(Calls(dead.session._io).provision(SPEC, key))
+        accepted = drive(Calls(dead.run._io).provision(SPEC, key))
         for state in (State.ACCEPTED, fact):
-            dead.session.ledger.write(key, Became(state, accepted.instance_id))
+            dead.run.ledger.write(key, Became(state, accepted.instance_id))
         if fact is State.READY:
-            dead.session.ledger.write(key, Prepared())
-    dead.session.records.clear()
+            dead.run.ledger.write(key, Prepared())
+    dead.run.instances.clear()
     dead.die()
     return key
 
 
 @pytest.mark.parametrize("fact", [State.CLAIMED, State.ACCEPTED, State.CREATED, State.READY])
 def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(
-    a_run: Runs, fact: State
+    a_crew: Crews, fact: State
 ) -> None:
-    run = a_run(BOOTS)
-    dead, heir = run.workers(2)
+    crew = a_crew(BOOTS)
+    dead, heir = crew.workers(2)
     key = left_unfinished(dead, fact)
     with heir.holding() as instance:
         assert instance.idempotency_key == key
         instance.chat("hello")
     # Those who wait for it to be ready are told once in a run.
-    assert (len(run.fake.instances), len(heir.told)) == (1, 0 if fact is State.READY else 1)
+    assert (len(crew.fake.instances), len(heir.told)) == (1, 0 if fact is State.READY else 1)
 
 
-def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
-    run = a_run()
-    dead, heir = run.workers(2)
+def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_crew: Crews) -> None:
+    crew = a_crew()
+    dead, heir = crew.workers(2)
     key = left_unfinished(dead, State.DELETING)
     with heir.holding() as instance:
         assert instance.idempotency_key != key
     heir.end()
-    run.main.session.adopt({})
-    run.main.end()
-    assert [seen.deleted for seen in run.fake.instances] == [True, True]
+    crew.main.run.adopt({})
+    crew.main.end()
+    assert [seen.deleted for seen in crew.fake.instances] == [True, True]
 
 
 @pytest.mark.kill
-def test_a_process_that_is_killed_as_it_provisions_holds_nothing_up(a_run: Runs) -> None:
+def test_a_process_that_is_killed_as_it_provisions_holds_nothing_up(a_crew: Crews) -> None:
     """Each fact that it may have left by then is tried above, without a process."""
-    run = a_run(Scenario(row_after=1, statuses=((0, "running"),)))
-    heir = run.process("gw1")
+    crew = a_crew(Scenario(row_after=1, statuses=((0, "running"),)))
+    heir = crew.process("gw1")
     with subprocess.Popen(
-        [sys.executable, "-c", DIES, run.fake.url, run.fake.token, str(run.config.output)],
+        [sys.executable, "-c", DIES, crew.fake.url, crew.fake.token, str(crew.config.output)],
         stdin=subprocess.PIPE,
         cwd=SHARED,
         # Its tools are in that folder, also where only what is installed counts.
         env={**os.environ, "PYTHONSAFEPATH": ""},
     ) as dies:
-        until(lambda: run.times("provision"))
+        until(lambda: crew.times("provision"))
         with meanwhile(heir.take):
             assert heir.ledger.asked.wait(PATIENCE)
             # It can't have it yet.
-            assert heir.session.records == []
+            assert heir.run.instances == []
             dies.kill()
-    assert [record.key for record in heir.session.records] == ["net-0"]
-    assert (len(run.fake.instances), len(heir.told)) == (1, 1)
+    assert [instance.key for instance in heir.run.instances] == ["net-0"]
+    assert (len(crew.fake.instances), len(heir.told)) == (1, 1)
 
 
 # What can't be had
 
 
-def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs) -> None:
-    run = a_run(FAILS)
-    first, second = run.workers(2)
+def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_crew: Crews) -> None:
+    crew = a_crew(FAILS)
+    first, second = crew.workers(2)
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
         first.take()
     first.sharing.release()
-    before = len(run.fake.requests)
+    before = len(crew.fake.requests)
     words = f"the boot of hermes-basic/eu-central/tier-1 failed in {TEST}: the instance is 'failed'"
     for worker in (second, first):
         with pytest.raises(NotRunError) as caught:
             worker.take(test="test_a.py::test_2")
         worker.sharing.release()
         assert str(caught.value) == words
-    assert (len(run.fake.requests), run.fake.instances[0].deleted) == (before, True)
+    assert (len(crew.fake.requests), crew.fake.instances[0].deleted) == (before, True)
     # Of another spec there may be one.
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
         second.take(OTHER, test="test_b.py::test_2")
-    assert run.times("provision") == 2
+    assert crew.times("provision") == 2
 
 
 def test_a_test_can_share_one_spec_only_and_max_instances_counts_those_of_all(
-    a_run: Runs,
+    a_crew: Crews,
 ) -> None:
-    run = a_run(max_instances=1)
-    first, second = run.workers(2)
+    crew = a_crew(max_instances=1)
+    first, second = crew.workers(2)
     with first.holding() as instance:
         with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
             first.take(OTHER)
@@ -235,15 +235,15 @@ def test_a_test_can_share_one_spec_only_and_max_instances_counts_those_of_all(
         with pytest.raises(ConfigError, match="no room for 1 more"):
             worker.take(OTHER)
         worker.sharing.release()
-    assert run.times("provision") == 1
+    assert crew.times("provision") == 1
 
 
 # From set-up to teardown
 
 
-def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_run: Runs) -> None:
-    run = a_run()
-    first, second, third = run.workers(3)
+def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second, third = crew.workers(3)
     order: list[str] = []
 
     def wait() -> None:
@@ -266,9 +266,9 @@ def test_others_wait_until_it_is_released_and_come_before_who_had_it_last(a_run:
     assert order == ["third", "third, of its own", "first", "second", *["first again"] * 2]
 
 
-def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
+def test_the_end_of_the_run_ends_the_wait(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2)
 
     def wait() -> None:
         with pytest.raises(ConfigError, match="run net is over"):
@@ -276,5 +276,5 @@ def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
 
     with first.holding(), meanwhile(wait):
         assert second.ledger.asked.wait(PATIENCE)
-        mark_run_over(run.config.output, "net")
-    assert second.session.records == []
+        mark_run_over(crew.config.output, "net")
+    assert second.run.instances == []

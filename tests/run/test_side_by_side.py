@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from net_tools import FIELDS, SPEC
 from run_tools import FAILS
-from sharing_tools import BOOTS, OTHER, TEST, Process, Run, Runs, a_run, meanwhile
+from sharing_tools import BOOTS, OTHER, TEST, Crew, Crews, Process, a_crew, meanwhile
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, BootsBeside, NotRunError, Wanted
 from pytest_hydrasmoke._transport.protocol import drive
 
-__all__ = ["a_run"]
+__all__ = ["a_crew"]
 THIRD = InstanceSpec(**{**FIELDS, "tier_id": "tier-3"})
 TIERS = [Wanted(spec, EVERYBODY) for spec in (SPEC, OTHER, THIRD)]
 OWN = Wanted(SPEC, OF_A_CHECK)
@@ -23,8 +23,8 @@ BAD = Wanted(InstanceSpec(**{**FIELDS, "tier_id": "x" * 81}), EVERYBODY)
 """One that the router rejects."""
 
 
-def tiers(run: Run) -> list[str]:
-    return sorted(it.tier_id for it in run.fake.instances)
+def tiers(crew: Crew) -> list[str]:
+    return sorted(it.tier_id for it in crew.fake.instances)
 
 
 def rejected(process: Process, test: str = TEST) -> None:
@@ -39,17 +39,17 @@ def not_run(process: Process, wanted: Wanted, why: str) -> None:
     process.sharing.release()
 
 
-def test_all_boot_as_the_first_is_taken(a_run: Runs) -> None:
-    run = a_run(BOOTS)
-    process = run.process("gw0", [*TIERS, OWN])
-    process.session.stage.test = TEST
+def test_all_boot_as_the_first_is_taken(a_crew: Crews) -> None:
+    crew = a_crew(BOOTS)
+    process = crew.process("gw0", [*TIERS, OWN])
+    process.run.stage.test = TEST
 
     def used() -> set[str | None]:
-        return {it.id for it in process.session.records if it.touched}
+        return {it.id for it in process.run.instances if it.touched}
 
     with process.holding(OTHER) as instance:
         assert instance.spec == OTHER
-        assert tiers(run) == ["tier-1", "tier-1", "tier-2", "tier-3"]
+        assert tiers(crew) == ["tier-1", "tier-1", "tier-2", "tier-3"]
         # Nobody has used the others, and nobody is told that they are ready.
         assert (process.told, used()) == ([instance.id], {instance.id})
     for wanted in (TIERS[0], TIERS[2]):
@@ -57,70 +57,70 @@ def test_all_boot_as_the_first_is_taken(a_run: Runs) -> None:
             assert process.told[-1] == other.id
             other.status()
             assert other.id in used()
-    assert run.times("provision") == 4
+    assert crew.times("provision") == 4
     # What no test came to is deleted as well.
-    run.main.session.adopt({})
-    run.main.session.close()
-    assert all(it.deleted for it in run.fake.instances)
+    crew.main.run.adopt({})
+    crew.main.run.close()
+    assert all(it.deleted for it in crew.fake.instances)
 
 
-def test_processes_join_what_boots_beside_and_boot_nothing_twice(a_run: Runs) -> None:
-    run = a_run(BOOTS)
-    workers = run.workers(3, TIERS)
+def test_processes_join_what_boots_beside_and_boot_nothing_twice(a_crew: Crews) -> None:
+    crew = a_crew(BOOTS)
+    workers = crew.workers(3, TIERS)
     with meanwhile(lambda: workers[0].take(SPEC)), meanwhile(lambda: workers[1].take(OTHER)):
         assert workers[2].take(THIRD).spec == THIRD
-    assert tiers(run) == ["tier-1", "tier-2", "tier-3"]
+    assert tiers(crew) == ["tier-1", "tier-2", "tier-3"]
     # Each is told to be ready by the one that uses it first.
     assert [len(worker.told) for worker in workers] == [1, 1, 1]
 
 
 def test_what_is_taken_alone_boots_alone_and_where_there_is_no_room_the_others_boot_later(
-    a_run: Runs,
+    a_crew: Crews,
 ) -> None:
-    run = a_run(max_instances=3)
-    process = run.process("gw0", TIERS[:2])
+    crew = a_crew(max_instances=3)
+    process = crew.process("gw0", TIERS[:2])
     with process.holding(THIRD):
-        assert tiers(run) == ["tier-3"]
+        assert tiers(crew) == ["tier-3"]
     with process.holding(SPEC, "gw0 test_a.py"):
-        assert tiers(run) == ["tier-1", "tier-3"]
+        assert tiers(crew) == ["tier-1", "tier-3"]
     with process.holding(OTHER):
-        assert tiers(run) == ["tier-1", "tier-2", "tier-3"]
+        assert tiers(crew) == ["tier-1", "tier-2", "tier-3"]
 
 
 # A boot that fails
 
 
-def test_the_second_of_a_spec_is_deleted_with_the_first(a_run: Runs) -> None:
+def test_the_second_of_a_spec_is_deleted_with_the_first(a_crew: Crews) -> None:
     # The first one fails when the second has been asked for.
-    run = a_run(replace(FAILS, statuses=((0, "queued"), (1, "failed"))))
-    process = run.process("gw0", [TIERS[0], OWN])
+    crew = a_crew(replace(FAILS, statuses=((0, "queued"), (1, "failed"))))
+    process = crew.process("gw0", [TIERS[0], OWN])
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
         process.take()
     process.sharing.release()
-    assert [it.deleted for it in run.fake.instances] == [True, True]
+    assert [it.deleted for it in crew.fake.instances] == [True, True]
     # Its own test was not run: there is one failure.
     not_run(process, OWN, f"{TEST}: the instance is 'failed'")
-    assert run.times("provision") == 2
+    assert crew.times("provision") == 2
 
 
-def test_a_failure_beside_is_that_of_the_first_test_of_its_own(a_run: Runs) -> None:
-    run = a_run()
-    process, other = run.workers(2, [TIERS[0], BAD])
+def test_a_failure_beside_is_that_of_the_first_test_of_its_own(a_crew: Crews) -> None:
+    crew = a_crew()
+    process, other = crew.workers(2, [TIERS[0], BAD])
     with process.holding(SPEC):
         pass
-    asked = run.times("provision")
+    asked = crew.times("provision")
     rejected(process, "test_a.py::test_2")
     for one in (process, other):
         not_run(one, BAD, "test_a.py::test_2: provision was refused")
-    assert run.times("provision") == asked
+    assert crew.times("provision") == asked
     # A second try of the test that has failed boots anew.
     rejected(process, "test_a.py::test_2")
-    assert run.times("provision") == asked + 1
+    assert crew.times("provision") == asked + 1
 
 
-def test_it_is_that_in_another_process_too(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2, [TIERS[0], BAD])
+def test_it_is_that_in_another_process_too(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2, [TIERS[0], BAD])
     with first.holding(SPEC):
         pass
     with pytest.raises(ProvisionError, match="provision was refused with 422"):
@@ -130,83 +130,83 @@ def test_it_is_that_in_another_process_too(a_run: Runs) -> None:
 
 
 def test_a_failure_leaves_what_boots_beside_and_the_checks_own_of_another_spec(
-    a_run: Runs,
+    a_crew: Crews,
 ) -> None:
-    run = a_run()
-    process = run.process("gw0", [BAD, TIERS[0], OWN])
+    crew = a_crew()
+    process = crew.process("gw0", [BAD, TIERS[0], OWN])
     rejected(process)
-    asked = run.times("provision")
+    asked = crew.times("provision")
     assert process.take(*OWN).spec == SPEC
     # It is held beside the one that all share, in this order alone.
     assert process.take().spec == SPEC
     with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
         process.take(OTHER)
-    assert (tiers(run), run.times("provision")) == (["tier-1", "tier-1"], asked)
+    assert (tiers(crew), crew.times("provision")) == (["tier-1", "tier-1"], asked)
 
 
-def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_run: Runs) -> None:
-    run = a_run()
-    session = run.process("gw0", [TIERS[0], OWN]).session
-    first, second = session.claim(SPEC, 2)
+def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_crew: Crews) -> None:
+    crew = a_crew()
+    run = crew.process("gw0", [TIERS[0], OWN]).run
+    first, second = run.claim(SPEC, 2)
     first.blame()
-    second.keeper = BootsBeside(session, first)  # As it is while both boot.
-    [failed] = session.boot([second]).values()
+    second.keeper = BootsBeside(run, first)  # As it is while both boot.
+    [failed] = run.boot([second]).values()
     assert isinstance(failed, ProvisionError)
     assert "another instance with its spec failed before it" in failed.message
-    assert run.times("provision") == 0
+    assert crew.times("provision") == 0
 
 
-def test_what_fails_when_the_run_is_over_is_left_to_what_has_ended_it(a_run: Runs) -> None:
-    session = a_run().process("gw0").session
-    [record] = session.claim(SPEC)
-    session.end()
-    [failed] = session.boot([record]).values()
+def test_what_fails_when_the_run_is_over_is_left_to_what_has_ended_it(a_crew: Crews) -> None:
+    run = a_crew().process("gw0").run
+    [instance] = run.claim(SPEC)
+    run.end()
+    [failed] = run.boot([instance]).values()
     assert isinstance(failed, ConfigError)
     assert "is over" in failed.message
     # Nobody has deleted it here, nor said that it is to blame.
-    assert (record.state, record.failed) == (State.CLAIMED, False)
+    assert (instance.state, instance.failed) == (State.CLAIMED, False)
 
 
 def test_a_forked_child_that_leaves_its_frames_deletes_nothing_that_boots_beside(
-    a_run: Runs, monkeypatch: pytest.MonkeyPatch
+    a_crew: Crews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = a_run()
-    session = run.process("gw0").session
-    [record] = session.claim(SPEC)
-    session.boot([record])
-    record.keeper = BootsBeside(session, None)
+    crew = a_crew()
+    run = crew.process("gw0").run
+    [instance] = run.claim(SPEC)
+    run.boot([instance])
+    instance.keeper = BootsBeside(run, None)
     with monkeypatch.context() as child:
         child.setattr(os, "getpid", lambda: -1)
-        drive(session.handle(record).leave(failed=True))
-    assert (run.times("delete"), record.failed) == (0, False)
-    drive(session.handle(record).leave(failed=True))
-    assert run.times("delete") == 1
+        drive(run.handle(instance).leave(failed=True))
+    assert (crew.times("delete"), instance.failed) == (0, False)
+    drive(run.handle(instance).leave(failed=True))
+    assert crew.times("delete") == 1
 
 
 # What becomes of it: one story, told and ended by the main process
 
 
-def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    private = first.session.provision(OTHER)
+def test_workers_leave_what_is_shared_to_the_main_process(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2)
+    private = first.run.provision(OTHER)
     for worker in (first, second):
         with worker.holding() as instance:
             instance.chat("hello")
         worker.sharing.end([EVERYBODY])
     first.end(), second.end()
-    told = run.told()
+    told = crew.told()
     assert [(one.id, one.outcome) for one in told] == [
         (private.id, "deleted"),
         (instance.id, "leaked"),
     ]
     assert told[1].leak_words == "its deletion was not confirmed"
-    assert [seen.deleted for seen in run.fake.instances] == [True, False]
-    run.main.session.adopt({})
-    run.main.end()
-    assert [seen.deleted for seen in run.fake.instances] == [True, True]
+    assert [seen.deleted for seen in crew.fake.instances] == [True, False]
+    crew.main.run.adopt({})
+    crew.main.end()
+    assert [seen.deleted for seen in crew.fake.instances] == [True, True]
     # One story each, with what every process knows of it.
-    stories = run.told()
+    stories = crew.told()
     assert [(one.id, one.outcome) for one in stories] == [
         (private.id, "deleted"),
         (instance.id, "deleted"),
@@ -218,34 +218,34 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
     assert {"provision", "ready", "turn", "delete"} <= set(shared.phases)
 
 
-def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
+def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_crew: Crews) -> None:
+    crew = a_crew()
+    first, second = crew.workers(2)
     with second.holding():
         pass
     with first.holding() as instance:
         instance.delete()
     for one in (first, second):
         one.end()
-        [story] = run.told()
+        [story] = crew.told()
         assert story.outcome == "deleted"
 
 
 @pytest.mark.parametrize("failed", [True, False])
-def test_what_is_shared_is_kept_by_the_main_process(a_run: Runs, failed: bool) -> None:
-    run = a_run(keep="on-failure")
-    [worker] = run.workers(1)
+def test_what_is_shared_is_kept_by_the_main_process(a_crew: Crews, failed: bool) -> None:
+    crew = a_crew(keep="on-failure")
+    [worker] = crew.workers(1)
     with worker.holding():
         pass
     worker.end()
     # What failed, the reports of the tests have told.
-    run.main.session.adopt({})
-    for record in run.main.session.records:
-        record.failed = failed
-    run.main.end()
-    [story] = run.told()
+    crew.main.run.adopt({})
+    for instance in crew.main.run.instances:
+        instance.failed = failed
+    crew.main.end()
+    [story] = crew.told()
     assert story.outcome == ("kept" if failed else "deleted")
-    assert run.fake.instances[0].deleted is not failed
-    [entry] = run.main.ledger.read().open
+    assert crew.fake.instances[0].deleted is not failed
+    [entry] = crew.main.ledger.read().open
     assert entry.state is (State.KEPT if failed else State.GONE)
-    assert worker.session.records[0].state is State.READY
+    assert worker.run.instances[0].state is State.READY

@@ -25,7 +25,7 @@ def test_it_deletes_what_dead_runs_left_passes_by_what_lives_and_tells_in_lines(
 ) -> None:
     ids = bench.killed(4)
     with bench.living(run_id="kept", keep="always") as run:
-        [kept] = run.records
+        [kept] = run.instances
     # The bundled fake has ended with its run.
     bench.claim("faked-0", "http://127.0.0.1:9", fake=True)
     bench.claim("owner-9")
@@ -178,20 +178,20 @@ def test_on_another_machine_a_run_is_asked_for_until_enough_slots_have_no_row(
 
 
 def test_a_named_run_is_over_even_while_it_lives(bench: Bench) -> None:
-    with bench.living() as session:
-        [record] = session.records
-        [claimed] = session.claim(session.config.spec)
+    with bench.living() as run:
+        [instance] = run.instances
+        [claimed] = run.claim(run.config.spec)
         assert bench.sweep("--run-id", "owner")[0] == 0
         assert bench.alive == []
-        assert session.ledger.is_over
+        assert run.ledger.is_over
         for work in (
-            lambda: SmokeInstance(session.handle(record)).chat("hello"),
-            lambda: session.provision(session.config.spec),
+            lambda: SmokeInstance(run.handle(instance)).chat("hello"),
+            lambda: run.provision(run.config.spec),
             claimed.permit,
         ):
             assert "run owner is over" in refusal(work)
     routes = [request.route for request in bench.fake.requests]
-    assert (routes.count("provision"), routes.count("chat"), record.leak) == (1, 0, None)
+    assert (routes.count("provision"), routes.count("chat"), instance.leak) == (1, 0, None)
 
 
 SPOILT: list[Callable[[str], str]] = [

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from net_tools import on_clock
-from owner_tools import age, config_for, kill, open_keys, session_for
+from owner_tools import age, config_for, kill, open_keys, run_for
 
 from pytest_hydrasmoke import RouterError, VirtualClock
 from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._run.folder import swept_files
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -28,11 +28,11 @@ class Place:
         self.output, self.clock = output, VirtualClock()
         self.fake = FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),)))
 
-    def begun(self, **settings: Any) -> SmokeSession:
+    def begun(self, **settings: Any) -> Run:
         """Begin a run whose time is the router's."""
-        session = session_for(config_for(self.fake, self.output, max_instances=40, **settings))
-        on_clock(session, self.clock)
-        return session
+        run = run_for(config_for(self.fake, self.output, max_instances=40, **settings))
+        on_clock(run, self.clock)
+        return run
 
     def sweep(self, run_id: str | None = None, wait: float = 60.0) -> tuple[bool, list[str], float]:
         """Return whether something is left, the lines, and the seconds that it took."""
@@ -61,19 +61,19 @@ def place(request: pytest.FixtureRequest, output: Path) -> Iterator[Place]:
 
 
 def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(place: Place) -> None:
-    session = place.begun()
-    session.provision(session.config.spec)
+    run = place.begun()
+    run.provision(run.config.spec)
     place.fake.fail("provision", status=403)
     with pytest.raises(RouterError):
-        session.provision(session.config.spec)
-    session.close()
-    session.look_back()
-    session.ledger.mark_ended()
-    session.ledger.end()
+        run.provision(run.config.spec)
+    run.close()
+    run.look_back()
+    run.ledger.mark_ended()
+    run.ledger.end()
     assert open_keys(place.output) == ["owner-1"], "a refused key is for a sweep to close"
     before = len(place.fake.requests)
     left, lines, took = place.sweep("owner")
-    ledger = session.ledger.folder / "ledger.jsonl"
+    ledger = run.ledger.folder / "ledger.jsonl"
     said = f"nothing is left of run owner: all keys in {ledger} were asked for"
     assert (left, lines) == (False, [said])
     # What is younger than three seconds by its file's time is asked for twice.
@@ -87,16 +87,16 @@ def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(place: Place) -> 
 def test_a_router_that_says_deleting_is_believed_after_ten_seconds_and_swept_again(
     place: Place,
 ) -> None:
-    session = place.begun()
-    session.provision(session.config.spec)
-    kill(session)
+    run = place.begun()
+    run.provision(run.config.spec)
+    kill(run)
     for seconds, word, still in (
         (0, "deleting", ["owner-0"]),
         (60, "deleting", ["owner-0"]),
         (600, "gone", []),
     ):
         age(place.output, seconds)
-        for file in swept_files(session.ledger.folder):
+        for file in swept_files(run.ledger.folder):
             then = file.stat().st_mtime - seconds
             os.utime(file, (then, then))
         left, lines, took = place.sweep(wait=0.0)

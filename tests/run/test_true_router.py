@@ -26,7 +26,7 @@ class Place:
         self.output = folder / ".hydrasmoke"
         # Whatever is wrong has shown after that long, as whoever sets `row_settle` knows.
         self.limits = {"delete_timeout": 25.0, "row_settle": manner.trouble + 1}
-        self.run = Process(self.world, self.output, "run", ready_timeout=40.0, **self.limits)
+        self.process = Process(self.world, self.output, "run", ready_timeout=40.0, **self.limits)
 
 
 @pytest.fixture(autouse=True)
@@ -37,32 +37,32 @@ def looks_at_once() -> None:
 def test_a_row_that_stays_is_known_from_the_first_deletion_on(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(keeps_row=True, second_delete=404))
     took: list[float] = []
-    for instance in SmokeInstanceFactory(place.run.session).many(2):
+    for instance in SmokeInstanceFactory(place.process.run).many(2):
         began = place.clock.now()
         instance.delete()
         took.append(place.clock.now() - began)
     assert place.truth.left() == []
     assert took[1] < took[0], "what it keeps is known by then"
-    [note], none = [[*record.notes] for record in place.run.session.records]
+    [note], none = [[*instance.notes] for instance in place.process.run.instances]
     assert note == (
         "the router keeps the row of a deleted instance: as 'running'. It counts as gone once "
         "that has held, and a further delete has found nothing"
     )
     assert none == []
-    assert set(place.run.end().values()) == {"deleted"}
+    assert set(place.process.end().values()) == {"deleted"}
 
 
 def test_a_delete_that_did_nothing_is_sent_again(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(deaf=1, hidden=1.0))
-    place.run.session.provision(place.run.spec)
-    assert place.run.end() == {"run-0": "deleted"}
+    place.process.run.provision(place.process.spec)
+    assert place.process.end() == {"run-0": "deleted"}
     assert place.truth.left() == []
 
 
 def test_a_row_that_comes_back_is_found_by_the_sweep_of_a_killed_run(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(deaf=1, hidden=1.0, hides_key=True))
-    place.run.session.provision(place.run.spec)
-    place.run.kill()
+    place.process.run.provision(place.process.spec)
+    place.process.kill()
     left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
     assert (left, place.truth.left()) == (False, []), said
     assert [line for line in said if line.startswith("deleted ")]
@@ -71,8 +71,8 @@ def test_a_row_that_comes_back_is_found_by_the_sweep_of_a_killed_run(tmp_path: P
 def test_what_was_refused_and_made_is_told_or_ended(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(refuses=422))
     with contextlib.suppress(HydraSmokeError):
-        place.run.session.provision(place.run.spec)
-    assert place.run.end().keys() == {"run-0"}
+        place.process.run.provision(place.process.spec)
+    assert place.process.end().keys() == {"run-0"}
     if place.truth.left():
         left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
         assert not left, said

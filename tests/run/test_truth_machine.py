@@ -201,7 +201,7 @@ class Life(RuleBasedStateMachine):
             return
 
         def work() -> None:
-            self.instances += SmokeInstanceFactory(process.session).many(number)
+            self.instances += SmokeInstanceFactory(process.run).many(number)
 
         self.guarded(work, lives)
 
@@ -338,10 +338,10 @@ def test_a_deletion_that_is_only_said_to_be_under_way_is_not_proved() -> None:
     life: Any = Life()
     life.begin_life(manner=Manner(deaf=1, flaps=1), ready_timeout=60.0, lives=None)
     life.delete(data=drawn(life.instances[0]), lives=None)
-    [record] = life.process.session.records
-    assert record.state is State.GONE
+    [instance] = life.process.run.instances
+    assert instance.state is State.GONE
     lie = Lie(status=0, body="", calls=frozenset({"status"}), kind=None, carried_out=True)
     life.get_into_trouble(after=0, lies=drawn([lie]), times=20)
     life.end(lives=None)
-    assert record.leak is not None
+    assert instance.leak is not None
     life.teardown()

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from net_tools import AT_ONCE, SPEC, TOKEN, session_to
+from net_tools import AT_ONCE, SPEC, TOKEN, run_at
 from runtimes_tools import DATA
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -108,8 +108,8 @@ def url(runtime: str) -> Iterator[str]:
 
 
 def test_a_chat_has_all_that_is_told(url: str, runtime: str) -> None:
-    with session_to(url, learns=True) as session:
-        instance = session.provision(SPEC)
+    with run_at(url, learns=True) as run:
+        instance = run.provision(SPEC)
         turn = instance.chat(QUESTION)
         instance.delete()
     assert turn.text == "It is cold, señor 🐙."
@@ -126,8 +126,8 @@ def test_a_chat_has_all_that_is_told(url: str, runtime: str) -> None:
 
 
 def test_a_model_that_fails_fails_the_turn(url: str) -> None:
-    with session_to(url, learns=True) as session:
-        instance = session.provision(SPEC)
+    with run_at(url, learns=True) as run:
+        instance = run.provision(SPEC)
         with pytest.raises(ChatError, match="the model is gone"):
             instance.chat("fail")
         instance.delete()

@@ -30,13 +30,13 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -160,37 +160,37 @@ def config_for(router: FakeRouter, **settings: Any) -> HydraSmokeConfig:
     )
 
 
-def smoke_session(config: HydraSmokeConfig, *, learns: bool = True) -> SmokeSession:
+def run_for(config: HydraSmokeConfig, *, learns: bool = True) -> Run:
     """Make a run of one process, with a ledger that goes with it; first it learns, as runs do."""
     output = Path(tempfile.mkdtemp())
     ledger = Ledger(output, config.run_id)
     ledger.folder.mkdir(parents=True)
-    session = SmokeSession(config, ledger, forms=learn(config) if learns else None)
-    weakref.finalize(session, shutil.rmtree, output)
-    return session
+    run = Run(config, ledger, forms=learn(config) if learns else None)
+    weakref.finalize(run, shutil.rmtree, output)
+    return run
 
 
 @contextmanager
-def session_to(url: str, *, learns: bool = False, **settings: Any) -> Iterator[SmokeSession]:
+def run_at(url: str, *, learns: bool = False, **settings: Any) -> Iterator[Run]:
     """Yield a run against a server, which may be no router; what it owns is the test's affair."""
     given: dict[str, Any] = {"url": url, "token": TOKEN, "run_id": "net", **FIELDS, **settings}
-    session = smoke_session(HydraSmokeConfig(**given), learns=learns)
+    run = run_for(HydraSmokeConfig(**given), learns=learns)
     try:
-        yield session
+        yield run
     finally:
-        session._io.close()
+        run._io.close()
 
 
-def on_clock(session: SmokeSession, clock: VirtualClock) -> None:
+def on_clock(run: Run, clock: VirtualClock) -> None:
     """Let a run's time be a clock's."""
-    session._io = VirtualSyncIO(session.config.link, clock, session.interrupts)
+    run._io = VirtualSyncIO(run.config.link, clock, run.interrupts)
 
 
-def own(session: SmokeSession) -> InstanceRecord:
+def own(run: Run) -> Instance:
     """Let a run own an instance that is ready."""
-    [record] = session.claim(SPEC)
-    record.id, record.state = SOME_ID, State.READY
-    return record
+    [instance] = run.claim(SPEC)
+    instance.id, instance.state = SOME_ID, State.READY
+    return instance
 
 
 class World:
@@ -208,20 +208,20 @@ class World:
 
     async def __aenter__(self) -> World:
         self.fake.__enter__()
-        self.session = smoke_session(config_for(self.fake, **self._settings))
+        self.run = run_for(config_for(self.fake, **self._settings))
         # What it has learned from is no part of its story.
         self.fake.reset()
-        self.session._io = blocking_io(self.session.config.link, self.clock)
+        self.run._io = blocking_io(self.run.config.link, self.clock)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for io in self._ios:
             await close(io)
-        self.session.close()
+        self.run.close()
         self.fake.__exit__(None, None, None)
 
     def async_io(self) -> AsyncIO:
-        io = async_io(self.session.config.link, self.clock)
+        io = async_io(self.run.config.link, self.clock)
         self._ios.append(io)
         return io
 
@@ -231,8 +231,8 @@ class World:
 
     async def provision(self) -> SmokeInstance | AsyncSmokeInstance:
         if self.kind == "sync":
-            return self.session.provision(SPEC)
-        return await AsyncSmokeInstanceFactory(self.session, self.async_io())()
+            return self.run.provision(SPEC)
+        return await AsyncSmokeInstanceFactory(self.run, self.async_io())()
 
     def routes(self) -> list[str | None]:
         """Name the routes of the requests that arrived, in their order."""

@@ -1,4 +1,4 @@
-"""What the tests of the ownership rooms share: settings, sessions on made-up time, pytest runs."""
+"""What the tests of the ownership rooms share: settings, runs on made-up time, pytest runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._run.folder import all_found, folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.swept_run import SweptRun
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
@@ -39,30 +39,30 @@ def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
     return HydraSmokeConfig(url=fake.url, token=Token(fake.token), output=output, **given)
 
 
-def session_for(config: HydraSmokeConfig, name: str = "main") -> SmokeSession:
-    """Begin a run: what it learns first, its ledger, held as a run holds it, and its session."""
+def run_for(config: HydraSmokeConfig, name: str = "main") -> Run:
+    """Begin a run: what it learns first, and its ledger, held as a run holds it."""
     forms = learn(config)
     ledger = Ledger(config.output, config.run_id)
     ledger.begin(name)
-    return SmokeSession(config, ledger, forms=forms)
+    return Run(config, ledger, forms=forms)
 
 
 @contextmanager
-def running(config: HydraSmokeConfig) -> Iterator[SmokeSession]:
+def running(config: HydraSmokeConfig) -> Iterator[Run]:
     """Begin a run, and end it as pytest's end would."""
-    session = session_for(config)
+    run = run_for(config)
     try:
-        yield session
+        yield run
     finally:
-        session.close()
-        session.ledger.end()
+        run.close()
+        run.ledger.end()
 
 
-def kill(session: SmokeSession) -> None:
+def kill(run: Run) -> None:
     """Let go of what a killed process would let go of, and of nothing else."""
-    assert session.ledger._lock is not None
-    session.ledger._lock.release()
-    session._io.close()
+    assert run.ledger._lock is not None
+    run.ledger._lock.release()
+    run._io.close()
 
 
 def reading_of(config: HydraSmokeConfig) -> LedgerReading:

@@ -17,8 +17,8 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.policy import KnownRouter, Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Became, Doing, Event
 from pytest_hydrasmoke._journal.states import State
@@ -207,43 +207,41 @@ class ScriptedIO:
         return self.time - START
 
 
-def record(
+def instance(
     *,
     state: State = State.CLAIMED,
     id: str | None = None,  # noqa: A002
     policy: Policy | None = None,
-) -> InstanceRecord:
+) -> Instance:
     born = None if state is State.CLAIMED else START
     keeper = Keeper(policy or policy_of())
-    return InstanceRecord(SPEC, key=KEY, id=id, state=state, born=born, keeper=keeper)
+    return Instance(SPEC, key=KEY, id=id, state=state, born=born, keeper=keeper)
 
 
-def attached() -> InstanceRecord:
-    return InstanceRecord(None, id=ID, attached=True, keeper=Keeper(policy_of()))
+def attached() -> Instance:
+    return Instance(None, id=ID, attached=True, keeper=Keeper(policy_of()))
 
 
 @dataclass
 class Listening(Keeper):
-    """Hands what a record says, or asks, to functions."""
+    """Hands what an instance says, or asks, to functions."""
 
     state: Callable[[Became], object] = lambda event: None
     doing: Callable[[Doing], object] = lambda event: None
     allow: Callable[[], object] = lambda: None
     policy: Policy = field(default_factory=lambda: policy_of())
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def note(self, instance: Instance, at: float, event: Event) -> None:
         if isinstance(event, Became):
             self.state(event)
         if isinstance(event, Doing):
             self.doing(event)
 
-    def permit(self, record: InstanceRecord) -> None:
+    def permit(self, instance: Instance) -> None:
         self.allow()
 
 
-def calls_of(
-    it: InstanceRecord | None = None, **scripts: Sequence[Any]
-) -> tuple[ScriptedIO, Calls]:
+def calls_of(it: Instance | None = None, **scripts: Sequence[Any]) -> tuple[ScriptedIO, Calls]:
     io = ScriptedIO(**scripts)
     return io, Calls(io, it)
 

@@ -28,7 +28,7 @@ from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._report.build import instances_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.gathering import Gathering
 from pytest_hydrasmoke._transport.links import Link
@@ -143,22 +143,22 @@ class Process:
         forms = learn(self.config, io=world.io(self.config.link))
         ledger = Ledger(output, run_id)
         ledger.begin("main")
-        self.session = SmokeSession(self.config, ledger, forms=forms)
-        self.session._io = world.io(self.config.link)
+        self.run = Run(self.config, ledger, forms=forms)
+        self.run._io = world.io(self.config.link)
         self.spec = self.config.spec
 
     def end(self) -> dict[str, str]:
         """End it as pytest's end would; return each key's outcome."""
-        self.session.close()
-        self.session.look_back()
-        stories = {str(it.key): it for it in self.session.records}
+        self.run.close()
+        self.run.look_back()
+        stories = {str(it.key): it for it in self.run.instances}
         told = instances_of(stories, 0.0)
-        self.session.ledger.mark_ended()
-        self.session.ledger.end()
+        self.run.ledger.mark_ended()
+        self.run.ledger.end()
         return {str(it.idempotency_key): it.outcome for it in told}
 
     def kill(self) -> None:
-        kill(self.session)
+        kill(self.run)
 
 
 def sweep(

@@ -14,12 +14,12 @@ import anyio
 import anyio.lowlevel
 import faulty_server as faulty
 import pytest
-from net_tools import SOME_ID, own, session_to
+from net_tools import SOME_ID, own, run_at
 
 from pytest_hydrasmoke import AsyncSmokeInstance
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.alarms import shielded
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 
@@ -32,9 +32,9 @@ ASYNCIO = pytest.mark.parametrize("kind", ["asyncio"], indirect=True)
 class SlowlyDeleting:
     """A router whose delete takes until the test lets it go on; and what a run owns there."""
 
-    session: SmokeSession
+    run: Run
     server: faulty.FaultyServer
-    record: InstanceRecord
+    owned: Instance
     instance: AsyncSmokeInstance
 
     def __init__(self) -> None:
@@ -61,10 +61,10 @@ class SlowlyDeleting:
 async def slowly_deleting() -> AsyncGenerator[SlowlyDeleting]:
     router = SlowlyDeleting()
     with faulty.FaultyServer(router) as router.server:
-        with session_to(router.server.url) as router.session:
-            io = AsyncIO(router.session.config.link)
-            router.record = own(router.session)
-            router.instance = AsyncSmokeInstance(router.session.handle(router.record, io))
+        with run_at(router.server.url) as router.run:
+            io = AsyncIO(router.run.config.link)
+            router.owned = own(router.run)
+            router.instance = AsyncSmokeInstance(router.run.handle(router.owned, io))
             yield router
             await io.aclose()
         router.go_on.set()
@@ -87,7 +87,7 @@ async def test_a_cancelled_scope_gets_its_deletion_and_then_its_cancellation(kin
         group.cancel_scope.cancel()
         threading.Timer(0.05, router.go_on.set).start()
     assert router.deleted
-    assert router.record.state is State.GONE
+    assert router.owned.state is State.GONE
     assert not reached_the_end
 
 
@@ -103,8 +103,8 @@ async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(kind
         router.go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert router.record.state is State.GONE
-    assert router.record.leak is None
+    assert router.owned.state is State.GONE
+    assert router.owned.leak is None
     assert router.server.count("DELETE") == 1
     # A timeout around one is still a timeout.
     async with slowly_deleting() as router:
@@ -112,7 +112,7 @@ async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(kind
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await router.instance.delete()
-    assert router.record.state is State.GONE
+    assert router.owned.state is State.GONE
 
 
 @ASYNCIO
@@ -127,10 +127,10 @@ async def test_a_deletion_that_fails_while_cancelled_is_quiet_and_still_to_be_do
         router.go_on.set()
         with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
             await task
-        assert router.record.state is State.READY
+        assert router.owned.state is State.READY
         # The run's own clean-up finds it, and says what is wrong with it.
-        await anyio.to_thread.run_sync(router.session.close)
-        assert router.record.leak is not None
+        await anyio.to_thread.run_sync(router.run.close)
+        assert router.owned.leak is not None
     del task
     gc.collect()
     assert "never retrieved" not in caplog.text
@@ -141,9 +141,9 @@ async def test_a_turn_that_is_cancelled_before_it_began_is_given_back(kind: str)
     count = {"instance_id": SOME_ID, "count": 0, "providers": [], "window_seconds": 1}
     turn = faulty.answer(b"data: hello\n\ndata: [DONE]\n\n", kind="text/event-stream")
     behave = faulty.in_turn(faulty.stall_before_head, faulty.answer(count), turn)
-    with faulty.FaultyServer(behave) as server, session_to(server.url) as session:
-        io = AsyncIO(session.config.link)
-        instance = AsyncSmokeInstance(session.handle(own(session), io))
+    with faulty.FaultyServer(behave) as server, run_at(server.url) as run:
+        io = AsyncIO(run.config.link)
+        instance = AsyncSmokeInstance(run.handle(own(run), io))
         with anyio.move_on_after(0.3) as scope:
             await instance.chat("hello")
         assert scope.cancelled_caught

@@ -53,7 +53,7 @@ _numbers = count(1)
 
 
 @dataclass
-class InstanceRecord(Story, Partner):
+class Instance(Story, Partner):
     """One instance of this process's, as an `Observer` of its calls; seconds everywhere.
 
     Its story is told by events, which its keeper writes; the rest is what this process alone knows.
@@ -127,7 +127,7 @@ class InstanceRecord(Story, Partner):
 
     @property
     def known_ids(self) -> list[str]:
-        """The instances that are this record's to delete."""
+        """The ids that are its to delete."""
         known: dict[str, str] = {}
         for one in (self.id, *self.ids):
             if one is not None:

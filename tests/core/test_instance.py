@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from core_tools import NAMED
-from scripted_io import ID, OTHER_ID, SPEC, Listening, attached, lost, record
+from scripted_io import ID, OTHER_ID, SPEC, Listening, attached, instance, lost
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
 from pytest_hydrasmoke._journal.events import Took
@@ -30,7 +30,7 @@ def test_a_fact_that_can_not_be_told_is_known_all_the_same_and_no_request_leaves
     def full(_: object) -> None:
         raise OSError("disk full")
 
-    it = record()
+    it = instance()
     it.keeper = Listening(state=full)
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.REQUESTED)
@@ -40,21 +40,21 @@ def test_a_fact_that_can_not_be_told_is_known_all_the_same_and_no_request_leaves
     assert it.state is State.ACCEPTED, "there may be something to delete"
 
 
-def test_a_record_is_named_by_what_there_is_and_its_key_names_its_run() -> None:
+def test_an_instance_is_named_by_what_there_is_and_its_key_names_its_run() -> None:
     for key, run_id in {"night-0": "night", "a-b-12": "a-b", "alone": "", None: None}.items():
-        assert InstanceRecord(SPEC, key=key).run_id == run_id
-    assert [record(id=ID).name, record().name] == [NAMED, "(key night-0)"]
-    assert (attached().name, attached().attached, record().attached) == (ID, True, False)
+        assert Instance(SPEC, key=key).run_id == run_id
+    assert [instance(id=ID).name, instance().name] == [NAMED, "(key night-0)"]
+    assert (attached().name, attached().attached, instance().attached) == (ID, True, False)
 
 
 def test_words_notes_and_phases_are_kept_once() -> None:
-    it = record()
+    it = instance()
     assert it.last_state is None
     for at, word in enumerate(("a", "a", "b", "a")):
         it.saw_status(word, at)
     assert [(at, seen.word) for at, seen in it.statuses] == [(0, "a"), (2, "b"), (3, "a")]
     assert it.last_state == "status 'a'"
-    it = record()
+    it = instance()
     for at in range(MOST_WORDS + 3):
         it.saw_status(f"step {at}", at)
     assert len(it.statuses) == MOST_WORDS
@@ -76,7 +76,7 @@ def test_words_notes_and_phases_are_kept_once() -> None:
 
 
 def test_every_request_is_told_and_only_provisions_unknown_outcomes_matter() -> None:
-    it = record()
+    it = instance()
     poll = Request("poll", "GET", "/by-key/k")
     it.saw_attempt(Tried(poll, 1, 7.0, 0.5, lost()))
     it.saw_attempt(Tried(poll, 2, 8.0, 0.25, 404))
@@ -92,7 +92,7 @@ def test_every_request_is_told_and_only_provisions_unknown_outcomes_matter() -> 
 
 
 def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
-    it = record()
+    it = instance()
     for at, count, providers in (
         *((0, 0, ()), (1, 1, ["a"]), (2, 2, ["a"]), (2.5, 2, ["a"])),
         *((3, 2, ["b", "a"]), (4, 2, ["a", "b"])),
@@ -106,7 +106,7 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
 
 @pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])
 def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> None:
-    it = record(id=ID)
+    it = instance(id=ID)
     it.is_gone(1.0, ends=False)
     it.becomes(late)
     assert it.state is State.GONE
@@ -116,14 +116,14 @@ def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> Non
     it.id = OTHER_ID
     it.becomes(late)
     assert it.state is late, "another instance is news"
-    it = record()
+    it = instance()
     it.becomes(State.DELETED)
     it.becomes(late)
     assert it.state is late, "so is a row that comes after all"
 
 
 def test_an_error_that_is_seen_twice_is_one_failure() -> None:
-    it, error = record(), ProvisionError("no row")
+    it, error = instance(), ProvisionError("no row")
     error.add_context(phase="row", seconds=1.0)
     for at, one in ((1.0, error), (2.0, error), (3.0, ProvisionError("no row"))):
         it.fails(one, "no row", at)
@@ -141,8 +141,8 @@ def test_words_that_others_rely_on() -> None:
     assert PHASES == ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
 
 
-def chat(it: InstanceRecord, number: int) -> None:
-    """Write into a record what a chat with a count before it does, with words of its own."""
+def chat(it: Instance, number: int) -> None:
+    """Write into a story what a chat with a count before it does, with words of its own."""
     at = number + 0.25
     path = f"/internal/hydra/instances/{ID}"
     count = Request("llm_events", "GET", f"{path}/llm-events?window_seconds={900 + number}")
@@ -169,7 +169,7 @@ def traced() -> Iterator[Callable[[], int]]:
 
 
 def test_what_is_kept_of_a_long_run_is_small(traced: Callable[[], int]) -> None:
-    it = record(id=ID)
+    it = instance(id=ID)
     for number in range(MOST):
         chat(it, number)
     full = traced()

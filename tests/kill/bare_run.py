@@ -1,4 +1,4 @@
-"""What a test run does, without pytest around it: `run_of_session.py [CHATS]`.
+"""What a test run does, without pytest around it: `bare_run.py [CHATS]`.
 
 Switches on, provisions one instance and two at once, chats, deletes, and ends as a run ends. It
 prints the moment (`time.monotonic()`) from which it no longer needs its instances.
@@ -15,7 +15,7 @@ from pytest_hydrasmoke import SmokeInstanceFactory
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._settings.sources import load
 
 
@@ -26,10 +26,10 @@ def main(chats: int, pairs: bool) -> None:
     ledger.begin("main")
     interrupts = Interrupts()
     interrupts.install()
-    session = SmokeSession(config, ledger, interrupts, forms=forms)
-    instances = [session.provision(config.spec)]
+    run = Run(config, ledger, interrupts, forms=forms)
+    instances = [run.provision(config.spec)]
     if pairs:
-        instances += SmokeInstanceFactory(session).many(2)
+        instances += SmokeInstanceFactory(run).many(2)
     for number in range(chats):
         for instance in instances:
             assert instance.status().status == "running"
@@ -37,7 +37,7 @@ def main(chats: int, pairs: bool) -> None:
         time.sleep(0.05)
     print("done", time.monotonic(), flush=True)
     instances[0].delete()
-    session.close()
+    run.close()
     ledger.end()
     interrupts.restore()
 

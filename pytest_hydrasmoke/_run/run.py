@@ -24,9 +24,9 @@ from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.policy import KnownRouter
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
@@ -52,7 +52,7 @@ __tracebackhide__ = hide_own_frames
 
 
 @dataclass
-class SmokeSession(Keeper):
+class Run(Keeper):
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
@@ -61,7 +61,7 @@ class SmokeSession(Keeper):
     reading: Reading = field(default_factory=Reading)
     stage: Stage = field(default_factory=Stage)
     """Whose instances are claimed, and whose chats are under way."""
-    records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
+    instances: list[Instance] = field(default_factory=list[Instance])
     forms: Forms | None = None
     """The router's own forms, learned before the run; without them no "not found" is believed."""
     replay: Replay | None = None
@@ -89,23 +89,23 @@ class SmokeSession(Keeper):
 
     def claim(
         self, spec: InstanceSpec, number: int = 1, share: str | None = None
-    ) -> list[InstanceRecord]:
+    ) -> list[Instance]:
         """Own instances before they are requested, under the next free slots."""
         self.permit()
         claimed = self.claim_of(spec, share)
         keys = self.ledger.claim(claimed, number, self.config.max_instances)
-        records = [self._record(spec, key, claimed) for key in keys]
+        instances = [self._new_instance(spec, key, claimed) for key in keys]
         if share is None:
-            for record in records:
-                record.origin = self.stage.claims()
-        return records
+            for instance in instances:
+                instance.origin = self.stage.claims()
+        return instances
 
-    def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
+    def claim_key(self, spec: InstanceSpec, key: str) -> Instance:
         """Own what a test may provision by hand: it takes no slot."""
         self.permit()
         claimed = self.claim_of(spec)
         self.ledger.claim_key(key, claimed)
-        return self._record(spec, key, claimed)
+        return self._new_instance(spec, key, claimed)
 
     def claim_of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:
         """Return the claim of a key; raises `ConfigError` for a spec that can't be provisioned."""
@@ -124,54 +124,54 @@ class SmokeSession(Keeper):
         url, fake = self.config.link.base_url, self.ledger.fake
         return Claimed(plain, url=url, fake=fake, share=share)
 
-    def _record(
+    def _new_instance(
         self, spec: InstanceSpec | None, key: str | None, claimed: Claimed, known: str | None = None
-    ) -> InstanceRecord:
-        record = InstanceRecord(spec, key=key, id=known, keeper=self, run_turns=self._turns)
-        self.records.append(record)
-        record.note(claimed)
-        return record
+    ) -> Instance:
+        instance = Instance(spec, key=key, id=known, keeper=self, run_turns=self._turns)
+        self.instances.append(instance)
+        instance.note(claimed)
+        return instance
 
-    def note(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def note(self, instance: Instance, at: float, event: Event) -> None:
         if isinstance(event, Attempt):
-            self.uses(record)
-        self.write(record, at, event)
+            self.uses(instance)
+        self.write(instance, at, event)
 
-    def write(self, record: InstanceRecord, at: float, event: Event) -> None:
+    def write(self, instance: Instance, at: float, event: Event) -> None:
         """Write an event: what other processes must know into the ledger, and into the journal."""
         if isinstance(event, Became):
-            self.stage.changed(record)
-            if record.born is not None:
-                event = event._replace(seconds=self._io.now() - record.born)
+            self.stage.changed(instance)
+            if instance.born is not None:
+                event = event._replace(seconds=self._io.now() - instance.born)
         # The run is attached to an instance without a key.
-        if isinstance(event, Became | Prepared) and record.key is not None:
+        if isinstance(event, Became | Prepared) and instance.key is not None:
             try:
-                self.ledger.write(record.key, event)
+                self.ledger.write(instance.key, event)
             except OSError as error:
                 # The claim is on disk: a sweep asks the router for the rest.
                 what = event.state if isinstance(event, Became) else "prepared"
-                record.add_remark(f"not in the ledger: {what} ({error})")
-        self.tell(event, record.reference, at)
+                instance.add_remark(f"not in the ledger: {what} ({error})")
+        self.tell(event, instance.reference, at)
 
     def tell(self, event: Event, of: str | None = None, at: float | None = None) -> None:
         """Write an event of an instance, or of none, into the journal."""
         if self.journal is not None:
             self.journal.note(event, of, at)
 
-    def uses(self, record: InstanceRecord) -> None:
+    def uses(self, instance: Instance) -> None:
         """Note that the running test uses an instance: once."""
-        if not record.touched:
-            record.touched, test = True, self.stage.test
+        if not instance.touched:
+            instance.touched, test = True, self.stage.test
             if test:
-                record.note(Used(test, self.stage.in_teardown))
+                instance.note(Used(test, self.stage.in_teardown))
 
     @property
     def forked(self) -> bool:
         return os.getpid() != self._pid
 
-    def permit(self, record: InstanceRecord | None = None) -> None:
+    def permit(self, instance: Instance | None = None) -> None:
         """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
-        if record is not None and record.attached:
+        if instance is not None and instance.attached:
             return  # It outlives the run.
         self.check_process()
         if self._is_over:
@@ -193,82 +193,82 @@ class SmokeSession(Keeper):
         self, number: int, spec: InstanceSpec, io: IO | None = None
     ) -> list[Handle]:
         """Provision several concurrently: all become ready, or all are deleted."""
-        records = self.claim(spec, number)
-        await self._bring_up(records, io or self._io)
-        for record in records:
-            self.ready(record)
-        return [self.handle(record, io) for record in records]
+        instances = self.claim(spec, number)
+        await self._bring_up(instances, io or self._io)
+        for instance in instances:
+            self.ready(instance)
+        return [self.handle(instance, io) for instance in instances]
 
-    def boot(self, records: Sequence[InstanceRecord]) -> Mapping[int, Exception]:
+    def boot(self, instances: Sequence[Instance]) -> Mapping[int, Exception]:
         """Take instances to ready from any state, side by side; return what failed, by numbers.
 
         Each that fails is deleted at once.
         """
-        return drive(self._io.gather([partial(self._bring_up, [it]) for it in records]))
+        return drive(self._io.gather([partial(self._bring_up, [it]) for it in instances]))
 
-    async def _bring_up(self, records: list[InstanceRecord], io: IO) -> None:
+    async def _bring_up(self, instances: list[Instance], io: IO) -> None:
         try:
-            await bring_up(io, records)
+            await bring_up(io, instances)
         except Exception as error:
             # What ends a run deletes all that there is: two at once would be in each other's way.
             if not isinstance(error, StoppedError) and not self._is_over:
-                for record in records:
-                    record.blame()
-                await self.dispose(records, io)
+                for instance in instances:
+                    instance.blame()
+                await self.dispose(instances, io)
             raise
 
     # Handles
 
-    def handle(self, record: InstanceRecord, io: IO | None = None) -> Handle:
-        """Return an instance's handle over a test's connections, or this session's own."""
-        return Handle(self._calls(record, io), record, self.reading)
+    def handle(self, instance: Instance, io: IO | None = None) -> Handle:
+        """Return an instance's handle over a test's connections, or this run's own."""
+        return Handle(self._calls(instance, io), instance, self.reading)
 
-    def _calls(self, record: InstanceRecord, io: IO | None = None) -> Calls:
-        return Calls(io or self._io, record, replay=self.replay)
+    def _calls(self, instance: Instance, io: IO | None = None) -> Calls:
+        return Calls(io or self._io, instance, replay=self.replay)
 
-    def attach(self) -> InstanceRecord:
+    def attach(self) -> Instance:
         """Use the instance that the settings name; it is never deleted."""
         claimed = Claimed(None, attached=True)
-        record = self._record(None, None, claimed, self.config.instance)
-        drive(self.handle(record).until_ready())
-        return record
+        instance = self._new_instance(None, None, claimed, self.config.instance)
+        drive(self.handle(instance).until_ready())
+        return instance
 
-    def ready(self, record: InstanceRecord) -> None:
+    def ready(self, instance: Instance) -> None:
         """Tell the stage that an instance is ready."""
-        self.stage.is_ready(self.handle(record))
+        self.stage.is_ready(self.handle(instance))
 
-    def is_gone(self, record: InstanceRecord) -> bool:
+    def is_gone(self, instance: Instance) -> bool:
         """Return whether the router proves that an instance is gone."""
-        return drive(is_gone(self._calls(record), record))
+        return drive(is_gone(self._calls(instance), instance))
 
     # The end
 
-    async def dispose(self, records: list[InstanceRecord], io: IO | None = None) -> None:
-        """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
+    async def dispose(self, instances: list[Instance], io: IO | None = None) -> None:
+        """Delete instances concurrently; what is not confirmed becomes an instance's `leak`."""
         if not self.forked:
-            await dispose(io or self._io, records)
+            await dispose(io or self._io, instances)
 
-    def dispose_now(self, records: list[InstanceRecord]) -> None:
+    def dispose_now(self, instances: list[Instance]) -> None:
         """Do the same, and block."""
-        drive(self.dispose(records))
+        drive(self.dispose(instances))
 
-    def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> InstanceRecord:
+    def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> Instance:
         """Own an instance in the ledger, together with another process of the run."""
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
-        record = self._record(spec, str(it.key), claimed)
-        record.take_over(it)
+        instance = self._new_instance(spec, str(it.key), claimed)
+        instance.take_over(it)
         # A claim of another process may have been sent; without an id nothing shows a row.
         unseen = it.state is State.CLAIMED or (it.id is None and it.state in HAS_ROW)
-        self._follow(record, State.REQUESTED if unseen else it.state)
+        self._follow(instance, State.REQUESTED if unseen else it.state)
         # This process can't know whether the request was sent and carried out.
-        record.evidence.unknown_outcomes = 1
-        return record
+        instance.evidence.unknown_outcomes = 1
+        return instance
 
-    def _follow(self, record: InstanceRecord, state: State) -> None:
+    def _follow(self, instance: Instance, state: State) -> None:
         """Take a state from the ledger, which needs no line of it."""
-        record.state = state
-        self.tell(Became(state, record.id), record.key)
+        instance.state = state
+        self.tell(Became(state, instance.id), instance.key)
 
     def _in_ledger(self) -> LedgerReading:
         """Read the ledger, if that can be done: else a sweep may read it later."""
@@ -281,26 +281,26 @@ class SmokeSession(Keeper):
 
         What they have given up is not waited for again.
         """
-        known = {record.key for record in self.records}
+        known = {instance.key for instance in self.instances}
         # A worker on another host is a run of its own.
         ours = (it for it in told.items() if run_of(it[0]) == self.config.run_id)
         mine = (it for it in ours if not it[1].attached)
         left = {**dict[str, KnownInstance](mine), **self._in_ledger().instances}
-        for key, instance in left.items():
-            if key not in known and instance.state not in CLOSED:
-                record = self.join(instance)
-                if key in told and record.state not in SETTLED:
-                    record.leaks(told[key].leak)
+        for key, it in left.items():
+            if key not in known and it.state not in CLOSED:
+                instance = self.join(it)
+                if key in told and instance.state not in SETTLED:
+                    instance.leaks(told[key].leak)
 
     @property
-    def pending(self) -> list[InstanceRecord]:
+    def pending(self) -> list[Instance]:
         """The instances that `close` has to delete."""
         return to_delete(self._own)
 
     @property
-    def _own(self) -> list[InstanceRecord]:
+    def _own(self) -> list[Instance]:
         """The instances that this process deletes, and not the main process for all workers."""
-        return [record for record in self.records if not record.shared_across_workers]
+        return [instance for instance in self.instances if not instance.shared_across_workers]
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
@@ -310,19 +310,19 @@ class SmokeSession(Keeper):
         """Delete all that is left and this process's to delete; harmless if done before."""
         if self.interrupts.received is not None and not self._looked_back:
             self._looked_back = True
-            for record in self._own:
+            for instance in self._own:
                 # There is no last look, but what leaked is tried once more.
-                record.leaks(None if record.state in HAS_ROW else record.leak)
+                instance.leaks(None if instance.state in HAS_ROW else instance.leak)
         self.dispose_now(self._own)
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
-        unseen = [it for it in self.records if it.leak is not None and it.state not in HAS_ROW]
+        unseen = [it for it in self.instances if it.leak is not None and it.state not in HAS_ROW]
         known = self._in_ledger().instances if unseen else {}
-        for record in unseen:
-            told = known.get(str(record.key))
+        for instance in unseen:
+            told = known.get(str(instance.key))
             if told is not None and told.state in (State.GONE, State.DELETED):
-                record.leaks(None)
-                self._follow(record, told.state)
+                instance.leaks(None)
+                self._follow(instance, told.state)
         self._io.close()
 
     def look_back(self) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 
 import pytest
-from net_tools import SPEC, smoke_session
+from net_tools import SPEC, run_for
 from run_tools import OTHER, Runs, Shared, interrupt_when, left, times
 from sharing_tools import meanwhile
 
@@ -24,14 +24,14 @@ from pytest_hydrasmoke._journal.events import Became, Claimed
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Runs) -> None:
-    fake, session = a_run()
-    shared = Shared(session)
+    fake, run = a_run()
+    shared = Shared(run)
     assert shared.begins("module a")
     first = shared.of(SPEC, "module a", "test_1")
     assert shared.of(SPEC, "module a", "test_2") is first
@@ -50,77 +50,77 @@ def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Ru
 # Attached
 
 
-def attached(fake: FakeRouter, instance: SmokeInstance) -> SmokeSession:
+def attached(fake: FakeRouter, instance: SmokeInstance) -> Run:
     settings = {"url": fake.url, "token": fake.token, "instance": instance.id}
-    return smoke_session(HydraSmokeConfig(**settings))
+    return run_for(HydraSmokeConfig(**settings))
 
 
 def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     fake, owner = a_run(Scenario(row_after=0, statuses=((0, "running"),), after_delete="row"))
     theirs = owner.provision(SPEC)
-    session = attached(fake, theirs)
-    shared = Shared(session)
-    record = shared.of(SPEC, "all", "test_1")
-    assert shared.of(OTHER, "all", "test_2") is record
-    handle = SmokeInstance(session.handle(record))
+    run = attached(fake, theirs)
+    shared = Shared(run)
+    instance = shared.of(SPEC, "all", "test_1")
+    assert shared.of(OTHER, "all", "test_2") is instance
+    handle = SmokeInstance(run.handle(instance))
     assert (handle.id, handle.idempotency_key, handle.spec) == (theirs.id, None, None)
     assert handle.chat("hello").expect_llm_events(at_least=1).count == 1
     with pytest.raises(ConfigError, match="an attached instance is never deleted"):
         handle.delete()
     with pytest.raises(ConfigError, match="attached to an instance, and provisions none"):
-        session.provision(SPEC)
+        run.provision(SPEC)
     shared.end(["all"])
-    session.close()
+    run.close()
     assert not fake.instances[0].deleted
-    assert report_of("it", record, 0.0).outcome == "attached"
+    assert report_of("it", instance, 0.0).outcome == "attached"
     theirs.delete()
-    session = attached(fake, theirs)
+    run = attached(fake, theirs)
     with pytest.raises(ProvisionError, match="the instance is 'deleted'"):
-        Shared(session).of(SPEC, "all", "test_1")
-    session.close()
+        Shared(run).of(SPEC, "all", "test_1")
+    run.close()
 
 
 # The end
 
 
 def test_closing_deletes_all_that_is_left_and_again_does_nothing(a_run: Runs) -> None:
-    fake, session = a_run()
-    [record] = session.claim(SPEC)  # owned, but never asked for
-    session.close()
-    assert (fake.requests, record.state) == ((), State.UNUSED)
+    fake, run = a_run()
+    [instance] = run.claim(SPEC)  # owned, but never asked for
+    run.close()
+    assert (fake.requests, instance.state) == ((), State.UNUSED)
     # Its key is free again.
-    assert session.provision(SPEC).idempotency_key == record.key
-    session.provision(SPEC).delete()
-    Shared(session).of(SPEC, "all", "test_1")
+    assert run.provision(SPEC).idempotency_key == instance.key
+    run.provision(SPEC).delete()
+    Shared(run).of(SPEC, "all", "test_1")
     # From two threads at once.
-    with meanwhile(session.close):
-        session.close()
+    with meanwhile(run.close):
+        run.close()
     assert (len(fake.instances), left(fake)) == (3, [])
-    owned = {(it.state, it.leak) for it in session.records if it is not record}
+    owned = {(it.state, it.leak) for it in run.instances if it is not instance}
     assert owned == {(State.GONE, None)}
     before = len(fake.requests)
-    session.close()
+    run.close()
     assert len(fake.requests) == before
 
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("status", [403, 422, 500])
 def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, count: int) -> None:
-    fake, session = a_run(delete_timeout=0.6)
-    instances = [session.provision(SPEC) for _ in range(count)]
+    fake, run = a_run(delete_timeout=0.6)
+    instances = [run.provision(SPEC) for _ in range(count)]
     fake.fail("delete", status=status, times=100)
     with pytest.raises(LeakError, match=f"refused with {status}") as caught:
         instances[0].delete()
     assert caught.value.phase == "delete"
-    session.close()
-    for record in session.records:
-        assert record.leak is not None
-        assert record.leak.startswith("not confirmed as deleted, it may still run")
-        assert f"refused with {status}" in record.leak
-        assert report_of("it", record, 0.0).outcome == "leaked"
+    run.close()
+    for instance in run.instances:
+        assert instance.leak is not None
+        assert instance.leak.startswith("not confirmed as deleted, it may still run")
+        assert f"refused with {status}" in instance.leak
+        assert report_of("it", instance, 0.0).outcome == "leaked"
     # A verdict is a verdict: nothing is tried again.
     before = len(fake.requests)
-    session.close()
+    run.close()
     assert len(fake.requests) == before
     fake.reset()
 
@@ -130,17 +130,17 @@ def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, co
     [("never", True, False), ("on-failure", True, True), ("always", False, True)],
 )
 def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, kept: bool) -> None:
-    fake, session = a_run(keep=keep)
-    shared = Shared(session)
+    fake, run = a_run(keep=keep)
+    shared = Shared(run)
     for i in range(2):
         shared.of(SPEC, "all", f"test_{i}").failed = failed
-    record = shared.of(SPEC, "all", "test_3")
-    assert session.pending == ([] if kept else [record])
+    instance = shared.of(SPEC, "all", "test_3")
+    assert run.pending == ([] if kept else [instance])
     shared.end(["all"])
-    session.close()
+    run.close()
     assert fake.instances[0].deleted is not kept
-    assert report_of("it", record, 0.0).outcome == ("kept" if kept else "deleted")
-    assert record.leak is None
+    assert report_of("it", instance, 0.0).outcome == ("kept" if kept else "deleted")
+    assert instance.leak is None
 
 
 # Interrupts
@@ -153,52 +153,52 @@ def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_
 ) -> None:
     monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
     monkeypatch.setattr(signals, "ANSWERED_SECONDS", 1.5)
-    fake, session = a_run()
-    SmokeInstanceFactory(session).many(count)
+    fake, run = a_run()
+    SmokeInstanceFactory(run).many(count)
     fake.fail("delete", status=503, times=1000, retry_after=30)
     if handled:
-        session.interrupts.install()
+        run.interrupts.install()
     thread = interrupt_when(lambda: times(fake, "delete") >= count)
     try:
         with pytest.raises(KeyboardInterrupt):
-            session.close()
+            run.close()
     finally:
-        session.interrupts.restore()
+        run.interrupts.restore()
         thread.join()
     assert len(left(fake)) == count
     if handled:
         # This time it is a verdict: everything was asked for once more, and refused.
         asked = [it.path for it in fake.requests if it.route == "delete"]
-        for record in session.records:
-            assert sum(str(record.id) in path for path in asked) >= 2
-            assert "refused with 503" in (record.leak or "")
+        for instance in run.instances:
+            assert sum(str(instance.id) in path for path in asked) >= 2
+            assert "refused with 503" in (instance.leak or "")
         return
     # The router has recovered, and the run closes once more, as pytest's hooks do.
     fake._world.faults.reset()
-    session.close()
+    run.close()
     assert left(fake) == []
-    assert not [record.leak for record in session.records if record.leak]
+    assert not [instance.leak for instance in run.instances if instance.leak]
 
 
 # What another process has left, or told
 
 
-def heir_of(dead: SmokeSession) -> SmokeSession:
-    dead.records.clear()
-    return SmokeSession(dead.config, dead.ledger, forms=dead.forms)
+def heir_of(dead: Run) -> Run:
+    dead.instances.clear()
+    return Run(dead.config, dead.ledger, forms=dead.forms)
 
 
 def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs) -> None:
     fake, dead = a_run()
     gone, kept, *others = (dead.provision(SPEC) for _ in range(4))
     gone.delete()
-    for record in dead.records:
-        if record.id == kept.id:
-            record.becomes(State.KEPT)
+    for owned in dead.instances:
+        if owned.id == kept.id:
+            owned.becomes(State.KEPT)
     heir = heir_of(dead)
     for _ in range(2):
         heir.adopt({})
-        assert [(record.key, record.id) for record in heir.pending] == [
+        assert [(owned.key, owned.id) for owned in heir.pending] == [
             (instance.idempotency_key, instance.id) for instance in others
         ]
     heir.close()
@@ -206,11 +206,11 @@ def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs) -> No
     assert dead.ledger.read().open != []
 
 
-def asked_for(dead: SmokeSession) -> str:
+def asked_for(dead: Run) -> str:
     """Let a process ask for an instance, and learn nothing of it; gives the key."""
-    [record] = dead.claim(SPEC)
-    drive(Calls(dead._io).provision(SPEC, str(record.key)))
-    return str(record.key)
+    [instance] = dead.claim(SPEC)
+    drive(Calls(dead._io).provision(SPEC, str(instance.key)))
+    return str(instance.key)
 
 
 def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs) -> None:
@@ -218,7 +218,7 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
     asked_for(dead)
     heir = heir_of(dead)
     heir.adopt({})
-    assert [adopted.state for adopted in heir.records] == [State.REQUESTED]
+    assert [adopted.state for adopted in heir.instances] == [State.REQUESTED]
     heir.close()
     assert fake.instances[0].deleted
     [entry] = dead.ledger.read().open
@@ -243,7 +243,7 @@ def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
     key = asked_for(dead)
     heir = heir_of(dead)
     heir.adopt({})
-    [adopted] = heir.records
+    [adopted] = heir.instances
     # So it is for the main process while a worker ends: only the worker saw the row go.
     adopted.state, adopted.leak = state, "a signal came before a row for its key did"
     if fact is None:
@@ -253,26 +253,26 @@ def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
     heir.close()
     assert report_of("it", adopted, 0.0).outcome == outcome
     assert (adopted.leak is None) is (outcome == "deleted")
-    heir.records.clear()
+    heir.instances.clear()
 
 
 def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> None:
-    fake, session = a_run()
-    session.provision(SPEC)
-    shutil.rmtree(session.ledger.folder)
-    session.close()
+    fake, run = a_run()
+    run.provision(SPEC)
+    shutil.rmtree(run.ledger.folder)
+    run.close()
     assert fake.instances[0].deleted
-    [record] = session.records
-    assert [note.partition(" (")[0] for note in record.notes] == [
+    [instance] = run.instances
+    assert [note.partition(" (")[0] for note in instance.notes] == [
         "not in the ledger: deleting",
         "not in the ledger: gone",
     ]
-    session.ledger.folder.write_text("not a folder")
-    session.adopt({})
-    assert session.records == [record]
+    run.ledger.folder.write_text("not a folder")
+    run.adopt({})
+    assert run.instances == [instance]
     before = fake.requests
     with pytest.raises(ConfigError, match="can't be written"):
-        session.provision(SPEC)
+        run.provision(SPEC)
     assert fake.requests == before
 
 
@@ -290,7 +290,7 @@ def test_what_a_process_has_told_is_adopted_where_the_ledger_can_not_be_read(a_r
     ledger.mkdir()
     heir = heir_of(dead)
     heir.adopt(told)
-    [adopted] = heir.records
+    [adopted] = heir.instances
     assert (adopted.key, adopted.id, adopted.state) == (key, instance.id, State.CREATED)
     assert adopted.leak == "it did not go", "it is not waited for again"
     adopted.leaks(None)
