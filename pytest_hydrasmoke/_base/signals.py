@@ -25,8 +25,9 @@ CLEANUP_SECONDS = 3.0
 """Seconds for clean-up once a signal has come, if nothing answers: a CI runner kills after 10."""
 ANSWERED_SECONDS = 7.0
 """The same, once the router has answered: a slow one needs several answers for a proof."""
-STUCK = 10.0
-"""Seconds after which a further signal counts again, if the first one started no clean-up."""
+STUCK = 5.0
+"""Seconds after which a further signal counts again, if the first one started no clean-up: GitHub
+sends TERM 7.5 s after INT, and kills 2.5 s later."""
 LINGER = 2.0
 """Seconds for which a run that a signal has ended still takes signals: its process should end."""
 
@@ -47,6 +48,8 @@ class Interrupts:
         self._clean_by: float | None = None
         self._over = threading.Event()
         """Set once the run's own deadline must not end it any more."""
+        self._ending = threading.Lock()
+        """Held while that deadline is found to have passed, and its signal sent."""
         self._on_first = on_first
         self._at = math.inf
         self._stuck_at = math.inf
@@ -71,11 +74,16 @@ class Interrupts:
 
     def restore(self) -> None:
         """Restore the old handlers, except where other code has replaced ours since."""
-        self._over.set()
+        self._forget_deadline()
         for number, old in self._old.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, old)
         self._old.clear()
+
+    def _forget_deadline(self) -> None:
+        self._over.set()
+        with self._ending:
+            pass  # A signal that is being sent finds the handler that ignores it.
 
     def end(self) -> None:
         """Restore the old handlers; after a signal, ignore more of them: the process ends now.
@@ -95,7 +103,7 @@ class Interrupts:
         Whether the process ends with its run is not known here: if it does, the rest is ignored. If
         it does not, signals that come later than `LINGER` find the old handlers again.
         """
-        self._over.set()
+        self._forget_deadline()
         if self.received is None:
             self.restore()
             return
@@ -105,20 +113,22 @@ class Interrupts:
     def deadline(self) -> float:
         """Return the `clock.now()` by which held work must end; inf for never."""
         if self._clean_by is not None and self.received is not None:
-            return self._clean_by
+            # A test may have gone on beyond it, where nothing could be deleted.
+            return max(self._clean_by, self._at + CLEANUP_SECONDS)
         return self._at + (ANSWERED_SECONDS if self._answered else CLEANUP_SECONDS)
 
     def end_run_at(self, moment: float, why: str, clean_by: float) -> None:
         """End the run at a `clock.now()` as a TERM does, with more time for its clean-up."""
 
         def wait() -> None:
-            over = clock.wait(self._over.wait, moment - clock.now())
+            clock.wait(self._over.wait, moment - clock.now())
             # One that is ignored here, or that a test has a handler for, would not end the run.
             ours = (it for it in (signal.SIGTERM, *self._old) if it in self._old)
             number = next((it for it in ours if signal.getsignal(it) == self._handle), None)
-            if not over and self.received is None and number is not None:
-                self.why, self._clean_by = why, clean_by
-                os.kill(self._pid, number)
+            with self._ending:
+                if not self._over.is_set() and self.received is None and number is not None:
+                    self.why, self._clean_by = why, clean_by
+                    os.kill(self._pid, number)
 
         threading.Thread(target=wait, name="hydra-smoke-deadline", daemon=True).start()
 
@@ -174,6 +184,8 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = clock.now()
+        if self.received is None and self.why is not None and self._over.is_set():
+            return  # The run was over just before its deadline.
         if os.getpid() != self._pid or (self._left and now > self._stuck_at):
             # A forked child is not the run, nor is a process that goes on after it: do what would
             # have happened without this handler.

@@ -23,19 +23,21 @@ class Once:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
+        self._is_set = False
 
     def set(self) -> None:
+        self._is_set = True
         self._lock.release()
 
     def wait(self, seconds: float) -> bool:
         """Return whether it is set, after at most `seconds`."""
-        if not self._lock.acquire(timeout=seconds):
-            return False
-        self._lock.release()
-        return True
+        # An interrupt between these steps leaves the lock to nobody: it is not asked again.
+        if not self._is_set and self._lock.acquire(timeout=seconds):
+            self._lock.release()
+        return self._is_set
 
     def is_set(self) -> bool:
-        return not self._lock.locked()
+        return self._is_set
 
 
 def begin(work: Callable[[], None]) -> bool:

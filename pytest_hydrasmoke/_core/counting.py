@@ -15,6 +15,7 @@ from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,
     HydraSmokeError,
+    LlmEventsError,
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.run_keys import is_random
@@ -36,6 +37,11 @@ LAST_READ = 5.0
 """Seconds for a read that begins at the deadline, or after what was waited for."""
 YEAR = 31_536_000
 """A window for an instance of unknown age; no instance lives longer."""
+LATE = 1.0
+"""Seconds until an answer after which nobody knows where its window begins: it counts back from
+when the router reads it, also where it is asked for again after a refusal."""
+TOO_LATE = f"the router's answers came more than {LATE:g} s after they were asked for"
+IF_TOO_LATE = "see the router's log of its counts of LLM events: it is slow there, or refused them"
 EDGE = 1.0
 """Seconds by which windows differ that should begin at one moment, as they have whole seconds."""
 
@@ -59,6 +65,22 @@ class Counting:
             self.instance.id, window, deadline=deadline, in_part=in_part, before=before
         )
 
+    async def read_life(
+        self, deadline: float, *, before: Rows = NONE
+    ) -> tuple[float, LlmEvents, AllAsked | None]:
+        """Read what the instance's whole life has, and when it was asked for."""
+        io = self.calls.io
+        while True:
+            asked = io.now()
+            answer, known = await self.read(
+                life_window(self.instance, asked), deadline, before=before
+            )
+            # Any other window than an attached instance's begins early enough.
+            if not self.instance.attached or io.now() - asked <= LATE:
+                return asked, answer, known
+            if io.now() + LATE > deadline:
+                raise LlmEventsError(TOO_LATE, next_step=IF_TOO_LATE)
+
     def keep(self, answer: LlmEvents, asked: float) -> None:
         """Keep a count of the instance's whole life; raises `ContractError` if it is not that.
 
@@ -79,9 +101,9 @@ class Counting:
     async def now(self, timeout: float) -> Count:
         """Return the count of the instance's whole life; a failed read is kept in it."""
         io = self.calls.io
-        asked, all_in = io.now(), self.all_in()
+        all_in = self.all_in()
         try:
-            read, known = await self.read(life_window(self.instance, asked), asked + timeout)
+            asked, read, known = await self.read_life(io.now() + timeout)
             check_explained(rows_of(read))
             self.keep(read, asked)
         except HydraSmokeError as error:

@@ -8,12 +8,12 @@ be read is an error, never "no events"; so is a count that may include another t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM
-from pytest_hydrasmoke._api.models import NONE, LlmEvents, Rows, check_explained, rows_of
+from pytest_hydrasmoke._api.models import LlmEvents, check_explained, rows_of
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -25,7 +25,7 @@ from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .account import Count, TurnAccount
-from .counting import LAST_READ, RECENT, Counting, life_window
+from .counting import IF_TOO_LATE, LAST_READ, LATE, RECENT, TOO_LATE, Counting
 from .expected import Expected, maybe_since, surely_since
 from .policy import SECOND_LOOK, poll_interval
 from .turn_end import AGENTS_LOG
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
 
 __tracebackhide__ = hide_own_frames
+
+T = TypeVar("T")
 
 # A window has whole seconds: this fraction of one may reach back before the turn.
 _SLACK = 0.02
@@ -112,8 +114,11 @@ class Expecting:
 
     async def _of_turn(self, account: TurnAccount) -> CountLook:
         counting, instance, before = self._counting, self._instance, account.before
-        asked, all_in = self._io.now(), counting.all_in()
-        answer, known = await self._read(life_window(instance, asked), before=before.rows)
+        all_in = counting.all_in()
+        asked, answer, known = await self._reading(
+            lambda deadline: counting.read_life(deadline, before=before.rows)
+        )
+        check_explained(rows_of(answer))
         counting.keep(answer, asked)
         if instance.has_last(account):
             counting.tell_run(asked, self._io.now(), answer.count)
@@ -162,11 +167,17 @@ class Expecting:
         return min(pause, soon) if soon > 0 else pause
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:
-        # The smallest window in whole seconds that reaches back to the turn's start.
-        elapsed = self._io.now() - begun
-        window = math.ceil(elapsed + _SLACK)
-        await self._io.sleep(window - _SLACK - elapsed)
-        answer, _ = await self._read(window)
+        while True:
+            # The smallest window in whole seconds that reaches back to the turn's start.
+            elapsed = self._io.now() - begun
+            window = math.ceil(elapsed + _SLACK)
+            await self._io.sleep(window - _SLACK - elapsed)
+            asked = self._io.now()
+            answer, _ = await self._read(window)
+            if self._io.now() - asked <= LATE:
+                break
+            if self._io.now() >= self._deadline:
+                self._fail(TOO_LATE, IF_TOO_LATE)
         if answer.window_seconds > window:
             raise ContractError(
                 "llm_events answered for a longer window than it was asked for",
@@ -177,20 +188,22 @@ class Expecting:
         return answer.providers
 
     async def _read(
-        self, window: int, *, in_part: bool = True, before: Rows = NONE
+        self, window: int, *, in_part: bool = True
     ) -> tuple[LlmEvents, AllAsked | None]:
+        answer, known = await self._reading(
+            lambda deadline: self._counting.read(window, deadline, in_part=in_part)
+        )
+        check_explained(rows_of(answer))
+        return answer, known
+
+    async def _reading(self, read: Callable[[float], Awaitable[T]]) -> T:
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
-            answer, known = await self._counting.read(
-                window, deadline, in_part=in_part, before=before
-            )
+            return await read(deadline)
         except HydraSmokeError as error:
             failed = error
-        else:
-            check_explained(rows_of(answer))
-            return answer, known
         raise LlmEventsError(
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )

@@ -27,8 +27,9 @@ from .incoming import Incoming
 from .kept import Kept, KeptBytes
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
+from .settling import CLOSE
 from .times import IDLE_LIMIT, SILENT
-from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, Cut, Outcome, not_taken
+from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, WAITING, Cut, Outcome, not_taken
 from .turn_story import TurnStory
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class OpenTurn:
 
     async def next(self) -> ChatEvent | None:
         """Return the next event, None at the turn's end; raises `ChatError`."""
-        came = self.came
+        came, asked = self.came, None
         while (event := came.take()) is None:
             if came.content is not None:
                 self.story.goes_on(came.content, self._calls.io.now())
@@ -136,7 +137,8 @@ class OpenTurn:
                 self.fail(ChatError(f"{came.limit}: the turn was broken off"))
             if self.outcome.ran_to_its_end:
                 return None
-            await self._receive()
+            asked = self._calls.io.now() if asked is None else asked
+            await self._receive(asked)
         return event
 
     def reread(self) -> Kept | None:
@@ -170,7 +172,8 @@ class OpenTurn:
             finally:
                 free(self._id, self)
 
-    async def _receive(self) -> None:
+    async def _receive(self, asked: float) -> None:
+        """Read on; its reader, who may have been away for long, `asked` for an event then."""
         if self._stream is None:
             raise ChatError(
                 "the stream of this turn is not open",
@@ -178,7 +181,10 @@ class OpenTurn:
             )
         io, end, times, began = self._calls.io, self.came.end, self.came.times, self.story.at
         last, deadline = times.last, self.story.deadline
-        until = min(deadline, began + (last or 0.0) + AFTER_END) if end.complete else deadline
+        until = deadline
+        if end.complete:
+            # What came while its reader was away waits to be read.
+            until = min(deadline, max(began + (last or 0.0) + AFTER_END, asked + WAITING))
         fault: TransportError | None = None
         chunk, since = b"", io.now()
         try:
@@ -194,7 +200,7 @@ class OpenTurn:
         elif end.complete:
             # The turn is complete: what happened to the connection afterwards does not matter.
             self.outcome.ending, self.outcome.at = "closed", now
-            self.outcome.ran_to_its_end = True
+            self._ran_to_its_end(asked)
         elif now >= deadline or (fault is not None and fault.late):
             self.outcome.ending = "stalled"
             words = f"the turn did not end within {self._timeout:g} s"
@@ -206,7 +212,11 @@ class OpenTurn:
         else:
             self.outcome.ending, self.outcome.at = "closed", now
             self._end_without_terminal_event()
-            self.outcome.ran_to_its_end = True
+            self._ran_to_its_end(asked)
+
+    def _ran_to_its_end(self, asked: float) -> None:
+        self.outcome.late = asked - self.story.at - self.came.times.heard > CLOSE
+        self.outcome.ran_to_its_end = True
 
     def _end_without_terminal_event(self) -> None:
         came, known = self.came, self.partner.settling.end_seen

@@ -219,6 +219,8 @@ def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
         ended=at,
         looked=max(last.looked, at),
         sure=last.sure and event.known,
+        # Nobody knows how long after its end a row comes.
+        watch="rough" if event.late else "",
     )
     return turns._replace(last=last, end_seen=turns.end_seen or event.end_seen)
 

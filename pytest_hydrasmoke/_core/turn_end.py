@@ -24,6 +24,8 @@ UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
+WAITING = 0.25
+"""Seconds for what has come after it, and waits to be read, where its reader was away."""
 AGENTS_LOG = "see the agent's log of this turn"
 IF_LATE = (
     "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
@@ -114,6 +116,8 @@ class Outcome:
     """When the stream ran to its end, or its reader left it, on the IO's clock."""
     ran_to_its_end: bool = False
     """Whether nothing more can come of it, and nothing is missing: true once that is known."""
+    late: bool = False
+    """Whether its reader came back to it long after the last of it had come."""
     error: str | None = None
     refusal: Answer | None = None
     """An answer that was not a stream."""

@@ -85,8 +85,8 @@ class TurnStory:
         if not self._sent.number:
             return
         partner, came, now = self._partner, self._came, self._outcome.at
-        complete, known = came.end.complete, account.uncounted is None
-        over = TurnOver(account.before.number, self._outcome.how, complete, known)
+        complete, known, how = came.end.complete, account.uncounted is None, self._outcome
+        over = TurnOver(account.before.number, how.how, complete, known, how.late)
         partner.run_turns.note(partner.turns_name, over, now)
         account.over = over
         if came.content is not None:

@@ -50,6 +50,8 @@ class TurnOver(NamedTuple):
     """Whether its stream had a terminal event."""
     known: bool = True
     """Whether it can be known what LLM events it has: a replay may not know."""
+    late: bool = False
+    """Whether its end was seen late: it may have come any time before."""
 
 
 class ToldCall(NamedTuple):

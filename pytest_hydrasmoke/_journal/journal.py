@@ -94,7 +94,9 @@ class Journal:
     def close(self) -> None:
         """Write nothing more into the file."""
         if self._file is not None and os.getpid() == self._pid:
-            os.close(self._file)
+            # A late thread must not write into what gets this number next.
+            file, self._file = self._file, None
+            os.close(file)
         self._file = None
 
     def discard(self, folder: Path) -> None:

@@ -60,8 +60,9 @@ class Progress:
         self._tail = tail
         self._scrub = scrub
         self._clock = clock
-        self._lock = threading.Lock()
-        """Held while a line is written, too: no writer waits for a reader."""
+        self._lock = threading.RLock()
+        """Held while a line is written, too: no writer waits for a reader. A stream that is thrown
+        away tells of its end from within any line, also from one under it."""
         self._lines = ProgressLines(scrub)
         self._terminal: Terminal | None = None
         self._pacing = threading.RLock()

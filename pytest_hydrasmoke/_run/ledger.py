@@ -152,24 +152,28 @@ class Ledger:
         self._append(claimed, key, make=True)
         self._size = ledger.stat().st_size
 
-    def hold(self, name: str, check: Callable[[], object]) -> Lock:
-        """Wait until no other process of the run holds a name, and hold it.
+    def lock_of(self, name: str) -> Lock:
+        """Return the lock, not held yet, of a name that one process of the run may hold."""
+        return Lock(self.folder / HELD / f"{name}.lock")
+
+    def hold(self, lock: Lock, check: Callable[[], object]) -> None:
+        """Wait until no other process of the run holds a lock, and hold it.
 
         `check` is called between two attempts; what it raises ends the wait.
         """
-        held = self.folder / HELD
         with self._writable:
-            make_folder(held)
+            make_folder(lock.path.parent)
             # A waiting process holds this lock: without it a process that releases the share and
             # wants it again would win over one that still waits for its next look.
-            with wait_for(held / f"{name}-next.lock", check):
-                return wait_for(held / f"{name}.lock", check)
+            with Lock(lock.path.with_name(f"{lock.path.stem}-next.lock")) as turn:
+                wait_for(turn, check)
+                wait_for(lock, check)
 
     def hold_if_free(self, name: str) -> Lock | None:
         """Hold a name that no other process of the run holds; None if one does."""
         with self._writable:
             make_folder(self.folder / HELD)
-            lock = Lock(self.folder / HELD / f"{name}.lock")
+            lock = self.lock_of(name)
             return lock if lock.acquire() else None
 
     def refute(self, what: str, test: str, why: str | None) -> None:

@@ -29,8 +29,10 @@ _FLAGS = os.O_RDWR | os.O_CREAT | files.OPENED
 class Lock:
     """A lock on a file that is made if it is missing; as a context, it is released at its end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self.path = path
+        self._shared = shared
+        """Whether others may have it at the same time that share it, too."""
         self._descriptor: int | None = None
 
     def acquire(self, within: float = 0.0) -> bool:
@@ -48,7 +50,7 @@ class Lock:
                 undo.callback(self.release)
                 self._descriptor = os.open(self.path, _FLAGS, 0o600)
                 _held.add(self)
-                if not _flock(self._descriptor):
+                if not _flock(self._descriptor, shared=self._shared):
                     return False
                 if os.fstat(self._descriptor).st_nlink:
                     undo.pop_all()
@@ -72,12 +74,12 @@ class Lock:
 _held: set[Lock] = set()
 
 
-def _flock(descriptor: int) -> bool:
+def _flock(descriptor: int, *, shared: bool) -> bool:
     """Lock an open file unless another process has; return whether it is locked."""
     import fcntl  # Windows, where no run begins, can't import it.
 
     with contextlib.suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
         return True
     return False
 
@@ -94,17 +96,15 @@ else:
     os.register_at_fork(after_in_child=_forget)
 
 
-def wait_for(path: Path, check: Callable[[], object]) -> Lock:
+def wait_for(wanted: Lock, check: Callable[[], object]) -> None:
     """Wait until a lock is free, and hold it.
 
     `check` is called between two attempts; an error that it raises ends the wait.
     """
-    wanted = Lock(path)
     check()
     while not wanted.acquire():
         clock.pause(INTERVAL)
         check()
-    return wanted
 
 
 def has_main_process(output: Path, run_id: str) -> bool:
@@ -124,8 +124,8 @@ def is_live(folder: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds the lock of a file."""
+    """Return whether a process holds the lock of a file, and does not only look, as this does."""
     # Another process may be removing the folder.
-    with contextlib.suppress(FileNotFoundError), Lock(path) as tried:
+    with contextlib.suppress(FileNotFoundError), Lock(path, shared=True) as tried:
         return not tried.acquire()
     return False

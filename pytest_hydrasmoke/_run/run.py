@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hide_own_frames
 
+AWAY = 1.0
+"""Seconds beyond the time for its clean-up after which a process did not run meanwhile."""
+
 
 @dataclass
 class Run(Keeper):
@@ -308,12 +311,16 @@ class Run(Keeper):
 
     def close(self) -> None:
         """Delete all that is left and this process's to delete; harmless if done before."""
-        if self.interrupts.received is not None and not self._looked_back:
+        hurried = self.interrupts.received is not None
+        if hurried and not self._looked_back:
             self._looked_back = True
-            for instance in self._own:
-                # There is no last look, but what leaked is tried once more.
-                instance.leaks(None if instance.state in HAS_ROW else instance.leak)
+            self._retry()  # There is no last look.
         self.dispose_now(self._own)
+        if hurried and self._io.now() > self.interrupts.deadline() + AWAY:
+            # The process did not run meanwhile, and no delete may have left.
+            self.interrupts.begin_clean_up()
+            self._retry()
+            self.dispose_now(self._own)
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
         unseen = [it for it in self.instances if it.leak is not None and it.state not in HAS_ROW]
@@ -324,6 +331,10 @@ class Run(Keeper):
                 instance.leaks(None)
                 self._follow(instance, told.state)
         self._io.close()
+
+    def _retry(self) -> None:
+        for instance in self._own:  # What leaked is tried once more.
+            instance.leaks(None if instance.state in HAS_ROW else instance.leak)
 
     def look_back(self) -> None:
         """Look once more at all that was deleted, refused or leaked.

@@ -167,8 +167,13 @@ class Sharing:
                 "this test uses a shared instance of another spec already",
                 next_step="get the second one from smoke_instance_factory",
             )
-        ledger = self._run.ledger
-        self._held[wanted] = ledger.hold(wanted.name, self._run.permit)
+        # Before it is waited for: a time limit of the test may come just as it is got.
+        lock = self._held[wanted] = self._run.ledger.lock_of(wanted.name)
+        try:
+            self._run.ledger.hold(lock, self._run.permit)
+        except BaseException:
+            self._held.pop(wanted).release()
+            raise
 
     def _bring_up(self, wanted: Wanted, known: KnownInstance | None) -> Instance:
         if wanted.spec is None:

@@ -111,12 +111,12 @@ class SweptKey(Keeper):
 
     async def step(self, io: IO) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
-        calls = Calls(io, self.instance)
-        self._began = min(self._began, io.now())
+        calls, asked = Calls(io, self.instance), io.now()
+        self._began = min(self._began, asked)
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
         except NoRowError:
-            self._has_no_row(io.now())
+            self._has_no_row(asked)  # What came since then was not looked for.
 
     def fails(self, error: Exception) -> None:
         """Come to an end because a step has failed."""

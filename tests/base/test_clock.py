@@ -13,7 +13,7 @@ from time_machine import travel
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.threads import Ticker
+from pytest_hydrasmoke._base.threads import Once, Ticker
 
 PACKAGE = Path(pytest_hydrasmoke.__file__).parent
 
@@ -176,6 +176,16 @@ def test_nobody_else_reads_a_clock_or_waits_by_one() -> None:
             if wrong and name not in READERS:
                 found.append(f"{name}:{number}: {line.strip()}")
     assert not found
+
+
+def test_a_wait_that_was_interrupted_holds_up_no_other() -> None:
+    once = Once()
+    assert not once.wait(0.0)
+    assert not once.is_set()
+    once.set()
+    once._lock.acquire()  # As an interrupt leaves it that comes between two steps of a wait.
+    assert once.wait(0.0)
+    assert once.is_set()
 
 
 def test_a_ticker_may_be_stopped_before_its_thread_has_started(

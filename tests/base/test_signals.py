@@ -67,9 +67,9 @@ STORIES = {
     "no signal breaks clean-up off": "begin_clean_up hold INT release TERM by:103 "
     # The run is ending already: nothing is left to be interrupted.
     "end_clean_up hold release",
-    "where the first got none going, a later one counts again": "INT! +10 INT +1 hold INT release "
-    "TERM! begin_clean_up +11 INT",
-    "counted from where clean-up began": "INT! +9 begin_clean_up end_clean_up +2 INT +9 TERM!",
+    "where the first got none going, a later one counts again": "INT! +5 INT +1 hold INT release "
+    "TERM! begin_clean_up +6 INT",
+    "counted from where clean-up began": "INT! +4 begin_clean_up end_clean_up +2 INT +4 TERM!",
     "a run that one ended takes more while its process ends": "INT! leave +2 INT TERM HUP exit "
     "ignores INT TERM HUP came:0",
     "a process that outlives its run has its old handlers": "INT! leave +2.1 TERM came:1 INT! exit "
@@ -173,6 +173,48 @@ def test_ignored_signals_stay_ignored_and_others_interrupt_all_the_same(ignored:
 
 
 # Threads and processes that are not the run
+
+
+def test_a_test_that_goes_on_beyond_the_runs_deadline_leaves_time_to_delete(
+    clock: HandTime,
+) -> None:
+    clock.wait = lambda attempt, seconds: False  # It has passed.
+
+    def ends(interrupts: Interrupts) -> None:
+        interrupts.end_run_at(clock.time, "too late", clock.time + 20)
+        threading.Event().wait(10)
+
+    with installed() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            ends(interrupts)
+        assert (interrupts.why, interrupts.deadline()) == ("too late", clock.time + 20)
+        clock.time += 30
+        interrupts.begin_clean_up()
+        assert interrupts.deadline() == clock.time + 3
+
+
+def test_a_run_that_is_over_just_before_its_deadline_is_not_ended_by_it(
+    clock: HandTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.wait = lambda attempt, seconds: False
+    sends, ends, sent, kill = (*(threading.Event() for _ in range(3)), os.kill)
+
+    def late(pid: int, number: int) -> None:
+        sends.set()
+        ends.wait(10)
+        kill(pid, number)
+        sent.set()
+
+    monkeypatch.setattr(signals.os, "kill", late)
+    with installed() as interrupts:
+        before = handlers()
+        interrupts.end_run_at(clock.time, "too late", clock.time + 20)
+        assert sends.wait(10)
+        threading.Timer(0.1, ends.set).start()
+        interrupts.leave()
+        assert sent.wait(10)
+        assert handlers() != before
+        assert interrupts.received is None
 
 
 def test_a_thread_takes_no_signals_over_and_holds_nothing() -> None:

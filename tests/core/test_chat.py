@@ -17,11 +17,13 @@ from core_tools import (
     Chatted,
     Row,
     finished,
+    turn_of,
     typed,
 )
-from scripted_io import HANG, ID, ScriptedStream, Took, late, lost
+from scripted_io import HANG, ID, ScriptedStream, Took, calls_of, late, lost, stream
 
 from pytest_hydrasmoke import ChatError, ChatTimeoutError
+from pytest_hydrasmoke._transport.protocol import drive
 
 PINGED = b": ping\n\n"
 MORE = b'event: usage\ndata: {"tokens": 3}\n\n'
@@ -190,6 +192,27 @@ ROWS: dict[str, Row] = {
         [HI + DONE + FLOOD], BROKEN.format("1048576 bytes in one event (max_event)"), complete=True
     ),
 }
+
+
+@pytest.mark.parametrize("away", [0.05, 1.0, 60.0])
+def test_what_came_while_its_reader_was_away_is_read(away: float) -> None:
+    async def read(*waits: bytes) -> tuple[str, bool]:
+        io, calls = calls_of(None, chat=[stream(HI + DONE, *waits, HANG)])
+        turn, said = turn_of(calls), ""
+        await turn.open()
+        try:
+            while (event := await turn.next()) is not None:
+                said += event.text
+                io.time += away if event.data == "[DONE]" else 0.0
+        finally:
+            await turn.close()
+        return said, turn.outcome.late
+
+    # Nobody knows when what was read late has ended.
+    assert drive(read()) == ("Hi", away > 0.1)
+    assert drive(read(HI + DONE)) == ("HiHi", away > 0.1)
+    with pytest.raises(ChatError, match=f"{TOLD}no"):
+        drive(read(b"event: error\ndata: no\n\n"))
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -194,6 +194,19 @@ def test_an_attached_instance_may_have_been_used_by_anybody(at: float, waits: fl
     assert max(asked) < 100, "it asks back to its own start"
 
 
+def test_an_attached_instances_count_that_comes_late_is_asked_for_again() -> None:
+    slow, it = Took(3, events(4, "a")), attached()
+    it.since = START
+    io, calls = calls_of(it, llm_events=[slow, events(6, "a")])
+    io.time += 10.5
+    # By now the window of the first one begins after the run's first turn.
+    assert drive(counting(calls, it).now(30)).count == 6
+    assert windows(io) == [11, 14]
+    io, calls = calls_of(it, llm_events=[slow, ...])
+    why = "the router's answers came more than 1 s after they were asked for"
+    assert drive(counting(calls, it).now(6.5)).error == why
+
+
 def test_an_attached_instance_that_others_use_all_the_time_has_no_account() -> None:
     io, handle = chatting(Rows(*[it / 2 for it in range(-4, 60)]), attached())
     account, waited = chat(io, handle)

@@ -137,6 +137,17 @@ CASES: dict[str, Case] = {
         timeout=0.1,
         since=(1,),
     ),
+    # Where its window begins nobody knows if it is long on its way, as after a refusal.
+    "late, since then": Case(
+        *(OF_A, [events(6, *"ab"), Took(1.5, events(0)), events(1, "a")], 6, None, (SEEN,)),
+        since=(1, 3),
+    ),
+    "never in time, since then": Case(
+        *(OF_A, [events(6, *"ab"), Took(1.5, events(1, "a")), ...]),
+        *("the router's answers came more than 1 s after they were asked for", None, (SEEN,)),
+        timeout=5,
+        since=(1, 3, 5),
+    ),
     "nobody else since then": Case(
         *(ONLY_A, [since_then("a"), ...], 6, None, (SEEN,)), since=(1, 3)
     ),

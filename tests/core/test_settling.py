@@ -121,6 +121,11 @@ LOOKED: dict[str, tuple[Settling, list[tuple[float, int]], float | None, int]] =
     "to the end": (ended(), [(100.05, 1), (105.0, 1)], 0.05, 1),
     "no row": (ended(), [(105.0, 0)], None, 0),
     "left": (ended("left"), [(100.05, 1), (105.0, 1)], 0.0, 0),
+    "an end that was seen late": (
+        apply(start(), 100.0, TurnOver(1, "ended", late=True), None),
+        [(100.05, 1), (105.0, 1)],
+        *(0.05, 0),
+    ),
     "a little later than ever": (ended(longest=0.2), [(100.01, 0), (100.21, 1)], 0.2, 0),
     "longer than ever": (ended(longest=0.2), [(100.3, 0), (100.5, 1)], 0.5, 0),
 }

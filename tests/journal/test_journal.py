@@ -137,6 +137,24 @@ def test_a_file_is_its_owners_and_goes_with_the_run(tmp_path: Path) -> None:
     journal.discard(tmp_path)
 
 
+def test_a_thread_that_outlives_it_writes_into_no_file_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, close, written = made(tmp_path), os.close, list[bytes]()
+
+    def closes(number: int) -> None:
+        close(number)
+        with (tmp_path / "another").open("w+b", buffering=0) as file:
+            assert file.fileno() == number
+            journal.note(Status("late"), "run-0")
+            file.seek(0)
+            written.append(file.read())
+
+    monkeypatch.setattr(os, "close", closes)
+    journal.close()
+    assert written == [b""]
+
+
 @pytest.mark.parametrize("what", ["full", "no folder", "a file", "fills", "removed", "another's"])
 def test_whatever_becomes_of_its_file_nothing_is_lost(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch

@@ -104,6 +104,22 @@ def test_nothing_is_told_while_somebody_debugs(watched: Watched, rows: Rows) -> 
     assert rows.lines == ["hydra-smoke: run-0: still booting, 10 s"]
 
 
+def test_what_ends_as_a_line_is_written_is_told_too(watched: Watched, rows: Rows) -> None:
+    write = rows.write_line
+
+    def collects(text: str) -> None:
+        rows.write_line = write  # type: ignore[method-assign]
+        watched.note(KEPT, "run-1")  # As a stream tells that nobody holds any more.
+        write(text)
+
+    rows.write_line = collects  # type: ignore[method-assign]
+    done = threading.Thread(target=watched.note, args=[KEPT], daemon=True)
+    done.start()
+    done.join(10)
+    assert not done.is_alive()
+    assert rows.lines == ["hydra-smoke: run-1: kept", "hydra-smoke: run-0: kept"]
+
+
 def test_nothing_that_fails_in_it_is_a_matter_of_the_run(watched: Watched, rows: Rows) -> None:
     del rows.lines
     watched.note(KEPT)

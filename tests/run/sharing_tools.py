@@ -41,9 +41,9 @@ class WatchedLedger(Ledger):
         super().__init__(output, run_id)
         self.asked = threading.Event()
 
-    def hold(self, name: str, check: Callable[[], object]) -> Lock:
+    def hold(self, lock: Lock, check: Callable[[], object]) -> None:
         self.asked.set()
-        return super().hold(name, check)
+        super().hold(lock, check)
 
     def stands_next(self) -> bool:
         """Return whether somebody waits to hold something."""

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,11 @@ def folder(output: Path) -> Path:
     return folder_of(output, "journal")
 
 
-def nothing() -> None:
-    """Find nothing wrong while waiting."""
+def holding(ledger: Ledger, name: str, check: Callable[[], object] = list) -> Lock:
+    """Hold a name, once it is free."""
+    lock = ledger.lock_of(name)
+    ledger.hold(lock, check)
+    return lock
 
 
 # What lies there
@@ -41,7 +44,7 @@ def test_what_is_written_is_its_owners_alone(output: Path) -> None:
         mark_run_over(output, "swept")
         ledger = begun(output)
         ledger.claim_key("a-key", CLAIM)
-        ledger.hold("a", nothing).release()
+        holding(ledger, "a").release()
         ledger.stop()
     finally:
         os.umask(before)
@@ -197,7 +200,7 @@ def test_a_run_does_not_take_the_folder_of_one_whose_id_differs_in_case(
 
 
 def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
-    held = ledger.hold("a", nothing)
+    held = holding(ledger, "a")
     other = begun(output, "gw0")
     asked: list[str] = []
 
@@ -206,9 +209,9 @@ def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
         if len(asked) == 3:
             raise ConfigError("no more")
 
-    assert refusal(lambda: other.hold("a", check)) == "no more"
+    assert refusal(lambda: holding(other, "a", check)) == "no more"
     # Who waited stands in nobody's way any more, and other names were never held.
-    other.hold("b", nothing).release()
+    holding(other, "b").release()
     assert other.hold_if_free("a") is None
     # Another thread may let go.
     thread = threading.Thread(target=held.release)
@@ -218,6 +221,30 @@ def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
     assert free is not None
     free.release()
     other.end()
+
+
+def test_who_only_looks_is_not_taken_for_who_holds_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ledger.folder / "live" / "main.lock"
+    with Lock(path) as held:
+        assert not held.acquire()
+        assert is_live(ledger.folder)
+    ledger.end()
+    path.parent.mkdir(parents=True)
+    path.touch()
+    acquire = Lock.acquire
+    found: list[bool] = []
+
+    def slow(lock: Lock, within: float = 0.0) -> bool:
+        got = acquire(lock, within)
+        monkeypatch.undo()
+        found.append(is_live(ledger.folder))  # Another process looks while this one does.
+        return got
+
+    monkeypatch.setattr(Lock, "acquire", slow)
+    assert not is_live(ledger.folder)
+    assert found == [False]
 
 
 def test_how_long_locks_are_waited_for(
@@ -233,7 +260,7 @@ def test_how_long_locks_are_waited_for(
 
     monkeypatch.setattr(Lock, "acquire", noted)
     other = begun(output, "gw0")
-    other.hold("a", nothing).release()
+    holding(other, "a").release()
     claim(other)
     assert waited == {"gw0.lock": 2, "a-next.lock": 0, "a.lock": 0, "slots.lock": 30}
     waited.clear()

@@ -315,7 +315,7 @@ def test_why_a_folder_can_not_be_used_is_told_in_whole(
     file.rmdir()
     held.write_text("taken", "utf-8")
     why = f"[Errno 20] A link, or not a folder: '{held}'"
-    check(why, lambda: ledger.hold("a", lambda: None), lambda: ledger.hold_if_free("a"))
+    check(why, lambda: ledger.hold(ledger.lock_of("a"), list), lambda: ledger.hold_if_free("a"))
     with Lock(folder / "slots.lock") as slots:
         assert slots.acquire()
         monkeypatch.setattr(ledger_module, "SLOTS_TIMEOUT", 0.05)

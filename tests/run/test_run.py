@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from typing import Any
 
 import pytest
 from net_tools import SPEC, run_for
@@ -178,6 +179,25 @@ def test_an_interrupt_leaves_the_rest_to_the_next_clean_up_and_a_signal_hurries_
     run.close()
     assert left(fake) == []
     assert not [instance.leak for instance in run.instances if instance.leak]
+
+
+def test_a_process_that_did_not_run_in_its_time_for_clean_up_has_it_again(
+    a_run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, run = a_run()
+    SmokeInstanceFactory(run)()
+    run.interrupts.received = 15
+    run.interrupts.begin_clean_up()
+    dispose, suspended = run.dispose_now, iter([20.0])
+
+    def late(instances: Any) -> None:
+        run.interrupts._at -= next(suspended, 0.0)
+        dispose(instances)
+
+    monkeypatch.setattr(run, "dispose_now", late)
+    run.close()
+    assert left(fake) == []
+    assert [it.leak for it in run.instances] == [None]
 
 
 # What another process has left, or told

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
+from pytest_hydrasmoke._run.locks import Lock
 from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
@@ -74,6 +76,27 @@ def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_cre
     # Each turn was counted before the next one began: none had another's LLM event.
     assert counted == list(range(1, 7))
     assert [len(worker.told) for worker in workers].count(1) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_time_limit_as_a_share_is_got_leaves_it_to_the_next_test(
+    a_crew: Crews, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = a_crew().process("gw0")
+    hold = process.ledger.hold
+
+    def limited(lock: Lock, check: Callable[[], object]) -> None:
+        monkeypatch.undo()
+        if when == "after":
+            hold(lock, check)
+        raise TimeoutError("the test took too long")
+
+    monkeypatch.setattr(process.ledger, "hold", limited)
+    with pytest.raises(TimeoutError):
+        process.take()
+    process.sharing.release()
+    with process.holding() as instance:
+        assert instance.id
 
 
 def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_crew: Crews) -> None:

@@ -102,6 +102,7 @@ OLD_AND_BACK = {"status": [*[status("deleting")] * 2, *BACK, status("deleting"),
 ROW_AT_ONCE = {"poll": [row("running"), NO_ROW, ...]}
 ROW_COMES = {"poll": [NO_ROW, NO_ROW, row("running"), NO_ROW, ...]}
 NAMES_ANOTHER = {"poll": [NO_ROW, row("running", OTHER_ID), NO_ROW, ...]}
+SLOWLY = {"poll": [Took(0.3, NO_ROW), ...]}
 OLD = {"age": 9999.0}
 
 
@@ -150,6 +151,7 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("claimed", (), {}, {}, "UNSURE, 0x, 4.5 s; 3596 s"),
     ("accepted", ACCEPTED, {}, {}, "UNSURE, 1x, 4.5 s; 3596 s"),
     ("a row may just come", ACCEPTED, {"age": 3594.9}, {}, "UNSURE, 1x, 4.5 s; 1 s"),
+    ("a row may be there by now", ACCEPTED, {"age": 3595.3}, SLOWLY, "UNSURE, 1x, 5.1 s; 1 s"),
     ("no row may come any more", (), {"age": 3595.8}, {}, "NOTHING, 0x, 4.5 s"),
     # Its deletion is asked for all the same: an answer about the key has named it.
     ("its run has ended", ACCEPTED, {"ended": True}, {}, "UNSURE, 1x, 0 s; 3600 s"),
