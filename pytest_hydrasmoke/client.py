@@ -19,7 +19,6 @@ from pytest_hydrasmoke._api.models import (
     ProvisionAccepted,
 )
 from pytest_hydrasmoke._api.retry import Observer
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
@@ -39,7 +38,6 @@ from pytest_hydrasmoke.turn import AsyncChatStream, ChatStream
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
 
-__tracebackhide__ = hide_own_frames
 
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn if the caller gives none."""

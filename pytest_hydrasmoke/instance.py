@@ -6,15 +6,12 @@ from collections.abc import Callable, Collection
 from typing import Self
 
 from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.counting import RECENT
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import AsyncChatStream, AsyncChatTurn, ChatStream, ChatTurn
-
-__tracebackhide__ = hide_own_frames
 
 
 class _Instance:

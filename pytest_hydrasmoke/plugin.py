@@ -58,16 +58,6 @@ _SMOKE_FIXTURES = {
 }
 
 
-def _hide(excinfo: Any) -> bool:
-    # Imported here: a run that is not switched on does not need that module.
-    from pytest_hydrasmoke._base.errors import hide_own_frames
-
-    return hide_own_frames(excinfo)
-
-
-__tracebackhide__ = _hide
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hydra-smoke", "HydraCore end-to-end smoke tests")
     group.addoption(

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Self
 
 from pytest_hydrasmoke._api.models import LlmEvents
-from pytest_hydrasmoke._base.errors import ChatError, ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ChatError, ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
@@ -17,8 +17,6 @@ from pytest_hydrasmoke._core.tools import check_tools
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
-
-__tracebackhide__ = hide_own_frames
 
 
 class _Turn:

@@ -13,7 +13,6 @@ from pytest_hydrasmoke._base.errors import (
     LlmEventsError,
     NotFoundError,
     TransportError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.threads import is_over
@@ -49,7 +48,6 @@ from .retry import RULES, Observer, Outcome, Tried, asked_pause, pause
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
 
-__tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", Answer, Stream | Answer)

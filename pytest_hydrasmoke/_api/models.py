@@ -13,11 +13,9 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pytest_hydrasmoke._base.errors import ContractError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ContractError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import first_few, safe_line
-
-__tracebackhide__ = hide_own_frames
 
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 

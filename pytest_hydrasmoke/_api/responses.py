@@ -20,7 +20,6 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import safe_line, safe_text
@@ -28,8 +27,6 @@ from pytest_hydrasmoke._transport.protocol import Answer, Request, StoppedError
 
 from .advice import advice
 from .hop import answered_by, is_page, is_routers, turns_away, unreadable, words_of
-
-__tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
 

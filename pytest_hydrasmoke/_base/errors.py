@@ -27,6 +27,7 @@ state, seconds) with `add_context`.
 from __future__ import annotations
 
 import os
+import sys
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,20 @@ if TYPE_CHECKING:
     from .evidence import Form
 
 
-def hide_own_frames(excinfo: Any) -> bool:
-    """Hide a module's frames from pytest's tracebacks of own errors, and of those of users' hooks.
+def hide_frames(*others: str) -> None:
+    """Have pytest hide the frames of this package's modules, and of others, that are loaded.
 
-    A module assigns it to `__tracebackhide__`. An own error's message says what a user needs. Any
-    other exception is a bug, and shows every frame.
+    The bundled checks say themselves which of theirs.
     """
+    for name, module in sys.modules.copy().items():
+        own = name.startswith("pytest_hydrasmoke.") and ".checks" not in name
+        if own or name in others:
+            vars(module).setdefault("__tracebackhide__", _hides)
+
+
+def _hides(excinfo: Any) -> bool:
+    # An own error's message says what a user needs, and one of a user's hook has its own frames.
+    # Any other exception is a bug, and shows every frame.
     return isinstance(excinfo.value, HydraSmokeError) or at_hook(excinfo.value) != ""
 
 
@@ -92,6 +101,7 @@ class HydraSmokeError(Exception):
         next_step: str | None = None,
     ) -> None:
         super().__init__(message)
+        hide_frames()  # It comes from any module, which may just have been loaded.
         self.message = message
         self.phase = phase
         self.last = last

@@ -6,7 +6,6 @@ None of them is public. If a release moves one, a test of this module fails and 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -121,14 +120,12 @@ def visible_fixtures(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef
     return found
 
 
-def hide_frames_of_others(hide: Callable[[Any], bool]) -> None:
-    """Hide frames of pytest-asyncio and pluggy in tracebacks of what `hide` returns true for.
-
-    pytest hides its own frames, and those of a module with this variable.
-    """
-    called = (pluggy.HookCaller.__module__, pluggy.PluginManager.__module__)
-    for name in {"pytest_asyncio.plugin", *called} & sys.modules.keys():
-        vars(sys.modules[name]).setdefault("__tracebackhide__", hide)
+BETWEEN = (
+    "pytest_asyncio.plugin",
+    pluggy.HookCaller.__module__,
+    pluggy.PluginManager.__module__,
+)
+"""Modules whose frames lie between a test and this package: pytest hides its own."""
 
 
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:

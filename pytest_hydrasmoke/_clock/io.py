@@ -6,7 +6,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from pytest_hydrasmoke._base import clock as real
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -16,8 +15,6 @@ from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Answer, Request, Stream
 
 from .virtual import Pipe, Schedule, VirtualClock
-
-__tracebackhide__ = hide_own_frames
 
 VIRTUAL_SLICE = 0.01
 """Seconds of real time until a read notices that its virtual deadline has come."""

@@ -16,11 +16,8 @@ from dataclasses import dataclass
 import anyio
 
 from pytest_hydrasmoke._base import clock as real
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._transport.alarms import Until, event, running_loop
-
-__tracebackhide__ = hide_own_frames
 
 LOOK = 0.02
 """Seconds of real time after which who waits checks what keeps it waiting."""

@@ -6,9 +6,7 @@ import math
 from uuid import UUID
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
-
-__tracebackhide__ = hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 
 
 def id_of(instance_id: object) -> str:

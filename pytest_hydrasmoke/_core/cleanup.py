@@ -15,7 +15,6 @@ from pytest_hydrasmoke._base.errors import (
     HydraSmokeError,
     LeakError,
     first_of,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
@@ -23,9 +22,6 @@ from pytest_hydrasmoke._transport.protocol import IO
 from .deletion import FIRST_LOOK, Deletion
 from .instance import Instance
 from .looks import look
-
-__tracebackhide__ = hide_own_frames
-
 
 MOST_AT_ONCE = 64
 """Instances that are deleted at the same time after a signal."""

@@ -16,7 +16,6 @@ from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
     LlmEventsError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._journal.chat import Counted
@@ -29,7 +28,6 @@ from .settling import FINEST, USUAL, Settling
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
 
-__tracebackhide__ = hide_own_frames
 
 RECENT = 900
 """Seconds of the router's default window."""

@@ -10,7 +10,7 @@ import contextlib
 import math
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, LeakError
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._journal.events import Conflict, Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
@@ -20,8 +20,6 @@ from .instance import Instance
 from .looks import DoubtError, conclusive, look, named
 from .policy import poll_interval
 from .proof import NEXT_LOOK, Look, Verdict, judge
-
-__tracebackhide__ = hide_own_frames
 
 UNDER_WAY_LOOKS = 3
 """How often a last look sees a deletion under way until it stops looking."""

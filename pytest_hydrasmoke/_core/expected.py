@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
-
-__tracebackhide__ = hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
     LlmEventsError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
@@ -33,7 +32,6 @@ from .turn_end import AGENTS_LOG
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
 
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

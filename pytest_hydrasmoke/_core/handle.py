@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError
 from pytest_hydrasmoke._runtimes.content import Content
 
 from .account import TurnAccount
@@ -21,8 +21,6 @@ from .kept import HELD, STREAMED, Kept
 from .lifecycle import until_ready, wait
 from .looks import status_of
 from .open_turn import OpenTurn
-
-__tracebackhide__ = hide_own_frames
 
 
 class Handle:

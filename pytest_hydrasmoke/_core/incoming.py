@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from operator import length_hint
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
@@ -20,8 +19,6 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .times import Times
 from .turn_end import EndRule, TurnEnd
-
-__tracebackhide__ = hide_own_frames
 
 MOST_MODELS = 20
 """How many models of a turn are kept."""

@@ -20,7 +20,6 @@ from pytest_hydrasmoke._base.errors import (
     ProvisionTimeoutError,
     RouterError,
     TransportError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import is_random
@@ -33,9 +32,6 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 from .instance import Instance
 from .looks import status_of
 from .policy import poll_interval
-
-__tracebackhide__ = hide_own_frames
-
 
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 

@@ -22,7 +22,6 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
     UnauthorizedError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 from pytest_hydrasmoke._base.text import safe_line
@@ -30,8 +29,6 @@ from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted
 
 from .instance import Instance
 from .proof import Look, Says
-
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from pytest_hydrasmoke._base.errors import (
     ChatTimeoutError,
     HydraSmokeError,
     TransportError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
@@ -34,8 +33,6 @@ from .turn_story import TurnStory
 
 if TYPE_CHECKING:
     from .handle import Handle
-
-__tracebackhide__ = hide_own_frames
 
 
 class OpenTurn:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._base.errors import ChatBusyError, ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ChatBusyError, ConfigError
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import Entry
@@ -34,8 +34,6 @@ from pytest_hydrasmoke._journal.journal import Growing
 from .settling import Measured, Settling, apply
 from .stage import Stage
 from .times import is_limit
-
-__tracebackhide__ = hide_own_frames
 
 SILENCES = 100
 """How many silences are kept, the last ones."""

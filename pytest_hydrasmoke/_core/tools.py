@@ -7,11 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from pytest_hydrasmoke._base.errors import ConfigError, ToolCallsError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, ToolCallsError
 from pytest_hydrasmoke._base.text import nearest, safe_line
 from pytest_hydrasmoke._runtimes.content import ToolCall
-
-__tracebackhide__ = hide_own_frames
 
 Mode = Literal["in_order", "exact", "any_order", "at_least"]
 Named = str | tuple[str, Mapping[str, object]]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, same_id
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
@@ -27,8 +26,6 @@ from .needs import scope_node
 
 if TYPE_CHECKING:
     from .process import Process
-
-__tracebackhide__ = hide_own_frames
 
 
 class Fixtures:

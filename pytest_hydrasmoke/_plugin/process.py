@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.errors import hide_frames
 from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_others
+from pytest_hydrasmoke._base.pytest_internals import BETWEEN
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.incoming import Reading
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._recordings.store import RecordingStore
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
-
-__tracebackhide__ = hide_own_frames
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -181,9 +179,9 @@ class Process:
 
     def take_part(self) -> None:
         """Register this process's plugins."""
-        hide_frames_of_others(hide_own_frames)
         for name, plugin in self._plugins():
             self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
+        hide_frames(*BETWEEN)
 
     def _plugins(self) -> Iterator[tuple[str, object]]:
         """Yield the plugins with their names, in the order of their registration."""

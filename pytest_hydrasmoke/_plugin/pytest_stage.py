@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.partner import Origin
 from pytest_hydrasmoke._core.stage import Stage
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from .process import Process
 
-__tracebackhide__ = hide_own_frames
 
 CONTINUES = "hydra_smoke_continues"
 """The marker of a test that means to go on with what an earlier one has said."""

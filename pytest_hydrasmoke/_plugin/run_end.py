@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._run.run import Run
 
     from .process import Process
-
-__tracebackhide__ = hide_own_frames
 
 
 class Level(IntEnum):

@@ -15,7 +15,6 @@ from pytest_hydrasmoke._base.errors import (
     HydraSmokeError,
     LlmEventsError,
     NotFoundError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
@@ -31,8 +30,6 @@ from pytest_hydrasmoke._report.other_reports import (
 
 if TYPE_CHECKING:
     from .process import Process
-
-__tracebackhide__ = hide_own_frames
 
 
 class RunningTest:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import Selected
 from pytest_hydrasmoke._journal.run_story import RunStory
@@ -25,7 +24,6 @@ from .pytest_stage import CONTINUES
 if TYPE_CHECKING:
     from .process import Process
 
-__tracebackhide__ = hide_own_frames
 
 _MOST = 10
 """How many modules that could not be collected are named."""

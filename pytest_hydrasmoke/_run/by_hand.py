@@ -16,7 +16,7 @@ from pytest_hydrasmoke._api.models import (
 )
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES, Tried
-from pytest_hydrasmoke._base.errors import ConfigError, UnauthorizedError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, UnauthorizedError
 from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.instance import Instance
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from .run import Run
 
-__tracebackhide__ = hide_own_frames
 
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._core.handle import Handle
@@ -20,8 +20,6 @@ from .run import Run
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-__tracebackhide__ = hide_own_frames
 
 
 def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files, run_keys
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import make_folder
 from pytest_hydrasmoke._base.run_keys import PLAIN, Commands
 from pytest_hydrasmoke._journal.codec import encode
@@ -42,8 +42,6 @@ from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
 from .ledger_lines import LedgerReading, parse
 from .locks import MAIN, Lock, is_held, is_live, wait_for
-
-__tracebackhide__ = hide_own_frames
 
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -48,7 +48,6 @@ from .ledger_lines import LedgerReading
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
 
-__tracebackhide__ = hide_own_frames
 
 AWAY = 1.0
 """Seconds beyond the time for its clean-up after which a process did not run meanwhile."""

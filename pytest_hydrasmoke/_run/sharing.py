@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.errors import (
     ConfigError,
     HydraSmokeError,
     ProvisionError,
-    hide_own_frames,
 )
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Keeper
@@ -29,8 +28,6 @@ from pytest_hydrasmoke._journal.states import State
 from .ledger_lines import share_name
 from .locks import Lock
 from .run import Run
-
-__tracebackhide__ = hide_own_frames
 
 EVERYBODY = "session"
 """The share that all processes of the run use."""

@@ -22,9 +22,6 @@ from typing import Any, TypeVar
 import anyio
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import hide_own_frames
-
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 import anyio
 import httpcore
 
-from pytest_hydrasmoke._base.errors import hide_own_frames
-
 from .alarms import Until, running_loop, shielded, sleep
 from .exchange import HttpIO, HttpStream, build, core_proxy
 from .failures import FAULTS, lost, queue_timeout
@@ -19,8 +17,6 @@ from .links import Link
 from .names import NamingBackend
 from .protocol import IN_FLIGHT, Request, Share, do
 from .steps import Steps
-
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

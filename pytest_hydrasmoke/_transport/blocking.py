@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpcore
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
+from pytest_hydrasmoke._base.errors import TransportError
 from pytest_hydrasmoke._base.signals import Interrupts
 
 from .deadlines import SLICE, DeadlineBackend
@@ -21,8 +21,6 @@ from .gathering import Gathering, fan_out
 from .links import Link
 from .protocol import LAST_CHANCE, Request, Share, StoppedError
 from .steps import Steps
-
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

@@ -17,12 +17,10 @@ import httpcore
 import httpx
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import ContractError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ContractError
 
 from .links import Link
 from .protocol import IN_FLIGHT, IO, Answer, Request, Share, Stream, Work, do
-
-__tracebackhide__ = hide_own_frames
 
 ANSWER_LIMIT = 1 << 20
 """Most bytes of an answer that is no stream; one of the six calls has a few hundred."""

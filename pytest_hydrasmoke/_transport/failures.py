@@ -13,15 +13,13 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError, hide_own_frames
+from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import bare
 
 from .links import Link
 from .names import NameTimeoutError
 from .steps import PROXY_ERRORS, Reached, Steps
-
-__tracebackhide__ = hide_own_frames
 
 FAULTS = (
     httpx.TransportError,

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.threads import Once, begin
 
 from .protocol import IN_FLIGHT, Share, do, drive
@@ -19,7 +18,6 @@ from .protocol import IN_FLIGHT, Share, do, drive
 if TYPE_CHECKING:
     from .blocking import SyncIO
 
-__tracebackhide__ = hide_own_frames
 
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""

@@ -19,13 +19,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.token import Token
 
 from .certificates import certificates_problem, client_problem, context_of
 from .target import is_exempt, url_problem
-
-__tracebackhide__ = hide_own_frames
 
 HEADER = re.compile(r"[\x21-\x7e]+( +[\x21-\x7e]+)*")
 StrPath = str | PathLike[str]

@@ -15,12 +15,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
+from pytest_hydrasmoke._base.errors import TransportError
 
 if TYPE_CHECKING:
     from .links import Link
 
-__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 

@@ -8,9 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
-
-__tracebackhide__ = hide_own_frames
+from pytest_hydrasmoke._base.errors import ConfigError
 
 _WITH_PORT = re.compile(r"(\[.*\]|[^:\[\]]*)(?::(\d+))?")
 _BRACKETS = re.compile(r"\[([^\]]+)\](/\d+)?")

@@ -93,16 +93,15 @@ def test_an_error_carries_what_became_of_its_request_or_turn() -> None:
     assert errors.ChatBusyError("no").events == ()
 
 
-def test_frames_are_hidden_of_this_packages_own_errors_only() -> None:
-    for kind, hidden in (
-        (errors.LeakError, True),
-        (errors.LlmEventsError, True),
-        (KeyError, False),
-    ):
-        assert errors.hide_own_frames(SimpleNamespace(value=kind("x"))) is hidden
-    for name in (
-        *("_api.calls", "_api.responses", "_core.open_turn", "_core.handle", "_core.lifecycle"),
-        *("_core.expecting", "_transport.failures", "_transport.protocol", "_transport.links"),
-    ):
-        module = import_module(f"pytest_hydrasmoke.{name}")
-        assert module.__tracebackhide__ is errors.hide_own_frames
+def test_frames_of_any_module_are_hidden_of_this_packages_own_errors_only() -> None:
+    for name in ("_run.locks", "_core.instance", "client", "instance", "turn", "plugin"):
+        hides = import_module(f"pytest_hydrasmoke.{name}")
+        for kind, hidden in (
+            (errors.LeakError, True),
+            (errors.LlmEventsError, True),
+            (KeyError, False),
+        ):
+            error = kind("x")
+            assert hides.__tracebackhide__(SimpleNamespace(value=error)) is hidden
+    # A check's own frames are its failure.
+    assert not hasattr(import_module("pytest_hydrasmoke.checks.test_chat"), "__tracebackhide__")
