@@ -77,7 +77,7 @@ def _after_busy(answer: Answer) -> str:
     wanted = asked_pause(answer)
     wait = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
     if is_routers(answer):
-        return f"the router is busy{wait}: try again later, or raise the deadline"
+        return f"the router is busy{wait}: try again later, or allow more time"
     why = "limits the rate of requests (nginx: limit_req)"
     if answer.status == 503:
         why = f"has no router behind it, or {why}"

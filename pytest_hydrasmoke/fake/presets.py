@@ -145,8 +145,9 @@ def load(given: str, folder: Path | None = None) -> Scenario:
             + next((f"their folder, {home}" for home in homes), made)
         )
     if file.suffix != ".toml":
+        hint = _meant(file, *(() if os.sep in given else READY_MADE))  # Those are no paths.
         raise ValueError(
-            f"there is no scenario {given!r}{_meant(file, *READY_MADE)}: give one of "
+            f"there is no scenario {given!r}{hint}: give one of "
             f"{', '.join(READY_MADE)}, a .toml file, or a folder of recordings"
         )
     try:

@@ -22,7 +22,7 @@ from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
 LOG = "see the router's log of this moment"
-BUSY = "the router is busy{}: try again later, or raise the deadline"
+BUSY = "the router is busy{}: try again later, or allow more time"
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
 NO_ROW = (
     "the instance has no row yet, was deleted, or belongs to another customer: wait until it is "

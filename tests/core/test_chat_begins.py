@@ -25,7 +25,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import ChatStream
 
 ROUTERS_LOG = "see the router's log of this moment"
-SLOW_DOWN = "the router is busy, and asks to wait 50 s: try again later, or raise the deadline"
+SLOW_DOWN = "the router is busy, and asks to wait 50 s: try again later, or allow more time"
 
 
 @pytest.mark.parametrize(

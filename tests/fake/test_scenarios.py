@@ -146,6 +146,8 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     for name, words in [
         ("", "there is no scenario ''"),
+        ("herms", r"there is no scenario 'herms' \(did you mean hermes\?\): "),
+        ("herms/", "there is no scenario 'herms/': give one of "),
         ("deep.toml", "can't be read: it is nested too deeply"),
         ("bytes.toml", "can't be read: "),
         ("folder.json", "has no recordings"),
