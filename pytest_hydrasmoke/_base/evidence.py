@@ -31,7 +31,7 @@ class Form:
     fields: tuple[tuple[str, str], ...] = ()
     """The fields of a JSON object, each with its type in Python; empty for anything else."""
     digest: str = ""
-    """Digest of the body without what was requested: equal for equal words."""
+    """Digest of the body without what was requested, nor space: equal for equal words."""
 
     def looks_like(self, other: Form) -> bool:
         """Return whether both forms are the same, apart from their words."""
@@ -52,7 +52,7 @@ def form_of(code: int, content_type: str, body: bytes, requested: str) -> Form:
     kind = content_type.partition(";")[0].strip().lower()
     text = body[:_MOST_BYTES].decode("utf-8", "replace")
     words = text.replace(requested, "") if requested else text
-    digest = hashlib.sha256(words.encode()).hexdigest()[:16]
+    digest = hashlib.sha256("".join(words.split()).encode()).hexdigest()[:16]
     named = sorted((object_in(body) or {}).items())[:_MOST_FIELDS]
     fields = tuple((name[:60], type(value).__name__) for name, value in named)
     return Form(code, kind[:60], fields, digest)
@@ -85,18 +85,17 @@ class Forms:
         """Whether the router can be distinguished from any other server at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
-    def says_unknown(self, form: Form) -> bool:
+    def says_unknown(self, form: Form, *, key: bool = False) -> bool:
         """Return whether it is the router's own "not found", as far as its form can show.
 
-        Plain text or a page never is: the router speaks JSON. Nor is the answer for a wrong path,
-        if the router answers an unknown id in other words.
+        Its own is what the same call has answered: status, or poll for a `key`. Plain text or a
+        page never is: the router speaks JSON. Nor is the answer for a wrong path, if the call
+        answers in other words.
         """
-        own = [known for known in (self.unknown, self.unknown_key) if form.looks_like(known)]
-        if form.code != 404 or not form.fields or not own:
+        own = self.unknown_key if key else self.unknown
+        if form.code != 404 or not form.fields or not form.looks_like(own):
             return False
-        return form.digest != self.missing.digest or self.missing.digest in {
-            known.digest for known in own
-        }
+        return form.digest != self.missing.digest or form.digest == own.digest
 
     def is_routers(self, malformed: Form) -> bool:
         """Return whether the answer to a word that is not a UUID proves that the router gave it."""
@@ -104,8 +103,9 @@ class Forms:
             return False
         if not malformed.looks_like(self.missing):
             return True
-        # Only the words can distinguish them, so they must be equal.
-        return malformed.digest == self.malformed.digest != self.missing.digest
+        # Only the words can distinguish them, so they must be equal, and distinguish keys as well.
+        own = malformed.digest == self.malformed.digest
+        return own and self.missing.digest not in (malformed.digest, self.unknown_key.digest)
 
     def refuses(self, form: Form) -> bool:
         """Return whether an answer to a provision is the router's own refusal.

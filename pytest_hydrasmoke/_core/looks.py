@@ -90,7 +90,7 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
     try:
         found = await conclusive(calls.find(instance.key, deadline=deadline))
     except NotFoundError as error:
-        _check_form(error, instance)
+        _check_form(error, instance, key=True)
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
@@ -105,9 +105,9 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
     return PollResult(found=False)
 
 
-def _check_form(error: NotFoundError, instance: Instance) -> None:
+def _check_form(error: NotFoundError, instance: Instance, *, key: bool = False) -> None:
     forms = instance.policy.router.forms
-    if forms is None or error.form is None or not forms.says_unknown(error.form):
+    if forms is None or error.form is None or not forms.says_unknown(error.form, key=key):
         raise DoubtError(f"{error.message}: not in the router's own form")
 
 

@@ -23,6 +23,7 @@ def test_a_form_has_no_word_of_what_was_asked_for() -> None:
     other = form(reply(404, {"detail": "no instance bbb"}), "bbb")
     assert one == other
     assert one != form(reply(404, {"detail": "no agent bbb"}), "bbb")
+    assert one == form(reply(404, b'{"detail":"no instance aaa"}\n'), "aaa"), "in other spaces"
     long = b"x" * 4_096
     assert (
         form(reply(404, long + b"a")) == form(reply(404, long + b"b")) != form(reply(404, long[1:]))
@@ -42,8 +43,14 @@ def test_not_found_counts_in_the_routers_own_form_alone() -> None:
         reply(404, {"detail": "Instance not found"}, content_type="text/html"),
         reply(410, {"detail": "Instance not found"}),
         NO_SUCH_PATH,
+        reply(404, b'{"detail":"Not Found"}'),
     ]
     assert not any(known.says_unknown(form(it)) for it in wrong)
+    # Each call has its own: this poll answers otherwise, and this status in other words.
+    assert not known.says_unknown(form(NOT_FOUND), key=True)
+    known = forms(unknown_key=NO_SUCH_PATH)
+    told = [known.says_unknown(form(NO_SUCH_PATH), key=key) for key in (False, True)]
+    assert told == [False, True]
     # That is what it has answered.
     known = forms(unknown=NO_SUCH_PATH)
     assert known.says_unknown(form(NO_SUCH_PATH))
@@ -61,6 +68,7 @@ def test_a_word_that_is_no_id_proves_who_answers_or_its_words_do() -> None:
     others = NO_SUCH_PATH, reply(404, {"detail": "Something else"})
     assert [known.is_routers(form(it)) for it in (NOT_FOUND, *others)] == [True, False, False]
     assert known.can_prove
+    assert not forms(malformed=NOT_FOUND, unknown_key=NO_SUCH_PATH).can_prove, "not of a key's"
     # Who answers everything alike can prove nothing.
     alike = forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH, unknown_key=NO_SUCH_PATH)
     assert not alike.can_prove

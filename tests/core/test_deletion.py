@@ -18,6 +18,7 @@ from scripted_io import (
     AtDeadline,
     calls_of,
     deleted,
+    forms,
     instance,
     lost,
     policy_of,
@@ -31,13 +32,14 @@ from pytest_hydrasmoke import LeakError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import NoRowError
-from pytest_hydrasmoke._core.policy import Policy, Statuses
+from pytest_hydrasmoke._core.policy import KnownRouter, Policy, Statuses
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.protocol import drive
 
 UP = status("running")
 RUNNING: list[Any] = [UP, ...]
 TAKEN: list[Any] = [deleted("x"), ...]
+KEYS_404 = Policy(router=KnownRouter(forms(unknown_key=NOT_FOUND)))
 AWAY = policy_of(statuses=Statuses(gone=frozenset({"away"})))
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 NOT_FOUND_BUT_NAMED = reply(200, {"found": False, "instance_id": ID, "status": None})
@@ -50,6 +52,7 @@ BROKEN = "answered against the router's contract: "
 BROKEN += "expected id: present; status: present, got no such field; no such field"
 ACCEPTED = "the router accepted the request, but shows no instance for its key"
 PERHAPS = "the router may have carried out the request, but shows no instance for its key"
+NOT_OWN = "Instance not found: not in the router's own form"
 SIGNAL = "a signal came before a row for its key did"
 STAYS = "status 'running' {} s after the delete"
 NO_ANSWER = "delete: no answer in time; status: no answer in time {} s after the delete"
@@ -97,12 +100,21 @@ CASES: dict[str, Case] = {
     "gone already": Case([NOT_FOUND], [NOT_FOUND, ...], HELD),
     "later": Case(TAKEN, [UP, status("failed"), NOT_FOUND], [*AGAIN, *AGAIN, *ONCE]),
     "404 of a key, in the router's form": Case(
-        [deleted()], [NOT_FOUND, MALFORMED], [*ONCE, "status"], poll=[NOT_FOUND]
+        *([deleted()], [NOT_FOUND, MALFORMED], [*ONCE, "status"]),
+        poll=[NOT_FOUND],
+        policy=KEYS_404,
+    ),
+    "404 of a key, in the form of status": Case(
+        *([deleted(), ...], [NOT_FOUND, ...]),
+        why=f"poll was refused with 404: {NOT_OWN} 60 s after the delete",
+        poll=[NOT_FOUND, ...],
+        **LEFT,
     ),
     "404 of a key, in a form that proves nothing": Case(
         *([deleted(), ...], [NOT_FOUND, reply(404, b"default backend")] * 99),
         why="it is not found, but nothing proves that the router says so 60 s after the delete",
         poll=[NOT_FOUND, ...],
+        policy=KEYS_404,
         **LEFT,
     ),
     "no body": Case([reply(204)], [NOT_FOUND], ONCE),

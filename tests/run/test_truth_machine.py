@@ -345,3 +345,24 @@ def test_a_deletion_that_is_only_said_to_be_under_way_is_not_proved() -> None:
     life.end(lives=None)
     assert instance.leak is not None
     life.teardown()
+
+
+@pytest.mark.parametrize(
+    ("after", "times", "lost"),
+    [(4, 1, True), (0, 1000, False)],
+    ids=["at one key", "from a sweep's first request on"],
+)
+def test_nothing_is_left_only_where_keys_are_answered_as_keys(
+    after: int, times: int, lost: bool
+) -> None:
+    # Something else has answered, in a form that the router's status has.
+    life: Any = Life()
+    life.begin_life(manner=RIGHT[0], ready_timeout=60.0, lives=None)
+    life.crash()
+    lies = WEAK["status not found in the router's form, and the rest another's"]
+    life.get_into_trouble(after=after, lies=drawn(lies), times=times)
+    if lost:
+        life.sweep_one(data=drawn(1), lost=True, lives=None)
+    else:
+        life.sweep_all(lives=None)
+    life.teardown()
