@@ -233,7 +233,8 @@ class Life(RuleBasedStateMachine):
             assert not well & self.left(), told
         if self.smooth:
             assert well == told.keys(), "red at a right router"
-            assert took <= USUAL_END + SOON + 20 * self.truth.manner.takes, "long at a right router"
+            most = USUAL_END + SOON + 20 * self.truth.manner.takes
+            assert round(took, 6) <= most, "long at a right router"
 
     @precondition(lambda self: self.process is not None)
     @rule()
