@@ -51,6 +51,7 @@ class Reading:
             of_message=known.of_message and end is None,
             whole=known.whole if text is None else "",
             error=None if understood else known.error,
+            broken=known.broken and not understood,
         )
 
 
@@ -97,6 +98,8 @@ class Incoming:
         """How many events came, without those that are never handed out."""
         self.error: str | None = None
         """The agent's error: no event after it is returned."""
+        self.broken = False
+        """Whether the JSON of an event can't be read: no event after it is returned."""
         self.limit: SseLimitError | None = None
         """The limit that the stream has broken, after all events before it."""
         self.last: ChatEvent | None = None
@@ -168,6 +171,8 @@ class Incoming:
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to what is known of the turn, and return what it means in it."""
         times = self.times
+        if known.broken and self.end.runtimes:
+            self.broken, known = True, known._replace(text="")
         self.end.saw(known)
         if known.whole and not known.text and times.first_text is None:
             known = known._replace(text=known.whole)
@@ -176,6 +181,7 @@ class Incoming:
                 self.models.append(model)
         if known.error is not None:
             self.error = safe_line(known.error) or "(without a message)"
+        if self.broken or self.error is not None:
             self._arrived -= len(self._waiting)
             self._waiting.clear()
         if self.last is None:
@@ -202,3 +208,4 @@ class Incoming:
         self._waiting.clear()
         self.unread = iter(())
         self.error = self.limit = None
+        self.broken = False

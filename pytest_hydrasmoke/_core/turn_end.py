@@ -22,6 +22,8 @@ from pytest_hydrasmoke._transport.protocol import Answer
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
+BROKEN_JSON = "the stream is broken: the JSON of an event can't be read"
+"""The error of a turn whose runtime sends nothing but whole objects."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
 WAITING = 0.25

@@ -68,9 +68,10 @@ def read(name: str, value: object) -> Meaning:
     - An object is understood by the event's name if that is more specific than "message" or another
       word for text, else by its `type` or `event`, else by its keys. Tool calls, thinking, usage
       and the like add nothing, nor do unknown objects and names.
-    - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text too.
-      Only a JSON string is decoded, since a runtime that sends one quotes every piece. Plain pieces
-      are joined with nothing between, so a runtime that sends words must send the spaces too.
+    - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text too,
+      until a runtime that sends objects is known. Only a JSON string is decoded, since a runtime
+      that sends one quotes every piece. Plain pieces are joined with nothing between, so a runtime
+      that sends words must send the spaces too.
     """
     frame = frame_of(value)
     role = role_of(name) if frame is None else _role_of_object(name, frame)

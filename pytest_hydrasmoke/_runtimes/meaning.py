@@ -103,6 +103,8 @@ class Meaning(NamedTuple):
     runtime: str | None = None
     """Its runtime, if that always sends a terminal event: without one, a reply was cut.
     None for words that runtimes share."""
+    broken: bool = False
+    """Whether its text is broken JSON, if its runtime sends objects."""
 
 
 def spelled_plainly(word: str) -> str:

@@ -12,6 +12,7 @@ that, only the text is read.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -38,6 +39,8 @@ _HERMES = "Hermes"
 _LONGEST = 4096
 """Most characters of data whose surroundings are kept."""
 _STAND_IN = "any text"
+_BROKEN = re.compile(r'\s*\{"')
+"""How data begins that is broken JSON, if it is no object."""
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -51,7 +54,12 @@ def read(event: ChatEvent) -> Meaning:
         return Meaning(end=True)
     value = _value(event)
     frame = frame_of(value)
-    found = generic.read(event.event, value) if frame is None else _read(event.event, frame)
+    if frame is None:
+        found = generic.read(event.event, value)
+        if found.text and _BROKEN.match(event.data):
+            return found._replace(broken=True)
+        return found
+    found = _read(event.event, frame)
     if found.error is None and found.finish is not None and is_failure(found.finish):
         return found._replace(error=f"it finished with {found.finish!r}, and no message with it")
     return found
@@ -178,7 +186,8 @@ class Reader:
         for count, event in enumerate(events):
             data = event.data
             text = data[start:end]
-            # Without a quote in it or a backslash at its end, it is one JSON text.
+            # Without a quote or a control character in it, or a backslash at its end, it is one
+            # JSON text.
             if (
                 not text
                 or data[:start] != head
@@ -186,6 +195,7 @@ class Reader:
                 or event.event != name
                 or '"' in text
                 or text[-1] == "\\"
+                or not text.isprintable()
             ):
                 return count
         return len(events)

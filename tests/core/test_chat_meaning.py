@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_tools import CUT, DONE, FOR_TOOLS, HI, PING, Chatted, Row, finished, message, typed
+from core_tools import CUT, DONE, FOR_TOOLS, HI, PING, WORD, Chatted, Row, finished, message, typed
 from scripted_io import HANG, Took, lost
 
 from pytest_hydrasmoke import ChatEvent, ChatTimeoutError
@@ -17,6 +17,7 @@ BOTH = "I look. Cold."
 RUN, RAN = (
     {"type": f"RUN_{word}", "threadId": "t", "runId": "r"} for word in ("STARTED", "FINISHED")
 )
+CUT_MESSAGE = message("More", "end_turn").partition(b'data: {"type": "message_delta"')[0]
 AGAIN = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "More"}
 CREATED = {"type": "response.created"}
 
@@ -44,7 +45,32 @@ WHOLE = {
 }
 SHOUTING = Reading(lambda event: event.data.upper(), lambda event: event.data == "bye")
 
+HALF = b'data: {"choices":[{"delta":{"content":"Hel\n\n'
+TABBED = HI.replace(b"Hi", b"H\ti")
+BROKEN = "the stream is broken: the JSON of an event can't be read"
+
 ROWS: dict[str, Row] = {
+    # What is only a part of JSON is plain text, unless the runtime is known to send objects.
+    "a part of JSON": Row([HI, HALF, DONE], BROKEN),
+    "JSON with a raw tab": Row([HI * 3 + TABBED + DONE], BROKEN, "HiHiHi"),
+    "a part of JSON, indented": Row([HI, HALF.replace(b"data: ", b"data:  ")], BROKEN),
+    "a part of JSON, by a runtime's name": Row(
+        [LOOKS, b"event: text\n" + HALF], BROKEN, "I look. "
+    ),
+    "a part of JSON after the end": Row([HI, DONE + HALF], BROKEN, complete=True),
+    "plain text that looks like it": Row(
+        [WORD, HALF, DONE], text=f"Hi{HALF[6:-2].decode()}", complete=True
+    ),
+    "other plain text of a known runtime": Row(
+        [HI, b"data: {x\n\n", DONE], text="Hi{x", complete=True
+    ),
+    "a part of JSON that is no text": Row([HI, b"event: ping\n" + HALF, DONE], complete=True),
+    "a part of JSON in which a hook finds a text": Row(
+        [HI, HALF, DONE],
+        text="???",
+        complete=True,
+        reading=Reading(chat_text=lambda _: "?"),
+    ),
     # A message that waits for its tools is not the end.
     "two messages": Row(
         [LOOKS, Took(60, SAYS), HANG], text=BOTH, complete=True, reason="end_turn", waited=62
@@ -113,7 +139,7 @@ def test_a_stream_is_a_turn_or_fails(name: str) -> None:
 @pytest.mark.parametrize(
     ("told", "then"),
     [
-        (message("Hi. ", "end_turn"), message("More", "end_turn")[:-40]),
+        (message("Hi. ", "end_turn"), CUT_MESSAGE),
         (message("Hi. ", "max_tokens"), typed({"type": "message_start", "message": {}})),
         (typed(RUN, AGAIN, RAN), typed(RUN, AGAIN)),
         (typed(RUN, AGAIN, RAN), typed(RUN)),

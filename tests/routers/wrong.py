@@ -296,6 +296,7 @@ STREAM = [
     wrong("cut while a tool was called, and ended cleanly", "the reply was cut", stream=frames('data: {"choices":[{"delta":{"content":"I look."},"finish_reason":"tool_calls"}]}\n\n')),
     wrong("a crash, and then the usual end", "the agent reported an error: no credit", stream=frames('data: {"choices":[{"delta":{},"finish_reason":"error"}],"error":{"message":"no credit"}}\n\n', "data: [DONE]\n\n")),
     wrong("a crash without a word, and then the usual end", "the agent reported an error: it finished with 'error'", stream=frames('data: {"choices":[{"delta":{"content":"I am"},"finish_reason":"error"}]}\n\n', "data: [DONE]\n\n")),
+    wrong("a chunk of which a part is lost", "the stream is broken", stream=frames('data: {"choices":[{"delta":{"content":"I am"}}]}\n\n', 'data: {"choices":[{"delta":{"content":" rea\n\n', "data: [DONE]\n\n")),
     wrong("a run of Hermes that fails", "the agent reported an error: no credit", stream=frames('data: {"event":"message.delta","delta":"I am"}\n\n', 'data: {"event":"run.failed","error":"no credit"}\n\n')),
     wrong("silence from the start", "no event yet", stream=silent_after()),
     wrong("silence in the middle", "the turn did not end within", stream=silent_after("data: I am\n\n")),

@@ -157,13 +157,14 @@ def test_deep_nesting_is_no_harm(key: str, depth: int) -> None:
 
 
 PLAIN = ["", "  two spaces ", "two\nlines", '"', '"Hi," she said', "42", "4.20", "true", "null"]
-PLAIN += ["[1, 2]", '{"content": "Hel', "{'a': 1}", "{broken"]
+PLAIN += ["[1, 2]", '{"content": "Hel', '{"content": "a\tb"}', "{'a': 1}", "{broken"]
 
 
 @pytest.mark.parametrize("event", ["message", "token", "delta", "text"])
 def test_data_that_is_no_object_is_text_as_it_stands(event: str) -> None:
     for data in PLAIN:
-        assert read_one((event, data)) == Meaning(data)
+        broken = data.startswith('{"')
+        assert read_one((event, data)) == Meaning(data, broken=broken)
     for quoted, text in (('"Hel"', "Hel"), ('"\\n"', "\n")):
         assert read_one((event, quoted)) == Meaning(text)
 
