@@ -18,10 +18,13 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
 )
 from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
+from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
 
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
+UNREASONED = "a chat ended without a finish reason: its reply may be cut"
+"""The note on a turn that has ended as a crashed agent's may: some right ones never give one."""
 BROKEN_JSON = "the stream is broken: the JSON of an event can't be read"
 """The error of a turn whose runtime sends nothing but whole objects."""
 AFTER_END = 2.0
@@ -56,6 +59,11 @@ class TurnEnd:
         self.complete = False
         self.finish_reason: str | None = None
         self.runtimes: list[str] = []
+
+    @property
+    def unreasoned(self) -> bool:
+        """Whether it ended without the finish reason that its runtime should give."""
+        return self.complete and not self.finish_reason and self.runtimes == [CHAT]
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""

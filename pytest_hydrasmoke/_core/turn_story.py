@@ -25,7 +25,7 @@ from .account import TurnAccount
 from .incoming import Incoming
 from .partner import Partner
 from .times import pace
-from .turn_end import UNENDED, Outcome
+from .turn_end import UNENDED, UNREASONED, Outcome
 
 
 class TurnStory:
@@ -103,7 +103,8 @@ class TurnStory:
         if partner.open_turn is self:  # Else it was told at the run's end.
             partner.open_turn = None
             partner.note(turn, self.at)
-        for words, brief in remarks(turn, unended=unended):
+        unreasoned = self._came.end.unreasoned
+        for words, brief in remarks(turn, unended=unended, unreasoned=unreasoned):
             partner.add_remark(words, brief)
 
     def so_far(self) -> Turn:
@@ -137,11 +138,13 @@ class TurnStory:
         return turn
 
 
-def remarks(turn: Turn, *, unended: bool) -> Iterator[tuple[str, str]]:
+def remarks(turn: Turn, *, unended: bool, unreasoned: bool) -> Iterator[tuple[str, str]]:
     """Yield notes on what is odd about a turn, each with its version without an agent's words."""
     reason = turn.finish_reason
     if unended:
         yield UNENDED, ""
+    if unreasoned:
+        yield UNREASONED, ""
     if reason is not None and is_cut_short(reason):
         brief = "a reply was cut short"
         yield f"{brief}: it finished with {reason!r}", brief

@@ -18,6 +18,8 @@ from .meaning import (
     is_cut_short,
 )
 
+CHAT = "OpenAI chat"
+"""The name of the runtime of chunks."""
 PREFIX = "response."
 """Prefix of the types of the objects of Responses."""
 

@@ -106,7 +106,7 @@ def _known(frame: Frame) -> Meaning | None:
     elif isinstance(word, str) and word in agents.HERMES_RUN:
         runtime, found = _HERMES, agents.read_hermes(word, frame)
     else:
-        runtime, found = "OpenAI chat", openai.read_chunk(frame)
+        runtime, found = openai.CHAT, openai.read_chunk(frame)
     return None if found is None else found._replace(runtime=runtime)
 
 

@@ -49,6 +49,8 @@ def test_a_chat_gives_the_whole_turn_and_its_baseline_bounds_the_one_before() ->
 
 
 UNENDED = "a chat's stream ended without a terminal event"
+UNREASONED = "a chat ended without a finish reason: its reply may be cut"
+STOP = finished("stop") + DONE
 MANY = [HI] * 7
 AG_UI = typed({"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"})
 NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
@@ -63,19 +65,25 @@ NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
         *(True, "tool_calls"),
         ["a chat ended as its model waited for its tools: it finished with 'tool_calls'"],
     ),
+    "no finish reason": ([HI, DONE], True, None, [UNREASONED]),
+    "no finish reason of what came last": (
+        [HI, finished("stop"), HI, DONE],
+        *(True, None, [UNREASONED]),
+    ),
+    "a runtime that need not tell its finish reason": ([WORD, AG_UI, DONE], True, None, []),
     "a tool that could not be read": (
-        [called(None, "{", id="a"), HI, DONE],
-        *(True, None, ["in a chat, a tool call came without the tool's name"]),
+        [called(None, "{", id="a"), HI, finished("stop"), DONE],
+        *(True, "stop", ["in a chat, a tool call came without the tool's name"]),
     ),
     "frames of two runtimes": (
         [HI + AG_UI + HI + DONE],
         *(True, None, ["in a chat, its frames are of OpenAI chat, then AG-UI"]),
     ),
     # What its pauses tell.
-    "all at once": ([Took(3, b"".join(MANY) + DONE)], True, None, [HELD_BACK]),
-    "quick": ([*MANY, DONE], True, None, []),
-    "short": ([Took(3, HI * 4 + DONE)], True, None, []),
-    "slow": ([Took(3, HI), *[Took(0.2, HI)] * 6, DONE], True, None, []),
+    "all at once": ([Took(3, b"".join(MANY) + STOP)], True, "stop", [HELD_BACK]),
+    "quick": ([*MANY, STOP], True, "stop", []),
+    "short": ([Took(3, HI * 4 + STOP)], True, "stop", []),
+    "slow": ([Took(3, HI), *[Took(0.2, HI)] * 6, STOP], True, "stop", []),
 }
 
 

@@ -16,6 +16,7 @@ from core_tools import (
     chunk,
     counting,
     end,
+    finished,
     handle_of,
     ready,
     turn_of,
@@ -61,7 +62,7 @@ TOLD = [
     Took(2, chunk({"content": "I look. "})),
     Took(1, called("look", '{"city": ', id="a") + called(None, '"Oslo"}')),
     Took(5, chunk({"content": "Cold."})),
-    Took(0, USAGE + DONE),
+    Took(0, finished("stop") + USAGE + DONE),
 ]
 
 
@@ -81,7 +82,17 @@ def story_of(it: SmokeInstance) -> Told:
 def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too() -> None:
     whole, streamed = instance_of(*TOLD), instance_of(*TOLD)
     turn = whole.chat("hello")
-    assert [event.text for event in turn.events] == ["", "", "I look. ", "", "", "Cold.", "", ""]
+    assert [event.text for event in turn.events] == [
+        "",
+        "",
+        "I look. ",
+        "",
+        "",
+        "Cold.",
+        "",
+        "",
+        "",
+    ]
     assert turn.tool_calls == (ToolCall("look", {"city": "Oslo"}, "a", None, 4.0),)
     assert (turn.reasoning, turn.usage) == ("Hm, well.", TokenUsage(7, 2))
     assert (turn.first_event_after, turn.first_text_after, turn.max_gap) == (1.0, 3.0, 5.0)
