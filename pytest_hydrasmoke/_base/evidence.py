@@ -97,6 +97,10 @@ class Forms:
             return False
         return form.digest != self.missing.digest or form.digest == own.digest
 
+    def has_own_words(self, form: Form) -> bool:
+        """Return whether it is the answer for an unknown id word for word, and no wrong path's."""
+        return form.digest == self.unknown.digest != self.missing.digest
+
     def is_routers(self, malformed: Form) -> bool:
         """Return whether the answer to a word that is not a UUID proves that the router gave it."""
         if not malformed.looks_like(self.malformed):

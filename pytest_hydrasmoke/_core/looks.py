@@ -57,8 +57,11 @@ async def status_of(
 async def look(calls: Calls, instance: Instance, instance_id: str, deadline: float) -> Look:
     """Ask for the status of an instance and what its key names: one look."""
     try:
-        says, why = await _status(calls, instance, instance_id, deadline)
+        says, why, sure = await _status(calls, instance, instance_id, deadline)
         found = await named(calls, instance, deadline)
+        if not sure and found.instance_id is not None:
+            # The key's answer does not say that it is gone, and proves the path of keys alone.
+            await _check_proof(calls, instance, deadline)
     except DoubtError as doubt:
         alive: Says = "nothing" if doubt.last is None else "alive"
         return Look(calls.io.now(), alive, doubt.message)
@@ -71,17 +74,17 @@ async def look(calls: Calls, instance: Instance, instance_id: str, deadline: flo
 
 async def _status(
     calls: Calls, instance: Instance, instance_id: str, deadline: float
-) -> tuple[Says, str]:
+) -> tuple[Says, str, bool]:
+    """Return what the status says, why, and whether it is certain that the router says so."""
     question = status_of(calls, instance, instance_id, deadline=deadline)
     try:
         status = await conclusive(question)
     except NotFoundError as error:
-        _check_form(error, instance)
-        return "unknown", ""
+        return "unknown", "", _check_form(error, instance)
     word = status.status
     if not instance.policy.statuses.is_gone(word):
         raise DoubtError(f"status {safe_line(word)!r}", last=word)
-    return ("under way" if word.lower().endswith("ing") else "gone"), ""
+    return ("under way" if word.lower().endswith("ing") else "gone"), "", True
 
 
 async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult:
@@ -98,17 +101,23 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
         # A boot is over once any answer calls it ready, unless its deletion came before.
         instance.was_ready |= ready and not instance.evidence.asked
         return found if found.found else PollResult(found=False)
+    await _check_proof(calls, instance, deadline)
+    return PollResult(found=False)
+
+
+def _check_form(error: NotFoundError, instance: Instance, *, key: bool = False) -> bool:
+    """Check the form of a "not found"; return whether its words prove that it is the router's."""
+    forms = instance.policy.router.forms
+    if forms is None or error.form is None or not forms.says_unknown(error.form, key=key):
+        raise DoubtError(f"{error.message}: not in the router's own form")
+    return forms.has_own_words(error.form)
+
+
+async def _check_proof(calls: Calls, instance: Instance, deadline: float) -> None:
     form = await conclusive(malformed_form(calls, deadline))
     forms = instance.policy.router.forms
     if forms is None or not forms.is_routers(form):
         raise DoubtError("it is not found, but nothing proves that the router says so")
-    return PollResult(found=False)
-
-
-def _check_form(error: NotFoundError, instance: Instance, *, key: bool = False) -> None:
-    forms = instance.policy.router.forms
-    if forms is None or error.form is None or not forms.says_unknown(error.form, key=key):
-        raise DoubtError(f"{error.message}: not in the router's own form")
 
 
 async def named_by(calls: Calls, instance: Instance, deadline: float) -> str | None:

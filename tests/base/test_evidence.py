@@ -75,6 +75,13 @@ def test_a_word_that_is_no_id_proves_who_answers_or_its_words_do() -> None:
     assert dataclasses.replace(alike, unknown_key=TAKEN).can_prove
 
 
+def test_words_prove_the_router_only_if_no_wrong_path_has_them() -> None:
+    alike = reply(404, {"detail": "Service not found"})
+    told = [forms().has_own_words(form(it)) for it in (NOT_FOUND, NO_SUCH_PATH, alike)]
+    assert told == [True, False, False]
+    assert not forms(unknown=NO_SUCH_PATH).has_own_words(form(NO_SUCH_PATH))
+
+
 def test_a_refusal_in_the_envelope_of_the_routers_errors_alone_made_nothing() -> None:
     for code in (400, 401, 402, 403, 404, 405, 413, 422, 451):
         assert forms().refuses(form(reply(code, {"detail": {"any": "thing"}})))

@@ -13,7 +13,9 @@ from scripted_io import (
     ID,
     MALFORMED,
     NO_ROW,
+    NO_SUCH_PATH,
     NOT_FOUND,
+    OTHER_ID,
     START,
     AtDeadline,
     calls_of,
@@ -41,6 +43,9 @@ RUNNING: list[Any] = [UP, ...]
 TAKEN: list[Any] = [deleted("x"), ...]
 KEYS_404 = Policy(router=KnownRouter(forms(unknown_key=NOT_FOUND)))
 AWAY = policy_of(statuses=Statuses(gone=frozenset({"away"})))
+CURT = Policy(router=KnownRouter(forms(unknown=NO_SUCH_PATH)))
+"""Of a router that says of an unknown id what any application says of a wrong path."""
+ALIKE = reply(404, {"detail": "Service not found"})
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 NOT_FOUND_BUT_NAMED = reply(200, {"found": False, "instance_id": ID, "status": None})
 ONCE = ["delete", "status", "poll"]
@@ -54,6 +59,7 @@ ACCEPTED = "the router accepted the request, but shows no instance for its key"
 PERHAPS = "the router may have carried out the request, but shows no instance for its key"
 NOT_OWN = "Instance not found: not in the router's own form"
 SIGNAL = "a signal came before a row for its key did"
+UNPROVED = "it is not found, but nothing proves that the router says so 60 s after the delete"
 STAYS = "status 'running' {} s after the delete"
 NO_ANSWER = "delete: no answer in time; status: no answer in time {} s after the delete"
 
@@ -112,10 +118,48 @@ CASES: dict[str, Case] = {
     ),
     "404 of a key, in a form that proves nothing": Case(
         *([deleted(), ...], [NOT_FOUND, reply(404, b"default backend")] * 99),
-        why="it is not found, but nothing proves that the router says so 60 s after the delete",
+        why=UNPROVED,
         poll=[NOT_FOUND, ...],
         policy=KEYS_404,
         **LEFT,
+    ),
+    # Where its key names an instance, only the answer to the key is the router's for certain.
+    "another server has its path": Case(
+        TAKEN, [NO_SUCH_PATH, ...], why=UNPROVED, poll=[row("running"), ...], policy=CURT, **LEFT
+    ),
+    "another server has its path, and the row is gone": Case(
+        TAKEN, [NO_SUCH_PATH, ...], why=UNPROVED, poll=[row("deleted"), ...], policy=CURT, **LEFT
+    ),
+    "another server has its path, and its key names another": Case(
+        TAKEN,
+        [NO_SUCH_PATH, ...],
+        why=UNPROVED,
+        poll=[row("x", OTHER_ID), ...],
+        policy=CURT,
+        **LEFT,
+    ),
+    "another server has its path, in words of its own": Case(
+        TAKEN, [ALIKE, ...], why=UNPROVED, poll=[row("running"), ...], **LEFT
+    ),
+    "the router itself speaks as another server would": Case(
+        TAKEN,
+        [NO_SUCH_PATH, MALFORMED],
+        [*ONCE, "status"],
+        poll=[row("deleted"), ...],
+        policy=CURT,
+    ),
+    "its words show the router, and nothing else does": Case(
+        TAKEN,
+        [NOT_FOUND],
+        ONCE,
+        poll=[row("deleted"), ...],
+        policy=Policy(router=KnownRouter(forms(malformed=NO_SUCH_PATH))),
+    ),
+    "its key shows the router, and nothing else does": Case(
+        TAKEN,
+        [NO_SUCH_PATH],
+        ONCE,
+        policy=Policy(router=KnownRouter(forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH))),
     ),
     "no body": Case([reply(204)], [NOT_FOUND], ONCE),
     "broken body": Case([reply(200, b"<html>")], [NOT_FOUND, ...], HELD),

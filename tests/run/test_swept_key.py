@@ -88,6 +88,10 @@ COMES_BACK = {"status": [*BACK, *BACK, NOT_FOUND, ...]}
 NO_PROOF = {"status": [NOT_FOUND, NO, ...]}
 REFUSES = {"status": [NOT_FOUND, reply(401, {"detail": "no"}), ...]}
 STAYS = {"status": [status("running"), ...], "poll": [row("running"), ...]}
+ELSEWHERE = {
+    "status": [reply(404, {"detail": "No such thing"}), ...],
+    "poll": [row("running"), ...],
+}
 NOTHING_THERE = {"delete": [NOT_FOUND, ...]}
 UNDER_WAY = {"status": [status("deleting"), ...], "poll": [row("deleting"), ...]}
 ALIVE_FIRST = {
@@ -112,6 +116,7 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("stays gone", READY, {}, {}, "DELETED, 1x, 2 s"),
     ("gone before", GONE, {"age": 30}, NOTHING_THERE, "GONE, 1x, 2 s"),
     ("404 without an accepted delete", READY, {}, NOTHING_THERE, "GONE, 1x, 12 s"),
+    ("another server has its path", READY, {}, ELSEWHERE, "LEFT, 37x, 29.5 s"),
     ("alive", READY, {}, STAYS, "LEFT, 37x, 29.5 s"),
     ("comes back once", READY, {}, {"status": [*BACK, NOT_FOUND, ...]}, "DELETED, 2x, 4 s"),
     ("comes back twice", READY, {}, COMES_BACK, "LEFT, 2x, 4 s"),
