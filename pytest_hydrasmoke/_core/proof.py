@@ -5,8 +5,9 @@ good for as long as it has held. What must hold how long:
 
 - A gone word: no time. `deleting` and the like: none for a run, whose last look judges it, and
   `UNDER_WAY` for a sweep; a last look waits for another answer.
-- Not found: no time if a DELETE was accepted (2xx), else `UNASKED`: the answer, and the key's, may
-  come from a replica that does not know the instance yet.
+- Not found: no time if a DELETE was accepted (2xx), or seen under way, and it was not alive after
+  that; else `UNASKED`: the answer, and the key's, may come from a replica that does not know the
+  instance yet.
 - Not found, while the key still names it with a ready word: that is a contradiction. It must hold
   for `KEPT_ROW`, and then a further DELETE must find nothing (404, 409, 410), or be accepted and
   followed by `UNASKED` of the same. Then it is a row that the router has kept.
@@ -62,7 +63,7 @@ class Seen:
     """What was seen of one instance: its deletes, and how long its last answer has held."""
 
     accepted: bool = False
-    """Whether a DELETE for it was ever accepted."""
+    """Whether a DELETE for it was accepted, or seen under way, and it was not seen alive since."""
     asked: float | None = None
     """When the last DELETE was answered."""
     refused: str | None = None
@@ -99,9 +100,12 @@ class Seen:
         """Add a look."""
         answer = (look.says, look.named)
         alive = self.alive or look.says == "alive"
+        # What was accepted before it is seen alive did nothing.
+        accepted = (self.accepted or look.says == "under way") and look.says != "alive"
+        seen = replace(self, look=look, alive=alive, accepted=accepted)
         if look.says == "nothing" or answer == self.held:
-            return replace(self, look=look, alive=alive)
-        return replace(self, look=look, since=look.at, held=answer, alive=alive)
+            return seen
+        return replace(seen, since=look.at, held=answer)
 
 
 class Evidence:

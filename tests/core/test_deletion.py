@@ -105,6 +105,9 @@ CASES: dict[str, Case] = {
     "accepted": Case([deleted("queued", 202)], [status("terminated")], ONCE),
     "gone already": Case([NOT_FOUND], [NOT_FOUND, ...], HELD),
     "later": Case(TAKEN, [UP, status("failed"), NOT_FOUND], [*AGAIN, *AGAIN, *ONCE]),
+    "a delete that did nothing, and another that finds nothing": Case(
+        [deleted(), NOT_FOUND], [UP, NOT_FOUND, ...], [*AGAIN, *HELD]
+    ),
     "404 of a key, in the router's form": Case(
         *([deleted()], [NOT_FOUND, MALFORMED], [*ONCE, "status"]),
         poll=[NOT_FOUND],

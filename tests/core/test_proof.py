@@ -79,6 +79,24 @@ CASES: dict[str, tuple[Seen, Verdict]] = {
     ),
     "unknown": (looks(accepted(), (0, "unknown")), PROVED),
     "unknown, accepted before a fault": (looks(failed(2, accepted()), (2, "unknown")), PROVED),
+    "unknown, accepted, and alive since": (
+        looks(not_there(1, looks(accepted(), (0, "alive"))), (1, "unknown")),
+        again(2, UNACCEPTED.format(0)),
+    ),
+    "unknown, accepted twice, and alive after each": (
+        looks(
+            not_there(2, looks(accepted(1, looks(accepted(), (0, "alive"))), (1, "alive"))),
+            *[(2, "nothing"), (3, "unknown")],
+        ),
+        again(4, UNACCEPTED.format(0)),
+    ),
+    "unknown, accepted since it was alive": (
+        *(looks(accepted(1, looks(accepted(), (0, "alive"))), (1, "unknown")), PROVED),
+    ),
+    "unknown, under way since it was alive": (
+        looks(not_there(1, looks(accepted(), (0, "alive"))), (1, "under way"), (2, "unknown")),
+        PROVED,
+    ),
     "unknown, unasked": (looks(not_there(), (1, "unknown")), again(2, UNACCEPTED.format(0))),
     "unknown, unasked, for a while": (
         looks(not_there(), (1, "unknown"), (9, "unknown")),
@@ -177,7 +195,10 @@ def test_what_is_proved_has_held_as_long_as_it_must_and_what_lasts_is_proved(
         if says != held:
             since, held = now, says
     assert seen.asked is not None
-    was_accepted = any(answer == "accepted" for _, answer, _ in steps)
+    was_accepted = False
+    for _, answer, said in steps:
+        was_accepted |= answer == "accepted" or said == "under way"
+        was_accepted &= said != "alive"
     if says in ("unknown", "contradiction") and not was_accepted:
         assert now - since >= UNASKED
     if says == "under way" and patient:
