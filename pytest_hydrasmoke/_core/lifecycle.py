@@ -163,8 +163,10 @@ async def ask(
         if not instance.evidence.unknown_outcomes:
             _note_failure(instance, error, forms, calls.io.now())
         raise _with_valid_token(error, forms) from None
-    instance.becomes(State.ACCEPTED, accepted.instance_id)
-    if accepted.idempotency_key != instance.key:
+    own = accepted.idempotency_key == instance.key
+    # What it names for another key is another run's, and not this one's to delete.
+    instance.becomes(State.ACCEPTED, accepted.instance_id if own else None)
+    if not own:
         raise ContractError(
             "provision answered for another idempotency key",
             expected=instance.key,

@@ -101,7 +101,8 @@ class ByHand(Sightings):
         instance = self._owned.get(key)
         if instance is None or instance.state not in _OPEN:
             accepted = await calls.provision(spec, key)
-            self._note_other(key, accepted.instance_id)
+            if accepted.idempotency_key == key:
+                self._note_other(key, accepted.instance_id)
             return accepted
         claimed = self._run.claim_of(spec)
         if instance.state is not State.REQUESTED:

@@ -82,6 +82,7 @@ def test_a_request_counts_as_refused_only_by_the_router_itself(case: str) -> Non
     script, kind, state = OUTCOMES[case]
     io, it, _ = failed(kind, provision=script)
     assert it.state is state
+    assert it.known_ids == [], "what is another key's is not this run's to delete"
     assert set(io.calls_sent()) == {"provision"}
     assert (it.settled_at is None) == (state is not State.REFUSED)
 
@@ -174,7 +175,7 @@ TOLD: dict[str, Told] = {
     "an answer for another key": Told(
         {"provision": [accepted(key="other-9\x1b")]},
         *(hydra.ContractError, "provision answered for another idempotency key"),
-        *("provision, after 0.0 s", "", TWO_INSTANCES, NAMED),
+        *("provision, after 0.0 s", "", TWO_INSTANCES, "(key night-0)"),
         ("expected:  night-0", "got:       'other-9\\x1b'"),
     ),
 }

@@ -147,19 +147,23 @@ async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
         assert (it.states, it.alive(), len(it.world.fake.instances)) == ([State.GONE], 0, 1)
 
 
-async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(kind: str) -> None:
+@pytest.mark.parametrize("about", ["net-mine", "net-theirs"])
+async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(
+    kind: str, about: str
+) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
             await result(it.client.provision(SPEC, key))
             assert (await result(it.client.poll(key))).found
-            other = {"idempotency_key": key, "instance_id": OTHER_ID, "task_id": "t"}
+            other = {"idempotency_key": about, "instance_id": OTHER_ID, "task_id": "t"}
             it.world.fake.fail("provision", status=200, body=other)
             await result(it.client.provision(SPEC, key))
             [instance] = it.world.run.instances
-            assert instance.known_ids[1:] == [OTHER_ID]
-            assert OTHER_ID in it.world.run.ledger.read().instances[key].ids
+            named = [OTHER_ID] if about == key else []
+            assert instance.known_ids[1:] == named
+            assert [*it.world.run.ledger.read().instances[key].ids][1:] == named
         asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
-        assert any(path.endswith(OTHER_ID) for path in asked)
+        assert any(path.endswith(OTHER_ID) for path in asked) is bool(named)
 
 
 async def test_what_is_refused_is_asked_for_only_once_and_at_the_runs_end(kind: str) -> None:
