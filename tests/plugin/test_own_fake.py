@@ -60,7 +60,9 @@ def test_a_fault_that_no_request_met_fails_its_test(
     project.suite("unmet").write("test_more.py", MORE)
     result = project.run("-p", "pytest_rerunfailures", *workers)
     # A rerun that meets the fault is green: the call passed each time.
-    assert result.parseoutcomes() == {
+    outcomes = result.parseoutcomes()
+    outcomes.pop("warnings", None)  # Where xdist was loaded before, pytest can't rewrite it.
+    assert outcomes == {
         "failed": 1,
         "passed": 12,
         "skipped": 1,
