@@ -41,6 +41,8 @@ _LONGEST = 4096
 _STAND_IN = "any text"
 _BROKEN = re.compile(r'\s*\{"')
 """How data begins that is broken JSON, if it is no object."""
+_IN_QUOTES = re.compile(r'[^"\\\0-\x1f]*(?:\\(?:[/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*)*', re.ASCII)
+"""What is one JSON text between two quotes, and says none, nor a backslash."""
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -186,16 +188,13 @@ class Reader:
         for count, event in enumerate(events):
             data = event.data
             text = data[start:end]
-            # Without a quote or a control character in it, or a backslash at its end, it is one
-            # JSON text.
             if (
                 not text
                 or data[:start] != head
                 or data[end:] != tail
                 or event.event != name
                 or '"' in text
-                or text[-1] == "\\"
-                or not text.isprintable()
+                or (("\\" in text or not text.isprintable()) and not _IN_QUOTES.fullmatch(text))
             ):
                 return count
         return len(events)

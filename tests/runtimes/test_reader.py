@@ -79,7 +79,7 @@ def test_what_can_not_be_told_from_others_at_a_glance_is_not_passed_over(kind: s
     for name, data in (
         *(("done", like.data), (like.event, like.data * 2), ("message", "[DONE]")),
         *((like.event, like.data[:-1]), (like.event, like.data[1:])),
-        (like.event, like.data.replace('"x"', '"\n"', 1)),
+        *((like.event, like.data.replace('"x"', f'"{it}"', 1)) for it in ("\n", "\\0", "\\u00g0")),
     ):
         others.append(ChatEvent(name, data))
     for other in others:
