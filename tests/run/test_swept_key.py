@@ -106,7 +106,7 @@ NEEDS_ITS_OWN = {"status": [status("running"), NOT_FOUND, ...], **NOTHING_THERE}
 OLD_AND_BACK = {"status": [*[status("deleting")] * 2, *BACK, status("deleting"), ...]}
 ROW_AT_ONCE = {"poll": [row("running"), NO_ROW, ...]}
 ROW_COMES = {"poll": [NO_ROW, NO_ROW, row("running"), NO_ROW, ...]}
-ANOTHERS = {"poll": [NOT_FOUND], "status": [MALFORMED, ...]}
+OF_ANOTHER = {"poll": [NOT_FOUND], "status": [MALFORMED, ...]}
 NAMES_ANOTHER = {"poll": [NO_ROW, row("running", OTHER_ID), NO_ROW, ...]}
 SLOWLY = {"poll": [Took(0.3, NO_ROW), ...]}
 OLD = {"age": 9999.0}
@@ -153,7 +153,7 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("back at the last look", DELETING, OLD, OLD_AND_BACK, "UNDER_WAY, 2x, 17 s; 600 s"),
     # Without a row: what it waits itself counts.
     ("unclaimed", (), {"named": False}, {}, "NOTHING, 0x, 0 s"),
-    ("unclaimed, another's 404", (), {"named": False}, ANOTHERS, "LEFT, 0x, 0 s"),
+    ("unclaimed, another's 404", (), {"named": False}, OF_ANOTHER, "LEFT, 0x, 0 s"),
     ("unclaimed, with a row", (), {"named": False}, ROW_AT_ONCE, "DELETED, 1x, 2 s"),
     ("a row comes", (), {}, ROW_COMES, "DELETED, 1x, 2.5 s"),
     ("claimed", (), {}, {}, "UNSURE, 0x, 4.5 s; 3596 s"),
