@@ -43,9 +43,8 @@ class Interrupts:
     def __init__(self, on_first: Callable[[int], object] = lambda number: None) -> None:
         self.received: int | None = None
         """The first signal's number."""
-        self.why: str | None = None
-        """Why the run ends, where it is this process that has ended it."""
-        self._clean_by: float | None = None
+        self._own_end: tuple[str, float] | None = None
+        """Why the run ends, and when held work must, where it is this process that has ended it."""
         self._over = threading.Event()
         """Set once the run's own deadline must not end it any more."""
         self._ending = threading.Lock()
@@ -112,9 +111,9 @@ class Interrupts:
 
     def deadline(self) -> float:
         """Return the `clock.now()` by which held work must end; inf for never."""
-        if self._clean_by is not None and self.received is not None:
+        if self._own_end is not None and self.received is not None:
             # A test may have gone on beyond it, where nothing could be deleted.
-            return max(self._clean_by, self._at + CLEANUP_SECONDS)
+            return max(self._own_end[1], self._at + CLEANUP_SECONDS)
         return self._at + (ANSWERED_SECONDS if self._answered else CLEANUP_SECONDS)
 
     def end_run_at(self, moment: float, why: str, clean_by: float) -> None:
@@ -127,7 +126,7 @@ class Interrupts:
             number = next((it for it in ours if signal.getsignal(it) == self._handle), None)
             with self._ending:
                 if not self._over.is_set() and self.received is None and number is not None:
-                    self.why, self._clean_by = why, clean_by
+                    self._own_end = why, clean_by
                     os.kill(self._pid, number)
 
         threading.Thread(target=wait, name="hydra-smoke-deadline", daemon=True).start()
@@ -163,6 +162,11 @@ class Interrupts:
             self.catch_up()
 
     @property
+    def why(self) -> str | None:
+        """Why the run ends, where it is this process that has ended it."""
+        return self._own_end and self._own_end[0]
+
+    @property
     def _held(self) -> bool:
         return self._depth > 0 or self._cleaning
 
@@ -184,7 +188,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = clock.now()
-        if self.received is None and self.why is not None and self._over.is_set():
+        if self.received is None and self._own_end is not None and self._over.is_set():
             return  # The run was over just before its deadline.
         if os.getpid() != self._pid or (self._left and now > self._stuck_at):
             # A forked child is not the run, nor is a process that goes on after it: do what would

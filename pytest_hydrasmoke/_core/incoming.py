@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from operator import length_hint
 
+from pytest_hydrasmoke._base.errors import ChatError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
@@ -18,7 +19,7 @@ from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .times import Times
-from .turn_end import EndRule, TurnEnd
+from .turn_end import BROKEN_JSON, EndRule, TurnEnd
 
 MOST_MODELS = 20
 """How many models of a turn are kept."""
@@ -96,10 +97,8 @@ class Incoming:
         """Events that have arrived and only add text that is not kept: they need not be read."""
         self._arrived = 0
         """How many events came, without those that are never handed out."""
-        self.error: str | None = None
-        """The agent's error: no event after it is returned."""
-        self.broken = False
-        """Whether the JSON of an event can't be read: no event after it is returned."""
+        self.fault: ChatError | None = None
+        """The agent's error, or an event that can't be read: no event after it is returned."""
         self.limit: SseLimitError | None = None
         """The limit that the stream has broken, after all events before it."""
         self.last: ChatEvent | None = None
@@ -172,7 +171,8 @@ class Incoming:
         """Apply an event to what is known of the turn, and return what it means in it."""
         times = self.times
         if known.broken and self.end.runtimes:
-            self.broken, known = True, known._replace(text="")
+            self.fault = ChatError(BROKEN_JSON, expected="a whole JSON object")
+            known = known._replace(text="")
         self.end.saw(known)
         if known.whole and not known.text and times.first_text is None:
             known = known._replace(text=known.whole)
@@ -180,8 +180,9 @@ class Incoming:
             if model not in self.models and len(self.models) < MOST_MODELS:
                 self.models.append(model)
         if known.error is not None:
-            self.error = safe_line(known.error) or "(without a message)"
-        if self.broken or self.error is not None:
+            words = safe_line(known.error) or "(without a message)"
+            self.fault = ChatError(f"the agent reported an error: {words}")
+        if self.fault is not None:
             self._arrived -= len(self._waiting)
             self._waiting.clear()
         if self.last is None:
@@ -207,5 +208,4 @@ class Incoming:
         self._arrived = self.read
         self._waiting.clear()
         self.unread = iter(())
-        self.error = self.limit = None
-        self.broken = False
+        self.fault = self.limit = None

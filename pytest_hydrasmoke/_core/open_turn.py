@@ -28,7 +28,7 @@ from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .settling import CLOSE
 from .times import IDLE_LIMIT, SILENT
-from .turn_end import AFTER_END, AGENTS_LOG, BROKEN_JSON, IF_LATE, WAITING, Cut, Outcome, not_taken
+from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, WAITING, Cut, Outcome, not_taken
 from .turn_story import TurnStory
 
 if TYPE_CHECKING:
@@ -128,10 +128,8 @@ class OpenTurn:
         while (event := came.take()) is None:
             if came.content is not None:
                 self.story.goes_on(came.content, self._calls.io.now())
-            if came.error is not None:
-                self.fail(ChatError(f"the agent reported an error: {came.error}"))
-            if came.broken:
-                self.fail(ChatError(BROKEN_JSON, expected="a whole JSON object"))
+            if came.fault is not None:
+                self.fail(came.fault)
             if came.limit is not None:
                 self.fail(ChatError(f"{came.limit}: the turn was broken off"))
             if self.outcome.ran_to_its_end:

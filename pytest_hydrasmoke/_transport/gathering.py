@@ -75,22 +75,10 @@ def fan_out(
     group = Gathering(most)
     failed = group.stop if together else int
 
-    def run(own: SyncIO, share: Share, ended: Once) -> None:
-        try:
-            for one in share:
-                try:
-                    drive(do(own, [one], failures, failed))
-                except RuntimeError as error:  # It has awaited something other than its IO.
-                    failures[one[0]] = error
-                    failed()
-        finally:
-            own.close()
-            ended.set()
-
     works: dict[Once, Callable[[], None]] = {}
     for share in shares:
         ended = Once()
-        works[ended] = partial(run, io.to(io.link, group), share, ended)
+        works[ended] = partial(_carry_out, share, io.to(io.link, group), failures, failed, ended)
     begun: list[Once] = []
     try:
         for ended, work in works.items():
@@ -110,3 +98,22 @@ def fan_out(
         for ended in begun:
             clock.wait(ended.wait, until - clock.now())
         raise
+
+
+def _carry_out(
+    share: Share,
+    own: SyncIO,
+    failures: dict[int, Exception],
+    failed: Callable[[], object],
+    ended: Once,
+) -> None:
+    try:
+        for one in share:
+            try:
+                drive(do(own, [one], failures, failed))
+            except RuntimeError as error:  # It has awaited something other than its IO.
+                failures[one[0]] = error
+                failed()
+    finally:
+        own.close()
+        ended.set()
