@@ -107,7 +107,7 @@ def test_closing_deletes_all_that_is_left_and_again_does_nothing(a_run: Runs) ->
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("status", [403, 422, 500])
 def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, count: int) -> None:
-    fake, run = a_run(delete_timeout=0.6)
+    fake, run = a_run(delete_timeout=1.2)
     instances = [run.provision(SPEC) for _ in range(count)]
     fake.fail("delete", status=status, times=100)
     with pytest.raises(LeakError, match=f"refused with {status}") as caught:
