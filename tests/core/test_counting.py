@@ -35,7 +35,7 @@ from scripted_io import (
 )
 
 import pytest_hydrasmoke as hydra
-from pytest_hydrasmoke._core.account import Count
+from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.instance import Instance
@@ -207,6 +207,25 @@ def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
     assert "events came up to 8." in got
     assert got.endswith(" s after their turn's end, and 5.0 s were waited")
     assert step == "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
+
+
+@pytest.mark.parametrize("away", [0.0, 3.0])
+def test_a_turn_whose_end_was_seen_late_measures_nothing(away: float) -> None:
+    rows = Rows(0.2)
+    io, handle = chatting(rows)
+
+    async def read() -> TurnAccount:
+        turn = handle.turn("hello", None)
+        await turn.open()
+        while await turn.next() is not None:
+            io.time += away
+        await turn.close()
+        return turn.account
+
+    account = drive(read())
+    drive(handle.expect(Expected(1), None, account))
+    chat(io, handle)
+    assert handle.instance.settling.watched == (away == 0.0)
 
 
 def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:

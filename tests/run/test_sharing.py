@@ -22,7 +22,7 @@ from pytest_hydrasmoke._journal.events import Became, Prepared
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import mark_run_over
 from pytest_hydrasmoke._run.locks import Lock
-from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError
+from pytest_hydrasmoke._run.sharing import EVERYBODY, NotRunError, Wanted
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
 
@@ -94,9 +94,11 @@ def test_a_time_limit_as_a_share_is_got_leaves_it_to_the_next_test(
     monkeypatch.setattr(process.ledger, "hold", limited)
     with pytest.raises(TimeoutError):
         process.take()
-    process.sharing.release()
-    with process.holding() as instance:
-        assert instance.id
+    if when == "after":
+        process.sharing.release()  # The test has ended.
+    with process.holding():
+        # It is held for sure, also by a test that goes on.
+        assert process.ledger.hold_if_free(Wanted(SPEC, EVERYBODY).name) is None
 
 
 def test_each_spec_has_one_and_who_joins_asks_for_its_row_and_status_alone(a_crew: Crews) -> None:
