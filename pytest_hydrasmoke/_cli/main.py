@@ -33,6 +33,8 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **{**options, "allow_abbrev": False})
+        # A command's own parser takes the place of the main one: its usage is what helps.
+        self.set_defaults(parser=self)
         # Accepted only to be refused.
         self.add_argument("--token", nargs="?", action=_Refused, help=argparse.SUPPRESS)
 
@@ -42,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             names = (argument.partition("=")[0] for argument in unknown)
             shown = [name for name in names if re.fullmatch("--[a-z]+(-[a-z]+)*", name)]
-            self.error(f"unrecognized arguments: {' '.join(shown) or '(not repeated)'}")
+            options.parser.error(f"unrecognized arguments: {' '.join(shown) or '(not repeated)'}")
         return options
 
 

@@ -64,7 +64,7 @@ def test_a_token_that_is_given_is_not_repeated_and_what_is_misspelt_is_named(
         if any(it.startswith("--token") for it in arguments):
             assert "--token would show the token to everybody on this machine: set HYDRA_S" in told
     told = command(2, "sweep", "--dryrun", "--run_id=x", "more")
-    assert told.splitlines()[-1] == "hydra-smoke: error: unrecognized arguments: --dryrun"
+    assert told.splitlines()[-1] == "hydra-smoke sweep: error: unrecognized arguments: --dryrun"
 
 
 def test_what_has_the_token_in_it_is_told_without(command: Command) -> None:
