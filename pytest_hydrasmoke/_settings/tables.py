@@ -13,6 +13,7 @@ from pytest_hydrasmoke._options import SECRETS, TABLE, variable
 
 from .model import HydraSmokeConfig
 from .problems import Problem
+from .variables import letters
 
 PATHS = ("output", "record", "ca_file", "client_cert", "client_key")
 """Settings that name a file or a folder, but for the token's."""
@@ -48,12 +49,16 @@ def read_table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        table = _tools(file)[_NAME]
+        found = _alike(file)
+        table = found.pop(_NAME, {})
         if not isinstance(table, dict):
             raise ValueError("it is not a table")
     except _UNREADABLE as error:
         problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
+    for name in found:
+        words = f"[tool.{name}] of {file} is not read: did you mean [{TABLE}]?"
+        problems.append(Problem(words))
     table = cast("dict[str, Any]", table)
     for name in [name for name in table if name.lower() in SECRETS]:
         del table[name]
@@ -96,9 +101,14 @@ def source_of(file: Path | None, folder: Path) -> str:
 
 def _has_table(file: Path) -> bool:
     try:
-        return _NAME in _tools(file)
+        return bool(_alike(file))
     except _UNREADABLE:
         return True  # It is reported when it is read.
+
+
+def _alike(file: Path) -> dict[str, Any]:
+    """Return the table, and those that are misspelt as it: they count, so that they are told."""
+    return {name: it for name, it in _tools(file).items() if letters(name) == letters(_NAME)}
 
 
 def _tools(file: Path) -> Mapping[str, Any]:

@@ -43,17 +43,18 @@ def unknown_variables() -> Iterator[str]:
     """Yield a warning for each variable whose name only looks like a setting's."""
     prefix = variable("")
     known = [name.upper() for name in HydraSmokeConfig.model_fields]
-    alike = {_letters(variable(name)): variable(name) for name in known}
+    alike = {letters(variable(name)): variable(name) for name in known}
     for name in sorted(os.environ):
         rest = name.removeprefix(prefix)
         if rest != name and rest not in known:
             near = nearest(rest, known)
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
-        elif (meant := alike.get(_letters(name))) and meant not in (name.upper(), *os.environ):
+        elif (meant := alike.get(letters(name))) and meant not in (name.upper(), *os.environ):
             yield f"{name} is not read: did you mean {meant}?"
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """Return what a name has in common with others that are meant to be the same."""
     return re.sub(r"[^A-Z]", "", name.upper()).removeprefix("PYTEST")
 
 

@@ -101,6 +101,17 @@ def test_a_table_that_can_not_be_read_is_told(live: Project, text: str) -> None:
     assert problem.startswith(f"[tool.hydra-smoke] of {file} can't be read: ")
 
 
+@pytest.mark.parametrize("name", ["hydra_smoke", "hydrasmoke", "Hydra-Smoke", "pytest-hydrasmoke"])
+def test_a_table_that_is_misspelt_is_told(live: Project, name: str) -> None:
+    file = live.write("pyproject.toml", f"[tool.{name}]\nprompt = 'read by nobody'\n")
+    wrong = f"[tool.{name}] of {file} is not read: did you mean [tool.hydra-smoke]?"
+    assert refused(live) == [wrong]
+    # The right one beside it does not make up for it.
+    file.write_text(f"{file.read_text('utf-8')}[tool.hydra-smoke]\nkeeep = 'always'\n", "utf-8")
+    assert told(live)[0] == wrong
+    assert "unknown key keeep" in told(live)[1]
+
+
 NOT_A_BUDGET = (
     "is not a budget: write name=number, with commas between budgets, such as "
     "ready=300,first_event=5. A name is one of provision, row, *"
