@@ -202,8 +202,7 @@ class Sweep:
             clean=scrubbing(self.config.token),
             reported=reported or (),
         )
-        if not self.dry_run:
-            run.begin()
+        run.begin()
         for problem in reading.problems:
             self._leave(f"run {folder.name}", f"its ledger: {problem}")
         if reading.problems:
@@ -217,9 +216,9 @@ class Sweep:
 
     def _discard(self, runs: Sequence[SweptRun], *, whole: bool) -> None:
         """Remove what is not needed any longer of runs."""
-        for run in () if self.dry_run else runs:
+        for run in runs:
             run.end()
-            if run.reading.is_settled and not locks.is_live(run.folder):
+            if not self.dry_run and run.reading.is_settled and not locks.is_live(run.folder):
                 run_folder.discard(run.folder, whole=whole)
 
     # The router
@@ -278,8 +277,7 @@ class Sweep:
         keys = [it for run in runs for it in self._known(run)]
         keys += self._further(runs)
         if self.dry_run:
-            for it in keys:
-                self._say_what_it_would_do(it)
+            self._say_what_it_would_do(keys)
             return
         if self.wait and any(it.waits for it in keys):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
@@ -291,9 +289,7 @@ class Sweep:
                     self._end(ended)
                 rounds.pending += self._further(runs)
         if self._nothing:
-            many = len(self._nothing) > 1
-            what = f"{len(self._nothing)} keys: " if many else ""
-            self.say(f"nothing  {what}{safe_line(spans(self._nothing))}")
+            self.say(f"nothing  {_listed(self._nothing)}")
 
     def _known(self, run: SweptRun) -> Iterator[SweptKey]:
         """Yield what a ledger or a report knows, and that is this sweep's to delete."""
@@ -313,12 +309,14 @@ class Sweep:
     def _key(self, run: SweptRun, key: str, known: KnownInstance | None = None) -> SweptKey:
         return SweptKey(key, run, known, self._policy, self.config.row_settle)
 
-    def _say_what_it_would_do(self, it: SweptKey) -> None:
-        doing = "ask for"
-        if it.known is not None:
-            self.left = True
-            doing = f"delete {it.known.id or 'id not known'}"
-        self.say(f"would {doing} (key {it.key}) at {self.config.link.base_url}")
+    def _say_what_it_would_do(self, keys: Sequence[SweptKey]) -> None:
+        where = f"at {self.config.link.base_url}"
+        for it in keys:
+            if it.known is not None and not it.settled:
+                self.left = True
+                self.say(f"would delete {it.known.id or 'id not known'} (key {it.key}) {where}")
+        if asked := [it.key for it in keys if it.settled]:
+            self.say(f"would ask for {_listed(asked)} {where}")
 
     def _end(self, it: SweptKey) -> None:
         assert it.end is not None
@@ -333,3 +331,7 @@ class Sweep:
             self._nothing += [] if quiet else [it.key]
         elif not quiet or it.end is not End.GONE:
             self.say(it.line)
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return f"{f'{len(keys)} keys: ' if len(keys) > 1 else ''}{safe_line(spans(keys))}"

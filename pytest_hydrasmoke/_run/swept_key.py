@@ -36,6 +36,8 @@ BOOT = 60.0
 """Seconds for which a boot may go on after its deletion, at least."""
 DELETED_FOR = 600.0
 """Seconds after which a deletion that is still under way has been carried out."""
+_LOOKED_AT = frozenset({State.REFUSED, State.GONE})
+"""States of which nothing is left unless the router has changed its mind."""
 
 
 class End(Enum):
@@ -82,6 +84,8 @@ class SweptKey(Keeper):
         """When its next step is due, on the IO's clock."""
         self.end: End | None = None
         self.words = ""
+        self.settled = known is None or known.state in _LOOKED_AT
+        """Whether nothing is left of it, as far as is known."""
         rowless = known is not None and not known.had_row and known.state is not State.REFUSED
         self.waits = rowless and not run.ended
         """Whether a row may still come."""

@@ -204,10 +204,10 @@ class Slots:
 
 
 def spans(keys: Iterable[str]) -> str:
-    """Return keys in the order of their slots, those in a row as `run-0 to run-15`."""
+    """Return keys in the order of their slots, those in a row as `run-0 to run-15`; then names."""
     found: list[list[str]] = []
     last: tuple[str, int] | None = None
-    for run_id, number, key in sorted(map(_place, keys)):
+    for run_id, number, key in sorted(map(_place, keys), key=lambda it: (it[0], it[1] < 0, it)):
         if number > 0 and last == (run_id, number - 1):
             found[-1] = [found[-1][0], key]
         else:

@@ -15,6 +15,7 @@ from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
 from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -71,10 +72,28 @@ def test_a_dry_run_only_tells(bench: Bench) -> None:
     assert told.endswith("something may be left; this was a dry run\n")
     code, told = bench.sweep("--dry-run", "--run-id", "owner")
     assert code == 1
-    assert f"would ask for (key owner-{AHEAD}) at {url}" in told
+    assert f"would ask for 78 keys: owner-1 to owner-{AHEAD}, owner-stranger_bare, " in told
     assert (bench.polled, bench.alive) == (seen, ["owner-0"])
     assert [lines_of(it) for it in (folder, ended)] == ledgers
     assert not (folder / "over").exists()
+
+
+def test_a_dry_run_ends_as_a_sweep_would_for_what_its_run_and_sweeps_know(bench: Bench) -> None:
+    bench.killed(2)
+    bench.fake.fail("delete", status=403)
+    assert bench.sweep(wait=0.0)[0] == 1
+    # What an earlier sweep has deleted is no longer to be deleted.
+    code, told = bench.sweep("--dry-run")
+    assert (code, [key for key in ("owner-0", "owner-1") if key in told]) == (1, bench.alive)
+    assert bench.sweep()[0] == 0
+    for slot, state in enumerate((State.REFUSED, State.GONE)):
+        bench.claim(f"green-{slot}")
+        bench.write(f"green-{slot}", state, "green")
+    before = sorted(bench.of("green").iterdir())
+    asked = f"would ask for 2 keys: green-0 to green-1 at {bench.router.url}\n"
+    assert bench.sweep("--dry-run") == (0, f"{asked}this was a dry run\n")
+    assert sorted(bench.of("green").iterdir()) == before
+    assert bench.sweep()[0] == 0
 
 
 # Where ledgers are
@@ -124,8 +143,9 @@ def test_a_ledger_further_up_is_named_and_its_run_not_done_without_it(bench: Ben
 def test_a_run_that_is_not_known_is_looked_up_once_and_kept_from_beginning(bench: Bench) -> None:
     code, told = bench.sweep("--dry-run", "--run-id", "nobody")
     assert code == 0
-    assert f"would ask for (key nobody-{AHEAD - 1}) at {bench.router.url}\n" in told
-    assert told.splitlines()[-1] == "this was a dry run"
+    slots, last = told.splitlines()
+    assert slots.startswith(f"would ask for 78 keys: nobody-0 to nobody-{AHEAD - 1}, nobody-")
+    assert (slots.endswith(f" at {bench.router.url}"), last) == (True, "this was a dry run")
     assert (bench.output.exists(), bench.polled) == (False, [])
     # Nobody knows of a request whose row is still to come: so nobody waits for it.
     assert bench.sweep("--run-id", "nobody", wait=3600) == (0, f"{looked_up('nobody', bench)}\n")
@@ -153,7 +173,7 @@ def test_a_run_is_asked_for_by_its_ledger_and_as_far_as_its_slots_may_go(bench: 
         0,
         [
             f"deleted  {instance} (key owner-0)",
-            "nothing  3 keys: owner-999999999, owner-no_number, owner-30",
+            "nothing  3 keys: owner-30, owner-999999999, owner-no_number",
             f"nothing is left of run owner: all keys in {folder / 'ledger.jsonl'} were asked for",
         ],
     )

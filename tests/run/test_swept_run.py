@@ -272,7 +272,7 @@ def test_every_slot_up_to_the_end_of_a_long_gap_is_asked_for(used: set[int], mos
         (["a-10", "a-2", "a-9"], "a-2, a-9 to a-10"),
         (["b-0", "a-0", "a-1"], "a-0 to a-1, b-0"),
         (["a-0", "a-2", "a-4", "a-6"], "a-0, a-2, a-4 and 1 more"),
-        (["a-x", "a-0"], "a-x, a-0"),
+        (["a-x", "a-1", "a-0"], "a-0 to a-1, a-x"),
         (["a-x", "a-y"], "a-x, a-y"),
     ],
 )
