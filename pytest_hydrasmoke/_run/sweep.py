@@ -326,7 +326,7 @@ class Sweep:
         elif it.known is not None:
             it.run.learned(it.key, it.end.learned, it.instance.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
-        quiet = it.run.ended or it.known is None
+        quiet = it.known is None or (it.run.ended and it.settled)
         if it.end is End.NOTHING:
             self._nothing += [] if quiet else [it.key]
         elif not quiet or it.end is not End.GONE:

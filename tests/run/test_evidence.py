@@ -208,7 +208,7 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
     runs.set(row_settle=0.01)
     code, told = runs.sweep()
     assert (code, runs.open) == (0, [])
-    assert told.startswith("nothing is left of 1 run with a ledger in ")
+    assert told.startswith("nothing  weak-0\nnothing is left of 1 run with a ledger in ")
 
 
 # Routers that can and can't prove

@@ -83,6 +83,20 @@ def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(place: Place) -> 
     assert {key for key in polled if not key.startswith("unknown-")} == {"owner-1"}
 
 
+def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(place: Place) -> None:
+    run = place.begun()
+    leaked = run.provision(run.config.spec).id
+    place.fake.fail("delete", status=403, times=9)
+    run.close()
+    run.look_back()
+    run.ledger.mark_ended()
+    run.ledger.end()
+    assert run.instances[0].leak is not None
+    place.fake.reset()
+    left, (line, _), _ = place.sweep()
+    assert (left, line) == (False, f"gone     {leaked} (key owner-0)")
+
+
 @pytest.mark.parametrize("place", [DELETES_FOR_EVER], indirect=True, ids=["deletes for ever"])
 def test_a_router_that_says_deleting_is_believed_after_ten_seconds_and_swept_again(
     place: Place,
