@@ -314,7 +314,8 @@ class Sweep:
         for it in keys:
             if it.known is not None and not it.settled:
                 self.left = True
-                self.say(f"would delete {it.known.id or 'id not known'} (key {it.key}) {where}")
+                name = f"{it.known.id or 'id not known'} (key {it.key})"
+                self.say(f"would delete {name} {where}{it.remark}")
         if asked := [it.key for it in keys if it.settled]:
             self.say(f"would ask for {_listed(asked)} {where}")
 

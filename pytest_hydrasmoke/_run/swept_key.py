@@ -86,6 +86,9 @@ class SweptKey(Keeper):
         self.words = ""
         self.settled = known is None or known.state in _LOOKED_AT
         """Whether nothing is left of it, as far as is known."""
+        was_kept = known is not None and known.state is State.KEPT
+        self.remark = ": it was kept" if was_kept else ""
+        """What somebody may want to know who has left it on purpose."""
         rowless = known is not None and not known.had_row and known.state is not State.REFUSED
         self.waits = rowless and not run.ended
         """Whether a row may still come."""
@@ -233,8 +236,8 @@ class SweptKey(Keeper):
     def line(self) -> str:
         """What to say of it."""
         assert self.end is not None
-        name = safe_line(self.instance.name)
-        return f"{self.end.word:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")
+        words = f": {safe_line(self.words)}" if self.words else ""
+        return f"{self.end.word:<8} {safe_line(self.instance.name)}{self.remark}{words}"
 
 
 class Rounds:

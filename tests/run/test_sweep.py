@@ -33,13 +33,15 @@ def test_it_deletes_what_dead_runs_left_passes_by_what_lives_and_tells_in_lines(
     young = bench.of("young")
     young.mkdir()
     with bench.living(run_id="alive"):
+        would = f"would delete {kept.id} (key kept-0) at {bench.router.url}: it was kept\n"
+        assert would in bench.sweep("--dry-run")[1]
         code, told = bench.sweep()
         assert (code, bench.alive, "faked-0" in bench.polled) == (0, ["alive-0"], False)
     *lines, last = told.splitlines()
     assert sorted(lines) == sorted(
         [
             *(f"deleted  {it} (key owner-{slot})" for slot, it in enumerate(ids)),
-            f"deleted  {kept.id} (key kept-0)",
+            f"deleted  {kept.id} (key kept-0): it was kept",
             "nothing  owner-9",
             "asking for up to 0.6 s for keys that have no row yet",
             "live     run alive: skipped",

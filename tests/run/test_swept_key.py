@@ -41,6 +41,7 @@ BOOTS = (Became(State.CREATED, ID, 1.0),)
 READY = (*BOOTS, Became(State.READY, ID, 20.0))
 DELETING = (*READY, Became(State.DELETING, ID))
 GONE = (*DELETING, Became(State.GONE, ID))
+KEPT = (*READY, Became(State.KEPT, ID))
 REFUSED = (Became(State.REFUSED),)
 
 
@@ -194,6 +195,8 @@ def test_a_key_comes_to_its_end(
 
 SAID: list[tuple[tuple[Became, ...], dict[str, Any], dict[str, Any], str]] = [
     (READY, {}, {}, f"deleted  {ID} (key {KEY})"),
+    (KEPT, {}, {}, f"deleted  {ID} (key {KEY}): it was kept"),
+    (KEPT, {}, STAYS, f"LEFT     {ID} (key {KEY}): it was kept: status 'running' 30 s after"),
     ((), {"named": False}, {}, f"nothing  (key {KEY})"),
     (READY, {}, STAYS, f"LEFT     {ID} (key {KEY}): status 'running' 30 s after the delete"),
     (READY, {}, UNDER_WAY, "the router is still at it; sweep in 600 s"),
