@@ -31,6 +31,8 @@ from .report_cleaner import cleaned
 if TYPE_CHECKING:
     from .process import Process
 
+SWEPT = "a sweep has ended this run: after that, nothing could be provisioned, nor chatted with"
+"""What is behind the failures of a run that a sweep has declared over."""
 _Scene = tuple[str, int | None]
 """A test, and the run of its body where it has several."""
 
@@ -103,7 +105,10 @@ def conclude(
         facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
     draft = draft.model_copy(update=facts)
     untold = untold_tokens(draft.instances, process.config.budgets)
-    remarks = [it for it in (process.interrupts.why, why, *unheard, untold) if it is not None]
+    # A run that is green had come to its own end by then.
+    swept = SWEPT if process.ledger.was_swept and facts["exit_code"] else None
+    every = (process.interrupts.why, swept, why, *unheard, untold)
+    remarks = [it for it in every if it is not None]
     # All views are made from this report.
     report: Report = cleaned(draft, process.scrub)
     return report, [*remarks, *_notes(process, draft)]

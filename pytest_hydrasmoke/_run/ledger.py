@@ -86,6 +86,8 @@ class Ledger:
         self._writable = _Writable(self.folder)
         self.name = ""
         """This process's, in the run."""
+        self._stopped = False
+        """Whether this process has declared the run over, before any sweep."""
         self._lock: Lock | None = None
         self._size = 0
         """The ledger's at this process's last claim: it only grows."""
@@ -119,6 +121,11 @@ class Ledger:
     def is_over(self) -> bool:
         """Whether a sweep, or the main process, has declared this run over."""
         return (self.folder / OVER).exists()
+
+    @property
+    def was_swept(self) -> bool:
+        """Whether a sweep has declared it over, as far as its main process can tell."""
+        return self.is_over and not self._stopped
 
     def claim(self, claimed: Claimed, number: int, most: int) -> list[str]:
         """Take the keys of the next free slots, of `most`, and write their claims."""
@@ -225,6 +232,7 @@ class Ledger:
 
     def stop(self) -> None:
         """Stop the run's other processes from provisioning and chatting."""
+        self._stopped |= not self.is_over
         with contextlib.suppress(OSError):
             files.make_mark(self.folder / OVER)
 

@@ -23,6 +23,15 @@ def test_b(smoke_instance):
     smoke_instance.delete()
     smoke_instance.delete()
 """
+SWEPT = """
+import subprocess
+import sys
+
+def test_a(smoke_instance):
+    sweep = (sys.executable, "-m", "pytest_hydrasmoke", "sweep", "--run-id", "run")
+    subprocess.run(sweep, check=True)
+"""
+MORE = "def test_b(smoke_instance): ...\n"
 
 
 def test_a_key_that_has_a_row_is_not_provisioned_under(fake: FakeRouter, tmp_path: Path) -> None:
@@ -84,3 +93,19 @@ def test_a_test_that_deletes_by_a_client_is_no_other_run(
     assert project.live("test_it.py").ret == 0
     assert nothing_left(router)
     assert len(router.instances) == 2
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "is over by then"])
+def test_a_run_that_a_sweep_has_ended_says_so_where_it_is_red(
+    project: Project, router: FakeRouter, goes_on: bool
+) -> None:
+    project.at(router, run_id="run").write("test_it.py", SWEPT + MORE * goes_on)
+    ended = project.live("test_it.py")
+    said = "hydra-smoke: a sweep has ended this run: after that, nothing could be provisioned*"
+    if goes_on:
+        ended.assert_outcomes(passed=1, errors=1)
+        ended.stdout.fnmatch_lines([said])
+    else:
+        ended.assert_outcomes(passed=1)
+        ended.stdout.no_fnmatch_line(said)
+    assert nothing_left(router)
