@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import (
+    Attempt,
     Became,
     Claimed,
     Doing,
@@ -80,12 +82,16 @@ class _Phase:
     deadline: float | None = None
     tool: str | None = None
     """The tool that the agent calls, safe to print."""
+    refusal: int | None = None
+    """The code of its last answer, where that is one to ask again after."""
     shown: bool = False
     failed: bool = False
 
     def words(self, now: float) -> str:
         tool = () if self.tool is None else (f"calling {self.tool}",)
-        return ", ".join((_DOING[self.name], f"{now - self.since:.0f} s", *self._status, *tool))
+        last = () if self.refusal is None else (f"last answer {self.refusal}",)
+        lasted = f"{now - self.since:.0f} s"
+        return ", ".join((_DOING[self.name], lasted, *self._status, *tool, *last))
 
     def logged(self, now: float) -> str:
         """Describe it with the time left."""
@@ -153,6 +159,8 @@ class ProgressLines:
                     seen.claimed = True
                 case Failed() if phase is not None:
                     phase.failed = True
+                case Attempt(status=int(code)) if phase is not None:
+                    phase.refusal = code if code in TRANSIENT else None
                 case Status():
                     seen.status = self._safe(repr(event.word), 60)
                     if phase is not None:

@@ -9,6 +9,7 @@ from golden import GOLDEN, golden
 
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._journal.events import (
+    Attempt,
     Became,
     Claimed,
     Doing,
@@ -54,6 +55,10 @@ def became(state: State, seconds: float = 0.0) -> Became:
     return Became(state, None, seconds)
 
 
+def answered(status: int | None) -> Attempt:
+    return Attempt("provision", "POST", "/provision", 1, 0.1, status)
+
+
 def runs(*numbers: int, test: str = "test_a.py::test_b") -> list[RunsCounted]:
     return [RunsCounted(test, number, number - 1, 5) for number in numbers]
 
@@ -62,6 +67,17 @@ TOLD: dict[str, tuple[list[Step], list[str]]] = {
     "a tool that is called": (
         [Doing("turn"), Doing("turn", None, f"search_{TOKEN}\n"), 10, Doing("turn"), 30],
         ["still chatting, 10 s, calling search_********", "still chatting, 40 s"],
+    ),
+    "a router that refuses for now, and one that is lost": (
+        [
+            *(Doing("provision"), answered(200), answered(503), 10),
+            *(answered(None), 30, answered(202), 30),
+        ],
+        [
+            "still provisioning, 10 s, last answer 503",
+            "still provisioning, 40 s, last answer 503",
+            "still provisioning, 70 s",
+        ],
     ),
     "over at once": (
         [
