@@ -278,7 +278,7 @@ class Sweep:
         keys += self._further(runs)
         if self.dry_run:
             self._say_what_it_would_do(keys)
-            return
+            keys = []  # The connections on which it asked for the router's forms are closed below.
         if self.wait and any(it.waits for it in keys):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         rounds = self._rounds

@@ -197,7 +197,7 @@ def test_a_sweep_that_is_interrupted_says_what_it_knows_and_what_not(
     assert process.returncode == 128 + signal.SIGINT
     like(
         said.splitlines()[-3:],
-        "UNKNOWN  interrupted: 78 keys were not asked to the end: abc-stranger_*",
+        "UNKNOWN  interrupted: 78 keys were not asked to the end: abc-0 to abc-63, abc-stranger_*",
         "something may be left",
         "interrupted: run it again: hydra-smoke sweep --run-id abc",
     )

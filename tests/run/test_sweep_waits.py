@@ -88,7 +88,6 @@ def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(place: 
     leaked = run.provision(run.config.spec).id
     place.fake.fail("delete", status=403, times=9)
     run.close()
-    run.look_back()
     run.ledger.mark_ended()
     run.ledger.end()
     assert run.instances[0].leak is not None
