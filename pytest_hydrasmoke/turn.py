@@ -13,7 +13,7 @@ from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.tools import check_tools
+from pytest_hydrasmoke._core.tools import LEFT, NAMELESS, check_tools
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
@@ -131,10 +131,13 @@ class _Turn:
         these values, and others may have any. `mode` is `in_order` (others between them are
         allowed), `exact` (in this order, and no others), `any_order` (these, and no others) or
         `at_least` (these among others). None of `never` may be called. An agent whose runtime
-        does not report tools has called none, for all that is known.
+        does not report tools has called none, for all that is known; a call of which it does not
+        report the tool may be of any.
         """
-        left = self._turn.account.left and not self.complete
-        check_tools(self.tool_calls, names, mode, never, left=left)
+        unseen = NAMELESS if self._kept.content.nameless else None
+        if self._turn.account.left and not self.complete:
+            unseen = LEFT
+        check_tools(self.tool_calls, names, mode, never, unseen=unseen)
 
     @property
     def _counted_by(self) -> Handle:

@@ -16,9 +16,25 @@ Named = str | tuple[str, Mapping[str, object]]
 _ORDERED = ("in_order", "exact")
 _CLOSED = ("exact", "any_order")
 """Modes in which no other calls are allowed."""
-_LEFT = "read the stream to its end: this turn was left before"
 _WIDE = 100
 """Most characters that are shown of a call."""
+
+
+class Unseen(NamedTuple):
+    """Why there may be more calls than those that are known."""
+
+    words: str
+    next_step: str
+
+
+LEFT = Unseen(
+    "a part of a turn does not show which tools were never called",
+    "read the stream to its end: this turn was left before",
+)
+NAMELESS = Unseen(
+    "a call without its tool's name may be of any tool",
+    "see the agent's log of this turn: its runtime has not told the name",
+)
 
 
 class _Wanted(NamedTuple):
@@ -43,11 +59,11 @@ def check_tools(
     mode: str,
     never: Collection[Named],
     *,
-    left: bool = False,
+    unseen: Unseen | None = None,
 ) -> None:
     """Compare; raises `ToolCallsError` with both sides, and `ConfigError` for wrong arguments.
 
-    `left`: whether the turn was left before its end.
+    What is `unseen` may be a call of any tool.
     """
     if mode not in get_args(Mode):
         raise ConfigError(
@@ -66,16 +82,14 @@ def check_tools(
     if mode in _CLOSED:
         forbidden |= {*range(len(calls))} - {at for _, at in pairs}
     met = {number for number, at in pairs if wanted[number].is_met(calls[at])}
-    # What was not read of a turn may have called anything.
-    unknown = left and not forbidden and bool(unwanted or mode in _CLOSED)
-    if len(met) == len(wanted) and not forbidden and not unknown:
+    unseen = None if forbidden else unseen
+    unknown = unseen if unwanted or mode in _CLOSED else None
+    if len(met) == len(wanted) and not forbidden and unknown is None:
         return
     error = ToolCallsError(
-        "a part of a turn does not show which tools were never called"
-        if unknown
-        else "the agent called other tools than expected",
+        unknown.words if unknown else "the agent called other tools than expected",
         expected=_in_words(wanted, mode, unwanted),
-        next_step=_LEFT if left and not forbidden else _advice(wanted, calls, met, pairs),
+        next_step=unseen.next_step if unseen else _advice(wanted, calls, met, pairs),
     )
     error.turn = _table(wanted, calls, pairs, forbidden) if calls else "called no tool"
     raise error

@@ -59,8 +59,7 @@ def read_hermes(kind: str, frame: Frame) -> Meaning:
 
 
 def _hermes_tool(kind: str, frame: Frame) -> Iterator[Part]:
-    name = frame.word("tool") or frame.word("tool_name")
-    # A name with a leading underscore is internal to the runtime, and no `word`.
+    name = _hermes_name(frame)
     if name is not None and kind == "tool.started":
         yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
     elif name is not None and kind == "tool.completed":
@@ -68,9 +67,15 @@ def _hermes_tool(kind: str, frame: Frame) -> Iterator[Part]:
         yield ToolResult(name, frame.get("result", frame.get("error") or None))
 
 
+def _hermes_name(frame: Frame) -> str | None:
+    """Return the tool's name; one with a leading underscore is internal to the runtime."""
+    name = frame.name("tool") or frame.name("tool_name")
+    return None if name is None or name.startswith("_") else name
+
+
 def read_progress(frame: Frame) -> Meaning:
     """Return what an event named `HERMES_PROGRESS` means."""
-    name, key = frame.word("tool"), frame.key("toolCallId")
+    name, key = _hermes_name(frame), frame.key("toolCallId")
     if name is None or frame.get("status") != "running":
         return Meaning()
     called = ToolCalled(name, name) if key is None else ToolCalled(key, name, str(key))
@@ -111,7 +116,7 @@ def _content(message: Frame) -> Iterator[Part]:
         elif content.get("type") == "toolRequest" and key is not None:
             call = content.inner("toolCall")
             value = call.inner("value") or call
-            yield ToolCalled(key, value.word("name"), str(key), value.get("arguments"))
+            yield ToolCalled(key, value.name("name"), str(key), value.get("arguments"))
         elif content.get("type") == "toolResponse" and key is not None:
             result = content.inner("toolResult")
             yield ToolResult(key, result.get("value", {**result}))

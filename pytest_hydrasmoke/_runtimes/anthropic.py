@@ -36,9 +36,10 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 def _block(frame: Frame) -> tuple[Part, ...]:
     block = frame.inner("content_block")
-    if block.get("type") != "tool_use":
+    # Those of a server, too: `server_tool_use`, `mcp_tool_use`.
+    if not block.text("type").endswith("tool_use"):
         return ()
-    name, call_id = block.word("name"), block.word("id")
+    name, call_id = block.name("name"), block.name("id")
     # The arguments follow in pieces; where they are whole already, none do.
     return (ToolCalled(_key(frame), name, call_id, block.get("input") or None, new=True),)
 

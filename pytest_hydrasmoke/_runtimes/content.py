@@ -186,8 +186,7 @@ class Content:
     def _add_call(self, part: ToolCalled, at: float) -> None:
         self.held += sum(map(_weight, (part.name, part.id, part.arguments)))
         before = self._known.get(part.key)
-        another = before is not None and None not in (before.id, part.id) and before.id != part.id
-        if part.new or another:
+        if part.new or (before is not None and _differ(before, part)):
             self._known.pop(part.key, None)
         call = self._of(part.key, at)
         call.name = part.name or call.name
@@ -251,6 +250,11 @@ class Content:
                 calls.append((call, one.position))
         return tuple(calls)
 
+    @property
+    def nameless(self) -> bool:
+        """Whether a tool was called that nobody knows: it may be any."""
+        return any(one.name is None for one in self._calls)
+
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:
         found = "".join(call.pieces) if call.whole is None else call.whole
         if found == "":
@@ -267,6 +271,12 @@ class Content:
             self._note(safe_line(f"the arguments of a call of {name} are not a JSON object"))
             return None
         return cast("dict[str, object]", found)
+
+
+def _differ(before: _Call, part: ToolCalled) -> bool:
+    """Return whether a part is of another call: some number all of them 0, and give no ids."""
+    pairs = ((before.id, part.id), (before.name, part.name))
+    return any(one and other and one != other for one, other in pairs)
 
 
 def _refuse(word: str) -> float:

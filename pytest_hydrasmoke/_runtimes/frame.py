@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TypeGuard, cast
 
+from pytest_hydrasmoke._base.text import safe_line
+
 from .meaning import Key, TokensUsed
 
 DEPTH = 8
@@ -65,6 +67,14 @@ class Frame(dict[str, object]):
         """Return a word of a vocabulary, such as a finish reason; None for anything else."""
         value = self.get(key)
         return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+
+    def name(self, key: str) -> str | None:
+        """Return a tool's name, or an id, made harmless; None for anything else.
+
+        Whoever serves a tool names it: a call that is left out was never made, for a test.
+        """
+        value = self.get(key)
+        return safe_line(value) or None if isinstance(value, str) else None
 
     def key(self, key: str) -> Key | None:
         """Return a key for the pieces of a tool call; None for anything else."""

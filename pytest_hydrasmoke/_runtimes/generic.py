@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from .frame import DEPTH, Frame, frame_of, message_of, whole
-from .meaning import NO_MESSAGE, Meaning, spelled_plainly
+from .meaning import NO_MESSAGE, Meaning, is_failure, spelled_plainly
 
 _Role = Literal["text", "end", "error", "silent"]
 DECISIVE = ("end", "error", "silent")
@@ -28,7 +28,7 @@ _WORDS: dict[_Role, str] = {
         stream_done turn_end turn_complete turn_completed message_stop
         response.completed response.incomplete response.done
     """,
-    "error": "exception failure fatal",
+    "error": "exception fatal",
 }
 _ROLE_OF: dict[str, _Role] = {
     spelled_plainly(word): role for role, words in _WORDS.items() for word in words.split()
@@ -39,7 +39,6 @@ _SILENT = re.compile(
     "tool|function|call|think|thought|reason|usage|status|state|step|ping|heartbeat|keepalive"
     "|meta|start|progress|json|signature"
 )
-_ERROR = re.compile("(error|failed)$")
 
 # Keys that may hold text; the first one present decides.
 _TEXT_KEYS = (
@@ -55,6 +54,8 @@ _TEXT_KEYS = (
     "data",
 )
 _FINISH_KEYS = ("finishReason", "stop_reason", "stopReason", "done_reason")
+_FAILURE_KEYS = ("status", "reason")
+"""Keys at which an end says how it came about: only that of a failure is a finish reason."""
 _OTHERS = frozenset({"user", "system", "developer", "tool", "function", "reasoning"})
 _LONGEST_WORD = 64  # characters of a name that is remembered
 
@@ -86,7 +87,8 @@ def read(name: str, value: object) -> Meaning:
     if frame.get("error"):
         return Meaning(end=end, error=message_of(frame) or NO_MESSAGE, finish=finish)
     text = "" if role == "end" else text_of(frame)
-    return Meaning(text, end, finish=finish, models=frame.models)
+    words = frame.message("message", "detail") if finish and is_failure(finish) else ""
+    return Meaning(text, end, error=words or None, finish=finish, models=frame.models)
 
 
 def _finish_of(frame: Frame, *, end: bool) -> str | None:
@@ -94,7 +96,9 @@ def _finish_of(frame: Frame, *, end: bool) -> str | None:
     finish = frame.word("finish_reason")
     if finish is not None or not end:
         return finish
-    return next(filter(None, (frame.word(name) for name in _FINISH_KEYS)), None)
+    words = [frame.word(name) for name in _FINISH_KEYS]
+    words += [word for name in _FAILURE_KEYS if is_failure(word := frame.word(name) or "")]
+    return next(filter(None, words), None)
 
 
 def role_of(word: str) -> _Role | None:
@@ -108,7 +112,7 @@ def _read_role(word: str) -> _Role | None:
         return _ROLE_OF[plain]
     if _SILENT.search(plain):  # before errors: a tool that fails is not a turn that fails
         return "silent"
-    return "error" if _ERROR.search(plain) else None
+    return "error" if is_failure(plain) else None
 
 
 _role_of_word = lru_cache(maxsize=256)(_read_role)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .frame import DEPTH, Frame, message_of
-from .generic import first_choice, text_of
+from .generic import first_choice, role_of, text_of
 from .meaning import (
     NO_MESSAGE,
     Meaning,
@@ -22,6 +22,8 @@ CHAT = "OpenAI chat"
 """The name of the runtime of chunks."""
 PREFIX = "response."
 """Prefix of the types of the objects of Responses."""
+_CALLS = ("function_call", "custom_tool_call", "mcp_call")
+"""The types of their items that call a tool which has a name."""
 
 
 def read_chunk(frame: Frame) -> Meaning | None:
@@ -56,7 +58,7 @@ def _parts(said: Frame) -> Iterator[Part]:
         yield Reasoning(thought)
     for call in said.each("tool_calls"):
         function = call.inner("function")
-        name, call_id = function.word("name"), call.word("id")
+        name, call_id = function.name("name"), call.name("id")
         index = call.key("index")
         key = (call_id or 0) if index is None else index
         if name or call_id:
@@ -87,8 +89,10 @@ def _of_response(kind: str, frame: Frame) -> Meaning:
             return Meaning(parts=(ToolCalled(_key(frame), arguments=frame.get("arguments")),))
         case "completed" | "incomplete" | "failed" | "cancelled" | "done" as end:
             return _ended(end, frame)
-        case _:
-            return Meaning()
+        case other:
+            # A tool's failure is none of the agent's.
+            wordless = NO_MESSAGE if role_of(other) == "error" else None
+            return Meaning(error=wordless and (frame.message("error", "message") or wordless))
 
 
 def _key(frame: Frame) -> str | int:
@@ -96,12 +100,12 @@ def _key(frame: Frame) -> str | int:
 
 
 def _item(item: Frame) -> tuple[Part, ...]:
-    call_id = item.word("call_id")
-    if item.get("type") == "function_call":
+    call_id = item.name("call_id")
+    if item.get("type") in _CALLS:
         key = item.key("id") or call_id or 0
         # At its beginning it has no arguments yet, or an empty text.
         arguments = item.get("arguments") or None
-        return (ToolCalled(key, item.word("name"), call_id, arguments),)
+        return (ToolCalled(key, item.name("name"), call_id, arguments),)
     if item.get("type") == "function_call_output" and call_id is not None:
         return (ToolResult(call_id, item.get("output")),)
     return ()

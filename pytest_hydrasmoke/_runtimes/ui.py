@@ -100,7 +100,7 @@ def _ag_ui_tool(kind: str, frame: Frame) -> Iterator[Part]:
     if key is None:
         return
     if kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
-        yield ToolCalled(key, frame.word("toolCallName"), str(key))
+        yield ToolCalled(key, frame.name("toolCallName"), str(key))
     if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK"):
         yield ToolArguments(key, frame.text("delta"))
     if kind == "TOOL_CALL_RESULT":
@@ -146,7 +146,7 @@ def _ai_sdk_tool(kind: str, frame: Frame) -> Iterator[Part]:
     if key is None:
         return
     if kind in ("tool-input-start", "tool-input-available", "tool-input-error"):
-        yield ToolCalled(key, frame.word("toolName"), str(key), frame.get("input"))
+        yield ToolCalled(key, frame.name("toolName"), str(key), frame.get("input"))
     elif kind == "tool-input-delta":
         yield ToolArguments(key, frame.text("inputTextDelta"))
     elif kind == "tool-output-available":

@@ -14,7 +14,7 @@ from said_streams import STREAMS
 from scripted_io import calls_of, stream
 from sizes import examples
 
-from pytest_hydrasmoke import ChatError, ChatStream, ConfigError
+from pytest_hydrasmoke import ChatError, ChatStream, ConfigError, ToolCallsError
 from pytest_hydrasmoke._core import kept
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.kept import STREAMED, Kept
@@ -167,6 +167,16 @@ def test_of_a_long_one_it_has_its_times_and_end_and_says_that_the_rest_is_not_ke
         list(events)
     with pytest.raises(ChatError, match="not kept"):
         _ = events.turn.text
+
+
+def test_a_call_that_has_no_name_is_none_that_was_never_made() -> None:
+    call = {"index": 0, "id": "a", "function": {"name": None, "arguments": "{}"}}
+    frame = json.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}).encode()
+    with streamed(b"data: " + frame + b"\n\n", finished("stop"), DONE) as events:
+        list(events)
+    assert events.turn.tool_calls == ()
+    with pytest.raises(ToolCallsError, match="may be of any tool"):
+        events.turn.expect_tools(mode="exact")
 
 
 def test_nothing_counts_the_llm_events_of_a_clients_own_chats() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError, ToolCall, ToolCallsError
 from pytest_hydrasmoke._core.kept import messages_of
-from pytest_hydrasmoke._core.tools import check_tools
+from pytest_hydrasmoke._core.tools import LEFT, NAMELESS, check_tools
 
 Expected = str | tuple[str, Mapping[str, object]]
 
@@ -126,8 +126,17 @@ def test_of_a_turn_that_was_left_more_may_have_come() -> None:
         (["look"], "in_order", ["mail"], "a part of a turn does not show which tools"),
     ):
         with pytest.raises(ToolCallsError, match=words):
-            check_tools([LOOK], names, mode, never, left=True)
-    check_tools([LOOK], ["look"], "at_least", (), left=True)
+            check_tools([LOOK], names, mode, never, unseen=LEFT)
+    check_tools([LOOK], ["look"], "at_least", (), unseen=LEFT)
+
+
+def test_a_call_without_a_name_may_be_of_any_tool() -> None:
+    for mode, never in (("exact", ()), ("any_order", ()), ("in_order", ["mail"])):
+        with pytest.raises(ToolCallsError, match="its tool's name may be of any tool"):
+            check_tools([LOOK], ["look"], mode, never, unseen=NAMELESS)
+    check_tools([LOOK], ["look"], "in_order", (), unseen=NAMELESS)
+    with pytest.raises(ToolCallsError, match="other tools than expected"):
+        check_tools([LOOK], [], "exact", (), unseen=NAMELESS)
 
 
 def test_words_of_an_agent_are_made_safe_and_short() -> None:

@@ -55,8 +55,14 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         [],
     ),
     "an id once more": (
-        [call(0, id="a", name="look"), call(0, id="a", arguments="{}"), call(0, name="wait")],
-        [ToolCall("wait", {}, "a", None, 0)],
+        [call(0, id="a", name="look"), call(0, id="a", arguments="{}"), call(0, name="look")],
+        [ToolCall("look", {}, "a", None, 0)],
+        [],
+    ),
+    # Some gateways number all calls 0, and give no ids.
+    "an index used twice without an id": (
+        [call(0, name="look", arguments="{}"), call(0, name="wait", arguments="{}")],
+        [ToolCall("look", {}, None, None, 0), ToolCall("wait", {}, None, None, 1)],
         [],
     ),
     "a new one without an id": (

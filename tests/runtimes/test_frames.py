@@ -110,6 +110,10 @@ AI_SDK: Rows = [
     (typed("tool-input-delta", toolCallId="a", inputTextDelta="{"), says(ToolArguments("a", "{"))),
     (typed("tool-output-available", toolCallId="a", output=[1]), says(ToolResult("a", [1]))),
     (typed("tool-output-error", toolCallId="a", errorText="no"), says(ToolResult("a", "no"))),
+    (
+        typed("tool-input-start", toolName="files/delete", toolCallId="a"),
+        says(ToolCalled("a", "files/delete", "a")),
+    ),
     (typed("tool-input-start", toolName="look"), NOTHING),
     (typed("source-url", toolCallId="a", url="https://router.example"), NOTHING),
     *((typed(kind, model="Tesla", text="x"), NOTHING) for kind in ("data-car", "data-error")),
@@ -143,6 +147,14 @@ ANTHROPIC: Rows = [
         block(2, type="tool_use", id="a", name="look", input=LOOK),
         says(ToolCalled(2, "look", "a", LOOK, new=True)),
     ),
+    *(
+        (
+            block(2, type=kind, id="a", name="look", input={}),
+            says(ToolCalled(2, "look", "a", new=True)),
+        )
+        for kind in ("server_tool_use", "mcp_tool_use")
+    ),
+    (block(3, type="mcp_tool_result", tool_use_id="a"), NOTHING),
     (block(3, **REPLY), NOTHING),
     (typed("content_block_stop", index=0), NOTHING),
     (

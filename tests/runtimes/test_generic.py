@@ -61,6 +61,19 @@ MEANS: list[tuple[Any, Meaning]] = [
             ({"done": True, name: "length"}, Meaning(end=True, finish="length")),
             ({"type": "done", name: "error"}, BROKE),
             ({"type": "done", name: "error", "error": "boom"}, BROKE._replace(error="boom")),
+            ({"type": "done", name: "error", "message": "boom"}, BROKE._replace(error="boom")),
+        )
+    ),
+    # So does an end that only says how it came about, where that is a failure.
+    *(
+        row
+        for name in ("status", "reason")
+        for row in (
+            (("done", {name: "error"}), BROKE),
+            ({"done": True, name: "error", "detail": "boom"}, BROKE._replace(error="boom")),
+            (("done", {name: "completed", "message": "boom"}), END),
+            (("done", {name: 7}), END),
+            ({"content": "x", name: "error"}, X),
         )
     ),
     # The name of an event goes before the type of its object, and that before its keys.
@@ -112,6 +125,15 @@ MEANS: list[tuple[Any, Meaning]] = [
     ({"type": "invalid_request_error", "message": "boom"}, Meaning(error="boom")),
     ({"type": "run_failed", "reason": "boom"}, Meaning(error="boom")),
     ({"type": "exception", "data": {"detail": "boom"}}, Meaning(error="boom")),
+    *(
+        (frame, Meaning(error="boom"))
+        for word in ("cancelled", "run.canceled", "turn_aborted", "abort", "failure")
+        for frame in (
+            *((word, "boom"), (word, {"message": "boom"}), (word.upper(), {"text": "boom"})),
+            {"event": word, "reason": "boom"},
+        )
+    ),
+    *((it, NOTHING) for it in (("tool.cancelled", {"message": "x"}), ("step-aborted", "x"))),
     ({"type": "error"}, Meaning(error="error")),
     (nested("error", 8), Meaning(error="boom")),
     *((it, Meaning(error=NO_MESSAGE)) for it in (nested("error", 9), ("error", ""), ("error", {}))),

@@ -104,6 +104,13 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
         chunk({"tool_calls": [{"function": FUNCTION}]}),
         says(ToolCalled(0, "look"), ToolArguments(0, "{}")),
     ),
+    # Whoever serves a tool names it, and its calls.
+    *(
+        (call(0, id=it, name=it), says(ToolCalled(0, it, it)))
+        for it in ("_drop", "3d", "files/delete", "mcp:look up", "löschen", "y" * 200)
+    ),
+    (call(0, id="", name="\x1b[2J"), says(ToolCalled(0, "\\x1b[2J"))),
+    (call(0, id="a", name=" "), says(ToolCalled(0, None, "a"))),
     (first(message={"tool_calls": [{"id": "a"}]}), says(ToolCalled("a", None, "a"))),
     (chunk({"tool_calls": [None, "look", {"index": 0, "function": None}]}), Meaning()),
     ({"choices": [], "usage": USED}, says(TokensUsed(9, 5, 4, 3))),
@@ -160,6 +167,8 @@ END, INCOMPLETE = Meaning(end=True), Meaning(end=True, finish="incomplete")
 LIMIT: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
 CALLS = [{"type": "message"}, {"type": "reasoning"}, {"type": "function_call", "name": "look"}]
 CALL: dict[str, Any] = {"type": "function_call", "name": "look", "arguments": "{}"}
+ANY = "_files/2 delete:now" + "y" * 80
+CALL_OF_ANY = {"name": ANY, "arguments": "{}"}
 OVERLOADED = {"message": "Overloaded", "code": "server_error"}
 COUNTED = {
     "input_tokens": 9,
@@ -182,6 +191,8 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
             ({}, (0, "look", None, "{}")),
         )
     ),
+    (item("mcp_call", id="i", **CALL_OF_ANY), says(ToolCalled("i", ANY, None, "{}"))),
+    (item("custom_tool_call", call_id="7f", name=ANY), says(ToolCalled("7f", ANY, "7f"))),
     (item("function_call_output", call_id="a", output="cold"), says(ToolResult("a", "cold"))),
     (item("function_call_output", output="cold"), Meaning()),
     (item("message", id="m", model="Tesla"), Meaning()),
@@ -213,6 +224,8 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
         )
     ),
     (ends("done", status="queued"), Meaning()),
+    (typed("error", error=OVERLOADED), fails("Overloaded")),
+    (typed("turn.aborted"), fails()),
     (ends("cancelled"), fails("the response was cancelled")),
     (ends("done", status="cancelled"), fails("the response was cancelled")),
     *(
