@@ -136,6 +136,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    code = yield
+    # What comes before a run begins may end pytest, and `pytest.exit` may ask for 0.
+    switched = config.getoption("hydra_smoke") or config.getoption("hydra_smoke_fake")
+    if not switched or code or config.stash.get(_PROCESS, None) is not None:
+        return code
+    from pytest_hydrasmoke._plugin.switch import without_a_run
+
+    return without_a_run(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, object, object]:
@@ -204,7 +216,7 @@ def async_smoke_instance(
 ) -> AsyncSmokeInstance:
     """The same instance as `smoke_instance`, for coroutines.
 
-    A call without `await` does nothing; if Python warns of one, the run fails.
+    A call without `await` does nothing, and fails the run.
     """
     return _process(request.config).fixtures.async_instance(request, smoke_spec)
 

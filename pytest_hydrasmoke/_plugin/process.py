@@ -38,6 +38,7 @@ from .run_end import RunEnd
 from .run_report import RunTold
 from .running_test import RunningTest
 from .session_outcome import SessionOutcome
+from .unawaited import Unawaited
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ class Process:
                     reason=self.run_end.reason,
                 ),
             )
+        # First to tell: what ends the run counts them.
+        yield "unawaited", Unawaited(self.pytestconfig)
         yield "scrub", ReportCleaner(self.scrub)
         # Registered last, and so the first to end.
         yield "progress", self.progress

@@ -5,7 +5,6 @@ pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
 
 from __future__ import annotations
 
-import re
 import signal
 import warnings
 from collections.abc import Generator
@@ -20,6 +19,7 @@ from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
 from .pytest_stage import CONTINUES
+from .unawaited import NEVER_AWAITED
 
 if TYPE_CHECKING:
     from .process import Process
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 _MOST = 10
 """How many modules that could not be collected are named."""
-_NEVER_AWAITED = re.compile(
-    r"^coroutine '(Async(?:SmokeInstance|SmokeInstanceFactory|ChatTurn|ChatStream|SmokeClient)"
-    r"\.\w+)' was never awaited"
-)
-
 OF_NO_TEST = "hydra-smoke::"
 """How the ids of reports begin that are of no test."""
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
@@ -49,8 +44,8 @@ class SessionOutcome:
         self.unawaited: dict[str, dict[str, None]] = {}
         """What a test has called and never awaited, so that nothing was done or proved.
 
-        Python says so in a warning, which pytest shows and counts for nothing. xdist passes the
-        warnings of its workers on to the main process.
+        `Unawaited` says so in a warning, which pytest shows and counts for nothing. xdist passes
+        the warnings of its workers on to the main process.
         """
 
     def ended(self, session: pytest.Session, number: int | None) -> str | None:
@@ -100,7 +95,7 @@ class SessionOutcome:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, nodeid: str
     ) -> None:
-        found = _NEVER_AWAITED.match(str(warning_message.message))
+        found = NEVER_AWAITED.match(str(warning_message.message))
         if found is not None:
             self.unawaited.setdefault(nodeid or "(no test)", {})[found[1]] = None
 
@@ -127,6 +122,8 @@ class _Case:
     outcome: str = _OUTCOMES[0]
     seconds: float = 0.0
     executed: bool = False
+    over: bool = False
+    """Whether its teardown is reported."""
     crashed: bool = False
     """Whether its worker ended in it; xdist says the same of one that was interrupted."""
 
@@ -161,11 +158,16 @@ class Cases:
         # A skipped test was not executed; an expected failure was, but is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         case.executed |= ran
+        case.over |= report.when == "teardown"
 
     def executed(self, story: RunStory) -> bool:
         """Return whether any smoke test was executed."""
         smoke = story.smoke_tests
         return any(case.executed for test, case in self._cases.items() if test in smoke)
+
+    def broken_off(self, story: RunStory) -> bool:
+        """Return whether any smoke test was interrupted before its teardown was reported."""
+        return any(not self._cases.get(test, _Case()).over for test in story.cut_short)
 
     def reports(self, story: RunStory) -> list[CaseReport]:
         """Return the smoke tests, in the order in which they were first reported.

@@ -64,6 +64,14 @@ def switch_on(config: pytest.Config) -> Process | None:
         return process
 
 
+def without_a_run(config: pytest.Config) -> int:
+    """Return the exit code of pytest where it would be 0, and no run has begun."""
+    if any(config.getoption(name, default=None) for name in _INFO_ONLY):
+        return 0
+    _say("pytest ended before the run began: it proves nothing")
+    return int(pytest.ExitCode.TESTS_FAILED)
+
+
 def _is_fake(config: pytest.Config) -> bool:
     """Return which of both switches counts: the one on the command line, if the other is in a file.
 

@@ -36,7 +36,9 @@ def test_two(request):
     pytest.exit("enough", returncode=0)
 """
 BROKEN = {f"test_broken_{number:02}.py": "import no_such_module" for number in range(12)}
+FAILED = "hydra-smoke: smoke tests failed: 1, and the run was to end as if they had not"
 LAST_WEEK = '{\n  "schema_version": 2,\n  "run_id": "last-week"\n}\n'
+MAIN = "pytest_cmdline_main(): return 0"
 WORKER = ("-p", "xdist", "-n1", "test_it.py")
 
 
@@ -73,6 +75,22 @@ ENDINGS = {
         **MIDDLE,
         does=f"pytest.exit('enough of ' + {THE_TOKEN}, 7)",
         summary=False,
+    ),
+    "an exit with 0 in the last teardown": Ending(
+        *(1, "pytest.exit: enough"),
+        hook="pytest_runtest_teardown(item):\n  if 'three' in item.name: pytest.exit('enough', 0)",
+        verdict=NOT_ALL,
+    ),
+    "an exit with 0 after a failure": Ending(
+        *(1, "pytest.exit: enough", "2 passed, 1 failed", "passed passed failed"),
+        last="assert 0",
+        hook="pytest_runtest_logfinish(nodeid):\n  if 'three' in nodeid: pytest.exit('enough', 0)",
+        words=(FAILED,),
+    ),
+    "another's verdict on a failure": Ending(
+        *(1, None, "2 passed, 1 failed", "passed passed failed"),
+        last="assert 0",
+        hook="pytest_sessionfinish(session): session.exitstatus = 0",
     ),
     "an exit without words": Ending(2, "pytest.exit", **MIDDLE, does="pytest.exit()"),
     "an exit where replies are kept out": Ending(
@@ -263,6 +281,19 @@ def test_what_no_summary_showed_is_on_standard_error(here: Project) -> None:
     assert result.ret == 1
     assert not result.outlines
     assert sum(line.startswith(NOTHING[:-1]) for line in result.errlines) == 1
+
+
+@pytest.mark.parametrize("does", ["pytest_configure(): pytest.exit('no', 0)", MAIN])
+def test_what_ends_before_it_begins_proves_nothing(
+    here: Project, does: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here.write("test_it.py", ASKS)
+    here.write("conftest.py", f"import pytest\ndef {does}\n")
+    assert here.live("test_it.py").ret == 1
+    words = "hydra-smoke: pytest ended before the run began: it proves nothing"
+    assert capfd.readouterr().err.splitlines().count(words) == 1
+    assert here.pytester.runpytest("test_it.py").ret == 0
+    assert here.live("--collect-only", "test_it.py").ret == 0
 
 
 def test_what_can_not_be_mended_is_said(here: Project) -> None:
