@@ -64,7 +64,7 @@ class _Turn:
     def complete(self) -> bool:
         """True if a terminal event came, or a finish reason and then the end of the stream.
 
-        What is said after an end takes it back.
+        What is said, thought or called after an end takes it back.
         """
         return self._came.end.complete
 

@@ -2,7 +2,8 @@
 
 A turn ends at its terminal event, not where the connection happens to end: a cut connection can
 look just like a closed one. If the model has given a finish reason, the end of the stream will do.
-What is said after an end takes that end back: the agent goes on, and needs another one.
+What is said, thought or called after an end takes that end back: the agent goes on, and needs
+another one. Some models give the same reason whether they stop for their tools or for good.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
+from pytest_hydrasmoke._runtimes.meaning import Meaning, Part, Reasoning, ToolCalled, goes_on
 from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
 
@@ -67,7 +68,9 @@ class TurnEnd:
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""
-        if (self.complete or self.finish_reason) and (known.begins or known.text.strip()):
+        if (self.complete or self.finish_reason) and (
+            known.begins or known.text.strip() or any(map(_is_new, known.parts))
+        ):
             self.complete, self.finish_reason = False, None
         if known.finish is not None:
             self.finish_reason = known.finish
@@ -113,6 +116,11 @@ class TurnEnd:
         if self.runtimes:
             return "as this runtime always sends one"
         return "as an earlier turn of this instance had one" if end_is_known else None
+
+
+def _is_new(part: Part) -> bool:
+    """Return whether a part shows that the agent goes on."""
+    return isinstance(part, ToolCalled) or (isinstance(part, Reasoning) and not part.repeats)
 
 
 @dataclass(slots=True, eq=False)

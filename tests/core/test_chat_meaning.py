@@ -31,6 +31,11 @@ def response(text: str, *output: dict[str, Any], whole: bool = True) -> bytes:
 
 LOOK = {"type": "function_call", "name": "look", "call_id": "c", "arguments": "{}"}
 FOUND = {"type": "function_call_output", "call_id": "c", "output": "7"}
+CALLS, THINKS = (
+    typed({"choices": [{"index": 0, "delta": it, "finish_reason": None}]})
+    for it in ({"tool_calls": [{"index": 0, "function": {"name": "look"}}]}, {"reasoning": "Hm."})
+)
+REPEATS = b'data: {"event": "reasoning.available", "text": "Hi"}\n\n'
 BLANK = typed({"choices": [{"index": 0, "delta": {"content": "\n"}, "finish_reason": None}]})
 
 # A reply that comes as a whole, and a piece of it before.
@@ -106,6 +111,7 @@ ROWS: dict[str, Row] = {
     "a line feed after the end": Row(
         [HI, finished("stop"), BLANK], text="Hi\n", complete=True, reason="stop"
     ),
+    "a repetition after the end": Row([HI, DONE, REPEATS], complete=True),
     # A whole reply counts where no piece of it came.
     **{f"whole {n}": Row([whole], complete=True) for n, whole in enumerate(WHOLE)},
     **{
@@ -147,6 +153,7 @@ def test_a_stream_is_a_turn_or_fails(name: str) -> None:
         (response("Hi. "), typed(CREATED)),
         (HI + finished("stop") + DONE, HI),
         (HI + finished("length"), HI),
+        *((HI + finished("stop") + done, then) for done in (b"", DONE) for then in (CALLS, THINKS)),
     ],
 )
 @pytest.mark.parametrize("kept", [True, False])
