@@ -23,7 +23,8 @@ from .state import World
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
-
+_OTHERS = ("fixture ", "hook ")
+"""How the names of owners begin that are no tests."""
 
 Edit: TypeAlias = Callable[[str, int, str], str]
 """Maps an owner, a run and a message to the message as recorded."""
@@ -57,6 +58,8 @@ class _Played:
 
     turns: set[tuple[int, PlayableTurn]] = field(default_factory=set[tuple[int, PlayableTurn]])
     """What was played, each in the run that asked."""
+    earlier: set[tuple[int, PlayableTurn]] = field(default_factory=set[tuple[int, PlayableTurn]])
+    """What was played before its messages began again: as long as there is any other, no more."""
     at: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
     """How far a run has come in the recorded turns of an instance, by its key."""
 
@@ -99,7 +102,10 @@ class Replay:
             self._refused.clear()  # Whoever is on stage now has a turn of their own.
             if owner is not None and begins:
                 self.course.note("begun", owner)
-                self._played.pop(owner, None)
+                before = self._played.pop(owner, _Played())
+                # A test that begins again is repeated; another owner is now there for other tests.
+                if owner.startswith(_OTHERS):
+                    self._played[owner].earlier = before.earlier | before.turns
 
     def claim(self, key: str, claim: Claim) -> None:
         """Record the owner of an instance."""
@@ -125,7 +131,7 @@ class Replay:
             return None
         with self._lock:
             _, mine = self._recorded(instance)
-            played = self._played[self._owner].turns
+            played = self._played[self._owner].turns | self._played[self._owner].earlier
             return AllAsked(self._command(), all((self._run, turn) in played for turn in mine))
 
     # What the handlers ask, and tell
@@ -196,7 +202,7 @@ class Replay:
         of_run, mine = self._recorded(instance)
         played = self._played[self._owner]
         turns = [turn for turn in mine if turn.message == message]
-        for turn in turns:
+        for turn in sorted(turns, key=lambda it: (self._run, it) in played.earlier):
             if (self._run, turn) not in played.turns:
                 played.turns.add((self._run, turn))
                 if turn.claim is not None:  # Those from a client can't be told apart.

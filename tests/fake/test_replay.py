@@ -78,6 +78,15 @@ def test_what_is_answered(
         assert said == expected or (said.startswith("'") and expected in said), told
 
 
+@pytest.mark.parametrize("owner", [AGENT, "hook pytest_hydra_smoke_instance_ready"])
+def test_who_is_there_for_several_tests_says_to_each_what_it_said_to_them(
+    process: Any, owner: str
+) -> None:
+    begins = f"> {owner}"
+    steps = [begins, "a", "b", begins, "a", "b", begins, "a"]
+    assert process(*AGAIN, of=owner).play(steps) == ["1", "2", "3", "2", "1"]
+
+
 def test_each_instance_has_turns_of_its_own(process: Any) -> None:
     places = {"shared": "shared", "k0": 0, "k1": 1, "theirs": {"of": AGENT, "number": 0}, "c": None}
     one = process(*(says("a", key, instance=place) for key, place in places.items()))
