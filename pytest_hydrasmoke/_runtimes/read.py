@@ -38,7 +38,8 @@ _BY_TYPE: Mapping[str, tuple[str | None, _Reads]] = {
 _HERMES = "Hermes"
 _LONGEST = 4096
 """Most characters of data whose surroundings are kept."""
-_STAND_IN = "any text"
+_STAND_INS = ("any text", "another text")
+"""Two, as an agent may say one of them."""
 _BROKEN = re.compile(r'\s*\{"')
 """How data begins that is broken JSON, if it is no object."""
 _IN_QUOTES = re.compile(r'[^"\\\0-\x1f]*(?:\\(?:[/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*)*', re.ASCII)
@@ -170,7 +171,8 @@ class Reader:
         found = read(event)
         text, means = _one_text(found)
         if (around := _around(text, event)) is not None:
-            if around == self._last and read(around.with_text(_STAND_IN)) == means(_STAND_IN):
+            same = (read(around.with_text(it)) == means(it) for it in _STAND_INS)
+            if around == self._last and all(same):
                 self._alike = _Alike(around, means, speak=not found.parts)
             self._last = around
         return found

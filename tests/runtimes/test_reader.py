@@ -109,6 +109,13 @@ def test_all_else_is_read_whole(kind: str) -> None:
         assert it.read(event) == read(event)
 
 
+def test_an_agent_may_say_what_stands_in_for_its_text() -> None:
+    make: Callable[[str], Any] = lambda role: chunk({"content": "any text", "role": role})  # noqa: E731
+    it = Reader()
+    for role in ("any text", "any text", "assistant", "user"):
+        check(it, event_of(make(role)))
+
+
 def only_text(meaning: Meaning) -> bool:
     return meaning == Meaning(meaning.text, models=meaning.models, runtime=meaning.runtime)
 
