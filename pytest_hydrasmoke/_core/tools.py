@@ -36,6 +36,11 @@ NAMELESS = Unseen(
     "see the agent's log of this turn: its runtime has not told the name",
 )
 
+UNTOLD = Unseen(
+    "a call of which no arguments were reported may be one that must never be made",
+    "give never= the tool's name alone: this agent's runtime does not report arguments",
+)
+
 
 class _Wanted(NamedTuple):
     """A call that is expected: its tool, and those of its arguments that matter."""
@@ -48,6 +53,9 @@ class _Wanted(NamedTuple):
             return False
         told: Mapping[str, object] = call.arguments or {}
         return all(k in told and _same(told[k], v) for k, v in self.arguments.items())
+
+    def may_be_met(self, call: ToolCall) -> bool:
+        return call.name == self.name and call.arguments is None
 
     def __str__(self) -> str:
         return _shown(self.name, self.arguments) if self.arguments else safe_line(self.name, _WIDE)
@@ -82,6 +90,8 @@ def check_tools(
     if mode in _CLOSED:
         forbidden |= {*range(len(calls))} - {at for _, at in pairs}
     met = {number for number, at in pairs if wanted[number].is_met(calls[at])}
+    if any(it.may_be_met(call) for it in unwanted for call in calls):
+        unseen = UNTOLD
     unseen = None if forbidden else unseen
     unknown = unseen if unwanted or mode in _CLOSED else None
     if len(met) == len(wanted) and not forbidden and unknown is None:

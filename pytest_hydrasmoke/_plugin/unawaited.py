@@ -45,7 +45,8 @@ class Unawaited:
             self._warn(coroutine)
             return
         # Told later: this is wherever the last reference to it went.
-        where, kind = sys._getframe(1), RuntimeWarning
+        where = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        kind = RuntimeWarning
         file, line = where.f_code.co_filename, where.f_lineno
         self._found.append(warnings.WarningMessage(kind(text), kind, file, line))
 

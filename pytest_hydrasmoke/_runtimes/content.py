@@ -258,7 +258,7 @@ class Content:
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:
         found = "".join(call.pieces) if call.whole is None else call.whole
         if found == "":
-            return None
+            return {} if call.pieces else None
         if isinstance(found, str):
             try:
                 found = json.loads(found, parse_constant=_refuse)

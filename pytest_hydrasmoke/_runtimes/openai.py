@@ -61,9 +61,11 @@ def _parts(said: Frame) -> Iterator[Part]:
         name, call_id = function.name("name"), call.name("id")
         index = call.key("index")
         key = (call_id or 0) if index is None else index
+        piece = function.text("arguments")
         if name or call_id:
             yield ToolCalled(key, name, call_id)
-        if piece := function.text("arguments"):
+        # Even an empty one, as a call begins, tells that arguments are reported: there are none.
+        if piece or ((name or call_id) and "arguments" in function):
             yield ToolArguments(key, piece)
 
 

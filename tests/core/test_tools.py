@@ -139,6 +139,13 @@ def test_a_call_without_a_name_may_be_of_any_tool() -> None:
         check_tools([LOOK], [], "exact", (), unseen=NAMELESS)
 
 
+def test_a_call_whose_arguments_are_not_told_may_be_one_that_is_never_to_be_made() -> None:
+    never = [("look", {"city": "Oslo"})]
+    with pytest.raises(ToolCallsError, match="no arguments were reported may be one that must"):
+        check_tools([call("look")], ["look"], "in_order", never)
+    check_tools([call("look", {}), call("mail")], ["look"], "in_order", never)
+
+
 def test_words_of_an_agent_are_made_safe_and_short() -> None:
     error = failure([call("\x1b[2J::error::", {"x": "y" * 500})], "look", mode="exact")
     assert error is not None

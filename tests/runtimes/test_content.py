@@ -41,6 +41,11 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         [ToolCall("look", LOOK, None, None, 1)],
         [],
     ),
+    "no arguments": (
+        [call(0, name="look", arguments=""), call(1, name="wait")],
+        [ToolCall("look", {}, None, None, 0), ToolCall("wait", None, None, None, 1)],
+        [],
+    ),
     "its name comes last": (
         [call(0, arguments="{}"), call(0, name="look"), call(7, name="far")],
         [ToolCall("look", {}, None, None, 0), ToolCall("far", None, None, None, 2)],

@@ -91,7 +91,11 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (chunk({"reasoning": "m.", "content": None}), says(Reasoning("m."))),
     (chunk({"content": [{"type": "thinking", "text": "Hm."}]}), Meaning()),
     *((chunk({"role": role, "content": "x"}), Meaning()) for role in ("tool", "user", "User")),
-    (call(0, id="a", name="look", arguments=""), says(ToolCalled(0, "look", "a"))),
+    (
+        call(0, id="a", name="look", arguments=""),
+        says(ToolCalled(0, "look", "a"), ToolArguments(0, "")),
+    ),
+    (call(0, arguments=""), Meaning()),
     (call(7, arguments="{"), says(ToolArguments(7, "{"))),
     (
         chunk({"tool_calls": [{"id": it, "function": FUNCTION} for it in "ab"]}),
