@@ -10,9 +10,10 @@ import contextlib
 import math
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import same_id
 from pytest_hydrasmoke._base.errors import ConfigError, LeakError
 from pytest_hydrasmoke._base.run_keys import is_random
-from pytest_hydrasmoke._journal.events import Conflict, Doing
+from pytest_hydrasmoke._journal.events import Alive, Became, Conflict, Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -176,6 +177,8 @@ class Deletion:
             await self._ask(calls, instance_id, deadline)
         found = await look(calls, self._instance, instance_id, deadline)
         evidence[instance_id] = evidence[instance_id].saw(found)
+        if found.says == "alive" and self._instance.accepted:
+            self._instance.note(Alive())
         return found, self._judge(instance_id, last=last)
 
     def _judge(self, instance_id: str, *, last: bool = False) -> Verdict:
@@ -197,8 +200,10 @@ class Deletion:
             seen[instance_id] = seen[instance_id].unanswered(calls.io.now(), doubt.message)
             return
         seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
-        if accepted and instance.state in HAS_ROW - {State.DELETING}:
-            instance.becomes(State.DELETING)
+        # What is written names its id: one that was not asked for has accepted nothing.
+        last = same_id(instance_id, instance.id) and not instance.accepted
+        if accepted and last and instance.state in HAS_ROW:
+            instance.note(Became(State.DELETING, instance.id))
 
     async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
         """Look once more at all that was proved gone; return why that can't be told for certain.

@@ -113,6 +113,10 @@ class Became(NamedTuple):
     """Since its request."""
 
 
+class Alive(NamedTuple):
+    """It was seen alive: what was accepted before to delete it has not done so."""
+
+
 class Prepared(NamedTuple):
     """The hook for an instance that is ready was called for it: no process calls it again."""
 
@@ -260,7 +264,9 @@ class Drifted(NamedTuple):
     text: str
 
 
-OfLedger = Claimed | Became | Prepared | Refuted | CleanedUp | Learned
+Fact = Became | Alive | Prepared
+"""What a ledger has of an instance after its claim."""
+OfLedger = Claimed | Fact | Refuted | CleanedUp | Learned
 """What a ledger consists of, or a sweep's file beside it: what others than the writer must know."""
 OfProcess = Opened | Selected | CutShort | FailedTest | NotRun | Cured | RunsCounted
 OfInstance = Used | Status | Hosted | Leaked | Conflict | Blamed | Noted | Interrupted

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .events import Became, Claimed, Prepared
+from .events import Alive, Claimed, Fact, Prepared
 from .states import CLOSED, HAS_ROW, State
 
 NAMING = frozenset({State.ACCEPTED, State.CREATED})
@@ -37,12 +37,12 @@ class KnownInstance:
     ids: list[str] = field(default_factory=list[str])
     """The instances that the key's own answers have named."""
     accepted: list[str] = field(default_factory=list[str])
-    """Those whose deletion the router has accepted."""
+    """Those whose deletion the router has accepted, if it was not seen alive since."""
     was_ready: bool = False
     prepared: bool = False
     """Whether a process has called the hook for an instance that is ready."""
 
-    def learn(self, event: Claimed | Became | Prepared) -> None:
+    def learn(self, event: Claimed | Fact) -> None:
         """Add what an entry says."""
         match event:
             case Claimed():
@@ -50,6 +50,8 @@ class KnownInstance:
                 self.attached = event.attached
                 self.url, self.fake, self.share = event.url, event.fake, event.share
                 self.state = State.CLAIMED
+            case Alive():
+                self.accepted.clear()
             case Prepared():
                 self.prepared = True
             case _:

@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from .chat import Counted, Tokens, Turn, TurnBegan
 from .events import (
+    Alive,
     Attempt,
     Became,
     Blamed,
@@ -198,7 +199,7 @@ class Story(KnownInstance):
     def apply(self, process: str, at: float, event: Event) -> None:
         """Add what a process has written of it."""
         match event:
-            case Claimed() | Became() | Prepared():
+            case Claimed() | Became() | Alive() | Prepared():
                 self.learn(event)
             case Attempt() | Skipped():
                 self.requests.apply(at, event)

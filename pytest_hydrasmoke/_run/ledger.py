@@ -34,7 +34,7 @@ from pytest_hydrasmoke._journal.events import (
     CleanedUp,
     Entry,
     Event,
-    Prepared,
+    Fact,
     Refuted,
 )
 
@@ -188,7 +188,7 @@ class Ledger:
             words = None if why is None else self._clean(why)
             self._append(Refuted(what, test, words), make=True)
 
-    def write(self, key: str, event: Became | Prepared) -> None:
+    def write(self, key: str, event: Fact) -> None:
         """Append a fact; raises OSError. A sweep asks the router for what was not written."""
         if isinstance(event, Became) and event.id is not None and self._clean(event.id) != event.id:
             # A router can echo the token as an id; without an id, a sweep asks for the key.

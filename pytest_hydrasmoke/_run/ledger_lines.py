@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_hydrasmoke._base.run_keys import slot_number
 from pytest_hydrasmoke._journal.codec import SCHEMA, OtherSchemaError, decode
-from pytest_hydrasmoke._journal.events import Became, Claimed, CleanedUp, Entry, Prepared, Refuted
+from pytest_hydrasmoke._journal.events import Became, Claimed, CleanedUp, Entry, Fact, Refuted
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
@@ -91,7 +91,7 @@ class LedgerReading:
                 if event.share is not None and event.spec is not None:
                     # Whoever boots it anew has seen what was written before.
                     self.refuted.pop(share_name(event.share, event.spec), None)
-            case Became() | Prepared() if key in self.instances:
+            case _ if isinstance(event, Fact) and key in self.instances:
                 self.instances[key].learn(event)
                 if isinstance(event, Became) and event.state is State.CREATED:
                     self.row_lag = max(self.row_lag, event.seconds)

@@ -29,7 +29,7 @@ from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
-from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Prepared, Used
+from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Fact, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
@@ -146,12 +146,12 @@ class Run(Keeper):
             if instance.born is not None:
                 event = event._replace(seconds=self._io.now() - instance.born)
         # The run is attached to an instance without a key.
-        if isinstance(event, Became | Prepared) and instance.key is not None:
+        if isinstance(event, Fact) and instance.key is not None:
             try:
                 self.ledger.write(instance.key, event)
             except OSError as error:
                 # The claim is on disk: a sweep asks the router for the rest.
-                what = event.state if isinstance(event, Became) else "prepared"
+                what = event.state if isinstance(event, Became) else type(event).__name__.lower()
                 instance.add_remark(f"not in the ledger: {what} ({error})")
         self.tell(event, instance.reference, at)
 

@@ -145,6 +145,23 @@ def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too()
     assert asked == [("poll", KEY), *both[0], *both[1]]
 
 
+def test_what_is_written_as_accepted_is_the_delete_of_the_instance_that_it_names() -> None:
+    it = instance(state=State.CREATED, id=ID)
+    it.ids = [OTHER_ID, ID]
+    other = reply(200, {"instance_id": OTHER_ID, "status": "deleting"})
+    io, calls = calls_of(it, delete=[reply(422), other])
+    drive(Deletion(it, io.now()).ask_all(calls))
+    assert [str(sent.request.path)[-36:] for sent in io.sent] == [ID, OTHER_ID]
+    assert (it.state, it.accepted) == (State.CREATED, [])
+
+
+def test_what_was_accepted_counts_until_it_is_seen_alive() -> None:
+    told: list[State] = []
+    it = ready(asked=True, keeper=Listening(state=lambda event: told.append(event.state)))
+    _, it, _ = deleting(it, delete=[deleted(), ...], status=[RUNNING, NOT_FOUND])
+    assert (told, it.accepted) == ([State.DELETING, State.DELETING, State.GONE], [ID])
+
+
 def test_a_broken_answer_to_delete_is_noted() -> None:
     _, it, _ = deleting(delete=[reply(200, b"{}")], status=[NOT_FOUND, ...])
     [note] = it.notes

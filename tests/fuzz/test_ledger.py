@@ -38,7 +38,7 @@ claims = entries(
 )
 LATER = st.sampled_from([state.value for state in State if state != State.CLAIMED])
 facts = entries("Became", KEYS, state=LATER, id=st.none() | TEXTS, seconds=SECONDS)
-facts |= entries("Prepared", KEYS)
+facts |= entries("Alive", KEYS) | entries("Prepared", KEYS)
 entry = claims | facts | entries("Refuted", st.none(), what=TEXTS, test=TEXTS, why=TEXTS)
 entry |= entries("CleanedUp", st.none())
 # Near to what a ledger has: fields of any kind, under the right names.
@@ -144,8 +144,9 @@ def test_the_last_fact_of_a_key_is_what_is_known(
         names = [fact["id"] for fact in became if fact["id"] is not None]
         words = ["claimed", *(fact["state"] for fact in became)]
         own = [fact["id"] for fact in became if fact["state"] in ("accepted", "created")]
-        back = max([0, *(at for at, it in enumerate(became, 1) if it["state"] == "created")])
-        gone = [fact["id"] for fact in became[back:] if fact["state"] == "deleting"]
+        told = [fact.get("state", fact["is"]) for fact in of_key]
+        back = max(at for at, it in enumerate(["Alive", *told]) if it in ("Alive", "created"))
+        gone = [fact["id"] for fact in of_key[back:] if fact.get("state") == "deleting"]
         assert reading.instances[key] == KnownInstance(
             key=key,
             url=claim["url"],
@@ -157,7 +158,7 @@ def test_the_last_fact_of_a_key_is_what_is_known(
             ids=[*dict.fromkeys(name for name in own if name is not None)],
             accepted=[name for name in gone if name is not None],
             was_ready="ready" in words,
-            prepared=len(became) < len(of_key),
+            prepared="Prepared" in told,
         )
     took = [fact for fact in more if fact["of"] in known and "state" in fact]
     for state, longest in (("created", reading.row_lag), ("ready", reading.boot)):

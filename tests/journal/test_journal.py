@@ -42,6 +42,7 @@ EVENTS: list[Event] = [
     chat.Counted(2, ("a", "b")),
     events.Became(State.READY, "an-id"),
     events.Claimed(SPEC, False, "https://router.example", True, "s"),
+    events.Alive(),
     events.Prepared(),
     events.Refuted("chat", "test_a.py::test_a", "no room"),
     events.CleanedUp(),

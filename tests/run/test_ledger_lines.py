@@ -11,6 +11,7 @@ from owner_tools import SPEC
 
 from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import (
+    Alive,
     Became,
     Claimed,
     Entry,
@@ -131,6 +132,9 @@ def test_a_ledger_tells_what_a_key_has_named_and_how_long_rows_and_boots_took() 
     [known] = reading.open
     assert (known.id, known.ids, known.accepted) == ("b", ["a", "b"], ["b"])
     assert (known.was_ready, reading.row_lag, reading.boot) == (True, 2.5, 70)
+    # What was accepted before it is seen alive did nothing.
+    [known] = facts(Became(State.CREATED, "a"), Became(State.DELETING, "a"), Alive()).open
+    assert (known.state, known.accepted) == (State.DELETING, [])
 
 
 def test_a_key_that_is_claimed_again_begins_afresh() -> None:

@@ -9,9 +9,10 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from liar import Lie, on
 from truth import Manner, Truth
 from truth_app import TrueRouter
-from truth_seam import Process, World, sweep
+from truth_seam import FOREVER, Killed, Process, World, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory, VirtualClock
 
@@ -77,3 +78,26 @@ def test_what_was_refused_and_made_is_told_or_ended(tmp_path: Path) -> None:
         left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
         assert not left, said
     assert place.truth.left() == []
+
+
+STALE = [
+    Lie(404, {"detail": "Instance not found"}, on("status", "delete")),
+    Lie(200, {"found": False, "instance_id": None, "status": None}, on("poll")),
+]
+"""What a replica says that does not know the instance yet."""
+
+
+def test_a_delete_behind_which_a_killed_run_saw_it_alive_is_none_to_its_sweep(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, Manner(deaf=1))
+    instance = place.process.run.provision(place.process.spec)
+    place.clock.advance(60)
+    place.world.lives = 2 * len(["status", "delete", "status"])
+    with pytest.raises(Killed):
+        instance.delete()
+    place.world.lives = FOREVER
+    place.process.kill()
+    place.world.router.lie(STALE, times=12)
+    left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
+    assert (left, place.truth.left()) == (False, []), said
