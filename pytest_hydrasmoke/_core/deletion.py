@@ -58,7 +58,7 @@ class Deletion:
         if named is not None:
             # What was answered before there was a row proves nothing.
             instance.evidence.forget()
-            instance.names(named)
+            instance.names(named, now)
         self._begin(now)
         # The phase has begun; its deadline is known now.
         instance.note(Doing("delete", self._deadline), now)
@@ -154,7 +154,7 @@ class Deletion:
         seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
         if seen.named is not None and not instance.owns(seen.named):
             # This is the key's instance now.
-            instance.names(seen.named)
+            instance.names(seen.named, seen.at)
             instance.add_remark(f"its key now names {seen.named}: deleted too")
             self._ids.append(seen.named)
         if not verdict.proved:

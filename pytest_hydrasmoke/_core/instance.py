@@ -176,10 +176,16 @@ class Instance(Story, Partner):
         if (self.state, self.id) != (state, name):
             self.note(Became(state, name))
 
-    def names(self, instance_id: str) -> None:
+    def names(self, instance_id: str, at: float | None = None) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
         self.ids = self.known_ids
+        self.evidence.shown = at
         self.becomes(State.CREATED, instance_id)
+
+    def shown_at(self, now: float) -> float:
+        """Return when its key had named its last instance, at the latest."""
+        shown = self.evidence.shown
+        return now - self.lasted if shown is None else shown
 
     def is_gone(self, at: float, *, ends: bool) -> None:
         """Become gone, or deleted where nobody looks again since the router `ends` with the run."""

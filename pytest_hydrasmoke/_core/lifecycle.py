@@ -198,7 +198,7 @@ async def _row(calls: Calls, instance: Instance, start: float) -> None:
             got=found.instance_id,
             next_step=_TWO_INSTANCES,
         )
-    instance.names(found.instance_id)
+    instance.names(found.instance_id, calls.io.now())
 
 
 async def until_ready(calls: Calls, instance: Instance, start: float) -> None:

@@ -12,6 +12,9 @@ good for as long as it has held. What must hold how long:
   for `KEPT_ROW`, and then a further DELETE must find nothing (404, 409, 410), or be accepted and
   followed by `UNASKED` of the same. Then it is a row that the router has kept.
 - Alive, or no answer that proves anything: never.
+
+None of them is trusted for good before a last look, which comes a while later, and not before any
+replica would know the instance.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Literal
 from pytest_hydrasmoke._api.models import plain_id
 
 UNASKED = 10.0
-"""Seconds for which "not found" must hold if no DELETE was accepted."""
+"""Seconds for which "not found" must hold if no DELETE was accepted: how far a replica lags."""
 UNDER_WAY = 10.0
 """Seconds for which a sweep must see that a deletion is under way."""
 KEPT_ROW = 5.0
@@ -108,6 +111,11 @@ class Seen:
         return replace(seen, since=look.at, held=answer)
 
 
+def last_look_at(proved: float, shown: float) -> float:
+    """Return when the last look is due at what was proved gone, and first shown, at a moment."""
+    return max(proved + AFTER, shown + UNASKED)
+
+
 class Evidence:
     """What a process has seen of the instances of one key: of their request, and their deletion."""
 
@@ -118,6 +126,8 @@ class Evidence:
         """Whether this run may have requested a deletion before."""
         self.gone: frozenset[str] = frozenset()
         """The plain ids that were proved gone."""
+        self.shown: float | None = None
+        """When its key first named the instance, the last one; None if this process can't tell."""
         self._seen = dict[str, Seen]()
         """What was seen since a deletion was asked for, by plain ids."""
 

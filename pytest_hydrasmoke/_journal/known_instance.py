@@ -5,6 +5,7 @@ A process folds its own entries as it writes them; another process, or a sweep, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields
@@ -38,6 +39,10 @@ class KnownInstance:
     """The instances that the key's own answers have named."""
     accepted: list[str] = field(default_factory=list[str])
     """Those whose deletion the router has accepted, if it was not seen alive since."""
+    shown: float = field(default=math.inf, compare=False)
+    """Seconds from its request until its key named its last instance, as far as entries tell."""
+    lasted: float = field(default=0.0, compare=False)
+    """Seconds from then until the last entry that tells, at least."""
     was_ready: bool = False
     prepared: bool = False
     """Whether a process has called the hook for an instance that is ready."""
@@ -56,6 +61,10 @@ class KnownInstance:
                 self.prepared = True
             case _:
                 state, name = event.state, event.id
+                if state is State.CREATED and not (self.had_row and name in (None, self.id)):
+                    # Who has not requested it tells no time.
+                    self.shown, self.lasted = event.seconds or math.inf, 0.0
+                self.lasted = max(self.lasted, event.seconds - self.shown)
                 self.state, self.id = state, self.id if name is None else name
                 self.was_ready |= state is State.READY
                 if state is State.CREATED:

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
+from pytest_hydrasmoke._core.proof import REFUSED_AFTER, STILL_DELETING, last_look_at
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -97,6 +97,7 @@ class SweptKey(Keeper):
         self.instance = Instance(None, key=key, state=State.REQUESTED, keeper=self)
         if known is not None:
             self.instance.take_over(known)
+            self.instance.lasted += run.age_of(key)
             # The state says what to do first; an id of another answer is not trusted.
             self.instance.id = known.ids[-1] if known.ids else None
             self.instance.state = State.GONE if known.had_row else State.REQUESTED
@@ -144,7 +145,9 @@ class SweptKey(Keeper):
             if any(self.instance.evidence[it].alive for it in self.instance.known_ids):
                 self._note_alive()
         self._proved = pause is None
-        self.due = calls.io.now() + (AFTER if pause is None else pause)
+        now = calls.io.now()
+        shown = self.instance.shown_at(self._began)
+        self.due = last_look_at(now, shown) if pause is None else now + pause
 
     async def _look_first(self, calls: Calls, now: float) -> None:
         """Look before a delete of this sweep hides what is there."""

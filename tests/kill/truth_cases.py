@@ -155,6 +155,10 @@ WRONG = [
         curable=False,
     ),
     *(
+        Case(f"a DELETE that is lost, then looks {lag:g} s behind", Manner(deaf=1, stale=lag))
+        for lag in LAGS
+    ),
+    *(
         Case(
             f"a boot of {boot:g} s that ends after the DELETE",
             Manner(boot=boot, finishes=True),

@@ -120,6 +120,9 @@ def test_each_state_says_whether_there_was_a_row_and_what_may_be_left_and_used(
     assert taken.key == ("k" if of_use else "k-2")
 
 
+BORN = Became(State.CREATED, "b", 1.0)
+
+
 def test_a_ledger_tells_what_a_key_has_named_and_how_long_rows_and_boots_took() -> None:
     reading = facts(
         Became(State.ACCEPTED, "a", 99.0),
@@ -132,6 +135,17 @@ def test_a_ledger_tells_what_a_key_has_named_and_how_long_rows_and_boots_took() 
     [known] = reading.open
     assert (known.id, known.ids, known.accepted) == ("b", ["a", "b"], ["b"])
     assert (known.was_ready, reading.row_lag, reading.boot) == (True, 2.5, 70)
+    # Since its key has named its last one, as whoever has requested it tells.
+    for more, lasted in (
+        ((), 0.0),
+        ((Became(State.READY, "b", 20.0),), 19.0),
+        ((Became(State.READY, "b", 20.0), Became(State.CREATED, None, 30.0)), 29.0),
+        ((Became(State.READY, "b", 20.0), Became(State.CREATED, "c", 30.0)), 0.0),
+        ((Became(State.CREATED, "c"), Became(State.READY, "c", 20.0)), 0.0),
+        ((Became(State.READY, "b", 20.0), Became(State.GONE, "b")), 19.0),
+    ):
+        [known] = facts(Became(State.ACCEPTED, "b", 0.5), BORN, *more).open
+        assert known.lasted == lasted
     # What was accepted before it is seen alive did nothing.
     [known] = facts(Became(State.CREATED, "a"), Became(State.DELETING, "a"), Alive()).open
     assert (known.state, known.accepted) == (State.DELETING, [])

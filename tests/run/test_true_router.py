@@ -101,3 +101,34 @@ def test_a_delete_behind_which_a_killed_run_saw_it_alive_is_none_to_its_sweep(
     place.world.router.lie(STALE, times=12)
     left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
     assert (left, place.truth.left()) == (False, []), said
+
+
+@pytest.mark.parametrize("lag", [3.0, 8.0])
+def test_a_young_instance_is_not_gone_while_a_replica_may_not_know_it_yet(
+    tmp_path: Path, lag: float
+) -> None:
+    place = Place(tmp_path, Manner(deaf=1, stale=lag))
+    place.process.run.provision(place.process.spec)
+    assert place.process.end() == {"run-0": "leaked"}, "its last look has seen it alive"
+    assert place.truth.left() == []
+
+
+@pytest.mark.parametrize("by", [None, "run"])
+def test_a_sweep_waits_until_a_replica_would_know_the_instance(
+    tmp_path: Path, by: str | None
+) -> None:
+    place = Place(tmp_path, Manner(deaf=1, stale=8.0))
+    place.process.run.provision(place.process.spec)
+    place.process.kill()
+    output = place.output if by is None else tmp_path / "elsewhere"
+    left, said = sweep(place.world, output, by, 9.0, **place.limits)
+    assert (left, place.truth.left()) == (False, []), said
+
+
+def test_what_has_long_been_known_is_not_waited_for(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner())
+    place.process.run.provision(place.process.spec)
+    place.clock.advance(10)
+    began = place.clock.now()
+    assert place.process.end() == {"run-0": "deleted"}
+    assert place.clock.now() - began == 2

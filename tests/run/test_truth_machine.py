@@ -62,6 +62,7 @@ WRONG = [
     *(Manner(**USUAL, deaf=deaf, flaps=1) for deaf in (1, math.inf)),
     *(Manner(**USUAL, deaf=deaf, hidden=1.0) for deaf in (1, math.inf)),
     *(Manner(**USUAL, deaf=deaf, hidden=1.0, hides_key=True) for deaf in (1, math.inf)),
+    *(Manner(**USUAL, deaf=deaf, stale=lag) for deaf in (1, math.inf) for lag in (3.0, 8.0)),
     Manner(row_after=ROW, boot=20.0, finishes=True),
     *(Manner(**USUAL, refuses=code) for code in (401, 403, 422, 429)),
     Manner(**USUAL, outage=5.0),

@@ -77,6 +77,8 @@ class Manner:
     """Seconds for which status then does not find it."""
     hides_key: bool = False
     """Whether its key does not find it either."""
+    stale: float = 0.0
+    """How old what looks then see is: a replica may not know a young instance yet."""
     finishes: bool = False
     """Whether a worker finishes its boot after a DELETE: it takes another one, once it is over."""
 
@@ -100,7 +102,7 @@ class Manner:
     def trouble(self) -> float:
         """Seconds after which all that was under way has come, and all looks are true again."""
         first = self.row_after + self.boot + self.lag + SOON
-        return first + max(self.blind, self.hidden, self.outage)
+        return first + max(self.blind, self.hidden, self.stale, self.outage)
 
 
 @dataclass
@@ -187,6 +189,7 @@ class Truth:
             return True, word if manner.key_words or not key else None
         if len(deletes) <= manner.deaf:
             hidden = at < deletes[-1] + manner.hidden and (manner.hides_key or not key)
+            hidden |= at < machine.row_at + manner.stale
             flaps = not key and machine.looks <= manner.flaps
             return not hidden, "deleting" if flaps else word
         if at < self.ended_at(machine) and not manner.finishes:
