@@ -103,10 +103,12 @@ class Calls:
         except NotFoundError:
             return PollResult(found=False)
 
-    async def find(self, key: str, *, deadline: float | None = None) -> PollResult:
+    async def find(
+        self, key: str, *, deadline: float | None = None, anonymous: bool = False
+    ) -> PollResult:
         """Resolve a key as `poll` does, but raise `NotFoundError` for a 404."""
         path = f"{PREFIX}/instances/by-key/{segment(key)}"
-        request = Request("poll", "GET", path)
+        request = Request("poll", "GET", path, anonymous=anonymous)
         return self._parse(PollResult, request, await self._call(request, deadline))
 
     async def status(self, instance_id: str, *, deadline: float | None = None) -> InstanceStatus:

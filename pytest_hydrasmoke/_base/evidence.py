@@ -79,11 +79,18 @@ class Forms:
     """Poll of an unknown key; `TAKEN` where that is a successful answer."""
     missing: Form
     """A path that does not exist."""
+    stranger: Form = TAKEN
+    """Poll of an unknown key without a token; sent only where a key is answered as that path is."""
 
     @property
     def can_prove(self) -> bool:
         """Whether the router can be distinguished from any other server at its URL."""
-        return self.unknown_key == TAKEN or self.is_routers(self.malformed)
+        if self.unknown_key == TAKEN:
+            return True
+        # The router turns strangers away. Where they are told that there is no such path, the path
+        # of keys is another server's, and the malformed id proves that of ids alone.
+        misled = self.missing.digest == self.unknown_key.digest == self.stranger.digest
+        return not misled and self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form, *, key: bool = False) -> bool:
         """Return whether it is the router's own "not found", as far as its form can show.

@@ -154,15 +154,20 @@ async def conclusive(question: Awaitable[T]) -> T:
 async def learn_forms(calls: Calls, deadline: float) -> Forms:
     """Learn how the router answers for what does not exist; raises the errors of the calls."""
     # The key first: its answer shows what is wrong with the URL or the token.
+    unknown, stranger = f"unknown-{secrets.token_hex(8)}", TAKEN
     try:
-        await calls.find(f"unknown-{secrets.token_hex(8)}", deadline=deadline)
+        await calls.find(unknown, deadline=deadline)
         unknown_key = TAKEN
     except NotFoundError as error:
         unknown_key = _form(error)
-    missing = f"no-such-call-{secrets.token_hex(8)}"
+    word = f"no-such-call-{secrets.token_hex(8)}"
+    missing = await _form_of(calls.missing(word, deadline=deadline))
+    if unknown_key != TAKEN and unknown_key.digest == missing.digest:
+        stranger = await _form_of(calls.find(unknown, deadline=deadline, anonymous=True))
     return Forms(
         unknown_key=unknown_key,
-        missing=await _form_of(calls.missing(missing, deadline=deadline)),
+        missing=missing,
+        stranger=stranger,
         unknown=await _form_of(calls.status(str(uuid.uuid4()), deadline=deadline)),
         malformed=await malformed_form(calls, deadline),
     )

@@ -158,7 +158,9 @@ def build(link: Link, request: Request, **extensions: object) -> httpcore.Reques
         scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
     )
     # After everything that can fail: no frame of a traceback then holds the header.
-    if link.authorization is not None:
+    if request.anonymous:
+        pass
+    elif link.authorization is not None:
         built.headers["authorization"] = link.authorization.reveal()
     elif link.token is not None:
         built.headers["authorization"] = f"Bearer {link.token.reveal()}"

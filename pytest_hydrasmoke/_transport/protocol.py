@@ -37,6 +37,8 @@ class Request:
     path: str
     body: Mapping[str, str] | None = None
     accept: str = "application/json"
+    anonymous: bool = False
+    """Whether it is sent without the token."""
 
 
 @dataclass(frozen=True, slots=True)

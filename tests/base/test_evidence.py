@@ -82,6 +82,24 @@ def test_words_prove_the_router_only_if_no_wrong_path_has_them() -> None:
     assert not forms(unknown=NO_SUCH_PATH).has_own_words(form(NO_SUCH_PATH))
 
 
+def test_a_key_that_is_answered_as_a_wrong_path_is_proved_by_what_a_stranger_is_told() -> None:
+    for stranger, can in (
+        (reply(401, {"detail": "Not authenticated"}), True),
+        (reply(403, b"<h1>no</h1>"), True),
+        (reply(404, {"detail": "Instance not found"}), True),
+        (NO_ROW, True),
+        (NO_SUCH_PATH, False),
+    ):
+        answers = {"poll": [NO_SUCH_PATH, stranger], "missing": [NO_SUCH_PATH]}
+        io, calls = calls_of(status=[NOT_FOUND, MALFORMED], **answers)
+        assert drive(learn_forms(calls, calls.io.now() + 60)).can_prove is can
+        asked = [(it.request.call, it.request.anonymous) for it in io.sent][:3]
+        assert asked == [("poll", False), ("missing", False), ("poll", True)]
+    # Where its words are the router's, no stranger asks.
+    _, calls = calls_of(poll=[NOT_FOUND], missing=[NO_SUCH_PATH], status=[NOT_FOUND, MALFORMED])
+    assert drive(learn_forms(calls, calls.io.now() + 60)).can_prove
+
+
 def test_a_refusal_in_the_envelope_of_the_routers_errors_alone_made_nothing() -> None:
     for code in (400, 401, 402, 403, 404, 405, 413, 422, 451):
         assert forms().refuses(form(reply(code, {"detail": {"any": "thing"}})))

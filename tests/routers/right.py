@@ -50,6 +50,8 @@ RIGHT = [
     right("a known key is in progress", provision=second_provision(409)),
     right("an unknown key without nulls", unknown_key={"found": False}),
     right("an unknown key is 404", unknown_key=404),
+    right("what is unknown is 404, as a wrong path is", unknown_key=404, unknown_words="Not Found"),
+    right("the same, and strangers are told 401 by a gateway", unknown_key=404, unknown_words="Not Found", refuse=refuses_after(refused_by_a_gateway)),
     right("a late row, without nulls", row_after=0.3, unknown_key={"found": False}),
     right("a late row, 404", row_after=0.3, unknown_key=404),
     *(right(f"ready is {word!r}", boot=(BOOT, (0.1, word))) for word in ("active", "ready", "online", "RUNNING", "Running")),

@@ -247,6 +247,7 @@ WRONG = {
     "a page": [Lie(200, "<html>", kind="text/html")],
     "a wrong token": [Lie(401, {"detail": "Invalid or missing token"}, on("poll", "status"))],
     "a router that proves nothing": [Lie(404, {"detail": "Not Found"}, on("poll", "other"))],
+    "a path of keys that is another's": [Lie(404, {"detail": "Not Found"}, on("poll"))],
     "a router that is down": [Lie(503, "")],
 }
 

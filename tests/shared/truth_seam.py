@@ -96,7 +96,7 @@ class Mortal(VirtualSyncIO):
         path, _, query = request.path.removeprefix(PREFIX).partition("?")
         raw = b"" if request.body is None else json.dumps(dict(request.body)).encode()
         token = self.link.token
-        given = "" if token is None else f"Bearer {token.reveal()}"
+        given = "" if token is None or request.anonymous else f"Bearer {token.reveal()}"
         answer = self._world.router.answer(Ask(request.method, path, query, given, raw))
         if seconds := self._world.router.truth.manner.takes:
             await self.sleep(seconds)

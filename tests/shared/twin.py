@@ -129,6 +129,7 @@ class Twin:
     """Whether a deleted row is still seen, with `gone_word`, or not found any more."""
     unknown_key: Any = NOBODY
     """What poll says of a key without a row; a number is an error's code."""
+    unknown_words = "Instance not found"
     optional: frozenset[str] = frozenset()
     """Fields that a body may leave out, beside the agent's name."""
     body: Mapping[str, Any] = {}
@@ -164,7 +165,7 @@ class Twin:
         """Return the row that a call is about, or say that there is none."""
         row = self.with_id(instance_id)
         if row is None or not self.has_row(row) or not self.shown(call, row):
-            raise HTTPException(404, "Instance not found")
+            raise HTTPException(404, self.unknown_words)
         return row
 
     def shown(self, call: str, row: Row) -> bool:
@@ -324,7 +325,7 @@ def build(router: Twin) -> FastAPI:
         row = router.named(idempotency_key)
         if row is None or not router.has_row(row) or not router.shown("poll", row):
             if isinstance(router.unknown_key, int):
-                raise HTTPException(router.unknown_key, "Instance not found")
+                raise HTTPException(router.unknown_key, router.unknown_words)
             if router.unknown_key != NOBODY:
                 return JSONResponse(router.unknown_key)
             return SmokePollResponse(found=False)

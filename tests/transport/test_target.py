@@ -128,6 +128,16 @@ def test_urls_that_are_not_asked_for_again_are_not_kept() -> None:
     assert sum(isinstance(one, httpx.URL) for one in gc.get_objects()) < 100
 
 
+def test_a_request_without_the_token_has_no_header_of_it() -> None:
+    for link in (
+        Link(ROUTER, Token("made-up-token")),
+        Link(ROUTER, None, authorization=Token("x" * 9)),
+    ):
+        for anonymous in (True, False):
+            built = build(link, Request("poll", "GET", PREFIX, anonymous=anonymous))
+            assert (b"authorization" in dict(built.headers)) is not anonymous
+
+
 # Segments
 
 SEGMENTS = {
