@@ -127,6 +127,8 @@ class ByHand(Sightings):
         for instance in self._run.instances:
             if instance.key == key and not instance.owns(instance_id):
                 instance.ids.append(instance_id)
+                # It may be young, however long the other one has been known.
+                instance.evidence.shown, instance.lasted = None, 0.0
                 with contextlib.suppress(OSError):  # Then only this process knows.
                     self._run.ledger.write(key, Became(State.CREATED, instance_id))
 

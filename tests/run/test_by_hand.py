@@ -157,11 +157,14 @@ async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(
             assert (await result(it.client.poll(key))).found
             other = {"idempotency_key": about, "instance_id": OTHER_ID, "task_id": "t"}
             it.world.fake.fail("provision", status=200, body=other)
-            await result(it.client.provision(SPEC, key))
             [instance] = it.world.run.instances
+            instance.evidence.shown, instance.lasted = 1.0, 60.0
+            await result(it.client.provision(SPEC, key))
             named = [OTHER_ID] if about == key else []
             assert instance.known_ids[1:] == named
             assert [*it.world.run.ledger.read().instances[key].ids][1:] == named
+            # How long it has been known is said of the last one.
+            assert instance.shown_at(99.0) == (99.0 if named else 1.0)
         asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
         assert any(path.endswith(OTHER_ID) for path in asked) is bool(named)
 
