@@ -13,8 +13,8 @@ good for as long as it has held. What must hold how long:
   followed by `UNASKED` of the same. Then it is a row that the router has kept.
 - Alive, or no answer that proves anything: never.
 
-None of them is trusted for good before a last look, which comes a while later, and not before any
-replica would know the instance.
+None of them is trusted for good before a last look, which comes a while later: not before any
+replica would know the instance, and what came of the last delete.
 """
 
 from __future__ import annotations
@@ -111,11 +111,6 @@ class Seen:
         return replace(seen, since=look.at, held=answer)
 
 
-def last_look_at(proved: float, shown: float) -> float:
-    """Return when the last look is due at what was proved gone, and first shown, at a moment."""
-    return max(proved + AFTER, shown + UNASKED)
-
-
 class Evidence:
     """What a process has seen of the instances of one key: of their request, and their deletion."""
 
@@ -136,6 +131,16 @@ class Evidence:
 
     def __setitem__(self, instance_id: str, seen: Seen) -> None:
         self._seen[plain_id(instance_id)] = seen
+
+    def last_look_at(self, proved: float, shown: float) -> float:
+        """Return when the last look is due at what was proved gone, and first shown, at a moment.
+
+        It is to see what came of the last delete, and a replica may show what was before. Where
+        none was in vain that is the same.
+        """
+        in_vain = (it for it in self._seen.values() if it.alive)
+        since = (it.since for it in in_vain if (it.held or ("",))[0] == "unknown")
+        return max(proved + AFTER, max([shown, *since]) + UNASKED)
 
     def forget(self, accepted: Iterable[str] = ()) -> None:
         """Forget all looks, which prove nothing; a DELETE for these was `accepted`."""

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import named_by
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, last_look_at
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
@@ -76,7 +76,7 @@ class LastLook:
     async def of_proved(self, calls: Calls, instance: Instance) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
         io, proved = calls.io, instance.settled_at or self.now
-        due = last_look_at(proved, instance.shown_at(self.now))
+        due = instance.evidence.last_look_at(proved, instance.shown_at(self.now))
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import REFUSED_AFTER, STILL_DELETING, last_look_at
+from pytest_hydrasmoke._core.proof import REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -147,7 +147,8 @@ class SweptKey(Keeper):
         self._proved = pause is None
         now = calls.io.now()
         shown = self.instance.shown_at(self._began)
-        self.due = last_look_at(now, shown) if pause is None else now + pause
+        last = self.instance.evidence.last_look_at(now, shown)
+        self.due = last if pause is None else now + pause
 
     async def _look_first(self, calls: Calls, now: float) -> None:
         """Look before a delete of this sweep hides what is there."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,22 @@ def test_what_has_long_been_known_is_not_waited_for(tmp_path: Path) -> None:
     began = place.clock.now()
     assert place.process.end() == {"run-0": "deleted"}
     assert place.clock.now() - began == 2
+
+
+def test_a_replica_shows_late_that_the_last_of_several_deletes_did_nothing(tmp_path: Path) -> None:
+    manner = Manner(lag=3.0, deaf=math.inf, hidden=1.0, hides_key=True)
+    place = Place(tmp_path, manner)
+    place.process.run.provision(place.process.spec)
+    place.clock.advance(60)
+    place.process.kill()
+    left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
+    assert left, said
+
+
+def test_a_delete_that_takes_a_moment_is_looked_at_ten_seconds_after(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(lag=0.5, second_delete=200))
+    place.process.run.provision(place.process.spec)
+    place.clock.advance(60)
+    began = place.clock.now()
+    assert place.process.end() == {"run-0": "deleted"}
+    assert 10 < place.clock.now() - began < 11
