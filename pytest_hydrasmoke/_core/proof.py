@@ -135,8 +135,8 @@ class Evidence:
     def last_look_at(self, proved: float, shown: float) -> float:
         """Return when the last look is due at what was proved gone, and first shown, at a moment.
 
-        It is to see what came of the last delete, and a replica may show what was before. Where
-        none was in vain that is the same.
+        A replica may not know the instance yet. Where deletes were in vain, it may still show what
+        an earlier one than the last did.
         """
         in_vain = (it for it in self._seen.values() if it.alive)
         since = (it.since for it in in_vain if (it.held or ("",))[0] == "unknown")
