@@ -84,15 +84,10 @@ class SweptKey(Keeper):
         """When its next step is due, on the IO's clock."""
         self.end: End | None = None
         self.words = ""
-        self.settled = known is None or known.state in _LOOKED_AT
-        """Whether nothing is left of it, as far as is known."""
-        was_kept = known is not None and known.state is State.KEPT
-        self.remark = ": it was kept" if was_kept else ""
-        """What somebody may want to know who has left it on purpose."""
+        self._told = None if known is None else known.state
         rowless = known is not None and not known.had_row and known.state is not State.REFUSED
-        self.waits = rowless and not run.ended
-        """Whether a row may still come."""
-        self.policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
+        waits = rowless and not run.ended
+        self.policy = policy if waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
         self.instance = Instance(None, key=key, state=State.REQUESTED, keeper=self)
         if known is not None:
@@ -106,6 +101,21 @@ class SweptKey(Keeper):
         self._deletion: Deletion | None = None
         self._proved = self._twice = self._was_alive = False
         """`_twice`: whether its one repetition has been used."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing was left of it, as far as was known before this sweep."""
+        return self._told is None or self._told in _LOOKED_AT
+
+    @property
+    def remark(self) -> str:
+        """What somebody may want to know who has left it on purpose."""
+        return ": it was kept" if self._told is State.KEPT else ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a row may still come, which is waited for."""
+        return self.policy.row_wait > 0
 
     @property
     def found(self) -> bool:
