@@ -27,7 +27,7 @@ from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.read import read
-from pytest_hydrasmoke._settings import model
+from pytest_hydrasmoke._settings import config
 from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
 from pytest_hydrasmoke.fake.presets import READY_MADE
@@ -57,7 +57,7 @@ def rare_settings() -> Iterator[str]:
 
 
 def _settings(shown: Callable[[str], bool]) -> Iterator[str]:
-    words_of = {name: words for name, _, words in described(model, "HydraSmokeConfig")}
+    words_of = {name: words for name, _, words in described(config, "HydraSmokeConfig")}
     yield from ("setting | default, others | what it is", "---|---|---")
     for name, field in HydraSmokeConfig.model_fields.items():
         if shown(name):
@@ -75,7 +75,7 @@ def _values(name: str, field: FieldInfo) -> Iterator[str]:
     if name == "run_id":
         yield "random"
     elif default is None:
-        yield "needed" if name in ("url", "token", *model.SPEC) else "none"
+        yield "needed" if name in ("url", "token", *config.SPEC) else "none"
     else:
         yield f"`{default:g}`" if isinstance(default, float) else f"`{_bare(default)}`"
     if get_origin(field.annotation) is Literal:

@@ -15,9 +15,9 @@ from described import described
 from pydantic import BaseModel
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import model as history_model
+from pytest_hydrasmoke._history import contents as history_model
 from pytest_hydrasmoke._history import runs as history_runs
-from pytest_hydrasmoke._history.model import History
+from pytest_hydrasmoke._history.contents import History
 from pytest_hydrasmoke._report import model as report_model
 from pytest_hydrasmoke._report import parts
 

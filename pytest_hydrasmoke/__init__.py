@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._report.model import Report
     from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
     from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
-    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
     from pytest_hydrasmoke.fake import Scenario
@@ -83,7 +83,7 @@ _HOMES = {
         "PollResult",
         "ProvisionAccepted",
     ),
-    "_settings.model": ("HydraSmokeConfig",),
+    "_settings.config": ("HydraSmokeConfig",),
     "_runtimes.content": ("TokenUsage", "ToolCall"),
     "_sse.decoder": ("ChatEvent",),
     "_report.model": ("Report",),

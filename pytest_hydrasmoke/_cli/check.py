@@ -35,7 +35,7 @@ from pytest_hydrasmoke._recordings.manners import (
 )
 from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._run.preflight import WaitingAloud
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import Answer, Request, drive

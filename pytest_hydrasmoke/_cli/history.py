@@ -71,7 +71,7 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import files, summary
+    from pytest_hydrasmoke._history import report_files, summary
     from pytest_hydrasmoke._history.figures import history
     from pytest_hydrasmoke._history.findings import Demand, no_commit, problems
     from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     targets: dict[str, Path] = {
         name: path for name in VIEWS if (path := getattr(options, name)) is not None
     }
-    files.refuse_reports(targets, options.paths)
+    report_files.refuse_reports(targets, options.paths)
     if "regression" in options.fail_on and options.last <= ENOUGH:
         raise ConfigError(
             f"--last {options.last} leaves no baseline for --fail-on regression, which takes "
@@ -92,8 +92,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
             next_step=f"give --last {ENOUGH + 1} or more, better {BASELINE + 1}",
         )
     # A view that is written to standard output must be alone there.
-    out = aside if files.STANDARD_OUTPUT in targets.values() else say
-    found = files.read(options.paths)
+    out = aside if report_files.STANDARD_OUTPUT in targets.values() else say
+    found = report_files.read(options.paths)
     now = datetime.now(UTC)
     shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
     for line in summary.lines(shown, shutil.get_terminal_size().columns):
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     demand = Demand(options.fail_on, group, options.expect)
     red = problems(shown, demand)
     if shown.overviews:
-        files.write(shown, targets, say)
+        report_files.write(shown, targets, say)
     for line in red:
         out(f"FAILED {line}")
     if not shown.overviews:

@@ -10,8 +10,7 @@ from statistics import median
 from pytest_hydrasmoke._base.run_keys import PLAIN, name_problem
 from pytest_hydrasmoke._journal.story import PHASES
 
-from .groups import MOST_GROUPS, Group, grouped, misdated
-from .model import (
+from .contents import (
     CellFigures,
     Change,
     FailedRun,
@@ -23,6 +22,7 @@ from .model import (
     Point,
     TestFigures,
 )
+from .groups import MOST_GROUPS, Group, grouped, misdated
 from .runs import Boot, Found, PastRun, PastTest, Spec
 from .statistics import judged
 

@@ -10,7 +10,7 @@ from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
-from .model import GroupFigures, History, Overview, PhaseFigures, TestFigures
+from .contents import GroupFigures, History, Overview, PhaseFigures, TestFigures
 from .statistics import ENOUGH
 
 _MOST = 20

@@ -14,8 +14,8 @@ from pytest_hydrasmoke._base.columns import Column, aligned, width_of
 from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.github import code
 
+from .contents import History, Overview, PhaseFigures, Point
 from .findings import findings
-from .model import History, Overview, PhaseFigures, Point
 from .runs import Spec
 
 NOTHING = "-"

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._recordings.store import RecordingStore
-from pytest_hydrasmoke._report import files, github
+from pytest_hydrasmoke._report import github, run_files
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
@@ -38,7 +38,7 @@ from .workers import KEY, received
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
     from pytest_hydrasmoke._base.signals import Interrupts
-    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
     from pytest_hydrasmoke.fake import FakeRouter
 
 SPARE = 10.0
@@ -169,7 +169,7 @@ def _write(report: Report, output: Path) -> None:
     """Write the report before the run begins; no problem with it stops the run."""
     with suppress(OSError):
         make_output(output)
-    files.begin(report, output)
+    run_files.begin(report, output)
 
 
 def _check_router(

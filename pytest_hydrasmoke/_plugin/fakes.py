@@ -16,7 +16,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
     from pytest_hydrasmoke.fake import FakeRouter
 
 _NAME = "hydrasmoke-own-fake"

@@ -28,7 +28,7 @@ from pytest_hydrasmoke._settings.tables import nearest_table
 from .bundled_checks import CheckModule
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 
     from .process import Process
 

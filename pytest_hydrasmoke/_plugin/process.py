@@ -24,7 +24,7 @@ from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.run import Run
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 
 from .fixtures import Fixtures
 from .needs import Objections, Selection

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, RecordedTurn
 from pytest_hydrasmoke._report.parts import CaseReport
-from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE
 from .pytest_stage import LIVE_ONLY

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
-from pytest_hydrasmoke._report import files, github, other_reports, terminal
+from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .replaying import header_line
@@ -60,10 +60,10 @@ class Views:
             self.remark(_ENDS)
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
-        problems = files.write(report, config.output, pages=pages)
+        problems = run_files.write(report, config.output, pages=pages)
         self.remark(*problems)
-        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
-            self._page = config.output / files.PAGE
+        if pages and not any(problem.startswith(run_files.PAGE) for problem in problems):
+            self._page = config.output / run_files.PAGE
 
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.pytest_internals import REFUSED, worker_output
 from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.locks import has_main_process
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 
 from .fakes import address_of
 

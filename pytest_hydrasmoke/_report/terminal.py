@@ -14,7 +14,7 @@ from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.story import PHASES, TOKENS
 from pytest_hydrasmoke._options import SECRETS
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 
 from .model import FAKE_ENDED, LEAKED, UNPROVED, InstanceReport, Report
 from .parts import BreachReport

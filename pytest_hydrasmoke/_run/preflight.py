@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import key_of
 from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._core.looks import learn_forms
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import CallName, drive
 

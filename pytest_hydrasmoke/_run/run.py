@@ -34,7 +34,7 @@ from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, StoppedError, drive
 from pytest_hydrasmoke.instance import SmokeInstance

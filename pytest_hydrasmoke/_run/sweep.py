@@ -25,7 +25,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.policy import KnownRouter, Policy
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
 from . import folder as run_folder

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._options import variable
 from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
 from pytest_hydrasmoke._transport.target import url_problem
 
-from .model import SPEC, HydraSmokeConfig
+from .config import SPEC, HydraSmokeConfig
 
 _STATUSES = ("ready_statuses", "failed_statuses", "gone_statuses")
 _SHOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record", "agent_url")

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, flag, how_to_set, variable
 
-from .model import SPEC, HydraSmokeConfig
+from .config import SPEC, HydraSmokeConfig
 from .problems import Problem, contradictions
 from .tables import PATHS, nearest_table, project_file, read_table, source_of
 from .variables import Layer, in_variables, open_to_others, pick_token, unknown_variables

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._options import SECRETS, TABLE, variable
 
-from .model import HydraSmokeConfig
+from .config import HydraSmokeConfig
 from .problems import Problem
 from .variables import letters
 

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import SECRETS, variable
 
-from .model import HydraSmokeConfig
+from .config import HydraSmokeConfig
 from .problems import Problem
 
 Layer: TypeAlias = tuple[str, dict[str, Any]]

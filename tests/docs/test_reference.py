@@ -19,7 +19,7 @@ from shown import ROOT
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs, plugin
-from pytest_hydrasmoke._settings import model
+from pytest_hydrasmoke._settings import config
 
 REFERENCE = {it.name: it.read_text("utf-8") for it in (ROOT / "docs" / "reference").glob("*.md")}
 ALL = "\n".join(REFERENCE.values())
@@ -73,7 +73,7 @@ def test_every_check_is_described_and_no_other() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    names = [name for name, _, words in described(model, "HydraSmokeConfig") if words]
+    names = [name for name, _, words in described(config, "HydraSmokeConfig") if words]
     assert names == [*HydraSmokeConfig.model_fields]
 
 

@@ -13,7 +13,7 @@ from history_tools import report_of, written
 from pipeline_tools import FOLDER, of_a_build, page_block, read, sh_steps
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report import run_files
 
 WORKFLOW = read(FOLDER / "github-history.yml")["jobs"]
 GITHUB = WORKFLOW["history"]
@@ -36,13 +36,13 @@ def kept(folder: Path, reports: Iterable[Report]) -> None:
     folder.mkdir()
     for number, report in enumerate(reports):
         path = folder / f"report-{number}.json"
-        path.write_text(files.as_json(report), "utf-8")
+        path.write_text(run_files.as_json(report), "utf-8")
 
 
 def left(folder: Path, report: Report) -> None:
     """Write what a run leaves, in the place of what the run before has left."""
     (folder / ".hydrasmoke").mkdir(exist_ok=True)
-    (folder / ".hydrasmoke" / "report.json").write_text(files.as_json(report), "utf-8")
+    (folder / ".hydrasmoke" / "report.json").write_text(run_files.as_json(report), "utf-8")
 
 
 @pytest.fixture(params=["github", "gitlab"])

@@ -16,7 +16,7 @@ from sizes import examples
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._options import SETTINGS, variable
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._settings.sources import load
 
 NAMES = sorted(HydraSmokeConfig.model_fields)

@@ -14,11 +14,11 @@ from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._history.contents import History, Overview
 from pytest_hydrasmoke._history.figures import history
 from pytest_hydrasmoke._history.findings import Demand, problems
-from pytest_hydrasmoke._history.model import History, Overview
 from pytest_hydrasmoke._history.runs import Found, PastRun
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
@@ -74,13 +74,13 @@ def written(folder: Path, reports: Iterable[Report]) -> Path:
     for number, report in enumerate(reports):
         home = folder / f"artifact-{number}" / ".hydrasmoke"
         home.mkdir(parents=True)
-        (home / "report.json").write_text(files.as_json(report), "utf-8")
+        (home / "report.json").write_text(run_files.as_json(report), "utf-8")
     return folder
 
 
 def runs_of(reports: Iterable[Report]) -> list[PastRun]:
     """Return what is read of reports."""
-    return [TypeAdapter(PastRun).validate_json(files.as_json(report)) for report in reports]
+    return [TypeAdapter(PastRun).validate_json(run_files.as_json(report)) for report in reports]
 
 
 def history_of(reports: Iterable[Report], **options: Any) -> History:
@@ -103,7 +103,7 @@ def red(reports: Iterable[Report], *fail_on: str, **options: Any) -> list[str]:
 
 def plain(report: Report) -> dict[str, Any]:
     """Return a report as its file has it."""
-    read: dict[str, Any] = json.loads(files.as_json(report))
+    read: dict[str, Any] = json.loads(run_files.as_json(report))
     return read
 
 

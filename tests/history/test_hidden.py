@@ -14,8 +14,8 @@ import pytest
 from history_tools import FAILED, LEAKED, Output, command, report_of
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import files as history_files
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._history import report_files as history_files
+from pytest_hydrasmoke._report import run_files
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
 FAR, NEVER = BEGAN + timedelta(days=9), datetime(1971, 1, 2, tzinfo=UTC)
@@ -38,7 +38,7 @@ RED: dict[str, Report] = {
 
 
 def as_bytes(report: Report) -> bytes:
-    return files.as_json(report).encode()
+    return run_files.as_json(report).encode()
 
 
 def packed(*parts: bytes) -> bytes:

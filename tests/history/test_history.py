@@ -28,7 +28,7 @@ from jsonschema import Draft202012Validator
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
@@ -278,7 +278,7 @@ def test_any_set_of_reports_makes_a_history_as_its_schema_says(seed: int, many: 
     chance = random.Random(seed)
     reports = [a_random_report(chance, number) for number in range(many)]
     made = history_of(reports, fake=True, last=chance.randint(1, 9))
-    VALIDATOR.validate(json.loads(files.as_json(made)))
+    VALIDATOR.validate(json.loads(run_files.as_json(made)))
     shuffled = chance.sample(reports, many)
     assert history_of(shuffled, fake=True) == history_of(reports, fake=True)
     for overview in made.overviews.values():

@@ -10,7 +10,7 @@ from html_page import Page
 from report_tools import HOSTILE, an_instance, failure
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import page as html
+from pytest_hydrasmoke._history import history_page as html
 
 
 def shown(*reports: Report) -> Page:

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import a_failed_report, a_report
 
-from pytest_hydrasmoke._history import files as history_files
-from pytest_hydrasmoke._history.files import read, run_of_file
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._history import report_files as history_files
+from pytest_hydrasmoke._history.report_files import read, run_of_file
+from pytest_hydrasmoke._report import run_files
 
 
 def file_of(folder: Path, content: object) -> Path:
@@ -48,7 +48,7 @@ def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
 
 def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: Path) -> None:
     written(tmp_path, [report_of(0), report_of(1)])
-    text = files.as_json(report_of(2)).encode()
+    text = run_files.as_json(report_of(2)).encode()
     (tmp_path / "report-shard-2.json.gz").write_bytes(gzip.compress(text))
     (tmp_path / "report.html").write_text("<html>")
     elsewhere = tmp_path / "elsewhere.data"
@@ -134,7 +134,7 @@ def test_names_are_harmless(tmp_path: Path) -> None:
     assert run.of.url is None
 
 
-WHOLE = files.as_json(a_failed_report()).encode()
+WHOLE = run_files.as_json(a_failed_report()).encode()
 PACKED = zlib.compress(WHOLE, wbits=31)
 
 

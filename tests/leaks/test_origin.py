@@ -19,7 +19,7 @@ from pytest_hydrasmoke._cli.check import findings
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Claimed
 from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.links import Link
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ from chromium import PROGRAM, Tab
 from history_tools import a_history
 from report_tools import a_failed_report, a_report, an_instance
 
-from pytest_hydrasmoke._history.page import render as render_history
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._history.history_page import render as render_history
 from pytest_hydrasmoke._report import page as html
+from pytest_hydrasmoke._report import run_files
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 
@@ -73,7 +73,7 @@ def test_the_network_panel_reads_the_trace(tab: Tab) -> None:
     if not tab.value(f"{READER}.then(it => 'HARFormat' in it && 'Importer' in it)"):
         pytest.skip("this Chromium has its network panel elsewhere")
     report = a_failed_report()
-    trace = files.as_har(report)
+    trace = run_files.as_har(report)
     read = tab.value(
         f"{READER}.then(it => it.Importer.Importer.requestsFromHARLog("
         f"new it.HARFormat.HARRoot(JSON.parse({json.dumps(trace)})).log)"

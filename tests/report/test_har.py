@@ -12,7 +12,7 @@ from haralyzer import HarEntry, HarParser
 from report_tools import ID, PREFIX, REPLY, a_failed_report, a_report, an_instance, exchange, turn
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report import run_files
 
 NUMBER = (int, float)
 # What HAR 1.2 requires of each object, by type.
@@ -37,7 +37,7 @@ REQUIRED: dict[str, dict[type | tuple[type, ...], str]] = {
 
 
 def trace(report: Report) -> dict[str, Any]:
-    log: dict[str, Any] = json.loads(files.as_har(report))["log"]
+    log: dict[str, Any] = json.loads(run_files.as_har(report))["log"]
     return log
 
 

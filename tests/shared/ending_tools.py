@@ -36,20 +36,20 @@ def test_one(smoke_instance): assert not os.path.exists(".hydrasmoke/report.json
 """
 FULL_AT_FIRST = """
 import errno
-from pytest_hydrasmoke._report import files
-replace = files.replace
+from pytest_hydrasmoke._report import run_files
+replace = run_files.replace
 def full(path, text): raise OSError(errno.ENOSPC, "No space left on device")
-files.replace = full
-def pytest_sessionstart(): files.replace = replace
+run_files.replace = full
+def pytest_sessionstart(): run_files.replace = replace
 """
 BREAKS_OFF = """
-from pytest_hydrasmoke._report import files
-replace = files.replace
+from pytest_hydrasmoke._report import run_files
+replace = run_files.replace
 def once(path, text):
-    files.replace = replace
+    run_files.replace = replace
     raise KeyboardInterrupt
-def pytest_sessionstart(): files.replace = once
-def pytest_sessionfinish(): files.replace = replace
+def pytest_sessionstart(): run_files.replace = once
+def pytest_sessionfinish(): run_files.replace = replace
 """
 NOTHING = "hydra-smoke: no smoke test was executed: the run proves nothing*"
 NOT_ALL = "hydra-smoke: not all smoke tests came to their end: the run proves nothing about *"

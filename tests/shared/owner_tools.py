@@ -20,7 +20,7 @@ from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.swept_run import SweptRun
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
 ONLY = (*only("anyio.pytest_plugin"), "-p", "no:cacheprovider")

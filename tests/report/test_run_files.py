@@ -16,12 +16,12 @@ from jsonschema import Draft202012Validator
 from report_tools import a_failed_report, a_report, an_instance, several, turn
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.parts import AnswerReport, EventReport, Manners
 
 
 def write(folder: Path, run_id: str = "night", *, pages: bool = False) -> list[str]:
-    return files.write(a_report(run_id=run_id), folder, pages=pages)
+    return run_files.write(a_report(run_id=run_id), folder, pages=pages)
 
 
 def names(folder: Path) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_view_that_fails_is_a_line_and_no_earlier_page_stays_for_it(
     def broken(report: Report) -> str:
         raise RuntimeError(f"no way\n::error::{report.run_id}")
 
-    monkeypatch.setattr(files, "as_html", broken)
+    monkeypatch.setattr(run_files, "as_html", broken)
     problem = "report.html was not written: RuntimeError: no way ::error::after"
     assert write(tmp_path, "after", pages=True) == [problem]
     assert names(tmp_path) == ["report.json", "trace.har"]
@@ -111,7 +111,8 @@ def test_an_earlier_page_that_can_not_be_removed_is_a_line(
 
 def test_writing_without_pages_loads_none_of_what_they_need() -> None:
     code = (
-        "import sys, pytest_hydrasmoke._report.files; print({'jinja2', 'harfile'} & {*sys.modules})"
+        "import sys, pytest_hydrasmoke._report.run_files\n"
+        "print({'jinja2', 'harfile'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -120,7 +121,7 @@ def test_writing_without_pages_loads_none_of_what_they_need() -> None:
 def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
     said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x ###[a ##vso[b \ud800 ü"
     report = a_report(an_instance(notes=(said,), turns=(turn(61.0, text=said),)))
-    written, trace = files.as_json(report), files.as_har(report)
+    written, trace = run_files.as_json(report), run_files.as_har(report)
     for text in (written, trace):
         assert text.isascii()
         assert text.replace("\n", "").isprintable()
@@ -156,7 +157,7 @@ def test_reports_are_as_the_schema_says_and_nothing_else_is() -> None:
         return [error.message for error in Draft202012Validator(schema).iter_errors(report)]
 
     def as_read(report: Report) -> dict[str, Any]:
-        read: dict[str, Any] = json.loads(files.as_json(report))
+        read: dict[str, Any] = json.loads(run_files.as_json(report))
         return read
 
     for report in (a_report(attached, manners=TAUGHT), a_failed_report(), several()):

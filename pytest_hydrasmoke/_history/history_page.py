@@ -13,8 +13,8 @@ from pathlib import Path
 from pytest_hydrasmoke._report.html import SHEET, fill
 
 from . import summary
+from .contents import History, Overview, PhaseFigures, Point
 from .findings import findings
-from .model import History, Overview, PhaseFigures, Point
 from .summary import Table, headline
 
 MOST_LINES = 6

@@ -22,10 +22,10 @@ from pydantic import TypeAdapter, ValidationError
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import replace
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._report.files import FORM, as_json
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
+from pytest_hydrasmoke._report.run_files import FORM, as_json
 
-from .model import History
+from .contents import History
 from .runs import Found, PastRun, worse
 from .summary import markdown
 
@@ -228,7 +228,7 @@ def write(history: History, views: Mapping[str, Path], say: Callable[[str], None
 
 def _page(history: History) -> str:
     # Imported here: it takes time to load.
-    from .page import render
+    from .history_page import render
 
     return render(history)
 
