@@ -137,6 +137,8 @@ def test_of_one_that_is_left_it_has_what_was_read(*, together: bool) -> None:
     assert len(events.turn.events) == 5
     assert not events.turn.complete
     assert repr(events.turn).startswith("<ChatTurn 5 events in ")
+    with pytest.raises(ToolCallsError, match="does not show which tools were never called"):
+        events.turn.expect_tools(never=["send"])
 
 
 def test_it_has_the_event_that_was_an_error_and_none_after_it() -> None:
