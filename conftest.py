@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from without_trio import hide_trio
 
 pytest_plugins = ["pytester", "heavy_runs"]
@@ -30,10 +30,17 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 
-# No deadline for one example: the machine may be busy. No database: a failure prints what repeats
-# it, and a run depends on nothing that an earlier one left. Chance is for `fuzz`: a normal run says
-# the same of the same code.
-settings.register_profile("full", max_examples=2_000, deadline=None, database=None, print_blob=True)
+# No limit to the time of an example, or of making some: the machine may be busy. No database: a
+# failure prints what repeats it, and a run depends on nothing that an earlier one left. Chance is
+# for `fuzz`: a normal run says the same of the same code.
+settings.register_profile(
+    "full",
+    max_examples=2_000,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+    print_blob=True,
+)
 settings.register_profile("sample", settings.get_profile("full"), max_examples=50, derandomize=True)
 settings.register_profile("few", settings.get_profile("sample"), max_examples=20)
 settings.load_profile("sample")
