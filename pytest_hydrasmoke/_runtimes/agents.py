@@ -116,7 +116,8 @@ def _content(message: Frame) -> Iterator[Part]:
         elif content.get("type") == "toolRequest" and key is not None:
             call = content.inner("toolCall")
             value = call.inner("value") or call
-            yield ToolCalled(key, value.name("name"), str(key), value.get("arguments"))
+            # It leaves them out where there are none.
+            yield ToolCalled(key, value.name("name"), str(key), value.get("arguments") or {})
         elif content.get("type") == "toolResponse" and key is not None:
             result = content.inner("toolResult")
             yield ToolResult(key, result.get("value", {**result}))

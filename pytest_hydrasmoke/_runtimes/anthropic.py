@@ -40,8 +40,7 @@ def _block(frame: Frame) -> tuple[Part, ...]:
     if not block.text("type").endswith("tool_use"):
         return ()
     name, call_id = block.name("name"), block.name("id")
-    # The arguments follow in pieces; where they are whole already, none do.
-    return (ToolCalled(_key(frame), name, call_id, block.get("input") or None, new=True),)
+    return (ToolCalled(_key(frame), name, call_id, block.get("input"), new=True),)
 
 
 def _piece(frame: Frame, delta: Frame) -> tuple[Part, ...]:

@@ -195,7 +195,7 @@ class Content:
             call.id = part.id
             # A result may have the call's id as key, where its pieces have an index.
             self._known[part.id] = call
-        if part.arguments is not None:
+        if part.arguments or call.whole is None:
             call.whole = part.arguments
 
     def _count(self, count: object, before: int | None) -> int | None:
@@ -256,9 +256,10 @@ class Content:
         return any(one.name is None for one in self._calls)
 
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:
-        found = "".join(call.pieces) if call.whole is None else call.whole
+        found = "".join(call.pieces) if call.whole in (None, "", {}) else call.whole
         if found == "":
-            return {} if call.pieces else None
+            told = bool(call.pieces) or call.whole is not None
+            return {} if told and not self._is_full else None
         if isinstance(found, str):
             try:
                 found = json.loads(found, parse_constant=_refuse)

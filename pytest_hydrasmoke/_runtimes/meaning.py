@@ -44,7 +44,8 @@ class ToolCalled(NamedTuple):
     name: str | None = None
     id: str | None = None
     arguments: object = None
-    """All arguments, where they come as one: an object, or its JSON."""
+    """All arguments, where they come as one: an object, or its JSON. An empty one tells that they
+    are reported: there are none, unless pieces follow."""
     new: bool = False
     """Whether it is another call than the one before it with the same key."""
 

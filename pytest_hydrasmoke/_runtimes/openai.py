@@ -61,11 +61,9 @@ def _parts(said: Frame) -> Iterator[Part]:
         name, call_id = function.name("name"), call.name("id")
         index = call.key("index")
         key = (call_id or 0) if index is None else index
-        piece = function.text("arguments")
         if name or call_id:
-            yield ToolCalled(key, name, call_id)
-        # Even an empty one, as a call begins, tells that arguments are reported: there are none.
-        if piece or ((name or call_id) and "arguments" in function):
+            yield ToolCalled(key, name, call_id, "" if "arguments" in function else None)
+        if piece := function.text("arguments"):
             yield ToolArguments(key, piece)
 
 
@@ -105,9 +103,7 @@ def _item(item: Frame) -> tuple[Part, ...]:
     call_id = item.name("call_id")
     if item.get("type") in _CALLS:
         key = item.key("id") or call_id or 0
-        # At its beginning it has no arguments yet, or an empty text.
-        arguments = item.get("arguments") or None
-        return (ToolCalled(key, item.name("name"), call_id, arguments),)
+        return (ToolCalled(key, item.name("name"), call_id, item.get("arguments")),)
     if item.get("type") == "function_call_output" and call_id is not None:
         return (ToolResult(call_id, item.get("output")),)
     return ()

@@ -100,7 +100,7 @@ def _ag_ui_tool(kind: str, frame: Frame) -> Iterator[Part]:
     if key is None:
         return
     if kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
-        yield ToolCalled(key, frame.name("toolCallName"), str(key))
+        yield ToolCalled(key, frame.name("toolCallName"), str(key), "")
     if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK"):
         yield ToolArguments(key, frame.text("delta"))
     if kind == "TOOL_CALL_RESULT":

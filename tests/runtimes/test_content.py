@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from runtimes_tools import LOOK, call, chunk, content_of
+from runtimes_tools import LOOK, block, call, chunk, content_of, message, typed
 
 from pytest_hydrasmoke._runtimes.content import Content, Passage, TokenUsage, ToolCall
 from pytest_hydrasmoke._runtimes.meaning import (
@@ -21,6 +21,7 @@ from pytest_hydrasmoke._runtimes.meaning import (
 )
 
 LOOKS, LATER = ToolCalled("a", "look"), ToolCalled("a", "look", new=True)
+ITEM = {"type": "function_call", "id": "i", "call_id": "a", "name": "look"}
 FULL = "it sent more reasoning and tool calls than are kept"
 NAMELESS = "a tool call came without the tool's name"
 NO_CALL = "a tool's result came without its call"
@@ -44,6 +45,32 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
     "no arguments": (
         [call(0, name="look", arguments=""), call(1, name="wait")],
         [ToolCall("look", {}, None, None, 0), ToolCall("wait", None, None, None, 1)],
+        [],
+    ),
+    **{
+        f"no arguments: {what}": (frames, [ToolCall("look", {}, "a", None, 0)], [])
+        for what, frames in {
+            "AG-UI": [
+                typed("TOOL_CALL_START", toolCallId="a", toolCallName="look"),
+                typed("TOOL_CALL_END", toolCallId="a"),
+            ],
+            "Anthropic": [block(0, type="tool_use", id="a", name="look", input={})],
+            "Goose": [message("assistant", type="toolRequest", id="a", toolCall={"name": "look"})],
+            "Responses": [typed("response.output_item.added", item={**ITEM, "arguments": ""})],
+        }.items()
+    },
+    "arguments between two empty ones": (
+        [
+            LOOKS._replace(arguments=""),
+            ToolArguments("a", json.dumps(LOOK)),
+            LOOKS._replace(arguments=""),
+        ],
+        [ToolCall("look", LOOK, None, None, 0)],
+        [],
+    ),
+    "arguments before an empty one": (
+        [LOOKS._replace(arguments=LOOK), LOOKS._replace(arguments="")],
+        [ToolCall("look", LOOK, None, None, 0)],
         [],
     ),
     "its name comes last": (
@@ -195,9 +222,11 @@ def test_with_a_limit_only_usage_is_kept_of_what_comes_later() -> None:
     exact = content_of(*map(Reasoning, "xyz"), most=content_of(Reasoning("x")).held)
     assert exact.reasoning("") == "xy"
     # Arguments that were kept in part are not known, and no fault of the agent.
-    pieces = [LOOKS, ToolArguments("a", '{"city"'), ToolArguments("a", ": 7}")]
-    content = content_of(*pieces, most=content_of(LOOKS).held)
-    assert [call.arguments for call in content.tool_calls] == [None]
+    for begun in (LOOKS, LOOKS._replace(arguments="")):
+        pieces = [begun, ToolArguments("a", '{"city"'), ToolArguments("a", ": 7}")]
+        for most in (-1, 0):
+            content = content_of(*pieces, most=content_of(begun).held + most)
+            assert [call.arguments for call in content.tool_calls] == [None]
     assert content.notes == [FULL]
 
 

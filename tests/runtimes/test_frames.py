@@ -66,11 +66,14 @@ AG_UI: Rows = [
         for kind in ("REASONING_MESSAGE_CONTENT", "REASONING_MESSAGE_CHUNK")
     ),
     (typed("THINKING_TEXT_MESSAGE_CONTENT", delta="Hm."), says(Reasoning("Hm."))),
-    (typed("TOOL_CALL_START", toolCallId="a", toolCallName="look"), says(CALLED)),
+    (
+        typed("TOOL_CALL_START", toolCallId="a", toolCallName="look"),
+        says(CALLED._replace(arguments="")),
+    ),
     (typed("TOOL_CALL_ARGS", toolCallId="a", delta="{"), says(ToolArguments("a", "{"))),
     (
         typed("TOOL_CALL_CHUNK", toolCallId="a", toolCallName="look", delta="{}"),
-        says(CALLED, ToolArguments("a", "{}")),
+        says(CALLED._replace(arguments=""), ToolArguments("a", "{}")),
     ),
     (typed("TOOL_CALL_RESULT", toolCallId="a", content="cold"), says(ToolResult("a", "cold"))),
     (typed("TOOL_CALL_RESULT", content={"model": "Tesla"}), NOTHING),
@@ -141,7 +144,7 @@ ANTHROPIC: Rows = [
     (delta(None, "input_json_delta", partial_json="{"), says(ToolArguments(0, "{"))),
     (
         block(7, type="tool_use", id="a", name="look", input={}),
-        says(ToolCalled(7, "look", "a", new=True)),
+        says(ToolCalled(7, "look", "a", {}, new=True)),
     ),
     (
         block(2, type="tool_use", id="a", name="look", input=LOOK),
@@ -150,7 +153,7 @@ ANTHROPIC: Rows = [
     *(
         (
             block(2, type=kind, id="a", name="look", input={}),
-            says(ToolCalled(2, "look", "a", new=True)),
+            says(ToolCalled(2, "look", "a", {}, new=True)),
         )
         for kind in ("server_tool_use", "mcp_tool_use")
     ),
@@ -180,6 +183,10 @@ GOOSE: Rows = [
     *(
         (message("assistant", **REQUEST, toolCall=told), says(CALLED._replace(arguments=LOOK)))
         for told in (ASKED, {"status": "success", "value": ASKED})
+    ),
+    (
+        message("assistant", **REQUEST, toolCall={"name": "look"}),
+        says(CALLED._replace(arguments={})),
     ),
     (message("assistant", type="toolRequest", toolCall={"name": "look"}), NOTHING),
     (message("user", **RETURNED, toolResult={"value": "cold"}), says(ToolResult("a", "cold"))),

@@ -91,22 +91,19 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (chunk({"reasoning": "m.", "content": None}), says(Reasoning("m."))),
     (chunk({"content": [{"type": "thinking", "text": "Hm."}]}), Meaning()),
     *((chunk({"role": role, "content": "x"}), Meaning()) for role in ("tool", "user", "User")),
-    (
-        call(0, id="a", name="look", arguments=""),
-        says(ToolCalled(0, "look", "a"), ToolArguments(0, "")),
-    ),
+    (call(0, id="a", name="look", arguments=""), says(ToolCalled(0, "look", "a", ""))),
     (call(0, arguments=""), Meaning()),
     (call(7, arguments="{"), says(ToolArguments(7, "{"))),
     (
         chunk({"tool_calls": [{"id": it, "function": FUNCTION} for it in "ab"]}),
         says(
-            *(ToolCalled("a", "look", "a"), ToolArguments("a", "{}")),
-            *(ToolCalled("b", "look", "b"), ToolArguments("b", "{}")),
+            *(ToolCalled("a", "look", "a", ""), ToolArguments("a", "{}")),
+            *(ToolCalled("b", "look", "b", ""), ToolArguments("b", "{}")),
         ),
     ),
     (
         chunk({"tool_calls": [{"function": FUNCTION}]}),
-        says(ToolCalled(0, "look"), ToolArguments(0, "{}")),
+        says(ToolCalled(0, "look", None, ""), ToolArguments(0, "{}")),
     ),
     # Whoever serves a tool names it, and its calls.
     *(
@@ -190,7 +187,7 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
         for kind in ("added", "done")
         for told, called in (
             ({"id": "i", "call_id": "a"}, ("i", "look", "a", "{}")),
-            ({"id": "i", "call_id": "a", "arguments": ""}, ("i", "look", "a", None)),
+            ({"id": "i", "call_id": "a", "arguments": ""}, ("i", "look", "a", "")),
             ({"call_id": "a", "arguments": LOOK}, ("a", "look", "a", LOOK)),
             ({}, (0, "look", None, "{}")),
         )
