@@ -120,7 +120,11 @@ class TurnEnd:
 
 def _is_new(part: Part) -> bool:
     """Return whether a part shows that the agent goes on."""
-    return isinstance(part, ToolCalled) or (isinstance(part, Reasoning) and not part.repeats)
+    match part:
+        case Reasoning(text, repeats):
+            return bool(text.strip()) and not repeats
+        case _:
+            return isinstance(part, ToolCalled)
 
 
 @dataclass(slots=True, eq=False)

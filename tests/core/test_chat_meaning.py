@@ -36,7 +36,11 @@ CALLS, THINKS = (
     for it in ({"tool_calls": [{"index": 0, "function": {"name": "look"}}]}, {"reasoning": "Hm."})
 )
 REPEATS = b'data: {"event": "reasoning.available", "text": "Hi"}\n\n'
-BLANK = typed({"choices": [{"index": 0, "delta": {"content": "\n"}, "finish_reason": None}]})
+BLANK, BLANK_THOUGHT = (
+    typed({"choices": [{"index": 0, "delta": {it: "\n"}, "finish_reason": None}]})
+    for it in ("content", "reasoning")
+)
+NO_THOUGHT = typed({"type": "REASONING_MESSAGE_CHUNK", "messageId": "m", "delta": ""})
 
 # A reply that comes as a whole, and a piece of it before.
 WHOLE = {
@@ -111,6 +115,12 @@ ROWS: dict[str, Row] = {
     "a line feed after the end": Row(
         [HI, finished("stop"), BLANK], text="Hi\n", complete=True, reason="stop"
     ),
+    **{
+        f"no thought after the end {number}": Row(
+            [HI, finished("stop"), it], complete=True, reason="stop"
+        )
+        for number, it in enumerate((BLANK_THOUGHT, NO_THOUGHT))
+    },
     "a repetition after the end": Row([HI, DONE, REPEATS], complete=True),
     # A whole reply counts where no piece of it came.
     **{f"whole {n}": Row([whole], complete=True) for n, whole in enumerate(WHOLE)},
