@@ -33,22 +33,25 @@ class Unawaited:
 
     def pytest_configure(self) -> None:
         if self._warn is not None:
-            setattr(warnings, _WARN, self._saw)
+            # A class calls both with no frame between: Python's looks one frame up for the place.
+            both = {"__new__": self._saw, "__init__": staticmethod(self._warn)}
+            setattr(warnings, _WARN, type("_Both", (), both))
 
     def pytest_unconfigure(self) -> None:
         if self._warn is not None:
             setattr(warnings, _WARN, self._warn)
 
-    def _saw(self, coroutine: CoroutineType[Any, Any, Any]) -> None:
+    def _saw(self, both: type[object], coroutine: CoroutineType[Any, Any, Any]) -> object:
+        """Keep one of this package; for any other, return what makes Python's own function tell."""
         text = f"coroutine '{coroutine.__qualname__}' was never awaited"
         if NEVER_AWAITED.match(text) is None:
-            self._warn(coroutine)
-            return
+            return object.__new__(both)
         # Told later: this is wherever the last reference to it went.
         where = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         kind = RuntimeWarning
         file, line = where.f_code.co_filename, where.f_lineno
         self._found.append(warnings.WarningMessage(kind(text), kind, file, line))
+        return None
 
     def _tell(self, test: str) -> None:
         found, self._found = self._found, []

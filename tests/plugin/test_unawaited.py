@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import pytest
 from plugin_tools import ASYNCIO, Project
@@ -33,6 +34,20 @@ def test_it_fails_the_run(project: Project, arguments: tuple[str, ...]) -> None:
             "FAILED hydra-smoke::missing await::test_it.py::test_one*",
         ]
     )
+
+
+async def own() -> None: ...
+
+
+def test_another_s_is_told_where_python_tells_it(pytestconfig: pytest.Config) -> None:
+    seen = Unawaited(pytestconfig)
+    seen.pytest_configure()
+    try:
+        with pytest.warns(RuntimeWarning, match="'own' was never awaited") as told:
+            own()
+    finally:
+        seen.pytest_unconfigure()
+    assert [Path(it.filename) for it in told] == [Path(__file__)]
 
 
 def test_one_that_goes_between_tests_is_of_none(
