@@ -115,6 +115,8 @@ def _content(message: Frame) -> Iterator[Part]:
             yield Reasoning(content.text("thinking"))
         elif content.get("type") == "toolRequest" and key is not None:
             call = content.inner("toolCall")
+            if call.get("status") == "error":
+                continue  # Goose could not read what its model asks for, and calls nothing.
             value = call.inner("value") or call
             # It leaves them out where there are none.
             yield ToolCalled(key, value.name("name"), str(key), value.get("arguments") or {})

@@ -189,6 +189,7 @@ GOOSE: Rows = [
         says(CALLED._replace(arguments={})),
     ),
     (message("assistant", type="toolRequest", toolCall={"name": "look"}), NOTHING),
+    (message("assistant", **REQUEST, toolCall={"status": "error", "error": "no JSON"}), NOTHING),
     (message("user", **RETURNED, toolResult={"value": "cold"}), says(ToolResult("a", "cold"))),
     (message("user", **RETURNED, toolResult={"no": 7}), says(ToolResult("a", {"no": 7}))),
     (message("assistant", type="image", id="a", toolResult={}), NOTHING),
