@@ -83,8 +83,9 @@ def test_who_is_there_for_several_tests_says_to_each_what_it_said_to_them(
     process: Any, owner: str
 ) -> None:
     begins = f"> {owner}"
-    steps = [begins, "a", "b", begins, "a", "b", begins, "a"]
-    assert process(*AGAIN, of=owner).play(steps) == ["1", "2", "3", "2", "1"]
+    steps = [begins, "a", "b", begins, "a", "b", begins, "a", begins, "a"]
+    answers = ["1", "2", "3", "2", "4", "1"]
+    assert process(*AGAIN, says("a", "4"), of=owner).play(steps) == answers
 
 
 def test_each_instance_has_turns_of_its_own(process: Any) -> None:

@@ -157,6 +157,7 @@ def test_a_count_says_whether_anything_recorded_is_missing(
     staged: Any, playing: Playing, clock: HandClock
 ) -> None:
     write(playing.folder, "t.py::empty")
+    write(playing.folder, "fixture ::agent", *[says("a", "x", llm_events=COUNTED)] * 2)
     caller, replay, instance_id = staged(
         says("a", "x", llm_events=COUNTED), says("b", "x", llm_events=COUNTED), says("c", "x")
     )
@@ -169,6 +170,11 @@ def test_a_count_says_whether_anything_recorded_is_missing(
     for owner in (None, "t.py::other", "t.py::empty"):
         replay.enter(owner, 1, begins=True, test=None)
         assert replay.all_counted(instance_id) == (playing.record, True)
+    # A fixture's earlier set-ups count.
+    for all_asked in (False, True):
+        replay.enter("fixture ::agent", 1, begins=True, test=None)
+        caller.chat(instance_id, "a")
+        assert replay.all_counted(instance_id) == (playing.record, all_asked)
     # What a script says was not recorded.
     caller.router.reply("d", "scripted")
     caller.chat(instance_id, "d")

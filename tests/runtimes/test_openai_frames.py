@@ -227,6 +227,7 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (ends("done", status="queued"), Meaning()),
     (typed("error", error=OVERLOADED), fails("Overloaded")),
     (typed("turn.aborted"), fails()),
+    (typed("turn.failed", message="Overloaded"), fails("Overloaded")),
     (ends("cancelled"), fails("the response was cancelled")),
     (ends("done", status="cancelled"), fails("the response was cancelled")),
     *(
