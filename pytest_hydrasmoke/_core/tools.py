@@ -35,10 +35,9 @@ NAMELESS = Unseen(
     "a call without its tool's name may be of any tool",
     "see the agent's log of this turn: its runtime has not told the name",
 )
-
 UNTOLD = Unseen(
-    "a call of which no arguments were reported may be one that must never be made",
-    "give never= the tool's name alone: this agent's runtime does not report arguments",
+    "a call whose arguments are not known may be one that must never be made",
+    "give never= the tool's name alone: no arguments were reported, or none that can be read",
 )
 
 

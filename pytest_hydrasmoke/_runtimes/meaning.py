@@ -13,7 +13,7 @@ Key = str | int
 """What joins the pieces of a tool call: an index, an id, or a tool's name."""
 NO_MESSAGE = "the agent reports an error, and no message with it"
 _SEPARATORS = re.compile(r"[\W_]+")
-_FAILED = re.compile("(error|failed|failure|cancell?ed|abort|aborted)$")
+_FAILED = re.compile("(?<!no)(error|failed|failure|cancell?ed|abort|aborted)$")
 _CUT_SHORT = frozenset(
     {
         "length",

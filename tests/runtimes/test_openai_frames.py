@@ -28,7 +28,7 @@ CUT_SHORT = """
     SAFETY refusal incomplete model_context_window_exceeded
 """
 GO_ON = "tool_calls tool-calls toolCalls tool_call tool_use function_call pause_turn"
-ENDS = "stop STOP end_turn stop_sequence other unknown completed eos errors uncancelledly"
+ENDS = "stop STOP end_turn stop_sequence other unknown completed eos errors no_error uncancelledly"
 
 
 def says(*parts: Part, **more: Any) -> Meaning:
