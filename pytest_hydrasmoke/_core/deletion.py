@@ -177,7 +177,7 @@ class Deletion:
             await self._ask(calls, instance_id, deadline)
         found = await look(calls, self._instance, instance_id, deadline)
         evidence[instance_id] = evidence[instance_id].saw(found)
-        if found.says == "alive" and self._instance.accepted:
+        if found.says == "alive":
             self._instance.note(Alive())
         return found, self._judge(instance_id, last=last)
 

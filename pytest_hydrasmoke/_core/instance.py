@@ -182,10 +182,11 @@ class Instance(Story, Partner):
         self.evidence.shown = at
         self.becomes(State.CREATED, instance_id)
 
-    def shown_at(self, now: float) -> float:
-        """Return when its key had named its last instance, at the latest."""
+    def last_look_at(self, proved: float, begun: float) -> float:
+        """Return when the last look, which has `begun`, is due at what was `proved` gone."""
         shown = self.evidence.shown
-        return now - self.lasted if shown is None else shown
+        known = begun - self.lasted if shown is None else shown
+        return self.evidence.last_look_at(proved, known, in_vain=self.in_vain)
 
     def is_gone(self, at: float, *, ends: bool) -> None:
         """Become gone, or deleted where nobody looks again since the router `ends` with the run."""

@@ -78,8 +78,6 @@ class Seen:
     """Since when the last look's answer has held; looks that prove nothing do not end it."""
     held: tuple[Says, str | None] | None = None
     """That answer, with what the key names."""
-    alive: bool = False
-    """Whether any look saw it alive."""
 
     def deleted(self, *, accepted: bool) -> Seen:
         """Add that somebody else has sent a DELETE, which proves nothing by itself."""
@@ -102,10 +100,9 @@ class Seen:
     def saw(self, look: Look) -> Seen:
         """Add a look."""
         answer = (look.says, look.named)
-        alive = self.alive or look.says == "alive"
         # What was accepted before it is seen alive did nothing.
         accepted = (self.accepted or look.says == "under way") and look.says != "alive"
-        seen = replace(self, look=look, alive=alive, accepted=accepted)
+        seen = replace(self, look=look, accepted=accepted)
         if look.says == "nothing" or answer == self.held:
             return seen
         return replace(seen, since=look.at, held=answer)
@@ -132,14 +129,14 @@ class Evidence:
     def __setitem__(self, instance_id: str, seen: Seen) -> None:
         self._seen[plain_id(instance_id)] = seen
 
-    def last_look_at(self, proved: float, shown: float) -> float:
+    def last_look_at(self, proved: float, shown: float, *, in_vain: bool) -> float:
         """Return when the last look is due at what was proved gone, and first shown, at a moment.
 
-        A replica may not know the instance yet. Where deletes were in vain, it may still show what
-        an earlier one than the last did.
+        A replica may not know the instance yet. Where a delete was in vain, it may still show what
+        that one did, and the next one may do no more.
         """
-        in_vain = (it for it in self._seen.values() if it.alive)
-        since = (it.since for it in in_vain if (it.held or ("",))[0] == "unknown")
+        seen = self._seen.values() if in_vain else ()
+        since = (it.since for it in seen if (it.held or ("",))[0] == "unknown")
         return max(proved + AFTER, max([shown, *since]) + UNASKED)
 
     def forget(self, accepted: Iterable[str] = ()) -> None:

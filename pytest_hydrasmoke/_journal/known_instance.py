@@ -39,6 +39,8 @@ class KnownInstance:
     """The instances that the key's own answers have named."""
     accepted: list[str] = field(default_factory=list[str])
     """Those whose deletion the router has accepted, if it was not seen alive since."""
+    in_vain: bool = False
+    """Whether it was seen alive behind a delete."""
     shown: float = field(default=math.inf, compare=False)
     """Seconds from its request until its key named its last instance, as far as entries tell."""
     lasted: float = field(default=0.0, compare=False)
@@ -56,6 +58,7 @@ class KnownInstance:
                 self.url, self.fake, self.share = event.url, event.fake, event.share
                 self.state = State.CLAIMED
             case Alive():
+                self.in_vain = True
                 self.accepted.clear()
             case Prepared():
                 self.prepared = True
@@ -76,7 +79,9 @@ class KnownInstance:
 
     def again(self) -> KnownInstance:
         """Return what a new claim of its key begins with: it still owes what it has named."""
-        return KnownInstance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
+        owed = KnownInstance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
+        owed.in_vain = self.in_vain
+        return owed
 
     def take_over(self, known: KnownInstance) -> None:
         """Go on from what is known elsewhere."""

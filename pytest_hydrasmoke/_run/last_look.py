@@ -76,7 +76,7 @@ class LastLook:
     async def of_proved(self, calls: Calls, instance: Instance) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
         io, proved = calls.io, instance.settled_at or self.now
-        due = instance.evidence.last_look_at(proved, instance.shown_at(self.now))
+        due = instance.last_look_at(proved, self.now)
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):

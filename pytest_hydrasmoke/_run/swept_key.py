@@ -20,7 +20,7 @@ from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._core.stage import Keeper
-from pytest_hydrasmoke._journal.events import Event
+from pytest_hydrasmoke._journal.events import Alive, Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -123,9 +123,11 @@ class SweptKey(Keeper):
         return bool(self.instance.ids)
 
     def note(self, instance: Instance, at: float, event: Event) -> None:
-        """Enter what the key names and no ledger has: a later sweep may have to look again."""
+        """Enter what no ledger has: a later sweep may have to look again."""
         if self.known is None and instance.ids:
             self.known = self.run.found(self.key, instance.ids)
+        if isinstance(event, Alive):
+            self._note_alive()
 
     async def step(self, io: IO) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
@@ -149,15 +151,10 @@ class SweptKey(Keeper):
         if self._deletion is None:
             self._deletion = Deletion(self.instance, now)
             await self._look_first(calls, now)
-        try:
-            pause = await self._deletion.step(calls)
-        finally:
-            if any(self.instance.evidence[it].alive for it in self.instance.known_ids):
-                self._note_alive()
+        pause = await self._deletion.step(calls)
         self._proved = pause is None
         now = calls.io.now()
-        shown = self.instance.shown_at(self._began)
-        last = self.instance.evidence.last_look_at(now, shown)
+        last = self.instance.last_look_at(now, self._began)
         self.due = last if pause is None else now + pause
 
     async def _look_first(self, calls: Calls, now: float) -> None:
@@ -171,7 +168,7 @@ class SweptKey(Keeper):
             for known in instance.known_ids:
                 seen = await look(calls, instance, known, now + LAST)
                 if seen.says == "alive":
-                    self._note_alive()
+                    instance.note(Alive())
                     instance.evidence.forget()
 
     def _note_alive(self) -> None:

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base import clock, files
 from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.codec import encode, entries_of
-from pytest_hydrasmoke._journal.events import Became, Claimed, Entry, Event, Learned
+from pytest_hydrasmoke._journal.events import Alive, Became, Claimed, Entry, Event, Learned
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.target import same_router
@@ -154,7 +154,7 @@ class SweptRun:
         if state is State.CREATED:
             self.ran.add(key)
             self.asked.pop(key, None)
-            known.accepted.clear()
+            known.learn(Alive())
             for found in event.ids:
                 known.learn(Became(state, found))
             return

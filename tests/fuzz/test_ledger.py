@@ -157,6 +157,7 @@ def test_the_last_fact_of_a_key_is_what_is_known(
             id=[None, *names][-1],
             ids=[*dict.fromkeys(name for name in own if name is not None)],
             accepted=[name for name in gone if name is not None],
+            in_vain="Alive" in told,
             was_ready="ready" in words,
             prepared="Prepared" in told,
         )

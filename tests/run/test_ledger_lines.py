@@ -148,7 +148,9 @@ def test_a_ledger_tells_what_a_key_has_named_and_how_long_rows_and_boots_took() 
         assert known.lasted == lasted
     # What was accepted before it is seen alive did nothing.
     [known] = facts(Became(State.CREATED, "a"), Became(State.DELETING, "a"), Alive()).open
-    assert (known.state, known.accepted) == (State.DELETING, [])
+    assert (known.state, known.accepted, known.in_vain) == (State.DELETING, [], True)
+    # So does the key that is claimed anew.
+    assert facts(Became(State.CREATED, "a"), Alive(), Claimed({}, url=URL)).open[0].in_vain
 
 
 def test_a_key_that_is_claimed_again_begins_afresh() -> None:

@@ -13,7 +13,7 @@ import pytest
 from liar import Lie, on
 from truth import Manner, Truth
 from truth_app import TrueRouter
-from truth_seam import FOREVER, Killed, Process, World, sweep
+from truth_seam import FOREVER, Ages, Killed, Process, World, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory, VirtualClock
 
@@ -141,6 +141,31 @@ def test_a_replica_shows_late_that_the_last_of_several_deletes_did_nothing(tmp_p
     place.process.run.provision(place.process.spec)
     place.clock.advance(60)
     place.process.kill()
+    left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
+    assert left, said
+
+
+@pytest.mark.parametrize("ends", ["killed", "leaked", "killed behind a delete"])
+def test_a_sweep_that_knows_of_a_delete_in_vain_looks_ten_seconds_after_its_own(
+    tmp_path: Path, ends: str
+) -> None:
+    place = Place(tmp_path, Manner(deaf=math.inf, hidden=7.0, hides_key=True))
+    instance = place.process.run.provision(place.process.spec)
+    if ends == "leaked":
+        assert place.process.end() == {"run-0": "leaked"}
+    elif ends == "killed behind a delete":
+        ages = Ages(tmp_path, place.clock)
+        place.clock.advance(60)
+        place.world.lives = 2 * len(["status", "poll", "delete"])
+        with pytest.raises(Killed):
+            instance.delete()
+        place.world.lives = FOREVER
+        ages.follow()
+        place.clock.advance(20)
+        ages.follow()
+    if ends != "leaked":
+        place.process.kill()
+    place.clock.advance(20)
     left, said = sweep(place.world, place.output, None, 9.0, **place.limits)
     assert left, said
 
