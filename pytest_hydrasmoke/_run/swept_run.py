@@ -95,10 +95,10 @@ class SweptRun:
         with contextlib.suppress(OSError):
             files.make_mark(file)
             self._file = file
-            now, found = file.stat().st_mtime, swept_files(self.folder)
+            now = file.stat().st_mtime
             # A line that was cut short closes nothing.
-            for written, other in sorted((other.stat().st_mtime, other) for other in found):
-                for entry in entries_of(other.read_bytes()):
+            for written, lines in sorted(_read(swept_files(self.folder))):
+                for entry in entries_of(lines):
                     self._take_in(entry, max(now - written, 0.0))
             self.age = max(now - (self.folder / LEDGER).stat().st_mtime, 0.0)
         return self
@@ -170,6 +170,13 @@ class SweptRun:
         with contextlib.suppress(OSError):
             if self._file is not None and self._file.stat().st_size == 0:
                 self._file.unlink()
+
+
+def _read(found: Iterable[Path]) -> Iterator[tuple[float, bytes]]:
+    """Yield the time and the lines of each file: one without lines is removed by its own sweep."""
+    for file in found:
+        with contextlib.suppress(FileNotFoundError):
+            yield file.stat().st_mtime, file.read_bytes()
 
 
 # The keys that it may have used, where no ledger tells

@@ -109,6 +109,15 @@ def test_a_damaged_line_closes_nothing(folder: Path, damage: Callable[[bytes], b
     assert left(folder) == [ONE, OTHER]
 
 
+def test_a_file_that_vanishes_as_it_is_read_hides_no_other(folder: Path) -> None:
+    sweep(folder, ONE, State.DELETED)
+    older(folder / "ledger.jsonl", HOUR)
+    (folder / swept_name()).symlink_to(folder / "of a sweep that has just ended")
+    swept, reading = begin(folder)
+    assert [str(known.key) for known in reading.open] == [OTHER]
+    assert swept.age >= HOUR - 1
+
+
 def test_a_file_that_is_no_sweeps_by_its_name_closes_nothing(folder: Path) -> None:
     sweep(folder, ONE, State.DELETED)
     [file] = swept_files(folder)
