@@ -154,16 +154,16 @@ async def conclusive(question: Awaitable[T]) -> T:
 async def learn_forms(calls: Calls, deadline: float) -> Forms:
     """Learn how the router answers for what does not exist; raises the errors of the calls."""
     # The key first: its answer shows what is wrong with the URL or the token.
-    unknown, stranger = f"unknown-{secrets.token_hex(8)}", TAKEN
+    stranger = TAKEN
     try:
-        await calls.find(unknown, deadline=deadline)
+        await calls.find(_unknown(), deadline=deadline)
         unknown_key = TAKEN
     except NotFoundError as error:
         unknown_key = _form(error)
     word = f"no-such-call-{secrets.token_hex(8)}"
     missing = await _form_of(calls.missing(word, deadline=deadline))
     if unknown_key != TAKEN and unknown_key.digest == missing.digest:
-        stranger = await _form_of(calls.find(unknown, deadline=deadline, anonymous=True))
+        stranger = await _form_of(calls.find(_unknown(), deadline=deadline, anonymous=True))
     return Forms(
         unknown_key=unknown_key,
         missing=missing,
@@ -171,6 +171,10 @@ async def learn_forms(calls: Calls, deadline: float) -> Forms:
         unknown=await _form_of(calls.status(str(uuid.uuid4()), deadline=deadline)),
         malformed=await malformed_form(calls, deadline),
     )
+
+
+def _unknown() -> str:
+    return f"unknown-{secrets.token_hex(8)}"
 
 
 async def malformed_form(calls: Calls, deadline: float) -> Form:
