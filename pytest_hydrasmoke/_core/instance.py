@@ -176,7 +176,7 @@ class Instance(Story, Partner):
         if (self.state, self.id) != (state, name):
             self.note(Became(state, name))
 
-    def names(self, instance_id: str, at: float | None = None) -> None:
+    def names(self, instance_id: str, at: float) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
         self.ids = self.known_ids
         self.evidence.shown = at

@@ -49,6 +49,8 @@ class ByHand(Sightings):
         super().__init__(note=run.tell)
         self._run = run
         self._owned: dict[str, Instance] = {}
+        self._answered_at = 0.0
+        """When the last answer came, on the IO's clock."""
 
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
@@ -128,7 +130,7 @@ class ByHand(Sightings):
             if instance.key == key and not instance.owns(instance_id):
                 instance.ids.append(instance_id)
                 # It may be young, however long the other one has been known.
-                instance.evidence.shown, instance.lasted = None, 0.0
+                instance.evidence.shown = self._answered_at
                 with contextlib.suppress(OSError):  # Then only this process knows.
                     self._run.ledger.write(key, Became(State.CREATED, instance_id))
 
@@ -137,13 +139,13 @@ class ByHand(Sightings):
         self._note_other(key, found.instance_id)
         instance = self._owned.get(key)
         if instance is not None and found.instance_id is not None and instance.state in _NO_ROW_YET:
-            instance.names(found.instance_id)
+            instance.names(found.instance_id, self._answered_at)
 
     # What clients see
 
     def saw_attempt(self, attempt: Tried) -> None:
         super().saw_attempt(attempt)
-        code = attempt.outcome
+        code, self._answered_at = attempt.outcome, attempt.at + attempt.seconds
         if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
             self._saw_deletion(asked_for(attempt.request), accepted=code < 300)
 
@@ -152,7 +154,7 @@ class ByHand(Sightings):
         if isinstance(answer, InstanceStatus):
             for instance in self._named(answer.id):
                 if instance.state is State.ACCEPTED:
-                    instance.names(answer.id)
+                    instance.names(answer.id, self._answered_at)
 
     def _saw_deletion(self, instance_id: str, *, accepted: bool) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""

@@ -20,6 +20,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core import proof
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._plugin.fixtures import AsyncRunClient, RunClient
 
@@ -147,6 +148,23 @@ async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
         assert (it.states, it.alive(), len(it.world.fake.instances)) == ([State.GONE], 0, 1)
 
 
+@pytest.mark.parametrize("kind", KINDS[:2], indirect=True)
+@pytest.mark.parametrize("learns", ["poll", "status"])
+async def test_what_a_test_has_long_known_is_not_waited_for_at_the_runs_end(
+    kind: str, learns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "UNASKED", 10.0)
+    async with hands(kind) as it:
+        async with within(it.factory.own("mine")) as key:
+            told = await result(it.client.provision(SPEC, key))
+            about = key if learns == "poll" else told.instance_id
+            await result(getattr(it.client, learns)(about))
+            it.world.clock.advance(20)
+        before = it.world.clock.now()
+        it.look_back()
+        assert it.world.clock.now() - before < 5
+
+
 @pytest.mark.parametrize("about", ["net-mine", "net-theirs"])
 async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(
     kind: str, about: str
@@ -158,13 +176,14 @@ async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(
             other = {"idempotency_key": about, "instance_id": OTHER_ID, "task_id": "t"}
             it.world.fake.fail("provision", status=200, body=other)
             [instance] = it.world.run.instances
-            instance.evidence.shown, instance.lasted = 1.0, 60.0
+            it.world.clock.advance(60)
             await result(it.client.provision(SPEC, key))
             named = [OTHER_ID] if about == key else []
             assert instance.known_ids[1:] == named
             assert [*it.world.run.ledger.read().instances[key].ids][1:] == named
             # How long it has been known is said of the last one.
-            assert (instance.last_look_at(0.0, 99.0) > 99.0) is bool(named)
+            shown = instance.last_look_at(0.0, 0.0) - proof.UNASKED
+            assert (shown >= 60) is bool(named)
         asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
         assert any(path.endswith(OTHER_ID) for path in asked) is bool(named)
 
