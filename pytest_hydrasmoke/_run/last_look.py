@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
@@ -46,12 +47,14 @@ class LastLook:
         leaks = [it for it in instances if it.leak is not None]
         proved = [it for it in instances if it.leak is None and it.state is State.GONE]
         refused = [it for it in instances if it.state is State.REFUSED]
-        looks = [(self.try_again, it) for it in leaks]
-        looks += [(self.of_proved, it) for it in proved]
-        looks += [(self.of_refused, it) for it in refused]
+        looks = [(self.now + AFTER, self.try_again, it) for it in leaks]
+        looks += [(self._due_at_proved(it), self.of_proved, it) for it in proved]
+        looks += [(self._due_at_refused(it), self.of_refused, it) for it in refused]
+        # What still waits takes no place of what is due before it.
+        in_turn = [(look, it) for _, look, it in sorted(looks, key=itemgetter(0))]
         # A router that takes a while for a deletion then has all of the wait for it.
         await _each(io, [(self._ask, it) for it in leaks])
-        await _each(io, looks)
+        await _each(io, in_turn)
 
     async def _ask(self, calls: Calls, instance: Instance) -> None:
         await Deletion(instance, calls.io.now()).ask_all(calls)
@@ -75,8 +78,7 @@ class LastLook:
 
     async def of_proved(self, calls: Calls, instance: Instance) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
-        io, proved = calls.io, instance.settled_at or self.now
-        due = instance.last_look_at(proved, self.now)
+        io, due = calls.io, self._due_at_proved(instance)
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
         if await _reaches(io, due, until):
@@ -91,6 +93,13 @@ class LastLook:
         elif instance.was_ready:
             instance.becomes(State.DELETED)
 
+    def _due_at_proved(self, instance: Instance) -> float:
+        return instance.last_look_at(instance.settled_at or self.now, self.now)
+
+    def _due_at_refused(self, instance: Instance) -> float:
+        refused = instance.settled_at or self.now
+        return refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
+
     async def _revived(self, calls: Calls, instance: Instance, found: LeakError) -> None:
         instance.leaks(found.message)
         instance.revive()
@@ -100,7 +109,7 @@ class LastLook:
     async def of_refused(self, calls: Calls, instance: Instance) -> None:
         """Ask for a key that was refused; what came of it is deleted, and the run is red."""
         io, refused = calls.io, instance.settled_at or self.now
-        due = refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
+        due = self._due_at_refused(instance)
         until = max(self.now, due) + CLAIMS
         if not await _reaches(io, due, until):
             return

@@ -16,6 +16,7 @@ from truth_app import TrueRouter
 from truth_seam import FOREVER, Ages, Killed, Process, World, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory, VirtualClock
+from pytest_hydrasmoke._run.last_look import AT_ONCE
 
 
 class Place:
@@ -28,7 +29,8 @@ class Place:
         self.output = folder / ".hydrasmoke"
         # Whatever is wrong has shown after that long, as whoever sets `row_settle` knows.
         self.limits = {"delete_timeout": 25.0, "row_settle": manner.trouble + 1}
-        self.process = Process(self.world, self.output, "run", ready_timeout=40.0, **self.limits)
+        more = {"max_instances": 5 * AT_ONCE, **self.limits}
+        self.process = Process(self.world, self.output, "run", ready_timeout=40.0, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +126,18 @@ def test_a_sweep_waits_until_a_replica_would_know_the_instance(
     output = place.output if by is None else tmp_path / "elsewhere"
     left, said = sweep(place.world, output, by, 9.0, **place.limits)
     assert (left, place.truth.left()) == (False, []), said
+
+
+def test_what_waits_for_its_last_look_keeps_no_other_from_its_own(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(takes=1.0))
+    run, spec = place.process.run, place.process.spec
+    young = run.claim(spec, AT_ONCE)
+    for _ in range(4 * AT_ONCE):
+        run.provision(spec)
+    place.clock.advance(60)
+    run.boot(young)
+    assert set(place.process.end().values()) == {"deleted"}
+    assert [note for it in run.instances for note in it.notes] == [], "each was reached in time"
 
 
 def test_what_has_long_been_known_is_not_waited_for(tmp_path: Path) -> None:
