@@ -30,6 +30,8 @@ AT_ONCE = 8
 """Instances looked at at the same time."""
 LOOKS, CLAIMS = 10.0, 20.0
 """Seconds for all last looks, and for all keys that were refused."""
+TICK = 0.25
+"""Seconds between two looks at the time that is left."""
 MOST_LAG = 30.0
 """Most seconds from a refusal until its key is asked for, however late rows are."""
 
@@ -136,9 +138,12 @@ async def _each(io: IO, looks: Sequence[tuple[Look, Instance]]) -> None:
 
 async def _reaches(io: IO, due: float, until: float) -> bool:
     """Wait until a look is due; return whether there is time for it: a signal shortens all."""
-    await io.sleep(max(due - io.now(), 0.0))
-    left = min(until, io.cleanup_deadline()) - io.now()
-    return left > LAST_CHANCE and io.now() >= due
+    while min(until, io.cleanup_deadline()) - max(due, io.now()) > LAST_CHANCE:
+        if io.now() >= due:
+            return True
+        # A signal may come meanwhile: what is due too late for it is not waited for.
+        await io.sleep(min(due - io.now(), TICK))
+    return False
 
 
 def _note_failure(instance: Instance, error: Exception) -> None:

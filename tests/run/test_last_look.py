@@ -147,7 +147,7 @@ ROWS: list[Row] = [
         NO_PROOF.format("the router is still deleting it"),
     ),
     ("too late", gone, {"late": LOOKS + AFTER}, "gone, nothing, 12 s", LATE),
-    ("no time after a signal", gone, {"hurried": IN_TIME}, "gone, nothing, 2 s", LATE),
+    ("no time after a signal", gone, {"hurried": IN_TIME}, "gone, nothing, 0 s", LATE),
     # What could not be deleted: a look that takes it back needs its last look
     ("a leak that is gone", leaked, {}, "gone, dsp, 4 s", TAKEN_BACK),
     ("a leak that was ready", leak_of_ready, {}, "deleted, dsp, 4 s", TAKEN_BACK),
@@ -155,7 +155,7 @@ ROWS: list[Row] = [
     ("a leak that stays", leaked, STAYS, "deleting, ds, 2 s", f"leak: {LEAK}"),
     ("a leak without a row", no_row, {}, "requested, p, 2 s", f"leak: {LEAK}"),
     ("a leak, its row has come", row_to_come, HAS_ROW, "gone, pds, 12 s", TAKEN_BACK),
-    ("a leak after a signal", leaked, {"hurried": 1.0}, "deleting, nothing, 2 s", f"leak: {LEAK}"),
+    ("a leak after a signal", leaked, {"hurried": 1.0}, "deleting, nothing, 0 s", f"leak: {LEAK}"),
     ("a leak, its time comes late", leaked, {"late": 9}, "gone, dsp, 11 s", TAKEN_BACK),
     # What was refused is asked for later than rows come
     ("a refusal", refused, {}, "refused, p, 3 s", ""),
@@ -182,7 +182,7 @@ ROWS: list[Row] = [
         "refused, nothing, 23 s",
         "",
     ),
-    ("a refusal after a signal", refused, {"hurried": REFUSED_AFTER}, "refused, nothing, 3 s", ""),
+    ("a refusal after a signal", refused, {"hurried": REFUSED_AFTER}, "refused, nothing, 0 s", ""),
 ]
 
 
