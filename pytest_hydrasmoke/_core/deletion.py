@@ -226,9 +226,13 @@ class Deletion:
         while True:
             # The first look is before any delete, which might hide what is there.
             seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
-            if seen.says == "alive" or not self._instance.owns(seen.named):
-                what = seen.why or f"its key names {seen.named}"
-                raise LeakError(f"it was proved gone, and is there again: {what}")
+            if seen.says == "alive":
+                raise LeakError(f"it was proved gone, and is there again: {seen.why}")
+            if seen.named is not None and not self._instance.owns(seen.named):
+                # Its key may name it this once: it is deleted all the same.
+                self._instance.names(seen.named, seen.at)
+                why = f"it was proved gone, and is there again: its key names {seen.named}"
+                raise LeakError(why)
             if verdict.proved:
                 return None
             # One that goes on is not waited for, but one that is only said ends soon.

@@ -108,7 +108,11 @@ OLD_AND_BACK = {"status": [*[status("deleting")] * 2, *BACK, status("deleting"),
 ROW_AT_ONCE = {"poll": [row("running"), NO_ROW, ...]}
 ROW_COMES = {"poll": [NO_ROW, NO_ROW, row("running"), NO_ROW, ...]}
 OF_ANOTHER = {"poll": [NOT_FOUND], "status": [MALFORMED, ...]}
-NAMES_ANOTHER = {"poll": [NO_ROW, row("running", OTHER_ID), NO_ROW, ...]}
+OF_OTHER = reply(200, {"instance_id": OTHER_ID, "status": "deleting"})
+NAMES_ANOTHER = {
+    "poll": [NO_ROW, row("running", OTHER_ID), NO_ROW, ...],
+    "delete": [deleted(), OF_OTHER, deleted(), ...],
+}
 SLOWLY = {"poll": [Took(0.3, NO_ROW), ...]}
 OLD = {"age": 9999.0}
 
@@ -121,7 +125,8 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("alive", READY, {}, STAYS, "LEFT, 37x, 29.5 s"),
     ("comes back once", READY, {}, {"status": [*BACK, NOT_FOUND, ...]}, "DELETED, 2x, 12 s"),
     ("comes back twice", READY, {}, COMES_BACK, "LEFT, 2x, 12 s"),
-    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "DELETED, 2x, 4 s"),
+    # What its key names for a moment gets a delete, too.
+    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "DELETED, 3x, 12 s"),
     ("no proof at the last look", READY, {}, NO_PROOF, "LEFT, 1x, 2 s"),
     ("refused at the last look", READY, {}, REFUSES, "LEFT, 1x, 2 s"),
     ("time that answers take", READY, {}, {"delete": [Took(3, deleted())]}, "DELETED, 1x, 5 s"),
