@@ -83,17 +83,22 @@ class LastLook:
         io, due = calls.io, self._due_at_proved(instance)
         until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
-        if await _reaches(io, due, until):
+        looked = await _reaches(io, due, until)
+        if looked:
             deletion = Deletion(instance, io.now())
             try:
                 doubt = await deletion.look_again(calls, until, ask=not instance.was_ready)
             except LeakError as error:
                 await self._revived(calls, instance, error)
                 return
-        if doubt is not None:
+        if doubt is None:
+            if instance.was_ready:
+                instance.becomes(State.DELETED)
+        elif looked and due > (instance.settled_at or self.now) + AFTER:
+            # What seemed to prove it may be a replica's that does not know it yet.
+            instance.leaks(f"only a later look could have proved it, which proves nothing: {doubt}")
+        else:
             instance.add_remark(f"the last look at it proves nothing: {doubt}; a sweep looks again")
-        elif instance.was_ready:
-            instance.becomes(State.DELETED)
 
     def _due_at_proved(self, instance: Instance) -> float:
         return instance.last_look_at(instance.settled_at or self.now, self.now)

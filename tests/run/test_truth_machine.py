@@ -335,15 +335,22 @@ def drawn(value: object) -> Any:
     return SimpleNamespace(draw=lambda strategy: value)
 
 
-def test_a_deletion_that_is_only_said_to_be_under_way_is_not_proved() -> None:
-    # The router says so once, drops the deletion, and does not answer the last look.
+@pytest.mark.parametrize(
+    ("manner", "ready_timeout"),
+    [(Manner(deaf=1, flaps=1), 60.0), (Manner(**USUAL, deaf=math.inf, stale=ROW), 2.0)],
+    ids=["is said to be under way, once", "a replica does not know the instance yet"],
+)
+def test_what_only_a_last_look_can_prove_is_a_leak_without_one(
+    manner: Manner, ready_timeout: float
+) -> None:
     life: Any = Life()
-    life.begin_life(manner=Manner(deaf=1, flaps=1), ready_timeout=60.0, lives=None)
-    life.delete(data=drawn(life.instances[0]), lives=None)
+    life.begin_life(manner=manner, ready_timeout=ready_timeout, lives=None)
+    for each in life.instances:
+        life.delete(data=drawn(each), lives=None)
     [instance] = life.process.run.instances
     assert instance.state is State.GONE
     lie = Lie(status=0, body="", calls=frozenset({"status"}), kind=None, carried_out=True)
-    life.get_into_trouble(after=0, lies=drawn([lie]), times=20)
+    life.get_into_trouble(after=0, lies=drawn([lie]), times=1000)
     life.end(lives=None)
     assert instance.leak is not None
     life.teardown()
