@@ -24,8 +24,8 @@ from .format import FORMAT, KINDS
 
 LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
-_MOST = 100_000
-"""Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
+_TOO_MANY = 100_000
+"""Files and folders: with so many it is a whole disk, and not a folder of recordings."""
 _UNFINISHED = ".hydra-smoke-*.tmp"
 """Names of recordings that are not whole yet, and of no other file: the next run removes them."""
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
@@ -60,13 +60,13 @@ class RecordingStore:
         return found
 
     def _entries(self) -> list[Path]:
-        """Return the files and folders in it, one too many at most."""
+        """Return the files and folders in it, up to too many."""
         every = (
             Path(place, name)
             for place, folders, names in os.walk(self.folder)
             for name in (*folders, *names)
         )
-        return list(itertools.islice(every, _MOST + 1))
+        return list(itertools.islice(every, _TOO_MANY))
 
     def path(self, owner: str) -> Path:
         """Return the path of an owner's recording, existing or new."""
@@ -98,9 +98,9 @@ class RecordingStore:
         Raises `ConfigError` if it can't be written, is locked, or has too many other files.
         """
         entries = self._entries()
-        if len(entries) > _MOST:
+        if len(entries) == _TOO_MANY:
             raise ConfigError(
-                f"record: {self.folder} has more than {_MOST} files: give a folder that is only "
+                f"record: {self.folder} has {_TOO_MANY} files or more: give a folder that is only "
                 "for recordings",
                 next_step=how_to_set("record"),
             )
@@ -159,7 +159,7 @@ def path_of(owner: str) -> PurePosixPath:
     # A dot may be literal, or separate a class; in a parameter, it is literal.
     name, _, param = last.partition("[")
     if safe != wanted or "." in name or "::" in param:
-        digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = hashlib.sha256(owner.encode(errors="surrogatepass")).hexdigest()
         safe[-1] += f"-{digest[:8]}"
     return PurePosixPath(*safe[:-1], f"{safe[-1]}.json")
 

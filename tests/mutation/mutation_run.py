@@ -29,25 +29,17 @@ JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
 PATIENCE = float(os.environ.get("HYDRA_MUTATION_PATIENCE") or 10)
 
 REPLAY = ["fake/test_replay.py", "fake/test_replay_wire.py"]
+WORDS = ["base/test_text.py", "plugin/test_report_cleaner.py", "fuzz/test_words.py"]
+LEDGER = [
+    *["run/test_ledger.py", "run/test_ledger_lines.py", "run/test_folder.py"],
+    *["run/test_swept_run.py", "leaks/test_ledger.py", "fuzz/test_ledger.py"],
+]
 TESTS = {
-    "_sse.decoder": ["sse/test_conformance.py", "sse/test_decoder.py"],
-    "_base.token": [
-        "base/test_text.py",
-        "plugin/test_report_cleaner.py",
-        "fuzz/test_words.py",
-    ],
-    "_base.text": [
-        "base/test_text.py",
-        "plugin/test_report_cleaner.py",
-        "fuzz/test_words.py",
-    ],
-    "_api.calls": [
-        "api/test_calls.py",
-        "core/test_deletion.py",
-        "core/test_chat.py",
-        "core/test_sightings.py",
-    ],
-    "_api.retry": ["api/test_retry.py", "api/test_calls.py"],
+    "_sse.decoder": ["sse"],
+    "_base.token": ["base/test_masking.py", *WORDS],
+    "_base.text": WORDS,
+    "_api.calls": ["api", "core/test_deletion.py", "core/test_chat.py", "core/test_sightings.py"],
+    "_api.retry": ["api"],
     **{
         f"_runtimes.{name}": ["runtimes"]
         for name in (
@@ -62,15 +54,12 @@ TESTS = {
             "ui",
         )
     },
+    "_run.ledger": LEDGER,
+    "_run.ledger_lines": LEDGER,
     **{
-        f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
-        for name in ("ledger", "ledger_lines")
+        f"_recordings.{name}": ["recordings"]
+        for name in ("compare", "format", "manners", "masking", "store")
     },
-    "_recordings.compare": ["recordings/test_compare.py", "recordings/test_files.py"],
-    "_recordings.format": ["recordings/test_files.py"],
-    "_recordings.manners": ["recordings/test_manners.py"],
-    "_recordings.masking": ["recordings/test_masking.py"],
-    "_recordings.store": ["recordings/test_files.py"],
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.course": REPLAY,
     "fake.replay": REPLAY,

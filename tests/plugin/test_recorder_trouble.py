@@ -7,13 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from plugin_tools import Project, alone_or_workers, nothing_left, problems
 from recorder_tools import RECORD, asked, recorded, recorded_whole, texts, told
 
-from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke.fake import FakeRouter
 
 
@@ -242,23 +240,6 @@ def test_a_run_whose_output_finds_no_room_records_what_was_over(
     assert project.live("-s", *RECORD, "test_it.py").ret == pytest.ExitCode.INTERNAL_ERROR
     assert list(recorded(project)) == ["fixture test_it.py::wide"]
     assert nothing_left(router)
-
-
-def test_a_tape_keeps_what_it_can_t_write_and_reads_what_was_cut_short(tmp_path: Path) -> None:
-    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
-    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
-        tape = Tape(file)
-        tape.add(**line)
-        assert list(tape.lines()) == tape.kept == [line]
-        tape.discard()
-    cut = tmp_path / "recorded.jsonl"
-    cut.write_bytes(b'{"of": "test_it.py::test_first", "wha')
-    tape = Tape(cut)
-    tape.add(**line)
-    assert (tape.kept, list(tape.lines())) == ([], [line])
-    tape.discard()
-    tape.discard()
-    assert not cut.exists()
 
 
 # The folder

@@ -26,7 +26,7 @@ from pytest_hydrasmoke._recordings.format import (
     as_text,
     turns_of,
 )
-from pytest_hydrasmoke._recordings.store import RecordingStore, owner_in, path_of, replace
+from pytest_hydrasmoke._recordings.store import RecordingStore, Tape, owner_in, path_of, replace
 from pytest_hydrasmoke._run.locks import Lock
 
 DAY = "2026-11-26"
@@ -223,7 +223,8 @@ def test_a_file_goes_whole_to_its_place_and_may_be_read_by_others(
         replace(tmp_path / "x.json", "{}")
     assert names(tmp_path) == ["a.json", "b.json", "x.json"]
 
-    def full(*arguments: object) -> int:
+    def full(path: Path, *arguments: object) -> int:
+        assert path.match(".hydra-smoke-*.tmp")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store.files, "opened", full)
@@ -270,6 +271,7 @@ def test_one_run_at_a_time_records_into_a_folder(tmp_path: Path) -> None:
     )
     told = "wait until that run is over, or give this one another folder"
     assert caught.value.next_step == told
+    other.end()  # It holds nothing.
     one.end()
     other.begin()
     shutil.rmtree(other.folder)
@@ -280,15 +282,15 @@ def test_one_run_at_a_time_records_into_a_folder(tmp_path: Path) -> None:
 
 def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     some = written(tmp_path)
-    monkeypatch.setattr(store, "_MOST", 2)
-    told = r"^record: .* has more than 2 files: give a folder that is only for recordings\n"
+    # Two folders and a file, but for those that nobody looks at any more.
+    monkeypatch.setattr(store, "_TOO_MANY", 2)
+    told = r"^record: .* has 2 files or more: give a folder that is only for recordings\n"
     with pytest.raises(ConfigError, match=told) as caught:
         some.begin()
     assert caught.value.next_step == how_to_set("record")
     # It has become so while it is recorded into: what is not found is written where it belongs.
     assert RecordingStore(tmp_path).path(TEST) == tmp_path / path_of(TEST)
-    # Two folders and a file.
-    monkeypatch.setattr(store, "_MOST", 3)
+    monkeypatch.setattr(store, "_TOO_MANY", 4)
     recorded_into(some)
     (tmp_path / "file").touch()
     told = r"^record: .*file/recordings can't be written: Not a directory\n"
@@ -309,3 +311,23 @@ def test_a_file_that_goes_while_they_are_read_is_none(
 
     monkeypatch.setattr(Path, "is_file", is_file)
     assert RecordingStore(tmp_path).owners == {TEST: tmp_path / path_of(TEST)}
+
+
+# A run that lasts
+
+
+def test_a_tape_keeps_what_it_can_t_write_and_reads_what_was_cut_short(tmp_path: Path) -> None:
+    line = {"of": "test_a", "what": "not recorded", "why": "it failed"}
+    for file in (tmp_path / "no-folder" / "recorded.jsonl", None):
+        tape = Tape(file)
+        tape.add(**line)
+        assert list(tape.lines()) == tape.kept == [line]
+        tape.discard()
+    cut = tmp_path / "recorded.jsonl"
+    cut.write_bytes(b'{"of": "test_it.py::test_first", "wha')
+    tape = Tape(cut)
+    tape.add(**line)
+    assert (tape.kept, list(tape.lines())) == ([], [line])
+    tape.discard()
+    tape.discard()
+    assert not cut.exists()
