@@ -86,7 +86,9 @@ class Incoming:
     Without `content`, nothing but the turn's course and its times is known of it.
     """
 
-    def __init__(self, reading: Reading, end: EndRule, content: Content | None = None) -> None:
+    def __init__(
+        self, reading: Reading, end: EndRule = "auto", content: Content | None = None
+    ) -> None:
         self.reading = reading
         self.end = TurnEnd(end)
         self.content = content
@@ -120,7 +122,7 @@ class Incoming:
         """Seconds from the message to the last event returned."""
         return 0.0 if self.last is None else self.last.at
 
-    def feed(self, chunk: bytes, at: float) -> None:
+    def feed(self, chunk: bytes, at: float = 0.0) -> None:
         """Decode a chunk that arrived `at` seconds after the request."""
         self.times.heard = at
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -46,15 +47,15 @@ class Words:
         # A model thinks in other words each time.
         facts = (*self.runtimes, bool(self.reasoning))
         words = repr((self.text, self.tools, self.finish_reason, facts))
-        return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 def played(stream: bytes, reading: Reading) -> Words:
     """Read a stream to its end, or to the point where it breaks off, without its pauses."""
     content = Content()
-    came = Incoming(reading, "optional", content)
+    came = Incoming(reading, content=content)
     came.reply.room = math.inf
-    came.feed(stream, 0.0)
+    came.feed(stream)
     while came.take() is not None:
         pass
     return said(came, content)
@@ -94,7 +95,7 @@ def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     """Return the messages of each instance in each run: several instances have no common order."""
     # Any number of instances are recorded as none.
     known = [turn for turn in turns if turn.instance is not None]
-    order = _by_key(known, lambda turn: _asked(replaced(turn, message="")))
+    order = _by_key(known, lambda turn: in_json([turn.run, turn.instance]))
     return {key: [turn.message for turn in same] for key, same in order.items()}
 
 
@@ -169,8 +170,7 @@ def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
 def _change(before: str | bool | None, now: str | bool | None, none: str) -> str:
     """Return what is now and what was, around the first words that differ."""
     old, new = (it.split() if isinstance(it, str) else [] for it in (before, now))
-    pairs = zip(old, new, strict=False)
-    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    same = len(list(itertools.takewhile(bool, map(operator.eq, old, new))))
 
     def shown(value: str | bool | None, words: Sequence[str]) -> str:
         if not isinstance(value, str):

@@ -6,12 +6,12 @@ The fake has a reader of its own, which shares nothing with this module.
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
+from operator import itemgetter
 from typing import Any
 
 from pytest_hydrasmoke._base.public import public
@@ -113,13 +113,12 @@ def _written(turn: Recorded) -> Iterator[str]:
 def _lines(chunks: Sequence[tuple[float, bytes]]) -> str:
     # Recording spends most of its CPU time here, so nothing in here runs once per chunk except C
     # functions, unless a chunk is not ASCII.
-    times, parts = zip(*chunks, strict=True) if chunks else ((), ())
+    parts = [*map(itemgetter(1), chunks)]
     texts: Iterable[str] = map(_chunk, parts)
     if all(map(bytes.isascii, parts)):
         # It escapes a DEL, too, the only one of `_ODD` in ASCII.
         texts = map(encode_basestring_ascii, map(bytes.decode, parts))
-    lines = ",\n".join(["[%d,%s]"] * len(chunks))
-    return lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
+    return ",\n".join(map("[{},{}]".format, map(int, map(itemgetter(0), chunks)), texts))
 
 
 def _chunk(data: bytes) -> str:

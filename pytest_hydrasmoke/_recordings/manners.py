@@ -102,8 +102,9 @@ def seen_in(report: Report) -> Answers:
         "agent_fails": sorted(
             {
                 way
+                for turn in turns
                 for begin, way in _FAILURES.items()
-                if any((turn.error or "").startswith(begin) for turn in turns)
+                if turn.error is not None and turn.error.startswith(begin)
             }
         ),
         "providers": sorted(
@@ -164,7 +165,7 @@ def _runtime(events: Sequence[EventReport]) -> str:
             return runtime
     if "choices" in keys:
         return "openai"
-    if {"event", "run_id"} <= keys:
+    if keys.issuperset(("event", "run_id")):
         return "hermes-run"
     if any(event.data == "object" and event.kind is not None for event in events):
         return "objects"

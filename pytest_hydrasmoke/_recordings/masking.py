@@ -51,8 +51,7 @@ class Masking:
 
     def _without_token(self, turn: Recorded) -> Recorded:
         scrub, refused, events = self._scrub, turn.refused, turn.llm_events
-        stream = turn.stream
-        hidden = self._hide(stream)
+        hidden = self._hide(turn.stream)
         if refused is not None:
             kind, body = scrub(refused.content_type), self._hide(refused.body)
             refused = Refusal(refused.status, kind, body)
@@ -60,7 +59,7 @@ class Masking:
             # They are the router's words, which may be any.
             events = replace(events, providers=tuple(map(scrub, events.providers)))
         return replace(
-            turn if hidden is stream else recut(turn, hidden),
+            recut(turn, hidden),
             spec={name: scrub(value) for name, value in turn.spec.items()},
             message=scrub(turn.message),
             llm_events=events,
@@ -69,11 +68,11 @@ class Masking:
 
     def _edited(self, owner: str, turn: Recorded) -> Recorded | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
-        shown = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
+        shown = RecordedTurn(owner, turn.run, turn.message, raw.decode(errors="surrogateescape"))
         edited = self._edit(shown)
         if edited is None or edited == shown:
             return None if edited is None else turn
-        text = edited.text.encode("utf-8", "surrogateescape")
+        text = edited.text.encode(errors="surrogateescape")
         if turn.refused is not None:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
         return replace(recut(turn, text), message=edited.message)

@@ -60,6 +60,11 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
         turn(frame("one two three four 5 six seven eight"), DONE),
         "text: '… two three four 5 six seven …', and was '… two three four five six seven …'",
     ),
+    "three words before": (
+        turn(frame("one two three four"), DONE),
+        turn(frame("one two three 4"), DONE),
+        "text: 'one two three 4', and was 'one two three four'",
+    ),
     "a finish reason": (
         READY,
         turn(frame("I am ready.", finish_reason="length"), DONE),
@@ -87,7 +92,11 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
         "tools: 'find({}) -> None', and was ''; format: 'OpenAI chat', and was unknown",
     ),
     "a failure": (FAILED, turn(), None),
-    "a runtime": (READY, turn(CLAUDE, DONE), "format: 'Anthropic', and was 'OpenAI chat'"),
+    "a runtime": (
+        READY,
+        turn(CLAUDE, frame(""), DONE),
+        "format: 'Anthropic, OpenAI chat', and was 'OpenAI chat'",
+    ),
     "no runtime": (
         turn(CLAUDE, DONE),
         turn(b"data: I am ready.\n\n", DONE),
@@ -198,16 +207,23 @@ def test_another_order_on_an_instance_is_a_change() -> None:
 
 
 def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_breaks_off() -> None:
-    stream = thinks("Well.") + called(a="1") + frame("Found.", finish_reason="stop") + DONE
-    tools = "find({'a': '1'}) -> None"
+    again = called(a="1").replace(b'"index": 0, "id": "1"', b'"index": 1, "id": "2"')
+    stream = thinks("Well.") + called(a="1") + again + frame("Found.", finish_reason="stop") + DONE
+    tools = "find({'a': '1'}) -> None, find({'a': '1'}) -> None"
     assert played(stream, Reading()) == Words("Found.", tools, "Well.", "stop", ("OpenAI chat",))
     assert played(frame("I am") + FAILED.stream, Reading()).text == "I am"
+    said = (
+        b'{"event": "message.delta", "delta": "Yes."}',
+        b'{"event": "reasoning.available", "text": "Yes."}',
+    )
+    repeated = b"".join(b"data: %b\n\n" % it for it in said)
+    assert played(repeated, Reading()) == Words("Yes.", "", "", None, ("Hermes",))
     assert played(b"", Reading()) == Words("", "", "", None, ())
 
 
 def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
     one = Words("Found.", "", "Well.", "stop", ("OpenAI chat",))
-    assert replaced(one, reasoning="Let me see.").digest == one.digest
+    assert replaced(one, reasoning="Let me see.").digest == one.digest == "4b62f4088c126131"
     changes: list[dict[str, Any]] = [
         *({"reasoning": ""}, {"runtimes": ("Anthropic",)}, {"runtimes": ()}),
         *({"text": "Lost."}, {"tools": "find"}, {"finish_reason": "length"}),

@@ -63,9 +63,9 @@ KINDS = [answer("provision", instance_id=kind) for kind in ("string", "null")]
 UNKNOWN = answer("status", id="string", zone="string", size="object")
 # A question, the answers to calls, and what they tell of it.
 ANSWERS: list[tuple[str, list[parts.AnswerReport], list[object]]] = [
-    ("provision_status", [answer("provision", 202), answer("provision", 200)], [202, 200]),
+    ("provision_status", [answer("provision", code) for code in (200, 202, 201)], [202, 201, 200]),
     ("provision_status", [answer("provision", 422)], []),
-    ("provision_instance_id", [answer("provision", 422)], []),
+    ("provision_instance_id", [answer("provision", 422), answer("provision", 300)], []),
     ("provision_instance_id", [answer("provision", 202)], ["absent"]),
     ("provision_instance_id", KINDS, ["null", "present"]),
     ("poll_before_row", [answer("poll", 404)], ["404"]),
@@ -76,8 +76,9 @@ ANSWERS: list[tuple[str, list[parts.AnswerReport], list[object]]] = [
     ("early_hostname", [NAMED, NAMELESS], ["null"]),
     ("unauthorized_status", [answer("status", 403), answer("poll", 401)], [401, 403]),
     ("not_ready_status", [answer("chat", 425), answer("chat"), answer("poll", 503)], [425]),
+    ("not_ready_status", [answer("chat", 503), answer("chat", 409)], [409, 503]),
     ("rate_limit", [answer("poll", 503), answer("poll", 429)], [429]),
-    ("second_delete", [answer("delete"), answer("delete", 410)], [410]),
+    ("second_delete", [answer("delete", code) for code in (200, 410, 409, 404)], [404, 409, 410]),
     ("extra", [UNKNOWN], [["size", "object"], ["zone", "string"]]),
 ]
 
@@ -108,10 +109,11 @@ def test_each_question_has_a_list_and_none_an_id_a_name_or_a_reply() -> None:
     # Without a ready instance a run shows nothing, and an attached one has no boot.
     assert kept.seen_in(report(answers=[answer("provision")])) == {}
     assert kept.seen_in(report(instance(phases=PHASES[:1]))) == {}
-    seen = kept.seen_in(report(instance(statuses=(), phases=PHASES[1:2])))
+    seen = kept.seen_in(report(ATTACHED))
     assert (seen["boot_words"], seen["ready_words"], seen["after_delete"]) == ([], [], [])
 
 
+ATTACHED = instance(statuses=(), phases=PHASES[1:2])
 CUT_SHORT = "the stream was cut in the middle of an event: lost"
 # Turns, or the words and codes of looks after the delete; what is seen of them.
 SEEN: list[tuple[InstanceReport, dict[str, list[object]]]] = [
@@ -137,6 +139,8 @@ SEEN: list[tuple[InstanceReport, dict[str, list[object]]]] = [
             ([], (200,), []),
         )
     ),
+    # Seen as the delete began, and not after it.
+    (instance(statuses=(*BOOT, (PHASES[2][1], "Up"))), {"after_delete": [], "gone_words": []}),
 ]
 
 
@@ -144,7 +148,7 @@ SEEN: list[tuple[InstanceReport, dict[str, list[object]]]] = [
 def test_how_turns_end_and_what_a_look_after_the_delete_shows(
     one: InstanceReport, expected: dict[str, list[object]]
 ) -> None:
-    seen = kept.seen_in(report(one))
+    seen = kept.seen_in(report(ATTACHED, one))
     assert {name: seen[name] for name in expected} == expected
 
 
@@ -201,10 +205,12 @@ def test_later_runs_only_add_and_what_they_add_is_drift(tmp_path: Path) -> None:
 
 def test_answers_in_words() -> None:
     odd = {"early_hostname": ["null"], "gone_words": ["\x1b[31m"], "poll_before_row": []}
-    assert list(kept.in_words({**KNOWN, **odd})) == [
+    more = {"ready_words": ["Up", "w" * 300], "terminal": [True, False]}
+    assert list(kept.in_words({**KNOWN, **odd, **more})) == [
         "success code of provision: 200",
+        f"status of a ready instance: Up, {'w' * 296}… (4 more characters)",
         "hostname before the boot ends: null",
-        "terminal event at a turn's end: yes",
+        "terminal event at a turn's end: yes, no",
         "status words after delete: \\x1b[31m",
         'fields that the contract does not know: ["zone", "string"]',
     ]
@@ -232,7 +238,8 @@ def test_a_damaged_file_is_no_reason_to_lose_what_it_holds(text: bytes, problem:
     assert str(caught.value).endswith(
         ": mend it, for example from version control, or move it away, and a run makes it anew"
     )
-    other = json.dumps({"format": "pytest-hydrasmoke router", "version": 2}).encode()
-    told = "^it has version 2 of the format, and this release writes 1: update pytest-hydrasmoke, "
-    with pytest.raises(NotWrittenError, match=told):
-        kept.answers_in(other)
+    for version in ({"version": 2}, {}):
+        other = json.dumps({"format": "pytest-hydrasmoke router", **version}).encode()
+        told = "^it has version (2|None) of the format, and this release writes 1: update "
+        with pytest.raises(NotWrittenError, match=told):
+            kept.answers_in(other)
