@@ -66,6 +66,9 @@ class _Writable:
 class Ledger:
     """One run's folder, as the run itself uses it. Raises `ConfigError` if it can't be written."""
 
+    name = ""
+    """This process's, in the run."""
+
     def __init__(
         self,
         output: Path,
@@ -84,8 +87,6 @@ class Ledger:
         self.folder = folder_of(output, run_id)
         self._output = output
         self._writable = _Writable(self.folder)
-        self.name = ""
-        """This process's, in the run."""
         self._stopped = False
         """Whether this process has declared the run over, before any sweep."""
         self._lock: Lock | None = None
@@ -151,7 +152,7 @@ class Ledger:
 
     def _claim(self, key: str, claimed: Claimed) -> None:
         ledger = self.folder / LEDGER
-        if self._size and (not ledger.exists() or ledger.stat().st_size < self._size):
+        if (ledger.exists() and ledger.stat().st_size) < self._size:
             # One begun anew would say nothing of what the other one knew.
             raise OSError("it was removed, or replaced, while the run used it")
         self._append(claimed, key, make=True)
@@ -253,7 +254,7 @@ def append(folder: Path, entry: Entry, *, make: bool = False) -> None:
     ledger that was removed.
     """
     begins = make and not (folder / LEDGER).exists()
-    line = b"\n" + encode(entry, str, replies=True)
+    line = b"\n" + encode(entry, str)
     files.append(folder / LEDGER, line, make=make, durable=True)
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.

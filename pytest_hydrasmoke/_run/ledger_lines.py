@@ -88,9 +88,9 @@ class LedgerReading:
             case Claimed() if isinstance(key, str):
                 self.instances[key] = self.instances.get(key, KnownInstance(key=key)).again()
                 self.instances[key].learn(event)
-                if event.share is not None and event.spec is not None:
+                if event.share is not None:
                     # Whoever boots it anew has seen what was written before.
-                    self.refuted.pop(share_name(event.share, event.spec), None)
+                    self.refuted.pop(share_name(event.share, event.spec or {}), None)
             case _ if isinstance(event, Fact) and key in self.instances:
                 self.instances[key].learn(event)
                 if isinstance(event, Became) and event.state is State.CREATED:
@@ -98,7 +98,7 @@ class LedgerReading:
                 if isinstance(event, Became) and event.state is State.READY:
                     self.boot = max(self.boot, event.seconds)
             case _:
-                raise ValueError(key)
+                raise ValueError
 
 
 def share_name(share: str, spec: Mapping[str, Any]) -> str:

@@ -14,11 +14,11 @@ from ledger_tools import CLAIM, URL, begun, claim, refusal
 from owner_tools import SPEC, config_for, lines_of, run_folders, run_for, running
 
 from pytest_hydrasmoke._journal.codec import SCHEMA
-from pytest_hydrasmoke._journal.events import Became, Refuted
+from pytest_hydrasmoke._journal.events import Became, Entry, Refuted
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import Ledger, discard_if_done, mark_run_over
+from pytest_hydrasmoke._run.ledger import Ledger, append, discard_if_done, mark_run_over
 from pytest_hydrasmoke._run.ledger_lines import share_name
 from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 from pytest_hydrasmoke.fake import FakeRouter
@@ -74,18 +74,20 @@ def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
     assert (known.share, known.state, known.id) == ("shared", State.CLAIMED, None)
     flushed.clear()
     ledger.write("a-key", CREATED)
-    assert flushed == [f"{own}/ledger.jsonl"]
+    ledger.claim_key("another", CLAIM)
+    assert flushed == [f"{own}/ledger.jsonl"] * 2
     assert ledger.read().instances["a-key"].id == "an-id"
 
 
 def test_a_ledger_that_was_removed_is_not_begun_again(output: Path, ledger: Ledger) -> None:
     file = ledger.folder / "ledger.jsonl"
     # Nor does a fact without its claim begin one.
-    with pytest.raises(FileNotFoundError):
-        ledger.write("owner-0", CREATED)
+    for writes in (ledger.write, lambda key, fact: append(ledger.folder, Entry(0.0, key, fact))):
+        with pytest.raises(FileNotFoundError):
+            writes("owner-0", CREATED)
     claim(ledger)
     file.unlink()
-    removed = "it was removed, or replaced, while the run used it"
+    removed = ": it was removed, or replaced, while the run used it\n"
     assert removed in refusal(lambda: claim(ledger))
     assert not file.exists()
     begun(output, "gw0").claim_key("k", CLAIM)
@@ -114,7 +116,11 @@ def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(ledger: Le
     assert not ledger.read().ended
     ledger.mark_ended()
     assert (ledger.read().ended, ledger.read().problems) == (True, [])
-    assert ledger.read().size == (ledger.folder / "ledger.jsonl").stat().st_size
+    file = ledger.folder / "ledger.jsonl"
+    assert ledger.read().size == file.stat().st_size
+    file.unlink()
+    file.mkdir()
+    ledger.mark_ended()  # Where it can't be, it is not told.
 
 
 def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger: Ledger) -> None:
@@ -122,7 +128,8 @@ def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger
     reading = ledger.look()
     told = {"chat": Refuted("chat", "test_a", "it is cut")}
     assert (reading.refuted, reading.problems) == (told, [])
-    ledger.refute("chat", "test_a", None)
+    for what in ("chat", "what nobody has told"):
+        ledger.refute(what, "test_a", None)
     assert ledger.look().refuted == {}
     # Whoever boots it anew has seen what was written before.
     for share in ("another", CLAIM.share):
@@ -141,8 +148,10 @@ def test_what_nobody_need_try_again_is_told_with_the_reason(output: Path, ledger
 def test_slots_are_counted_from_0_and_end_at_the_limit(ledger: Ledger) -> None:
     assert claim(ledger, 1, most=3) == ["owner-0"]
     told = refusal(lambda: claim(ledger, 3, most=3))
-    assert told.startswith(
+    assert told == (
         "no room for 3 more: max_instances allows 3 in a run\n  next step: raise "
+        "HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out the bundled checks, "
+        "which take one (bundled_checks = false)"
     )
     assert claim(ledger, 2, most=3) == ["owner-1", "owner-2"]
     assert refusal(lambda: claim(ledger, 1, most=3)).startswith("no room for 1 more: ")
@@ -202,6 +211,7 @@ def test_a_run_is_live_as_long_as_one_of_its_processes_is(output: Path) -> None:
     assert (has_main_process(output, "owner"), has_main_process(output, "another")) == (True, False)
     assert (main.other_lives("gw0"), worker.other_lives("main")) == (True, True)
     assert (main.other_lives("main"), main.other_lives("")) == (False, False), "itself is no other"
+    assert not (main.folder / "live" / ".lock").exists(), "nobody has no name"
     main.end()
     assert (is_live(main.folder), has_main_process(output, "owner")) == (True, False)
     assert (worker.has_seen("main"), worker.other_lives("main")) == (True, False)
