@@ -142,10 +142,11 @@ class Calls:
         request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
         stream = await self._until_answered(request, deadline, open_stream, stands)
         assert not isinstance(stream, Answer)
+        answer = Answer(stream.status, stream.headers, b"")
         if media_type(stream.headers) != "text/event-stream":
             error = await self._no_stream(stream, deadline)
         elif unreadable(stream.headers) is not None:
-            error = unreadable_answer(request, Answer(stream.status, stream.headers, b""))
+            error = unreadable_answer(request, answer)
         elif not is_ascii_in(charset_of(stream.headers)):
             error = ContractError(
                 "chat answered in a charset that no event stream can have",
@@ -157,7 +158,7 @@ class Calls:
         else:
             return stream, asked_at
         await stream.close()
-        error.answer = Answer(stream.status, stream.headers, b"")
+        error.answer = answer
         raise error
 
     async def _no_stream(self, stream: Stream, deadline: float | None) -> ContractError:
@@ -235,8 +236,7 @@ class Calls:
         request, answer = await self._delete(instance_id, deadline)
         if answer.status in GONE_ALREADY:
             return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
-        result = self._parse(DeleteResult, request, answer)
-        return _about(instance_id, result, result.instance_id, request)
+        return self._deleted(instance_id, request, answer)
 
     async def ask_to_delete(self, instance_id: str, *, deadline: float) -> bool:
         """Delete; return whether the router accepts that: it does not where there is none."""
@@ -244,13 +244,16 @@ class Calls:
         if answer.status in GONE_ALREADY:
             return False
         if answer.status != 204:
-            result = self._parse(DeleteResult, request, answer)
-            _about(instance_id, result, result.instance_id, request)
+            self._deleted(instance_id, request, answer)
         return True
 
     async def _delete(self, instance_id: str, deadline: float | None) -> tuple[Request, Answer]:
         request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")
         return request, await self._call(request, deadline)
+
+    def _deleted(self, instance_id: str, request: Request, answer: Answer) -> DeleteResult:
+        result = self._parse(DeleteResult, request, answer)
+        return _about(instance_id, result, result.instance_id, request)
 
     async def _call(self, request: Request, deadline: float | None) -> Answer:
         return await self._until_answered(request, deadline, self.io.send)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import scripted_io as io
-from asking import ANSWERS, ASK, ask
+from asking import ANSWERS, ASK, Answered, Recorded, ask
 from pydantic import BaseModel
 from scripted_io import HANG, ID, KEY, START, Took, lost, refused, reply, status
 
@@ -14,6 +14,7 @@ from pytest_hydrasmoke import InstanceStatus, RouterError, TransportError
 from pytest_hydrasmoke._api import calls as timing
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls, Tried
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
+from pytest_hydrasmoke._transport.links import Link, Trace
 from pytest_hydrasmoke._transport.protocol import Request, drive
 
 BUSY = reply(503)
@@ -94,6 +95,14 @@ def test_a_last_attempt_does_not_hide_what_came_before() -> None:
         "status: no connection to https://x in time "
         "(2 attempts; before that: certificate has expired once)"
     )
+
+
+def test_an_error_names_the_trace_of_its_requests() -> None:
+    asked, calls = io.calls_of(None, status=[io.NOT_FOUND])
+    asked.link = Link("https://router.example", None, trace=Trace(ID))
+    with pytest.raises(RouterError) as caught:
+        drive(calls.status(ID))
+    assert caught.value.trace == ID
 
 
 def test_a_router_that_hangs_once_does_not_take_the_whole_deadline() -> None:
@@ -220,6 +229,11 @@ def test_an_observer_sees_every_attempt_with_its_time_and_every_answer() -> None
     answers = [it for _, _, it in watcher.answers]
     assert all(isinstance(it, InstanceStatus) for it in answers)
     assert [set(it.model_extra or ()) for it in answers] == [{"age", "zone"}, set()]
+    # It goes with them to another IO, as does the replay.
+    over = Calls(asked, watcher, replay=Recorded(answer=Answered(False, "not counted")))
+    over = over.over(io.ScriptedIO(status=[status("x")]))
+    drive(over.status(ID))
+    assert (len(watcher.attempts), over.uncounted(ID)) == (5, "not counted")
 
 
 def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out() -> None:

@@ -115,12 +115,13 @@ def test_a_key_without_a_row_is_not_found_however_that_is_said() -> None:
         _, found = ask("poll", answer)
         assert (found.found, found.instance_id, found.status) == (False, None, None)
     # Whoever needs to know is told which it was.
-    _, calls = io.calls_of(None, poll=[NOT_FOUND, io.NO_ROW])
+    asked, calls = io.calls_of(None, poll=[NOT_FOUND, io.NO_ROW])
     with pytest.raises(hydra.NotFoundError) as caught:
         drive(calls.find(KEY))
     assert caught.value.form is not None
     assert caught.value.form.fields == (("detail", "str"),)
-    assert drive(calls.find(KEY)).found is False
+    assert drive(calls.find(KEY, anonymous=True)).found is False
+    assert [it.request.anonymous for it in asked.sent] == [False, True]
 
 
 @pytest.mark.parametrize(("code", "kind"), [(404, hydra.NotFoundError), (200, hydra.ContractError)])
@@ -135,12 +136,17 @@ def test_what_no_router_has_has_no_answer(code: int, kind: type[hydra.HydraSmoke
 
 
 def test_a_provider_without_an_llm_event_is_against_the_contract() -> None:
-    asked, error = ask("llm_events", io.events(1, "openai", "anthropic", "openai"), ...)
+    doubtful = io.events(1, "openai", "anthropic", "openai")
+    asked, error = ask("llm_events", doubtful, ..., deadline=START + 7)
     assert isinstance(error, hydra.ContractError)
     words = ("no more than 1: an LLM event of each", "2: anthropic, openai")
     assert (error.expected, error.got) == words
-    assert len(asked.sent) == 2, "its row may have come between the names and the count"
+    # Its row may have come between the names and the count.
+    assert [it.deadline for it in asked.sent] == [START + 7] * 2
+    assert ask("llm_events", doubtful, reply(200, b"x"))[1].message.startswith("llm_events ")
     # Since an earlier count, only new names need new rows.
+    _, calls = io.calls_of(None, llm_events=[io.events(1, "a", "b")])
+    drive(calls.count_llm_events(ID, 900, before=Rows(1, frozenset("ab"))))
     before = Rows(2, frozenset("abc"))
     check_explained(Rows(3, frozenset("abcd")), before)
     told = "^llm_events names more providers than it counts LLM events since 2 were counted\n"

@@ -70,6 +70,9 @@ def test_every_outcome_means_what_the_retry_table_says() -> None:
             assert rule.decide(code) == wanted, (name, code)
         expired = TransportError("the certificate has expired", reached=False, permanent=True)
         assert rule.decide(expired) == "fail", "no retry can help"
+        for reached in (True, False):
+            wanted = "fail" if name == "chat" and reached else "again"
+            assert rule.decide(TransportError("it was lost", reached=reached)) == wanted
 
 
 def test_a_pause_is_full_jitter_over_a_doubled_time_and_no_less_than_is_asked_for() -> None:
