@@ -100,4 +100,4 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return what a mistyped name may have meant: the known one most like it, if any is."""
     import difflib  # Only for a mistake.
 
-    return next(iter(difflib.get_close_matches(name, list(known), 1, 0.5)), None)
+    return next(iter(difflib.get_close_matches(name, known, cutoff=0.5)), None)

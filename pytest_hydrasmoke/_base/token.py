@@ -185,7 +185,7 @@ def finder(*values: str) -> Callable[[str], Spans]:
     def find(text: str) -> Spans:
         found = _joined(_windows_in(text, windows, grams))
         # Most texts have no such character at all, which is seen faster.
-        if not ("\\" in text or "%" in text) or _ESCAPED.search(text) is None:
+        if not ("\\" in text or "%" in text):
             return found
         for plain, place in _unescaped(text):
             hidden = _joined(_windows_in(plain, windows, grams))
@@ -223,25 +223,23 @@ def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
     quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\"/"]
     # A variable may have bytes that are not text; as a token it is refused elsewhere.
-    ways = {value, escaped, *quoted, quote(value, safe="", errors="replace"), html.escape(value)}
+    ways = {value, escaped, *quoted, quote(value, errors="replace"), html.escape(value)}
     # Text is made harmless where it becomes an error, and masked only where it is shown.
     ways |= set(map(harmless, ways))
     # What looks like an escape in the token itself is read as one beside a real one.
     ways |= {plain for way in ways for plain, _ in _unescaped(way)}
-    return ways | set(_encoded(value.encode("utf-8", "replace")))
+    return ways | set(_encoded(value.encode(errors="replace")))
 
 
 def _encoded(data: bytes) -> Iterator[str]:
     """Yield bytes in hexadecimal digits and in base64, wherever in a longer text they begin."""
     yield data.hex()
     yield data.hex().upper()
-    for before in range(3):
-        bits = before * 8, (before + len(data)) * 8
-        # Characters that have no bits of what stands before or after.
-        start, end = -(-bits[0] // 6), bits[1] // 6
-        whole = base64.b64encode(bytes(before) + data).decode()[start:end]
-        yield whole
-        yield whole.replace("+", "-").replace("/", "_")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for start, before in ((0, b""), (2, b"-"), (3, b"--")):
+            # Characters that have no bits of what stands before or after.
+            end = (len(before) + len(data)) * 8 // 6
+            yield encode(before + data).decode()[start:end]
 
 
 def _unescaped(text: str) -> Iterator[tuple[str, Callable[[int], int]]]:

@@ -194,6 +194,13 @@ def test_a_token_is_masked_where_it_is_encoded(token: str, before: bytes, after:
         assert not any(own[at : at + WINDOW] in shown for at in range(len(own) - WINDOW + 1))
 
 
+def test_of_an_encoded_text_no_character_is_masked_that_is_not_the_token_s_alone() -> None:
+    for before, after in product(range(4), range(4)):
+        text = base64.b64encode(b"<" * before + SECRET.encode() + b">" * after).decode()
+        start, end = -(-before * 8 // 6), (before + len(SECRET)) * 8 // 6
+        assert SCRUB(text) == f"{text[:start]}********{text[end:]}"
+
+
 ESCAPES = ("\\u{:04x}", "\\u{:04X}", "\\\\u{:04x}", "\\x{:02x}", "%{:02X}")
 """Of JSON in lower and upper case, JSON in JSON, Python and a URL."""
 

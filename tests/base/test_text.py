@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 import json
 import logging
 import pickle
@@ -17,8 +18,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
-from pytest_hydrasmoke._base.text import cleaner, first_few, safe_line, safe_text
-from pytest_hydrasmoke._base.token import Token, bare
+from pytest_hydrasmoke._base.text import (
+    cleaner,
+    first_few,
+    nearest,
+    printable,
+    safe_line,
+    safe_text,
+)
+from pytest_hydrasmoke._base.token import Token, bare, hidden
 from pytest_hydrasmoke._transport.links import Link
 
 SECRET = "ops-4Q7zL9rT2xW8"
@@ -64,7 +72,7 @@ def test_nothing_shows_a_token() -> None:
 
 
 def test_tokens_are_compared_by_what_they_hide() -> None:
-    assert Token(SECRET) == Token(SECRET)
+    assert Token(SECRET) == Token(SECRET) == hidden(SECRET) == hidden(Token(SECRET))
     assert hash(Token(SECRET)) == hash(Token(SECRET))
     assert len({hash(Token(f"{SECRET}{i}")) for i in range(9)}) > 1
     assert Token(SECRET) != Token(SECRET + "x")
@@ -195,6 +203,24 @@ def test_long_words_are_cut_and_the_rest_is_counted() -> None:
     shown = {0: "", 1: "0", 3: "0, 1, 2", 4: "0, 1, 2 and 1 more", 9: "0, 1, 2 and 6 more"}
     assert {many: first_few([*map(str, range(many))]) for many in shown} == shown
     assert first_few(["a", "b", "c"], 1) == "a and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", r"\xe9 \u2026"), ("latin-1", r"é \u2026"), ("utf-8", "é …"), (None, "é …")],
+)
+def test_what_a_streams_encoding_does_not_have_is_escaped(encoding: str | None, shown: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding) if encoding else io.StringIO()
+    assert printable("é …", stream) == shown
+
+
+def test_the_nearest_name_is_no_less_than_half_the_same() -> None:
+    names = ["abxx", "abcx", "xxxx"]
+    assert [nearest(name, iter(names)) for name in ("abcd", "xxab", "yyyy")] == [
+        "abcx",
+        "xxxx",
+        None,
+    ]
 
 
 # An error without its frames
