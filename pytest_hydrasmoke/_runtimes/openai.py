@@ -69,8 +69,7 @@ def _parts(said: Frame) -> Iterator[Part]:
 
 def read_response(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means; `.done` objects and items repeat earlier ones."""
-    found = _of_response(kind, frame)
-    return found._replace(models=frame.inner("response").models) if "response" in frame else found
+    return _of_response(kind, frame)._replace(models=frame.inner("response").models)
 
 
 def _of_response(kind: str, frame: Frame) -> Meaning:

@@ -93,7 +93,7 @@ def _read(name: str, frame: Frame) -> Meaning:
         return agents.read_hermes(name, frame)._replace(runtime=_HERMES)
     known = _known(frame)
     # An event name for an end, an error or something silent takes precedence over its object.
-    named = name not in ("message", frame.get("type")) and generic.role_of(name) in generic.DECISIVE
+    named = name != frame.get("type") and generic.role_of(name) in generic.DECISIVE
     if known is not None and not named:
         return known
     parts = openai.tokens(frame) if known is None else known.parts

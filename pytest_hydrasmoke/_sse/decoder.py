@@ -112,7 +112,7 @@ class SseDecoder:
         self._size = 0  # of the unfinished event's finished lines
         # What preceded the data line of the last block of a common shape, and the type it named.
         self._seen = "", "message"
-        self._event = ""
+        self._event = "message"
         self._data: list[str] = []
         self._retry: int | None = None
         self._id = ""
@@ -198,7 +198,7 @@ class SseDecoder:
             if lines[0] not in b"\n:" and b"\n:" not in lines:
                 # The beginning of an event, or more of it, without comments, which do not count.
                 self._size += len(lines)
-                self._interpret(lines[:-1].decode("utf-8", "replace").split("\n"), at, events)
+                self._interpret(lines[:-1].decode(errors="replace").split("\n"), at, events)
                 return
         for line in lines.split(b"\n")[:-1]:
             if line:
@@ -211,7 +211,7 @@ class SseDecoder:
                 if self._data and self.total_events + len(events) >= self._max_events:
                     raise SseLimitError("max_events", self._max_events)
                 self._size = 0
-            self._interpret((line.decode("utf-8", "replace"),), at, events)
+            self._interpret((line.decode(errors="replace"),), at, events)
 
     def _take_blocks(self, lines: bytes, at: float, events: list[ChatEvent]) -> None:
         """Take lines of which the last is a blank one.
@@ -219,7 +219,7 @@ class SseDecoder:
         Nearly every block of a chat has one of two shapes: a data line, or an event line and a
         data line. They are read here; `_interpret` would give the same result, more slowly.
         """
-        blocks = lines.decode("utf-8", "replace").split("\n\n")
+        blocks = lines.decode(errors="replace").split("\n\n")
         blocks.pop()  # what comes after the last blank line: nothing, or one more blank line
         if self._size:  # the first one goes on with an event begun in an earlier chunk
             self._interpret(f"{blocks.pop(0)}\n".split("\n"), at, events)
@@ -251,15 +251,14 @@ class SseDecoder:
             elif not line:
                 if self._data:
                     data = "\n".join(self._data)
-                    event = self._event or "message"
-                    events.append(ChatEvent(event, data, self._id, self._retry, at))
+                    events.append(ChatEvent(self._event, data, self._id, self._retry, at))
                     self._data = []
-                self._event = ""
+                self._event = "message"
                 self._retry = None
             elif name == "id":
                 if "\0" not in value:
                     self._id = value
             elif name == "event":
-                self._event = value
+                self._event = value or "message"
             elif name == "retry" and _RETRY.fullmatch(value):
                 self._retry = int(value)

@@ -44,7 +44,7 @@ class Course:
 
     def note(self, *fact: str | int | None) -> None:
         """Note what happened, and to whom."""
-        self.came[fact] = None
+        self.came.setdefault(fact)
 
     def add(self, came: Iterable[Sequence[Any]]) -> None:
         """Add what has come of it in another process; harmless if done before."""
@@ -68,7 +68,7 @@ class Course:
         unordered, late = self._all("unordered"), dict[str, dict[str, None]]()
         for owner, key, message in self._all("late"):
             if (owner, key) not in unordered and (owner, None) not in unordered:
-                late.setdefault(owner, {})[message] = None
+                late.setdefault(owner, {}).setdefault(message)
         return {owner: [*messages] for owner, messages in late.items()}
 
     def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
@@ -118,7 +118,7 @@ def shown_path(path: Path) -> str:
 def nearest(message: str, recorded: Collection[str]) -> str:
     """Return the recorded message most like this one, and how they differ."""
     heads = {other[:_COMPARED]: other for other in recorded}
-    found = difflib.get_close_matches(message[:_COMPARED], heads, 1, 0)
+    found = difflib.get_close_matches(message[:_COMPARED], heads, cutoff=0)
     if not found:
         return ""
     near = heads[found[0]]

@@ -115,7 +115,7 @@ class _Value(NamedTuple):
 
     def at(self, key: str) -> _Value:
         """Return a field of an object, which is None if it is not there."""
-        return _Value(self.fields().get(key), f"{self.where}.{key}".lstrip("."))
+        return _Value(self.fields().get(key), f"{self.where}.{key}".removeprefix("."))
 
     def items(self) -> Sequence[_Value]:
         values = cast(list[object], self._of(list, "a list"))

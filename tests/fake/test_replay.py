@@ -38,6 +38,7 @@ TOLD: list[tuple[Turns, Iterable[str], list[str]]] = [
     (AGAIN, ["a", f"> {OTHER}", "a", "+", "a", ">", "a"], ["1", "theirs", "3", "1"]),
     # What was not recorded is told with what is near.
     ([], "a", ["'a': nothing was recorded for t.py::test; it was for"]),
+    ([], "z", ["'z': nothing was recorded for t.py::test"]),
     (RUNS, ["# 3", "a"], [f"'a': 2 runs were recorded for {TEST}, and it is sent in run 3"]),
     (AGAIN, ["# 2", "a"], [f"'a': one run was recorded for {TEST}, and it is sent in run 2"]),
     (AGAIN, "aaa", ["1", "3", f"'a': it was recorded 2 times for {TEST}, and is sent once more"]),

@@ -19,12 +19,13 @@ def test_anybody_gets_the_first_that_has_the_message_then_the_next(
     playing: Playing, clock: HandClock
 ) -> None:
     write(playing.folder, "t.py::a", says("hello", "one"), says("bye", "two"))
-    caller, one = playing.ready(says("hello", "three"))
+    caller, one = playing.ready(says("hello", "three"), says("hello", "four"))
     # Each instance goes through all that has the message.
     other = caller.ready(clock, "key-1")
-    asked = [("hello", one), ("bye", one), ("hello", one), ("hello", other), ("hello", one)]
+    asked = [("hello", one), ("bye", one), ("hello", one), ("hello", other)]
+    asked += [("hello", one)] * 2
     said = [events(caller, it, message)[0] for message, it in asked]
-    assert said == ["one", "two", "three", "one", "one"]
+    assert said == ["one", "two", "three", "one", "four", "one"]
     caller.router.reset()
     one = caller.ready(clock)
     refused = caller.chat(one, "hallo")

@@ -61,6 +61,10 @@ def nested(depth: int) -> dict[str, Any]:
     return first(delta=text)
 
 
+def chosen(depth: int) -> dict[str, Any]:
+    return first(text="x") if depth == 1 else {"choices": [chosen(depth - 1)]}
+
+
 ZERO = {"index": 0, "delta": {"content": "0"}, "finish_reason": "stop"}
 ONE = {"index": 1, "delta": {"content": "1"}, "finish_reason": "length"}
 FUNCTION = {"name": "look", "arguments": "{}"}
@@ -79,6 +83,8 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (first(delta={"content": "!"}, finish_reason="stop"), Meaning("!", finish="stop")),
     (nested(6), Meaning("x")),
     (nested(7), Meaning()),
+    (chosen(7), Meaning("x")),
+    (chosen(8), Meaning()),
     *((first(delta={}, finish_reason=it), Meaning()) for it in (7, "", None, ["stop"])),
     *((first(delta={}, finish_reason=it), Meaning()) for it in ("two words", "x" * 65, "stop\n")),
     # Of several choices the first one counts.

@@ -65,6 +65,7 @@ def test_totals_and_the_time_of_the_chunk_that_completed_an_event() -> None:
         assert [(it.data, it.at) for it in decoder.feed(chunk, at)] == [(it, at) for it in events]
         assert decoder.total_bytes == fed
         assert decoder.total_events == before + len(events)
+    assert not decoder.pending
     assert [it.at for it in SseDecoder().feed(b"data: a\n\n")] == [0.0]
 
 
