@@ -152,7 +152,8 @@ class Ledger:
 
     def _claim(self, key: str, claimed: Claimed) -> None:
         ledger = self.folder / LEDGER
-        if (ledger.exists() and ledger.stat().st_size) < self._size:
+        size = ledger.stat().st_size if ledger.exists() else 0
+        if size < self._size:
             # One begun anew would say nothing of what the other one knew.
             raise OSError("it was removed, or replaced, while the run used it")
         self._append(claimed, key, make=True)
