@@ -20,7 +20,7 @@ from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import named_by
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
@@ -94,7 +94,7 @@ class LastLook:
         if doubt is None:
             if instance.was_ready:
                 instance.becomes(State.DELETED)
-        elif looked and due > (instance.settled_at or self.now) + AFTER:
+        elif looked and doubt != STILL_DELETING and due > (instance.settled_at or self.now) + AFTER:
             # What seemed to prove it may be a replica's that does not know it yet.
             instance.leaks(f"only a later look could have proved it, which proves nothing: {doubt}")
         else:

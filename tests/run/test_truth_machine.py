@@ -356,6 +356,13 @@ def test_what_only_a_last_look_can_prove_is_a_leak_without_one(
     life.teardown()
 
 
+def test_a_deletion_that_goes_on_is_no_leak() -> None:
+    life: Any = Life()
+    life.begin_life(manner=Manner(**USUAL, deleting=120.0), ready_timeout=60.0, lives=None)
+    life.end(lives=None)
+    life.teardown()
+
+
 @pytest.mark.parametrize(
     ("after", "times", "lost"),
     [(4, 1, True), (0, 1000, False)],
