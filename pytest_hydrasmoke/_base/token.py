@@ -88,9 +88,9 @@ def hidden(token: str | Token) -> Token:
 
 def _known(token: Token | None) -> frozenset[str]:
     """Return every token that this process could show: this one, and the environment's."""
-    own = "" if token is None else token.reveal()
+    own = () if token is None else (token.reveal(),)
     others = (value for name, value in os.environ.items() if name.upper() in VARIABLES)
-    found = {value.strip() for value in (own, *others)}
+    found = {value.strip() for value in (*own, *others)}
     return frozenset(value for value in found if len(value) >= WINDOW)
 
 
@@ -112,6 +112,8 @@ _STEP = WINDOW - _GRAM + 1
 
 _ESCAPED = re.compile(r"(?:(?<!\\)\\++(?:u00|x)|%)([2-7][0-9A-Fa-f])")
 """A visible ASCII character as JSON, Python or a URL may escape it, also within another text."""
+_QUOTED = "'\"/"
+"""What stands behind a backslash in a text in quotes."""
 _DEEP = 8
 """Escapes within escapes that are looked into: each is a pass over the text."""
 
@@ -160,12 +162,11 @@ def scrubber(*values: str) -> Callable[[str], str]:
     mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
 
     def scrub(text: str) -> str:
-        shown: list[str] = []
-        upto = 0
+        shown, upto = list[str](), 0
         for start, end in find(text):
             shown += (text[upto:start], mask)
             upto = end
-        return "".join([*shown, text[upto:]]) if shown else text
+        return "".join([*shown, text[upto:]])
 
     return scrub
 
@@ -221,7 +222,7 @@ def _joined(spans: Iterable[tuple[int, int]]) -> Spans:
 
 def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
-    quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\"/"]
+    quoted = [escaped.replace(mark, f"\\{mark}") for mark in _QUOTED]
     # A variable may have bytes that are not text; as a token it is refused elsewhere.
     ways = {value, escaped, *quoted, quote(value, errors="replace"), html.escape(value)}
     # Text is made harmless where it becomes an error, and masked only where it is shown.

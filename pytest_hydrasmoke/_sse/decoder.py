@@ -29,6 +29,8 @@ _QUOTED = 80  # characters of the stream that a message may quote
 _Limit = Literal["max_event", "max_total", "max_events"]
 # ASCII digits only, and no more than int() takes whatever `sys.set_int_max_str_digits` says.
 _RETRY = re.compile("[0-9]{1,640}")
+# What precedes the data in nearly every block, with the type that it names.
+_HEAD, _DATA = re.compile("(?:event: (.*)\n)?"), "data: "
 
 
 @public
@@ -226,15 +228,10 @@ class SseDecoder:
             self._size = 0
         seen, event = self._seen
         for block in blocks:
-            head, _, data = block.partition("data: ")
-            if head != seen:
-                if not head:
-                    seen, event = head, "message"
-                elif head[:7] == "event: " and head.find("\n") == len(head) - 1:
-                    seen, event = head, head[7:-1] or "message"
-                else:
-                    data = ""
-            if data and "\n" not in data:
+            head, _, data = block.partition(_DATA)
+            if head != seen and (named := _HEAD.fullmatch(head)):
+                seen, event = head, named[1] or "message"
+            if head == seen and data and "\n" not in data:
                 events.append(ChatEvent(event, data, self._id, None, at))
             else:
                 self._interpret(f"{block}\n".split("\n"), at, events)

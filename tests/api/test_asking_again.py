@@ -231,9 +231,10 @@ def test_an_observer_sees_every_attempt_with_its_time_and_every_answer() -> None
     assert [set(it.model_extra or ()) for it in answers] == [{"age", "zone"}, set()]
     # It goes with them to another IO, as does the replay.
     over = Calls(asked, watcher, replay=Recorded(answer=Answered(False, "not counted")))
-    over = over.over(io.ScriptedIO(status=[status("x")]))
-    drive(over.status(ID))
-    assert (len(watcher.attempts), over.uncounted(ID)) == (5, "not counted")
+    over = over.over(io.ScriptedIO(chat=[io.stream(kind="text/event-stream; charset=latin-1")]))
+    drive(over.chat(ID, "hello"))
+    assert (watcher.attempts[4].oddity or "").startswith("in charset latin-1")
+    assert over.uncounted(ID) == "not counted"
 
 
 def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out() -> None:

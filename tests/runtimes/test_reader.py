@@ -21,6 +21,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 Makes = dict[str, Callable[[str], Any]]
 TEXT: Makes = {
     "chunks": lambda text: chunk({"content": text}),
+    "chunks after a word": lambda text: {"model": "Hi", **chunk({"content": text})},
     "chunks with a role": lambda text: chunk({"role": "assistant", "content": text}),
     "chunks of lists": lambda text: chunk({"content": [{"type": "text", "text": text}]}),
     "whole answers": lambda text: {"choices": [{"message": {"content": text}}]},
@@ -69,6 +70,7 @@ def test_from_the_third_event_on_only_its_text_is_read(
     expected = [read(event_of(make(text))) for text in texts]
     monkeypatch.setattr(reading, "read", None)
     assert [it.read(event_of(make(text))) for text in texts] == expected
+    assert [it.text_of(event_of(make(text))) for text in texts] == [one.text for one in expected]
 
 
 @pytest.mark.parametrize("kind", TEXT)
