@@ -86,6 +86,7 @@ def test_what_can_not_be_told_from_others_at_a_glance_is_not_passed_over(kind: s
         others.append(ChatEvent(name, data))
     for other in others:
         assert it.speaking([like, other, like]) == 1
+        assert taught(make).read(other) == read(other)
     assert Reader().speaking([like]) == 0
 
 
