@@ -240,6 +240,9 @@ def test_a_damaged_file_is_no_reason_to_lose_what_it_holds(text: bytes, problem:
     )
     for version in ({"version": 2}, {}):
         other = json.dumps({"format": "pytest-hydrasmoke router", **version}).encode()
-        told = "^it has version (2|None) of the format, and this release writes 1: update "
+        told = (
+            "^it has version (2|None) of the format, and this release writes 1: update "
+            "pytest-hydrasmoke, or move it away, and a run makes it anew$"
+        )
         with pytest.raises(NotWrittenError, match=told):
             kept.answers_in(other)
