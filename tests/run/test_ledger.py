@@ -223,8 +223,9 @@ def test_a_run_is_live_as_long_as_one_of_its_processes_is(output: Path) -> None:
 def test_a_run_id_used_before_is_refused(output: Path, ledger: Ledger) -> None:
     command = "hydra-smoke sweep --run-id owner"
     advice = f"give every run an id of its own; to delete what that one left: {command}"
-    ledger.stop()
-    assert ledger.is_over
+    for _ in range(2):
+        ledger.stop()
+        assert (ledger.is_over, ledger.was_swept) == (True, False)
     used = "run id used before: a sweep has declared run owner over"
     assert refusal(lambda: begun(output, "gw0")) == f"{used}\n  next step: {advice}"
     (ledger.folder / "over").unlink()
@@ -236,6 +237,7 @@ def test_a_run_id_used_before_is_refused(output: Path, ledger: Ledger) -> None:
     assert not is_live(ledger.folder)
     for _ in range(2):
         mark_run_over(output, "buried")
+    assert Ledger(output, "buried").was_swept
     assert "declared run buried over" in refusal(lambda: begun(output, run_id="buried"))
     assert not is_live(folder_of(output, "buried"))
 
