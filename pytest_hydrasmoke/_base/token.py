@@ -224,7 +224,7 @@ def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
     quoted = [escaped.replace(mark, f"\\{mark}") for mark in _QUOTED]
     # A variable may have bytes that are not text; as a token it is refused elsewhere.
-    ways = {value, escaped, *quoted, quote(value, errors="replace"), html.escape(value)}
+    ways = {value, escaped, *quoted, quote(value, safe="", errors="replace"), html.escape(value)}
     # Text is made harmless where it becomes an error, and masked only where it is shown.
     ways |= set(map(harmless, ways))
     # What looks like an escape in the token itself is read as one beside a real one.

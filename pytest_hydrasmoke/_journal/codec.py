@@ -32,7 +32,7 @@ class OtherSchemaError(ValueError):
         self.schema = schema
 
 
-def encode(entry: Entry, clean: Callable[[str], str], *, replies: bool = True) -> bytes:
+def encode(entry: Entry, clean: Callable[[str], str], *, replies: bool) -> bytes:
     """Return an entry's line; `clean` masks the token, and without `replies` no words are in it."""
     name = type(entry.event).__name__
     fields = entry.event._asdict()

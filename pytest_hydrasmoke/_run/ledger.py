@@ -255,7 +255,7 @@ def append(folder: Path, entry: Entry, *, make: bool = False) -> None:
     ledger that was removed.
     """
     begins = make and not (folder / LEDGER).exists()
-    line = b"\n" + encode(entry, str)
+    line = b"\n" + encode(entry, str, replies=True)
     files.append(folder / LEDGER, line, make=make, durable=True)
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.

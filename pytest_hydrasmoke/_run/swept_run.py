@@ -137,7 +137,7 @@ class SweptRun:
         # Where it can't be written, the next sweep asks the router again.
         with contextlib.suppress(OSError):
             if self._file is not None:
-                line = b"\n" + encode(entry, str)
+                line = b"\n" + encode(entry, str, replies=True)
                 files.append(self._file, line, make=False)
 
     def _take_in(self, entry: Entry, age: float) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given
@@ -135,6 +135,11 @@ def test_no_window_of_any_token_is_left(token: str, before: str, after: str) -> 
         assert not any(token[at : at + WINDOW] in shown for at in range(len(token) - WINDOW + 1))
     for spell in SPELLINGS:
         assert set(scrubber(token)(spell(token))) <= set("*…'\"")
+
+
+def test_parts_of_a_token_in_a_form_are_masked_with_their_slashes() -> None:
+    token = "a/b=c d/e=f/g=h"
+    assert scrubber(token)(f"it={quote_plus(token)}") == "it=********+********"
 
 
 def slowly(token: str, text: str) -> list[tuple[int, int]]:
