@@ -178,21 +178,24 @@ class SweptKey(Keeper):
             self.run.saw_alive(self.key)
 
     async def _look_again(self, calls: Calls) -> None:
-        now = calls.io.now()
+        now, instance = calls.io.now(), self.instance
         booting = self._is_booting(now)
-        deletion = Deletion(self.instance, now)
+        deletion = Deletion(instance, now)
+        seen = [instance.evidence[it] for it in instance.known_ids]
+        asked = any(one.accepted and not one.found_nothing for one in seen)
         try:
-            doubt = await deletion.look_again(calls, now + LAST, ask=booting)
+            # A boot that is over by now was perhaps not when this sweep's first delete came.
+            ask = self._is_booting(self._began)
+            doubt = await deletion.look_again(calls, now + LAST, ask=ask)
         except LeakError as error:
             self._note_alive()
             if self._twice:
                 raise
             # Once more from the start: an instance that keeps coming back is left.
             self._twice, self._proved, self._deletion = True, False, None
-            self.instance.revive()
+            instance.revive()
             self.words = error.message
             return None
-        seen = [self.instance.evidence[it] for it in self.instance.known_ids]
         if doubt == STILL_DELETING:
             seconds = self._deleting_for(now)
             if seconds < DELETED_FOR:
@@ -203,7 +206,10 @@ class SweptKey(Keeper):
         if booting:
             wait = math.ceil(self._boot - self._age(now))
             return self.ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
-        asked = any(one.accepted and not one.found_nothing for one in seen)
+        refused = [instance.evidence[it].refused for it in instance.known_ids]
+        if not instance.was_ready and (why := next(filter(None, refused), None)):
+            # What goes on with a boot shows in no look: only a delete ends it, after the boot.
+            return self.ends(End.LEFT, f"deleted in its boot, and not after it: {why}")
         return self.ends(End.DELETED if asked else End.GONE)
 
     @property

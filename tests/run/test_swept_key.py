@@ -137,9 +137,9 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     # Deleted in its boot: its worker may finish after the first delete.
     ("never ready", BOOTS, {"boot": 20.0}, {}, "BOOTING, 2x, 10 s; 50 s"),
     ("younger than a boot", BOOTS, {"age": BOOT - AFTER - 0.1}, {}, "BOOTING, 2x, 2 s; 1 s"),
-    ("as old as a boot", BOOTS, {"age": BOOT - AFTER}, {}, "DELETED, 1x, 2 s"),
+    ("as old as a boot", BOOTS, {"age": BOOT - AFTER}, {}, "DELETED, 2x, 2 s"),
     ("boots take longer", BOOTS, {"age": BOOT, "boot": 90.0}, {}, "BOOTING, 2x, 2 s; 28 s"),
-    ("as old as a long boot", BOOTS, {"age": 90.0 - AFTER, "boot": 90.0}, {}, "DELETED, 1x, 2 s"),
+    ("as old as a long boot", BOOTS, {"age": 90.0 - AFTER, "boot": 90.0}, {}, "DELETED, 2x, 2 s"),
     ("called ready before the delete", BOOTS, {}, ROW_AT_ONCE, "DELETED, 1x, 10 s"),
     ("called ready after the delete", BOOTS, {}, READY_AFTER, "BOOTING, 2x, 10 s; 50 s"),
     ("can't be asked first", BOOTS, {}, {"poll": [NO, NO_ROW, ...]}, "BOOTING, 2x, 10 s; 50 s"),

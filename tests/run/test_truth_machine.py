@@ -356,6 +356,23 @@ def test_what_only_a_last_look_can_prove_is_a_leak_without_one(
     life.teardown()
 
 
+def test_what_was_deleted_in_its_boot_is_left_until_a_delete_after_it_is_taken() -> None:
+    life: Any = Life()
+    manner = Manner(row_after=ROW, boot=20.0, finishes=True)
+    life.begin_life(manner=manner, ready_timeout=5.0, lives=None)
+    life.crash()
+    lie = Lie(429, {"detail": "no"}, on("delete"), carried_out=False)
+    life.get_into_trouble(after=0, lies=drawn([lie]), times=1000)
+    life.sweep_all(lives=None)
+    life.pass_time(60.0)
+    life.sweep_all(lives=None)
+    life.what_lives_is_in_a_ledger()
+    life.get_out_of_trouble()
+    left, said = life.sweep_in(life.output, None)
+    assert (left, life.left()) == (False, set()), said
+    life.teardown()
+
+
 def test_a_deletion_that_goes_on_is_no_leak() -> None:
     life: Any = Life()
     life.begin_life(manner=Manner(**USUAL, deleting=120.0), ready_timeout=60.0, lives=None)
