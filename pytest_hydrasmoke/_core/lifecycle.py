@@ -88,53 +88,17 @@ async def check_free(calls: Calls, instance: Instance) -> None:
     with instance.phase("provision", io, timed=False):
         found = await calls.poll(instance.key, deadline=deadline)
         if found.found:
-            why, step = _asked_by_others(str(instance.run_id))
+            why = "another run uses this run id, or has used it"
+            step = "give every run an id of its own, such as run, attempt, job and shard"
+            if is_random(str(instance.run_id)):
+                why = "this run has not requested it, and its run id is random"
+                step = "see the router's log; a test that provisions by hand gets a key from "
+                step += "smoke_instance_factory.own"
             raise ConfigError(
                 f"the router has an instance for this key already: {why}",
                 got=found.instance_id,
                 next_step=step,
             )
-
-
-def _asked_by_others(run_id: str) -> tuple[str, str]:
-    """Return who may have requested a key of this run, and what to do about it."""
-    if is_random(run_id):
-        step = "see the router's log; a test that provisions by hand gets a key from "
-        step += "smoke_instance_factory.own"
-        return "this run has not requested it, and its run id is random", step
-    return (
-        "another run uses this run id, or has used it",
-        "give every run an id of its own, such as run, attempt, job and shard",
-    )
-
-
-def _note_failure(
-    instance: Instance, error: RouterError | TransportError, forms: Forms | None, at: float
-) -> None:
-    """Record what the failure of a provision's only attempt shows; most of them show nothing."""
-    form = error.form if isinstance(error, RouterError) else None
-    if forms is not None and form is not None and forms.refuses(form):
-        instance.refuses(at)
-    elif isinstance(error, TransportError) and not error.reached:
-        instance.becomes(State.UNUSED)
-
-
-def _with_valid_token(
-    error: RouterError | TransportError, forms: Forms | None
-) -> RouterError | TransportError:
-    """Return the router's own 403 as a refusal if preflight has proved the token valid."""
-    if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
-        return error
-    if error.form is None or not forms.refuses(error.form):
-        return error  # A gateway's: it knows nothing of quotas.
-    return RouterError(
-        error.message,
-        status_code=error.status_code,
-        detail=error.detail,
-        form=error.form,
-        next_step="the router accepts this token, but refuses to provision for the reason that it "
-        "gives, such as a quota: ask its operators",
-    )
 
 
 async def request(calls: Calls, instance: Instance, deadline: float) -> None:
@@ -159,10 +123,26 @@ async def ask(
     instance.leaves(calls.io.now())
     try:
         accepted = await calls.provision(instance.spec, instance.key, deadline=deadline)
-    except (RouterError, TransportError) as error:
+    except TransportError as error:
+        if not instance.evidence.unknown_outcomes and not error.reached:
+            instance.becomes(State.UNUSED)
+        raise error from None
+    except RouterError as error:
+        if forms is None or error.form is None or not forms.refuses(error.form):
+            raise error from None  # It may be a gateway's: that shows nothing.
         if not instance.evidence.unknown_outcomes:
-            _note_failure(instance, error, forms, calls.io.now())
-        raise _with_valid_token(error, forms) from None
+            instance.refuses(calls.io.now())
+        if error.status_code != 403:
+            raise error from None
+        # Preflight has proved the token valid.
+        raise RouterError(
+            error.message,
+            status_code=error.status_code,
+            detail=error.detail,
+            form=error.form,
+            next_step="the router accepts this token, but refuses to provision for the reason that "
+            "it gives, such as a quota: ask its operators",
+        ) from None
     own = accepted.idempotency_key == instance.key
     # What it names for another key is another run's, and not this one's to delete.
     instance.becomes(State.ACCEPTED, accepted.instance_id if own else None)
@@ -206,15 +186,14 @@ async def until_ready(calls: Calls, instance: Instance, start: float) -> None:
 
     Raises `ProvisionError` for a failed or gone status, `ProvisionTimeoutError` at the deadline.
     """
-
-    def ready(status: InstanceStatus) -> bool:
-        return instance.policy.statuses.is_ready(status.status)
-
-    def failed(status: InstanceStatus) -> bool:
-        return instance.policy.statuses.is_failed(status.status)
-
+    policy = instance.policy
     await wait(
-        calls, instance, ready, error=failed, start=start, timeout=instance.policy.ready_timeout
+        calls,
+        instance,
+        lambda it: policy.statuses.is_ready(it.status),
+        error=lambda it: policy.statuses.is_failed(it.status),
+        start=start,
+        timeout=policy.ready_timeout,
     )
     instance.becomes(State.READY)
 
