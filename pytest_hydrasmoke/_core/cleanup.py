@@ -20,7 +20,7 @@ from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLE
 from pytest_hydrasmoke._transport.protocol import IO
 
 from .deletion import FIRST_LOOK, Deletion
-from .instance import Instance
+from .instance import Instance, work
 from .looks import look
 
 MOST_AT_ONCE = 64
@@ -145,13 +145,10 @@ async def _delete_all(io: IO, left: Sequence[Instance]) -> Mapping[int, Exceptio
     at_once = MOST_AT_ONCE if io.cleanup_deadline() < math.inf else None
     if at_once is not None:
         # Nor for more than these; what comes of it is looked at later.
-        await io.gather([partial(_ask, instance) for instance in left], at_once=at_once)
-    return await io.gather([partial(_delete, instance) for instance in left], at_once=at_once)
+        await io.gather([work(ask_all, instance) for instance in left], at_once=at_once)
+    return await io.gather([work(delete, instance) for instance in left], at_once=at_once)
 
 
-async def _ask(instance: Instance, io: IO) -> None:
-    await Deletion(instance, io.now()).ask_all(Calls(io, instance))
-
-
-async def _delete(instance: Instance, io: IO) -> None:
-    await delete(Calls(io, instance), instance)
+async def ask_all(calls: Calls, instance: Instance) -> None:
+    """Have all deleted that is known of an instance: see `Deletion.ask_all`."""
+    await Deletion(instance, calls.io.now()).ask_all(calls)

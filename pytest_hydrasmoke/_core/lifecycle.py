@@ -8,7 +8,6 @@ however the steps end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, same_id
@@ -29,7 +28,7 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .instance import Instance
+from .instance import Instance, work
 from .looks import status_of
 from .policy import poll_interval
 
@@ -41,13 +40,12 @@ async def bring_up(io: IO, instances: Sequence[Instance]) -> None:
 
     The first failure stops the others, and is raised.
     """
-    works = [partial(_bring_up, instance) for instance in instances]
+    works = [work(_bring_up, instance) for instance in instances]
     for failure in (await io.gather(works, together=True)).values():
         raise failure
 
 
-async def _bring_up(instance: Instance, io: IO) -> None:
-    calls = Calls(io, instance)
+async def _bring_up(calls: Calls, instance: Instance) -> None:
     await check_free(calls, instance)
     await provision(calls, instance)
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
-from pytest_hydrasmoke._core.cleanup import delete
+from pytest_hydrasmoke._core.cleanup import ask_all, delete
 from pytest_hydrasmoke._core.deletion import Deletion
-from pytest_hydrasmoke._core.instance import Instance
+from pytest_hydrasmoke._core.instance import Instance, work
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._journal.events import Conflict
@@ -55,11 +54,8 @@ class LastLook:
         # What still waits takes no place of what is due before it.
         in_turn = [(look, it) for _, look, it in sorted(looks, key=itemgetter(0))]
         # A router that takes a while for a deletion then has all of the wait for it.
-        await _each(io, [(self._ask, it) for it in leaks])
+        await _each(io, [(ask_all, it) for it in leaks])
         await _each(io, in_turn)
-
-    async def _ask(self, calls: Calls, instance: Instance) -> None:
-        await Deletion(instance, calls.io.now()).ask_all(calls)
 
     async def try_again(self, calls: Calls, instance: Instance) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
@@ -133,10 +129,7 @@ class LastLook:
 
 
 async def _each(io: IO, looks: Sequence[tuple[Look, Instance]]) -> None:
-    async def carry_out(look: Look, instance: Instance, io: IO) -> None:
-        await look(Calls(io, instance), instance)
-
-    works = [partial(carry_out, *look) for look in looks]
+    works = [work(look, instance) for look, instance in looks]
     for number, error in (await io.gather(works, at_once=AT_ONCE)).items():
         _note_failure(looks[number][1], error)
 
