@@ -45,12 +45,10 @@ class RunStory:
 
     def apply(self, process: str, entry: Entry) -> None:
         """Add an entry of a process."""
+        at, event = entry.at, entry.event
         if entry.of is not None:
             story = self.instances.setdefault(entry.of, Story(key=entry.of))
-            story.apply(process, entry.at, entry.event)
-        self._apply(process, entry.at, entry.event)
-
-    def _apply(self, process: str, at: float, event: Event) -> None:
+            story.apply(process, at, event)
         match event:
             case Selected():
                 self.selected |= dict.fromkeys(event.tests)

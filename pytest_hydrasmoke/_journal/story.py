@@ -217,11 +217,6 @@ class Story(KnownInstance):
             case Failed():
                 failure = ToldFailure(at, event.message, event.brief, event.phase)
                 self._add_failure((process, event.number), failure)
-            case _:
-                self._apply_fact(event)
-
-    def _apply_fact(self, event: Event) -> None:
-        match event:
             case Hosted():
                 self.hostname = event.hostname
             case Leaked():
