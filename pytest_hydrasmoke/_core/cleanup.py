@@ -19,9 +19,8 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 
-from .deletion import FIRST_LOOK, Deletion
+from .deletion import Deletion
 from .instance import Instance, work
-from .looks import look
 
 MOST_AT_ONCE = 64
 """Instances that are deleted at the same time after a signal."""
@@ -84,14 +83,6 @@ async def _until_gone(calls: Calls, instance: Instance) -> None:
         await deletion.look_first(calls)
     while (pause := await deletion.step(calls)) is not None:
         await calls.io.sleep(pause)
-
-
-async def is_gone(calls: Calls, instance: Instance) -> bool:
-    """Return whether the router says, in a single look, that an instance is gone."""
-    assert instance.id is not None
-    now = calls.io.now()
-    seen = await look(calls, instance, instance.id, now + FIRST_LOOK)
-    return seen.says_gone
 
 
 # Several

@@ -21,11 +21,13 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._core.cleanup import dispose, is_gone, to_delete
+from pytest_hydrasmoke._core.cleanup import dispose, to_delete
+from pytest_hydrasmoke._core.deletion import FIRST_LOOK
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import bring_up
+from pytest_hydrasmoke._core.looks import look
 from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
@@ -240,8 +242,10 @@ class Run(Keeper):
         self.stage.is_ready(self.handle(instance))
 
     def is_gone(self, instance: Instance) -> bool:
-        """Return whether the router proves that an instance is gone."""
-        return drive(is_gone(self._calls(instance), instance))
+        """Return whether the router says, in a single look, that an instance is gone."""
+        assert instance.id is not None
+        until = self._io.now() + FIRST_LOOK
+        return drive(look(self._calls(instance), instance, instance.id, until)).says_gone
 
     # The end
 
@@ -344,6 +348,6 @@ class Run(Keeper):
             return
         self._looked_back = True
         self._io.close()  # It looks over new connections.
-        look = LastLook(self._io.now(), self._in_ledger().row_lag)
+        last = LastLook(self._io.now(), self._in_ledger().row_lag)
         with self.interrupts.hold():
-            drive(look.at_all(self._io, self._own))
+            drive(last.at_all(self._io, self._own))
