@@ -68,18 +68,6 @@ class _Hooked(Reader):
         return 0
 
 
-class _Reply:
-    """A reply, as far as it is kept."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.room: float = MOST_TEXT
-        """About how many more characters are kept."""
-
-    def __str__(self) -> str:
-        return "".join(self.texts)
-
-
 class Incoming:
     """A turn's stream, as far as it has come.
 
@@ -108,7 +96,9 @@ class Incoming:
         self.times = Times()
         self.models: list[str] = []
         """The models that it named, in their order; of many, the first."""
-        self.reply = _Reply()
+        self._texts: list[str] = []
+        self.room: float = MOST_TEXT
+        """About how many more characters of the reply are kept."""
         self.unlooked: list[ChatEvent] = []
         """Events whose form is to be recorded."""
 
@@ -116,6 +106,11 @@ class Incoming:
     def read(self) -> int:
         """How many events its reader was given."""
         return self._arrived - len(self._waiting) - length_hint(self.unread)
+
+    @property
+    def reply(self) -> str:
+        """What the agent has said, as far as it is kept."""
+        return "".join(self._texts)
 
     @property
     def duration(self) -> float:
@@ -196,11 +191,11 @@ class Incoming:
         return known
 
     def _keep(self, content: Content, event: ChatEvent, known: Meaning) -> None:
-        times, reply, text = self.times, self.reply, known.text
+        times, text = self.times, known.text
         content.add(known, event.at)
-        if text and reply.room > 0:
-            reply.texts.append(text)
-            reply.room -= len(text)
+        if text and self.room > 0:
+            self._texts.append(text)
+            self.room -= len(text)
         times.count(event.at, says=bool(text))
         if times.events <= LOOKED_AT or known.end:
             self.unlooked.append(event)

@@ -120,7 +120,7 @@ class OpenTurn:
     def records(self) -> None:
         """Keep all of the stream, before any of it comes."""
         self.account.recorded = True
-        self.kept.room = self.came.reply.room = math.inf
+        self.kept.room = self.came.room = math.inf
 
     async def next(self) -> ChatEvent | None:
         """Return the next event, None at the turn's end; raises `ChatError`."""

@@ -112,7 +112,7 @@ class TurnStory:
         came, outcome = self._came, self._outcome
         return self._sent._replace(
             taken=outcome.taken,
-            text=str(came.reply)[:MOST_TEXT],
+            text=came.reply[:MOST_TEXT],
             events=came.times.events,
             arrivals=tuple(came.times.arrivals),
             error=outcome.error,

@@ -54,7 +54,7 @@ def played(stream: bytes, reading: Reading) -> Words:
     """Read a stream to its end, or to the point where it breaks off, without its pauses."""
     content = Content()
     came = Incoming(reading, content=content)
-    came.reply.room = math.inf
+    came.room = math.inf
     came.feed(stream)
     while came.take() is not None:
         pass
@@ -63,7 +63,7 @@ def played(stream: bytes, reading: Reading) -> Words:
 
 def said(came: Incoming, content: Content) -> Words:
     """Return what a turn has said, all of whose text was kept."""
-    text, end = str(came.reply), came.end
+    text, end = came.reply, came.end
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
     reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
     return Words(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)
