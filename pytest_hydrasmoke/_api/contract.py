@@ -24,21 +24,19 @@ def contract() -> Node:
 
 def breaches(served: Node) -> list[str]:
     """List how a router's OpenAPI document breaks the contract: nothing if it keeps it."""
-    return list(_breaches(served, contract()))
-
-
-def _breaches(served: Node, wanted: Node) -> Iterator[str]:
+    found: list[str] = []
+    wanted = contract()
     # A router behind a prefix may list its paths with it.
     paths = {path[path.find(PREFIX) :]: item for path, item in _items(served, "paths")}
     for path, item in _items(wanted, "paths"):
         for method in item:
             name, there = f"{method.upper()} {path}", _node(paths.get(path), method)
             if there:
-                yield from _of_operation(
-                    name, _Operation(there, served), _Operation(_node(item, method), wanted)
-                )
+                needs = _Operation(_node(item, method), wanted)
+                found += _of_operation(name, _Operation(there, served), needs)
             else:
-                yield f"{name} is missing"
+                found.append(f"{name} is missing")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
