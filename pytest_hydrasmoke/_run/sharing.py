@@ -14,11 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import (
-    ConfigError,
-    HydraSmokeError,
-    ProvisionError,
-)
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, ProvisionError
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Event, Prepared
@@ -204,11 +200,8 @@ class Sharing:
             instance = self._run.join(known, wanted.spec)
         else:
             [instance] = self._run.claim(wanted.spec, share=wanted.share)
-        instance.shared_across_workers = self._across_workers(wanted)
+        instance.shared_across_workers = self._worker and wanted.share in (EVERYBODY, OF_A_CHECK)
         return instance
-
-    def _across_workers(self, wanted: Wanted) -> bool:
-        return self._worker and wanted.share in (EVERYBODY, OF_A_CHECK)
 
     def _beside(self, wanted: Wanted, holding: contextlib.ExitStack) -> Iterator[Wanted]:
         """Hold and yield what is certain to be used, and nobody has booted or boots."""
