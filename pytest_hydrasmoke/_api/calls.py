@@ -36,13 +36,7 @@ from .models import (
     rows_of,
     same_id,
 )
-from .responses import (
-    Earlier,
-    failure,
-    parse,
-    unexpected_success,
-    unreadable_answer,
-)
+from .responses import Earlier, failure, parse, unexpected_success, unreadable_answer
 from .retry import RULES, Observer, Outcome, Tried, asked_pause, pause
 
 if TYPE_CHECKING:
@@ -179,11 +173,7 @@ class Calls:
         )
 
     async def llm_events(
-        self,
-        instance_id: str,
-        window_seconds: int | None,
-        *,
-        deadline: float | None = None,
+        self, instance_id: str, window_seconds: int | None, *, deadline: float | None = None
     ) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default.
 

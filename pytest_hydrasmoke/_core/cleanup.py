@@ -10,12 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import (
-    ConfigError,
-    HydraSmokeError,
-    LeakError,
-    first_of,
-)
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError, first_of
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 

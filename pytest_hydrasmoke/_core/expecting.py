@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM
 from pytest_hydrasmoke._api.models import LlmEvents, check_explained, rows_of
-from pytest_hydrasmoke._base.errors import (
-    ContractError,
-    HydraSmokeError,
-    LlmEventsError,
-)
+from pytest_hydrasmoke._base.errors import ContractError, HydraSmokeError, LlmEventsError
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE

@@ -97,11 +97,7 @@ class HttpIO(IO):
 
     @abstractmethod
     async def _side_by_side(
-        self,
-        shares: Sequence[Share],
-        failures: dict[int, Exception],
-        most: int,
-        together: bool,
+        self, shares: Sequence[Share], failures: dict[int, Exception], most: int, together: bool
     ) -> None:
         """Do each share of a gathering, with at most so many requests under way."""
 
@@ -148,10 +144,7 @@ def build(link: Link, request: Request, **extensions: object) -> httpcore.Reques
     if body is not None and link.left_out is not None:
         body = {name: value for name, value in body.items() if name != link.left_out}
     built = httpx.Request(
-        request.method,
-        _url(link.base_url + request.path),
-        headers=headers,
-        json=body,
+        request.method, _url(link.base_url + request.path), headers=headers, json=body
     )
     url = built.url
     place = httpcore.URL(

@@ -61,11 +61,7 @@ class Gathering:
 
 
 def fan_out(
-    io: SyncIO,
-    shares: Sequence[Share],
-    failures: dict[int, Exception],
-    most: int,
-    together: bool,
+    io: SyncIO, shares: Sequence[Share], failures: dict[int, Exception], most: int, together: bool
 ) -> None:
     """Do each share of a gathering in a thread of its own, with its own IO.
 

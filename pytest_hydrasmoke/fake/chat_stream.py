@@ -115,11 +115,7 @@ class EventStream:
     """An ASGI response: one chat turn as server-sent events."""
 
     def __init__(
-        self,
-        plan: Playlist,
-        turn: AgentTurn,
-        pause: float = 0.0,
-        first_after: float = 0.0,
+        self, plan: Playlist, turn: AgentTurn, pause: float = 0.0, first_after: float = 0.0
     ) -> None:
         self._turn = turn
         self._plan = plan

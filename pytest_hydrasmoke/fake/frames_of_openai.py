@@ -38,10 +38,7 @@ def chat(said: Speech) -> Frames:
 
 def hermes(said: Speech) -> Frames:
     """Send Hermes' chunks: tools are named events between them."""
-    spoken = [
-        _chunk({"role": "assistant"}),
-        *_chunks("reasoning_content", pieces(said.reasoning)),
-    ]
+    spoken = [_chunk({"role": "assistant"}), *_chunks("reasoning_content", pieces(said.reasoning))]
     for call_id, tool in said.calls:
         head: Fields = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
         # While a tool runs there are keep-alives.
