@@ -70,9 +70,9 @@ class Measured(NamedTuple):
     watched: int = 0
 
     @property
-    def enough(self) -> bool:
-        """Whether the number can be relied on."""
-        return self.longest is not None and self.watched >= WATCHED
+    def reliable(self) -> float | None:
+        """The longest time, if it was measured often enough."""
+        return self.longest if self.watched >= WATCHED else None
 
 
 class Settling(NamedTuple):
@@ -103,23 +103,22 @@ class Settling(NamedTuple):
 
         Any turn is settled `limit` seconds after its end.
         """
-        last, known = self.last, self.run
+        last, longest = self.last, self.run.reliable
         if last is None:
             return -math.inf
-        if last.how != "ended" or not last.rows or known.longest is None or not known.enough:
+        if last.how != "ended" or not last.rows or longest is None:
             return last.ended + limit
-        return last.ended + min(limit, max(LEAST, 2 * known.longest))
+        return last.ended + min(limit, max(LEAST, 2 * longest))
 
     def next_look(self, limit: float, now: float) -> float:
         """Return when to count again: often enough to date a row, not before it may be there."""
-        last, known, until = self.last, self.run, self.settled_from(limit)
+        last, longest, until = self.last, self.run.reliable, self.settled_from(limit)
         if last is None or last.how != "ended":
             return until  # There is nothing to measure.
-        since, after = now - last.ended, -math.inf
-        if known.longest is not None and known.enough:
-            after = last.ended + known.longest
+        since = now - last.ended
+        after = -math.inf if longest is None else last.ended + longest
         # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
-        fine = since / (2 if known.enough and since < LEAST else 8)
+        fine = since / (8 if longest is None or since >= LEAST else 2)
         return min(until, max(after, now + max(FINEST, fine)))
 
     def late_until(self, limit: float) -> float:
