@@ -83,7 +83,7 @@ class Replay:
             self._played: defaultdict[str, _Played] = defaultdict(_Played)
             self._said: Counter[tuple[str, str]] = Counter()
             self._refused: dict[str, PlayableTurn] = {}
-            self._last: dict[str, Replayed] = {}
+            self._last: dict[str, Replayed | None] = {}
             self._uncounted: dict[str, str] = {}
 
     # What the process of a run tells
@@ -160,11 +160,9 @@ class Replay:
     def note(self, instance_id: str, answer: Replayed | None) -> None:
         """Note what answers a chat; None for another answer than a recorded one."""
         with self._lock:
-            self._last.pop(instance_id, None)
-            if answer is not None:
-                self._last[instance_id] = answer
-                if answer.uncounted is not None:
-                    self._uncounted[instance_id] = answer.uncounted
+            self._last[instance_id] = answer
+            if answer is not None and answer.uncounted is not None:
+                self._uncounted[instance_id] = answer.uncounted
 
     def played(self, turn: PlayableTurn) -> Replayed:
         """Return what there is to note of a turn; there are words if nobody counted its events."""
