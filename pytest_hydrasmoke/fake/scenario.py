@@ -1,7 +1,7 @@
 """How a fake router behaves: every answer that the contract leaves open.
 
-A scenario is data: `state`, `sse_events` and `app` act on it. The
-defaults are a simple router: quick, and with the simplest of the allowed answers.
+A scenario is data: `state`, `sse_events` and `app` act on it. The defaults are a simple router:
+quick, and with the simplest of the allowed answers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from .replies import KEYS, copies
 from .validity import CONFIG, Count, Flag, JsonObject, Positive, Seconds, Text, in_words
 
 AfterDelete = Literal["404", "row"]
-AgentDies = Literal["never", "error", "cut", "end", "stall"]
 LineEnd = Literal["lf", "crlf", "cr"]
 Runtime = Literal[
     "openai",
@@ -36,7 +35,6 @@ Runtime = Literal[
     "text",
 ]
 StatusCase = Literal["as_written", "lower", "upper", "title", "mixed"]
-Trouble = Literal["none", "limited", "unavailable", "dropped", "lost"]
 
 REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "delete")
 """The calls that a client may make again when an answer was lost."""
@@ -138,7 +136,7 @@ class Scenario:
     """From a chat's answer until its first event."""
     event_pause: Seconds = 0.0
     """Between two events of a turn."""
-    agent_dies: AgentDies = "never"
+    agent_dies: Literal["never", "error", "cut", "end", "stall"] = "never"
     """How each turn fails: an error event, a cut connection, an early `end`, or silence
     (`stall`)."""
     agent_dies_after: Count = 3
@@ -158,7 +156,7 @@ class Scenario:
     llm_events_gap: Seconds = 0.0
     """From one row of a turn to the next."""
 
-    trouble: Trouble = "none"
+    trouble: Literal["none", "limited", "unavailable", "dropped", "lost"] = "none"
     """Some requests get 429 (`limited`), 503 (`unavailable`), or a closed connection before
     (`dropped`) or after (`lost`) they are carried out."""
     trouble_every: Positive = 2
