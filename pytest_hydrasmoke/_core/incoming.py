@@ -40,10 +40,16 @@ class Reading:
         """Return a reader of one stream."""
         return Reader() if self.chat_text is None and self.chat_end is None else _Hooked(self)
 
-    def corrected(self, event: ChatEvent, known: Meaning) -> Meaning:
-        """Return what an event means, by the hooks if they know it."""
-        text = self.chat_text(event) if self.chat_text else None
-        end = self.chat_end(event) if self.chat_end else None
+
+class _Hooked(Reader):
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self._chat_text, self._chat_end = reading.chat_text, reading.chat_end
+
+    def read(self, event: ChatEvent) -> Meaning:
+        known = super().read(event)
+        text = self._chat_text(event) if self._chat_text else None
+        end = self._chat_end(event) if self._chat_end else None
         # An event in which a hook finds a text, even an empty one, or an end, is not an error.
         understood = text is not None or end is True
         return known._replace(
@@ -54,15 +60,6 @@ class Reading:
             error=None if understood else known.error,
             broken=known.broken and not understood,
         )
-
-
-class _Hooked(Reader):
-    def __init__(self, reading: Reading) -> None:
-        super().__init__()
-        self._reading = reading
-
-    def read(self, event: ChatEvent) -> Meaning:
-        return self._reading.corrected(event, super().read(event))
 
     def speaking(self, events: Collection[ChatEvent]) -> int:
         return 0
