@@ -14,19 +14,17 @@ TYPES = frozenset(_TYPES.split())
 
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
-    delta = frame.inner("delta")
     match kind:
         case "message_start":
             parts, models = _tokens(frame, new=True), frame.inner("message").models
             return Meaning(begins=True, parts=parts, models=models)
         case "content_block_start":
             return Meaning(parts=_block(frame))
-        case "content_block_delta" if delta.get("type") == "text_delta":
-            return Meaning(delta.text("text"))
         case "content_block_delta":
-            return Meaning(parts=_piece(frame, delta))
+            return _piece(frame)
         case "message_delta":
-            return Meaning(finish=delta.word("stop_reason"), parts=_tokens(frame))
+            finish = frame.inner("delta").word("stop_reason")
+            return Meaning(finish=finish, parts=_tokens(frame))
         case "message_stop":
             # An agent's turn has a message for each call of its model.
             return Meaning(end=True, of_message=True)
@@ -43,14 +41,18 @@ def _block(frame: Frame) -> tuple[Part, ...]:
     return (ToolCalled(_key(frame), name, call_id, block.get("input"), new=True),)
 
 
-def _piece(frame: Frame, delta: Frame) -> tuple[Part, ...]:
+def _piece(frame: Frame) -> Meaning:
+    delta = frame.inner("delta")
     match delta.get("type"):
+        case "text_delta":
+            return Meaning(delta.text("text"))
         case "thinking_delta":
-            return (Reasoning(delta.text("thinking")),)
+            return Meaning(parts=(Reasoning(delta.text("thinking")),))
         case "input_json_delta":
-            return (ToolArguments(_key(frame), delta.text("partial_json")),)
+            arguments = ToolArguments(_key(frame), delta.text("partial_json"))
+            return Meaning(parts=(arguments,))
         case _:
-            return ()
+            return Meaning()
 
 
 def _key(frame: Frame) -> str | int:
