@@ -136,7 +136,7 @@ class Evidence:
         that one did, and the next one may do no more.
         """
         seen = self._seen.values() if in_vain else ()
-        since = (it.since for it in seen if (it.held or ("",))[0] == "unknown")
+        since = (it.since for it in seen if it.held is not None and it.held[0] == "unknown")
         return max(proved + AFTER, max([shown, *since]) + UNASKED)
 
     def forget(self, accepted: Iterable[str] = ()) -> None:

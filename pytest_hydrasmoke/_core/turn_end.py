@@ -120,11 +120,9 @@ class TurnEnd:
 
 def _is_new(part: Part) -> bool:
     """Return whether a part shows that the agent goes on."""
-    match part:
-        case Reasoning(text, repeats):
-            return bool(text.strip()) and not repeats
-        case _:
-            return isinstance(part, ToolCalled)
+    if isinstance(part, Reasoning):
+        return bool(part.text.strip()) and not part.repeats
+    return isinstance(part, ToolCalled)
 
 
 @dataclass(slots=True, eq=False)
