@@ -27,7 +27,7 @@ from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_o
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
-from pytest_hydrasmoke._core.turn_end import EndRule
+from pytest_hydrasmoke._core.policy import EndRule
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO

@@ -18,8 +18,9 @@ from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.read import Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
+from .policy import EndRule
 from .times import Times
-from .turn_end import BROKEN_JSON, EndRule, TurnEnd
+from .turn_end import BROKEN_JSON, TurnEnd
 
 MOST_MODELS = 20
 """How many models of a turn are kept."""

@@ -10,6 +10,8 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.run_keys import PLAIN, Commands
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
+EndRule = Literal["auto", "required", "optional"]
+"""Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 SECOND_LOOK = 2.0
 """Seconds until a count with an upper bound is read once more: duplicates come late."""
 
@@ -64,7 +66,7 @@ class Policy:
     patient: bool = False
     """Whether a deletion under way must be seen for a while: a sweep's rule."""
     keep: str = "never"
-    chat_end: Literal["auto", "required", "optional"] = "auto"
+    chat_end: EndRule = "auto"
     commands: Commands = PLAIN
     """The commands that a failure suggests as its next step."""
     statuses: Statuses = Statuses()

@@ -22,6 +22,8 @@ from pytest_hydrasmoke._runtimes.meaning import Meaning, Part, Reasoning, ToolCa
 from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
 
+from .policy import EndRule
+
 UNENDED = "a chat's stream ended without a terminal event"
 """The note on a turn that no rule could call cut, nor whole."""
 UNREASONED = "a chat ended without a finish reason: its reply may be cut"
@@ -39,8 +41,6 @@ IF_LATE = (
 )
 Ending = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
-EndRule = Literal["auto", "required", "optional"]
-"""Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 
 
 class Cut(NamedTuple):

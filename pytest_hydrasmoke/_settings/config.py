@@ -18,7 +18,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import PLAIN, Commands, random_run_id
-from pytest_hydrasmoke._core.policy import Policy, Statuses
+from pytest_hydrasmoke._core.policy import EndRule, Policy, Statuses
 from pytest_hydrasmoke._options import SECRETS, how_to_set
 from pytest_hydrasmoke._transport.links import Link, Trace, trace_of
 
@@ -103,7 +103,7 @@ class HydraSmokeConfig(BaseModel):
     """Status words of a failed instance."""
     gone_statuses: StatusWords = _DEFAULTS.statuses.gone
     """Status words of a deleted instance."""
-    chat_end: Literal["auto", "required", "optional"] = "auto"
+    chat_end: EndRule = "auto"
     """Whether a stream without a terminal event or finish reason fails: `required` always,
     `optional` never. With `auto` it fails if the runtime always sends one, an earlier turn had
     one, or the model waits for tools; else the summary warns."""
