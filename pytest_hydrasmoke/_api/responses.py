@@ -115,9 +115,9 @@ def _outcome(result: object) -> str:
     return f"{result.status} of {server}" if server else str(result.status)
 
 
-def _after_fault(request: Request, fault: TransportError, earlier: Earlier | None) -> str:
+def _after_fault(request: Request, fault: TransportError, earlier: Earlier) -> str:
     """Return the next step after an attempt that had no answer."""
-    if fault.late and earlier is not None and earlier.refusal is not None:
+    if fault.late and earlier.refusal is not None:
         # It had only the rest of the time: an earlier answer says more.
         return advice(request, earlier.refusal)
     if fault.next_step:
@@ -127,14 +127,11 @@ def _after_fault(request: Request, fault: TransportError, earlier: Earlier | Non
     return "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)"
 
 
-def failure(
-    request: Request, result: object, attempts: int, earlier: Earlier | None = None
-) -> HydraSmokeError:
+def failure(request: Request, result: object, attempts: int, earlier: Earlier) -> HydraSmokeError:
     """Turn the last outcome of a failed call into its error."""
     if isinstance(result, StoppedError):
         return result
-    before = "" if earlier is None else earlier.beside(result)
-    tries = "" if attempts == 1 else f" ({attempts} attempts{before})"
+    tries = "" if attempts == 1 else f" ({attempts} attempts{earlier.beside(result)})"
     if isinstance(result, TransportError):
         kind = TransportTimeoutError if result.late else TransportError
         return kind(

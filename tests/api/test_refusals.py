@@ -15,7 +15,7 @@ from sizes import examples
 
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._api import hop
-from pytest_hydrasmoke._api.responses import detail_of, failure
+from pytest_hydrasmoke._api.responses import Earlier, detail_of, failure
 from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import harmless
 from pytest_hydrasmoke._transport.protocol import CallName, Request
@@ -90,12 +90,17 @@ REFUSALS: list[tuple[CallName, int, type[hydra.RouterError], str]] = [
 ]
 
 
+def error_of(request: Request, result: object, attempts: int = 1) -> hydra.HydraSmokeError:
+    """Return the error of a call all of whose attempts went in the same way."""
+    return failure(request, result, attempts, Earlier())
+
+
 @pytest.mark.parametrize(("call", "code", "kind", "advice"), REFUSALS)
 def test_a_refusal_has_its_kind_and_its_advice(
     call: CallName, code: int, kind: type[hydra.RouterError], advice: str
 ) -> None:
     answer = reply(code, {"detail": "no"})
-    error = failure(request(call), answer, 1)
+    error = error_of(request(call), answer)
     assert type(error) is kind
     assert isinstance(error, hydra.RouterError)
     assert (error.status_code, error.detail, error.answer) == (code, "no", answer)
@@ -126,7 +131,7 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     code: int, headers: dict[str, str], advice: str
 ) -> None:
     page = b"<html>\n<head><title>Not now</title></head><body>nothing else</body></html>"
-    error = failure(request(), reply(code, page, server="nginx", **HTML, **headers), 1)
+    error = error_of(request(), reply(code, page, server="nginx", **HTML, **headers))
     assert isinstance(error, hydra.RouterError)
     assert (error.detail, error.form) == ("Not now", form_of(code, "text/html", page, "x"))
     told = f"status was refused with {code}: Not now (answered by nginx, text/html)"
@@ -155,7 +160,7 @@ WHOSE: list[tuple[CallName, int, dict[str, str], bytes, str, str]] = [
 def test_an_error_is_told_as_the_routers_by_its_form(
     call: CallName, code: int, headers: dict[str, str], body: bytes, words: str, advice: str
 ) -> None:
-    error = failure(request(call), reply(code, body, **headers), 1)
+    error = error_of(request(call), reply(code, body, **headers))
     assert error.message.startswith(f"{call} was refused with {code}")
     assert error.message.endswith(words)
     assert error.next_step is not None
@@ -178,9 +183,9 @@ def test_an_error_is_the_routers_by_its_form() -> None:
 
 
 def test_a_refusal_counts_its_attempts_and_a_success_code_may_be_unknown() -> None:
-    assert failure(request(), reply(503), 7).message == "status was refused with 503 (7 attempts)"
+    assert error_of(request(), reply(503), 7).message == "status was refused with 503 (7 attempts)"
     for code in (201, 202, 206, 299):
-        error = failure(request("poll"), reply(code, {"found": True}), 1)
+        error = error_of(request("poll"), reply(code, {"found": True}))
         assert type(error) is hydra.ContractError
         assert (error.expected, error.got) == ("200", str(code))
 
@@ -197,7 +202,7 @@ REACH = "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_
 )
 def test_a_lost_answer_keeps_what_is_known_of_it(fault: hydra.TransportError, advice: str) -> None:
     for attempts, tries in ((1, ""), (3, " (3 attempts)")):
-        error = failure(request(), fault, attempts)
+        error = error_of(request(), fault, attempts)
         assert isinstance(error, hydra.TransportError)
         known = (type(error), error.reached, error.permanent)
         assert known == (type(fault), fault.reached, fault.permanent)
@@ -244,7 +249,7 @@ def test_an_error_bodys_words() -> None:
     # What can just be read may be too deep to be written again.
     for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10, 3):
         body = b'{"detail": ' + b"[" * depth + b"]" * depth + b"}"
-        assert isinstance(failure(request(), reply(500, body), 1), hydra.RouterError)
+        assert isinstance(error_of(request(), reply(500, body)), hydra.RouterError)
 
 
 PATH = f"{PREFIX}/instances/by-key/k?x=1"
@@ -285,7 +290,7 @@ REDIRECTS: dict[str, str] = {
 
 @pytest.mark.parametrize("to", REDIRECTS, ids=ascii)
 def test_a_redirects_advice_can_be_followed(to: str) -> None:
-    error = failure(Request("poll", "GET", PATH), reply(302, location=to), 1)
+    error = error_of(Request("poll", "GET", PATH), reply(302, location=to))
     assert error.next_step == REDIRECTS[to]
     for url in re.findall(r"(?:URL to|try) (https?://\S+?)(?::? |$)", error.next_step):
         assert url_problem(url, allow_http=False) is None
@@ -302,7 +307,7 @@ def test_a_redirects_advice_can_be_followed(to: str) -> None:
 def test_whatever_answers_its_words_are_harmless_and_short(
     headers: dict[str, str], body: bytes, code: int
 ) -> None:
-    error = failure(request(), reply(code, body, **headers), 1)
+    error = error_of(request(), reply(code, body, **headers))
     assert len(str(error)) < 3000
     assert harmless(str(error)) == str(error)
     str(error).encode()
