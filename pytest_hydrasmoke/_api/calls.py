@@ -42,7 +42,6 @@ from .retry import RULES, Observer, Outcome, Tried, asked_pause, pause
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
 
-
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", Answer, Stream | Answer)
 

@@ -28,7 +28,6 @@ from .settling import FINEST, USUAL, Settling
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
 
-
 RECENT = 900
 """Seconds of the router's default window."""
 LAST_READ = 5.0

@@ -28,7 +28,6 @@ from .turn_end import AGENTS_LOG
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
 
-
 T = TypeVar("T")
 
 # A window has whole seconds: this fraction of one may reach back before the turn.

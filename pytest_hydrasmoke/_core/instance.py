@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._transport.protocol import IO, CallName, Work
 
-
 _numbers = count(1)
 """Of this process's failures."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .open_turn import OpenTurn
     from .partner import Origin
 
-
 _between: ContextVar[bool] = ContextVar("between", default=False)
 """Whether a new conversation is being begun: by one task, or thread, of those there are."""
 

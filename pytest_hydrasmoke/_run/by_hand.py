@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from .run import Run
 
-
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}

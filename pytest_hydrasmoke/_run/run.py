@@ -50,7 +50,6 @@ from .ledger_lines import LedgerReading
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
 
-
 AWAY = 1.0
 """Seconds beyond the time for its clean-up after which a process did not run meanwhile."""
 

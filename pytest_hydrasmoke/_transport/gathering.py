@@ -18,7 +18,6 @@ from .protocol import IN_FLIGHT, Share, do, drive
 if TYPE_CHECKING:
     from .blocking import SyncIO
 
-
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
 JOIN = 5.0

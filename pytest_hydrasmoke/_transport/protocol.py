@@ -20,7 +20,6 @@ from pytest_hydrasmoke._base.errors import TransportError
 if TYPE_CHECKING:
     from .links import Link
 
-
 T = TypeVar("T")
 
 CallName = Literal[
@@ -118,7 +117,6 @@ class IO(Protocol):
 
 Work = Callable[[IO], Awaitable[object]]
 """One of several things to do side by side."""
-
 
 Share = Sequence[tuple[int, Work]]
 """Works of a gathering that are done one after the other, with their numbers."""

@@ -16,7 +16,6 @@ from .recordings import PlayableTurn, RecordedFolder
 Difference: TypeAlias = tuple[str, str | None, str]
 """A field of a spec, its recorded value (None if it was not set), and the one that is asked for."""
 
-
 _SHOWN = 120
 """How many characters of a message are shown."""
 _COMPARED = 200

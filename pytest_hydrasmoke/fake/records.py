@@ -16,7 +16,6 @@ else:
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
 Progress = Literal["queued", "running", "done"]
 
-
 SPEC = ("manifest_id", "region_id", "tier_id", "agent_name")
 
 T = TypeVar("T", bound=type)
