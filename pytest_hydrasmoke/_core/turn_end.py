@@ -82,16 +82,30 @@ class TurnEnd:
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
 
     def stream_ended(self, *, in_an_event: bool, end_is_known: bool) -> Cut | None:
-        """Record the stream's end; return what was cut, if anything was.
+        """Record the stream's end without a terminal event; return what was cut, if anything was.
 
         `end_is_known`: whether an earlier turn on the instance had a terminal event.
         """
-        why = self._why_needed(end_is_known=end_is_known)
-        if in_an_event and not self.complete:
+        waits = goes_on(self.finish_reason)
+        if self.finish_reason and not waits:
+            self.complete = True
+            return None
+        if in_an_event:
             # An agent that says no more ends its last event; what is left was cut.
             what = "the reply was cut: its stream ended in the middle of an event"
             return Cut(what, expected="a blank line after the last event")
-        if why is None:
+        if self.rule == "required":
+            why = "as the settings require"
+        elif self.rule == "optional":
+            return None
+        elif waits:
+            why = f"as its model stopped for its tools ({self.finish_reason})"
+        elif self.runtimes:
+            # A router may end the stream of a crashed agent as it ends any other.
+            why = "as this runtime always sends one"
+        elif end_is_known:
+            why = "as an earlier turn of this instance had one"
+        else:
             return None
         return Cut(
             "the reply was cut: its stream ended without a terminal event",
@@ -99,23 +113,6 @@ class TurnEnd:
             next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
             'chat_end = "optional"',
         )
-
-    def _why_needed(self, *, end_is_known: bool) -> str | None:
-        """Return why a stream that has ended needed a terminal event, None if it did not."""
-        waits = goes_on(self.finish_reason)
-        if self.finish_reason and not waits:
-            self.complete = True
-            return None
-        if self.rule == "required":
-            return "as the settings require"
-        if self.rule == "optional":
-            return None
-        if waits:
-            return f"as its model stopped for its tools ({self.finish_reason})"
-        # A router may end the stream of a crashed agent as it ends any other.
-        if self.runtimes:
-            return "as this runtime always sends one"
-        return "as an earlier turn of this instance had one" if end_is_known else None
 
 
 def _is_new(part: Part) -> bool:
