@@ -14,18 +14,8 @@ DEPTH = 8
 """Frames nest five deep at most; anything deeper is an attack on the call stack."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
-_ERROR_KEYS = (
-    "error",
-    "message",
-    "detail",
-    "reason",
-    "response",
-    "data",
-    "content",
-    "text",
-    "code",
-    "type",
-)
+_ERRORS = "error message detail reason response data content text code type"
+_ERROR_KEYS = tuple(_ERRORS.split())
 _CACHED = (
     ("prompt_tokens_details", "cached_tokens"),
     ("input_tokens_details", "cached_tokens"),

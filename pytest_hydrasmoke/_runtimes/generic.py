@@ -41,18 +41,8 @@ _SILENT = re.compile(
 )
 
 # Keys that may hold text; the first one present decides.
-_TEXT_KEYS = (
-    "delta",
-    "content",
-    "text",
-    "token",
-    "chunk",
-    "message",
-    "response",
-    "answer",
-    "reply",
-    "data",
-)
+_TEXTS = "delta content text token chunk message response answer reply data"
+_TEXT_KEYS = tuple(_TEXTS.split())
 _FINISH_KEYS = ("finishReason", "stop_reason", "stopReason", "done_reason")
 _FAILURE_KEYS = ("status", "reason")
 """Keys at which an end says how it came about: only that of a failure is a finish reason."""

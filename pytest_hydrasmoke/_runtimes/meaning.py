@@ -14,18 +14,11 @@ Key = str | int
 NO_MESSAGE = "the agent reports an error, and no message with it"
 _SEPARATORS = re.compile(r"[\W_]+")
 _FAILED = re.compile("(?<!no)(error|failed|failure|cancell?ed|abort|aborted)$")
-_CUT_SHORT = frozenset(
-    {
-        "length",
-        "maxtokens",
-        "maxoutputtokens",
-        "modelcontextwindowexceeded",
-        "contentfilter",
-        "safety",
-        "refusal",
-        "incomplete",
-    }
-)
+_LIMITS = """
+    length maxtokens maxoutputtokens modelcontextwindowexceeded contentfilter safety refusal
+    incomplete
+"""
+_CUT_SHORT = frozenset(_LIMITS.split())
 _GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
 
