@@ -202,6 +202,4 @@ def core_proxy(url: str | None) -> httpcore.Proxy | None:
 
 
 # Few: a count's window is part of its URL, and is another one every second.
-@lru_cache(maxsize=32)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
+_url = lru_cache(maxsize=32)(httpx.URL)
