@@ -2,6 +2,4 @@
 
 An `Instance` is what its run knows of one, a handle what can be done with it. Its partner is what a
 chat turn needs of it; a deletion is one instance's, and a clean-up the end of many.
-
-May import `_api`, `_transport`, `_runtimes` and `_sse`. Runs, reports and public clients call it.
 """

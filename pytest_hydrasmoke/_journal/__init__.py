@@ -1,4 +1,4 @@
 """What happened in a run: typed events, one writer for each process, and what follows from them.
 
-May import `_base` alone. The life of an instance writes events; reports and commands read them.
+The life of an instance writes events; reports and commands read them.
 """

@@ -1,4 +1,1 @@
-"""What an agent said, from its events, in the formats of each agent runtime; pure.
-
-May import `_sse`. The core calls it.
-"""
+"""What an agent said, from its events, in the formats of each agent runtime; pure."""
