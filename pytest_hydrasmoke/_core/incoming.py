@@ -12,7 +12,7 @@ from operator import length_hint
 
 from pytest_hydrasmoke._base.errors import ChatError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.chat import MOST_TEXT
+from pytest_hydrasmoke._journal.chat import MOST_MODELS, MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.read import Reader
@@ -22,8 +22,6 @@ from .policy import EndRule
 from .times import Times
 from .turn_end import BROKEN_JSON, TurnEnd
 
-MOST_MODELS = 20
-"""How many models of a turn are kept."""
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
 

@@ -11,6 +11,8 @@ MOST_OF_A_CALL = 2_000
 """How many characters are kept of a tool call's arguments, and of its result."""
 MOST_CALLS = 200
 """How many tool calls of a turn are kept."""
+MOST_MODELS = 20
+"""How many models of a turn are kept, and of an instance."""
 MOST_ARRIVALS = 1_000
 """How many points in time at least are kept of a turn that has more events."""
 WORDS = "words of an agent or a test"

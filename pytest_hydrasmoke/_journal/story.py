@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from .chat import Counted, Tokens, Turn, TurnBegan
+from .chat import MOST_MODELS, Counted, Tokens, Turn, TurnBegan
 from .events import (
     Alive,
     Attempt,
@@ -42,8 +42,6 @@ MOST = 2_000
 """How many of an instance's requests, chats and readings are kept."""
 MOST_WORDS = 200
 """How many status words of an instance are kept."""
-MOST_MODELS = 20
-"""How many models of an instance are kept."""
 MOST_NOTES = 100
 """How many notes on an instance are kept."""
 WAITS = ("first_text", "gap")
