@@ -32,8 +32,6 @@ from .proof import Look, Says
 
 T = TypeVar("T")
 
-_UNPROCESSABLE = 422
-
 
 class DoubtError(HydraSmokeError):
     """Raised when an answer proves nothing."""
@@ -125,7 +123,7 @@ async def named_by(calls: Calls, instance: Instance, deadline: float) -> str | N
     try:
         found = await named(calls, instance, deadline)
     except DoubtError as doubt:
-        if doubt.code != _UNPROCESSABLE:
+        if doubt.code != 422:
             raise
         return None  # The router says that it can't be a key, such as one of 256 characters.
     return found.instance_id

@@ -13,7 +13,6 @@ from pytest_hydrasmoke._runtimes.content import ToolCall
 
 Mode = Literal["in_order", "exact", "any_order", "at_least"]
 Named = str | tuple[str, Mapping[str, object]]
-_ORDERED = ("in_order", "exact")
 _CLOSED = ("exact", "any_order")
 """Modes in which no other calls are allowed."""
 _WIDE = 100
@@ -84,7 +83,7 @@ def check_tools(
             "expect_tools names no tool",
             next_step='name the tools, those in never=, or give mode="exact": then there is none',
         )
-    pairs = _aligned(wanted, calls) if mode in _ORDERED else _matched(wanted, calls)
+    pairs = _aligned(wanted, calls) if mode in ("in_order", "exact") else _matched(wanted, calls)
     forbidden = {at for at, call in enumerate(calls) if any(it.is_met(call) for it in unwanted)}
     if mode in _CLOSED:
         forbidden |= {*range(len(calls))} - {at for _, at in pairs}

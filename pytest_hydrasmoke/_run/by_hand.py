@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
-_DELETED = RULES["delete"].answers
 
 
 class ByHand(Sightings):
@@ -144,9 +143,10 @@ class ByHand(Sightings):
 
     def saw_attempt(self, attempt: Tried) -> None:
         super().saw_attempt(attempt)
-        code, self._answered_at = attempt.outcome, attempt.at + attempt.seconds
-        if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
-            self._saw_deletion(asked_for(attempt.request), accepted=code < 300)
+        request, code = attempt.request, attempt.outcome
+        self._answered_at = attempt.at + attempt.seconds
+        if request.call == "delete" and isinstance(code, int) and code in RULES["delete"].answers:
+            self._saw_deletion(asked_for(request), accepted=code < 300)
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         super().saw_answer(call, code, answer)

@@ -29,7 +29,7 @@ from .recordings import (
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 ROUTER = "router.json"
-"""The file of a folder with the router's behaviour, in the form of a run's report."""
+"""The file of a folder with the router's behaviour."""
 _SHOWN = 10
 """Most problems of a folder that are reported."""
 _MOST = 100_000
