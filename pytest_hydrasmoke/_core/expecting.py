@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A window has whole seconds: this fraction of one may reach back before the turn.
 _SLACK = 0.02
+"""The part of a second by which a window, of whole seconds, may reach back before the turn."""
 
 
 @dataclass(frozen=True, slots=True)

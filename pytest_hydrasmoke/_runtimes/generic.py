@@ -47,7 +47,8 @@ _FINISH_KEYS = ("finishReason", "stop_reason", "stopReason", "done_reason")
 _FAILURE_KEYS = ("status", "reason")
 """Keys at which an end says how it came about: only that of a failure is a finish reason."""
 _OTHERS = frozenset({"user", "system", "developer", "tool", "function", "reasoning"})
-_LONGEST_WORD = 64  # characters of a name that is remembered
+_LONGEST_WORD = 64
+"""Characters of a name that is remembered."""
 
 
 def read(name: str, value: object) -> Meaning:

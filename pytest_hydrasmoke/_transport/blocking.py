@@ -24,9 +24,12 @@ from .steps import Steps
 
 T = TypeVar("T")
 
-# A connection is kept only for the next call of a burst. Servers drop idle ones after 5 s or more,
-# and a connection dropped while a request is on its way looks like a lost answer.
 KEEP_IDLE = 2.0
+"""Seconds for which a connection is kept: only for the next call of a burst.
+
+Servers drop idle ones after 5 s or more; one that is dropped while a request is on its way looks
+like a lost answer.
+"""
 
 
 class SyncStream(HttpStream):

@@ -15,9 +15,9 @@ from ._router import CheckedRouter, broken, shown
 from ._router import smoke_router as smoke_router
 from ._usage import chat_once, see_aged, youngest_of
 
-# The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
-# second turn would have to wait until the first one's LLM events are all in.
 _last: dict[str, ChatTurn] = {}
+"""The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
+second turn would have to wait until the first one's LLM events are all in."""
 
 
 def test_chat_answers(smoke_router: CheckedRouter, smoke_instance: SmokeInstance) -> None:

@@ -28,10 +28,10 @@ _HEADERS = [(b"content-type", _KIND), (b"cache-control", b"no-cache")]
 _BEGIN: Message = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
 _END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
-# Long enough for a chunk to leave on its own, short enough for a thousand of them.
 _PACE = 0.001
-# Seconds between two readings of a clock that is set by hand: nobody knows how long to wait.
+"""Seconds: long enough for a chunk to leave on its own, short enough for a thousand of them."""
 _INTERVAL = 0.002
+"""Seconds between two readings of a clock that is set by hand: nobody knows how long to wait."""
 _LINGER = 2.0
 """Seconds for an agent after its last event, though its client has left: some remember then."""
 

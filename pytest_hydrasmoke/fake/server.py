@@ -27,8 +27,8 @@ from pytest_hydrasmoke._base.clock import now, wait
 from .chat_stream import HANG_UP, hang_up
 
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
-# Seconds for work in the loop, which takes less than a hundredth: a bug must fail, not hang.
 _PATIENCE = 10.0
+"""Seconds for work in the loop, which takes less than a hundredth: a bug must fail, not hang."""
 _INTERVAL = 0.001
 _TRANSPORT = "pytest_hydrasmoke.transport"
 
