@@ -50,7 +50,7 @@ class Counting:
         self.calls = calls
         self.instance = instance
         self._policy = instance.policy
-        self._limit = self._policy.usage_settle or USUAL
+        self.limit = self._policy.usage_settle or USUAL
         """Seconds after its end when any turn is settled."""
 
     async def read(
@@ -112,7 +112,7 @@ class Counting:
         """Tell all processes of the run of such a count: they wait by it."""
         instance, last = self.instance, self.instance.settling.last
         if last is not None:
-            seen = Counted(count, asked=asked, whole=asked >= last.ended + self._limit)
+            seen = Counted(count, asked=asked, whole=asked >= last.ended + self.limit)
             instance.run_turns.note(instance.turns_name, seen, at)
 
     def all_in(self) -> bool:
@@ -123,14 +123,6 @@ class Counting:
         assert self.instance.id is not None
         to_come = self._policy.router.to_come
         return to_come is not None and not to_come(self.instance.id)
-
-    def next_look(self, now: float) -> float:
-        """Return when to count again, to see rows of the last turn soon after they come."""
-        return self.instance.settling.next_look(self._limit, now)
-
-    def late_until(self) -> float:
-        """Return until when rows of the last turn may come late, by what was measured."""
-        return self.instance.settling.late_until(self._limit)
 
     async def before_turn(self) -> Count:
         """Count before a turn, once the turn before is settled: at most `usage_settle` s later.
@@ -157,10 +149,10 @@ class Counting:
                 if baseline.all_counted and strange is None:
                     return baseline
                 turns, settle = instance.settling, self._policy.usage_settle
-                until = turns.settled_from(self._limit)
+                until = turns.settled_from(self.limit)
                 doubt = strange or turns.doubt(settle, asked=asked, until=until)
                 if strange is not None:
-                    until = max(until, began + self._limit)
+                    until = max(until, began + self.limit)
                 if asked >= until or (doubt is not None and strange is None):
                     return replace(baseline, doubt=doubt)
                 if not waiting:
@@ -174,14 +166,13 @@ class Counting:
                 instance.note(Doing(None), io.now())
 
     async def _pause(self, until: float, strange: Doubt | None) -> None:
-        """Wait until the next count."""
         now = self.calls.io.now()
         if strange is not None:
             again = min(until, now + EDGE)
         elif self._policy.router.to_come is not None:
             again = min(until, now + FINEST)  # It costs nothing.
         else:
-            again = self.next_look(now)
+            again = self.instance.settling.next_look(self.limit, now)
         await self.calls.io.sleep(again - now)
 
     def _check_own(self, baseline: Count) -> None:

@@ -90,7 +90,8 @@ class Expecting:
                     if looked_enough or now.final or now.all_in:
                         return now.answer
                     looked_enough = True
-                    await io.sleep(max(SECOND_LOOK, self._counting.late_until() - io.now()))
+                    late = self._instance.settling.late_until(self._counting.limit) - io.now()
+                    await io.sleep(max(SECOND_LOOK, late))
                     continue
                 if wrong or now.final or io.now() >= self._deadline:
                     self._fail_unmet(now, wrong=bool(wrong))
@@ -155,7 +156,7 @@ class Expecting:
     def _pause(self) -> float:
         # A turn's rows come soon after its end: look more often then.
         now = self._io.now()
-        soon = self._counting.next_look(now) - now
+        soon = self._instance.settling.next_look(self._counting.limit, now) - now
         pause = poll_interval(now - self._start)
         return min(pause, soon) if soon > 0 else pause
 
