@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TypeGuard, cast
+from typing import cast
 
 from pytest_hydrasmoke._base.text import safe_line
 
@@ -127,9 +127,6 @@ def _first_at(frame: Frame, paths: tuple[tuple[str, ...], ...]) -> object:
 
 def models_in(*frames: Frame) -> tuple[str, ...]:
     """Return the models that JSON objects name, each once."""
-    names = [frame[key] for frame in frames for key in ("model", "modelId") if key in frame]
-    return tuple(dict.fromkeys(name for name in names if _is_name(name)))
-
-
-def _is_name(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable()
+    named = [frame[key] for frame in frames for key in ("model", "modelId") if key in frame]
+    names = [it for it in named if isinstance(it, str) and 0 < len(it) <= _LONGEST_NAME]
+    return tuple(dict.fromkeys(filter(str.isprintable, names)))
