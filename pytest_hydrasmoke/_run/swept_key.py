@@ -222,17 +222,13 @@ class SweptKey(Keeper):
 
     def _age(self, now: float) -> float:
         """Return the seconds since its request, at least."""
-        return self.run.age_of(self.key) + self._for(now)
-
-    def _for(self, now: float) -> float:
-        """Return the seconds since this sweep's first step with it."""
-        return now - self._began
+        return self.run.age_of(self.key) + (now - self._began)
 
     def _deleting_for(self, now: float) -> float:
         """Return the seconds since its first delete after which it was not seen alive."""
         by_run = self.known is not None and bool(self.known.accepted)
         before = self.run.deleting_for(self.key, by_run=by_run)
-        return before + self._for(now) if before else 0.0
+        return before + (now - self._began) if before else 0.0
 
     def _has_no_row(self, now: float) -> None:
         known, age = self.known, self._age(now)
