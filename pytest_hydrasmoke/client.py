@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
-from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
+from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, timeout_of, window_of
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
@@ -176,12 +176,12 @@ class SmokeClient(ClientBase[SyncIO]):
 
         `timeout` in seconds, 120 if None.
         """
-        seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
+        seconds = timeout_of(timeout, CHAT_TIMEOUT)
         return ChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
     def llm_events(self, instance_id: str | UUID, window_seconds: int | None = 900) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
-        window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
+        window = None if window_seconds is None else window_of(window_seconds)
         return drive(self._calls.llm_events(id_of(instance_id), window))
 
     def delete(self, instance_id: str | UUID) -> DeleteResult:
@@ -223,14 +223,14 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
     ) -> AsyncChatStream:
         """Begin a chat turn: an async context manager; see `SmokeClient.stream_chat`."""
-        seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
+        seconds = timeout_of(timeout, CHAT_TIMEOUT)
         return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
     async def llm_events(
         self, instance_id: str | UUID, window_seconds: int | None = 900
     ) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
-        window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
+        window = None if window_seconds is None else window_of(window_seconds)
         return await self._calls.llm_events(id_of(instance_id), window)
 
     async def delete(self, instance_id: str | UUID) -> DeleteResult:

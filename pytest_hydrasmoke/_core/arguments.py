@@ -23,11 +23,11 @@ def text_of(name: str, value: object, wanted: str = "a string") -> str:
     raise _wrong(name, value, wanted)
 
 
-def whole_of(name: str, value: object) -> int:
-    """Return a whole number; raises `ConfigError` for anything else."""
+def window_of(value: object) -> int:
+    """Return a whole number of seconds; raises `ConfigError` for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise _wrong(name, value, "a whole number")
+    raise _wrong("window_seconds", value, "a whole number")
 
 
 def spec_of(value: object) -> InstanceSpec:
@@ -37,13 +37,13 @@ def spec_of(value: object) -> InstanceSpec:
     raise _wrong("spec", value, "an InstanceSpec")
 
 
-def seconds_of(name: str, value: object, default: float) -> float:
+def timeout_of(value: object, default: float) -> float:
     """Return seconds, the default for None; raises `ConfigError` for anything else."""
     if value is None:
         return default
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
-    raise _wrong(name, value, "a number of seconds, or None")
+    raise _wrong("timeout", value, "a number of seconds, or None")
 
 
 def _wrong(name: str, value: object, wanted: str) -> ConfigError:

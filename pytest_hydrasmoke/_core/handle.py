@@ -10,7 +10,7 @@ from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError
 from pytest_hydrasmoke._runtimes.content import Content
 
 from .account import TurnAccount
-from .arguments import seconds_of, text_of, whole_of
+from .arguments import text_of, timeout_of, window_of
 from .cleanup import delete, delete_all, keep
 from .counting import Counting
 from .expected import Expected
@@ -47,7 +47,7 @@ class Handle:
         timeout: float | None,
     ) -> InstanceStatus:
         io = self._calls.io
-        limit = seconds_of("timeout", timeout, self.instance.policy.ready_timeout)
+        limit = timeout_of(timeout, self.instance.policy.ready_timeout)
         # A test's own wait does not count as time to provision.
         with self.instance.phase("ready", io, timed=False):
             return await wait(
@@ -65,7 +65,7 @@ class Handle:
         message = text_of("message", message)
         policy, content = self.instance.policy, content or Content(STREAMED)
         came = Incoming(self._reading, policy.chat_end, content)
-        seconds = seconds_of("timeout", timeout, policy.chat_timeout)
+        seconds = timeout_of(timeout, policy.chat_timeout)
         return OpenTurn(self._calls, self.instance, message, came, timeout=seconds, handle=self)
 
     async def separate(self) -> None:
@@ -107,7 +107,7 @@ class Handle:
         return turn, kept
 
     async def llm_events(self, window_seconds: int) -> LlmEvents:
-        window = whole_of("window_seconds", window_seconds)
+        window = window_of(window_seconds)
         counted = await self._calls.llm_events(self.id, window)
         await self.counting.for_recording()
         return counted
@@ -120,7 +120,7 @@ class Handle:
         did: str | None = None,
     ) -> LlmEvents:
         """Expect LLM events of a turn, or of the last 900 s: see `Expecting`."""
-        limit = seconds_of("timeout", timeout, self.instance.policy.llm_events_timeout)
+        limit = timeout_of(timeout, self.instance.policy.llm_events_timeout)
         counted = await Expecting(self.counting, expected, limit, account, did).until_met()
         if account is None:
             await self.counting.for_recording()

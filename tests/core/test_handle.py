@@ -43,7 +43,7 @@ from pytest_hydrasmoke import (
     TransportTimeoutError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
-from pytest_hydrasmoke._core.arguments import seconds_of
+from pytest_hydrasmoke._core.arguments import timeout_of
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
@@ -263,5 +263,5 @@ async def test_an_id_is_a_text_or_a_uuid_and_a_wrong_type_is_a_clear_error(kind:
 def test_a_timeout_is_a_number_of_seconds_or_the_settings() -> None:
     for value in ("5", True, -1, float("nan"), float("inf"), [5]):
         with pytest.raises(ConfigError, match="timeout can't be"):
-            seconds_of("timeout", value, 5.0)
-    assert [seconds_of("timeout", it, 5.0) for it in (None, 0, 2, 0.5)] == [5.0, 0.0, 2.0, 0.5]
+            timeout_of(value, 5.0)
+    assert [timeout_of(it, 5.0) for it in (None, 0, 2, 0.5)] == [5.0, 0.0, 2.0, 0.5]
