@@ -5,6 +5,7 @@ Its memory does not grow with the stream, unless all of its text is to be kept.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from .policy import EndRule
 from .times import Times
 from .turn_end import BROKEN_JSON, TurnEnd
 
+_BROKEN = re.compile(r'\s*\{"')
+"""How data begins that is broken JSON, if it is no object."""
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
 
@@ -55,9 +58,10 @@ class _Hooked(Reader):
             text=known.text if text is None else text,
             end=known.end if end is None else end,
             of_message=known.of_message and end is None,
+            done=known.done and end is None,
             whole=known.whole if text is None else "",
             error=None if understood else known.error,
-            broken=known.broken and not understood,
+            loose=known.loose and not understood,
         )
 
     def speaking(self, events: Collection[ChatEvent]) -> int:
@@ -83,6 +87,8 @@ class Incoming:
         """Events that have arrived and only add text that is not kept: they need not be read."""
         self._arrived = 0
         """How many events came, without those that are never handed out."""
+        self._broken = False
+        """Whether data has come that is broken JSON, if its runtime sends objects."""
         self.fault: ChatError | None = None
         """The agent's error, or an event that can't be read: no event after it is returned."""
         self.limit: SseLimitError | None = None
@@ -163,7 +169,8 @@ class Incoming:
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to what is known of the turn, and return what it means in it."""
         times = self.times
-        if known.broken and self.end.runtimes:
+        self._broken |= known.loose and _BROKEN.match(known.text) is not None
+        if (known.loose or self._broken) and (self.end.runtimes or known.runtime):
             self.fault = ChatError(BROKEN_JSON, expected="a whole JSON object")
             known = known._replace(text="")
         self.end.saw(known)

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke._runtimes.meaning import Meaning, Part, Reasoning, ToolCalled, goes_on
+from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
 from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
 
@@ -68,15 +68,13 @@ class TurnEnd:
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""
-        if (self.complete or self.finish_reason) and (
-            known.begins or known.text.strip() or any(map(_is_new, known.parts))
-        ):
+        if (self.complete or self.finish_reason) and known.says_more:
             self.complete, self.finish_reason = False, None
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.runtime is not None and known.runtime not in self.runtimes:
             self.runtimes.append(known.runtime)
-        if known.end:
+        if known.end and not (known.done and self.runtimes and CHAT not in self.runtimes):
             # A message that stops for tool calls is not the last: the agent goes on with another,
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
@@ -113,13 +111,6 @@ class TurnEnd:
             next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
             'chat_end = "optional"',
         )
-
-
-def _is_new(part: Part) -> bool:
-    """Return whether a part shows that the agent goes on."""
-    if isinstance(part, Reasoning):
-        return bool(part.text.strip()) and not part.repeats
-    return isinstance(part, ToolCalled)
 
 
 @dataclass(slots=True, eq=False)

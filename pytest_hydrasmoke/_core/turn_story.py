@@ -19,7 +19,7 @@ from pytest_hydrasmoke._journal.chat import (
 from pytest_hydrasmoke._journal.events import MOST_WORD, Doing
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.frame import whole
-from pytest_hydrasmoke._runtimes.meaning import goes_on, is_cut_short
+from pytest_hydrasmoke._runtimes.meaning import goes_on, has_said_all
 
 from .account import TurnAccount
 from .incoming import Incoming
@@ -103,8 +103,13 @@ class TurnStory:
         if partner.open_turn is self:  # Else it was told at the run's end.
             partner.open_turn = None
             partner.note(turn, self.at)
-        unreasoned = self._came.end.unreasoned
-        for words, brief in remarks(turn, unended=unended, unreasoned=unreasoned):
+        odd = remarks(
+            turn,
+            unended=unended,
+            unreasoned=self._came.end.unreasoned,
+            calling=content.calling,
+        )
+        for words, brief in odd:
             partner.add_remark(words, brief)
 
     def so_far(self) -> Turn:
@@ -138,19 +143,24 @@ class TurnStory:
         return turn
 
 
-def remarks(turn: Turn, *, unended: bool, unreasoned: bool) -> Iterator[tuple[str, str]]:
+def remarks(
+    turn: Turn, *, unended: bool, unreasoned: bool, calling: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield notes on what is odd about a turn, each with its version without an agent's words."""
     reason = turn.finish_reason
     if unended:
         yield UNENDED, ""
     if unreasoned:
         yield UNREASONED, ""
-    if reason is not None and is_cut_short(reason):
-        brief = "a reply was cut short"
-        yield f"{brief}: it finished with {reason!r}", brief
     if turn.complete and goes_on(reason):
         brief = "a chat ended as its model waited for its tools"
         yield f"{brief}: it finished with {reason!r}", brief
+    elif reason is not None and not has_said_all(reason):
+        brief = "a reply may be cut short"
+        yield f"{brief}: it finished with {reason!r}", brief
+    elif turn.complete and calling:
+        brief = "a chat ended with a call of a tool"
+        yield f"{brief}, and nothing after it: {calling}", brief
     for note in turn.notes:
         yield f"in a chat, {note}", "a chat had content that could not be read"
 

@@ -31,6 +31,7 @@ GOOSE = frozenset(
     {"Message", "Finish", "Error", "Ping", "ModelChange", "Notification", "UpdateConversation"}
 )
 """Goose's types."""
+_REQUESTS = ("toolRequest", "frontendToolRequest")
 
 
 def read_hermes(kind: str, frame: Frame) -> Meaning:
@@ -113,7 +114,7 @@ def _content(message: Frame) -> Iterator[Part]:
         key = content.key("id")
         if content.get("type") == "thinking":
             yield Reasoning(content.text("thinking"))
-        elif content.get("type") == "toolRequest" and key is not None:
+        elif content.get("type") in _REQUESTS and key is not None:
             call = content.inner("toolCall")
             if call.get("status") == "error":
                 continue  # Goose could not read what its model asks for, and calls nothing.

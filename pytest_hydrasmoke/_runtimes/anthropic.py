@@ -16,7 +16,7 @@ def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     match kind:
         case "message_start":
-            parts, models = _tokens(frame, new=True), frame.inner("message").models
+            parts, models = _tokens(frame), frame.inner("message").models
             return Meaning(begins=True, parts=parts, models=models)
         case "content_block_start":
             return Meaning(parts=_block(frame))
@@ -59,7 +59,5 @@ def _key(frame: Frame) -> str | int:
     return frame.key("index") or 0
 
 
-def _tokens(frame: Frame, *, new: bool = False) -> tuple[Part, ...]:
-    return (frame.inner("message") or frame).tokens(
-        "usage", "input_tokens", "output_tokens", new=new
-    )
+def _tokens(frame: Frame) -> tuple[Part, ...]:
+    return (frame.inner("message") or frame).tokens("usage", "input_tokens", "output_tokens")

@@ -104,6 +104,8 @@ class _Call:
     pieces: list[str] = field(default_factory=list[str])
     whole: object = None
     result: object = None
+    again: bool = False
+    """Whether it was named once more when all of its arguments had come."""
 
 
 class _Piece(NamedTuple):
@@ -124,11 +126,15 @@ class Content:
         self._most = most
         self._calls: list[_Call] = []
         self._known: dict[Key, _Call] = {}
+        self._last: Key = 0
+        """The key of the call that was last named."""
         self._reasoning: list[_Piece] = []
         self._said = 0
         self._told = _UNTOLD
         """Tokens read and written, cached and reasoned."""
         self._earlier = TokenUsage(0, 0)
+        self._stopped = self._goes_on = False
+        """Whether a model has stopped, and whether another call of it goes on since."""
         self.notes: list[str] = []
         """Notes on what could not be read; each once."""
         self.held = 0
@@ -138,11 +144,21 @@ class Content:
 
     def add(self, known: Meaning, at: float) -> None:
         """Add what an event means, `at` seconds after the request."""
+        if known.begins or (self._stopped and known.says_more):
+            self._goes_on, self._stopped = True, False
+        self._stopped |= known.finish is not None
+        text = known.text
         for part in known.parts:
+            if text and isinstance(part, ToolCalled):
+                text = self._say(text)  # What an event says comes before what it calls.
             self._add(part, at)
-        if known.text:
-            self._said += len(known.text)
-            self.calling = None
+        if text:
+            self._say(text)
+
+    def _say(self, text: str) -> str:
+        self._said += len(text)
+        self.calling = None
+        return ""
 
     def _add(self, part: Part, at: float) -> None:
         if self._is_full and not isinstance(part, TokensUsed):
@@ -157,6 +173,11 @@ class Content:
                 self._add_call(part, at)
             case ToolArguments(key, piece):
                 self.held += _weight(piece)
+                key = self._last if key is None else key
+                if piece.strip() and (before := self._known.get(key)) is not None and before.again:
+                    # Some number all their calls 0, and give no ids.
+                    again = ToolCalled(key, before.name, before.id, "", new=True)
+                    self._add_call(again, at)
                 self._of(key, at).pieces.append(piece)
             case ToolResult(key, result):
                 self.held += _weight(result)
@@ -164,11 +185,12 @@ class Content:
                 call = self._known.get(key)
                 if call is None:
                     self._note("a tool's result came without its call")
-                else:
+                elif result is not None:
                     call.result = result
             case _:
-                if part.new and (before := self.usage) is not None:
+                if self._goes_on and (before := self.usage) is not None:
                     self._earlier, self._told = before, _UNTOLD
+                self._goes_on = False
                 counts = part.read, part.written, part.cached, part.reasoned
                 self._told = tuple(map(self._count, counts, self._told))
 
@@ -188,7 +210,8 @@ class Content:
         before = self._known.get(part.key)
         if part.new or (before is not None and _differ(before, part)):
             self._known.pop(part.key, None)
-        call = self._of(part.key, at)
+        call, self._last = self._of(part.key, at), part.key
+        call.again = part.name is not None and part.name == call.name and _is_whole(call.pieces)
         call.name = part.name or call.name
         self.calling = call.name
         if part.id:
@@ -272,6 +295,18 @@ class Content:
             self._note(safe_line(f"the arguments of a call of {name} are not a JSON object"))
             return None
         return cast("dict[str, object]", found)
+
+
+def _is_whole(pieces: list[str]) -> bool:
+    """Return whether pieces are all of a call's arguments."""
+    text = "".join(pieces)
+    if not text.rstrip().endswith("}"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _differ(before: _Call, part: ToolCalled) -> bool:

@@ -56,7 +56,9 @@ class Frame(dict[str, object]):
     def word(self, key: str) -> str | None:
         """Return a word of a vocabulary, such as a finish reason; None for anything else."""
         value = self.get(key)
-        return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+        if not isinstance(value, str) or value.lower() in ("null", "none"):
+            return None
+        return value if _WORD.fullmatch(value) else None
 
     def name(self, key: str) -> str | None:
         """Return a tool's name, or an id, made harmless; None for anything else.
@@ -75,15 +77,13 @@ class Frame(dict[str, object]):
         """Return the first error's message at these keys; "" where there is none."""
         return next(filter(None, (message_of(self.get(key)) for key in keys)), "")
 
-    def tokens(
-        self, key: str, read: str, written: str, *, new: bool = False
-    ) -> tuple[TokensUsed, ...]:
+    def tokens(self, key: str, read: str, written: str) -> tuple[TokensUsed, ...]:
         """Return the tokens in an object that has them under these names, if it is one."""
         frame = frame_of(self.get(key))
         if frame is None:
             return ()
         cached, reasoned = _first_at(frame, _CACHED), _first_at(frame, _REASONED)
-        return (TokensUsed(frame.get(read), frame.get(written), cached, reasoned, new),)
+        return (TokensUsed(frame.get(read), frame.get(written), cached, reasoned),)
 
     @property
     def models(self) -> tuple[str, ...]:

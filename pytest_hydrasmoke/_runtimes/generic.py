@@ -28,7 +28,7 @@ _WORDS: dict[_Role, str] = {
         stream_done turn_end turn_complete turn_completed message_stop
         response.completed response.incomplete response.done
     """,
-    "error": "exception fatal",
+    "error": "exception fatal err",
 }
 _ROLE_OF: dict[str, _Role] = {
     spelled_plainly(word): role for role, words in _WORDS.items() for word in words.split()
@@ -46,6 +46,8 @@ _TEXT_KEYS = tuple(_TEXTS.split())
 _FINISH_KEYS = ("finishReason", "stop_reason", "stopReason", "done_reason")
 _FAILURE_KEYS = ("status", "reason")
 """Keys at which an end says how it came about: only that of a failure is a finish reason."""
+_SUCCESS_KEYS = ("success", "ok")
+_CODE_KEYS = ("code", "status", "status_code", "statusCode")
 _OTHERS = frozenset({"user", "system", "developer", "tool", "function", "reasoning"})
 _LONGEST_WORD = 64
 """Characters of a name that is remembered."""
@@ -72,13 +74,15 @@ def read(name: str, value: object) -> Meaning:
     if role not in ("text", "end"):
         return Meaning()
     if frame is None:
-        return Meaning(end=True) if role == "end" else Meaning(text_of(value))
+        text = "" if role == "end" else text_of(value)
+        return Meaning(text, end=role == "end", loose=bool(text))
     end = role == "end" or frame.get("done") is True
     finish = _finish_of(frame, end=end)
-    if frame.get("error"):
+    failed = finish is not None and is_failure(finish)
+    if frame.get("error") or (_has_failed(frame) and not failed):
         return Meaning(end=end, error=message_of(frame) or NO_MESSAGE, finish=finish)
     text = "" if role == "end" else text_of(frame)
-    words = frame.message("message", "detail") if finish and is_failure(finish) else ""
+    words = frame.message("message", "detail") if failed else ""
     return Meaning(text, end, error=words or None, finish=finish, models=frame.models)
 
 
@@ -90,6 +94,16 @@ def _finish_of(frame: Frame, *, end: bool) -> str | None:
     words = [frame.word(name) for name in _FINISH_KEYS]
     words += [word for name in _FAILURE_KEYS if is_failure(word := frame.word(name) or "")]
     return next(filter(None, words), None)
+
+
+def _has_failed(frame: Frame) -> bool:
+    """Return whether an object says of itself that something failed, whatever it is called."""
+    codes = [frame.get(key) for key in _CODE_KEYS]
+    return (
+        any(frame.get(key) is False for key in _SUCCESS_KEYS)
+        or any(isinstance(code, int) and 400 <= code < 600 for code in codes)
+        or is_failure(frame.word("status") or "")
+    )
 
 
 def role_of(word: str) -> _Role | None:

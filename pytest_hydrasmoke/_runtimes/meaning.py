@@ -13,12 +13,14 @@ Key = str | int
 """What joins the pieces of a tool call: an index, an id, or a tool's name."""
 NO_MESSAGE = "the agent reports an error, and no message with it"
 _SEPARATORS = re.compile(r"[\W_]+")
-_FAILED = re.compile("(?<!no)(error|failed|failure|cancell?ed|abort|aborted)$")
-_LIMITS = """
-    length maxtokens maxoutputtokens modelcontextwindowexceeded contentfilter safety refusal
-    incomplete
+_FAILED = re.compile(
+    "(?<!no)(error|failed|failure|cancell?ed|abort|aborted|exception|crashed|timeout|timedout)$"
+)
+_USUAL = """
+    stop stopsequence stoptoken end endturn endofturn eos eostoken done complete completed finish
+    finished success
 """
-_CUT_SHORT = frozenset(_LIMITS.split())
+_SAID_ALL = frozenset(_USUAL.split())
 _GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
 
 
@@ -44,9 +46,9 @@ class ToolCalled(NamedTuple):
 
 
 class ToolArguments(NamedTuple):
-    """A piece of the JSON of a call's arguments."""
+    """A piece of the JSON of a call's arguments; without a key, of the call that was last named."""
 
-    key: Key
+    key: Key | None
     piece: str
 
 
@@ -58,7 +60,7 @@ class ToolResult(NamedTuple):
 
 
 class TokensUsed(NamedTuple):
-    """Tokens of the turn so far; None where not reported."""
+    """Tokens of a model call, or of the turn, so far; None where not reported."""
 
     read: object = None
     written: object = None
@@ -66,8 +68,6 @@ class TokensUsed(NamedTuple):
     """Of those that were read."""
     reasoned: object = None
     """Of those that were written."""
-    new: bool = False
-    """Whether it begins the count of another model call, to be added to those before it."""
 
 
 Part = Reasoning | ToolCalled | ToolArguments | ToolResult | TokensUsed
@@ -82,6 +82,8 @@ class Meaning(NamedTuple):
     """Whether it is the turn's terminal event."""
     of_message: bool = False
     """Whether that end is only a message's: more follow if the model has stopped for its tools."""
+    done: bool = False
+    """Whether that end is `[DONE]`: a runtime with an end of its own has not ended by it."""
     begins: bool = False
     """Whether a message, or a run, begins: what ended before was not the turn."""
     error: str | None = None
@@ -97,8 +99,19 @@ class Meaning(NamedTuple):
     runtime: str | None = None
     """Its runtime, if that always sends a terminal event: without one, a reply was cut.
     None for words that runtimes share."""
-    broken: bool = False
-    """Whether its text is broken JSON, if its runtime sends objects."""
+    loose: bool = False
+    """Whether its text is in no object: no runtime that is known sends such."""
+
+    @property
+    def says_more(self) -> bool:
+        """Whether the agent goes on, if it has ended before."""
+        return self.begins or bool(self.text.strip()) or any(map(_is_new, self.parts))
+
+
+def _is_new(part: Part) -> bool:
+    if isinstance(part, Reasoning):
+        return bool(part.text.strip()) and not part.repeats
+    return isinstance(part, ToolCalled)
 
 
 def spelled_plainly(word: str) -> str:
@@ -111,9 +124,9 @@ def is_failure(word: str) -> bool:
     return _FAILED.search(spelled_plainly(word)) is not None
 
 
-def is_cut_short(word: str) -> bool:
-    """Return whether the reply was cut short by a limit or a filter."""
-    return spelled_plainly(word) in _CUT_SHORT
+def has_said_all(word: str) -> bool:
+    """Return whether the model stopped since it had said all: no limit or filter, nor any doubt."""
+    return spelled_plainly(word) in _SAID_ALL
 
 
 def goes_on(word: str | None) -> bool:

@@ -8,6 +8,7 @@ from .frame import DEPTH, Frame, message_of
 from .generic import first_choice, role_of, text_of
 from .meaning import (
     NO_MESSAGE,
+    Key,
     Meaning,
     Part,
     Reasoning,
@@ -15,15 +16,16 @@ from .meaning import (
     ToolArguments,
     ToolCalled,
     ToolResult,
-    is_cut_short,
 )
 
 CHAT = "OpenAI chat"
 """The name of the runtime of chunks."""
 PREFIX = "response."
 """Prefix of the types of the objects of Responses."""
-_CALLS = ("function_call", "custom_tool_call", "mcp_call")
-"""The types of their items that call a tool which has a name."""
+_CALL, _OUTPUT = "_call", "_call_output"
+"""How the types of their items end that call a tool, and have what came of it."""
+_OF_THE_AGENT = ("function_call", "custom_tool_call")
+"""The types of calls of the agent's own tools; others call tools of its model's server."""
 
 
 def read_chunk(frame: Frame) -> Meaning | None:
@@ -35,8 +37,8 @@ def read_chunk(frame: Frame) -> Meaning | None:
     finish = choice.word("finish_reason")
     parts = (*_parts(said), *tokens(frame))
     error = frame.get("error") or choice.get("error")
-    # Hermes reports a reply that met a limit as an error too, beside `length`.
-    if error and not (finish and is_cut_short(finish)):
+    # Hermes reports a reply that met a limit as an error too, beside its `length`.
+    if error and finish != "length":
         words = message_of(frame) if frame.get("error") else message_of(error)
         found = Meaning(error=words or NO_MESSAGE, finish=finish)
     else:
@@ -56,7 +58,10 @@ def _parts(said: Frame) -> Iterator[Part]:
     thought = said.text("reasoning_content") or said.text("reasoning")
     if thought:
         yield Reasoning(thought)
-    for call in said.each("tool_calls"):
+    calls = [*said.each("tool_calls")]
+    if "function_call" in said:  # As chunks had one call before they had several.
+        calls.append(Frame(function=said["function_call"]))
+    for call in calls:
         function = call.inner("function")
         name, call_id = function.name("name"), call.name("id")
         index = call.key("index")
@@ -99,13 +104,21 @@ def _key(frame: Frame) -> str | int:
 
 
 def _item(item: Frame) -> tuple[Part, ...]:
-    call_id = item.name("call_id")
-    if item.get("type") in _CALLS:
+    call_id, kind = item.name("call_id"), item.text("type")
+    if kind.endswith(_CALL):
         key = item.key("id") or call_id or 0
-        return (ToolCalled(key, item.name("name"), call_id, item.get("arguments")),)
-    if item.get("type") == "function_call_output" and call_id is not None:
-        return (ToolResult(call_id, item.get("output")),)
+        name = item.name("name")
+        if name is None and kind not in _OF_THE_AGENT:
+            name = kind.removesuffix(_CALL)
+        arguments = item.get("arguments", item.get("action"))
+        return (ToolCalled(key, name, call_id, arguments), *_output(key, item))
+    if kind.endswith(_OUTPUT) and call_id is not None:
+        return _output(call_id, item)
     return ()
+
+
+def _output(key: Key, item: Frame) -> tuple[Part, ...]:
+    return (ToolResult(key, item["output"]),) if item.get("output") is not None else ()
 
 
 def _ended(end: str, frame: Frame) -> Meaning:
@@ -121,7 +134,7 @@ def _ended(end: str, frame: Frame) -> Meaning:
         error = response.message("error") or frame.message("error")
         wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
         found = Meaning(error=error or wordless)
-    elif end == "completed" and output and output[-1].get("type") == "function_call":
+    elif end == "completed" and output and output[-1].get("type") in _OF_THE_AGENT:
         # An agent answers it and goes on with another response, or has died in its tool.
         found = Meaning(end=True, of_message=True, finish="tool_calls")
     else:

@@ -40,8 +40,6 @@ _LONGEST = 4096
 """Most characters of data whose surroundings are kept."""
 _STAND_INS = ("any text", "another text")
 """Two, as an agent may say one of them."""
-_BROKEN = re.compile(r'\s*\{"')
-"""How data begins that is broken JSON, if it is no object."""
 _IN_QUOTES = re.compile(r'[^"\\\0-\x1f]*(?:\\(?:[/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*)*', re.ASCII)
 """What is one JSON text between two quotes, and says none, nor a backslash."""
 _decode = json.JSONDecoder().raw_decode
@@ -50,18 +48,15 @@ _decode = json.JSONDecoder().raw_decode
 def read(event: ChatEvent) -> Meaning:
     """Return what an event means.
 
-    `[DONE]` ends a turn of any runtime. Lone surrogates, which JSON can escape and no file can
+    Lone surrogates, which JSON can escape and no file can
     hold, become U+FFFD.
     """
     if event.data.strip() == "[DONE]":
-        return Meaning(end=True)
+        return Meaning(end=True, done=True)
     value = _value(event)
     frame = frame_of(value)
     if frame is None:
-        found = generic.read(event.event, value)
-        if found.text and _BROKEN.match(event.data):
-            return found._replace(broken=True)
-        return found
+        return generic.read(event.event, value)
     found = _read(event.event, frame)
     if found.error is None and found.finish is not None and is_failure(found.finish):
         return found._replace(error=f"it finished with {found.finish!r}, and no message with it")
@@ -205,7 +200,7 @@ class Reader:
 def _one_text(found: Meaning) -> tuple[str, Callable[[str], Meaning]]:
     """Return a text of a meaning, and what makes that meaning of it if there is nothing else."""
     # What is the same in all of them, as an event's surroundings say it.
-    meaning = partial(Meaning, models=found.models, runtime=found.runtime)
+    meaning = partial(Meaning, models=found.models, runtime=found.runtime, loose=found.loose)
     match found.parts:
         case (Reasoning(text, repeats),):
             return text, lambda it: meaning(parts=(Reasoning(it, repeats),))

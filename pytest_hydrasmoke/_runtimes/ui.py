@@ -75,7 +75,7 @@ def _finished(frame: Frame) -> Meaning:
         _sum(usages, "cachedInputTokens"),
         _sum(usages, "reasoningTokens"),
     )
-    outcome = frame.inner("outcome").word("type")
+    outcome = frame.inner("outcome").word("type") or frame.word("outcome")
     if outcome == "cancelled":
         found = Meaning(error="the run was cancelled")
     else:
@@ -97,13 +97,13 @@ def _sum(usages: list[Frame], key: str) -> object:
 
 def _ag_ui_tool(kind: str, frame: Frame) -> Iterator[Part]:
     key = frame.key("toolCallId")
-    if key is None:
-        return
-    if kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
+    if key is not None and kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK"):
         yield ToolCalled(key, frame.name("toolCallName"), str(key), "")
-    if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK"):
-        yield ToolArguments(key, frame.text("delta"))
-    if kind == "TOOL_CALL_RESULT":
+    delta = frame.text("delta")
+    # Of a call's chunks only the first one need say whose it is.
+    if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK") and (delta or key is not None):
+        yield ToolArguments(key, delta)
+    if key is not None and kind == "TOOL_CALL_RESULT":
         yield ToolResult(key, frame.get("content"))
 
 

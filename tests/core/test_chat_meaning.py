@@ -70,8 +70,45 @@ ROWS: dict[str, Row] = {
     "plain text that looks like it": Row(
         [WORD, HALF, DONE], text=f"Hi{HALF[6:-2].decode()}", complete=True
     ),
-    "other plain text of a known runtime": Row(
-        [HI, b"data: {x\n\n", DONE], text="Hi{x", complete=True
+    **{
+        f"what is no object, {what}": Row([HI, b"data: " + data + b"\n\n", DONE], BROKEN)
+        for what, data in (
+            *(("a word", b"{x"), ("an error's line", b"Error: closed")),
+            *(("in quotes", b'"Hi"'), ("a list", b"[1]")),
+        )
+    },
+    "what is no object, after AG-UI": Row(
+        [typed(RUN, AGAIN), b"data: restarting\n\n"], BROKEN, "More"
+    ),
+    "a part of JSON before all": Row([HALF, HI, DONE], BROKEN, HALF[6:-2].decode()),
+    "plain text before all": Row([WORD, HI, DONE], text="HiHi", complete=True),
+    "what is no object and a hook knows": Row(
+        [HI, b"data: ping\n\n", DONE],
+        complete=True,
+        reading=Reading(chat_text=lambda event: "" if event.data == "ping" else None),
+    ),
+    # Only chunks end by `[DONE]`, and words that runtimes share.
+    **{
+        f"done, and no end of its own, {what}": Row(
+            [*steps, DONE], CUT, text, ends=("auto", "required")
+        )
+        for what, steps, text in (
+            ("Anthropic", [CUT_MESSAGE], "More"),
+            ("died in its tools", [LOOKS], "I look. "),
+            ("AG-UI", [typed(RUN, AGAIN)], "More"),
+            ("Responses", [response("Hi", whole=False)], "Hi"),
+        )
+    },
+    "done, after its own end": Row([SAYS, DONE], text="Cold.", complete=True, reason="end_turn"),
+    "done, after chunks and others": Row([HI, typed(AGAIN), DONE], text="HiMore", complete=True),
+    "a hook says that it is done": Row(
+        [typed(RUN, AGAIN), DONE, HANG],
+        text="More",
+        complete=True,
+        reading=Reading(chat_end=lambda event: event.data == "[DONE]"),
+    ),
+    "no finish reason, though it says one": Row(
+        [HI, finished("null")], CUT, ends=("auto", "required")
     ),
     "a part of JSON that is no text": Row([HI, b"event: ping\n" + HALF, DONE], complete=True),
     "a part of JSON in which a hook finds a text": Row(

@@ -53,12 +53,21 @@ UNREASONED = "a chat ended without a finish reason: its reply may be cut"
 STOP = finished("stop") + DONE
 MANY = [HI] * 7
 AG_UI = typed({"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"})
+RAN = typed({"type": "RUN_FINISHED"})
 NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
     # A stream, whether it is complete, its finish reason, and what is noted of it.
     "no end": ([WORD], False, None, [UNENDED]),
     "cut short": (
         [HI, finished("length"), DONE],
-        *(True, "length", ["a reply was cut short: it finished with 'length'"]),
+        *(True, "length", ["a reply may be cut short: it finished with 'length'"]),
+    ),
+    "who knows why": (
+        [HI, finished("max_iterations"), DONE],
+        *(True, "max_iterations", ["a reply may be cut short: it finished with 'max_iterations'"]),
+    ),
+    "died in its tools, and says that it has stopped": (
+        [HI, called("look", "{}", id="a"), finished("stop"), DONE],
+        *(True, "stop", ["a chat ended with a call of a tool, and nothing after it: look"]),
     ),
     "waits for its tools": (
         [HI, finished("tool_calls"), DONE],
@@ -70,7 +79,7 @@ NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
         [HI, finished("stop"), HI, DONE],
         *(True, None, [UNREASONED]),
     ),
-    "a runtime that need not tell its finish reason": ([WORD, AG_UI, DONE], True, None, []),
+    "a runtime that need not tell its finish reason": ([WORD, AG_UI, RAN], True, None, []),
     "a tool that could not be read": (
         [called(None, "{", id="a"), HI, finished("stop"), DONE],
         *(True, "stop", ["in a chat, a tool call came without the tool's name"]),

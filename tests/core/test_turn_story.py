@@ -151,9 +151,9 @@ CALLING: dict[str, tuple[list[bytes], bool, list[str | None]]] = {
         [starts("a"), told("a"), starts("b", "wait"), starts("a"), SPEAKS, starts("a"), OVER],
         *(True, [None, "look", None, "wait", "look", None, "look", None]),
     ),
-    "without words": ([starts("a"), DONE], False, [None, "a tool", None]),
+    "without words": ([starts("a"), OVER], False, [None, "a tool", None]),
     "very many": (
-        [step(f"{at}") for at in range(MOST_CALLS + 5) for step in (starts, told)] + [DONE],
+        [step(f"{at}") for at in range(MOST_CALLS + 5) for step in (starts, told)] + [OVER],
         *(True, [*[None, "look"] * MOST_CALLS, None, None]),
     ),
 }
@@ -229,7 +229,7 @@ def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.Mo
 
     # A stream that is not kept leaves no more than a part.
     monkeypatch.setattr(handle_room, "STREAMED", 10_000)
-    it = instance_of(*[flood] * 150, DONE)
+    it = instance_of(*[flood] * 150, OVER)
     with it.stream_chat("hello") as events:
         assert sum(1 for _ in events) > 150
     assert "it sent more reasoning and tool calls than are kept" in story_of(it).notes

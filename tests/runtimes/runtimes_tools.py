@@ -55,10 +55,14 @@ def read_one(frame: Any) -> Meaning:
     found, reader = read_event(it), Reader()
     # Once it is known what surrounds its text, it is read in another way.
     assert [reader.read(it) for _ in range(3)] == [found] * 3
-    assert reader.speaking([it]) == 0 or found == Meaning(
-        found.text, models=found.models, runtime=found.runtime
-    )
+    assert reader.speaking([it]) == 0 or only_text(found)
     return found
+
+
+def only_text(found: Meaning) -> bool:
+    """Return whether an event adds text, and nothing else."""
+    kept = {"models": found.models, "runtime": found.runtime, "loose": found.loose}
+    return found == Meaning(found.text, **kept)
 
 
 def exact(meaning: Meaning) -> tuple[Meaning, list[type]]:
@@ -67,8 +71,9 @@ def exact(meaning: Meaning) -> tuple[Meaning, list[type]]:
 
 
 def content_of(*told: Any, most: int | None = None) -> Content:
-    """Return the content of frames, or of parts, each a second after the one before."""
+    """Return the content of frames, of parts or meanings, each a second after the one before."""
     content = Content(most)
     for at, it in enumerate(told):
-        content.add(Meaning(parts=(it,)) if isinstance(it, Part) else read_one(it), at)
+        known = Meaning(parts=(it,)) if isinstance(it, Part) else it
+        content.add(known if isinstance(known, Meaning) else read_one(known), at)
     return content

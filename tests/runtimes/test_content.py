@@ -97,6 +97,40 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         [ToolCall("look", {}, None, None, 0), ToolCall("wait", {}, None, None, 1)],
         [],
     ),
+    **{
+        f"called twice by one number, {what}": (
+            [
+                call(0, **ident, name="look", arguments='{"city": '),
+                call(0, **ident, name="look", arguments='"Oslo"}'),
+                call(0, **ident, name="look", arguments=""),
+                call(0, **ident, name="look", arguments="{}"),
+            ],
+            [
+                ToolCall("look", LOOK, ident.get("id"), None, 0),
+                ToolCall("look", {}, ident.get("id"), None, 3),
+            ],
+            [],
+        )
+        for what, ident in (("without an id", {}), ("and one id", {"id": "call_0"}))
+    },
+    "pieces of the call before": (
+        [
+            typed("TOOL_CALL_CHUNK", toolCallId="a", toolCallName="look"),
+            typed("TOOL_CALL_CHUNK", toolCallId="b", toolCallName="look"),
+            *(typed("TOOL_CALL_CHUNK", delta=it) for it in ('{"city":', '"Oslo"}')),
+        ],
+        [ToolCall("look", {}, "a", None, 0), ToolCall("look", LOOK, "b", None, 1)],
+        [],
+    ),
+    "pieces of no call": ([typed("TOOL_CALL_CHUNK", delta="{}")], [], [NAMELESS]),
+    "a result that another one may have": (
+        [LATER, LATER, ToolResult("a", "no such city"), ToolResult("a", None)],
+        [
+            ToolCall("look", None, None, None, 0),
+            ToolCall("look", None, None, "no such city", 1),
+        ],
+        [],
+    ),
     "a new one without an id": (
         [LATER, ToolResult("a", "cold"), LATER, ToolResult("a", "warm")],
         [ToolCall("look", None, None, "cold", 0), ToolCall("look", None, None, "warm", 2)],
@@ -139,11 +173,15 @@ def test_calls_are_put_together_and_what_can_t_be_read_is_noted_once(case: str) 
     assert content.notes == notes
 
 
-def started(read: object, written: object, cached: object = None) -> TokensUsed:
-    return TokensUsed(read, written, cached, new=True)
+def started(read: object, written: object, cached: object = None) -> Meaning:
+    return Meaning(begins=True, parts=(TokensUsed(read, written, cached),))
 
 
-USAGES: list[tuple[list[TokensUsed], tuple[int | None, ...] | None, list[str]]] = [
+def stopped(*used: int) -> Meaning:
+    return Meaning(finish="tool_calls", parts=(TokensUsed(*used),) if used else ())
+
+
+USAGES: list[tuple[list[TokensUsed | Meaning], tuple[int | None, ...] | None, list[str]]] = [
     ([], None, []),
     ([TokensUsed(9, 5, 4, 3)], (9, 5, 4, 3), []),
     ([TokensUsed(9, 5, 4, 3), TokensUsed(None, 6, None, 0)], (9, 6, 4, 0), []),
@@ -160,6 +198,13 @@ USAGES: list[tuple[list[TokensUsed], tuple[int | None, ...] | None, list[str]]] 
     ([started(7, None)], None, []),
     ([started(None, 7)], None, []),
     ([started(7, 5), started(None, 1)], None, []),
+    # As it does where a model has stopped, and more is said: the last count may come after that.
+    ([stopped(), TokensUsed(7, 5), Meaning("x"), TokensUsed(1, 2)], (8, 7), []),
+    ([TokensUsed(7, 5), stopped(), Meaning("x", parts=(TokensUsed(1, 2),))], (8, 7), []),
+    ([stopped(7, 5), Meaning(parts=(LOOKS,)), TokensUsed(1, 2), TokensUsed(3, 4)], (10, 9), []),
+    ([stopped(7, 5), stopped(), TokensUsed(8, 6)], (8, 6), []),
+    ([stopped(7, 5), Meaning("\n"), TokensUsed(8, 6)], (8, 6), []),
+    ([TokensUsed(7, 5), Meaning("x"), TokensUsed(8, 6)], (8, 6), []),
     ([TokensUsed(0, 0)], (0, 0), [ZERO]),
     ([TokensUsed(0, 1)], (0, 1), []),
     ([TokensUsed((1 << 53) - 1, 1)], ((1 << 53) - 1, 1), []),
@@ -191,6 +236,15 @@ def test_thoughts_and_calls_are_known_by_their_place_in_the_reply() -> None:
     assert content.reasoning("It is cold.") == "I look up. So?"
     placed = [(call.name, call.at, position) for call, position in content.placed_calls]
     assert placed == [("look", 5, 6), ("wait", 8, 11)]
+
+
+def test_what_an_event_calls_comes_after_what_it_says_and_before_what_it_thinks_next() -> None:
+    content = Content()
+    parts = (Reasoning("Hm."), LOOKS, Reasoning("So."))
+    content.add(Meaning("I look.", parts=parts), 0.0)
+    assert [it.position for it in content.thoughts("")] == [0, 7]
+    assert [position for _, position in content.placed_calls] == [7]
+    assert content.calling == "look"
 
 
 def test_reasoning_that_only_repeats_a_piece_of_the_reply_is_none() -> None:

@@ -75,6 +75,8 @@ AG_UI: Rows = [
         typed("TOOL_CALL_CHUNK", toolCallId="a", toolCallName="look", delta="{}"),
         says(CALLED._replace(arguments=""), ToolArguments("a", "{}")),
     ),
+    (typed("TOOL_CALL_CHUNK", delta="{}"), says(ToolArguments(None, "{}"))),
+    (typed("TOOL_CALL_CHUNK"), NOTHING),
     (typed("TOOL_CALL_RESULT", toolCallId="a", content="cold"), says(ToolResult("a", "cold"))),
     (typed("TOOL_CALL_RESULT", content={"model": "Tesla"}), NOTHING),
     (typed("TOOL_CALL_END", toolCallId="a"), NOTHING),
@@ -87,7 +89,10 @@ AG_UI: Rows = [
         finished({"model": CLAUDE}, {"model": "b"}, {"model": CLAUDE}),
         says(TokensUsed(), end=True, models=(CLAUDE, "b")),
     ),
-    (finished(outcome={"type": "interrupt"}), says(TokensUsed(), end=True, finish="interrupt")),
+    *(
+        (finished(outcome=it), says(TokensUsed(), end=True, finish="interrupt"))
+        for it in ({"type": "interrupt"}, "interrupt")
+    ),
     (finished(outcome={"type": 7}), says(TokensUsed(), end=True)),
     (
         finished({"model": CLAUDE}, outcome={"type": "cancelled"}),
@@ -129,7 +134,7 @@ AI_SDK: Rows = [
 ANTHROPIC: Rows = [
     (
         typed("message_start", message={"model": CLAUDE, "usage": SNAKE}),
-        says(TokensUsed(7, 2, new=True), begins=True, models=(CLAUDE,)),
+        says(TokensUsed(7, 2), begins=True, models=(CLAUDE,)),
     ),
     (typed("message_start", message={}), Meaning(begins=True)),
     (typed("content_block_delta", index=0, delta=SPOKEN), Meaning("Hi")),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from runtimes_tools import NO_MESSAGE, event_of, read_one
+from runtimes_tools import NO_MESSAGE, event_of, read_one, typed
 from sizes import examples
 
 from pytest_hydrasmoke._runtimes import agents, anthropic, ui
@@ -17,6 +17,7 @@ from pytest_hydrasmoke._runtimes.meaning import Meaning, Reasoning, TokensUsed
 from pytest_hydrasmoke._runtimes.read import read, type_of
 
 NOTHING, X, END = Meaning(), Meaning("x"), Meaning(end=True)
+DONE = END._replace(done=True)
 ANSWER = {"index": 0, "message": {"role": "assistant", "content": "Hello"}}
 PARTS = [{"type": "text", "text": "Hel"}, {"type": "image", "data": "AAAA"}, "lo", 7]
 SAYS = {"type": "text", "text": "x"}
@@ -34,13 +35,13 @@ MEANS: list[tuple[Any, Meaning]] = [
         (frame, END)
         for word in ("done", "end", "complete", "Finish", "completed", "message_stop")
         for frame in (
-            *((word, it) for it in ("", "[DONE]", "Hello", {}, {"content": "Hello"}, SAYS)),
+            *((word, it) for it in ("", "Hello", {}, {"content": "Hello"}, SAYS)),
             *(("token", {"type": word.upper()}), {"type": "done", "text": "Hello"}),
         )
     ),
-    ("[DONE]", END),
-    (("token", " [DONE] "), END),
-    ("DONE", Meaning("DONE")),
+    ("[DONE]", DONE),
+    (("token", " [DONE] "), DONE),
+    ("DONE", Meaning("DONE", loose=True)),
     ({"done": True}, END),
     (("token", {"done": True, "content": ""}), END),
     ({"content": "!", "done": True}, Meaning("!", end=True)),
@@ -73,7 +74,28 @@ MEANS: list[tuple[Any, Meaning]] = [
             ({"done": True, name: "error", "detail": "boom"}, BROKE._replace(error="boom")),
             (("done", {name: "completed", "message": "boom"}), END),
             (("done", {name: 7}), END),
-            ({"content": "x", name: "error"}, X),
+        )
+    ),
+    # What says of itself that it has failed is no text, whatever it is called.
+    *(
+        row
+        for failed in (
+            *({"status": "error"}, {"status": "timed_out"}, {"success": False}, {"ok": False}),
+            *({"code": 502}, {"status": 400}, {"status_code": 599}, {"statusCode": 500}),
+        )
+        for row in (
+            ({**failed, "message": "boom"}, Meaning(error="boom")),
+            (typed("token", content="x", **failed), Meaning(error="x")),
+            (("thinking", {**failed, "message": "boom"}), NOTHING),
+        )
+    ),
+    ({"success": False}, Meaning(error=NO_MESSAGE)),
+    (("done", {"success": False, "message": "boom"}), Meaning(end=True, error="boom")),
+    *(
+        ({"content": "x", **fine}, X)
+        for fine in (
+            *({"reason": "error"}, {"status": "ok"}, {"success": True}, {"success": None}),
+            *({"code": 200}, {"code": 399}, {"code": 600}, {"code": "502"}, {"code": True}),
         )
     ),
     # The name of an event goes before the type of its object, and that before its keys.
@@ -147,7 +169,7 @@ MEANS: list[tuple[Any, Meaning]] = [
     (("x" * 65, "x"), NOTHING),
     # Halves of a surrogate pair become writable.
     ('{"content": "a\\ud83d"}', Meaning("a\ufffd")),
-    (("token", '"\\ude00"'), Meaning("\ufffd")),
+    (("token", '"\\ude00"'), Meaning("\ufffd", loose=True)),
     ('{"error": "\\ud83d"}', Meaning(error="\ufffd")),
     ('{"content": "\\ud83d\\ude00"}', Meaning("😀")),
 ]
@@ -185,10 +207,9 @@ PLAIN += ["[1, 2]", '{"content": "Hel', '{"content": "a\tb"}', "{'a': 1}", "{bro
 @pytest.mark.parametrize("event", ["message", "token", "delta", "text"])
 def test_data_that_is_no_object_is_text_as_it_stands(event: str) -> None:
     for data in PLAIN:
-        broken = data.startswith('{"')
-        assert read_one((event, data)) == Meaning(data, broken=broken)
+        assert read_one((event, data)) == Meaning(data, loose=bool(data))
     for quoted, text in (('"Hel"', "Hel"), ('"\\n"', "\n")):
-        assert read_one((event, quoted)) == Meaning(text)
+        assert read_one((event, quoted)) == Meaning(text, loose=True)
 
 
 CHUNKS: list[dict[str, Any]] = [

@@ -17,18 +17,23 @@ from pytest_hydrasmoke._runtimes.meaning import (
     ToolCalled,
     ToolResult,
     goes_on,
-    is_cut_short,
+    has_said_all,
     is_failure,
 )
 
 MODEL = "gpt-4o"
-FAILURES = "error ERROR server_error network-error failed failure cancelled canceled abort aborted"
+FAILURES = """
+    error ERROR server_error network-error failed failure cancelled canceled abort aborted timeout
+    timed_out
+"""
+SAID_ALL = "stop STOP end_turn stop_sequence completed eos success"
+GO_ON = "tool_calls tool-calls toolCalls tool_call tool_use function_call pause_turn"
+# What is none of these may be a limit, a filter, or anything else that left the reply as it is.
 CUT_SHORT = """
     length max_tokens MAX_TOKENS max_output_tokens maxTokens content_filter content-filter safety
-    SAFETY refusal incomplete model_context_window_exceeded
+    SAFETY refusal incomplete model_context_window_exceeded other unknown errors no_error
+    uncancelledly insufficient_system_resource max_iterations
 """
-GO_ON = "tool_calls tool-calls toolCalls tool_call tool_use function_call pause_turn"
-ENDS = "stop STOP end_turn stop_sequence other unknown completed eos errors no_error uncancelledly"
 
 
 def says(*parts: Part, **more: Any) -> Meaning:
@@ -36,13 +41,13 @@ def says(*parts: Part, **more: Any) -> Meaning:
 
 
 def test_a_finish_reason_is_a_failure_or_cuts_the_reply_short_or_goes_on_or_ends() -> None:
-    kinds = [it.split() for it in (FAILURES, CUT_SHORT, GO_ON, ENDS)]
+    kinds = [it.split() for it in (FAILURES, SAID_ALL, GO_ON, CUT_SHORT)]
     for word in itertools.chain.from_iterable(kinds):
-        found = (is_failure(word), is_cut_short(word), goes_on(word))
+        found = (is_failure(word), has_said_all(word), goes_on(word))
         assert found == tuple(word in kind for kind in kinds[:3]), word
         told = {**chunk({"content": "!"}), "error": {"message": "truncated"}}
         told["choices"][0]["finish_reason"] = word
-        error = None if is_cut_short(word) else "truncated"
+        error = None if word == "length" else "truncated"
         means = Meaning("" if error else "!", error=error, finish=word, runtime="OpenAI chat")
         assert read_one(told) == means
         bare = read_one({"choices": [{"delta": {}, "finish_reason": word}]})
@@ -85,7 +90,10 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (nested(7), Meaning()),
     (chosen(7), Meaning("x")),
     (chosen(8), Meaning()),
-    *((first(delta={}, finish_reason=it), Meaning()) for it in (7, "", None, ["stop"])),
+    *(
+        (first(delta={}, finish_reason=it), Meaning())
+        for it in (7, "", None, ["stop"], "null", "None")
+    ),
     *((first(delta={}, finish_reason=it), Meaning()) for it in ("two words", "x" * 65, "stop\n")),
     # Of several choices the first one counts.
     ({"choices": [ZERO, ONE]}, Meaning("0", finish="stop")),
@@ -120,6 +128,13 @@ CHUNKS: list[tuple[dict[str, Any], Meaning]] = [
     (call(0, id="a", name=" "), says(ToolCalled(0, None, "a"))),
     (first(message={"tool_calls": [{"id": "a"}]}), says(ToolCalled("a", None, "a"))),
     (chunk({"tool_calls": [None, "look", {"index": 0, "function": None}]}), Meaning()),
+    # The form of a single call, which many still send.
+    (
+        chunk({"function_call": {"name": "look", "arguments": ""}}),
+        says(ToolCalled(0, "look", None, "")),
+    ),
+    (chunk({"function_call": {"arguments": "{}"}}), says(ToolArguments(0, "{}"))),
+    (chunk({"function_call": None}), Meaning()),
     ({"choices": [], "usage": USED}, says(TokensUsed(9, 5, 4, 3))),
     *(
         (
@@ -203,6 +218,18 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
     (item("function_call_output", call_id="a", output="cold"), says(ToolResult("a", "cold"))),
     (item("function_call_output", output="cold"), Meaning()),
     (item("message", id="m", model="Tesla"), Meaning()),
+    # Tools of the model's server have no name but their type, and tell what they do.
+    (
+        item("local_shell_call", id="i", call_id="a", action={"command": ["ls"]}),
+        says(ToolCalled("i", "local_shell", "a", {"command": ["ls"]})),
+    ),
+    (item("web_search_call", id="i"), says(ToolCalled("i", "web_search"))),
+    (item("function_call", id="i"), says(ToolCalled("i"))),
+    (
+        item("mcp_call", id="i", name="look", output="cold"),
+        says(ToolCalled("i", "look"), ToolResult("i", "cold")),
+    ),
+    (item("custom_tool_call_output", call_id="a", output="x"), says(ToolResult("a", "x"))),
     (typed(f"{ARGS}.delta", item_id="i", output_index=7, delta="{"), says(ToolArguments("i", "{"))),
     (typed(f"{ARGS}.delta", output_index=7, delta="{"), says(ToolArguments(7, "{"))),
     (typed(f"{ARGS}.done", item_id="i", arguments="{}"), says(ToolCalled("i", arguments="{}"))),
@@ -221,6 +248,11 @@ RESPONSES: list[tuple[dict[str, Any], Meaning]] = [
         )
         for kind in ("completed", "done")
     ),
+    (
+        ends("completed", output=[{"type": "message"}, {"type": "custom_tool_call"}]),
+        Meaning(end=True, of_message=True, finish="tool_calls"),
+    ),
+    (ends("completed", output=[{"type": "web_search_call"}]), END),
     *(
         row
         for kind in ("failed", "done")

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from runtimes_tools import block, call, chunk, delta, event_of, message, typed
+from runtimes_tools import block, call, chunk, delta, event_of, message, only_text, typed
 from said_streams import STREAMS
 from sizes import examples
 
 from pytest_hydrasmoke._runtimes import read as reading
-from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.read import Reader, read
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
@@ -117,10 +116,6 @@ def test_an_agent_may_say_what_stands_in_for_its_text() -> None:
     it = Reader()
     for role in ("any text", "any text", "assistant", "user"):
         check(it, event_of(make(role)))
-
-
-def only_text(meaning: Meaning) -> bool:
-    return meaning == Meaning(meaning.text, models=meaning.models, runtime=meaning.runtime)
 
 
 def check(it: Reader, event: ChatEvent) -> None:
