@@ -135,7 +135,7 @@ class _Turn:
         report the tool may be of any.
         """
         unseen = NAMELESS if self._kept.content.nameless else None
-        if self._turn.account.left and not self.complete:
+        if not self.complete and (self._turn.account.over is None or self._turn.account.left):
             unseen = LEFT
         check_tools(self.tool_calls, names, mode, never, unseen=unseen)
 

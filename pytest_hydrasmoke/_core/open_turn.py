@@ -13,6 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import (
     ChatError,
     ChatTimeoutError,
+    ConfigError,
     HydraSmokeError,
     TransportError,
 )
@@ -73,6 +74,11 @@ class OpenTurn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        if self.story.has_begun:
+            raise ConfigError(
+                "this turn was begun before: a stream is entered once",
+                next_step="call stream_chat again for another turn",
+            )
         if self.handle is not None:
             await self.handle.separate()
         try:

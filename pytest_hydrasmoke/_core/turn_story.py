@@ -46,6 +46,11 @@ class TurnStory:
         self._called = 0
         """How many it has told."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its message may have left."""
+        return self._sent.number > 0
+
     def begins(self, account: TurnAccount, at: float, timeout: float) -> None:
         """Tell that it begins, before its message leaves; raises `ConfigError` if it can't."""
         partner, run, before = self._partner, self._partner.run_turns, account.before
@@ -82,7 +87,7 @@ class TurnStory:
 
     def ends(self, account: TurnAccount) -> None:
         """Tell how it went, before another turn may begin; nothing, if it has not begun."""
-        if not self._sent.number:
+        if not self.has_begun:
             return
         partner, came, now = self._partner, self._came, self._outcome.at
         complete, known, how = came.end.complete, account.uncounted is None, self._outcome

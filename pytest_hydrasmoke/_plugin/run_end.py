@@ -196,6 +196,11 @@ class RunEnd:
         self._broken |= number is None
         return number
 
+    def _stays_red(self, error: BaseException) -> None:
+        """Let no hook's `sys.exit(0)` make a red run green: pytest does not see its code."""
+        if isinstance(error, SystemExit) and not error.code:
+            error.code = int(code(self._session.exitstatus, broken=self._broken))
+
     # Hooks: outermost, since some plugins write their report, or output, first thing at the end
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -217,6 +222,7 @@ class RunEnd:
         except BaseException as error:
             number = self._signal_behind(error)
             if number is None:
+                self._stays_red(error)
                 raise
             # Here pytest expects this exception, and shows the traceback of the other.
             raise pytest.exit.Exception(_late(number), 128 + number) from None
@@ -232,6 +238,7 @@ class RunEnd:
             number = self._signal_behind(error)
             self._report_late()
             if number is None:
+                self._stays_red(error)
                 raise
             # pytest expects no exception here, and the exit code is that of the signal.
             self._process.views.say_late(f"hydra-smoke: {_late(number)}")

@@ -155,9 +155,10 @@ class Cases:
             self.crashed.append(report)
             return
         case.outcome = max(case.outcome, _outcome(report), key=_OUTCOMES.index)
-        # A skipped test was not executed; an expected failure was, but is reported as skipped.
-        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
-        case.executed |= ran
+        # A skipped test was not executed, nor one that a plugin runs again; an expected failure
+        # was, but is reported as skipped.
+        ran = report.passed or report.failed or hasattr(report, "wasxfail")
+        case.executed |= report.when == "call" and ran
         case.over |= report.when == "teardown"
 
     def executed(self, story: RunStory) -> bool:

@@ -11,8 +11,8 @@ import math
 import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as replaced
+from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
@@ -30,23 +30,30 @@ _NONE = {"LLM events": "not counted", "format": "unknown"}
 """How the absence of something is called, where it is not "none"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of a turn, without an error of its agent."""
+class Words(NamedTuple):
+    """The words of a turn."""
 
     text: str
     tools: str
     reasoning: str
     finish_reason: str | None
-    runtimes: Sequence[str]
+    runtimes: tuple[str, ...]
     """The runtimes of its events, in the order in which they first appeared."""
+    models: tuple[str, ...] = ()
+    complete: bool = False
+    failed: bool = False
+    """Whether its agent reported an error: the words of one differ each time."""
 
     @property
-    def digest(self) -> str:
-        """A digest of its words; of its reasoning, only whether there is any."""
+    def digest(self) -> str | None:
+        """A digest of it; of its reasoning, only whether there is any.
+
+        None where nothing was understood: its events themselves are what it says.
+        """
+        if not any(self):
+            return None
         # A model thinks in other words each time.
-        facts = (*self.runtimes, bool(self.reasoning))
-        words = repr((self.text, self.tools, self.finish_reason, facts))
+        words = repr(self._replace(reasoning="some" if self.reasoning else ""))
         return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
@@ -66,7 +73,12 @@ def said(came: Incoming, content: Content) -> Words:
     text, end = came.reply, came.end
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
     reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
-    return Words(text, ", ".join(tools), reasoning, end.finish_reason, runtimes)
+    return Words(
+        *(text, ", ".join(tools), reasoning, end.finish_reason, runtimes),
+        models=tuple(came.models),
+        complete=end.complete,
+        failed=came.fault is not None,
+    )
 
 
 def compared(
@@ -163,6 +175,10 @@ def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
         "refusal": refusal,
         "format": ", ".join(words.runtimes) or None,
         "reasoning": True if words.reasoning else None,
+        "models": ", ".join(words.models) or None,
+        "terminal event": True if words.complete else None,
+        "error": True if words.failed else None,
+        "events": None if any(words) else turn.stream.decode(errors="replace") or None,
         **frame,
     }
 

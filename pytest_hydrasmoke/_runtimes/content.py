@@ -188,8 +188,8 @@ class Content:
                 elif result is not None:
                     call.result = result
             case _:
-                if self._goes_on and (before := self.usage) is not None:
-                    self._earlier, self._told = before, _UNTOLD
+                if self._goes_on and (earlier := self.usage) is not None:
+                    self._earlier, self._told = earlier, _UNTOLD
                 self._goes_on = False
                 counts = part.read, part.written, part.cached, part.reasoned
                 self._told = tuple(map(self._count, counts, self._told))

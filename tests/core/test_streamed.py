@@ -141,6 +141,25 @@ def test_of_one_that_is_left_it_has_what_was_read(*, together: bool) -> None:
         events.turn.expect_tools(never=["send"])
 
 
+def test_while_it_is_read_nothing_was_never_called() -> None:
+    with streamed(HI, HI, finished("stop") + DONE) as events:
+        next(events)
+        for expected in ({"mode": "exact"}, {"never": ["send"]}):
+            with pytest.raises(ToolCallsError, match="which tools were never called"):
+                events.turn.expect_tools(**expected)  # type: ignore[arg-type]
+        list(events)
+        events.turn.expect_tools(mode="exact")
+    events.turn.expect_tools(never=["send"])
+
+
+def test_it_is_entered_once() -> None:
+    with streamed(HI, DONE) as events:
+        list(events)
+    with pytest.raises(ConfigError, match="a stream is entered once"), events:
+        pass
+    assert events.turn.text == "Hi"
+
+
 def test_it_has_the_event_that_was_an_error_and_none_after_it() -> None:
     error = b'data: {"error": {"message": "Overloaded"}, "choices": []}\n\n'
     with pytest.raises(ChatError, match="Overloaded"), streamed(HI + error + HI) as events:

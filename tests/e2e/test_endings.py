@@ -26,6 +26,15 @@ def test_one(): ...
 def test_two(smoke_instance): ...
 """
 SKIPS = "import pytest\ndef test_one(smoke_instance): pytest.skip('not today')\n"
+FAILS_AND_SKIPS = """
+import pytest
+tries = []
+def test_one(smoke_instance):
+    tries.append(1)
+    if len(tries) > 1:
+        pytest.skip("not a second time")
+    assert 0
+"""
 PLAIN = "def test_plain(): ...\n"
 XFAILS = "import pytest\n@pytest.mark.xfail\ndef test_one(smoke_instance): assert 0\n"
 ASKS = "def test_one(request): request.getfixturevalue('smoke_instance')\n"
@@ -91,6 +100,12 @@ ENDINGS = {
         *(1, None, "2 passed, 1 failed", "passed passed failed"),
         last="assert 0",
         hook="pytest_sessionfinish(session): session.exitstatus = 0",
+    ),
+    "an attempt that failed, and a skip": Ending(
+        *(1, None, "1 skipped", "skipped"),
+        text=FAILS_AND_SKIPS,
+        arguments=("-p", "pytest_rerunfailures", "--reruns=1", "test_it.py"),
+        verdict=NOTHING,
     ),
     "an exit without words": Ending(2, "pytest.exit", **MIDDLE, does="pytest.exit()"),
     "an exit where replies are kept out": Ending(
@@ -281,6 +296,16 @@ def test_what_no_summary_showed_is_on_standard_error(here: Project) -> None:
     assert result.ret == 1
     assert not result.outlines
     assert sum(line.startswith(NOTHING[:-1]) for line in result.errlines) == 1
+
+
+@pytest.mark.parametrize("hook", ["sessionfinish", "unconfigure"])
+def test_a_process_that_is_left_at_its_end_leaves_with_the_code_of_the_run(
+    here: Project, hook: str
+) -> None:
+    here.write("conftest.py", f"import sys\ndef pytest_{hook}(): sys.exit(0)\n")
+    here.write("test_it.py", "def test_it(smoke_instance): assert 0\n")
+    result = here.process("--hydra-smoke", "test_it.py")
+    assert result.ret == here.report()["exit_code"] == 1
 
 
 @pytest.mark.parametrize("does", ["pytest_configure(): pytest.exit('no', 0)", MAIN])

@@ -35,7 +35,9 @@ def counted(*providers: str, turn: Recorded = READY) -> Recorded:
 
 def said(text: str) -> str:
     """Return the digest of a turn's words."""
-    return Words(text, "", "", None, ("OpenAI chat",)).digest
+    digest = Words(text, "", "", None, ("OpenAI chat",), complete=True).digest
+    assert digest is not None
+    return digest
 
 
 def used(tokens: int) -> Recorded:
@@ -84,14 +86,42 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
     "no refusal any more": (
         replaced(refusal(b"no"), run=1, instance="shared", spec=READY.spec),
         turn(DONE),
-        "ending: 'closed', and was 'refused'; refusal: none, and was '503 no'",
+        "ending: 'closed', and was 'refused'; refusal: none, and was '503 no'; "
+        "terminal event: some, and was none",
     ),
     "a tool": (
         turn(DONE),
         turn(called(), DONE),
         "tools: 'find({}) -> None', and was ''; format: 'OpenAI chat', and was unknown",
     ),
-    "a failure": (FAILED, turn(), None),
+    "a failure": (
+        FAILED,
+        turn(),
+        "error: none, and was some",
+    ),
+    "another failure": (FAILED, turn(b'data: {"error": {"message": "never"}}\n\n'), None),
+    "a model": (
+        turn(b'data: {"content": "Hi", "model": "claude-4"}\n\n'),
+        turn(b'data: {"content": "Hi", "model": "claude-5"}\n\n'),
+        "models: 'claude-5', and was 'claude-4'",
+    ),
+    "an end": (
+        turn(b"data: Hi\n\n", DONE),
+        turn(b"data: Hi\n\n"),
+        "terminal event: none, and was some",
+    ),
+    # What nobody understands says what it is.
+    "unknown events": (
+        turn(b'event: speech\ndata: {"words": "ready"}\n\n'),
+        turn(b'event: speech\ndata: {"words": "down"}\n\n'),
+        'events: \'… speech data: {"words": "down"}\', and was '
+        '\'… speech data: {"words": "ready"}\'',
+    ),
+    "the same unknown events": (
+        turn(b"event: speech\ndata: {}\n\n"),
+        turn(b"event: speech\ndata: {}\n\n"),
+        None,
+    ),
     "a runtime": (
         READY,
         turn(CLAUDE, frame(""), DONE),
@@ -100,7 +130,7 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
     "no runtime": (
         turn(CLAUDE, DONE),
         turn(b"data: I am ready.\n\n", DONE),
-        "format: unknown, and was 'Anthropic'",
+        "format: unknown, and was 'Anthropic'; terminal event: some, and was none",
     ),
     "reasoning": (READY, THOUGHT, "reasoning: some, and was none"),
     "no reasoning": (THOUGHT, READY, "reasoning: none, and was some"),
@@ -210,7 +240,9 @@ def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_brea
     again = called(a="1").replace(b'"index": 0, "id": "1"', b'"index": 1, "id": "2"')
     stream = thinks("Well.") + called(a="1") + again + frame("Found.", finish_reason="stop") + DONE
     tools = "find({'a': '1'}) -> None, find({'a': '1'}) -> None"
-    assert played(stream, Reading()) == Words("Found.", tools, "Well.", "stop", ("OpenAI chat",))
+    assert played(stream, Reading()) == Words(
+        *("Found.", tools, "Well.", "stop", ("OpenAI chat",)), complete=True
+    )
     assert played(frame("I am") + FAILED.stream, Reading()).text == "I am"
     said = (
         b'{"event": "message.delta", "delta": "Yes."}',
@@ -223,9 +255,11 @@ def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_brea
 
 def test_the_digest_tells_runtimes_and_whether_there_is_reasoning() -> None:
     one = Words("Found.", "", "Well.", "stop", ("OpenAI chat",))
-    assert replaced(one, reasoning="Let me see.").digest == one.digest == "4b62f4088c126131"
+    assert one._replace(reasoning="Let me see.").digest == one.digest == "11f752dcfb38cf57"
     changes: list[dict[str, Any]] = [
         *({"reasoning": ""}, {"runtimes": ("Anthropic",)}, {"runtimes": ()}),
         *({"text": "Lost."}, {"tools": "find"}, {"finish_reason": "length"}),
+        *({"models": ("claude-5",)}, {"complete": True}, {"failed": True}),
     ]
-    assert len({it.digest for it in (one, *(replaced(one, **it) for it in changes))}) == 7
+    assert len({it.digest for it in (one, *(one._replace(**it) for it in changes))}) == 10
+    assert Words("", "", "", None, ()).digest is None, "its events are what it says"
