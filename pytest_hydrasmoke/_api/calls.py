@@ -17,7 +17,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.threads import is_over
 from pytest_hydrasmoke._transport.exchange import whole
-from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Answer, Request, Stream
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, Answer, Request, Stream, Work
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
 from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", bound=Observer)
 R = TypeVar("R", Answer, Stream | Answer)
 
 CALL_TIMEOUT = 30.0
@@ -307,6 +308,15 @@ class Calls:
         if self._observer is not None:
             self._observer.saw_answer(request.call, answer.status, parsed)
         return parsed
+
+
+def work(step: Callable[[Calls, S], Awaitable[object]], observer: S) -> Work:
+    """Return a step with who observes its calls, as one of several that are done side by side."""
+
+    async def take(io: IO) -> None:
+        await step(Calls(io, observer), observer)
+
+    return take
 
 
 def _about(asked: str, answer: M, got: str, request: Request) -> M:

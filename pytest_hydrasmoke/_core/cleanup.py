@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, work
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError, first_of
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 
 from .deletion import Deletion
-from .instance import Instance, work
+from .instance import Instance
 
 MOST_AT_ONCE = 64
 """Instances that are deleted at the same time after a signal."""

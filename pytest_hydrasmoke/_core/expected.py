@@ -113,14 +113,13 @@ def _set(names: Collection[str]) -> str:
     return "{" + ", ".join(map(repr, sorted(names))) + "}"
 
 
-def surely_since(before: Collection[str], now: Collection[str], added: int) -> frozenset[str]:
+def surely_since(before: frozenset[str], now: frozenset[str], added: int) -> frozenset[str]:
     """Return the providers that must be among the `added` events, from the names alone."""
     if added <= 0:
         return frozenset()
-    new = frozenset(now) - frozenset(before)
-    return frozenset(now) if len(frozenset(now)) == 1 else new
+    return now if len(now) == 1 else now - before
 
 
-def maybe_since(before: Collection[str], now: Collection[str], added: int) -> bool:
+def maybe_since(before: frozenset[str], now: frozenset[str], added: int) -> bool:
     """Return whether providers seen before may be among the `added` events, too."""
-    return added > len(frozenset(now) - frozenset(before))
+    return added > len(now - before)

@@ -7,13 +7,12 @@ clock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id, same_id
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pytest_hydrasmoke._api.retry import Tried
-    from pytest_hydrasmoke._transport.protocol import IO, CallName, Work
+    from pytest_hydrasmoke._transport.protocol import IO, CallName
 
 _numbers = count(1)
 """Of this process's failures."""
@@ -280,12 +279,3 @@ class Instance(Story, Partner):
         """Add a note; `brief` is its version without words of an agent, if it has any."""
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.note(Noted(text, brief))
-
-
-def work(step: Callable[[Calls, Instance], Awaitable[object]], instance: Instance) -> Work:
-    """Return a step with an instance as one of several that are done side by side."""
-
-    async def take(io: IO) -> None:
-        await step(Calls(io, instance), instance)
-
-    return take

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, work
 from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, same_id
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
@@ -28,7 +28,7 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
-from .instance import Instance, work
+from .instance import Instance
 from .looks import status_of
 from .policy import poll_interval
 

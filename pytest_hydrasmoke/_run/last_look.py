@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, work
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._core.cleanup import ask_all, delete
 from pytest_hydrasmoke._core.deletion import Deletion
-from pytest_hydrasmoke._core.instance import Instance, work
+from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
 from pytest_hydrasmoke._journal.events import Conflict

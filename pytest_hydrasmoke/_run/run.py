@@ -224,10 +224,8 @@ class Run(Keeper):
 
     def handle(self, instance: Instance, io: IO | None = None) -> Handle:
         """Return an instance's handle over a test's connections, or this run's own."""
-        return Handle(self._calls(instance, io), instance, self.reading)
-
-    def _calls(self, instance: Instance, io: IO | None = None) -> Calls:
-        return Calls(io or self._io, instance, replay=self.replay)
+        calls = Calls(io or self._io, instance, replay=self.replay)
+        return Handle(calls, instance, self.reading)
 
     def attach(self) -> Instance:
         """Use the instance that the settings name; it is never deleted."""
@@ -244,7 +242,7 @@ class Run(Keeper):
         """Return whether the router says, in a single look, that an instance is gone."""
         assert instance.id is not None
         until = self._io.now() + FIRST_LOOK
-        return drive(look(self._calls(instance), instance, instance.id, until)).says_gone
+        return drive(look(Calls(self._io, instance), instance, instance.id, until)).says_gone
 
     # The end
 

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,37 +27,33 @@ T = TypeVar("T")
 TICK = 0.05
 """Seconds between two looks at what is waited for, at most."""
 
-
-@dataclass(frozen=True)
-class Loop:
-    """The event loop of a thread."""
-
-    soon: Callable[[Callable[[], object]], object]
-
-    def call(self, work: Callable[[], object]) -> None:
-        """Schedule a call in the loop, from any thread."""
-        # A loop that has ended has no waiters left.
-        with suppress(RuntimeError):
-            self.soon(work)
+Loop = Callable[[Callable[[], object]], object]
+"""An event loop, by what schedules a call in it from any thread."""
 
 
 def running_loop() -> Loop | None:
     """Return the event loop running in this thread, if any."""
     with suppress(RuntimeError):
-        return Loop(asyncio.get_running_loop().call_soon_threadsafe)
+        return asyncio.get_running_loop().call_soon_threadsafe
     if "trio" in sys.modules:
         from trio.lowlevel import current_trio_token
 
         with suppress(RuntimeError):
-            return Loop(current_trio_token().run_sync_soon)
+            return current_trio_token().run_sync_soon
     return None
+
+
+def _call(loop: Loop, work: Callable[[], object]) -> None:
+    # One that has ended has no waiters left.
+    with suppress(RuntimeError):
+        loop(work)
 
 
 def event() -> tuple[anyio.Event, Callable[[], None]]:
     """Return an event of the running loop, and what sets it from any thread."""
     woken, loop = anyio.Event(), running_loop()
     assert loop is not None
-    return woken, partial(loop.call, woken.set)
+    return woken, partial(_call, loop, woken.set)
 
 
 class Until:
@@ -94,7 +89,7 @@ class Until:
     def ring(self) -> None:
         """Cancel the block, from any thread."""
         assert self.loop is not None
-        self.loop.call(self._scope.cancel)
+        _call(self.loop, self._scope.cancel)
 
 
 async def sleep(seconds: float) -> None:

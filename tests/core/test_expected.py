@@ -122,6 +122,7 @@ def test_names_tell_who_must_and_who_may_have_been_added() -> None:
         ("ab", "a", 1): ("a", True),
         ("ab", "ab", -1): ("", False),
     }
-    for known, (surely, maybe) in told.items():
+    for (before, now, added), (surely, maybe) in told.items():
+        known = frozenset(before), frozenset(now), added
         assert surely_since(*known) == frozenset(surely), known
         assert maybe_since(*known) is maybe, known
