@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,23 +67,18 @@ class Views:
 
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""
-        self.attempt(
-            "the JUnit file has no properties",
-            lambda: other_reports.add_properties(self._pytest, report),
-        )
-        self.attempt(
-            "GitHub's job summary was not written",
-            lambda: github.append_summary(report, os.environ),
-        )
-        self.attempt(
-            "the hook pytest_hydra_smoke_report failed",
-            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
-        )
+        with self.attempt("the JUnit file has no properties"):
+            other_reports.add_properties(self._pytest, report)
+        with self.attempt("GitHub's job summary was not written"):
+            github.append_summary(report, os.environ)
+        with self.attempt("the hook pytest_hydra_smoke_report failed"):
+            self._pytest.hook.pytest_hydra_smoke_report(report=report)
 
-    def attempt(self, otherwise: str, view: Callable[[], object]) -> None:
-        """Call a view of the report; if it fails, the summary says so."""
+    @contextmanager
+    def attempt(self, otherwise: str) -> Generator[None]:
+        """Have the summary say so if a view of the report fails."""
         try:
-            view()
+            yield
         except Exception as error:
             self.remark(f"{otherwise}{at_hook(error)}: {safe_line(repr(error))}")
 
@@ -156,11 +151,7 @@ class Views:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:
         """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        page = Path(str(self._pytest.getoption("htmlpath")))
-
-        def show() -> None:
-            report = self._process.run_end.report
+        page, report = Path(str(self._pytest.getoption("htmlpath"))), self._process.run_end.report
+        with self.attempt("pytest-html shows nothing of the run"):
             assert report is not None, "the run has no report"
             summary.extend(other_reports.html_summary(report, self._page, page))
-
-        self.attempt("pytest-html shows nothing of the run", show)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 from enum import IntEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -131,11 +130,11 @@ class RunEnd:
         session = session_of(self._pytest)
         if self._process.worker is not None or session is None:
             return
-        with self._interrupts.hold():
-            write = partial(self._write, session)
-            self._process.views.attempt("report.json may be wrong", write)
+        views = self._process.views
+        with self._interrupts.hold(), views.attempt("report.json may be wrong"):
+            self._write(session)
         self._interrupts.catch_up()
-        self._process.views.show_unseen(self._process.told.instances)
+        views.show_unseen(self._process.told.instances)
 
     def _write(self, session: pytest.Session) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
@@ -187,8 +186,8 @@ class RunEnd:
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
-            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self._process.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
+            with self._process.views.attempt(f"the {kind} of {name} was not shown everywhere"):
+                self._pytest.hook.pytest_runtest_logreport(report=report)
 
     def _signal_behind(self, error: BaseException) -> int | None:
         """Return the signal that has interrupted the run's end; any other error has broken it."""
