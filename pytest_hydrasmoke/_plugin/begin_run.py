@@ -187,7 +187,7 @@ def _check_router(
         scrub = scrubbing(settings.token)
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))
-    say = _say_early if verbosity > -2 else _say_nothing
+    say = _say_early if verbosity > -2 else lambda words: None
     if router is not None and settings.agent_url is not None:
         settings = stand_before_agent(router, settings, settings.agent_url, say)
     with WaitingAloud(settings.url, say) as waiting:
@@ -198,9 +198,6 @@ def _check_router(
         # An attached run deletes nothing, and so has nothing to prove.
         forms = learn(settings, observer=waiting) if settings.instance is None else None
     return settings, forms
-
-
-def _say_nothing(words: str) -> None: ...
 
 
 def _say_early(words: str) -> None:
