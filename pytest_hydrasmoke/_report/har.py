@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from http import HTTPStatus
 from importlib.metadata import version
 from urllib.parse import parse_qsl, urlsplit
@@ -33,18 +33,16 @@ def render(report: Report) -> str:
     if report.trace_id is not None:
         words += f", trace {report.trace_url or report.trace_id}"
     with harfile.open(file, creator=creator, comment=words) as har:
-        for began, instance, exchange in sorted(_requests(report), key=lambda it: it[0]):
+        requests = [
+            (instance.began + timedelta(seconds=exchange.at), instance, exchange)
+            for instance in report.instances
+            if instance.began is not None
+            for exchange in instance.exchanges
+        ]
+        for began, instance, exchange in sorted(requests, key=lambda it: it[0]):
             when = began.isoformat(timespec="milliseconds")
             _add(har, when, instance, exchange, report.url.rstrip("/"))
     return file.getvalue() + "\n"
-
-
-def _requests(report: Report) -> Iterator[tuple[datetime, InstanceReport, ExchangeReport]]:
-    for instance in report.instances:
-        if instance.began is None:
-            continue
-        for exchange in instance.exchanges:
-            yield instance.began + timedelta(seconds=exchange.at), instance, exchange
 
 
 def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
