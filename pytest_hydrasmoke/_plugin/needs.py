@@ -116,15 +116,13 @@ class Objections:
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
     """Return the node whose end is the end of an instance of this scope."""
-    kinds: dict[str, type[pytest.Collector]] = {
+    kinds: dict[str, type[pytest.Item | pytest.Collector]] = {
+        "session": pytest.Session,
         "package": pytest.Package,
         "module": pytest.Module,
         "class": pytest.Class,
+        "function": pytest.Item,
     }
-    if scope == "session":
-        return item.session
-    if scope == "function":
-        return item
     found = item.getparent(kinds[scope])
     # A test outside any class is its own class; one outside any package uses the session.
     return found or (item if scope == "class" else item.session)

@@ -79,13 +79,11 @@ class Process:
 
     def __post_init__(self) -> None:
         self._pid = os.getpid()
-        self.scrub = scrubbing(self.config.token)
-        run_id, replies = self.config.run_id, self.config.report_replies
+        config, router = self.config, self.router
+        self.scrub = scrubbing(config.token)
+        run_id, replies = config.run_id, config.report_replies
         self.ledger = Ledger(
-            *(self.config.output, run_id),
-            fake=self.fake,
-            commands=self.config.commands,
-            clean=self.scrub,
+            config.output, run_id, fake=self.fake, commands=config.commands, clean=self.scrub
         )
         self.ledger.begin(self.shares_as)
         name = self.worker or MAIN
@@ -94,19 +92,14 @@ class Process:
         self.journal = Journal(folder, name, run_id, self.scrub, replies=replies)
         self.progress = Progress(self.pytestconfig, Tail(folder, name), self.interrupts, self.scrub)
         self.journal.on_entry = self.progress.saw
-        router = self.router
-        self.replaying = (
-            None
-            if router is None or router.scenario.recordings is None
-            else Replaying(self.pytestconfig, router)
-        )
+        self.replaying: Replaying | None = None
+        if router is not None and router.scenario.recordings is not None:
+            self.replaying = Replaying(self.pytestconfig, router)
         self.stage = PytestStage(self)
-        self.recorder = None if self.config.record is None else Recorder(self)
-        self.recording_end = (
-            None
-            if self.recorder is None or self.recordings is None
-            else RecordingEnd(self, self.recorder, self.recordings)
-        )
+        self.recorder = None if config.record is None else Recorder(self)
+        self.recording_end: RecordingEnd | None = None
+        if self.recorder is not None and self.recordings is not None:
+            self.recording_end = RecordingEnd(self, self.recorder, self.recordings)
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
@@ -204,17 +197,14 @@ class Process:
         if self.recording_end is not None:
             yield "recording-end", self.recording_end
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
-            root = self.pytestconfig.rootpath
-            yield (
-                "annotations",
-                Annotations(
-                    self.told.is_smoke_test,
-                    root,
-                    os.environ,
-                    replies=self.config.report_replies,
-                    reason=self.run_end.reason,
-                ),
+            annotations = Annotations(
+                self.told.is_smoke_test,
+                self.pytestconfig.rootpath,
+                os.environ,
+                replies=self.config.report_replies,
+                reason=self.run_end.reason,
             )
+            yield "annotations", annotations
         # First to tell: what ends the run counts them.
         yield "unawaited", Unawaited(self.pytestconfig)
         yield "scrub", ReportCleaner(self.scrub)

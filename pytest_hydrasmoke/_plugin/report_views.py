@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
 from pytest_hydrasmoke._report.model import InstanceReport, Report
-
-from .replaying import header_line
 
 if TYPE_CHECKING:
     from .process import Process
@@ -110,7 +109,8 @@ class Views:
             return []
         lines = terminal.header(self._process.config, loaded.sources, fake=router is not None)
         if router is not None and router.scenario.recordings is not None:
-            lines.insert(1, header_line(router.scenario.recordings))
+            what = router.scenario.recordings.in_words_with_age(datetime.now(UTC).date())
+            lines.insert(1, f"hydra-smoke: FAKE, {what}; without the bundled checks")
         warnings = [*loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
         return [self._process.scrub(line) for line in lines]
