@@ -33,7 +33,7 @@ def fill(template: Path, *sheets: Path, **facts: object) -> str:
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_harmless,
