@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
-from pytest_hydrasmoke._report.model import InstanceReport, Report
+from pytest_hydrasmoke._report.model import Report
 
 if TYPE_CHECKING:
     from .process import Process
@@ -81,13 +81,13 @@ class Views:
         except Exception as error:
             self.remark(f"{otherwise}{at_hook(error)}: {safe_line(repr(error))}")
 
-    def show_unseen(self, instances: Iterable[InstanceReport]) -> None:
+    def show_unseen(self) -> None:
         """Write to standard error what no summary has shown: remarks, and leaks.
 
         pytest shows none after `pytest.exit` with a code of its own. And leaks may come later: from
         an interrupt of the first clean-up, or from a worker that outlived it.
         """
-        for one in instances:
+        for one in self._process.told.instances:
             if one.outcome == "leaked" and one.idempotency_key not in self._leaks:
                 self._leaks.add(one.idempotency_key)
                 self.say_late(terminal.leak(one, fake=self._process.router is not None))

@@ -134,7 +134,7 @@ class RunEnd:
         with self._interrupts.hold(), views.attempt("report.json may be wrong"):
             self._write(session)
         self._interrupts.catch_up()
-        views.show_unseen(self._process.told.instances)
+        views.show_unseen()
 
     def _write(self, session: pytest.Session) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
