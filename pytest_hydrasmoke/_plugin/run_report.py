@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 SWEPT = "a sweep has ended this run: after that, nothing could be provisioned, nor chatted with"
 """What is behind the failures of a run that a sweep has declared over."""
-_RED = ("error", "failed")
 _Scene = tuple[str, int | None]
 """A test, and the run of its body where it has several."""
 
@@ -149,10 +148,11 @@ def _notes(process: Process, report: Report) -> Iterator[str]:
 
 def _unproved(report: Report, process: Process) -> str | None:
     """Return why a run in which nothing failed is not green."""
-    story, failed = process.told.story, [one for one in report.tests if one.outcome in _RED]
+    story = process.told.story
+    failed = sum(one.outcome in ("error", "failed") for one in report.tests)
     if failed:
         # `pytest.exit` may have asked for 0, here and below, and a hook may have set it.
-        return f"smoke tests failed: {len(failed)}, and the run was to end as if they had not"
+        return f"smoke tests failed: {failed}, and the run was to end as if they had not"
     if not process.session_outcome.cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
     left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)

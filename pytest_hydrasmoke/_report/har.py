@@ -21,7 +21,6 @@ from .parts import ExchangeReport, TurnReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"
-_JSON = "application/json"
 
 
 def render(report: Report) -> str:
@@ -96,7 +95,7 @@ def _sent(
     if exchange.call == "provision" and instance.spec is not None:
         spec = instance.spec.model_dump(exclude_none=True)
         body = {"idempotency_key": instance.idempotency_key, **spec}
-    return None if body is None else harfile.PostData(_JSON, text=json.dumps(body))
+    return None if body is None else harfile.PostData("application/json", text=json.dumps(body))
 
 
 def _beside(turn: TurnReport) -> str | None:
