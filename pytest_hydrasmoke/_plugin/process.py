@@ -202,7 +202,7 @@ class Process:
                 self.pytestconfig.rootpath,
                 os.environ,
                 replies=self.config.report_replies,
-                reason=self.run_end.reason,
+                reason=self.views.reason,
             )
             yield "annotations", annotations
         # First to tell: what ends the run counts them.

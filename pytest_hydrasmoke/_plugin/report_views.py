@@ -45,10 +45,14 @@ class Views:
         for line in lines:
             self._remarks.setdefault(line, False)
 
-    @property
-    def first_remark(self) -> str | None:
-        """The first line that the summary shows in red."""
-        return next(iter(self._remarks), None)
+    def reason(self) -> str | None:
+        """Return why the run is red, if it is so, beside what its tests tell."""
+        report = self._process.run_end.report
+        if report is None or report.exit_code == pytest.ExitCode.OK:
+            return None
+        remark = next(iter(self._remarks), None)
+        words = report.ended or remark or f"exit code {report.exit_code}"
+        return self._process.scrub(words)
 
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""

@@ -165,15 +165,6 @@ class RunEnd:
             self.fail("missing await", test, words)
         self._process.views.hand_out(report)
 
-    def reason(self) -> str | None:
-        """Return why the run is red, if it is so, beside what its tests tell."""
-        report = self.report
-        if report is None or report.exit_code == pytest.ExitCode.OK:
-            return None
-        remark = self._process.views.first_remark
-        words = report.ended or remark or f"exit code {report.exit_code}"
-        return self._process.scrub(words)
-
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
