@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from http import HTTPStatus
+from http.client import responses
 from importlib.metadata import version
 from urllib.parse import parse_qsl, urlsplit
 
@@ -72,7 +72,7 @@ def _add(
         response=harfile.Response(
             # A browser's panel shows 0 as a failed request.
             exchange.status or 0,
-            next((one.phrase for one in HTTPStatus if one == exchange.status), ""),
+            responses.get(exchange.status or 0, ""),
             _HTTP,
             content=_received(turn),
             comment=exchange.error or (None if turn is None else turn.error or _beside(turn)),

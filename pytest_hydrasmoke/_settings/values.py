@@ -34,10 +34,6 @@ def _words(value: object) -> object:
     return value
 
 
-def _lower(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(word.lower() for word in words)
-
-
 def _token(value: object) -> object:
     if isinstance(value, str):
         value = Token(value)
@@ -140,7 +136,7 @@ def _of_phases(value: object) -> object:
 
 
 Words = Annotated[frozenset[str], BeforeValidator(_words)]
-StatusWords = Annotated[Words, AfterValidator(_lower)]
+StatusWords = Annotated[Words, AfterValidator(lambda words: frozenset(map(str.lower, words)))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # pydantic calls the last validator first.
