@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -172,30 +171,8 @@ class Process:
             self.router.__exit__(None, None, None)
 
     def take_part(self) -> None:
-        """Register this process's plugins."""
-        for name, plugin in self._plugins():
-            self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
-        hide_frames(*BETWEEN)
-
-    def _plugins(self) -> Iterator[tuple[str, object]]:
-        """Yield the plugins with their names, in the order of their registration."""
-        if not self.elsewhere:
-            yield "refusal", Objections(self)
-        if self.replaying is not None:
-            yield "replaying", self.replaying
-        yield "stage", self.stage
-        yield "selection", self.selection
-        yield "running-test", self.running_test
-        # Around the test: what an interrupt breaks off after it has not cut it short.
-        yield "fixtures", self.fixtures
-        yield "run-end", self.run_end
-        yield "session-outcome", self.session_outcome
-        yield "workers", self.workers
-        yield "views", self.views
-        if self.recorder is not None:
-            yield "recorder", self.recorder
-        if self.recording_end is not None:
-            yield "recording-end", self.recording_end
+        """Register this process's plugins, in this order."""
+        annotations = None
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
             annotations = Annotations(
                 self.told.is_smoke_test,
@@ -204,9 +181,28 @@ class Process:
                 replies=self.config.report_replies,
                 reason=self.views.reason,
             )
-            yield "annotations", annotations
-        # First to tell: what ends the run counts them.
-        yield "unawaited", Unawaited(self.pytestconfig)
-        yield "scrub", ReportCleaner(self.scrub)
-        # Registered last, and so the first to end.
-        yield "progress", self.progress
+        plugins = {
+            "refusal": None if self.elsewhere else Objections(self),
+            "replaying": self.replaying,
+            "stage": self.stage,
+            "selection": self.selection,
+            "running-test": self.running_test,
+            # Around the test: what an interrupt breaks off after it has not cut it short.
+            "fixtures": self.fixtures,
+            "run-end": self.run_end,
+            "session-outcome": self.session_outcome,
+            "workers": self.workers,
+            "views": self.views,
+            "recorder": self.recorder,
+            "recording-end": self.recording_end,
+            "annotations": annotations,
+            # First to tell: what ends the run counts them.
+            "unawaited": Unawaited(self.pytestconfig),
+            "scrub": ReportCleaner(self.scrub),
+            # Registered last, and so the first to end.
+            "progress": self.progress,
+        }
+        for name, plugin in plugins.items():
+            if plugin is not None:
+                self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
+        hide_frames(*BETWEEN)
