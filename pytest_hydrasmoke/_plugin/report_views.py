@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import at_hook
-from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
@@ -127,7 +126,8 @@ class Views:
         unseen = loaded.warnings if loaded and terminalreporter.verbosity < 0 else ()
         remarks = (*unseen, *self._remarks)
         # The last line of pytest, or of xdist, is the reason, and there is nothing else to show.
-        refused = self._is_refused(report)
+        usage_error = self._process.run_end.session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        refused = usage_error and not report.instances and not report.tests
         if refused and not remarks:
             return
         self._remarks = dict.fromkeys(self._remarks, True)
@@ -137,13 +137,6 @@ class Views:
             self._sum_up(report, terminalreporter)
         for remark in remarks:
             terminalreporter.line(self._process.scrub(f"hydra-smoke: {remark}"), red=True)
-
-    def _is_refused(self, report: Report) -> bool:
-        """Return whether a usage error ended the run before its first test."""
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
-        return refused and not report.instances and not report.tests
 
     def _sum_up(self, report: Report, reporter: pytest.TerminalReporter) -> None:
         writer = self._pytest.get_terminal_writer()

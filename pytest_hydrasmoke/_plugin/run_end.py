@@ -62,7 +62,7 @@ class RunEnd:
         if level is Level.SHOWN:
             self._finish_recordings()
             if self._process.worker is None:
-                self._show(self._write(self._session))
+                self._show(self._write(self.session))
             else:
                 self._process.workers.hand_on()
         elif level is Level.OVER:
@@ -110,16 +110,17 @@ class RunEnd:
                 instance.blame()
 
     @property
-    def _session(self) -> pytest.Session:
+    def session(self) -> pytest.Session:
+        """The session, which is at its end."""
         session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
+        assert session is not None
         return session
 
     def _finish_recordings(self) -> None:
         if self._process.recorder is not None:
             self._process.recorder.finish()
         if self._process.recording_end is not None:
-            self._process.recording_end.write(self._session)
+            self._process.recording_end.write(self.session)
 
     def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
@@ -169,7 +170,7 @@ class RunEnd:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
         # pytest-html among them, accept a test once its teardown is reported.
-        session = self._session
+        session = self.session
         session.exitstatus = code(session.exitstatus, failed=True)
         session.testscollected += 1  # The terminal shows progress as a share of these.
         nodeid = f"{OF_NO_TEST}{kind}::{name}"
