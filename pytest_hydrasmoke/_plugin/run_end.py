@@ -31,8 +31,6 @@ from .run_report import code, conclude, problems
 from .session_outcome import OF_NO_TEST
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._run.run import Run
-
     from .process import Process
 
 
@@ -62,7 +60,7 @@ class RunEnd:
         if level is Level.SHOWN:
             self._finish_recordings()
             if self._process.worker is None:
-                self._show(self._write(self.session))
+                self._show(self._write())
             else:
                 self._process.workers.hand_on()
         elif level is Level.OVER:
@@ -74,7 +72,7 @@ class RunEnd:
         self._interrupts.begin_clean_up()
         try:
             if process.worker is None:
-                self._adopt(run)
+                self._adopt()
             if self._interrupts.received is not None:
                 process.progress.say(terminal.deleting(run.pending))
             run.close()
@@ -93,9 +91,9 @@ class RunEnd:
         if level is Level.OVER and process.is_owner:
             process.ledger.mark_ended()
 
-    def _adopt(self, run: Run) -> None:
+    def _adopt(self) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        process, told = self._process, self._process.told
+        process, run, told = self._process, self._process.run, self._process.told
         if self._interrupts.received is not None or process.workers.silent:
             # Workers may outlive this by seconds: they must not begin anything more.
             process.ledger.stop()
@@ -128,18 +126,17 @@ class RunEnd:
         pytest may have left out the session's end, and other hooks may raise, or change the exit
         code, after the report is written.
         """
-        session = session_of(self._pytest)
-        if self._process.worker is not None or session is None:
+        if self._process.worker is not None or session_of(self._pytest) is None:
             return
         views = self._process.views
         with self._interrupts.hold(), views.attempt("report.json may be wrong"):
-            self._write(session)
+            self._write()
         self._interrupts.catch_up()
         views.show_unseen()
 
-    def _write(self, session: pytest.Session) -> Report:
+    def _write(self) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
-        process, number = self._process, self._interrupts.received
+        process, session, number = self._process, self.session, self._interrupts.received
         before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
         session.exitstatus = code(before, signal=number, broken=self._broken)
         if self.report is None or not self._is_true(self.report, session.exitstatus):
