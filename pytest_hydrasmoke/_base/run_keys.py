@@ -19,7 +19,8 @@ _DIGITS = 5
 """Most digits of a slot number: a larger number is no reason to poll all slots before it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RANDOM = re.compile(r"smoke-[0-9a-f]{12}(-.+)?")
-_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
+DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
+"""The names that are devices on Windows, whatever follows a dot."""
 
 
 def name_problem(name: str) -> str | None:
@@ -29,7 +30,7 @@ def name_problem(name: str) -> str | None:
             f"must be 1 to {LONGEST_NAME} of A to Z, a to z, 0 to 9, dot, underscore and hyphen, "
             "the first a letter or a digit, the last no dot"
         )
-    if _DEVICE.fullmatch(name) is not None:
+    if DEVICE.fullmatch(name) is not None:
         return "must not be a device's name on Windows"
     return None
 

@@ -104,7 +104,8 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Shown:
         took = clock.now() - start
         # Some routers check the token first: the next check reports what is wrong with it. Some
         # gateways reject such an id, but pass everything else.
-        if not _is_turned_away(error) or _checked("token", lambda: _token(calls, config)).good:
+        turned_away = isinstance(error.answer, Answer) and turns_away(error.answer)
+        if not turned_away or _checked("token", lambda: _token(calls, config)).good:
             return True, f"reached in {took:.2f} s"
         words = f"a gateway in front of it answered in its place: {error}"
     except NotFoundError as error:
@@ -113,10 +114,6 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Shown:
     except ContractError as error:
         words = f"something else answers: {error}"
     return False, words
-
-
-def _is_turned_away(error: HydraSmokeError) -> bool:
-    return isinstance(error.answer, Answer) and turns_away(error.answer)
 
 
 def _token(calls: Calls, config: HydraSmokeConfig) -> Shown:

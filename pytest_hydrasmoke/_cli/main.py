@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.metadata
 import math
 import os
 import re
@@ -59,7 +60,8 @@ class _Refused(argparse.Action):
 def _parser() -> tuple[_Parser, Sequence[str]]:
     """Return the parser, and the names of its commands."""
     parser = _Parser("hydra-smoke", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"hydra-smoke {_version()}")
+    version = importlib.metadata.version("pytest-hydrasmoke")
+    parser.add_argument("--version", action="version", version=f"hydra-smoke {version}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check", help="test settings, router and token without provisioning anything"
@@ -114,12 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if ON_WINDOWS:
         return _fail(WSL, SETTINGS)
     return _perform(options, shlex.join(["hydra-smoke", *arguments]))
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("pytest-hydrasmoke")
 
 
 def _perform(options: argparse.Namespace, command: str) -> int:

@@ -23,8 +23,6 @@ _KINDS = re.compile(
     r"|pytest\.exit|stopped|usage error)(?=:|$)"
 )
 """The kinds of endings that have words of their own."""
-_TIMES = 10
-"""From here on a change is a factor."""
 
 
 class FailedRun(Part):
@@ -108,7 +106,7 @@ class Change(Part):
             return None
         ratio = self.now / self.before
         # Percents in the thousands are hard to read.
-        return f"{ratio:,.0f} times" if ratio >= _TIMES else f"{ratio - 1:+.0%}"
+        return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio - 1:+.0%}"
 
 
 class PhaseFigures(Part):

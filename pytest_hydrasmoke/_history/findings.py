@@ -50,7 +50,7 @@ def problems(history: History, demand: Demand) -> list[str]:
     judged = demand.judged(history.overviews.values())
     expected, runs = demand.expect or 1, sum(it.groups[-1].runs for it in judged)
     missing: list[str] = []
-    if history.overviews and (not judged or (demand.expect is not None and runs < expected)):
+    if history.overviews and runs < expected:
         name = "the newest group" if demand.group is None else f"group {demand.group}"
         has = f"{runs} {'run' if runs == 1 else 'runs'}"
         there = "" if judged else _there_are(history)

@@ -25,8 +25,6 @@ T = TypeVar("T")
 _YEAR = 366 * 86_400.0
 # Not year 1: with a bound before 1900, pydantic 2.9 refuses every date.
 _FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-_PASSED = ("passed", "xfailed", "xpassed")
-_FAILED = ("failed", "error")
 _STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
 
@@ -166,11 +164,11 @@ class PastTest:
 
     @property
     def is_green(self) -> bool:
-        return self.outcome in _PASSED
+        return self.outcome in ("passed", "xfailed", "xpassed")
 
     @property
     def is_red(self) -> bool:
-        return self.outcome in _FAILED
+        return self.outcome in ("failed", "error")
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)

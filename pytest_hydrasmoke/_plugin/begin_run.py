@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,20 +26,19 @@ from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Repor
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import WaitingAloud, check_unused, learn
+from pytest_hydrasmoke._settings.config import SPEC, HydraSmokeConfig
 from pytest_hydrasmoke._settings.sources import Loaded
 from pytest_hydrasmoke._settings.variables import where_from
 
 from .fakes import address_of, stand_before_agent
 from .process import Process
 from .read_settings import read_settings
-from .replaying import spec_of
 from .report_cleaner import cleaned
 from .workers import KEY, received
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
     from pytest_hydrasmoke._base.signals import Interrupts
-    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
     from pytest_hydrasmoke.fake import FakeRouter
 
 SPARE = 10.0
@@ -94,7 +94,8 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
 def _of_the_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
     """Return the settings that a fake has its own of."""
     recordings = router.scenario.recordings
-    spec = {} if recordings is None else spec_of(recordings, without=loaded.sources)
+    known: Mapping[str, str] = {} if recordings is None else recordings.spec
+    spec = {it: known[it] for it in SPEC if it in known and it not in loaded.sources}
     return {**address_of(router), **spec}
 
 
@@ -187,7 +188,7 @@ def _check_router(
         scrub = scrubbing(settings.token)
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))
-    say = _say_early if verbosity > -2 else _say_nothing
+    say: Callable[[str], None] = _say_early if verbosity > -2 else lambda words: None
     if router is not None and settings.agent_url is not None:
         settings = stand_before_agent(router, settings, settings.agent_url, say)
     with WaitingAloud(settings.url, say) as waiting:
@@ -198,9 +199,6 @@ def _check_router(
         # An attached run deletes nothing, and so has nothing to prove.
         forms = learn(settings, observer=waiting) if settings.instance is None else None
     return settings, forms
-
-
-def _say_nothing(words: str) -> None: ...
 
 
 def _say_early(words: str) -> None:

@@ -116,7 +116,7 @@ def _check_known(file: str, test: str) -> None:
 def _target(arg: str) -> tuple[str, str] | None:
     """Split an argument that names bundled checks into file and test; None for any other."""
     path, _, test = arg.partition("::")
-    if path in (DOTTED, PACKAGE, f"{PACKAGE}/"):
+    if path in (DOTTED, PACKAGE):
         return "", test
     if path.startswith(f"{DOTTED}."):
         return f"{path.removeprefix(f'{DOTTED}.')}.py", test

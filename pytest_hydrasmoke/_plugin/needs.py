@@ -7,7 +7,7 @@ a factory, or requests dynamically while it runs, is not known yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,11 +15,7 @@ import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.pytest_internals import (
-    fixture_definitions,
-    refuse,
-    visible_fixtures,
-)
+from pytest_hydrasmoke._base.pytest_internals import fixture_definitions, refuse, visible_fixtures
 from pytest_hydrasmoke._options import LIVE, TABLE, variable
 from pytest_hydrasmoke._run.factory import merged
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, Wanted
@@ -86,7 +82,9 @@ class Objections:
             for item in items
             if item.get_closest_marker("hydra_smoke") and item.getparent(CheckModule) is None
         }
-        unread = list(dict.fromkeys(_others(folders, read)))
+        tables = dict.fromkeys(filter(None, map(nearest_table, folders)))
+        # One that is further up than what was read is not this run's.
+        unread = [it for it in tables if read is None or not read.parent.is_relative_to(it.parent)]
         if not unread:
             return None
         instead = "" if read is None else f" Instead, {read} was read."
@@ -116,33 +114,21 @@ class Objections:
         )
 
 
-def _others(folders: Iterable[Path], read: Path | None) -> Iterator[Path]:
-    for folder in folders:
-        table = nearest_table(folder)
-        # One that is further up than what was read is not this run's.
-        if table is not None and (read is None or not read.parent.is_relative_to(table.parent)):
-            yield table
-
-
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
     """Return the node whose end is the end of an instance of this scope."""
-    kinds: dict[str, type[pytest.Collector]] = {
+    kinds: dict[str, type[pytest.Item | pytest.Collector]] = {
+        "session": pytest.Session,
         "package": pytest.Package,
         "module": pytest.Module,
         "class": pytest.Class,
+        "function": pytest.Item,
     }
-    if scope == "session":
-        return item.session
-    if scope == "function":
-        return item
     found = item.getparent(kinds[scope])
     # A test outside any class is its own class; one outside any package uses the session.
     return found or (item if scope == "class" else item.session)
 
 
 class _Known(NamedTuple):
-    """What is known of a spec."""
-
     spec: InstanceSpec
     sure: Set[str]
     """The fields that are sure; an override of `smoke_spec` supplies the others."""

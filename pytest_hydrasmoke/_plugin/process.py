@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -79,13 +78,11 @@ class Process:
 
     def __post_init__(self) -> None:
         self._pid = os.getpid()
-        self.scrub = scrubbing(self.config.token)
-        run_id, replies = self.config.run_id, self.config.report_replies
+        config, router = self.config, self.router
+        self.scrub = scrubbing(config.token)
+        run_id, replies = config.run_id, config.report_replies
         self.ledger = Ledger(
-            *(self.config.output, run_id),
-            fake=self.fake,
-            commands=self.config.commands,
-            clean=self.scrub,
+            config.output, run_id, fake=self.fake, commands=config.commands, clean=self.scrub
         )
         self.ledger.begin(self.shares_as)
         name = self.worker or MAIN
@@ -94,19 +91,14 @@ class Process:
         self.journal = Journal(folder, name, run_id, self.scrub, replies=replies)
         self.progress = Progress(self.pytestconfig, Tail(folder, name), self.interrupts, self.scrub)
         self.journal.on_entry = self.progress.saw
-        router = self.router
-        self.replaying = (
-            None
-            if router is None or router.scenario.recordings is None
-            else Replaying(self.pytestconfig, router)
-        )
+        self.replaying: Replaying | None = None
+        if router is not None and router.scenario.recordings is not None:
+            self.replaying = Replaying(self.pytestconfig, router)
         self.stage = PytestStage(self)
-        self.recorder = None if self.config.record is None else Recorder(self)
-        self.recording_end = (
-            None
-            if self.recorder is None or self.recordings is None
-            else RecordingEnd(self, self.recorder, self.recordings)
-        )
+        self.recorder = None if config.record is None else Recorder(self)
+        self.recording_end: RecordingEnd | None = None
+        if self.recorder is not None and self.recordings is not None:
+            self.recording_end = RecordingEnd(self, self.recorder, self.recordings)
         self.selection = Selection(self.pytestconfig)
         """Whether the run covers all tests."""
         self.running_test = RunningTest(self)
@@ -179,44 +171,38 @@ class Process:
             self.router.__exit__(None, None, None)
 
     def take_part(self) -> None:
-        """Register this process's plugins."""
-        for name, plugin in self._plugins():
-            self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
-        hide_frames(*BETWEEN)
-
-    def _plugins(self) -> Iterator[tuple[str, object]]:
-        """Yield the plugins with their names, in the order of their registration."""
-        if not self.elsewhere:
-            yield "refusal", Objections(self)
-        if self.replaying is not None:
-            yield "replaying", self.replaying
-        yield "stage", self.stage
-        yield "selection", self.selection
-        yield "running-test", self.running_test
-        # Around the test: what an interrupt breaks off after it has not cut it short.
-        yield "fixtures", self.fixtures
-        yield "run-end", self.run_end
-        yield "session-outcome", self.session_outcome
-        yield "workers", self.workers
-        yield "views", self.views
-        if self.recorder is not None:
-            yield "recorder", self.recorder
-        if self.recording_end is not None:
-            yield "recording-end", self.recording_end
+        """Register this process's plugins, in this order."""
+        annotations = None
         if self.worker is None and os.environ.get("GITHUB_ACTIONS") == "true":
-            root = self.pytestconfig.rootpath
-            yield (
-                "annotations",
-                Annotations(
-                    self.told.is_smoke_test,
-                    root,
-                    os.environ,
-                    replies=self.config.report_replies,
-                    reason=self.run_end.reason,
-                ),
+            annotations = Annotations(
+                self.told.is_smoke_test,
+                self.pytestconfig.rootpath,
+                os.environ,
+                replies=self.config.report_replies,
+                reason=self.views.reason,
             )
-        # First to tell: what ends the run counts them.
-        yield "unawaited", Unawaited(self.pytestconfig)
-        yield "scrub", ReportCleaner(self.scrub)
-        # Registered last, and so the first to end.
-        yield "progress", self.progress
+        plugins = {
+            "refusal": None if self.elsewhere else Objections(self),
+            "replaying": self.replaying,
+            "stage": self.stage,
+            "selection": self.selection,
+            "running-test": self.running_test,
+            # Around the test: what an interrupt breaks off after it has not cut it short.
+            "fixtures": self.fixtures,
+            "run-end": self.run_end,
+            "session-outcome": self.session_outcome,
+            "workers": self.workers,
+            "views": self.views,
+            "recorder": self.recorder,
+            "recording-end": self.recording_end,
+            "annotations": annotations,
+            # First to tell: what ends the run counts them.
+            "unawaited": Unawaited(self.pytestconfig),
+            "scrub": ReportCleaner(self.scrub),
+            # Registered last, and so the first to end.
+            "progress": self.progress,
+        }
+        for name, plugin in plugins.items():
+            if plugin is not None:
+                self.pytestconfig.pluginmanager.register(plugin, f"hydra-smoke-{name}")
+        hide_frames(*BETWEEN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -173,7 +173,8 @@ class PytestStage(Stage):
         del self._claimed[owner]
         # The finalizer added last is called first.
         fixturedef.addfinalizer(partial(self._leave, owner))
-        with self._on(owner):
+        recorder = self._process.recorder
+        with self._on(owner), nullcontext() if recorder is None else recorder.setting_up(owner):
             result = yield
         fixturedef.addfinalizer(partial(self._enter, owner))
         return result

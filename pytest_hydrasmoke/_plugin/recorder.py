@@ -7,6 +7,7 @@ The process that runs a test adds its turns to the run's tape; the main process 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .pytest_stage import LIVE_ONLY, owner_of
+from .pytest_stage import LIVE_ONLY
 
 if TYPE_CHECKING:
     from .process import Process
@@ -77,6 +78,20 @@ class Recorder:
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
+    @contextmanager
+    def setting_up(self, owner: str) -> Generator[None]:
+        """Drop the turns of a wider fixture's set-up that fails: a plugin may repeat it."""
+        earlier = len(self._turns.get(owner, ()))
+        try:
+            yield
+        except (pytest.skip.Exception, pytest.xfail.Exception):
+            raise  # In a replay it does the same.
+        except BaseException:
+            self._failed.add(owner)
+            del self._turns.get(owner, [])[earlier:]
+            raise
+        self._failed.discard(owner)
+
     def _place(self, partner: Partner, owner: str) -> Place:
         if partner.key is None and not partner.attached:
             return None  # It is outside of the run.
@@ -101,27 +116,6 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self._turns.pop(item.nodeid, None)  # A plugin may run a test again.
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
-    ) -> Generator[None, object, object]:
-        """Drop the turns of a wider fixture's set-up that failed: a plugin may repeat it."""
-        __tracebackhide__ = True  # An error of the fixture does not come from here.
-        if fixturedef.scope == "function":
-            return (yield)
-        owner = owner_of(fixturedef, request)
-        earlier = len(self._turns.get(owner, ()))
-        try:
-            result = yield
-        except (pytest.skip.Exception, pytest.xfail.Exception):
-            raise  # In a replay it does the same.
-        except BaseException:
-            self._failed.add(owner)
-            del self._turns.get(owner, [])[earlier:]
-            raise
-        self._failed.discard(owner)
-        return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if LIVE_ONLY not in report.keywords:

@@ -42,17 +42,15 @@ _OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
 SUBTESTS: tuple[type, ...] = (pytest.Subtests,) if hasattr(pytest, "Subtests") else ()
 """The class of pytest's fixture, from pytest 9 on."""
 
-
-_Quota = tuple[int, int]
+_QUOTA: pytest.StashKey[tuple[int, int]] = pytest.StashKey()
 """How many runs there are at most, and how many of them must pass."""
-_QUOTA: pytest.StashKey[_Quota] = pytest.StashKey()
 
 
 def _arguments(n: int, *, at_least: int) -> None:
     """Declare the signature of the marker; `at_least` defaults to `n`."""
 
 
-def _quota_of(mark: pytest.Mark) -> _Quota:
+def _quota_of(mark: pytest.Mark) -> tuple[int, int]:
     """Parse a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
     signature = inspect.signature(_arguments)
     n = signature.bind(*mark.args, **{"at_least": None, **mark.kwargs}).arguments["n"]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,7 +19,6 @@ from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, RecordedTurn
 from pytest_hydrasmoke._report.parts import CaseReport
-from pytest_hydrasmoke._settings.config import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE
 from .pytest_stage import LIVE_ONLY
@@ -29,7 +27,6 @@ from .recorder import edit_of
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
     from pytest_hydrasmoke.fake.course import Course, Difference
-    from pytest_hydrasmoke.fake.recordings import RecordedFolder
     from pytest_hydrasmoke.fake.replay import Edit
 
 
@@ -126,23 +123,6 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         return message if changed is None else changed.message
 
     return edit
-
-
-def spec_of(recordings: RecordedFolder, without: Collection[str]) -> dict[str, str]:
-    """Return the recorded spec, without some of its fields."""
-    known = recordings.spec
-    return {name: known[name] for name in SPEC if name in known and name not in without}
-
-
-def unset_spec(config: HydraSmokeConfig, given: Collection[str]) -> dict[str, str]:
-    """Return what a run that replays has for the fields of a spec that no setting gives."""
-    return {name: getattr(config, name) for name in SPEC if name not in given}
-
-
-def header_line(recordings: RecordedFolder) -> str:
-    """Return the line on the replay in a run's header."""
-    what = recordings.in_words_with_age(datetime.now(UTC).date())
-    return f"hydra-smoke: FAKE, {what}; without the bundled checks"
 
 
 # What is no longer as recorded, though its tests may pass

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import at_hook
-from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
-from pytest_hydrasmoke._report.model import InstanceReport, Report
-
-from .replaying import header_line
+from pytest_hydrasmoke._report.model import Report
 
 if TYPE_CHECKING:
     from .process import Process
@@ -46,10 +44,14 @@ class Views:
         for line in lines:
             self._remarks.setdefault(line, False)
 
-    @property
-    def first_remark(self) -> str | None:
-        """The first line that the summary shows in red."""
-        return next(iter(self._remarks), None)
+    def reason(self) -> str | None:
+        """Return why the run is red, if it is so, beside what its tests tell."""
+        report = self._process.run_end.report
+        if report is None or report.exit_code == pytest.ExitCode.OK:
+            return None
+        remark = next(iter(self._remarks), None)
+        words = report.ended or remark or f"exit code {report.exit_code}"
+        return self._process.scrub(words)
 
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""
@@ -67,33 +69,28 @@ class Views:
 
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""
-        self.attempt(
-            "the JUnit file has no properties",
-            lambda: other_reports.add_properties(self._pytest, report),
-        )
-        self.attempt(
-            "GitHub's job summary was not written",
-            lambda: github.append_summary(report, os.environ),
-        )
-        self.attempt(
-            "the hook pytest_hydra_smoke_report failed",
-            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
-        )
+        with self.attempt("the JUnit file has no properties"):
+            other_reports.add_properties(self._pytest, report)
+        with self.attempt("GitHub's job summary was not written"):
+            github.append_summary(report, os.environ)
+        with self.attempt("the hook pytest_hydra_smoke_report failed"):
+            self._pytest.hook.pytest_hydra_smoke_report(report=report)
 
-    def attempt(self, otherwise: str, view: Callable[[], object]) -> None:
-        """Call a view of the report; if it fails, the summary says so."""
+    @contextmanager
+    def attempt(self, otherwise: str) -> Generator[None]:
+        """Have the summary say so if a view of the report fails."""
         try:
-            view()
+            yield
         except Exception as error:
             self.remark(f"{otherwise}{at_hook(error)}: {safe_line(repr(error))}")
 
-    def show_unseen(self, instances: Iterable[InstanceReport]) -> None:
+    def show_unseen(self) -> None:
         """Write to standard error what no summary has shown: remarks, and leaks.
 
         pytest shows none after `pytest.exit` with a code of its own. And leaks may come later: from
         an interrupt of the first clean-up, or from a worker that outlived it.
         """
-        for one in instances:
+        for one in self._process.told.instances:
             if one.outcome == "leaked" and one.idempotency_key not in self._leaks:
                 self._leaks.add(one.idempotency_key)
                 self.say_late(terminal.leak(one, fake=self._process.router is not None))
@@ -115,7 +112,8 @@ class Views:
             return []
         lines = terminal.header(self._process.config, loaded.sources, fake=router is not None)
         if router is not None and router.scenario.recordings is not None:
-            lines.insert(1, header_line(router.scenario.recordings))
+            what = router.scenario.recordings.in_words_with_age(datetime.now(UTC).date())
+            lines.insert(1, f"hydra-smoke: FAKE, {what}; without the bundled checks")
         warnings = [*loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
         return [self._process.scrub(line) for line in lines]
@@ -128,7 +126,8 @@ class Views:
         unseen = loaded.warnings if loaded and terminalreporter.verbosity < 0 else ()
         remarks = (*unseen, *self._remarks)
         # The last line of pytest, or of xdist, is the reason, and there is nothing else to show.
-        refused = self._is_refused(report)
+        usage_error = self._process.run_end.session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        refused = usage_error and not report.instances and not report.tests
         if refused and not remarks:
             return
         self._remarks = dict.fromkeys(self._remarks, True)
@@ -138,13 +137,6 @@ class Views:
             self._sum_up(report, terminalreporter)
         for remark in remarks:
             terminalreporter.line(self._process.scrub(f"hydra-smoke: {remark}"), red=True)
-
-    def _is_refused(self, report: Report) -> bool:
-        """Return whether a usage error ended the run before its first test."""
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
-        return refused and not report.instances and not report.tests
 
     def _sum_up(self, report: Report, reporter: pytest.TerminalReporter) -> None:
         writer = self._pytest.get_terminal_writer()
@@ -156,11 +148,7 @@ class Views:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:
         """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        page = Path(str(self._pytest.getoption("htmlpath")))
-
-        def show() -> None:
-            report = self._process.run_end.report
+        page, report = Path(str(self._pytest.getoption("htmlpath"))), self._process.run_end.report
+        with self.attempt("pytest-html shows nothing of the run"):
             assert report is not None, "the run has no report"
             summary.extend(other_reports.html_summary(report, self._page, page))
-
-        self.attempt("pytest-html shows nothing of the run", show)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 from enum import IntEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,8 +31,6 @@ from .run_report import code, conclude, problems
 from .session_outcome import OF_NO_TEST
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._run.run import Run
-
     from .process import Process
 
 
@@ -63,7 +60,7 @@ class RunEnd:
         if level is Level.SHOWN:
             self._finish_recordings()
             if self._process.worker is None:
-                self._show(self._write(self._session))
+                self._show(self._write())
             else:
                 self._process.workers.hand_on()
         elif level is Level.OVER:
@@ -75,7 +72,7 @@ class RunEnd:
         self._interrupts.begin_clean_up()
         try:
             if process.worker is None:
-                self._adopt(run)
+                self._adopt()
             if self._interrupts.received is not None:
                 process.progress.say(terminal.deleting(run.pending))
             run.close()
@@ -94,9 +91,9 @@ class RunEnd:
         if level is Level.OVER and process.is_owner:
             process.ledger.mark_ended()
 
-    def _adopt(self, run: Run) -> None:
+    def _adopt(self) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        process, told = self._process, self._process.told
+        process, run, told = self._process, self._process.run, self._process.told
         if self._interrupts.received is not None or process.workers.silent:
             # Workers may outlive this by seconds: they must not begin anything more.
             process.ledger.stop()
@@ -111,16 +108,17 @@ class RunEnd:
                 instance.blame()
 
     @property
-    def _session(self) -> pytest.Session:
+    def session(self) -> pytest.Session:
+        """The session, which is at its end."""
         session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
+        assert session is not None
         return session
 
     def _finish_recordings(self) -> None:
         if self._process.recorder is not None:
             self._process.recorder.finish()
         if self._process.recording_end is not None:
-            self._process.recording_end.write(self._session)
+            self._process.recording_end.write(self.session)
 
     def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
@@ -128,18 +126,17 @@ class RunEnd:
         pytest may have left out the session's end, and other hooks may raise, or change the exit
         code, after the report is written.
         """
-        session = session_of(self._pytest)
-        if self._process.worker is not None or session is None:
+        if self._process.worker is not None or session_of(self._pytest) is None:
             return
-        with self._interrupts.hold():
-            write = partial(self._write, session)
-            self._process.views.attempt("report.json may be wrong", write)
+        views = self._process.views
+        with self._interrupts.hold(), views.attempt("report.json may be wrong"):
+            self._write()
         self._interrupts.catch_up()
-        self._process.views.show_unseen(self._process.told.instances)
+        views.show_unseen()
 
-    def _write(self, session: pytest.Session) -> Report:
+    def _write(self) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
-        process, number = self._process, self._interrupts.received
+        process, session, number = self._process, self.session, self._interrupts.received
         before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
         session.exitstatus = code(before, signal=number, broken=self._broken)
         if self.report is None or not self._is_true(self.report, session.exitstatus):
@@ -166,20 +163,11 @@ class RunEnd:
             self.fail("missing await", test, words)
         self._process.views.hand_out(report)
 
-    def reason(self) -> str | None:
-        """Return why the run is red, if it is so, beside what its tests tell."""
-        report = self.report
-        if report is None or report.exit_code == pytest.ExitCode.OK:
-            return None
-        remark = self._process.views.first_remark
-        words = report.ended or remark or f"exit code {report.exit_code}"
-        return self._process.scrub(words)
-
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
         # pytest-html among them, accept a test once its teardown is reported.
-        session = self._session
+        session = self.session
         session.exitstatus = code(session.exitstatus, failed=True)
         session.testscollected += 1  # The terminal shows progress as a share of these.
         nodeid = f"{OF_NO_TEST}{kind}::{name}"
@@ -187,8 +175,8 @@ class RunEnd:
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
-            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self._process.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
+            with self._process.views.attempt(f"the {kind} of {name} was not shown everywhere"):
+                self._pytest.hook.pytest_runtest_logreport(report=report)
 
     def _signal_behind(self, error: BaseException) -> int | None:
         """Return the signal that has interrupted the run's end; any other error has broken it."""

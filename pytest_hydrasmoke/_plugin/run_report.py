@@ -23,9 +23,10 @@ from pytest_hydrasmoke._report.build import (
     with_tests,
 )
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
+from pytest_hydrasmoke._settings.config import SPEC
 
 from .bundled_checks import PACKAGE
-from .replaying import notes, unset_spec
+from .replaying import notes
 from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SWEPT = "a sweep has ended this run: after that, nothing could be provisioned, nor chatted with"
 """What is behind the failures of a run that a sweep has declared over."""
-_RED = ("error", "failed")
 _Scene = tuple[str, int | None]
 """A test, and the run of its body where it has several."""
 
@@ -138,7 +138,8 @@ def _notes(process: Process, report: Report) -> Iterator[str]:
     """Yield what is worth a note of what the tests have chatted, though they may pass."""
     if process.replaying is not None and process.loaded is not None:
         whole = process.selection.is_whole(report.exit_code)
-        unset = unset_spec(process.config, process.loaded.sources)
+        given = process.loaded.sources
+        unset = {it: getattr(process.config, it) for it in SPEC if it not in given}
         yield from notes(process.replaying.course, report.tests, unset=unset, whole=whole)
     elif not process.stage.separates:
         continuing = process.session_outcome.cases.continuing
@@ -147,10 +148,11 @@ def _notes(process: Process, report: Report) -> Iterator[str]:
 
 def _unproved(report: Report, process: Process) -> str | None:
     """Return why a run in which nothing failed is not green."""
-    story, failed = process.told.story, [one for one in report.tests if one.outcome in _RED]
+    story = process.told.story
+    failed = sum(one.outcome in ("error", "failed") for one in report.tests)
     if failed:
         # `pytest.exit` may have asked for 0, here and below, and a hook may have set it.
-        return f"smoke tests failed: {len(failed)}, and the run was to end as if they had not"
+        return f"smoke tests failed: {failed}, and the run was to end as if they had not"
     if not process.session_outcome.cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
     left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)

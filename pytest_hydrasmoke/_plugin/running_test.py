@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import (
-    OTHERS,
-    HydraSmokeError,
-    LlmEventsError,
-    NotFoundError,
-)
+from pytest_hydrasmoke._base.errors import OTHERS, HydraSmokeError, LlmEventsError, NotFoundError
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.instance import Instance
@@ -107,8 +102,7 @@ class RunningTest:
             errors = [*errors_in(call.excinfo.value)]
             self._causes[report.when] += failures_of(call.excinfo.value)
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
-            usage = (error for error in errors if isinstance(error, LlmEventsError))
-            self._in_vain |= any(error.in_vain for error in usage)
+            self._in_vain |= any(isinstance(it, LlmEventsError) and it.in_vain for it in errors)
         if self._repeats is not None and cases_have_properties(self._process.pytestconfig):
             report.user_properties += repeat_properties(*self._repeats)
         if report.failed and (chats := self._turns_of(report.nodeid)):

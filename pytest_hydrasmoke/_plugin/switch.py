@@ -45,13 +45,11 @@ def switch_on(config: pytest.Config) -> Process | None:
         return None
     worker = worker_input(config)
     with _watched(config) as interrupts:
-        if worker is None:
-            from .begin_run import begin_run
+        from .begin_run import begin_run, join_run
 
+        if worker is None:
             process: Process | None = begin_run(config, interrupts, fake=_is_fake(config))
         else:
-            from .begin_run import join_run
-
             process = join_run(config, worker, interrupts)
         if process is None:
             return None

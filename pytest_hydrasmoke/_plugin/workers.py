@@ -92,15 +92,15 @@ class Workers:
 
         It is on another host, and so a run of its own, or its signs here were removed.
         """
-        process, config = self._process, self._process.config
+        process, run_id = self._process, self._process.config.run_id
         if process.fake:
             return []  # Their instances ended with them.
+        sweep = process.config.commands.sweep
         return [
-            f"worker {name} did not report what it left: {config.commands.sweep(run_id)}, and "
-            f"{config.commands.sweep(config.run_id)}"
+            f"worker {name} did not report what it left: {sweep(worker_run_id(run_id, name))}, and "
+            f"{sweep(run_id)}"
             for name in sorted(self.silent)
             if not process.ledger.has_seen(name)
-            for run_id in [worker_run_id(config.run_id, name)]
         ]
 
 

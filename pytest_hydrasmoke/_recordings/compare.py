@@ -135,7 +135,7 @@ def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
     # Reading a stream costs as much CPU time as the turn did.
     same_words = was.said is not None and was.said == now.said
     same = same_words or (was.stream, was.refused) == (now.stream, now.refused)
-    if same and _frame(was) == _frame(now):
+    if same and (was.end, was.spec, _counted(was)) == (now.end, now.spec, _counted(now)):
         return None
     one, other = _words(was, reading), _words(now, reading)
     told, room = list[str](), _ROOM
@@ -147,16 +147,9 @@ def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
     return "; ".join(told) or None
 
 
-def _frame(turn: Recorded) -> dict[str, str | None]:
-    """Return everything relevant of a turn except its lookup key and its stream."""
-    events, counted = turn.llm_events, None
-    if events is not None:
-        counted = f"{events.count} of {', '.join(events.providers) or 'none'}"
-    return {
-        "ending": "refused" if turn.end is None else turn.end,
-        "LLM events": counted,
-        "spec": str(dict(sorted(turn.spec.items()))),
-    }
+def _counted(turn: Recorded) -> str | None:
+    events = turn.llm_events
+    return None if events is None else f"{events.count} of {', '.join(events.providers) or 'none'}"
 
 
 def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
@@ -164,14 +157,14 @@ def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
 
     True stands for words that are not compared.
     """
-    words, frame, refusal = played(turn.stream, reading), _frame(turn), None
+    words, refusal = played(turn.stream, reading), None
     if (refused := turn.refused) is not None:
         refusal = f"{refused.status} {refused.body.decode(errors='replace')}"
     return {
         "text": words.text,
         "tools": words.tools,
         "finish reason": words.finish_reason,
-        "ending": frame.pop("ending"),
+        "ending": "refused" if turn.end is None else turn.end,
         "refusal": refusal,
         "format": ", ".join(words.runtimes) or None,
         "reasoning": True if words.reasoning else None,
@@ -179,7 +172,8 @@ def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
         "terminal event": True if words.complete else None,
         "error": True if words.failed else None,
         "events": None if any(words) else turn.stream.decode(errors="replace") or None,
-        **frame,
+        "LLM events": _counted(turn),
+        "spec": str(dict(sorted(turn.spec.items()))),
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.run_keys import DEVICE
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._run.locks import Lock
 
@@ -30,7 +31,6 @@ _UNFINISHED = ".hydra-smoke-*.tmp"
 """Names of recordings that are not whole yet, and of no other file: the next run removes them."""
 _UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
 _BAD_END = re.compile(r"^\.|[. ]$")
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _LONGEST = 100
 """Characters of a file's or folder's name, without its digest and suffix."""
 _MOST_FOLDERS = 8
@@ -169,7 +169,7 @@ def _safe(parts: Sequence[str]) -> Iterator[str]:
         # Some disks treat two names that differ only in case as one.
         name = _UNSAFE.sub("_", part.lower())[:_LONGEST]
         name = _BAD_END.sub("_", name)
-        yield f"_{name}" if _DEVICES.match(name) else name
+        yield f"_{name}" if DEVICE.fullmatch(name) else name
 
 
 class Tape:

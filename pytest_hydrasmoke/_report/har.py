@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from http import HTTPStatus
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from http.client import responses
 from importlib.metadata import version
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,7 +21,6 @@ from .parts import ExchangeReport, TurnReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"
-_JSON = "application/json"
 
 
 def render(report: Report) -> str:
@@ -33,18 +32,16 @@ def render(report: Report) -> str:
     if report.trace_id is not None:
         words += f", trace {report.trace_url or report.trace_id}"
     with harfile.open(file, creator=creator, comment=words) as har:
-        for began, instance, exchange in sorted(_requests(report), key=lambda it: it[0]):
+        requests = [
+            (instance.began + timedelta(seconds=exchange.at), instance, exchange)
+            for instance in report.instances
+            if instance.began is not None
+            for exchange in instance.exchanges
+        ]
+        for began, instance, exchange in sorted(requests, key=lambda it: it[0]):
             when = began.isoformat(timespec="milliseconds")
             _add(har, when, instance, exchange, report.url.rstrip("/"))
     return file.getvalue() + "\n"
-
-
-def _requests(report: Report) -> Iterator[tuple[datetime, InstanceReport, ExchangeReport]]:
-    for instance in report.instances:
-        if instance.began is None:
-            continue
-        for exchange in instance.exchanges:
-            yield instance.began + timedelta(seconds=exchange.at), instance, exchange
 
 
 def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
@@ -75,7 +72,7 @@ def _add(
         response=harfile.Response(
             # A browser's panel shows 0 as a failed request.
             exchange.status or 0,
-            next((one.phrase for one in HTTPStatus if one == exchange.status), ""),
+            responses.get(exchange.status or 0, ""),
             _HTTP,
             content=_received(turn),
             comment=exchange.error or (None if turn is None else turn.error or _beside(turn)),
@@ -98,7 +95,7 @@ def _sent(
     if exchange.call == "provision" and instance.spec is not None:
         spec = instance.spec.model_dump(exclude_none=True)
         body = {"idempotency_key": instance.idempotency_key, **spec}
-    return None if body is None else harfile.PostData(_JSON, text=json.dumps(body))
+    return None if body is None else harfile.PostData("application/json", text=json.dumps(body))
 
 
 def _beside(turn: TurnReport) -> str | None:

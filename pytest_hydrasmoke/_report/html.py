@@ -15,7 +15,7 @@ import jinja2
 
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 
-from .axis import duration, stopwatch
+from .axis import WIDTH, duration, stopwatch
 
 MOST_TEXT = 40_000
 """The most characters of a single text; no story keeps a longer one."""
@@ -26,14 +26,14 @@ SHEET = TEMPLATES / "report.css"
 def fill(template: Path, *sheets: Path, **facts: object) -> str:
     """Return the page of a template: it loads nothing, and has its style sheets within it."""
     style = "".join(sheet.read_text("utf-8") for sheet in sheets)
-    page = _environment(template.parent).get_template(template.name)
+    page = _environment(template.parent).get_template(template.name, globals={"drawing": WIDTH})
     return page.render(style=style, policy=_policy(style), **facts)
 
 
 @cache
 def _environment(folder: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_harmless,

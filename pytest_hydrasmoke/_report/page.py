@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytest_hydrasmoke._journal.story import TOKENS
 
-from .axis import WIDTH, duration
+from .axis import duration
 from .html import SHEET, TEMPLATES, fill
 from .model import FAKE_ENDED, LEAKED, UNPROVED, Report
 from .sections import Section
@@ -38,7 +38,6 @@ def render(report: Report) -> str:
         sections=sections,
         troubles=list(_troubles(report, sections)),
         opened=len(sections) <= OPEN,
-        drawing=WIDTH,
         ended=FAKE_ENDED if report.fake else None,
     )
 

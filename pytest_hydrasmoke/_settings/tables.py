@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,12 +108,9 @@ def _has_table(file: Path) -> bool:
 
 def _alike(file: Path) -> dict[str, Any]:
     """Return the table, and those that are misspelt as it: they count, so that they are told."""
-    return {name: it for name, it in _tools(file).items() if letters(name) == letters(_NAME)}
-
-
-def _tools(file: Path) -> Mapping[str, Any]:
     with file.open("rb") as opened:
         tools = tomllib.load(opened).get("tool", {})
     if not isinstance(tools, dict):
         raise ValueError("tool is not a table")
-    return cast("dict[str, Any]", tools)
+    tables = cast("dict[str, Any]", tools)
+    return {name: it for name, it in tables.items() if letters(name) == letters(_NAME)}

@@ -34,10 +34,6 @@ def _words(value: object) -> object:
     return value
 
 
-def _lower(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(word.lower() for word in words)
-
-
 def _token(value: object) -> object:
     if isinstance(value, str):
         value = Token(value)
@@ -110,22 +106,9 @@ def _token_file(path: Path) -> Path:
     raise ValueError(f"there is no file {shown}")
 
 
-def _pairs(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    budgets: dict[str, str] = {}
-    for pair in filter(None, map(str.strip, value.split(","))):
-        name, _, most = map(str.strip, pair.partition("="))
-        if not name or not most or "=" in most:
-            raise ValueError(
-                f"{safe_line(pair, 60)!r} is not a budget: write name=number, with commas between "
-                f"budgets, such as ready=300,first_event=5. A name is one of {', '.join(BUDGETS)}"
-            )
-        budgets[name] = most
-    return budgets
-
-
-def _of_phases(value: object) -> object:
+def _budgets(value: object) -> object:
+    if isinstance(value, str):
+        value = dict(_pair(it) for it in value.split(",") if it.strip())
     if not isinstance(value, dict):
         return value
     budgets = cast("dict[object, object]", value)
@@ -139,12 +122,21 @@ def _of_phases(value: object) -> object:
     return budgets
 
 
+def _pair(words: str) -> tuple[str, str]:
+    name, _, most = map(str.strip, words.partition("="))
+    if not name or not most or "=" in most:
+        raise ValueError(
+            f"{safe_line(words, 60)!r} is not a budget: write name=number, with commas between "
+            f"budgets, such as ready=300,first_event=5. A name is one of {', '.join(BUDGETS)}"
+        )
+    return name, most
+
+
 Words = Annotated[frozenset[str], BeforeValidator(_words)]
-StatusWords = Annotated[Words, AfterValidator(_lower)]
+StatusWords = Annotated[Words, AfterValidator(lambda words: frozenset(map(str.lower, words)))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-# pydantic calls the last validator first.
-Budgets = Annotated[dict[str, Seconds], BeforeValidator(_of_phases), BeforeValidator(_pairs)]
+Budgets = Annotated[dict[str, Seconds], BeforeValidator(_budgets)]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
 Api = Literal["openai", "ag-ui"]
 Checks = Annotated[bool | Literal["core"], BeforeValidator(_checks)]

@@ -27,7 +27,7 @@ CONFTEST = """
     def pytest_configure(config):
         global stage
         settings = SimpleNamespace(new_conversation=None)
-        of_run = {"replaying": None, "pytestconfig": config, "config": settings}
+        of_run = {"replaying": None, "recorder": None, "pytestconfig": config, "config": settings}
         stage = PytestStage(SimpleNamespace(**of_run))
         config.pluginmanager.register(stage)
 
