@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_tools import Output, check, like
+from gates import serving
 from plugin_tools import SOMEBODY, Project, answering
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
@@ -18,7 +19,6 @@ from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke._cli import check as check_module
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 REACHED = "ok    router: reached in ?.?? s"
 
@@ -200,10 +200,9 @@ class Front:
 def front(project: Project, router: FakeRouter) -> Iterator[Front]:
     """What stands before a router, from a folder from which it is known."""
     app = Front(router)
-    place = mount(app)
-    project.at(place.url)
-    yield app
-    unmount(place)
+    with serving(app) as url:
+        project.at(url)
+        yield app
 
 
 def page(code: int, title: str, **headers: str) -> Response:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from faulty_server import FaultyServer, answer
+from gates import answer_of, serving
 from plugin_tools import Project, nothing_left
 from starlette.responses import HTMLResponse, Response
 
 from pytest_hydrasmoke.fake import FakeRouter
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 CHAT = """
 def test_it(smoke_instance):
@@ -27,25 +27,16 @@ def page(code: int, title: str, **headers: str) -> Response:
     return HTMLResponse(body, code, {"server": "nginx/1.26.3", **headers})
 
 
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    place = mount(app)
-    try:
-        yield place.url
-    finally:
-        unmount(place)
-
-
-@contextmanager
-def behind(router: FakeRouter, answers: Callable[[str], Response | None]) -> Iterator[str]:
+def behind(
+    router: FakeRouter, answers: Callable[[str], Response | None]
+) -> AbstractContextManager[str]:
     """Serve a router behind a gateway, which answers itself what it has an answer to."""
 
     async def gateway(scope: Any, receive: Any, send: Any) -> None:
         answer = answers(scope["path"])
         await (router.app if answer is None else answer)(scope, receive, send)
 
-    with served(gateway) as url:
-        yield url
+    return serving(gateway)
 
 
 def test_a_gateway_in_the_routers_place_is_one_error_that_names_it(
@@ -112,14 +103,11 @@ def test_a_gateways_refusal_of_a_provision_is_told_proves_nothing_and_hides_no_i
             await router.app(scope, receive, send)
             return
         if made:
-            await router.app(scope, receive, drop)
+            await answer_of(router.app, scope, receive)
         await refusal(scope, receive, send)
 
-    async def drop(message: Any) -> None:
-        pass
-
     project.write("test_it.py", CHAT)
-    with served(gateway) as url:
+    with serving(gateway) as url:
         result = project.at(url, delete_timeout=0.6).live("test_it.py")
     result.stdout.fnmatch_lines([TOLD, "*next step: the request is larger than the gateway *"])
     if made:
