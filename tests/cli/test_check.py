@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cli_tools import Output, check, like
-from gates import serving
+from gates import Front, serving
 from plugin_tools import SOMEBODY, Project, answering
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
@@ -181,19 +181,6 @@ def test_words_of_a_router_are_printed_safely_on_any_console(
 
 
 # What stands before it, or beside it
-
-
-class Front:
-    """Stands before a router, and answers itself where a path ends like this."""
-
-    def __init__(self, router: FakeRouter) -> None:
-        self._app: Any = router.app
-        self.ends = ""
-        self.answer: Any = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        app = self.answer if scope["path"].endswith(self.ends) else self._app
-        await app(scope, receive, send)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_hydrasmoke.fake import FakeRouter
@@ -40,6 +41,19 @@ async def answer_of(app: Any, scope: Any, receive: Any) -> list[Any]:
 
     await app(scope, receive, keep)
     return sent
+
+
+@dataclass
+class Front:
+    """Stands before a router, and answers itself where a path ends like this."""
+
+    router: FakeRouter
+    answer: Any = None
+    ends: str = ""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app = self.answer if scope["path"].endswith(self.ends) else self.router.app
+        await app(scope, receive, send)
 
 
 def saying(router: FakeRouter, *streams: bytes) -> AbstractContextManager[str]:
