@@ -19,6 +19,7 @@ from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke._cli import check as check_module
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.chat_stream import hang_up
 
 REACHED = "ok    router: reached in ?.?? s"
 
@@ -238,10 +239,6 @@ def other(change: Callable[[dict[str, Any]], object]) -> bytes:
     document = json.loads(json.dumps(contract()))
     change(document["paths"])
     return json.dumps(document).encode()
-
-
-async def hang_up(scope: Any, receive: Any, send: Any) -> None:
-    scope["extensions"]["pytest_hydrasmoke.hang_up"]()
 
 
 PROVISION = next(path for path in contract()["paths"] if path.endswith("/provision"))
