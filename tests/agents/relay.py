@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastapi.responses import Response, StreamingResponse
+from gates import serving
 from hermes_agent import HermesAgent
 from plugin_tools import TOKEN
 from stub_model import StubModel
 from twin import Row, Twin, build
-
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 
 class Relay(Twin):
@@ -64,12 +63,9 @@ class Relay(Twin):
 def relaying(stream: str, folder: Path) -> Iterator[tuple[Relay, str]]:
     """Serve a router of agents, and their model; gives the router and its URL."""
     relay = Relay(stream, folder)
-    model, router = mount(StubModel(relay.spent_by).app), mount(build(relay))
-    relay.model_url = model.url
-    try:
-        yield relay, router.url
-    finally:
-        for agent in relay.agents.values():
-            agent.kill()
-        unmount(router)
-        unmount(model)
+    with serving(StubModel(relay.spent_by).app) as relay.model_url, serving(build(relay)) as url:
+        try:
+            yield relay, url
+        finally:
+            for agent in relay.agents.values():
+                agent.kill()

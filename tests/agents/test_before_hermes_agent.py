@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gates import serving
 from hermes_agent import HermesAgent
 from plugin_tools import Project
 from recorder_tools import RECORD, told
 from stub_model import StubModel
-
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 pytestmark = pytest.mark.agents
 SUITE = """
@@ -47,11 +46,10 @@ SUITE = """
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[HermesAgent]:
-    model = mount(StubModel(lambda caller: None).app)
-    it = HermesAgent(tmp_path / "agent", f"{model.url}/a/v1")
-    yield it
-    it.kill()
-    unmount(model)
+    with serving(StubModel(lambda caller: None).app) as model:
+        it = HermesAgent(tmp_path / "agent", f"{model}/a/v1")
+        yield it
+        it.kill()
 
 
 def test_a_run_before_it(project: Project, agent: HermesAgent) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_tools import Output, check, like
+from gates import Front, serving
 from plugin_tools import SOMEBODY, Project, answering
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
@@ -18,7 +19,7 @@ from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke._cli import check as check_module
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
-from pytest_hydrasmoke.fake.server import mount, unmount
+from pytest_hydrasmoke.fake.chat_stream import hang_up
 
 REACHED = "ok    router: reached in ?.?? s"
 
@@ -183,27 +184,13 @@ def test_words_of_a_router_are_printed_safely_on_any_console(
 # What stands before it, or beside it
 
 
-class Front:
-    """Stands before a router, and answers itself where a path ends like this."""
-
-    def __init__(self, router: FakeRouter) -> None:
-        self._app: Any = router.app
-        self.ends = ""
-        self.answer: Any = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        app = self.answer if scope["path"].endswith(self.ends) else self._app
-        await app(scope, receive, send)
-
-
 @pytest.fixture
 def front(project: Project, router: FakeRouter) -> Iterator[Front]:
     """What stands before a router, from a folder from which it is known."""
     app = Front(router)
-    place = mount(app)
-    project.at(place.url)
-    yield app
-    unmount(place)
+    with serving(app) as url:
+        project.at(url)
+        yield app
 
 
 def page(code: int, title: str, **headers: str) -> Response:
@@ -252,10 +239,6 @@ def other(change: Callable[[dict[str, Any]], object]) -> bytes:
     document = json.loads(json.dumps(contract()))
     change(document["paths"])
     return json.dumps(document).encode()
-
-
-async def hang_up(scope: Any, receive: Any, send: Any) -> None:
-    scope["extensions"]["pytest_hydrasmoke.hang_up"]()
 
 
 PROVISION = next(path for path in contract()["paths"] if path.endswith("/provision"))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from faulty_server import FaultyServer, answer
+from gates import Front, answer_of, serving
 from plugin_tools import Project, nothing_left
 from starlette.responses import HTMLResponse, Response
 
 from pytest_hydrasmoke.fake import FakeRouter
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 CHAT = """
 def test_it(smoke_instance):
@@ -27,32 +25,11 @@ def page(code: int, title: str, **headers: str) -> Response:
     return HTMLResponse(body, code, {"server": "nginx/1.26.3", **headers})
 
 
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    place = mount(app)
-    try:
-        yield place.url
-    finally:
-        unmount(place)
-
-
-@contextmanager
-def behind(router: FakeRouter, answers: Callable[[str], Response | None]) -> Iterator[str]:
-    """Serve a router behind a gateway, which answers itself what it has an answer to."""
-
-    async def gateway(scope: Any, receive: Any, send: Any) -> None:
-        answer = answers(scope["path"])
-        await (router.app if answer is None else answer)(scope, receive, send)
-
-    with served(gateway) as url:
-        yield url
-
-
 def test_a_gateway_in_the_routers_place_is_one_error_that_names_it(
     project: Project, router: FakeRouter
 ) -> None:
     project.write("test_it.py", CHAT)
-    with behind(router, lambda path: HTMLResponse("<title>Welcome to nginx!</title>")) as url:
+    with serving(Front(router, HTMLResponse("<title>Welcome to nginx!</title>"))) as url:
         result = project.at(url).live("test_it.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert sum(line.startswith("ERROR: ") for line in result.stderr.lines) == 1
@@ -65,9 +42,8 @@ def test_a_gateway_in_the_routers_place_is_one_error_that_names_it(
 def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
     project: Project, router: FakeRouter
 ) -> None:
-    refused = page(503, UNAVAILABLE)
     project.write("test_it.py", CHAT)
-    with behind(router, lambda path: refused if path.endswith("/chat") else None) as url:
+    with serving(Front(router, page(503, UNAVAILABLE), "/chat")) as url:
         result = project.at(url, chat_timeout=0.6).live("test_it.py")
     result.stdout.fnmatch_lines(
         [
@@ -105,21 +81,13 @@ TOLD = f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered
 def test_a_gateways_refusal_of_a_provision_is_told_proves_nothing_and_hides_no_instance(
     project: Project, router: FakeRouter, made: bool
 ) -> None:
-    refusal = page(413, TOO_LARGE)
-
-    async def gateway(scope: Any, receive: Any, send: Any) -> None:
-        if not scope["path"].endswith("/provision"):
-            await router.app(scope, receive, send)
-            return
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
         if made:
-            await router.app(scope, receive, drop)
-        await refusal(scope, receive, send)
-
-    async def drop(message: Any) -> None:
-        pass
+            await answer_of(router.app, scope, receive)
+        await page(413, TOO_LARGE)(scope, receive, send)
 
     project.write("test_it.py", CHAT)
-    with served(gateway) as url:
+    with serving(Front(router, refuse, "/provision")) as url:
         result = project.at(url, delete_timeout=0.6).live("test_it.py")
     result.stdout.fnmatch_lines([TOLD, "*next step: the request is larger than the gateway *"])
     if made:

@@ -11,21 +11,20 @@ import json
 import random
 import string
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import fire_tools as fire
 import pytest
+from gates import answer_of, serving
 from net_tools import FIELDS
 from starlette.responses import JSONResponse
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 pytestmark = pytest.mark.fire
 
@@ -78,29 +77,19 @@ def providers(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "count": count, "providers": names}
 
 
-@contextmanager
-def talkative(router: FakeRouter, change: Any) -> Iterator[str]:
+def talkative(router: FakeRouter, change: Any) -> AbstractContextManager[str]:
     """Serve a router whose answers to GET are changed; gives its URL."""
 
     async def gate(scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] != "GET":
             await router.app(scope, receive, send)
             return
-        sent: list[Any] = []
-
-        async def keep(message: Any) -> None:
-            sent.append(message)
-
-        await router.app(scope, receive, keep)
+        sent = await answer_of(router.app, scope, receive)
         body = json.loads(sent[1]["body"])
         body = change(body) if sent[0]["status"] == 200 else body
         await JSONResponse(body, sent[0]["status"])(scope, receive, send)
 
-    place = mount(gate)
-    try:
-        yield place.url
-    finally:
-        unmount(place)
+    return serving(gate)
 
 
 @pytest.mark.parametrize("change", [words, fields, providers])

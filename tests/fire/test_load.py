@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from gates import serving
 from net_tools import FIELDS, KINDS, run_for
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +15,6 @@ from pytest_hydrasmoke import AsyncSmokeInstanceFactory, HydraSmokeConfig, Smoke
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.protocol import IN_FLIGHT
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 LOADS = [
     ("sync", 20, 0.02, 0.3),
@@ -67,17 +67,14 @@ def test_many_at_once_are_all_ready_and_all_deleted(
 
     fake = FakeRouter(Scenario(row_after=0.3, statuses=((0.0, "queued"), (boot, "running"))))
     router = BusyRouter(fake.app, pause)
-    place = mount(router)
-    try:
+    with serving(router) as url:
         config = HydraSmokeConfig(
-            url=place.url, token=fake.token, run_id="load", max_instances=number, **FIELDS
+            url=url, token=fake.token, run_id="load", max_instances=number, **FIELDS
         )
         run = run_for(config)
         instances = anyio.run(many, backend="trio" if kind == "trio" else "asyncio")
         assert all(it.ready for it in fake.instances)
         run.close()
-    finally:
-        unmount(place)
     assert all(it.deleted for it in fake.instances)
     assert len({it.id for it in instances}) == len(fake.instances) == number
     assert not [instance for instance in run.instances if instance.leak]

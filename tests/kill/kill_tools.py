@@ -64,14 +64,14 @@ class Router:
     def instances(self) -> list[dict[str, Any]]:
         return self.ask("/_fake/instances")
 
-    def alive(self, run_ids: Sequence[str] | None = None) -> list[str]:
-        """Return the keys of the instances that nobody has deleted, of some runs or of all."""
-        return [
-            instance["idempotency_key"]
-            for instance in self.instances
-            if not instance["deleted"]
-            and (run_ids is None or instance["idempotency_key"].rpartition("-")[0] in run_ids)
-        ]
+    def of(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the instances of one run."""
+        return [it for it in self.instances if it["idempotency_key"].rpartition("-")[0] == run_id]
+
+    def alive(self, run_id: str | None = None) -> list[str]:
+        """Return the keys of the instances that nobody has deleted, of one run or of all."""
+        found = self.instances if run_id is None else self.of(run_id)
+        return [it["idempotency_key"] for it in found if not it["deleted"]]
 
     def requests(self, route: str, key_or_id: str = "") -> list[dict[str, Any]]:
         return [
@@ -82,6 +82,10 @@ class Router:
 
     def seen(self, route: str, key_or_id: str = "") -> bool:
         return bool(self.requests(route, key_or_id))
+
+    def has_come_to(self, route: str, run_id: str) -> bool:
+        """Return whether a run has an instance, and has made a call of it."""
+        return any(route == "provision" or self.seen(route, it["id"]) for it in self.of(run_id))
 
     def fail(self, route: str, status: int, times: int) -> None:
         """Have the next requests of a route refused."""
@@ -149,6 +153,10 @@ class Run:
         """Signal it, if it is still there."""
         self.process.send_signal(number)
 
+    def comes_to(self, what: Callable[[], object]) -> bool:
+        """Wait until something is so, or the run is over."""
+        return until(lambda: what() or self.process.poll() is not None)
+
     def kill_after(self, seconds: float) -> float:
         """Kill it that long after its start; gives the moment."""
         time.sleep(max(self.started + seconds - time.monotonic(), 0.0))
@@ -206,14 +214,34 @@ def pytest_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", *settings, "-q", "--hydra-smoke", *arguments]
 
 
+def prepared(
+    router: Router, folder: Path, text: str, *arguments: str, **env: str
+) -> tuple[list[str], Path, dict[str, str]]:
+    """Write a test file with this text; gives pytest's command, its folder and its environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "test_it.py").write_text(text)
+    return pytest_command("test_it.py", *arguments), folder, router.environment(**env)
+
+
 def start_pytest(
     router: Router, folder: Path, text: str, *arguments: str, name: str = "", **env: str
 ) -> Run:
     """Start pytest on a test file with this text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "test_it.py").write_text(text)
-    command = pytest_command("test_it.py", *arguments)
-    return start(command, folder, router.environment(**env), name)
+    return start(*prepared(router, folder, text, *arguments, **env), name)
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    """Return what a run's report says; without one, no exit code and no instances."""
+    path = folder / ".hydrasmoke" / "report.json"
+    if not path.exists():
+        return {"exit_code": None, "instances": []}
+    report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return report
+
+
+def outcomes(folder: Path) -> list[str]:
+    """Return what became of a run's instances, as its report has it."""
+    return [it["outcome"] for it in report_of(folder)["instances"]]
 
 
 def sweep(

@@ -31,16 +31,17 @@ class Watched:
     """Takes what a run has to write that waits for its reader."""
 
 
-def _start(
-    command: Sequence[str], folder: Path, env: dict[str, str], out: int, terminal: bool
-) -> subprocess.Popen[bytes]:
-    """Start a run at the head of a group of its own; on a terminal, of a session of its own."""
+@contextmanager
+def _started(
+    command: Sequence[str], folder: Path, env: dict[str, str], out: int, terminal: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run, and see that it ends; on a terminal, it is of a session of its own."""
 
     def take_terminal() -> None:
         os.setsid()
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         cwd=folder,
         env=env,
@@ -50,56 +51,53 @@ def _start(
         process_group=None if terminal else 0,
         preexec_fn=take_terminal if terminal else None,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
 def teed(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
     """`pytest | tee log`, one group, and all of it is signalled: Ctrl-C, or a closed window."""
     reads, writes = os.pipe()
-    process = _start(command, folder, env, writes, terminal=False)
-    os.close(writes)
-    tee = subprocess.Popen(
-        ["tee", "log"],
-        cwd=folder,
-        stdin=reads,
-        stdout=subprocess.DEVNULL,
-        process_group=process.pid,
-    )
-    os.close(reads)
-    try:
+    with _started(command, folder, env, writes) as process:
+        os.close(writes)
+        tee = subprocess.Popen(
+            ["tee", "log"],
+            cwd=folder,
+            stdin=reads,
+            stdout=subprocess.DEVNULL,
+            process_group=process.pid,
+        )
+        os.close(reads)
         yield Watched(process, lambda: None, lambda number: os.killpg(process.pid, number))
-    finally:
-        _end(process)
-        tee.wait()
+    tee.wait()
 
 
 @contextmanager
 def unread(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
     """A pipe whose reader goes."""
     reads, writes = os.pipe()
-    process = _start(command, folder, env, writes, terminal=False)
-    os.close(writes)
-    with os.fdopen(reads, "rb") as reader:
-        try:
-            yield Watched(process, reader.close, process.send_signal)
-        finally:
-            _end(process)
+    with os.fdopen(reads, "rb") as reader, _started(command, folder, env, writes) as process:
+        os.close(writes)
+        yield Watched(process, reader.close, process.send_signal)
 
 
 @contextmanager
 def stalled(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
     """A pipe whose reader reads no more, until it is full."""
     reads, writes = os.pipe()
-    process = _start(command, folder, env, writes, terminal=False)
     with ThreadPoolExecutor(1) as pool:
 
         def read_on() -> None:
             pool.submit(_read_all, reads)
 
         try:
-            yield Watched(process, lambda: fill(writes), process.send_signal, read_on)
+            with _started(command, folder, env, writes) as process:
+                yield Watched(process, lambda: fill(writes), process.send_signal, read_on)
         finally:
-            _end(process)
             os.close(writes)
     os.close(reads)
 
@@ -113,19 +111,18 @@ def _read_all(pipe: int) -> None:
 def hung_up(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
     """A terminal that is closed, which is a HUP in itself; another signal may come just before."""
     ours, theirs = os.openpty()
-    process = _start(command, folder, env, theirs, terminal=True)
-    os.close(theirs)
-    with os.fdopen(ours, "rb") as terminal:
+    with (
+        os.fdopen(ours, "rb") as terminal,
+        _started(command, folder, env, theirs, terminal=True) as process,
+    ):
+        os.close(theirs)
 
         def send(number: int) -> None:
             if number != signal.SIGHUP:
                 process.send_signal(number)
             terminal.close()
 
-        try:
-            yield Watched(process, lambda: None, send)
-        finally:
-            _end(process)
+        yield Watched(process, lambda: None, send)
 
 
 SHELL = """
@@ -202,11 +199,6 @@ def fill(pipe: int) -> None:
         while True:
             os.write(own, b"x")
     os.close(own)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
 
 
 ENDINGS = {"tee": teed, "gone": unread, "stalled": stalled, "terminal": hung_up}

@@ -6,7 +6,6 @@ each state of a run's end: signals, a user's hook that raises, a worker that die
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kill_tools import Router, judge, router, several_at_once, start_pytest, sweep, until
+from kill_tools import (
+    Router,
+    judge,
+    outcomes,
+    report_of,
+    router,
+    several_at_once,
+    start_pytest,
+    sweep,
+)
 from sizes import sizes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -223,15 +231,6 @@ def jobs() -> Iterator[tuple[Case, int]]:
     yield from ((in_a_state(where, "dies"), 1) for where in OF_HOOKS[:3])
 
 
-def reported(folder: Path) -> dict[str, Any]:
-    """Return what a run's report says; without one, no exit code and no instances."""
-    path = folder / ".hydrasmoke" / "report.json"
-    if not path.exists():
-        return {"exit_code": None, "instances": []}
-    report: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return report
-
-
 def end_a_run(case: Case, workers: int, folder: Path) -> str:
     """Run a case, and sweep what it left; return what was not as it should be."""
     folder.mkdir()
@@ -243,7 +242,7 @@ def end_a_run(case: Case, workers: int, folder: Path) -> str:
             at.fail("delete", 503, case.refused)
         run = start_pytest(at, folder, case.text, *more, *case.arguments, name=name, **case.env)
         for when, numbers in case.steps:
-            assert until(lambda ready=when: ready(at, folder) or run.process.poll() is not None)
+            assert run.comes_to(lambda ready=when: ready(at, folder))
             time.sleep(0.0 if case.refused else 0.2)
             for number in numbers:
                 run.send(number)
@@ -255,13 +254,12 @@ def end_a_run(case: Case, workers: int, folder: Path) -> str:
     wrong: list[str] = []
     if code != case.code if case.code is not None else (code == 0 and not case.env):
         wrong.append(f"exit code {code}")
-    report = reported(folder)
+    exit_code = report_of(folder)["exit_code"]
     # A worker that is killed is not the run: its controller cleans up.
-    if (case.caught or workers) and (before or unproved or report["exit_code"] != code):
-        wrong.append(f"before the sweep: {before} {unproved}, reported {report['exit_code']}")
-    outcomes = [it["outcome"] for it in report["instances"]]
-    if case.env and outcomes != ["deleted"] * count:
-        wrong.append(f"reported {outcomes}")
+    if (case.caught or workers) and (before or unproved or exit_code != code):
+        wrong.append(f"before the sweep: {before} {unproved}, reported {exit_code}")
+    if case.env and outcomes(folder) != ["deleted"] * count:
+        wrong.append(f"reported {outcomes(folder)}")
     if case.env and case.env["WHERE"] in OF_HOOKS and not met(at, folder):
         wrong.append("its state was not met")
     if left or swept:

@@ -14,7 +14,7 @@ import pytest
 from kill_tools import (
     Router,
     judge,
-    pytest_command,
+    prepared,
     router,
     several_at_once,
     start,
@@ -67,30 +67,27 @@ class Job:
     run_id: str
 
 
-def command_of(shell: str) -> list[str]:
-    line = shlex.join(pytest_command("test_it.py"))
+def command_of(shell: str, command: list[str]) -> list[str]:
+    line = shlex.join(command)
     lines = {"plain": f"{line}\necho over", "exec": f"exec {line}", "sh -c": f"{line}; echo over"}
     return [*(["sh"] if shell == "sh -c" else ["bash", "-e"]), "-c", lines[shell]]
 
 
 def cancel(at: Router, job: Job, folder: Path) -> str:
     """Cancel one job; return what went wrong."""
-    folder.mkdir()
-    (folder / "test_it.py").write_text(job.test)
-    run = start(command_of(job.shell), folder, at.environment(HYDRA_SMOKE_RUN_ID=job.run_id))
-    mine = lambda: [it for it in at.instances if job.run_id in it["idempotency_key"]]  # noqa: E731
-    assert until(mine)
-    assert job.route != "chat" or until(lambda: any(at.seen("chat", it["id"]) for it in mine()))
+    command, _, env = prepared(at, folder, job.test, HYDRA_SMOKE_RUN_ID=job.run_id)
+    run = start(command_of(job.shell, command), folder, env)
+    assert until(lambda: at.has_come_to(job.route, job.run_id))
     for number, seconds in ((signal.SIGINT, TO_TERM), (signal.SIGTERM, TO_KILL)):
         run.send(number)
         until(lambda: run.process.poll() is not None, seconds)
     run.send(signal.SIGKILL)
     run.process.wait()
     code, output = sweep(at, folder, "--run-id", job.run_id, wait=2.0)
-    alive = at.alive([job.run_id])
+    alive = at.alive(job.run_id)
     # What still lives now is what the runner's own clean-up would end: the rest of the group.
     time.sleep(1)
-    late = at.alive([job.run_id])
+    late = at.alive(job.run_id)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(run.process.pid, signal.SIGKILL)
     run.end()

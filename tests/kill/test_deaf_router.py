@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import select
 import signal
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from kill_tools import Router, judge, router, several_at_once, start_pytest, until
+from kill_tools import Router, judge, outcomes, router, several_at_once, start_pytest
 from tls_tools import CA, server_context
 
 BOUND = 4.0
@@ -154,7 +153,7 @@ def end_a_run(name: str, number: int, folder: Path) -> tuple[str, float]:
         url = f"https://127.0.0.1:{port}" if trouble.tls else f"http://localhost:{port}"
         more = {"HYDRA_SMOKE_CA_FILE": str(CA)} if trouble.tls else {}
         run = start_pytest(at, folder, text, HYDRA_SMOKE_URL=url, **more)
-        assert until(lambda: (folder / "ready").exists() or run.process.poll() is not None)
+        assert run.comes_to((folder / "ready").exists)
         if trouble.deaf:
             way.go_deaf(trouble.deaf)
         else:
@@ -162,13 +161,12 @@ def end_a_run(name: str, number: int, folder: Path) -> tuple[str, float]:
         signalled = time.time()
         run.send(number)
         code = run.end()
-        report = folder / ".hydrasmoke" / "report.json"
-        seconds = report.stat().st_mtime - signalled
-        [told] = json.loads(report.read_text("utf-8"))["instances"]
+        seconds = (folder / ".hydrasmoke" / "report.json").stat().st_mtime - signalled
+        [told] = outcomes(folder)
         alive = len(at.alive())
     wrong = [] if code == 128 + number else [f"exit code {code}"]
-    if told["outcome"] != trouble.outcome or (alive and told["outcome"] == "deleted"):
-        wrong.append(f"told as {told['outcome']}, {alive} alive")
+    if told != trouble.outcome or (alive and told == "deleted"):
+        wrong.append(f"told as {told}, {alive} alive")
     fault = f"{name}, signal {number}: {'; '.join(wrong)}\n{run.output}" if wrong else ""
     return fault, seconds
 

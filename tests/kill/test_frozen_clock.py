@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from inner import only
-from kill_tools import judge, pytest_command, router, several_at_once, start, until
+from kill_tools import judge, prepared, router, several_at_once, start, until
 from without_trio import path_with_trio
 
 END = 10.0
@@ -132,16 +132,14 @@ class Case:
 
     def fault(self, folder: Path) -> str:
         """Run it; return what went wrong."""
-        folder.mkdir(parents=True)
-        (folder / "test_it.py").write_text(self.text())
-        plugins = only("asyncio") if self.flavour == "pytest-asyncio" else only("anyio")
-        command = [*pytest_command("test_it.py", "-s", *plugins)]
-        if self.freezer in FAKETIMES:
-            # `faketime` as a program would keep the signals from the run.
-            faked = f"LD_PRELOAD={LIBRARIES[0]}", f"FAKETIME={FAKETIMES[self.freezer]}"
-            command = ["env", *faked, *command]
+        options = "-s", *only("asyncio" if self.flavour == "pytest-asyncio" else "anyio")
+        more = {"HYDRA_SMOKE_DELETE_TIMEOUT": "20", "PYTHONPATH": path_with_trio()}
         with router(**ROUTER) as at:
-            env = at.environment(HYDRA_SMOKE_DELETE_TIMEOUT="20", PYTHONPATH=path_with_trio())
+            command, _, env = prepared(at, folder, self.text(), *options, **more)
+            if self.freezer in FAKETIMES:
+                # `faketime` as a program would keep the signals from the run.
+                faked = f"LD_PRELOAD={LIBRARIES[0]}", f"FAKETIME={FAKETIMES[self.freezer]}"
+                command = ["env", *faked, *command]
             run = start(command, folder, env, str(self))
             if self.ending in SIGNALS:
                 if not until(lambda: len(at.requests("chat")) > 1, 30.0):

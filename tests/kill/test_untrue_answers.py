@@ -5,8 +5,6 @@ At right ones that look alike, no run is red.
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
 import time
@@ -14,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from kill_tools import Router, Run, several_at_once, start, until
+from kill_tools import Router, Run, report_of, several_at_once, start
+from owner_tools import age
 from truth import TOKEN, Machine, Truth
 from truth_app import served
 from truth_cases import BEGINNING, RIGHT, TO_ITS_END, WRONG, Case
@@ -82,7 +81,7 @@ class Cell:
         code, text = self._sweep(at)
         if truth.left() and not self.case.right:
             time.sleep(self.case.manner.trouble)
-            self._age()
+            age(self.folder / ".hydrasmoke", 7200)
             code, text = self._sweep(at)
         self._judge_sweep(truth, code, text)
 
@@ -105,18 +104,13 @@ class Cell:
         return run
 
     def _end(self, truth: Truth, run: Run) -> None:
-        middle, in_boot = self.folder / "middle", self.case.in_boot
+        middle = self.folder / "middle"
         if self.way == TO_ITS_END:
             run.end(180)
             if middle.exists():
                 self.after = time.time() - middle.stat().st_mtime
             return
-
-        def here() -> bool:
-            there = bool(truth.alive()) if in_boot else middle.exists()
-            return there or run.process.poll() is not None
-
-        assert until(here)
+        assert run.comes_to(truth.alive if self.case.in_boot else middle.exists)
         time.sleep(0.1)  # What the machine's request is answered has come.
         self.shown = [it for it in truth.machines if truth.seen(it, "status")[0]]
         run.send(signal.SIGTERM if self.way == "TERM" else signal.SIGKILL)
@@ -142,12 +136,6 @@ class Cell:
     def _ledger_is_lost(self) -> bool:
         return "ledger" in self.way
 
-    def _age(self) -> None:
-        """Let two hours pass for what is on the disk."""
-        then = time.time() - 7200
-        for ledger in self.folder.glob(".hydrasmoke/runs/*/*"):
-            os.utime(ledger, (then, then))
-
     def _judge_run(self, truth: Truth, run: Run) -> None:
         left, code = truth.left(), run.process.returncode
         if self.way == TO_ITS_END and left and code == 0:
@@ -159,17 +147,11 @@ class Cell:
         unasked = [it for it in self.shown if not it.asked_at]
         if unasked and not self.case.manner.refuses:  # Nobody had its id yet.
             self.faults.append(f"{len(unasked)} never asked to go after TERM")
-        told = self._outcomes()
+        reported = report_of(self.folder)["instances"]
+        told = {it["idempotency_key"]: it["outcome"] for it in reported}
         silent = [it for it in left if told.get(it.key, "deleted") in FINE]
         if silent and not run.ledgers:
             self.faults.append(f"ALIVE AND WELL: {len(silent)} left after TERM, {_summary(run)}")
-
-    def _outcomes(self) -> dict[str, str]:
-        report = self.folder / ".hydrasmoke/report.json"
-        if not report.exists():
-            return {}
-        instances = json.loads(report.read_text("utf-8"))["instances"]
-        return {it["idempotency_key"]: it["outcome"] for it in instances}
 
     def _judge_sweep(self, truth: Truth, code: int, text: str) -> None:
         left, findable = truth.left(), self.case.key_suffices or not self._ledger_is_lost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kill_tools import Router, judge, pytest_command, router, several_at_once, until
+from kill_tools import Router, judge, outcomes, prepared, router, several_at_once, until
 from outputs import ENDINGS, started_as_job
 
 pytestmark = pytest.mark.kill
@@ -114,28 +113,15 @@ class Ended:
     fault: str
 
 
-def instances_of(at: Router, run_id: str) -> list[dict[str, object]]:
-    return [it for it in at.instances if it["idempotency_key"].startswith(f"{run_id}-")]
-
-
-def has_come_to(at: Router, case: Case, run_id: str) -> bool:
-    """Return whether a run is where it is to be ended."""
-    found = instances_of(at, run_id)
-    if case.where == "provisioning":
-        return bool(found)
-    return any(at.seen("chat", str(it["id"])) for it in found)
-
-
 def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
     """Run one case, and look what became of its instance."""
-    folder.mkdir()
-    (folder / "test_it.py").write_text(TEXTS[case.where])
-    run_id = folder.name
-    env = at.environment(HYDRA_SMOKE_RUN_ID=run_id, HYDRA_SMOKE_DELETE_TIMEOUT="20", TERM="xterm")
-    command = pytest_command("test_it.py", *case.options.split())
+    run_id, text, options = folder.name, TEXTS[case.where], case.options.split()
+    more = {"HYDRA_SMOKE_DELETE_TIMEOUT": "20", "TERM": "xterm"}
+    command, _, env = prepared(at, folder, text, *options, HYDRA_SMOKE_RUN_ID=run_id, **more)
     command.remove("-q")
+    route = "provision" if case.where == "provisioning" else "chat"
     with ENDINGS[case.ending](command, folder, env) as run:
-        begun = until(lambda: has_come_to(at, case, run_id) or run.process.poll() is not None)
+        begun = until(lambda: at.has_come_to(route, run_id) or run.process.poll() is not None)
         # What it writes on the way to where it waits for the signal is written by then.
         time.sleep(0.3)
         run.spoil()
@@ -143,8 +129,8 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
         sent = time.monotonic()
         run.send(case.number)
         expected = ["leaked" if case.leaks else "deleted"]
-        until(lambda: told(folder) == expected, BOUND)
-        alive = at.alive([run_id])
+        until(lambda: outcomes(folder) == expected, BOUND)
+        alive = at.alive(run_id)
         seconds = time.monotonic() - sent
         run.read_on()
         try:
@@ -153,28 +139,18 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
             code = None
         if case.ending != "stalled" and not (case.leaks and case.options == "-n 2"):
             seconds = time.monotonic() - sent
-    alive = sorted({*alive, *at.alive([run_id])})
+    alive = sorted({*alive, *at.alive(run_id)})
     wrong: list[str] = []
-    if not begun or not instances_of(at, run_id):
+    if not begun or not at.of(run_id):
         wrong.append("it never came to where it was to be ended")
     if code in (None, 0):
         wrong.append(f"exit code {code}")
     if bool(alive) != case.leaks:
         wrong.append(f"alive: {alive}")
-    outcomes = told(folder)
-    if outcomes != expected:
-        wrong.append(f"report.json: {outcomes}")
+    if outcomes(folder) != expected:
+        wrong.append(f"report.json: {outcomes(folder)}")
     fault = f"{case}: {'; '.join(wrong)}" if wrong else ""
     return Ended(case, seconds, fault)
-
-
-def told(folder: Path) -> list[str] | str:
-    """Return the outcomes in a run's report."""
-    try:
-        report = json.loads((folder / ".hydrasmoke" / "report.json").read_text("utf-8"))
-    except OSError as error:
-        return str(error)
-    return [it["outcome"] for it in report["instances"]]
 
 
 def end_them(at: Router, jobs: list[Case], folder: Path, workers: int = 4) -> list[Ended]:
@@ -203,48 +179,36 @@ def test_a_reader_that_goes_is_no_reason_to_leave_anything(
     tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     # Without any signal: pytest's own reporter fails, in the middle of the run or at its end.
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "test_it.py").write_text(PASSES)
     with router() as at:
-        command = pytest_command("test_it.py", *options)
-        env = at.environment(HYDRA_SMOKE_RUN_ID="run")
-        with ENDINGS["gone"](command, folder, env) as run:
+        with ENDINGS["gone"](*prepared(at, tmp_path, PASSES, *options)) as run:
             assert until(lambda: at.seen("chat"))
             run.spoil()
-            (folder / "spoiled").touch()
+            (tmp_path / "spoiled").touch()
             code = run.process.wait(60)
         assert at.alive() == []
     assert code != 0
-    assert told(folder) == ["deleted"]
+    assert outcomes(tmp_path) == ["deleted"]
 
 
 def test_a_job_in_the_background_deletes_before_its_terminal_stops_it(tmp_path: Path) -> None:
     # `stty tostop`: whatever it writes first, it would stop there, signal or not.
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "test_it.py").write_text(IN_A_TEST)
     with router() as at:
-        env = at.environment(HYDRA_SMOKE_RUN_ID="run", TERM="xterm")
-        with started_as_job(pytest_command("test_it.py", "-v"), folder, env) as job:
+        given = prepared(at, tmp_path, IN_A_TEST, "-v", TERM="xterm")
+        with started_as_job(*given) as job:
             assert until(lambda: at.seen("chat"))
             job.terminate()
             assert until(lambda: not at.alive())
-            assert until(lambda: told(folder) == ["deleted"])
+            assert until(lambda: outcomes(tmp_path) == ["deleted"])
             assert job.bring_back() == 128 + TERM
 
 
 @pytest.mark.parametrize("options", ["-q", "-s"])
 def test_a_full_disk_is_no_reason_to_leave_anything(tmp_path: Path, options: str) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "test_it.py").write_text(FULL_DISK)
     with router() as at, (tmp_path / "log").open("wb") as log:
-        command = pytest_command("test_it.py", options)
-        env = at.environment(HYDRA_SMOKE_RUN_ID="run")
+        command, folder, env = prepared(at, tmp_path, FULL_DISK, options)
         run = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
         code = run.wait(60)
         assert at.alive() == []
     # Captured, it is the test's own affair: pytest's output goes somewhere else.
     assert (code == 0) == (options == "-q")
-    assert told(folder) == ["deleted"]
+    assert outcomes(tmp_path) == ["deleted"]

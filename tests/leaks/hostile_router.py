@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from gates import serving
+from starlette.responses import Response
+from starlette.routing import Route
+from twin import AnswerError, Row, Twin, build
 
 EVIL = "x-evil"
 """A tag, in all markup of the corpus."""
@@ -69,116 +71,94 @@ WORDS = (
 )
 # Half a surrogate pair is no JSON that the six answers may have.
 FIELDS = tuple(it for it in WORDS if it.isascii() or it.encode("utf-8", "ignore").decode() == it)
+MORE = dict.fromkeys(FIELDS[::3], 1)
+"""What every answer has beside its own fields."""
 
 
-class _Router(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        *_, last = self.path.partition("?")[0].split("/")
-        if "by-key" in self.path:
-            self._poll(last)
-        elif last == "llm-events":
-            known = self.path.split("/")[-2]
-            # A turn has an event of each name: an account that does not add up ends a test at once.
-            count = self.server.chats.count(known) * len(FIELDS)
-            counted = {"count": count, "providers": FIELDS if count else (), "window_seconds": 900}
-            self._answer({**counted, "instance_id": known})
-        elif last == "openapi.json":
-            self._answer({"paths": {f"/internal/v1/smoke/{it}": {"get": {}} for it in WORDS}})
-        elif last.startswith("not-a-uuid"):
-            self._answer({"detail": [{"loc": [it], "msg": it} for it in WORDS]}, 422)
-        else:
-            self._status(last)
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if self.path.endswith("/provision"):
-            made = self.server.instances.setdefault(body["idempotency_key"], str(uuid.uuid4()))
-            self._answer({"idempotency_key": body["idempotency_key"], "task_id": made})
-        else:
-            self.server.chats.append(self.path.split("/")[-2])
-            verb, _, number = body["message"].partition(" ")
-            words = WORDS[int(number) if number.isdigit() else 0]
-            self._chat(words, "error" if verb == "fail" else "message")
-
-    def do_DELETE(self) -> None:
-        gone = self.path.rpartition("/")[2]
-        self.server.gone.add(gone)
-        self._answer({"instance_id": gone, "status": WORDS[0]})
-
-    def _poll(self, key: str) -> None:
-        if key.startswith("refuse-"):
-            self._answer({"detail": WORDS[int(key.removeprefix("refuse-"))]}, 400)
-        elif key in self.server.instances:
-            known = self.server.instances[key]
-            self._answer({"found": True, "instance_id": known, "status": self._word()})
-        else:
-            self._answer({"found": False})
-
-    def _status(self, known: str) -> None:
-        if known in self.server.gone or known not in self.server.instances.values():
-            self._answer({"detail": WORDS[0]}, 404)
-            return
-        # Words of the corpus on its way to being ready.
-        self.server.seen += 1
-        ready = self.server.seen > self.server.boots
-        status = "running" if ready else self._word()
-        self._answer({"id": known, "hostname": self._word(), "status": status})
-
-    def _word(self) -> str:
-        return FIELDS[(self.server.first + self.server.seen) % len(FIELDS)]
-
-    def _chat(self, words: str, name: str) -> None:
-        lines = [f"event: {name}", f"data: {json.dumps(words)}", "", "data: [DONE]", "", ""]
-        self._send(200, "text/event-stream", "\n".join(lines).encode())
-
-    def _answer(self, fields: dict[str, Any], status: int = 200) -> None:
-        if status == 200 and "paths" not in fields:
-            fields |= dict.fromkeys(FIELDS[::3], 1)
-        self._send(status, "application/json", json.dumps(fields).encode())
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    server: Server
-
-    def log_message(self, *words: object) -> None: ...
+def in_ascii(said: object, status: int = 200) -> Response:
+    """Answer in JSON, which may have half a surrogate pair then."""
+    return Response(json.dumps(said), status, media_type="application/json")
 
 
-class Server(ThreadingHTTPServer):
-    """The hostile router, and what it knows of its instances.
+class HostileRouter(Twin):
+    """The router; it keeps its rules, but for its words.
 
     `boots` answers of status are not "ready", but words of the corpus from the `first` on.
     """
 
+    gone_word = unknown_words = WORDS[0]
+    second_delete = 200
+    unknown_key: Mapping[str, Any] = {"found": False, **MORE}
+
     def __init__(self, boots: int, first: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Router)
-        self.instances: dict[str, str] = {}
-        self.gone: set[str] = set()
+        super().__init__()
         self.seen = 0
         self.boots = boots
         self.first = first
         self.chats: list[str] = []
         """The instance of each chat."""
+        self.url = ""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+    def allows(self, call: str, authorization: str | None, about: str) -> bool:
+        return not about.startswith("refuse-")
+
+    def refuse(self, call: str, about: str) -> None:
+        words = WORDS[int(about.removeprefix("refuse-"))]
+        raise AnswerError(in_ascii({"detail": words}, 400))
+
+    def reject(self, path: str, faults: list[Any]) -> Response:
+        return in_ascii({"detail": [{"loc": [it], "msg": it} for it in WORDS]}, 422)
+
+    def found(self, call: str, instance_id: str) -> Row:
+        row = super().found(call, instance_id)
+        self.seen += call == "status"
+        return row
+
+    def shown(self, call: str, row: Row) -> bool:
+        return call == "poll" or super().shown(call, row)
+
+    def word(self, row: Row) -> str:
+        return FIELDS[(self.first + self.seen) % len(FIELDS)]
+
+    def hostname(self, row: Row) -> str:
+        return self.word(row)
+
+    def is_ready(self, row: Row) -> bool:
+        return True
+
+    def counted(self, row: Row, window: int) -> list[str]:
+        # A turn has an event of each name: an account that does not add up ends a test at once.
+        return [*FIELDS] * self.chats.count(row.id)
+
+    def listed(self, providers: list[str]) -> list[str]:
+        return list(dict.fromkeys(providers))
+
+    def answer(self, call: str, said: dict[str, Any]) -> Response:
+        if call == "provision":
+            del said["instance_id"]
+        if call == "status" and self.seen > self.boots:
+            said["status"] = "running"
+        return in_ascii({**said, **MORE})
+
+    def stream(self, row: Row, message: str) -> Response:
+        self.chats.append(row.id)
+        verb, _, number = message.partition(" ")
+        words = WORDS[int(number) if number.isdigit() else 0]
+        name = "error" if verb == "fail" else "message"
+        lines = [f"event: {name}", f"data: {json.dumps(words)}", "", "data: [DONE]", "", ""]
+        return Response("\n".join(lines), media_type="text/event-stream")
+
+
+UNKNOWN = {"detail": WORDS[0]}
+"""What is said of a path without a call too."""
+DOCUMENT = {"paths": {f"/internal/v1/smoke/{it}": {"get": {}} for it in WORDS}}
 
 
 @contextmanager
-def hostile_router(boots: int = 3, first: int = 0) -> Iterator[Server]:
-    server = Server(boots, first)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def hostile_router(boots: int = 3, first: int = 0) -> Iterator[HostileRouter]:
+    router = HostileRouter(boots, first)
+    app = build(router)
+    app.routes.insert(0, Route("/openapi.json", lambda request: in_ascii(DOCUMENT)))
+    app.routes.append(Route("/{path:path}", lambda request: in_ascii(UNKNOWN, 404)))
+    with serving(app) as router.url:
+        yield router

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
+
+from faulty_server import FaultyServer, Line, Received, answer
+from net_tools import all_of, result, within
 
 from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
 from pytest_hydrasmoke._core.incoming import Reading
@@ -41,54 +39,29 @@ def fine(origin: Origin, path: str) -> Answer:
     return 200, {}, everything
 
 
-@dataclass
-class Origin:
-    """A server on loopback, and what it got: request lines and tokens."""
+class Origin(FaultyServer):
+    """A server that answers as it is told to."""
 
-    answers: Answers = fine
-    lines: list[str] = field(default_factory=list[str])
-    tokens: list[str] = field(default_factory=list[str])
-    url: str = ""
-    other: str = ""
-    """The URL of the other one."""
+    def __init__(self) -> None:
+        super().__init__(self._respond)
+        self.answers: Answers = fine
+        self.other = ""
+        """The URL of the other one."""
 
     @property
     def paths(self) -> list[str]:
-        return [line.split(" ")[1] for line in self.lines]
+        return [request.target for request in self.requests]
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        handler.rfile.read(int(handler.headers.get("content-length", 0)))
-        self.lines.append(handler.requestline)
-        self.tokens += handler.headers.get_all("authorization", [])
-        status, headers, body = self.answers(self, handler.path)
-        raw = json.dumps(body).encode()
-        handler.send_response(status)
-        for name, value in {"content-length": str(len(raw)), **headers}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(raw)
+    @property
+    def tokens(self) -> set[str]:
+        """What was sent as a token, or in place of one."""
+        sent = (request.headers.get("authorization") for request in self.requests)
+        return {token for token in sent if token is not None}
 
-
-@contextmanager
-def serving(origin: Origin) -> Iterator[Origin]:
-    class Handler(BaseHTTPRequestHandler):
-        def do(self) -> None:
-            origin.answer(self)
-
-        do_GET = do_POST = do_DELETE = do_CONNECT = do  # noqa: N815
-
-        def log_message(self, *words: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    origin.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield origin
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def _respond(self, line: Line, request: Received) -> None:
+        status, headers, body = self.answers(self, request.target)
+        lines = (f"{name}: {value}" for name, value in headers.items())
+        answer(body, status, "connection: close", *lines)(line, request)
 
 
 class LinkClient(SmokeClient):
@@ -109,37 +82,23 @@ class Calls:
     """The six calls, blocking or awaited, each alone; what they raise is no matter here."""
 
     def __init__(self, kind: str, link: Link) -> None:
-        self.client: Any
-        if kind == "blocking":
-            self.client = LinkClient(link)
-        else:
-            self.client = AsyncLinkClient(link)
-        self._awaited = kind == "awaited"
+        self.client: Any = LinkClient(link) if kind == "blocking" else AsyncLinkClient(link)
 
-    async def one(self, name: str, *arguments: object) -> str:
-        """Make a call; gives the name of the error that it ended in, if it did."""
+    async def all(self, name: str = SOME_ID) -> list[str]:
+        """Make them; gives the names of the errors that they ended in."""
+        ended = [await self._one("provision", SPEC, name)]
+        for call in ("poll", "status", "llm_events", "delete"):
+            ended.append(await self._one(call, name))
+        return [*ended, await self._one("stream_chat", name, "hello")]
+
+    async def _one(self, call: str, *arguments: object) -> str:
         try:
-            if name == "stream_chat":
-                await self._chat(*arguments)
+            made = getattr(self.client, call)(*arguments)
+            if call == "stream_chat":
+                async with within(made) as stream:
+                    await all_of(stream)
             else:
-                result = getattr(self.client, name)(*arguments)
-                _ = await result if self._awaited else result
+                await result(made)
         except HydraSmokeError as error:
             return type(error).__name__
         return "no error"
-
-    async def _chat(self, *arguments: object) -> None:
-        if self._awaited:
-            async with self.client.stream_chat(*arguments) as stream:
-                async for _ in stream:
-                    pass
-        else:
-            with self.client.stream_chat(*arguments) as stream:
-                for _ in stream:
-                    pass
-
-    async def all(self, name: str = SOME_ID) -> list[str]:
-        ended = [await self.one("provision", SPEC, name)]
-        for call in ("poll", "status", "llm_events", "delete"):
-            ended.append(await self.one(call, name))
-        return [*ended, await self.one("stream_chat", name, "hello")]

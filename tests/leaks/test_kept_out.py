@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gates import saying
 from leaks_tools import SINKS, run, settings
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 WORD = "walrus"
@@ -38,35 +36,10 @@ END = (
 """Of another runtime, which is noted."""
 
 
-@contextlib.contextmanager
-def walruses() -> Iterator[str]:
-    """Serve a router of agents that speak of walruses alone; every second one is cut."""
-    scenario = Scenario(row_after=0, statuses=((0, "running"),), llm_events_per_turn=0)
-    with FakeRouter(scenario, token=TOKEN) as router:
-        chats: list[str] = []
-
-        async def gate(scope: Any, receive: Any, send: Any) -> None:
-            async def swap(message: Any) -> None:
-                if message["type"] == "http.response.body":
-                    last = not message.get("more_body", False)
-                    end = b"" if len(chats) % 2 == 0 else END
-                    message = {**message, "body": AGENT + end if last else b""}
-                await send(message)
-
-            chat = scope["type"] == "http" and scope["path"].endswith("/chat")
-            if chat:
-                chats.append(scope["path"])
-            await router.app(scope, receive, swap if chat else send)
-
-        place = mount(gate)
-        try:
-            yield place.url
-        finally:
-            unmount(place)
-
-
 def test_no_word_of_an_agent_is_in_any_sink(tmp_path: Path) -> None:
-    with walruses() as url:
+    scenario = Scenario(row_after=0, statuses=((0, "running"),), llm_events_per_turn=0)
+    # Every second turn is cut.
+    with saying(FakeRouter(scenario, token=TOKEN), AGENT + END, AGENT) as url:
         more = {"report_replies": "false", "llm_events_timeout": 1, "chat_end": "required"}
         env = settings(url, TOKEN, **more)
         sinks = run(tmp_path / "run", "kept_out", "test_kept_out.py", env=env)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from leaks_tools import settings
-from origin_tools import PREFIX, SPEC, TOKEN, Answer, Answers, Calls, Origin, fine, serving
+from origin_tools import PREFIX, SPEC, TOKEN, Answer, Answers, Calls, Origin, fine
 
 from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, SmokeClient
 from pytest_hydrasmoke._base.token import Token
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def origins() -> Iterator[tuple[Origin, Origin]]:
-    with serving(Origin()) as first, serving(Origin()) as second:
+    with Origin() as first, Origin() as second:
         first.other, second.other = second.url, first.url
         yield first, second
 
@@ -44,8 +44,8 @@ def anyio_backend() -> str:
 
 def see(what: str, first: Origin, second: Origin, *, reached: bool = True) -> None:
     """See that the second origin got nothing, and the first the token alone."""
-    assert (second.lines, second.tokens) == ([], []), what
-    assert set(first.tokens) == ({f"Bearer {TOKEN}"} if reached else set()), what
+    assert second.requests == [], what
+    assert first.tokens == ({f"Bearer {TOKEN}"} if reached else set()), what
 
 
 # What is answered
@@ -143,7 +143,7 @@ async def test_an_id_stays_one_segment_of_the_path(
 ) -> None:
     first, second = origins
     for name in STRANGE:
-        first.lines.clear()
+        first.requests.clear()
         ended = await Calls(kind, Link(first.url, Token(TOKEN))).all(name)
         refused = name in NO_SEGMENT
         # A provision carries its key in its body.
@@ -180,9 +180,9 @@ async def test_a_proxy_of_the_environment_is_used_only_where_it_is_trusted(
     if not trust_env:
         see("the environment's proxies, and .netrc", first, second)
         return
-    assert not first.lines
+    assert not first.requests
     assert all(path.startswith(f"{first.url}{PREFIX}/") for path in second.paths)
-    assert set(second.tokens) == {f"Bearer {TOKEN}"}
+    assert second.tokens == {f"Bearer {TOKEN}"}
 
 
 @pytest.mark.parametrize("client", [SmokeClient, AsyncSmokeClient])

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from gates import serving
 from plugin_tools import Project
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 pytestmark = pytest.mark.readers
 SUITE = """
@@ -70,9 +69,8 @@ def url() -> Iterator[str]:
         )
         return answer
 
-    place = mount(Starlette(routes=[Route("/", run, methods=["POST"])]))
-    yield f"{place.url}/"
-    unmount(place)
+    with serving(Starlette(routes=[Route("/", run, methods=["POST"])])) as url:
+        yield f"{url}/"
 
 
 def test_its_conversations(project: Project, url: str) -> None:

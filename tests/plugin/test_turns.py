@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from gates import saying
 from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._base.pytest_internals import add_section
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 SUITE = """
 import itertools
@@ -120,27 +119,6 @@ SHOWN = [
     "  reply:   I look. Cold.",
     "  finish:  stop",
 ]
-
-
-@contextlib.contextmanager
-def saying(router: FakeRouter, frames: bytes) -> Iterator[str]:
-    """Serve a router whose agents send these frames; gives its URL."""
-
-    async def gate(scope: Any, receive: Any, send: Any) -> None:
-        async def swap(message: Any) -> None:
-            if message["type"] == "http.response.body":
-                last = not message.get("more_body", False)
-                message = {**message, "body": frames if last else b""}
-            await send(message)
-
-        chat = scope["type"] == "http" and scope["path"].endswith("/chat")
-        await router.app(scope, receive, swap if chat else send)
-
-    place = mount(gate)
-    try:
-        yield place.url
-    finally:
-        unmount(place)
 
 
 @alone_or_workers

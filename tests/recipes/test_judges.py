@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from gates import serving
 from inner import only
 from shown import ROOT
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 PAGES = ROOT / "docs" / "write"
 
@@ -20,36 +23,24 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Serve a model that judges by a word of the reply, and puts words around its verdict."""
     prompts: list[str] = []
 
-    class Model(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert self.path == "/v1/chat/completions"
-            assert body["model"] == "judge-1"
-            assert self.headers["Authorization"] == "Bearer made-up"
-            prompts.append(body["messages"][0]["content"])
-            holds = "sorry" in prompts[-1].splitlines()[-1].lower()
-            reason = "It says sorry." if holds else "It does not say sorry."
-            verdict = f"```json\n{json.dumps({'holds': holds, 'reason': reason})}\n```"
-            if "silent" in prompts[-1]:
-                verdict = "I would rather not."
-            self.send_response(200)
-            self.end_headers()
-            answer = {"choices": [{"message": {"content": verdict}}]}
-            self.wfile.write(json.dumps(answer).encode())
+    async def judge(request: Request) -> Response:
+        body = await request.json()
+        assert body["model"] == "judge-1"
+        assert request.headers["authorization"] == "Bearer made-up"
+        prompts.append(body["messages"][0]["content"])
+        holds = "sorry" in prompts[-1].splitlines()[-1].lower()
+        reason = "It says sorry." if holds else "It does not say sorry."
+        verdict = f"```json\n{json.dumps({'holds': holds, 'reason': reason})}\n```"
+        if "silent" in prompts[-1]:
+            verdict = "I would rather not."
+        return JSONResponse({"choices": [{"message": {"content": verdict}}]})
 
-        def log_message(self, *args: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Model) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("JUDGE_URL", f"http://127.0.0.1:{server.server_port}")
+    model = Starlette(routes=[Route("/v1/chat/completions", judge, methods=["POST"])])
+    with serving(model) as url:
+        monkeypatch.setenv("JUDGE_URL", url)
         monkeypatch.setenv("JUDGE_MODEL", "judge-1")
         monkeypatch.setenv("JUDGE_TOKEN", "made-up")
-        try:
-            yield prompts
-        finally:
-            server.shutdown()
-            thread.join()
+        yield prompts
 
 
 def judged_by(recipe: str, project: pytest.Pytester, *, alone: bool = False) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from gates import body_of, serving
 from inner import ALONE, only
+from starlette.responses import Response
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -25,25 +26,13 @@ def received() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
     """Serve a web server on loopback; gives its URL, and what it was sent."""
     requests: list[tuple[str, str, bytes]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def _take(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            requests.append((self.command, self.path, body))
-            self.send_response(200)
-            self.end_headers()
+    async def take(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"].removeprefix(scope["root_path"])
+        requests.append((scope["method"], path, await body_of(receive)))
+        await Response()(scope, receive, send)
 
-        do_POST = do_PUT = _take  # noqa: N815
-
-        def log_message(self, *args: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", requests
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(take) as url:
+        yield url, requests
 
 
 class Recipe:

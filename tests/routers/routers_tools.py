@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from gates import serving
 from plugin_tools import TOKEN, Project
 from twin import Twin, build
-
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 PATIENCE = {
     "ready_timeout": 4,
@@ -39,20 +37,10 @@ class Router:
         return made()
 
 
-@contextmanager
-def served(twin: Twin) -> Iterator[str]:
-    """Serve a router until the `with` is over."""
-    place = mount(build(twin))
-    try:
-        yield place.url
-    finally:
-        unmount(place)
-
-
 def smoke(project: Project, router: Router, *checks: str) -> tuple[Twin, pytest.RunResult]:
     """Run the bundled checks, all or these, and nothing else, against a router."""
     twin = router.make()
-    with served(twin) as url:
+    with serving(build(twin)) as url:
         project.suite("bare").at(url, **{**PATIENCE, **router.settings})
         slow = () if router.hurried else ("-p", "no:hurried")
         return twin, project.live(*slow, *checks)

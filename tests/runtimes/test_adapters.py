@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from gates import serving
 from net_tools import AT_ONCE, SPEC, TOKEN, run_at
 from runtimes_tools import DATA
 from starlette.applications import Starlette
@@ -23,7 +24,6 @@ from starlette.routing import Mount, Route
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import FakeRouter
-from pytest_hydrasmoke.fake.server import Server
 
 pytestmark = pytest.mark.readers
 CHAT = "/internal/v1/smoke/instances/{instance_id}/chat"
@@ -98,13 +98,9 @@ def url(runtime: str) -> Iterator[str]:
         return ADAPTERS[runtime]((await request.json())["message"])
 
     fake = FakeRouter(AT_ONCE, TOKEN.reveal())
-    server = Server()
-    try:
-        routes = [Route(CHAT, chat, methods=["POST"]), Mount("", fake.app)]
-        server.mount("", Starlette(routes=routes))
-        yield server.url
-    finally:
-        server.close()
+    routes = [Route(CHAT, chat, methods=["POST"]), Mount("", fake.app)]
+    with serving(Starlette(routes=routes)) as url:
+        yield url
 
 
 def test_a_chat_has_all_that_is_told(url: str, runtime: str) -> None:

@@ -96,10 +96,12 @@ class Line:
                 data += more
             head, _, body = data.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
-            method, target, _ = first.split(" ", 2)
-            headers = {
-                name.lower(): value for name, _, value in (ln.partition(": ") for ln in lines)
-            }
+            method, target, _ = first.split(" ")
+            headers: dict[str, str] = {}
+            for name, _, value in (ln.partition(": ") for ln in lines):
+                # What is there twice is one value, as HTTP has it.
+                known = headers.get(name.lower())
+                headers[name.lower()] = value if known is None else f"{known}, {value}"
             while len(body) < int(headers.get("content-length", "0")):
                 if not (more := self._conn.recv(65536)):
                     return None

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from gates import answer_of, serving
 from starlette.responses import Response
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0.0)
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -152,15 +152,11 @@ class Liar:
             if known in path:
                 scope = {**scope, "path": path.replace(known, made_up), "raw_path": None}
                 break
-        sent: list[Any] = []
-
-        async def keep(message: Any) -> None:
-            body = message.get("body", b"")
+        sent = await answer_of(self.fake.app, scope, receive)
+        for message in sent:
             for one, other in self.renamed.items():
-                body = body.replace(one.encode(), other.encode())
-            sent.append({**message, "body": body} if "body" in message else message)
-
-        await self.fake.app(scope, receive, keep)
+                if "body" in message:
+                    message["body"] = message["body"].replace(one.encode(), other.encode())
         return sent
 
 
@@ -168,9 +164,5 @@ class Liar:
 def lying(scenario: Scenario = QUICK, **more: Any) -> Iterator[Liar]:
     """Serve a router behind its gate until the `with` is over; `more` is the fake's."""
     liar = Liar(FakeRouter(scenario, **more))
-    place = mount(liar)
-    try:
-        liar.url = place.url
+    with serving(liar) as liar.url:
         yield liar
-    finally:
-        unmount(place)

@@ -12,15 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gates import body_of, serving
 from inner import ALONE, only
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 # An inner run in this process forgets every module that it was the first to import, and imports it
 # again in the next: half of what such a run costs, and the classes of errors would differ. The
@@ -245,19 +246,14 @@ def nothing_left(router: FakeRouter) -> bool:
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 
 
-@contextlib.contextmanager
-def tampered(router: FakeRouter, change: Change) -> Iterator[str]:
+def tampered(router: FakeRouter, change: Change) -> AbstractContextManager[str]:
     """Serve a router behind a gate that alters requests; gives the URL of the gate.
 
     `change` is given the ASGI scope and the JSON body, both to be altered in place.
     """
 
     async def gate(scope: Any, receive: Any, send: Any) -> None:
-        raw, more = b"", True
-        while more:
-            message = await receive()
-            raw += message.get("body", b"")
-            more = message.get("more_body", False)
+        raw = await body_of(receive)
         body = json.loads(raw) if raw else {}
         change(scope, body)
         waiting = [{"type": "http.request", "body": json.dumps(body).encode() if raw else b""}]
@@ -267,15 +263,12 @@ def tampered(router: FakeRouter, change: Change) -> Iterator[str]:
 
         await router.app(scope, altered, send)
 
-    place = mount(gate)
-    try:
-        yield place.url
-    finally:
-        unmount(place)
+    return serving(gate)
 
 
-@contextlib.contextmanager
-def answering(router: FakeRouter, route: Any, after: int, **answer: object) -> Iterator[str]:
+def answering(
+    router: FakeRouter, route: Any, after: int, **answer: object
+) -> AbstractContextManager[str]:
     """Serve a router that answers one request of a route, after so many, about what it asks for."""
 
     def change(scope: dict[str, Any], body: dict[str, Any]) -> None:
@@ -287,5 +280,4 @@ def answering(router: FakeRouter, route: Any, after: int, **answer: object) -> I
             given = {"id": asked, "instance_id": asked, **answer}
             router.fail(route, status=200, body=given)
 
-    with tampered(router, change) as url:
-        yield url
+    return tampered(router, change)

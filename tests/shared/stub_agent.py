@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from gates import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pytest_hydrasmoke.fake.chat_stream import HANG_UP
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
 
@@ -157,9 +157,5 @@ def _events(run: Mapping[str, Any], said: Sequence[str]) -> list[str]:
 @contextmanager
 def served(agent: StubAgent) -> Iterator[StubAgent]:
     """Serve an agent, and set its URL."""
-    place = mount(agent.app)
-    agent.url = place.url
-    try:
+    with serving(agent.app) as agent.url:
         yield agent
-    finally:
-        unmount(place)

@@ -13,13 +13,13 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, unquote
 
 import anyio
+from gates import body_of, serving
 from liar import Lie
 from starlette.responses import JSONResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from truth import SOON, TOKEN, Clock, Machine, Manner, Truth
 
 from pytest_hydrasmoke.fake.chat_stream import hang_up
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 PREFIX = "/internal/v1/smoke"
 _ONE = "/instances/([^/]+)"
@@ -72,7 +72,7 @@ class TrueRouter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope["root_path"]).removeprefix(PREFIX)
         given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-        query, raw = scope["query_string"].decode(), await _body(receive)
+        query, raw = scope["query_string"].decode(), await body_of(receive)
         if self.truth.manner.takes:
             await anyio.sleep(self.truth.manner.takes)
         answer = self.answer(Ask(scope["method"], path, query, given, raw))
@@ -192,15 +192,6 @@ def _call_of(ask: Ask) -> tuple[str, str]:
     return "other", ask.path
 
 
-async def _body(receive: Receive) -> bytes:
-    raw, more = b"", True
-    while more:
-        message: Message = await receive()
-        raw += message.get("body", b"")
-        more = message.get("more_body", False)
-    return raw
-
-
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw or b"{}")
@@ -246,8 +237,5 @@ def _faults(call: str, about: str, body: dict[str, Any], query: str) -> Iterator
 def served(manner: Manner, clock: Clock | None = None) -> Iterator[tuple[Truth, str]]:
     """Serve a router until the `with` is over; gives what is true of it, and its URL."""
     truth = Truth(manner, clock)
-    place = mount(TrueRouter(truth))
-    try:
-        yield truth, place.url
-    finally:
-        unmount(place)
+    with serving(TrueRouter(truth)) as url:
+        yield truth, url
