@@ -11,15 +11,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
 import httpx
 import pytest
 from cli_tools import Output, like
-from plugin_tools import TOKEN, Project, until
+from plugin_tools import TOKEN, Project, silent, until
 
 from pytest_hydrasmoke._cli import main as main_module
 from pytest_hydrasmoke._cli.main import main
@@ -102,14 +101,6 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
 
 
 # Signals
-
-
-@contextmanager
-def silent() -> Iterator[tuple[str, Callable[[], socket.socket]]]:
-    """Listen like a router, and never answer; gives its URL, and what waits for a connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", lambda: server.accept()[0]
 
 
 def test_a_signal_ends_a_command_that_waits_for_its_router(project: Project) -> None:
