@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from project_fixtures import project
+from project_fixtures import no_settings, project
 
-__all__ = ["project"]
+__all__ = ["no_settings", "project"]
