@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import re
 import signal
 import socket
@@ -19,6 +18,7 @@ import httpx
 import pytest
 from cli_tools import Output, like
 from plugin_tools import TOKEN, Project, silent, until
+from systems import Unwritable
 
 from pytest_hydrasmoke._cli import main as main_module
 from pytest_hydrasmoke._cli.main import main
@@ -138,22 +138,11 @@ def test_closed_streams_do_not_change_the_code(
         assert main(command) == code
 
 
-class Full(io.StringIO):
-    """A file on a disk that is full, or a pipe whose reader has left."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def flush(self) -> None:
-        raise OSError(self.number, os.strerror(self.number))
-
-
 @pytest.mark.parametrize(("why", "code"), [(errno.ENOSPC, 4), (errno.EPIPE, 0)])
 def test_what_a_reader_may_need_and_can_not_be_written_is_no_success(
     here: Project, monkeypatch: pytest.MonkeyPatch, why: int, code: int
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", Full(why))
+    monkeypatch.setattr(sys, "stdout", Unwritable(why))
     assert main(["check"]) == code
 
 

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from plugin_tools import TOKEN, Project
+from systems import free_port
 from twin import AtOnce, build
 
 from pytest_hydrasmoke.fake.server import Server
@@ -44,13 +45,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        port: int = it.getsockname()[1]
-        return port
 
 
 def takes_connections(port: int) -> bool:
