@@ -110,6 +110,13 @@ ENDINGS = {
     "an interrupt of what is written": Ending(
         *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
     ),
+    "an interrupt of the clean-up": Ending(
+        *(1, None, "1 passed", "passed"),
+        text="def test_one(smoke_instance_factory): smoke_instance_factory.many(3)",
+        files={"conftest.py": ends.BREAKS_CLEAN_UP},
+        instances=3,
+        interrupts=True,
+    ),
     "the first failure": Ending(
         *(1, "stopped: stopping after 1 failures", "1 passed, 1 failed, 1 not run"),
         outcomes="passed failed",

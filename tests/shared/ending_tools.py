@@ -51,6 +51,15 @@ def once(path, text):
 def pytest_sessionstart(): run_files.replace = once
 def pytest_sessionfinish(): run_files.replace = replace
 """
+# Raised in the main thread, where the first of the deletions is waited for.
+BREAKS_CLEAN_UP = """
+from pytest_hydrasmoke._run.run import Run
+dispose = Run.dispose_now
+def once(self, instances):
+    Run.dispose_now = dispose
+    raise KeyboardInterrupt
+Run.dispose_now = once
+"""
 NOTHING = "hydra-smoke: no smoke test was executed: the run proves nothing*"
 NOT_ALL = "hydra-smoke: not all smoke tests came to their end: the run proves nothing about *"
 VERDICTS = {1: "Failed", 2: "Interrupted"}
