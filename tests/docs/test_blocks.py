@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins, write_files
-from plugin_tools import ASYNCIO, Project
+from plugin_tools import ASYNCIO, TOKEN, Project
 from shown import ROOT, check
 from sizes import sampled
 from stub_agent import StubAgent, served
 
 from pytest_hydrasmoke._settings.sources import load
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 FIRST = ("README.md", "CONTRIBUTING.md")
 """What a newcomer reads: the commands of other pages take seconds, and are for `-m pages`."""
-TOKEN = "a-made-up-token-of-the-pages"
 
 
 def ids(page: Path) -> str:
@@ -29,12 +27,6 @@ def ids(page: Path) -> str:
 def having(*languages: str) -> list[Path]:
     """Return the pages with blocks in one of these languages."""
     return [page for page in PAGES if any(it.language in languages for it in blocks(page))]
-
-
-@pytest.fixture
-def router() -> Iterator[FakeRouter]:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as served:
-        yield served
 
 
 @pytest.fixture
