@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from systems import free_port
 
 CONFIG = """\
 model:
@@ -28,20 +29,13 @@ security:
 NOWHERE = "http://127.0.0.1:9"
 
 
-def _free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        port: int = it.getsockname()[1]
-        return port
-
-
 class HermesAgent:
     """An agent that is starting, up, or gone; all that it keeps is in `folder`."""
 
     def __init__(self, folder: Path, model: str) -> None:
         folder.mkdir(parents=True)
         self.key = secrets.token_hex(16)
-        self._port = _free_port()
+        self._port = free_port()
         self._session: str | None = None
         config = CONFIG.format(model=model, key=secrets.token_hex(16))
         (folder / "config.yaml").write_text(config, "utf-8")

@@ -5,21 +5,20 @@ from __future__ import annotations
 import errno
 import io
 import json
-import os
 import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
 import httpx
 import pytest
 from cli_tools import Output, like
-from plugin_tools import TOKEN, Project, until
+from plugin_tools import TOKEN, Project, silent, until
+from systems import Unwritable
 
 from pytest_hydrasmoke._cli import main as main_module
 from pytest_hydrasmoke._cli.main import main
@@ -104,14 +103,6 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
 # Signals
 
 
-@contextmanager
-def silent() -> Iterator[tuple[str, Callable[[], socket.socket]]]:
-    """Listen like a router, and never answer; gives its URL, and what waits for a connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", lambda: server.accept()[0]
-
-
 def test_a_signal_ends_a_command_that_waits_for_its_router(project: Project) -> None:
     # As a module it loads no conftest.
     project.write("conftest.py", "raise SystemExit('broken')")
@@ -147,22 +138,11 @@ def test_closed_streams_do_not_change_the_code(
         assert main(command) == code
 
 
-class Full(io.StringIO):
-    """A file on a disk that is full, or a pipe whose reader has left."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def flush(self) -> None:
-        raise OSError(self.number, os.strerror(self.number))
-
-
 @pytest.mark.parametrize(("why", "code"), [(errno.ENOSPC, 4), (errno.EPIPE, 0)])
 def test_what_a_reader_may_need_and_can_not_be_written_is_no_success(
     here: Project, monkeypatch: pytest.MonkeyPatch, why: int, code: int
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", Full(why))
+    monkeypatch.setattr(sys, "stdout", Unwritable(why))
     assert main(["check"]) == code
 
 

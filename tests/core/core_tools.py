@@ -201,6 +201,10 @@ class Row:
     ends: tuple[str, ...] = ("auto", "required", "optional")
     why: str = ""
     """Why a terminal event was needed, where it was."""
+    expected: str | None = None
+    """What was expected in its place."""
+    last: str | None = None
+    """What was seen last, as the error has it."""
     kind: type[ChatError] = ChatError
     waited: float | None = None
     deadlines: list[float] | None = None
@@ -225,11 +229,14 @@ class Row:
             assert (it.turn.outcome.ran_to_its_end) is (it.error is None)
             if it.error is not None:
                 assert type(it.error) is self.kind
+                phase = "turn" if it.came.last else "first_event"
+                assert (it.error.phase, it.error.instance) == (phase, ID)
+                assert it.error.seconds == it.io.waited
+                assert self.last in (None, it.error.last)
+                needed = f"an event that ends the turn, {self.why} (chat_end = {end})"
+                expected = needed if self.why else self.expected
+                assert expected in (None, it.error.expected or "")
                 assert self.step in (None, it.error.next_step)
-            if self.why:
-                expected = f"an event that ends the turn, {self.why} (chat_end = {end})"
-                assert it.error is not None
-                assert it.error.expected == expected
 
 
 CUT = "the reply was cut: its stream ended without a terminal event"

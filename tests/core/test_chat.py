@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from core_tools import (
     CUT,
@@ -20,7 +18,7 @@ from core_tools import (
     turn_of,
     typed,
 )
-from scripted_io import HANG, ID, ScriptedStream, Took, calls_of, late, lost, stream
+from scripted_io import HANG, ScriptedStream, Took, calls_of, late, lost, stream
 
 from pytest_hydrasmoke import ChatError, ChatTimeoutError
 from pytest_hydrasmoke._transport.protocol import drive
@@ -38,6 +36,8 @@ IDLE = (
 LATE = "the turn did not end within 120 s"
 TOLD = "the agent reported an error: "
 BROKEN = "the event stream has more than {}: the turn was broken off"
+SEEN = 'event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\''
+UNLESS = '; if its runtime sends no terminal event, set chat_end = "optional"'
 REQUIRED = "as the settings require"
 ANY = ("auto", "optional")
 
@@ -75,18 +75,28 @@ ROWS: dict[str, Row] = {
     # A stream that just ends.
     "no end": Row([HI, HI], text="HiHi", ends=("optional",)),
     "no end of a known runtime": Row(
-        [HI], CUT, ends=("auto",), why="as this runtime always sends one"
+        [HI], CUT, ends=("auto",), why="as this runtime always sends one", last=SEEN
     ),
-    "no end, and one is required": Row([WORD], CUT, ends=("required",), why=REQUIRED),
+    "no end, and one is required": Row(
+        [WORD],
+        CUT,
+        ends=("required",),
+        why=REQUIRED,
+        last="event 'message' 'Hi'",
+        step=f"{LOG}{UNLESS}",
+    ),
     **{
-        f"ends with {rest!r}": Row([WORD, rest], MIDDLE) for rest in (b"data: x\n", b"data:", b"id")
+        f"ends with {rest!r}": Row(
+            [WORD, rest], MIDDLE, expected="a blank line after the last event", step=LOG
+        )
+        for rest in (b"data: x\n", b"data:", b"id")
     },
     **{
         f"ends with {rest!r}, which says nothing": Row([WORD, rest], ends=ANY)
         for rest in (b": stream closed", b": x\n", b"\n", b"\r\n", b"")
     },
     **{
-        f"no event but {steps}": Row(steps, SILENT, "", step=LOG)
+        f"no event but {steps}": Row(steps, SILENT, "", expected="", last="no event yet", step=LOG)
         for steps in ([], [PINGED], [b"data: x"], [b"\n\n"])
     },
     # A finish reason will do once the stream ends, and is no terminal event.
@@ -124,6 +134,7 @@ ROWS: dict[str, Row] = {
         f"cut after {seconds} s": Row(
             [HI, Took(1, PINGED), Took(seconds, lost())],
             f"the stream was cut after {seconds:.1f} s of silence: {RESET}",
+            expected="",
             step=IDLE + LOG if limit else LOG,
             timeout=900,
         )
@@ -134,13 +145,18 @@ ROWS: dict[str, Row] = {
         [HI, Took(60, b"")],
         f"{CUT} after 60.0 s of silence",
         ends=("required",),
-        step=f'{IDLE}{LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
+        why=REQUIRED,
+        step=f"{IDLE}{LOG}{UNLESS}",
     ),
     "ends after 60 s of nothing": Row([Took(60, b"")], f"{SILENT} after 60.0 s of silence", ""),
     # It does not end in time.
     **{
         f"stalls {name}": Row(
-            *(steps, LATE, text), kind=ChatTimeoutError, waited=120 - left, step=IF_LATE
+            *(steps, LATE, text),
+            kind=ChatTimeoutError,
+            waited=120 - left,
+            expected="",
+            step=IF_LATE,
         )
         for name, steps, text, left in (
             ("from the start", [HANG], "", 0),
@@ -218,43 +234,6 @@ def test_what_came_while_its_reader_was_away_is_read(away: float) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_a_stream_is_a_turn_or_fails(name: str) -> None:
     ROWS[name].check()
-
-
-SEEN = 'event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\''
-ENDS = f"an event that ends the turn, {REQUIRED} (chat_end = required)"
-READS: list[tuple[list[Any], str, str, str, str, str]] = [
-    # A stream of a turn of 7.5 s whose end is required, and how its failure reads.
-    (
-        *([HI, Took(3, HI)], CUT, "turn, after 3.0 s", SEEN, ENDS),
-        f'{LOG}; if its runtime sends no terminal event, set chat_end = "optional"',
-    ),
-    ([], SILENT, "first_event, after 0.0 s", "no event yet", "", LOG),
-    (
-        *([HI, Took(2, lost())], f"the stream was cut after 2.0 s of silence: {RESET}"),
-        *("turn, after 2.0 s", SEEN, "", LOG),
-    ),
-    (
-        *([WORD, b"data: x"], MIDDLE, "turn, after 0.0 s", "event 'message' 'Hi'"),
-        *("a blank line after the last event", LOG),
-    ),
-    (
-        *([HI, HANG], "the turn did not end within 7.5 s", "turn, after 7.5 s", SEEN, ""),
-        IF_LATE,
-    ),
-]
-
-
-@pytest.mark.parametrize(("steps", "message", "phase", "last", "expected", "step"), READS)
-def test_failures_read_so(
-    steps: list[Any], message: str, phase: str, last: str, expected: str, step: str
-) -> None:
-    it = Chatted(*steps, timeout=7.5, end="required")
-    expects = f"  expected:  {expected}\n" if expected else ""
-    assert str(it.error) == (
-        f"{message}\n  phase:     {phase}\n  instance:  {ID}\n  last seen: {last}\n{expects}"
-        f"  next step: {step}"
-    )
-    assert isinstance(it.error, TimeoutError) is (step is IF_LATE)
 
 
 def test_an_events_name_is_made_harmless_and_short() -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins, write_files
-from inner import ALONE, only
+from plugin_tools import ASYNCIO, TOKEN, Project
 from shown import ROOT, check
 from sizes import sampled
 from stub_agent import StubAgent, served
 
 from pytest_hydrasmoke._settings.sources import load
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 FIRST = ("README.md", "CONTRIBUTING.md")
 """What a newcomer reads: the commands of other pages take seconds, and are for `-m pages`."""
-TOKEN = "a-made-up-token-of-the-pages"
 
 
 def ids(page: Path) -> str:
@@ -29,12 +27,6 @@ def ids(page: Path) -> str:
 def having(*languages: str) -> list[Path]:
     """Return the pages with blocks in one of these languages."""
     return [page for page in PAGES if any(it.language in languages for it in blocks(page))]
-
-
-@pytest.fixture
-def router() -> Iterator[FakeRouter]:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as served:
-        yield served
 
 
 @pytest.fixture
@@ -56,25 +48,14 @@ def modules(page: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", [it for it in PAGES if modules(it)], ids=ids)
-def test_python_blocks_pass_on_the_fake(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, page: Path
-) -> None:
-    monkeypatch.setenv(*ALONE)
-    # Long enough for the fake's rows.
-    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
-    write_files(page, pytester.path)
+def test_python_blocks_pass_on_the_fake(project: Project, page: Path) -> None:
+    write_files(page, project.path)
     found = modules(page)
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.makepyfile(**{f"test_block_{it.line}": it.text for it in found})
+    written = [project.write(f"test_block_{it.line}.py", it.text).name for it in found]
     # A run of tests that need no switch, with one, would have executed no smoke test.
     switched = any(re.search(r"\bsmoke_(?!fake\b)", it.text) for it in found)
-    result = pytester.runpytest_inprocess(
-        *only("pytest_asyncio.plugin", "anyio.pytest_plugin"),
-        *(["--hydra-smoke-fake"] if switched else []),
-        "-p",
-        "no:cacheprovider",
-        *(f"test_block_{it.line}.py" for it in found),
-    )
+    run = project.fake if switched else project.run
+    result = run(*ASYNCIO, "-p", "anyio.pytest_plugin", "-p", "no:cacheprovider", *written)
     assert result.ret == 0
     # Each block holds one test at least, and none of them is skipped.
     outcomes = result.parseoutcomes()

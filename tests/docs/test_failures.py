@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,14 +9,13 @@ from typing import Any
 
 import pytest
 from golden import GOLDEN, golden
-from inner import ALONE, only
+from plugin_tools import TOKEN, Project
 from shown import ROOT, check, names, presentable, timeless
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 PAGE = ROOT / "docs" / "start" / "when-red.md"
 PACKAGE = ROOT / "pytest_hydrasmoke"
-TOKEN = "a-made-up-token-of-nobody"
 QUICK: Mapping[str, Any] = {"row_after": 0, "statuses": ((0, "running"),)}
 LINES = 40
 """A failure is at most a page."""
@@ -64,15 +62,14 @@ class Failing:
     scenario: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fault: Callable[[FakeRouter], None] = nothing
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    section: str = "ERRORS|FAILURES"
 
 
 FAILURES: dict[str, Failing] = {
     "settings": Failing(
-        settings={"URL": "router.example/api", "READY_TIMEOUT": "soon", "KEEP": "sometimes"}
+        settings={"url": "router.example/api", "ready_timeout": "soon", "keep": "sometimes"}
     ),
-    "unreachable": Failing(settings={"URL": "http://127.0.0.1:9", "READY_TIMEOUT": "0.6"}),
-    "token": Failing(settings={"TOKEN": "another-made-up-token"}),
+    "unreachable": Failing(settings={"url": "http://127.0.0.1:9", "ready_timeout": "0.6"}),
+    "token": Failing(settings={"token": "another-made-up-token"}),
     "gateway": Failing(
         fault=lambda it: it.fail(
             "chat",
@@ -80,11 +77,11 @@ FAILURES: dict[str, Failing] = {
             times=99,
             body="<html><head><title>503 Service Temporarily Unavailable</title></head></html>",
         ),
-        settings={"CHAT_TIMEOUT": "0.5"},
+        settings={"chat_timeout": "0.5"},
     ),
-    "path": Failing(settings={"URL": "{url}/api"}),
+    "path": Failing(settings={"url": "{}/api"}),
     "rejected": Failing(
-        settings={"TIER_ID": "x" * 80},
+        settings={"tier_id": "x" * 80},
         fault=lambda it: it.fail(
             "provision",
             status=422,
@@ -101,82 +98,58 @@ FAILURES: dict[str, Failing] = {
     ),
     "boot-failed": Failing(scenario={"statuses": ((0, "queued"), (0.5, "provision_failed"))}),
     "boot-late": Failing(
-        scenario={"statuses": ((0, "queued"), (0.1, "booting"))}, settings={"READY_TIMEOUT": "1"}
+        scenario={"statuses": ((0, "queued"), (0.1, "booting"))}, settings={"ready_timeout": "1"}
     ),
     "row-late": Failing(
-        scenario={"row_after": 2.0}, settings={"READY_TIMEOUT": "1", "DELETE_TIMEOUT": "20"}
+        scenario={"row_after": 2.0}, settings={"ready_timeout": "1", "delete_timeout": "20"}
     ),
     "reply-cut": Failing(fault=lambda it: it.break_stream("end", after_events=4)),
     "stream-cut": Failing(fault=lambda it: it.break_stream("cut")),
     "agent-error": Failing(fault=lambda it: it.break_stream("error")),
     "turn-late": Failing(
-        fault=lambda it: it.break_stream("stall"), settings={"CHAT_TIMEOUT": "0.6"}
+        fault=lambda it: it.break_stream("stall"), settings={"chat_timeout": "0.6"}
     ),
     "busy": Failing(TWO),
     "assertion": Failing(scenario={"reply": "I am not."}),
     "llm-events": Failing(
-        USAGE, scenario={"llm_events_per_turn": 0}, settings={"LLM_EVENTS_TIMEOUT": "0.6"}
+        USAGE, scenario={"llm_events_per_turn": 0}, settings={"llm_events_timeout": "0.6"}
     ),
     "llm-events-twice": Failing(ONCE, scenario={"llm_events_per_turn": 2}),
-    "llm-events-whose": Failing(AGAIN, settings={"USAGE_SETTLE": "0"}),
+    "llm-events-whose": Failing(AGAIN, settings={"usage_settle": "0"}),
     "leak": Failing(
         fault=lambda it: it.fail("delete", status=500, times=999),
-        settings={"DELETE_TIMEOUT": "0.6"},
+        settings={"delete_timeout": "0.6"},
     ),
-    "budget": Failing(scenario={"row_after": 0.05}, settings={"BUDGETS": "row=0.001"}),
+    "budget": Failing(scenario={"row_after": 0.05}, settings={"budgets": "row=0.001"}),
     "max-instances": Failing(
         "def test_five(smoke_instance_factory):\n    smoke_instance_factory.many(5)\n"
     ),
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "GITHUB_")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-
-
-def fail(
-    failing: Failing, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, str]:
-    """Run a suite that is to fail; gives the exit code, and what is said of the failure."""
-    pytester.makepyfile(test_agent=failing.suite)
+def fail(failing: Failing, project: Project) -> str:
+    """Run a suite that is to fail; gives what is said of the failure."""
+    project.write("test_agent.py", failing.suite.lstrip())
     with FakeRouter(Scenario(**{**QUICK, **failing.scenario}), TOKEN) as router:
         failing.fault(router)
-        settings = {
-            "URL": "{url}",
-            "TOKEN": TOKEN,
-            "MANIFEST_ID": "hermes-basic",
-            "REGION_ID": "eu-central",
-            "TIER_ID": "00000000-0000-4000-8000-000000000001",
-            "RUN_ID": "nightly-7",
-            "DELETE_TIMEOUT": "2",
-            **failing.settings,
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(f"HYDRA_SMOKE_{name}", value.replace("{url}", router.url))
-        monkeypatch.setenv(*ALONE)
-        result = pytester.runpytest_inprocess(*only(), "--hydra-smoke", "test_agent.py")
+        settings = {"run_id": "nightly-7", "delete_timeout": "2", **failing.settings}
+        project.at(router, **{name: it.format(router.url) for name, it in settings.items()})
+        result = project.live("test_agent.py")
     said = result.stdout.str() + result.stderr.str()
-    assert TOKEN not in said
     assert "another-made-up" not in said
     if result.ret == pytest.ExitCode.USAGE_ERROR:
-        return int(result.ret), result.stderr.str()
+        return result.stderr.str()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     whole = re.search(
         r"^=+ (?:ERRORS|FAILURES) =+\n(.*?)^=+ (?:hydra-smoke|short)", said, re.M | re.S
     )
     assert whole is not None, said
-    return int(result.ret), whole[1]
+    return whole[1]
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_failure_looks_as_it_did(
-    name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, said = fail(FAILURES[name], pytester, monkeypatch)
-    assert code in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR)
+def test_a_failure_looks_as_it_did(name: str, project: Project) -> None:
+    said = fail(FAILURES[name], project)
     assert len(said.splitlines()) <= LINES
     golden(f"failure-{name}", presentable(said), alike=timeless)
     if name in names(PAGE):

@@ -8,6 +8,7 @@ from typing import Any
 import ending_tools as ends
 import pytest
 from ending_tools import NOT_ALL, NOTHING, Ending, check, check_output
+from handlers import as_in_a_terminal
 from plugin_tools import QUICK, Project, alone_or_workers
 from sizes import sampled
 
@@ -44,6 +45,7 @@ def test_two(request):
     request.getfixturevalue("smoke_instance")
     pytest.exit("enough", returncode=0)
 """
+ANOTHERS = "def test_one(smoke_instance): ...\ndef test_two(): raise KeyboardInterrupt\n"
 BROKEN = {f"test_broken_{number:02}.py": "import no_such_module" for number in range(12)}
 FAILED = "hydra-smoke: smoke tests failed: 1, and the run was to end as if they had not"
 LAST_WEEK = '{\n  "schema_version": 2,\n  "run_id": "last-week"\n}\n'
@@ -117,8 +119,18 @@ ENDINGS = {
     "an interrupt": Ending(
         2, "interrupt", **MIDDLE, does="raise KeyboardInterrupt", interrupts=True
     ),
+    "an interrupt of another's test": Ending(
+        *(2, "interrupt", "1 passed", "passed"), text=ANOTHERS, interrupts=True
+    ),
     "an interrupt of what is written": Ending(
         *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
+    ),
+    "an interrupt of the clean-up": Ending(
+        *(1, None, "1 passed", "passed"),
+        text="def test_one(smoke_instance_factory): smoke_instance_factory.many(3)",
+        files={"conftest.py": ends.BREAKS_CLEAN_UP},
+        instances=3,
+        interrupts=True,
     ),
     "the first failure": Ending(
         *(1, "stopped: stopping after 1 failures", "1 passed, 1 failed, 1 not run"),
@@ -173,7 +185,7 @@ ENDINGS = {
         *(1, "pytest.exit: no"),
         **NONE_RUN,
         hook="pytest_runtestloop(): pytest.exit('no', 0)",
-        order="tryfirst",
+        order="tryfirst=True",
         verdict=NOTHING,
     ),
     "the session begins": Ending(
@@ -207,6 +219,31 @@ ENDINGS = {
     "the very end": Ending(
         1, None, hook="pytest_unconfigure(config): raise RuntimeError", returned=3
     ),
+    # A signal at its end shows no traceback; an interrupt without one is pytest's.
+    **{
+        f"a signal in {hook}": Ending(
+            *(143, "signal: TERM"),
+            hook=f"{hook}: signal.raise_signal(signal.SIGTERM)",
+            order="",
+            summary=summary,
+            err=f"{who}: interrupted by SIGTERM at the run's end",
+        )
+        for hook, who, summary in (
+            ("pytest_hydra_smoke_report(report)", "Exit", False),
+            ("pytest_sessionfinish()", "Exit", False),
+            ("pytest_terminal_summary()", "Exit", True),
+            ("pytest_unconfigure()", "hydra-smoke", True),
+        )
+    },
+    **{
+        f"an interrupt in {hook}": Ending(
+            *(1, None),
+            hook=f"{hook}: raise KeyboardInterrupt",
+            order="",
+            interrupts=True,
+        )
+        for hook in ("pytest_sessionfinish()", "pytest_unconfigure()")
+    },
     # Usage errors are told once, and alone.
     "no such file": Ending(
         *(4, "usage error: file or directory not found: no_such.py"),
@@ -253,7 +290,7 @@ IN_WORKERS = {
         text="def test_one(smoke_instance): ...",
         hook="pytest_runtest_logstart():\n"
         "  if 'PYTEST_XDIST_WORKER' in os.environ: raise RuntimeError",
-        order="tryfirst",
+        order="tryfirst=True",
         arguments=WORKER,
         instances=0,
         verdict=NOTHING,
@@ -274,13 +311,17 @@ def here(project: Project, router: FakeRouter) -> Project:
 
 @pytest.mark.parametrize("name", sampled("kill", TABLE, ENDINGS))
 def test_a_run_ends(
-    here: Project, router: FakeRouter, name: str, capsys: pytest.CaptureFixture[str]
+    here: Project, router: FakeRouter, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     row = TABLE[name]
     row.write(here)
     raised = pytest.raises(KeyboardInterrupt) if row.interrupts else nullcontext()
-    with raised:
+    with raised, as_in_a_terminal():
         check_output(row, here.live(*row.arguments, "--junit-xml=junit.xml"))
+    if row.err:
+        said = capfd.readouterr()
+        assert said.err.splitlines()[-1] == row.err
+        assert "Traceback" not in said.err + said.out
     check(here, router, row)
     if row.text == ends.SEES:
         assert here.report()["began"] == (here.path / "began").read_text()
@@ -288,7 +329,7 @@ def test_a_run_ends(
     assert (written == 1) == ("utime" in row.hook)
     if name == "the session begins":
         words = "exit code 3, internal error: RuntimeError): no test of it failed"
-        assert f"FAILED failure: run today ({words}" in capsys.readouterr().out.splitlines()
+        assert f"FAILED failure: run today ({words}" in capfd.readouterr().out.splitlines()
 
 
 def test_what_no_summary_showed_is_on_standard_error(here: Project) -> None:

@@ -198,27 +198,6 @@ def test_what_ends_a_run_in_a_set_up_is_told_as_in_a_test(
     assert nothing_left(router)
 
 
-def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
-    project: Project, router: FakeRouter
-) -> None:
-    # Raised in the main thread, where the first of the deletions is waited for.
-    project.suite("bare").at(router).write("test_it.py", MANY)
-    project.write(
-        "conftest.py",
-        "from pytest_hydrasmoke._run.run import Run\n"
-        "dispose = Run.dispose_now\n"
-        "def once(self, instances):\n"
-        "    Run.dispose_now = dispose\n"
-        "    raise KeyboardInterrupt\n"
-        "Run.dispose_now = once\n",
-    )
-    with pytest.raises(KeyboardInterrupt):
-        project.live("test_it.py")
-    assert nothing_left(router)
-    assert project.report()["exit_code"] != 0
-    assert [it["outcome"] for it in project.report()["instances"]] == ["deleted"] * 3
-
-
 def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
     project: Project, router: FakeRouter
 ) -> None:

@@ -1,7 +1,7 @@
-"""Fixtures of a project that runs pytest."""
+"""Fixtures of a project that runs pytest, and of a router."""
 
 from __future__ import annotations
 
-from project_fixtures import project
+from project_fixtures import no_settings, project, router, routing
 
-__all__ = ["project"]
+__all__ = ["no_settings", "project", "router", "routing"]

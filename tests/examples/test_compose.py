@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,17 +15,13 @@ import pytest
 import yaml
 from blocks import stand_ins
 from shown import ROOT
+from systems import free_port
 from without_trio import path_with_trio
 
 FOLDER = ROOT / "examples" / "compose"
 SERVICES: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))["services"]
 ROUTER, CLIENT = SERVICES["router"], SERVICES["client"]
 [PORT] = re.findall(r":(\d+)$", CLIENT["environment"]["ROUTER_URL"])
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
 
 
 def words(command: list[str], port: str) -> list[str]:
@@ -51,7 +46,7 @@ def environment(service: dict[str, Any], commands: Path, port: str) -> dict[str,
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 def test_the_client_meets_the_fake(tmp_path: Path) -> None:
-    commands, port = stand_ins(tmp_path / "bin"), free_port()
+    commands, port = stand_ins(tmp_path / "bin"), str(free_port())
     env = environment(ROUTER, commands, port)
     how, *check = words(ROUTER["healthcheck"]["test"], port)
     assert how == "CMD"

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,11 @@ from pipeline_tools import (
     read,
     sh_steps,
 )
+from plugin_tools import TOKEN
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeClient
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
-TOKEN = "a-made-up-token-of-pipelines"
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
 
@@ -82,12 +82,6 @@ def commands(tmp_path: Path) -> Path:
     waits = 'if [ "$1" = sweep ]; then set -- "$@" --wait 0.3; fi'
     sweep.write_text(text.replace("exec", f"{waits}\nexec", 1), "utf-8")
     return folder
-
-
-@pytest.fixture
-def router() -> Iterator[FakeRouter]:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as served:
-        yield served
 
 
 def run(commands: list[str], folder: Path, stand_ins: Path, env: Mapping[str, str]) -> str:

@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from inner import only
-from plugin_tools import TOKEN, Project, forget_settings
+from plugin_tools import TOKEN, Project
 from shown import ROOT
 from support_agent import RUNTIMES, support_agents
 
@@ -26,14 +25,9 @@ def copy(name: str, project: Project) -> None:
 
 def run(project: Project, *options: str) -> pytest.RunResult:
     asyncio = "asyncio_mode" in (project.path / "pyproject.toml").read_text("utf-8")
-    plugins = only("pytest_asyncio.plugin") if asyncio else only()
+    plugins = ("-p", "pytest_asyncio.plugin") if asyncio else ()
     tests = "tests" if (project.path / "tests").exists() else "."
-    return project.pytester.runpytest_inprocess(*plugins, *options, tests)
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
+    return project.run(*plugins, *options, tests)
 
 
 @pytest.mark.examples

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
-from inner import ALONE, only
+from plugin_tools import Project
 from shown import ROOT
 from sizes import sampled
 
@@ -22,21 +21,13 @@ SUITES: dict[str, tuple[dict[str, int], tuple[str, ...], int | None]] = {
 
 
 @pytest.mark.parametrize("name", sampled("examples", SUITES, ["team"]))
-def test_a_suite_passes(
-    name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in os.environ:
-        if variable.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(variable)
+def test_a_suite_passes(name: str, project: Project) -> None:
     own = shutil.ignore_patterns("__pycache__", ".*")
-    shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
+    shutil.copytree(EXAMPLES / name, project.path, dirs_exist_ok=True, ignore=own)
     outcomes, options, provisioned = SUITES[name]
-    monkeypatch.setenv(*ALONE)
-    # Long enough for the fake's rows.
-    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
-    under_asyncio = "asyncio_mode" in (pytester.path / "pyproject.toml").read_text("utf-8")
-    plugins = only("pytest_asyncio.plugin") if under_asyncio else only()
-    result = pytester.runpytest_inprocess(*plugins, *options)
+    under_asyncio = "asyncio_mode" in (project.path / "pyproject.toml").read_text("utf-8")
+    plugins = ("-p", "pytest_asyncio.plugin") if under_asyncio else ()
+    result = project.run(*plugins, *options)
     assert result.ret == 0
     result.assert_outcomes(**outcomes)
     result.stdout.no_fnmatch_line("*hydra-smoke: note: *")

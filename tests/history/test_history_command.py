@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from golden import golden
 from history_tools import (
     FAILED,
     LEAKED,
     LOST,
-    TEST,
     WEST,
     Output,
     booted,
@@ -30,39 +30,11 @@ def test_what_it_prints_and_writes(artifacts: Path, tmp_path: Path, capsys: Outp
     written_to = ("--html", page, "--json", data, "--markdown", short)
     code, lines = command(capsys, artifacts, *written_to)
     assert code == 0
-    head = "live router, runs: 12; of the last 10, 9 passed, 1 failed; the newest, g11, failed"
-    assert lines[:3] == [
-        f"hydra-smoke history: {head}",
-        "began              name  commit   ended   runs  passed  failed  ready",
-        "2026-01-02 14:00Z  g2    c2       passed  1     1       0       42.0 s",
-    ]
-    end = lines.index("2026-01-02 23:00Z  g11   0a1b2c3  failed  1     0       1       1 min 16 s")
-    assert lines[end + 1 : end + 3] == ["", "The newest run beside those before"]
-    told = f"{TEST}: AssertionError: no `ready`"
-    flaky = f"flaky: {TEST} passed and failed on 0a1b2c3d4e5f: AssertionError: no `ready`"
-    slow = "ready of eu-central tier-1 hermes-basic: from 41.0 s to 1 min 16 s"
-    pytest.LineMatcher(lines).fnmatch_lines(
-        [
-            "phase  *spec  *before  *now  *change  groups",
-            "ready  *eu-central tier-1 hermes-basic  41.0 s  *1 min 16 s  +84%  *10",
-            "",
-            "What stands out",
-            f"  failure: run run-11 (exit code 1): {told}|",
-            f"  regression: {slow}, since commit 0a1b2c3d4e5f (run g10)",
-            f"  {flaky}|",
-            "  no baseline: not all of 6 phases could be judged, *",
-        ]
-    )
+    golden("history-command", "\n".join(lines))
     assert "<h1>Of the last 10, 9 passed, 1 failed</h1>" in page.read_text("utf-8")
     assert len(json.loads(data.read_text("utf-8"))["live"]["groups"]) == 12
     # Words of a stranger are in code spans alone, which nothing in them ends.
-    text = short.read_text("utf-8")
-    assert text.startswith(f"## hydra-smoke history: failed\n\n`{head}`\n")
-    assert f"- ``{flaky}¦``" in text
-    assert f"{told}¦``" in text
-    assert text.count("\n- ") == 4
-    row = "| `ready` | `eu-central tier-1 hermes-basic` | `41.0 s` | `1 min 16 s` | `+84%` | `10` |"
-    assert row in text.splitlines()
+    golden("history-markdown", short.read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

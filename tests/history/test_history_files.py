@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import resource
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from handlers import as_in_a_terminal
 from history_tools import Output, command
+from systems import Unwritable
 
 from pytest_hydrasmoke._cli.main import main
 
@@ -95,17 +95,6 @@ def test_a_file_keeps_its_mode_and_its_links(
     assert link.is_symlink()
     assert kept.read_text("utf-8") == new.read_text("utf-8") != ""
     assert [stat.S_IMODE(it.stat().st_mode) for it in (kept, new)] == [0o640, 0o644]
-
-
-class Unwritable(io.StringIO):
-    """A standard output that takes no line."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._error = OSError(number, os.strerror(number))
-
-    def flush(self) -> None:
-        raise self._error
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from golden import golden
 from history_tools import TEST, URL, WEST, a_history, booted, history_of, live, report_of
 from html_page import Page
 from report_tools import HOSTILE, an_instance, failure
@@ -19,20 +20,7 @@ def shown(*reports: Report) -> Page:
 
 def test_everything_is_on_it_and_what_is_drawn_stands_in_a_table_too() -> None:
     page = Page(html.render(a_history()), URL)
-    for words in (
-        "Of the last 3, 2 passed, 1 leaked live router, runs: 3; of the last 3, 2 passed, 1 leaked",
-        "the newest, g2, leaked",
-        "FAKE router, runs: 1; the newest, g3, passed",
-        "leak: night-0 may still run; hydra-smoke sweep --run-id night",
-        "It may take 1 min 00 s.",
-        "g2 eu-central tier-1 hermes-basic 1 40.0 s 40.0 s",
-        "ready eu-central tier-1 hermes-basic 44.0 s 40.0 s -9% 2",
-        "eu-central tier-1 hermes-basic 3 3",
-        f"{TEST} AssertionError: no g2 1 2 1 0 0",
-        "1,234 main",
-        "old/report.json: damaged",
-    ):
-        assert words in page.spaced, words
+    golden("page-history", page.lines)
     assert [it.get("href") for it in page.all("a")] == [URL, URL]
     drawn = page.all("svg")
     assert drawn

@@ -16,13 +16,15 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from plugin_tools import TOKEN, Project
+from systems import free_port
 from twin import AtOnce, build
 
 from pytest_hydrasmoke.fake.server import Server
@@ -43,13 +45,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        port: int = it.getsockname()[1]
-        return port
 
 
 def takes_connections(port: int) -> bool:
@@ -133,6 +128,14 @@ def served(router: Upstream) -> Iterator[int]:
 # --- certificates -----------------------------------------------------------------------------
 
 
+class Certificate(NamedTuple):
+    """Paths of a certificate with its chain, of its key, and of both in one file."""
+
+    chain: str
+    key: str
+    both: str
+
+
 def new_authority() -> Any:
     if trustme is None:
         pytest.skip("trustme is not installed: see the environment `infra` of tox.ini")
@@ -144,20 +147,22 @@ def authority() -> Any:
     return new_authority()
 
 
-def certificate(folder: Path, name: str = "localhost", *, expired: bool = False) -> tuple[str, str]:
-    """Write a certificate of the private authority, with its chain, and its key: two paths."""
+def certificate(folder: Path, name: str = "localhost", *, expired: bool = False) -> Certificate:
+    """Write a certificate of the private authority."""
     yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     issued = authority().issue_cert(name, not_after=yesterday if expired else None)
     return written(folder, issued)
 
 
-def written(folder: Path, issued: Any) -> tuple[str, str]:
-    chain, key = folder / "chain.pem", folder / "key.pem"
-    chain.write_bytes(b"".join(it.bytes() for it in issued.cert_chain_pems))
-    key.write_bytes(issued.private_key_pem.bytes())
-    # HAProxy wants both in one file.
-    (folder / "both.pem").write_bytes(chain.read_bytes() + key.read_bytes())
-    return str(chain), str(key)
+def written(folder: Path, issued: Any) -> Certificate:
+    paths = [folder / f"{name}.pem" for name in ("chain", "key", "both")]
+    chain, key = (
+        b"".join(it.bytes() for it in issued.cert_chain_pems),
+        issued.private_key_pem.bytes(),
+    )
+    for path, text in zip(paths, (chain, key, chain + key), strict=True):
+        path.write_bytes(text)
+    return Certificate(*map(str, paths))
 
 
 def ca_file(folder: Path) -> str:
@@ -184,7 +189,8 @@ http {{
   scgi_temp_path {folder}/scgi;
   {http}
   server {{
-    listen 127.0.0.1:{port}{tls};
+    listen 127.0.0.1:{port}{with_tls};
+    {tls}
     {server}
     location / {{
       proxy_pass http://127.0.0.1:{upstream};
@@ -193,37 +199,6 @@ http {{
   }}
 }}
 """
-
-
-@contextlib.contextmanager
-def nginx(
-    folder: Path,
-    upstream: int,
-    *,
-    http: str = "",
-    server: str = "",
-    location: str = "",
-    tls: tuple[str, str] | None = None,
-) -> Iterator[int]:
-    """Run nginx before a port, with lines of a test's own; gives its port."""
-    command, port = program("nginx"), free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    if tls is not None:
-        server += f"\nssl_certificate {tls[0]};\nssl_certificate_key {tls[1]};"
-    words = NGINX.format(
-        folder=folder,
-        port=port,
-        upstream=upstream,
-        http=http,
-        server=server,
-        location=location,
-        tls=" ssl" if tls else "",
-    )
-    (folder / "nginx.conf").write_text(words, "utf-8")
-    with running(folder, port, command, "-p", str(folder), "-c", str(folder / "nginx.conf")):
-        yield port
-
-
 HAPROXY = """\
 global
   maxconn 256
@@ -239,35 +214,62 @@ frontend front
   default_backend router
 backend router
   {backend}
-  server one 127.0.0.1:{upstream} {check}
+  server one 127.0.0.1:{upstream}
+"""
+CADDY = """\
+{{
+  admin off
+  auto_https off
+  storage file_system {folder}/storage
+}}
+:{port} {{
+  bind 127.0.0.1
+  {tls}
+  {site}
+  reverse_proxy 127.0.0.1:{upstream}
+}}
 """
 
 
+class Proxy(NamedTuple):
+    """What a proxy is given: its configuration, and the arguments that name it."""
+
+    configuration: str
+    arguments: tuple[str, ...]
+    tls: dict[str, str]
+    """What stands in its configuration for a certificate."""
+
+
+PROXIES = {
+    "nginx": Proxy(
+        NGINX,
+        ("-p", "{folder}", "-c", "{file}"),
+        {"with_tls": " ssl", "tls": "ssl_certificate {0}; ssl_certificate_key {1};"},
+    ),
+    "haproxy": Proxy(HAPROXY, ("-db", "-f", "{file}"), {"tls": " ssl crt {2}"}),
+    "caddy": Proxy(
+        CADDY, ("run", "--adapter", "caddyfile", "--config", "{file}"), {"tls": "tls {0} {1}"}
+    ),
+}
+
+
 @contextlib.contextmanager
-def haproxy(
-    folder: Path,
-    upstream: int,
-    *,
-    defaults: str = "",
-    front: str = "",
-    backend: str = "",
-    check: str = "",
-    tls: tuple[str, str] | None = None,
+def proxy(
+    name: str, parent: Path, upstream: int, *, tls: Certificate | None = None, **lines: str
 ) -> Iterator[int]:
-    """Run HAProxy before a port, with lines of a test's own; gives its port."""
-    command, port = program("haproxy"), free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    words = HAPROXY.format(
-        port=port,
-        upstream=upstream,
-        defaults=defaults,
-        front=front,
-        backend=backend,
-        check=check,
-        tls=f" ssl crt {Path(tls[0]).parent / 'both.pem'}" if tls else "",
-    )
-    (folder / "haproxy.cfg").write_text(words, "utf-8")
-    with running(folder, port, command, "-db", "-f", str(folder / "haproxy.cfg")):
+    """Run a proxy before a port, with lines of a test's own; gives its port."""
+    it, command, port = PROXIES[name], program(name), free_port()
+    folder = parent / f"{name}-{port}"
+    folder.mkdir()
+    file = folder / "configuration"
+    given = defaultdict(str, folder=str(folder), port=str(port), upstream=str(upstream), **lines)
+    if tls is not None:
+        given |= {place: words.format(*tls) for place, words in it.tls.items()}
+    file.write_text(it.configuration.format_map(given), "utf-8")
+    arguments = (word.format(folder=folder, file=file) for word in it.arguments)
+    # Caddy keeps more than its storage.
+    home = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
+    with running(folder, port, command, *arguments, **home):
         yield port
 
 
@@ -287,9 +289,16 @@ netdb_filename none
 
 
 @contextlib.contextmanager
-def squid(rules: str = "http_access allow all") -> Iterator[tuple[int, Path]]:
-    """Run Squid as a forward proxy; gives its port, and the log of what it was asked for."""
+def squid(
+    environment: pytest.MonkeyPatch, rules: str = "http_access allow all"
+) -> Iterator[tuple[int, Path]]:
+    """Run Squid as the environment's proxy; gives its port, and the log of what it is asked for."""
     command, port = program("squid"), free_port()
+    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+        environment.setenv(name, f"http://127.0.0.1:{port}")
+    # Nothing on this machine is reached without it.
+    for name in ("NO_PROXY", "no_proxy"):
+        environment.setenv(name, "")
     with tempfile.TemporaryDirectory(prefix="squid-") as name:
         folder = Path(name)
         # As root it becomes another user, who is to write here; pytest's folders let in nobody.
@@ -300,51 +309,6 @@ def squid(rules: str = "http_access allow all") -> Iterator[tuple[int, Path]]:
         named = ("-n", f"squid{port}")
         with running(folder, port, command, "-N", *named, "-f", str(folder / "squid.conf")):
             yield port, folder / "access.log"
-
-
-CADDY = """\
-{{
-  admin off
-  auto_https off
-  storage file_system {folder}/storage
-}}
-{scheme}://localhost:{port} {{
-  bind 127.0.0.1
-  {tls}
-  {site}
-  reverse_proxy 127.0.0.1:{upstream} {{
-    {proxy}
-  }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def caddy(
-    folder: Path,
-    upstream: int,
-    *,
-    site: str = "",
-    proxy: str = "",
-    tls: tuple[str, str] | None = None,
-) -> Iterator[int]:
-    """Run Caddy before a port, with lines of a test's own; gives its port."""
-    command, port = program("caddy"), free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    words = CADDY.format(
-        folder=folder,
-        port=port,
-        upstream=upstream,
-        scheme="https" if tls else "http",
-        tls=f"tls {tls[0]} {tls[1]}" if tls else "",
-        site=site,
-        proxy=proxy,
-    )
-    (folder / "Caddyfile").write_text(words, "utf-8")
-    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-    arguments = ("run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
-    with running(folder, port, command, *arguments, **home):
-        yield port
 
 
 # --- what a user sees -------------------------------------------------------------------------

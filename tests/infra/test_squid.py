@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from infra_tools import ca_file, certificate, nginx, see, squid
+from infra_tools import ca_file, certificate, proxy, see, squid
 from plugin_tools import Project
 
 pytestmark = pytest.mark.infra
@@ -13,26 +13,13 @@ pytestmark = pytest.mark.infra
 DENIED = "http_access deny all"
 
 
-@pytest.fixture(autouse=True)
-def no_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing on this machine be reached without the proxy."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "")
-
-
-def through(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "HTTP_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
-
-
 def test_a_run_works_through_a_tunnel(
     project: Project, tmp_path: Path, upstream: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        nginx(tmp_path / "nginx", upstream, tls=certificate(tmp_path)) as port,
-        squid() as (proxy, asked),
+        proxy("nginx", tmp_path, upstream, tls=certificate(tmp_path)) as port,
+        squid(monkeypatch) as (_, asked),
     ):
-        through(proxy, monkeypatch)
         seen = see(
             project, f"https://localhost:{port}", ca_file=ca_file(tmp_path), trust_env="true"
         )
@@ -44,8 +31,7 @@ def test_a_run_works_through_a_tunnel(
 def test_a_run_works_in_plain_http(
     project: Project, upstream: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with squid() as (proxy, _):
-        through(proxy, monkeypatch)
+    with squid(monkeypatch):
         seen = see(project, f"http://127.0.0.1:{upstream}", trust_env="true")
     assert (seen.passed, seen.errors) == (True, [])
 
@@ -61,8 +47,7 @@ def test_a_run_works_in_plain_http(
 def test_what_squid_answers_in_a_routers_place_is_told_as_its_own(
     project: Project, monkeypatch: pytest.MonkeyPatch, rules: str, words: str
 ) -> None:
-    with squid(rules) as (proxy, _):
-        through(proxy, monkeypatch)
+    with squid(monkeypatch, rules):
         error = see(project, "http://127.0.0.1:9", trust_env="true", ready_timeout=3).error
     assert words.split()[0] in error
     assert "ERROR: The requested URL could not be retrieved (answered by squid/" in error
@@ -72,18 +57,18 @@ def test_what_squid_answers_in_a_routers_place_is_told_as_its_own(
 def test_a_tunnel_that_is_denied_names_the_proxy(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with squid(DENIED) as (proxy, _):
-        through(proxy, monkeypatch)
+    with squid(monkeypatch, DENIED) as (denying, _):
         error = see(project, "https://localhost:9", trust_env="true", ready_timeout=3).error
-    assert f"the proxy 127.0.0.1:{proxy} refused to connect to the router (403 Forbidden)" in error
+    assert (
+        f"the proxy 127.0.0.1:{denying} refused to connect to the router (403 Forbidden)" in error
+    )
     assert "allow requests to localhost there" in error
 
 
 def test_a_tunnel_to_nowhere_is_asked_for_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with squid() as (proxy, _):
-        through(proxy, monkeypatch)
+    with squid(monkeypatch):
         error = see(project, "https://localhost:9", trust_env="true", ready_timeout=3).error
     assert "(503 Service Unavailable) (" in error
     assert " attempts" in error

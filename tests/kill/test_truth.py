@@ -18,8 +18,6 @@ pytestmark = pytest.mark.reference
 
 KEY = "a-0"
 SPEC = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
-# What status and poll say, and how many machines cost money.
-GONE, ALIVE, HIDDEN = (404, "nobody", 0), ("running", "running", 1), (404, "nobody", 1)
 
 
 class Asking:
@@ -59,87 +57,71 @@ class Asking:
     def left(self) -> int:
         return len(self.truth.left())
 
-    def after(self, seconds: float) -> tuple[object, object, int]:
+    def after(self, seconds: float) -> str:
         self.clock.advance(seconds)
-        return self.status(), self.poll(), len(self.truth.alive())
+        return f"{self.status()}/{self.poll()}/{len(self.truth.alive())}"
 
 
-# What a manner does: after seconds what a look sees, and what calls are answered.
-MADE = [("provision", 200), (20.0, ALIVE)]
-DELETED, NOT_FOUND = ("delete", 200), ("delete", 404)
+# What a manner does: what calls are answered, and, after seconds, what status and poll say, and how
+# many machines cost money.
+MADE = "provision 200 | 20 running/running/1"
 NO_END: dict[str, Any] = {"deaf": math.inf}
-SCRIPTS: dict[str, tuple[dict[str, Any], list[tuple[str | float, object]]]] = {
+SCRIPTS: dict[str, tuple[dict[str, Any], *tuple[str, ...]]] = {
     "a right router": (
         {"row_after": 1.0, "boot": 2.0},
-        [
-            *(("provision", 200), ("provision", 200), (0.0, GONE), (1.0, ("queued", "queued", 1))),
-            *((2.0, ALIVE), ("left", 1), DELETED, (0.0, GONE), NOT_FOUND, ("left", 0)),
-            *(("provision", 200), (3.0, (404, "running", 1))),
-        ],
+        "provision 200 | provision 200 | 0 404/nobody/0 | 1 queued/queued/1 | 2 running/running/1",
+        "left 1 | delete 200 | 0 404/nobody/0 | delete 404 | left 0",
+        "provision 200 | 3 404/running/1",
     ),
     "looks that lag": (
         {"lag": 3.0, "deletes_behind": True},
-        [
-            *(("provision", 200), (2.0, HIDDEN), NOT_FOUND, (2.0, ALIVE), DELETED),
-            *((0.0, ("running", "running", 0)), (3.0, GONE)),
-        ],
+        "provision 200 | 2 404/nobody/1 | delete 404 | 2 running/running/1",
+        "delete 200 | 0 running/running/0 | 3 404/nobody/0",
     ),
     "looks that find nothing": (
         {"blind": 3.0},
-        [*MADE, NOT_FOUND, (0.0, HIDDEN), (3.0, ALIVE), DELETED, (0.0, GONE)],
+        f"{MADE} | delete 404 | 0 404/nobody/1 | 3 running/running/1 | delete 200 | 0 404/nobody/0",
     ),
     "a deletion that flaps": (
         {**NO_END, "flaps": 1},
-        [*MADE, DELETED, (0.0, ("deleting", "running", 1)), (0.0, ALIVE)],
+        f"{MADE} | delete 200 | 0 deleting/running/1 | 0 running/running/1",
     ),
     "a first deletion that does nothing": (
         {"deaf": 1, "hidden": 1.0},
-        [*MADE, DELETED, (0.0, (404, "running", 1)), (1.0, ALIVE), DELETED, (0.0, GONE)],
+        f"{MADE} | delete 200 | 0 404/running/1 | 1 running/running/1",
+        "delete 200 | 0 404/nobody/0",
     ),
     "a deletion that hides": (
         {**NO_END, "hidden": 1.0, "hides_key": True},
-        [*MADE, DELETED, (0.0, HIDDEN), (1.0, ALIVE)],
+        f"{MADE} | delete 200 | 0 404/nobody/1 | 1 running/running/1",
     ),
     "a worker that finishes": (
         {"boot": 5.0, "finishes": True},
-        [
-            *(("provision", 200), (1.0, ("queued", "queued", 1)), DELETED, (0.0, HIDDEN)),
-            *((10.0, HIDDEN), NOT_FOUND, (0.0, GONE)),
-        ],
+        "provision 200 | 1 queued/queued/1 | delete 200 | 0 404/nobody/1 | 10 404/nobody/1",
+        "delete 404 | 0 404/nobody/0",
     ),
     "a slow end": (
         {"deleting": 60.0, "keeps_row": True},
-        [
-            *(*MADE, DELETED, (0.0, ("deleting", "deleting", 1)), ("left", 0)),
-            (60.0, (404, "running", 0)),
-        ],
+        f"{MADE} | delete 200 | 0 deleting/deleting/1 | left 0 | 60 404/running/0",
     ),
     "a row without a word": (
         {"keeps_row": True, "key_word": None, "key_words": False, "second_delete": 410},
-        [
-            *(("provision", 200), (20.0, ("running", None, 1)), DELETED, (0.0, (404, None, 0))),
-            ("delete", 410),
-        ],
+        "provision 200 | 20 running/None/1 | delete 200 | 0 404/None/0 | delete 410",
     ),
-    "a key that is lost": (
-        {"loses_key": 0.0},
-        [("provision", 200), (20.0, ("running", "nobody", 1))],
-    ),
-    "an outage": ({"outage": 5.0}, [("provision", 200), ("delete", 503), ("status", 503)]),
-    "a busy one": (
-        {"busy_every": 2},
-        [("provision", 200), ("status", 429), ("status", 404)],
-    ),
+    "a key that is lost": ({"loses_key": 0.0}, "provision 200 | 20 running/nobody/1"),
+    "an outage": ({"outage": 5.0}, "provision 200 | delete 503 | status 503"),
+    "a busy one": ({"busy_every": 2}, "provision 200 | status 429 | status 404"),
 }
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_a_manner_does(name: str) -> None:
-    fields, script = SCRIPTS[name]
+    fields, *script = SCRIPTS[name]
     asking = Asking(**fields)
-    for what, expected in script:
-        told = getattr(asking, what)() if isinstance(what, str) else asking.after(what)
-        assert told == expected, what
+    for step in " | ".join(script).split(" | "):
+        what, expected = step.split()
+        told = asking.after(float(what)) if what.isdigit() else getattr(asking, what)()
+        assert str(told) == expected, step
 
 
 @pytest.mark.parametrize(

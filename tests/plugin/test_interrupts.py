@@ -1,37 +1,21 @@
-"""Signals before the first test and at the end of a run, and the deadline, which ends it so."""
+"""Signals before the first test of a run, and its deadline, which ends it as one does."""
 
 from __future__ import annotations
 
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from handlers import as_in_a_terminal
 from inner import only
-from plugin_tools import QUICK, TOKEN, Project, alone_or_workers, count, nothing_left, until
+from plugin_tools import QUICK, TOKEN, Project, alone_or_workers, count, nothing_left, silent, until
 
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-Asked = Callable[[], socket.socket]
-
-
-@pytest.fixture
-def silent() -> Iterator[tuple[str, Asked]]:
-    """Listen like a router, and never answer; gives its URL, and what waits for a request."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
-
-        def asked() -> socket.socket:
-            connection, _ = server.accept()
-            assert connection.recv(65536)
-            return connection
-
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
 
 
 def arguments(*more: str) -> list[str]:
@@ -58,31 +42,29 @@ LEFT = [".gitignore", "report.json"]
     ],
 )
 def test_a_signal_ends_a_run_that_waits_for_its_router_and_more_change_nothing(
-    project: Project, silent: tuple[str, Asked], options: tuple[str, ...]
+    project: Project, options: tuple[str, ...]
 ) -> None:
-    url, asked = silent
-    project.at(url, ready_timeout=120)
-    with project.started(*arguments(*options)) as process, asked():
-        # As an impatient user sends them.
-        for _ in range(3):
-            process.send_signal(INT)
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        while process.poll() is None:
-            process.send_signal(TERM)
-        said += process.communicate(timeout=60)[0]
+    with silent() as (url, asked):
+        project.at(url, ready_timeout=120)
+        with project.started(*arguments(*options)) as process, asked():
+            # As an impatient user sends them.
+            for _ in range(3):
+                process.send_signal(INT)
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            while process.poll() is None:
+                process.send_signal(TERM)
+            said += process.communicate(timeout=60)[0]
     assert (process.returncode, said) == (128 + INT, line(INT))
     assert left(project) == LEFT
 
 
-def test_where_nobody_reads_its_line_the_exit_code_says_it(
-    project: Project, silent: tuple[str, Asked]
-) -> None:
-    url, asked = silent
-    project.at(url, ready_timeout=120)
-    with project.unread(*arguments()) as process, asked():
-        process.send_signal(HUP)
-        assert process.wait(60) == 128 + HUP
+def test_where_nobody_reads_its_line_the_exit_code_says_it(project: Project) -> None:
+    with silent() as (url, asked):
+        project.at(url, ready_timeout=120)
+        with project.unread(*arguments()) as process, asked():
+            process.send_signal(HUP)
+            assert process.wait(60) == 128 + HUP
 
 
 def test_a_signal_ends_a_quiet_run_that_tries_a_router_again_and_frees_its_recordings(
@@ -132,66 +114,6 @@ def test_a_signal_while_a_run_begins_leaves_it_no_folder(
                 config._do_configure()
             config._ensure_unconfigure()
     assert project.runs() == []
-
-
-def test_a_test_of_something_else_that_is_interrupted_is_not_in_the_report(
-    project: Project, router: FakeRouter
-) -> None:
-    text = "def test_a(smoke_instance): ...\ndef test_b(): raise KeyboardInterrupt\n"
-    project.at(router).write("test_it.py", text)
-    with pytest.raises(KeyboardInterrupt):
-        project.live("test_it.py")
-    assert [it["id"] for it in project.report()["tests"]] == ["test_it.py::test_a"]
-    assert nothing_left(router)
-
-
-# At the run's end
-
-AT_THE_END = """
-import pytest, signal
-
-def {hook}:
-    {what}
-"""
-SIGNAL, ERROR = "signal.raise_signal(signal.SIGTERM)", "raise KeyboardInterrupt"
-
-
-@pytest.mark.parametrize(
-    ("hook", "what", "who"),
-    [
-        ("pytest_hydra_smoke_report(report)", SIGNAL, "Exit"),
-        ("pytest_sessionfinish()", SIGNAL, "Exit"),
-        ("pytest_terminal_summary()", SIGNAL, "Exit"),
-        ("pytest_unconfigure()", SIGNAL, "hydra-smoke"),
-        # An interrupt without a signal is pytest's.
-        ("pytest_sessionfinish()", ERROR, None),
-        ("pytest_unconfigure()", ERROR, None),
-    ],
-)
-def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
-    project: Project,
-    router: FakeRouter,
-    capfd: pytest.CaptureFixture[str],
-    hook: str,
-    what: str,
-    who: str | None,
-) -> None:
-    project.at(router).write("conftest.py", AT_THE_END.format(hook=hook, what=what))
-    project.write("test_it.py", "def test_it(smoke_instance): ...")
-    if who is None:
-        with pytest.raises(KeyboardInterrupt):
-            project.live("test_it.py")
-        assert project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
-    else:
-        with as_in_a_terminal():
-            result = project.live("test_it.py")
-        assert result.ret == 128 + TERM
-        said = capfd.readouterr().err
-        assert said.splitlines()[-1] == f"{who}: interrupted by SIGTERM at the run's end"
-        assert "Traceback" not in said + result.stdout.str()
-        report = project.report()
-        assert (report["exit_code"], report["ended"]) == (128 + TERM, "signal: TERM")
-    assert nothing_left(router)
 
 
 # At its deadline: in time to delete what there is, whatever its tests do

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gates import body_of, serving
-from inner import ALONE, only
+from plugin_tools import QUICK, TOKEN, Project, forget_settings
 from starlette.responses import Response
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 RECIPES = Path(__file__).parent.parent.parent / "docs" / "write" / "recipes"
-TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 SUITE = "def test_chats(smoke_instance): smoke_instance.chat('Are you ready?')\n"
 
 
@@ -38,35 +35,22 @@ def received() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
 class Recipe:
     """A recipe as the conftest of a project, run against a router of its own."""
 
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._pytester, self._env = pytester, monkeypatch
-        self.path = pytester.path
+    def __init__(self, project: Project) -> None:
+        self._project, self.path = project, project.path
         self._runs = 0
 
     def run(
         self, name: str, *options: str, leaks: bool = False, alone: bool = False
     ) -> pytest.RunResult:
         self._runs += 1
-        shutil.copy(RECIPES / f"{name}.py", self.path / "conftest.py")
-        self._pytester.makepyfile(test_agent=SUITE)
-        with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
+        self._project.write("conftest.py", (RECIPES / f"{name}.py").read_text("utf-8"))
+        self._project.write("test_agent.py", SUITE)
+        with FakeRouter(QUICK, TOKEN) as router:
             if leaks:
                 router.fail("delete", status=500, times=999)
-            settings = {
-                "URL": router.url,
-                "TOKEN": TOKEN,
-                "MANIFEST_ID": "hermes-basic",
-                "REGION_ID": "eu-central",
-                "TIER_ID": "tier-1",
-                "RUN_ID": f"nightly-{self._runs}",
-                "DELETE_TIMEOUT": "0.6",
-            }
-            for setting, value in settings.items():
-                self._env.setenv(f"HYDRA_SMOKE_{setting}", value)
-            run = (
-                self._pytester.runpytest_subprocess if alone else self._pytester.runpytest_inprocess
-            )
-            result = run(*only(), "--hydra-smoke", "test_agent.py", *options)
+            self._project.at(router, run_id=f"nightly-{self._runs}", delete_timeout=0.6)
+            run = self._project.process if alone else self._project.run
+            result = run("--hydra-smoke", "test_agent.py", *options)
         assert result.ret == (pytest.ExitCode.TESTS_FAILED if leaks else pytest.ExitCode.OK)
         result.stdout.no_fnmatch_line("*pytest_hydra_smoke_report failed*")
         self.instance = str(router.instances[0].id)
@@ -75,12 +59,8 @@ class Recipe:
 
 @pytest.fixture
 def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    for name in os.environ:
-        if name.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-    monkeypatch.setenv(*ALONE)
-    return Recipe(pytester, monkeypatch)
+    forget_settings(monkeypatch)
+    return Recipe(Project(pytester, monkeypatch))
 
 
 def test_opentelemetry_makes_a_span_of_each_phase(recipe: Recipe) -> None:

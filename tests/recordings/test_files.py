@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from golden import golden
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_turns import DONE, SPEC, TEST, frame, refusal, turn
@@ -62,26 +63,7 @@ def test_what_is_written_is_read_back_byte_for_byte(some: list[Recorded], owner:
 
 def test_a_file_has_a_chunk_a_line_and_says_what_it_is() -> None:
     some = [turn(frame("Ready"), "\u2028é".encode()[:-1]), turn(message="a\x7fb")]
-    assert as_text(TEST, some, DAY).splitlines() == [
-        '{"format": "pytest-hydrasmoke recording", "version": 1, "recorded": "2026-11-26",',
-        f'"of": "{TEST}",',
-        '"turns": [',
-        '{"run": 1, "instance": "shared", "spec": {"manifest_id": "hermes-basic"},',
-        '"message": "Hello",',
-        '"llm_events": null,',
-        '"end": "closed",',
-        '"chunks": [',
-        r'[400,"data: {\"choices\": [{\"delta\": {\"content\": \"Ready\"}}]}\n\n"],',
-        '[401,{"base64": "4oCoww=="}]',
-        "]},",
-        '{"run": 1, "instance": "shared", "spec": {"manifest_id": "hermes-basic"},',
-        '"message": "a\\u007fb",',
-        '"llm_events": null,',
-        '"end": "closed",',
-        '"chunks": [',
-        "]}",
-        "]}",
-    ]
+    golden("recording", as_text(TEST, some, DAY))
     # It is hardly larger than its stream.
     spoken = frame(" word", finish_reason=None, index=0, logprobs=None)
     for chunk, most in ((spoken, 1.3), (b"data:  tok\n\n", 2.2)):

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
@@ -109,6 +110,15 @@ class Tab:
         )
         self.media("screen", dark=dark)
         self.visit(path.as_uri())
+
+    def opening(self, path: Path, times: int = 9) -> str:
+        """Open a file so often, and say how long it took."""
+        took: list[float] = []
+        for _ in range(times):
+            self.open(path, width=1280)
+            end = self.value("performance.getEntriesByType('navigation')[0].loadEventEnd")
+            took.append(float(end) / 1000)
+        return f"open after median {median(took):.2f} s, slowest {max(took):.2f} s of {times}"
 
     def visit(self, address: str) -> None:
         """Go somewhere, and wait until it is loaded."""

@@ -53,7 +53,13 @@ class Page:
     @property
     def spaced(self) -> str:
         """Its text, with a blank between any two elements."""
-        return re.sub(r"\s+", " ", " ".join(self.all("body")[0].itertext()))
+        return " ".join(self.lines.split())
+
+    @property
+    def lines(self) -> str:
+        """Its text as its source has it in lines, with a blank between any two elements."""
+        text = " ".join(self.all("body")[0].itertext())
+        return "\n".join(" ".join(it.split()) for it in text.splitlines() if it.strip())
 
     @staticmethod
     def text_of(element: Element | None) -> str:

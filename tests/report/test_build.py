@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import scripted_io as io
-from report_tools import NOON, case, exchange, failure, turn
+from golden import golden
+from report_tools import NOON, case, turn
 from scripted_io import ID, KEY, SPEC, attached, instance
 
 import pytest_hydrasmoke._journal.events as events
@@ -32,14 +32,7 @@ from pytest_hydrasmoke._report.build import (
     with_tests,
 )
 from pytest_hydrasmoke._report.model import InstanceReport
-from pytest_hydrasmoke._report.parts import (
-    CountReport,
-    SpanReport,
-    StatusReport,
-    ThoughtReport,
-    TokensReport,
-    ToolCallReport,
-)
+from pytest_hydrasmoke._report.parts import TokensReport
 from pytest_hydrasmoke._transport.protocol import Request
 
 WALL = NOON.timestamp() - 100.0
@@ -159,75 +152,8 @@ def lived(*, replies: bool = True) -> Written:
 
 
 def test_an_instance_is_reported_in_full() -> None:
-    chat = turn(
-        5.0,
-        message="hello",
-        text=SAID,
-        events=2,
-        arrivals=(0.25, 0.5),
-        seconds=0.5,
-        first_text_after=0.25,
-        max_gap=0.25,
-        complete=False,
-        finish_reason="error",
-        tool_calls=(
-            ToolCallReport(
-                name="look",
-                id="a",
-                arguments='{"city": "so be it"}',
-                result=SAID,
-                at=0.3,
-                position=3,
-            ),
-        ),
-        thoughts=(ThoughtReport(text=SAID, at=0.2, position=0),),
-        usage=TokensReport(input_tokens=7, output_tokens=2),
-        models=("smoke",),
-        notes=(SAID,),
-        error=f"the agent reported an error: {SAID}",
-        test="test_a",
-    )
-    asked: dict[str, Any] = {"path": "/p", "seconds": 0.5}
-    lost = "the answer was lost (reset)"
-    assert told(main=lived()) == [
-        InstanceReport(
-            id=ID,
-            idempotency_key=KEY,
-            hostname="box-1",
-            spec=SPEC,
-            outcome="leaked",
-            leak="why",
-            conflict="it was gone before",
-            failed=True,
-            interrupted="ready",
-            began=NOON,
-            phases={"provision": 1.5},
-            waits={"first_text": 0.25, "gap": 0.25},
-            tokens=TokensReport(input_tokens=7, output_tokens=2),
-            models=("smoke",),
-            chats=1,
-            requests={"provision": 2},
-            retries=1,
-            notes=("odd", f"in a chat, {SAID}"),
-            drift=("unknown in the answer to poll: zone",),
-            statuses=(StatusReport(at=3.0, word="running"),),
-            spans=(SpanReport(at=0.0, phase="provision", seconds=1.5),),
-            exchanges=(
-                exchange("provision", 0.0, status=None, error=lost, **asked),
-                exchange("provision", 1.0, status=202, attempt=2, **asked),
-            ),
-            turns=(chat,),
-            usage=(
-                CountReport(at=4.0, count=0, providers=()),
-                CountReport(at=6.0, count=2, providers=("a", "b")),
-            ),
-            failures=(
-                failure(
-                    5.5, f"the agent reported: {SAID}\n  phase:     turn", "turn", test="test_a"
-                ),
-            ),
-        )
-    ]
+    [report] = told(main=lived())
+    golden("report-instance", report.model_dump_json(indent=2, exclude_defaults=True))
 
 
 def test_without_replies_only_how_much_was_said_and_when_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from golden import golden
 from html_page import Page
 from report_tools import (
     HOSTILE,
@@ -86,49 +87,9 @@ def test_the_head_says_how_the_run_ended_and_against_what() -> None:
 
 def test_a_failed_run_begins_with_what_went_wrong_and_tells_every_request_in_order() -> None:
     page = shown(a_failed_report())
-    titles = ["What went wrong", "What the contract does not know", "2 instances"]
-    assert page.texts("h2")[:3] == titles
-    name = f"{ID} (key night-0)"
-    [troubles] = page.all("ol", "troubles")
-    assert [page.text_of(it) for it in troubles] == [
-        f"leak may still run and cost money {name}",
-        "failure the stream was cut: the answer was lost tests/test_agent.py::test_greeting",
-        f"failure AssertionError: 1 == 2 {name}",
-        f"budget ready took 59.0 s, the limit is 30.0 s {name}",
-    ]
+    golden("page-failed", page.lines)
     [ahead] = [it for it in page.all("li") if it.get("id") == "i1-f1"]
-    assert page.text_of(ahead) == (
-        "1:02.7 Failed in turn tests/test_agent.py::test_greeting "
-        "the stream was cut: the answer was lost phase: turn, after 1.7 s"
-    )
-    assert "hydra-smoke sweep --run-id night" in page.text
-    rows = page.texts("span", "what")
-    assert rows[:6] == [
-        "provision no answer the answer was lost",
-        "provision 202 attempt 2",
-        "status 200",
-        "status is now booting",
-        "status 200 29 times show each",
-        "status 200",
-    ]
-    assert rows.count("status 200") == 30, "those that are folded are there too"
-    assert "delete 500" in rows
-    assert page.texts("div", "lane") == [
-        "015 s30 s45 s1 min",
-        "status bootingrunning",
-        "provision 100 ms",
-        "row 1.00 s",
-        "ready 59.0 s",
-        "first_event 500 ms",
-        "turn 1.70 s",
-        "delete 2.00 s",
-        "requests 8",
-        "failure 1:02.7",
-    ]
-    assert "a chat's stream ended without a terminal event" in page.texts("ul", "notes")[0]
-    assert "No request was sent for it." in page.text
-    assert "0 LLM events counted" in page.text
-    assert "2 LLM events counted: anthropic, openai" in page.text
+    assert page.text_of(ahead).startswith("1:02.7 Failed in turn tests/test_agent.py")
 
 
 def test_the_command_that_deletes_what_is_left_is_shown_once() -> None:

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 def golden(name: str, output: str, *, alike: Callable[[str], str] = str) -> None:
     """See that an output is the one in the file of this name, or make it so.
 
-    That is what `HYDRA_GOLDEN_REFRESH=1 pytest tests/progress tests/report tests/docs` is for.
+    That is what HYDRA_GOLDEN_REFRESH=1 in the environment of a run of tests is for.
     Outputs of which `alike` makes the same text are the same.
     """
     path, now = GOLDEN / f"{name}.txt", output + "\n"

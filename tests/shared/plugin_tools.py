@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -199,6 +200,20 @@ class Project:
     def _safe(self, result: pytest.RunResult) -> pytest.RunResult:
         assert not shows_token(result.stdout.str() + result.stderr.str())
         return result
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[tuple[str, Callable[[], socket.socket]]]:
+    """Listen like a router, and never answer; gives its URL, and what waits for a request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+
+        def asked() -> socket.socket:
+            connection, _ = server.accept()
+            assert connection.recv(65536)
+            return connection
+
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
 
 
 def until(what: Callable[[], object], patience: float = 30.0) -> None:

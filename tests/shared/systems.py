@@ -1,9 +1,12 @@
-"""Other systems, as far as they can be played on this one: what they do is read, not measured."""
+"""Other systems, as far as they can be played on this one, and what this one has."""
 
 from __future__ import annotations
 
+import io
+import os
 import select
 import signal
+import socket
 import threading
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -40,3 +43,22 @@ def poll_without_devices() -> SimpleNamespace:
             return [(descriptor, select.POLLNVAL) for descriptor in self._descriptors]
 
     return SimpleNamespace(poll=Poll, select=select.select, POLLOUT=select.POLLOUT)
+
+
+class Unwritable(io.StringIO):
+    """A file on a disk that is full, or a pipe whose reader has left: it takes no line."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._error = OSError(number, os.strerror(number))
+
+    def flush(self) -> None:
+        raise self._error
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens at."""
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        port: int = it.getsockname()[1]
+        return port
