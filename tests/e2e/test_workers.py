@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from handlers import signalled
 from inner import only
-from plugin_tools import FIRST, Project, count, nothing_left, turns
+from plugin_tools import FIRST, Project, Ran, count, nothing_left, turns
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
@@ -40,9 +40,10 @@ def here(project: Project, router: FakeRouter) -> Project:
     return project.suite("workers").at(router, run_id="run", **patient)
 
 
-def run(project: Project, *arguments: str) -> pytest.RunResult:
+def run(project: Project, *arguments: str, plugins: Any = (), **expected: int) -> Ran:
     """Run pytest live, its main process in this one."""
-    return project.pytester.runpytest_inprocess(*WORKERS, "--hydra-smoke", *arguments)
+    given = (*WORKERS, "--hydra-smoke", *arguments)
+    return Ran(project.pytester.runpytest_inprocess(*given, plugins=plugins), **expected)
 
 
 def also(project: Project, text: str) -> None:
@@ -75,12 +76,8 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     also(here.set(keep="on-failure"), SWIFT_END)
     failed = Failures()
     with signalled(signal.SIGINT, lambda: count(router, "chat") == 6 and failed.seen):
-        result = here.pytester.runpytest_inprocess(
-            *(*WORKERS, "--hydra-smoke", "-n2", "--dist=loadgroup", "test_groups.py"),
-            "test_fails.py",
-            plugins=[failed],
-        )
-    assert result.ret == 128 + signal.SIGINT
+        options = ("-n2", "--dist=loadgroup", "test_groups.py", "test_fails.py")
+        result = run(here, *options, plugins=[failed], ret=128 + signal.SIGINT)
     [shared] = [it for it in router.instances if it.idempotency_key == "run-0"]
     [kept] = [it for it in router.instances if it.tier_id == "other"]
     assert [it for it in router.instances if not it.deleted] == [kept]
@@ -96,13 +93,11 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     assert (tuple(before[: len(FIRST)]), {*before[len(FIRST) :]}) == (FIRST, {"poll"})
     assert None not in routes[len(FIRST) :]
     assert count(router, "provision") == 4
-    result.stdout.fnmatch_lines(
-        [
-            "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
-            f"deleted  {shared.id} (key run-0)*",
-        ]
+    result.says(
+        "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
+        f"deleted  {shared.id} (key run-0)*",
     )
-    result.stdout.fnmatch_lines([f"kept     {kept.id} (key {kept.idempotency_key})*"])
+    result.says(f"kept     {kept.id} (key {kept.idempotency_key})*")
     # Nor is a turn or a test lost.
     report = here.report()
     messages = [
@@ -117,13 +112,10 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
 
 @pytest.mark.kill
 def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: FakeRouter) -> None:
-    result = run(here, "-n2", "test_removes.py")
+    result = run(here, "-n2", "test_removes.py", ret=0, passed=1)
     assert nothing_left(router)
-    result.assert_outcomes(passed=1)
-    assert (result.ret, count(router, "delete")) == (0, 1)
-    result.stdout.fnmatch_lines(
-        ["live router, run run: provisioned 1, deleted 1, kept 0, leaked 0"]
-    )
+    assert count(router, "delete") == 1
+    result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0")
 
 
 def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
@@ -134,19 +126,16 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
         "if WORKER is not None:\n"
         "    locks.has_main_process = lambda output, run_id: False\n",
     )
-    result = run(here, "-n1", "test_elsewhere.py")
-    result.assert_outcomes(passed=1, failed=1)
+    result = run(here, "-n1", "test_elsewhere.py", passed=1, failed=1)
     # What the crashed one left is in a ledger that the main process can't see.
     assert [(seen.idempotency_key, seen.deleted) for seen in router.instances] == [
         ("run-gw0-0", False),
         ("run-gw1-0", True),
     ]
-    result.stdout.fnmatch_lines(
-        [
-            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
-            f"deleted  {router.instances[1].id} (key run-gw1-0)",
-            silent(here),
-        ]
+    result.says(
+        "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+        f"deleted  {router.instances[1].id} (key run-gw1-0)",
+        silent(here),
     )
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     ended = "did not end: not all workers reported what they left"
@@ -162,7 +151,7 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
 ) -> None:
     result = run(here, "-n1", "test_removes_and_crashes.py")
     assert result.ret != 0
-    result.stdout.fnmatch_lines([silent(here)])
+    result.says(silent(here))
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     assert not nothing_left(router)
     # The report is there, and is no proof of what was left.
@@ -190,9 +179,9 @@ class MadeWorker:
             "folder": str(self.folder),
         }
 
-    def run(self, *arguments: str) -> pytest.RunResult:
+    def run(self, *arguments: str, **expected: int) -> Ran:
         given = (*only(), "--hydra-smoke-fake", *arguments)
-        return self.project.pytester.runpytest_inprocess(*given, plugins=[self])
+        return Ran(self.project.pytester.runpytest_inprocess(*given, plugins=[self]), **expected)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: Any) -> None:
@@ -214,7 +203,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(project: 
         "    turn.expect_llm_events()\n"
         "    assert turn.text == 'Elsewhere.'\n",
     )
-    worker.run("test_it.py").assert_outcomes(passed=1)
+    worker.run("test_it.py", passed=1)
     entries = entries_of(worker.output["hydra_smoke"]["journal"].encode())
     [(key, told)] = fold({"gw3": entries}).instances.items()
     assert told.state is State.DELETED
@@ -229,15 +218,14 @@ def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk_or_says_w
     # No place in the folder that the main process runs in, but one that each host has.
     project.suite("bare").write("test_it.py", "def test_it(smoke_instance): ...\n")
     reports = tmp_path / "reports"
-    MadeWorker(project, output=reports).run("test_it.py").assert_outcomes(passed=1)
+    MadeWorker(project, output=reports).run("test_it.py", passed=1)
     assert list((reports / "runs").iterdir()) == []
     assert not (project.path / "reports").exists()
     shutil.rmtree(reports)
     reports.touch()
     worker = MadeWorker(project, output=reports)
-    result = worker.run("test_it.py")
+    result = worker.run("test_it.py").says("*gw3: the ledger in *reports* can't be written: *")
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
-    result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
     assert worker.output["hydra_smoke"] is None
 
 
@@ -247,11 +235,8 @@ def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRou
         here,
         "if WORKER is not None:\n    Path(f'.hydrasmoke/runs/run/live/{WORKER}.lock').mkdir()\n",
     )
-    result = run(here, "-n1", "test_many.py")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(
-        ["*Interrupted: gw0: the ledger in *run can't be written: *", "  next step: *"]
-    )
+    result = run(here, "-n1", "test_many.py", ret=pytest.ExitCode.INTERRUPTED)
+    result.says("*Interrupted: gw0: the ledger in *run can't be written: *", "  next step: *")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert router.instances == ()
 
@@ -268,8 +253,7 @@ def test_workers_that_outlive_the_main_process_begin_nothing_more(
         "        pytest.exit('enough', returncode=7)\n",
     )
     names = ("fails", "provisions_once_the_run_is_over")
-    result = run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names))
-    assert result.ret == 7
+    run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names), ret=7)
     assert (here.path / "refused").exists()
     assert len(router.instances) == 1
     assert nothing_left(router)

@@ -35,7 +35,7 @@ def test_hooks_explain_another_runtime_and_follow_every_way_to_an_instance(
         "def test_many(smoke_instance_factory, smoke_instance):\n"
         "    smoke_instance_factory.many(1)\n",
     )
-    project.live(*ASYNCIO, "test_hooks.py", "test_it.py").assert_outcomes(passed=3)
+    project.live(*ASYNCIO, "test_hooks.py", "test_it.py", passed=3)
     *ready, report = log(project)
     assert sorted(ready) == [f"ready run-{slot} running" for slot in range(4)]
     counts = '{"deleted": 4, "kept": 0, "leaked": 0}'
@@ -45,7 +45,7 @@ def test_hooks_explain_another_runtime_and_follow_every_way_to_an_instance(
 def test_of_a_run_that_is_off_nothing_is_reported_and_a_fake_one_says_what_it_is(
     project: Project,
 ) -> None:
-    project.suite("hooks").run().assert_outcomes(skipped=1)
+    project.suite("hooks").run(skipped=1)
     assert log(project) == []
     project.fake("-k", "unknown_key", "--hydra-smoke-run-id=run")
     assert log(project) == ['report run 0 {"deleted": 0, "kept": 0, "leaked": 0} (True, None)']
@@ -79,7 +79,7 @@ def test_of_a_hook_that_raises_only_the_users_frames_are_shown(project: Project)
             heads = [f"*_ {title} _*", f"test_it.py:*: in {test.partition('[')[0]}", f"{line}*"]
             if hook == "instance_ready":  # Each test asks for the instance, and so calls it again.
                 heads = [f"*_ ERROR at setup of {title} _*"]
-            result.stdout.fnmatch_lines([*heads, *raises])
+            result.says(*heads, *raises)
     shown = result.stdout.str().partition("= hydra-smoke =")[0]
     assert shown.count("E   ZeroDivisionError: my own, in") == 15
     assert not any(others in shown for others in ("pytest_hydrasmoke/", "pluggy/"))
@@ -92,15 +92,13 @@ def test_a_record_hook_that_raises_fails_the_run_and_a_report_hook_is_a_line(
     project.suite("raising_hooks").at(router)
     project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('hello')\n")
     reported = "hydra-smoke: the hook pytest_hydra_smoke_report failed at conftest.py:*: Zero*"
-    result = project.live("test_it.py")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0", reported])
+    result = project.live("test_it.py", ret=0)
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0", reported)
     result.stdout.no_fnmatch_line("*Traceback*")
     monkeypatch.setenv("RAISES", "record")
-    result = project.live("--hydra-smoke-record=recordings", "test_it.py")
-    result.assert_outcomes(passed=1, failed=1)
+    result = project.live("--hydra-smoke-record=recordings", "test_it.py", passed=1, failed=1)
     said = "pytest_hydra_smoke_record failed at conftest.py:*: ZeroDivisionError('my own, *"
-    result.stdout.fnmatch_lines(["RECORDING: the recording of *", said])
+    result.says("RECORDING: the recording of *", said)
 
 
 # What the hook for recordings returns

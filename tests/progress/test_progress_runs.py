@@ -144,8 +144,7 @@ def test_in_a_pipeline_it_is_the_same(name: str, options: tuple[str, ...], here:
 
 def test_workers_are_heard_by_their_main_process(here: Project) -> None:
     here.write("conftest.py", "import nothing_lasts")
-    result = here.live("-p", "xdist", *LEAN, "-n1", "test_waits.py")
-    assert result.ret == 0
+    result = here.live("-p", "xdist", *LEAN, "-n1", "test_waits.py", ret=0)
     assert told(result.outlines) == ["gw0: run-0: ready after"]
 
 
@@ -164,8 +163,7 @@ def test_a_phase_that_lasts_is_told_while_it_lasts(
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, 0.0)
     monkeypatch.setattr(live, "TICK", 0.01)
-    result = here.live(*LEAN, "test_waits.py")
-    assert result.ret == 0
+    result = here.live(*LEAN, "test_waits.py", ret=0)
     assert "run-0: still booting, status 'queued'" in told(result.outlines)
 
 
