@@ -122,7 +122,23 @@ def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
     result.says("*provisioned 2, deleted 0, kept 1, leaked 1")
 
 
+GONE_BEFORE = """
+import pytest
+from pytest_hydrasmoke import RouterError
+
+def test_expects_an_error(smoke_instance_factory):
+    with smoke_instance_factory() as instance:
+        instance.delete()
+        with pytest.raises(RouterError):
+            instance.chat("Are you still there?")
+
+def test_fails(smoke_instance):
+    raise AssertionError
+"""
+
+
 def test_an_instance_that_was_gone_before_did_not_fail_with_a_later_test(here: Project) -> None:
+    here.write("test_gone_before.py", GONE_BEFORE)
     here.live("test_gone_before.py", passed=1, failed=1)
     assert [(it["outcome"], it["failed"]) for it in here.report()["instances"]] == [
         ("deleted", False),

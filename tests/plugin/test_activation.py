@@ -34,8 +34,26 @@ def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
     assert router.requests == ()
 
 
+FIXTURES = [
+    f"{kind}smoke_{name}"
+    for kind in ("", "async_")
+    for name in ("instance", "instance_factory", "client")
+]
+FIXTURES += ["smoke_spec", "smoke_config"]
+# Asked for at run time it makes no marker, but is skipped all the same.
+EVERYTHING = f"""
+import pytest
+
+@pytest.mark.parametrize("name", {FIXTURES})
+def test_by_name(name, request):
+    assert request.getfixturevalue(name) is not None
+"""
+EVERYTHING += "".join(f"def test_{name}({name}): ...\n" for name in FIXTURES)
+
+
 def test_without_a_switch_every_smoke_fixture_skips_and_marks_its_test(project: Project) -> None:
-    result = project.suite("everything").run("-rs", skipped=16)
+    project.suite("bare").write("test_everything.py", EVERYTHING)
+    result = project.run("-rs", skipped=16)
     assert any(REASON in line for line in result.stdout.lines)
     project.run("-m", "hydra_smoke", skipped=8, deselected=8)
 

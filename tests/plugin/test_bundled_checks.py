@@ -51,10 +51,33 @@ def test_own_tests_come_first_and_a_virtual_environment_within_is_no_hindrance(
     assert len(collected(project, f"{CHECKS}/test_instance.py")) == INSTANCE
 
 
+OWN_RULES = {
+    "pytest.ini": """
+[pytest]
+filterwarnings = error
+python_files = check_*.py
+python_classes = Describe*
+python_functions = it_*
+testpaths = tests
+""",
+    "tests/check_router.py": """
+class DescribeRouter:
+    def it_has_a_spec(self, smoke_spec):
+        assert smoke_spec is not None
+
+    def test_is_no_test_here(self):
+        raise AssertionError
+
+def it_adds_up():
+    assert 1 + 1 == 2
+""",
+}
+
+
 def test_rules_of_the_project_s_own_do_not_concern_them(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = collected(project.suite("own_rules"))
+    found = collected(project.write_all(OWN_RULES))
     assert found[:2] == [
         "tests/check_router.py::DescribeRouter::it_has_a_spec",
         "tests/check_router.py::it_adds_up",
@@ -66,8 +89,22 @@ def test_rules_of_the_project_s_own_do_not_concern_them(
     project.fake("-k", "check_router or echoed", passed=2 + 1, deselected=ALL - 1)
 
 
+CONFTEST = """
+import pytest
+
+@pytest.fixture
+def smoke_spec(smoke_spec):
+    return smoke_spec.model_copy(update={"agent_name": "of-the-conftest"})
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name == "test_unknown_key_is_not_found":
+            item.add_marker(pytest.mark.skip(reason="of the conftest"))
+"""
+
+
 def test_a_root_conftest_applies_to_them(project: Project, router: FakeRouter) -> None:
-    project.suite("checks_conftest").at(router)
+    project.suite("bare").at(router).write("conftest.py", CONFTEST)
     project.live("-rs", *SOME, passed=2, skipped=1).says("SKIPPED *of the conftest")
     assert router.instances[0].agent_name == "of-the-conftest"
 
@@ -123,7 +160,9 @@ def test_an_unknown_one_is_told_with_those_there_are(
 
 
 def test_last_failed_of_both_and_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
-    project.suite("failing").at(router, expect_text="no such words")
+    project.suite("bare").at(router, expect_text="no such words")
+    failing = "def test_fails(): raise AssertionError\ndef test_passes(): ..."
+    project.write("test_failing.py", failing)
     project.live(*SOME, failed=2, passed=1 + 2)
     result = project.live("--lf", "-v", failed=2)
     result.says(f"{CHECKS}/test_chat.py::test_chat_answers*", "FAILED*")

@@ -136,6 +136,35 @@ def test_all_share_an_instance_and_what_asks_for_none_is_told(
 
 # Scopes
 
+# Every test here tells its agent its name, so that the router knows the order.
+TELLING = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def telling(smoke_instance, request):
+    yield
+    # In the tear-down, in which the instance is still the test's.
+    smoke_instance.chat(request.node.name)
+"""
+CLASSES = """
+class TestA:
+    def test_a1(self): ...
+    def test_a2(self): ...
+
+class TestB:
+    def test_b1(self): ...
+
+def test_c(): ...
+def test_d(): ...
+"""
+PACKAGES = {
+    "conftest.py": TELLING,
+    "one/__init__.py": "",
+    "one/test_first.py": CLASSES,
+    "one/test_second.py": "def test_e(): ...",
+    "two/__init__.py": "",
+    "two/test_third.py": "def test_f(): ...",
+}
 STORIES = {
     # Outside of any package it is the session.
     "package": "provision a1 a2 b1 c d e delete provision f delete",
@@ -150,8 +179,8 @@ STORIES = {
 def test_an_instance_is_deleted_at_the_end_of_its_scope(
     project: Project, router: FakeRouter, scope: str
 ) -> None:
-    project.suite("scopes").at(router, scope=scope, max_instances=7, usage_settle=0.01)
-    project.live(".", passed=7)
+    project.suite("bare").write_all(PACKAGES)
+    project.at(router, scope=scope, max_instances=7, usage_settle=0.01).live(".", passed=7)
     assert " ".join(story(router)).replace("test_", "") == STORIES[scope]
 
 

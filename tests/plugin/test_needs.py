@@ -118,9 +118,8 @@ MORE = "def test_one(smoke_instance): ...\ndef test_two(smoke_instance): ..."
 def test_what_is_sure_is_counted_for_each_scope(
     here: Project, files: dict[str, str], scope: str, least: int
 ) -> None:
-    for name, text in files.items():
-        here.write(name, text)
-    result = here.set(scope=scope, max_instances=1).fake("--doctest-glob=*.txt")
+    here.write_all(files).set(scope=scope, max_instances=1)
+    result = here.fake("--doctest-glob=*.txt")
     result.is_refused(LEAST.format(least))
 
 

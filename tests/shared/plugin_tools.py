@@ -123,6 +123,11 @@ class Project:
         path.write_text(text, "utf-8")
         return path
 
+    def write_all(self, files: dict[str, str]) -> Project:
+        for name, text in files.items():
+            self.write(name, text)
+        return self
+
     def table(self, *lines: str) -> None:
         """Write the project's pyproject.toml."""
         self.write("pyproject.toml", "\n".join(["[tool.hydra-smoke]", *lines, ""]))
