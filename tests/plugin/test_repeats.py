@@ -131,11 +131,18 @@ def test_chats(run, smoke_instance):
     smoke_instance.chat("Are you ready?")
     assert next(run) > 1
 """
+AUTO = """
+import pytest
+
+@pytest.mark.hydra_smoke_runs(3, at_least=2)
+async def test_auto(run):
+    assert next(run) > 1
+"""
 
 
 @alone_or_workers
 def test_coroutines_without_a_marker(here: Project, workers: tuple[str, ...]) -> None:
-    here.write("test_in_worker.py", CHATS)
+    here.write_all({"test_in_worker.py": CHATS, "test_auto.py": AUTO})
     options = (*workers, "-o", "asyncio_mode=auto", *XUNIT1)
     here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py", passed=2)
     assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
@@ -159,26 +166,51 @@ def test_without_a_switch_smoke_tests_are_skipped_and_others_run(here: Project) 
 
 USAGE = "write @pytest.mark.hydra_smoke_runs(n, at_least=k), whole numbers with 1 <= k <= n"
 WRONG = {
-    "test_nothing": "missing a required argument: 'n'",
-    "test_no_n": "missing a required argument: 'n'",
-    "test_position": "too many positional arguments",
-    "test_twice": "multiple values for argument 'n'",
-    "test_unknown": "got an unexpected keyword argument 'atleast'",
-    "test_bool": "n is True",
-    "test_none_at_all": "n is 0",
-    "test_text": "n is '3'",
-    "test_fraction": "at_least is 1.5",
-    "test_no_number": "at_least is None",
-    "test_too_many": "at_least is 3, and there are only 2 runs",
+    "runs": "missing a required argument: 'n'",
+    "runs(at_least=2)": "missing a required argument: 'n'",
+    "runs(2, 1)": "too many positional arguments",
+    "runs(2, n=1)": "multiple values for argument 'n'",
+    "runs(2, atleast=1)": "got an unexpected keyword argument 'atleast'",
+    "runs(True)": "n is True",
+    "runs(0)": "n is 0",
+    "runs('3')": "n is '3'",
+    "runs(3, at_least=1.5)": "at_least is 1.5",
+    "runs(3, at_least=None)": "at_least is None",
 }
+NO_RUNS = """
+from unittest import TestCase
+
+import pytest
+
+runs = pytest.mark.hydra_smoke_runs
+
+@pytest.fixture
+def asks(subtests): ...
+
+# Told once, however many tests it is of.
+@pytest.mark.parametrize("many", range(9))
+@runs(2, at_least=3)
+def test_too_many(many): ...
+
+@runs(2)
+def test_subtests(asks): ...
+
+@runs(2)
+class TestOfUnittest(TestCase):
+    def test_method(self): ...
+"""
+NO_RUNS += "".join(f"@{it}\ndef test_{number}(): ...\n" for number, it in enumerate(WRONG))
 
 
 @alone_or_workers
 def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str, ...]) -> None:
+    here.write("test_wrong.py", NO_RUNS)
     result = here.run("test_wrong.py", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
     output = result.stdout.str() if workers else result.stderr.str()
-    for test, problem in WRONG.items():
+    wrong = {f"test_{number}": problem for number, problem in enumerate(WRONG.values())}
+    wrong["test_too_many"] = "at_least is 3, and there are only 2 runs"
+    for test, problem in wrong.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
     follows = "hydra_smoke_runs follows subtests only from pytest 9 on"
@@ -190,23 +222,36 @@ def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str
     assert here.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
 
 
-@pytest.mark.parametrize(
-    ("kind", "shows"),
-    [
-        ("exit", "*_pytest.outcomes.Exit: enough*"),
-        ("interrupt", "*: KeyboardInterrupt"),
-        ("group", "*BaseExceptionGroup: several (2 sub-exceptions)"),
-        ("stop", "  no further run: the session ends (told to)"),
-    ],
-)
+ENDS = {
+    "exit": ("pytest.exit('enough')", "*_pytest.outcomes.Exit: enough*"),
+    "interrupt": ("raise KeyboardInterrupt", "*: KeyboardInterrupt"),
+    "group": (
+        "raise BaseExceptionGroup('several', [ValueError('one'), KeyboardInterrupt()])",
+        "*BaseExceptionGroup: several (2 sub-exceptions)",
+    ),
+    "stop": (
+        "request.session.shouldstop = 'told to'",
+        "  no further run: the session ends (told to)",
+    ),
+}
+A_RUN = """
+import pytest
+
+@pytest.mark.hydra_smoke_runs(3, at_least=2)
+def test_ends(request):
+    print("a run")
+    {ends}
+
+def test_next(): ...
+"""
+
+
+@pytest.mark.parametrize("kind", ENDS)
 def test_what_ends_more_than_a_run_is_the_last_one(
-    kind: str,
-    shows: str,
-    here: Project,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    kind: str, here: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ENDS_BY", kind)
+    ends, shows = ENDS[kind]
+    here.write("test_ends.py", A_RUN.format(ends=ends))
     # An interrupt of an inner run is the outer one's, too.
     with pytest.raises(KeyboardInterrupt) if kind == "interrupt" else nullcontext():
         here.run("-s", "test_ends.py")
@@ -216,7 +261,17 @@ def test_what_ends_more_than_a_run_is_the_last_one(
     assert ("1 passed" in told) == (kind == "group")
 
 
+DEBUGGER = """
+import pdb
+
+class Debugger(pdb.Pdb):
+    def interaction(self, frame, traceback):
+        print("the debugger is here")
+"""
+
+
 def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
+    here.write("debugger.py", DEBUGGER)
     debugs = ("--pdb", "--pdbcls=debugger:Debugger", "-s")
     here.run(*debugs, "test_runs.py::test_fails_early", "-p", "anyio.pytest_plugin", failed=1).says(
         "E       1 of 2 runs passed, and 3 of 5 must: true *",
