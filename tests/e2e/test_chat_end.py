@@ -22,6 +22,25 @@ WARNING = "hydra-smoke: WARNING: streams of chats ended without a terminal event
 CUT = "*ChatError: the reply was cut: its stream ended without a terminal event"
 
 
+ENDS = """
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_whole(smoke_instance):
+    assert smoke_instance.chat("leaves one").complete
+
+@pytest.mark.xdist_group("two")
+def test_cut(takes):
+    assert not takes("test_whole").chat("leaves none").complete
+
+@pytest.mark.xdist_group("one")
+def test_cut_by_hand(takes, smoke_client):
+    instance = takes("test_cut")
+    with smoke_client.stream_chat(instance.id, "leaves none") as events:
+        assert list(events)
+"""
+
+
 @pytest.mark.parametrize("way", sampled("kill", WAYS, ["alone"]))
 def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
     project: Project, routing: Callable[[Scenario], FakeRouter], way: str
@@ -35,7 +54,7 @@ def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
 
     with tampered(router, change) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
-        project.suite("usage").at(url, run_id="run", **patient)
+        project.suite("usage").at(url, run_id="run", **patient).write("test_ends.py", ENDS)
         run = project.pytester.runpytest_inprocess
         result = Ran(run("--hydra-smoke", *WAYS[way], "test_ends.py"), passed=1, failed=2)
     why = "as an earlier turn of this instance had one (chat_end = auto)"

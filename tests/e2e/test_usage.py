@@ -50,6 +50,30 @@ def run(project: Project, *arguments: str, plugins: Any = (), **expected: int) -
     return Ran(result, **expected)
 
 
+# Right after each other, on one instance: the second leaves no LLM event.
+TURNS = """
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_first(smoke_instance):
+    smoke_instance.chat("leaves one")
+
+@pytest.mark.xdist_group("two")
+def test_second(takes):
+    turn = takes("test_first").chat("leaves none")
+    turn.expect_llm_events(at_least=1, timeout=1)
+
+@pytest.mark.xdist_group("one")
+def test_third(takes):
+    takes("test_second").chat("leaves one")
+
+@pytest.mark.xdist_group("two")
+def test_fourth(takes):
+    turn = takes("test_third").chat("leaves one")
+    turn.expect_llm_events(at_most=1)
+"""
+
+
 @pytest.mark.parametrize(
     ("way", "settle"),
     [
@@ -63,7 +87,8 @@ def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...], settle: int
 ) -> None:
     # Rows may come late on a busy machine.
-    result = run(here.set(usage_settle=settle), *way, "test_turns.py")
+    here.set(usage_settle=settle).write("test_turns.py", TURNS)
+    result = run(here, *way, "test_turns.py")
     if settle:
         # Without a wait the second had the first one's, and the fourth the third one's too.
         result.assert_outcomes(passed=3, failed=1)
@@ -78,6 +103,20 @@ def test_a_turn_has_its_own_llm_events_and_no_others(
     assert list((here.path / ".hydrasmoke" / "runs").iterdir()) == []
 
 
+BY_HAND = """
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_plain(smoke_instance, smoke_client):
+    with smoke_client.stream_chat(smoke_instance.id, "leaves one") as events:
+        assert list(events)
+
+@pytest.mark.xdist_group("two")
+def test_handle(takes):
+    takes("test_plain").chat("leaves one").expect_llm_events(at_most=1)
+"""
+
+
 @alone_at_first
 def test_a_turn_of_the_plain_client_is_a_turn(
     here: Project, router: FakeRouter, way: tuple[str, ...]
@@ -90,7 +129,7 @@ def test_a_turn_of_the_plain_client_is_a_turn(
             seen.append([path.name for path in folder.glob("turns*")])
 
     # Rows may come late on a busy machine.
-    here.set(usage_settle=1)
+    here.set(usage_settle=1).write("test_by_hand.py", BY_HAND)
     # Neither is it another run's, nor are its LLM events the next turn's.
     run(here, *way, "test_by_hand.py", plugins=[Looks()], passed=2)
     assert len(router.llm_events) == 2
@@ -98,8 +137,28 @@ def test_a_turn_of_the_plain_client_is_a_turn(
     assert seen == ([["turns.jsonl"]] * 2 if way is ALONE else [])
 
 
+DIED = """
+import os
+from pathlib import Path
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_dies(smoke_instance):
+    with smoke_instance.stream_chat("leaves one") as events:
+        assert list(events)
+        Path("died").touch()
+        os._exit(1)
+
+@pytest.mark.xdist_group("one")
+def test_next(smoke_instance):
+    assert Path("died").exists()
+    smoke_instance.chat("leaves one").expect_llm_events(at_most=1)
+"""
+
+
 @pytest.mark.fire
 def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: FakeRouter) -> None:
+    here.write("test_died.py", DIED)
     way = (*only("xdist"), "-p", "no:cacheprovider", "-n1")
     run(here, *way, "test_died.py", passed=1, failed=1)
     assert (here.path / "died").exists()
@@ -152,7 +211,7 @@ def test_a_turn_under_way_in_another_worker_is_not_taken_for_one_that_was_cut(
 
 def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     # A wait that nothing ended would be longer than this test has patience.
-    here.set(usage_settle=600)
+    here.set(usage_settle=600).write("test_turns.py", TURNS)
     # One before each of two turns, and one in the wait.
     with signalled(signal.SIGINT, lambda: count(router, "llm_events") >= 3):
         result = run(here, *ALONE, "test_turns.py", ret=128 + signal.SIGINT)

@@ -106,13 +106,10 @@ class Project:
         self.set(usage_settle=0.5)
 
     def suite(self, name: str) -> Project:
-        """Copy a folder of `tests/suites` into the project."""
-        shutil.copytree(
-            SUITES / name,
-            self.path,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        """Copy a folder of `tests/suites` into the project; of itself it has the ini of `bare`."""
+        ignore = shutil.ignore_patterns("__pycache__")
+        for folder in ("bare", name):
+            shutil.copytree(SUITES / folder, self.path, dirs_exist_ok=True, ignore=ignore)
         return self
 
     def write(self, name: str, text: str) -> Path:
