@@ -58,6 +58,37 @@ def silent(project: Project) -> str:
     return f"hydra-smoke: worker gw0 did not report what it left: {', and '.join(sweeps)}"
 
 
+# A failure, and a test in each of two workers that does not end; what comes behind it.
+FAILS = """
+import time
+from pathlib import Path
+import pytest
+from pytest_hydrasmoke import ConfigError
+
+one, two = (pytest.mark.xdist_group(name) for name in ("one", "two"))
+
+@one
+@pytest.mark.parametrize("smoke_instance", [{"tier_id": "other"}], indirect=True, ids=["other"])
+def test_fails(smoke_instance):
+    raise AssertionError("a failure of the test's own")
+
+@pytest.mark.parametrize("number", [pytest.param(0, marks=one), pytest.param(1, marks=two)])
+def test_hangs(smoke_instance_factory, number):
+    smoke_instance_factory().chat("hello")
+    time.sleep(600)
+
+@two
+def test_provisions_once_the_run_is_over(smoke_config, smoke_instance_factory):
+    over = smoke_config.output / "runs" / smoke_config.run_id / "over"
+    end = time.monotonic() + 60
+    while not over.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    with pytest.raises(ConfigError, match=f"run {smoke_config.run_id} is over"):
+        smoke_instance_factory()
+    Path("refused").touch()
+"""
+
+
 class Failures:
     """Knows which tests have failed, as the main process hears of it."""
 
@@ -74,6 +105,7 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     # The first test holds the instance until one of the other worker has run. In the end each
     # worker hangs with an instance of its own, and one has failed with another that they share.
     also(here.set(keep="on-failure"), SWIFT_END)
+    here.write("test_fails.py", FAILS)
     failed = Failures()
     with signalled(signal.SIGINT, lambda: count(router, "chat") == 6 and failed.seen):
         options = ("-n2", "--dist=loadgroup", "test_groups.py", "test_fails.py")
@@ -110,15 +142,43 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     assert outcomes == {"passed": 5, "failed": 1, "interrupted": 2}
 
 
+# A test, or a script beside it, clears the project's folder.
+REMOVES = """
+import os
+import shutil
+
+def test_removes(smoke_instance):
+    shutil.rmtree(".hydrasmoke")
+    assert smoke_instance.status().status == "running"
+"""
+
+
 @pytest.mark.kill
 def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: FakeRouter) -> None:
+    here.write("test_removes.py", REMOVES)
     result = run(here, "-n2", "test_removes.py", ret=0, passed=1)
     assert nothing_left(router)
     assert count(router, "delete") == 1
     result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0")
 
 
+# A worker ends in its first test, and another one takes its place.
+ELSEWHERE = """
+import os
+
+def test_crashes(smoke_instance):
+    os._exit(7)
+
+def test_has_a_run_of_its_own(smoke_instance, smoke_config):
+    assert smoke_config.run_id == "run-gw1"
+    assert smoke_instance.idempotency_key == "run-gw1-0"
+    assert (smoke_config.output / "runs" / "run-gw1" / "ledger.jsonl").is_file()
+    smoke_instance.chat("hello").expect_llm_events()
+"""
+
+
 def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
+    here.write("test_elsewhere.py", ELSEWHERE)
     # As on another host: it does not see that the main process lives.
     also(
         here,
@@ -149,6 +209,7 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
 def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     here: Project, router: FakeRouter
 ) -> None:
+    here.write("test_removes_and_crashes.py", f"{REMOVES}    os._exit(7)\n")
     result = run(here, "-n1", "test_removes_and_crashes.py")
     assert result.ret != 0
     result.says(silent(here))
@@ -252,6 +313,7 @@ def test_workers_that_outlive_the_main_process_begin_nothing_more(
         "    if WORKER is None and report.failed:\n"
         "        pytest.exit('enough', returncode=7)\n",
     )
+    here.write("test_fails.py", FAILS)
     names = ("fails", "provisions_once_the_run_is_over")
     run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names), ret=7)
     assert (here.path / "refused").exists()
