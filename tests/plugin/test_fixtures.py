@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from plugin_tools import CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
+from specs_tools import SPECS
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._base.errors import ConfigError
@@ -54,7 +55,7 @@ def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Proje
 
 
 def test_each_spec_is_provisioned_once(project: Project, router: FakeRouter) -> None:
-    project.suite("specs").at(router, run_id="run", max_instances=7)
+    project.suite("bare").write_all(SPECS).at(router, run_id="run", max_instances=7)
     project.live(".", passed=10)
     assert sorted(provisioned(router)) == sorted(
         ["root", "big", "whole", "class", "class", "module", "folder"]

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from plugin_tools import CHECKS, QUICK, Project, count, nothing_left
 from recording_tools import says, write
+from specs_tools import SPECS
 
 from pytest_hydrasmoke._plugin.needs import Selection
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -124,7 +125,7 @@ def test_what_is_sure_is_counted_for_each_scope(
 
 
 def test_what_a_fixture_gives_may_be_one_of_the_others(project: Project) -> None:
-    project.suite("specs").set(max_instances=1, bundled_checks="false")
+    project.suite("bare").write_all(SPECS).set(max_instances=1, bundled_checks="false")
     # The tier named, and the whole spec: what is not known may be one of these.
     project.fake(".", "--deselect=test_specs.py::test_plain").is_refused(LEAST.format(2))
 
