@@ -56,23 +56,17 @@ def test_a_run_before_it(project: Project, agent: HermesAgent) -> None:
     project.pytester.makepyfile(test_it=SUITE)
     # It is still starting: the run waits for it.
     project.set(agent_token=agent.key, agent_url=agent.url, ready_timeout=60)
-    result = project.fake(*RECORD)
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(
-        [
-            "hydra-smoke agent: openai, model hermes-agent; the bundled checks run only if named",
-            f"FAKE router before the agent at {agent.url}, run *",
-        ]
+    result = project.fake(*RECORD, passed=4).says(
+        "hydra-smoke agent: openai, model hermes-agent; the bundled checks run only if named",
+        f"FAKE router before the agent at {agent.url}, run *",
     )
     assert told(result)[0] == "4 new"
     agent.kill()
     project.set(agent_url="")
-    project.fake("--hydra-smoke-scenario=recordings").assert_outcomes(passed=4)
+    project.fake("--hydra-smoke-scenario=recordings", passed=4)
 
 
 def test_its_key_is_needed(project: Project, agent: HermesAgent) -> None:
     project.pytester.makepyfile(test_it=SUITE)
     project.set(agent_url=agent.url, ready_timeout=60)
-    result = project.fake()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *answers GET /v1/models with 401 *AGENT_TOKEN*"])
+    project.fake().is_refused("ERROR: *answers GET /v1/models with 401 *AGENT_TOKEN*")

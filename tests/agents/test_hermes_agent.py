@@ -65,9 +65,7 @@ def test_tests_see_what_others_have_said_unless_they_are_kept_apart(
     apart = message is not None
     result.assert_outcomes(passed=3 if apart else 2, failed=0 if apart else 1)
     if not apart:
-        result.stdout.fnmatch_lines(
-            ["E *My name is Ada.*", "*note: 3 tests share one agent's memory*"]
-        )
+        result.says("E *My name is Ada.*", "*note: 3 tests share one agent's memory*")
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -76,10 +74,8 @@ def test_a_run(project: Project, tmp_path: Path, stream: str) -> None:
         project.suite("agents").at(url, manifest_id=f"hermes-{stream}")
         # A real process starts in seconds, and a busy one is late with what it tells.
         project.set(ready_timeout=60, usage_settle=2)
-        result = project.live()
-        assert result.ret == pytest.ExitCode.OK
-        result.assert_outcomes(passed=ALL + SUITE)
-        result.stdout.fnmatch_lines(["*in a chat, the reported usage is 0 tokens*"])
+        result = project.live(ret=pytest.ExitCode.OK, passed=ALL + SUITE)
+        result.says("*in a chat, the reported usage is 0 tokens*")
         assert relay.rows
         assert all(row.deleted for row in relay.rows)
         assert not any(agent.is_alive for agent in relay.agents.values())

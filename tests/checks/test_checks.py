@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from checks_tools import Body, cut, letting_in, no_field
-from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, answering, count, tampered
+from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, Ran, answering, count, tampered
 
 from pytest_hydrasmoke._run.swept_run import NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -45,9 +45,10 @@ def like(**more: Any) -> Scenario:
     return Scenario(row_after=0, statuses=((0, "running"),), **more)
 
 
-def check(project: Project, *names: str) -> pytest.RunResult:
+def check(project: Project, *names: str, **expected: int) -> Ran:
     """Run bundled checks, given as `test_file::test_name`."""
-    return project.live(*(f"{CHECKS}/{name.replace('::', '.py::')}" for name in names))
+    checks = (f"{CHECKS}/{name.replace('::', '.py::')}" for name in names)
+    return project.live(*checks, **expected)
 
 
 def fails(project: Project, names: tuple[str, ...], *lines: str, failures: int = 1) -> None:
@@ -56,7 +57,7 @@ def fails(project: Project, names: tuple[str, ...], *lines: str, failures: int =
     outcomes = result.parseoutcomes()
     assert (outcomes["failed"], outcomes.get("errors")) == (failures, None)
     for line in (*(f"E *{line}" for line in lines), "*kept 0, leaked 0"):
-        result.stdout.fnmatch_lines([line])
+        result.says(line)
 
 
 Fault = tuple[Any, int, Body]  # A route, after how many requests it answers otherwise, and how.
@@ -227,18 +228,17 @@ def test_what_answers_is_what_is_expected_of_it_or_the_check_fails(
     router = routing(like(reply="\x1b[31m##[error] I am ready."))
     project.suite("bare").at(router, run_id="run", llm_events_timeout=0.5)
     project.set(expect_text="I am (not|never) ready", expect_providers="openai")
-    result = check(project, ANSWERS, RECORDED)
-    result.assert_outcomes(failed=2)
+    result = check(project, ANSWERS, RECORDED, failed=2)
     words = "E *Failed: no match of expect_text 'I am (not|never) ready' in the reply: *I am ready."
     events = ["E *LlmEventsError: *", "E *expected: *openai among them"]
-    result.stdout.fnmatch_lines([words, *events])
+    result.says(words, *events)
     # A hostile reply is made safe.
     assert not any(it in result.stdout.str() for it in ("\x1b", "##[error]"))
     project.set(expect_text="r.ady", run_id="again", expect_models="claude-*, gpt-5*")
     words = "Failed: smoke answered, and not a model of expect_models (claude-[*], gpt-5[*]): see*"
     fails(project, (ANSWERS,), words)
     project.set(expect_models="claude-*, sm*e", expect_providers="anthropic", run_id="third")
-    check(project.set(prompt="How do you do?"), ANSWERS, RECORDED).assert_outcomes(passed=2)
+    check(project.set(prompt="How do you do?"), ANSWERS, RECORDED, passed=2)
     asked = [request.body for request in router.requests if request.route == "chat"]
     assert asked[-1] == {"message": "How do you do?"}
     project.at(routing(like(runtime="text")), run_id="fourth")
@@ -248,15 +248,14 @@ def test_what_answers_is_what_is_expected_of_it_or_the_check_fails(
 
 def test_a_key_that_is_in_progress_the_second_time(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=409, after=1)
-    check(here, TWICE).assert_outcomes(passed=1)
+    check(here, TWICE, passed=1)
 
 
 def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=200, body={"idempotency_key": "run-0", "task_id": "t"})
-    result = check(here.set(delete_timeout=1.5), KEY)
-    result.assert_outcomes(failed=2)
+    result = check(here.set(delete_timeout=1.5), KEY, failed=2)
     shows_none = "*accepted the request, but shows no instance for its key*"
-    result.stdout.fnmatch_lines([f"E *{ANOTHER_KEY}", shows_none, "*leaked 1"])
+    result.says(f"E *{ANOTHER_KEY}", shows_none, "*leaked 1")
 
 
 def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:
@@ -276,9 +275,8 @@ def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRoute
 def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None:
     body = {"instance_id": SOMEBODY, "status": "queued"}
     router.fail("delete", status=200, times=999, body=body)
-    result = check(here.set(delete_timeout=0.5), DELETION)
-    result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(["E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2"])
+    result = check(here.set(delete_timeout=0.5), DELETION, failed=3)
+    result.says("E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2")
 
 
 CHATTY = """
@@ -292,7 +290,7 @@ def test_a_deleted_instance_may_keep_its_row(project: Project, routing: Routing)
     router = routing(like(second_delete=200, after_delete="row", gone_word="Terminated"))
     # What a hook says to an instance is its own.
     project.suite("bare").at(router).write("conftest.py", CHATTY)
-    check(project, DELETION).assert_outcomes(passed=1)
+    check(project, DELETION, passed=1)
     # Those of strangers, and of its owner; the shared instance's is one more.
     own = [it for it in router.requests if it.route == "delete" and it.status == 200]
     assert (count(router, "delete") - len(own), len(own)) == (STRANGERS, 4)
@@ -304,9 +302,8 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
     more: dict[str, Any] = {"llm_events_per_turn": 3, "extra": {"news": [uuid.UUID(int=0).hex]}}
     odd = replace(load("contrary"), trouble="none", runtime="anthropic", terminal=True, **more)
     router = routing(odd)
-    result = project.suite("bare").at(router, run_id="run").live()
-    result.assert_outcomes(passed=ALL)
-    result.stdout.fnmatch_lines(["*note: unknown in the answer to poll: news"])
+    result = project.suite("bare").at(router, run_id="run").live(passed=ALL)
+    result.says("*note: unknown in the answer to poll: news")
     # They need few instances, and a sweep knows their keys; the longest is just too long.
     assert [instance.deleted for instance in router.instances] == [True] * 2
     bodies = (one.body for one in router.requests if one.route == "provision")
@@ -319,5 +316,5 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
 def test_without_a_shared_instance_the_deleted_one_is_its_modules_only_one(
     here: Project, router: FakeRouter
 ) -> None:
-    check(here.set(scope="module"), ANSWERS, READY, DELETION).assert_outcomes(passed=3)
+    check(here.set(scope="module"), ANSWERS, READY, DELETION, passed=3)
     assert len(router.instances) == 3

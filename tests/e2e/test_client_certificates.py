@@ -24,8 +24,7 @@ def test_a_run_presents_its_client_certificate_everywhere(
     with over_tls(router) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
         project.at(url, run_id="run", ca_file=CA, **CLIENT, **patient)
-        result = project.live("-p", "anyio", *workers, "-k", SOME)
-        result.assert_outcomes(passed=11)
+        project.live("-p", "anyio", *workers, "-k", SOME, passed=11)
         assert nothing_left(router)
         capsys.readouterr()
         assert command(["check"]) == 0

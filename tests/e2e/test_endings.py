@@ -373,8 +373,7 @@ def test_what_can_not_be_mended_is_said(here: Project) -> None:
         "    report.unlink()\n"
         "    report.mkdir()\n",
     )
-    result = here.live("test_it.py")
-    assert result.ret == 6
+    result = here.live("test_it.py", ret=6)
     result.stderr.fnmatch_lines(["hydra-smoke: report.json was not written: Is a directory *"])
 
 
@@ -404,7 +403,7 @@ def test_wrong_settings_and_the_file_of_another_tool_leave_what_is_there(here: P
         "def test_it(smoke_instance):\n"
         "    assert Path('.hydrasmoke/report.json').read_text() == '{\"summary\": {}}'\n",
     )
-    here.live("test_it.py").assert_outcomes(passed=1)
+    here.live("test_it.py", passed=1)
 
 
 @alone_or_workers

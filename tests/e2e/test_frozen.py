@@ -46,9 +46,8 @@ def test_a_frozen_suite_passes(project: Project, name: str) -> None:
     head = f"import {library}, pytest\n"
     project.write("conftest.py", head + conftest.format(library=library, freeze=freeze))
     # trio is not for processes of these tests.
-    result = project.process(*only("anyio"), "--hydra-smoke-fake", "-k", "not trio")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*provisioned 6, deleted 6, kept 0, leaked 0"])
+    result = project.process(*only("anyio"), "--hydra-smoke-fake", "-k", "not trio", ret=0)
+    result.says("*provisioned 6, deleted 6, kept 0, leaked 0")
 
 
 FROZEN_UNIT_TEST = """
@@ -69,4 +68,4 @@ def test_it():
 
 def test_freezing_time_loads_nothing_in_a_run_without_a_switch(project: Project) -> None:
     project.write("test_it.py", FROZEN_UNIT_TEST)
-    project.process("test_it.py").assert_outcomes(passed=1)
+    project.process("test_it.py", passed=1)

@@ -218,14 +218,13 @@ def test_a_row_that_comes_late_is_deleted_all_the_same(
     late = Scenario(row_after=0.9, statuses=((0, "running"),), provision_instance_id=given)
     router = routing(late)
     project.suite("bare").at(router, ready_timeout=0.5).write("test_it.py", ONE)
-    project.live("test_it.py").assert_outcomes(errors=1)
+    project.live("test_it.py", errors=1)
     until(lambda: router.instances[0].status is not None)
     assert nothing_left(router)
 
 
 def test_a_usage_error_hides_no_warning(project: Project, router: FakeRouter) -> None:
     here = project.suite("bare").at(router, max_instance=1)
-    result = here.live("no_such.py", "-q")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines(["*= hydra-smoke =*", "*HYDRA_SMOKE_MAX_INSTANCE is not a *"])
+    result = here.live("no_such.py", "-q", ret=pytest.ExitCode.USAGE_ERROR)
+    result.says("*= hydra-smoke =*", "*HYDRA_SMOKE_MAX_INSTANCE is not a *")
     result.stdout.no_fnmatch_line("*provisioned*")

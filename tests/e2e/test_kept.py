@@ -53,7 +53,7 @@ def test_a_run_has_a_folder_in_the_output_until_all_is_confirmed(here: Project) 
         "def test_it(smoke_instance):\n"
         "    assert Path('by-option/runs/run/ledger.jsonl').is_file()\n",
     )
-    here.live("test_it.py", "--hydra-smoke-output=by-option").assert_outcomes(passed=1)
+    here.live("test_it.py", "--hydra-smoke-output=by-option", passed=1)
     assert here.runs("by-option") == []
     assert (here.path / "by-option" / ".gitignore").read_text("utf-8") == "*\n"
     assert not (here.path / "by-variable").exists()
@@ -101,7 +101,7 @@ def test_a_failure_anywhere_keeps_what_its_test_used(here: Project, router: Fake
     kept = {it.tier_id for it in router.instances if not it.deleted}
     assert kept == {"set-up", "call", "teardown", "bad"}
     assert len(router.instances) == 6
-    result.stdout.fnmatch_lines(["*provisioned 6, deleted 2, kept 4, leaked 0"])
+    result.says("*provisioned 6, deleted 2, kept 4, leaked 0")
 
 
 def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
@@ -118,13 +118,28 @@ def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
     )
     # Two to be learned from, and two to get ready: from then on, nobody can tell.
     router.fail("status", status=500, times=999, after=4)
-    result = here.live("test_it.py", "--hydra-smoke-keep=always")
-    result.stdout.fnmatch_lines(["*provisioned 2, deleted 0, kept 1, leaked 1"])
-    assert result.ret == 1
+    result = here.live("test_it.py", "--hydra-smoke-keep=always", ret=1)
+    result.says("*provisioned 2, deleted 0, kept 1, leaked 1")
+
+
+GONE_BEFORE = """
+import pytest
+from pytest_hydrasmoke import RouterError
+
+def test_expects_an_error(smoke_instance_factory):
+    with smoke_instance_factory() as instance:
+        instance.delete()
+        with pytest.raises(RouterError):
+            instance.chat("Are you still there?")
+
+def test_fails(smoke_instance):
+    raise AssertionError
+"""
 
 
 def test_an_instance_that_was_gone_before_did_not_fail_with_a_later_test(here: Project) -> None:
-    here.live("test_gone_before.py").assert_outcomes(passed=1, failed=1)
+    here.write("test_gone_before.py", GONE_BEFORE)
+    here.live("test_gone_before.py", passed=1, failed=1)
     assert [(it["outcome"], it["failed"]) for it in here.report()["instances"]] == [
         ("deleted", False),
         ("deleted", True),
@@ -139,8 +154,7 @@ def test_the_fake_keeps_nothing_and_is_gone_however_the_run_ends(project: Projec
         "    pathlib.Path('url').write_text(smoke_config.url)\n"
         "    pytest.exit('enough')\n",
     )
-    result = project.fake("test_url.py")
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
+    project.fake("test_url.py").says("*provisioned 1, deleted 1, kept 0, leaked 0")
     assert project.runs() == []
     with pytest.raises(httpx.TransportError):
         httpx.get((project.path / "url").read_text("utf-8"), trust_env=False)
@@ -174,7 +188,7 @@ def test_pytest_timeout_s_thread_method_is_warned_of(
 def test_the_warning_is_in_the_header(project: Project) -> None:
     project.suite("plain")
     result = project.fake("-p", "timeout", "-o", "timeout_method=thread", "-k", "test_ready")
-    result.stdout.fnmatch_lines(["hydra-smoke: WARNING: pytest-timeout's thread method kills *"])
+    result.says("hydra-smoke: WARNING: pytest-timeout's thread method kills *")
 
 
 def test_the_time_limit_of_a_test_does_not_run_while_its_scope_ends(
@@ -182,5 +196,5 @@ def test_the_time_limit_of_a_test_does_not_run_while_its_scope_ends(
 ) -> None:
     router.fail("delete", times=2, retry_after=1)
     limit = ("-p", "timeout", "--timeout", "1.5", "--timeout-method", "signal")
-    here.set(scope="function").live(*limit, *pick("passes")).assert_outcomes(passed=1)
+    here.set(scope="function").live(*limit, *pick("passes"), passed=1)
     assert nothing_left(router)

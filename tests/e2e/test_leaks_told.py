@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, shows_token, turns
+from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, Ran, shows_token, turns
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -75,7 +75,7 @@ def pick(*names: str) -> list[str]:
 
 
 def check(
-    project: Project, router: FakeRouter, result: pytest.RunResult, *, leaked: int, deleted: int = 0
+    project: Project, router: FakeRouter, result: Ran, *, leaked: int, deleted: int = 0
 ) -> None:
     """Check that each leak is told everywhere, and that a sweep will find it."""
     alive = [it for it in router.instances if not it.deleted]
@@ -85,7 +85,7 @@ def check(
     outcomes = [it["outcome"] for it in report["instances"]]
     assert (outcomes.count("leaked"), outcomes.count("deleted")) == (leaked, deleted)
     provisioned = f"provisioned {leaked + deleted}, deleted {deleted}"
-    result.stdout.fnmatch_lines([f"*{provisioned}, kept 0, leaked {leaked}"])
+    result.says(f"*{provisioned}, kept 0, leaked {leaked}")
     junit = (project.path / "junit.xml").read_text("utf-8")
     assert TOKEN not in junit
     cases = ElementTree.fromstring(junit).iterfind(".//testcase[@classname='hydra-smoke.leak']")
@@ -93,8 +93,8 @@ def check(
     assert len(failures) == leaked
     for instance in alive:
         told = f"LEAK: {instance.id} (key {instance.idempotency_key}) may still run and cost money"
-        result.stdout.fnmatch_lines([told])
-        result.stdout.fnmatch_lines([f"leaked   {instance.id} (key {instance.idempotency_key})"])
+        result.says(told)
+        result.says(f"leaked   {instance.id} (key {instance.idempotency_key})")
         assert told in failures[instance.id]
     assert project.runs() == sorted({it.idempotency_key.rpartition("-")[0] for it in alive})
 
@@ -106,9 +106,8 @@ def test_what_could_not_be_deleted_is_told(project: Project, router: FakeRouter,
         router.fail(**given)
     project.suite("bare").at(router, run_id="run", delete_timeout=0.6)
     project.write("test_it.py", row.text)
-    result = project.live(*row.plugins, "test_it.py", "--junit-xml=junit.xml")
-    result.assert_outcomes(**row.outcomes)
-    result.stdout.fnmatch_lines(list(row.words))
+    result = project.live(*row.plugins, "test_it.py", "--junit-xml=junit.xml", **row.outcomes)
+    result.says(*row.words)
     check(project, router, result, leaked=row.leaked, deleted=row.deleted)
 
 
@@ -119,21 +118,19 @@ def test_every_leak_is_a_failed_report_of_its_own_and_hides_no_failure_of_a_test
     leaking.set(scope="function", max_instances=9)
     result = leaking.live(*pick(*names), "--junit-xml=junit.xml", "-rA")
     result.assert_outcomes(passed=2, failed=1 + 7, skipped=1, errors=1, xfailed=1)
-    result.stdout.fnmatch_lines(["E *AssertionError: a failure of the test's own", "LEAK: *"])
+    result.says("E *AssertionError: a failure of the test's own", "LEAK: *")
     check(leaking, router, result, leaked=7)
     first = router.instances[0]
     command = f"cd {leaking.path} && hydra-smoke sweep --run-id run"
-    result.stdout.fnmatch_lines(
-        [
-            f"*_ leak of {first.id} _*",
-            f"LEAK: {first.id} (key run-0) may still run and cost money",
-            "not confirmed as deleted, it may still run: delete was refused with 500*",
-            "*phase: *delete, after *",
-            f"To delete it: {command}",
-            f"leaked   {first.id} (key run-0)",
-            f"         delete: {command}",
-            f"FAILED hydra-smoke::leak::{first.id}*",
-        ]
+    result.says(
+        f"*_ leak of {first.id} _*",
+        f"LEAK: {first.id} (key run-0) may still run and cost money",
+        "not confirmed as deleted, it may still run: delete was refused with 500*",
+        "*phase: *delete, after *",
+        f"To delete it: {command}",
+        f"leaked   {first.id} (key run-0)",
+        f"         delete: {command}",
+        f"FAILED hydra-smoke::leak::{first.id}*",
     )
 
 
@@ -146,13 +143,12 @@ def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
         project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=0.6)
         result = project.live(*pick("passes"))
     result.assert_outcomes(errors=1, failed=1)
-    result.stdout.fnmatch_lines(["LEAK: no id (key run-0) *", "FAILED hydra-smoke::leak::run-0*"])
+    result.says("LEAK: no id (key run-0) *", "FAILED hydra-smoke::leak::run-0*")
 
 
 def test_an_exit_with_a_code_of_its_own_hides_no_leak(leaking: Project) -> None:
     # Pytest itself leaves out its summary then.
-    result = leaking.live(*pick("exits"))
-    assert result.ret == 7
+    result = leaking.live(*pick("exits"), ret=7)
     told = result.stdout.str() + result.stderr.str()
     assert "LEAK: " in told
     assert "******** is not valid" in told
@@ -171,14 +167,11 @@ def test_a_leak_is_written_before_anybody_is_told(leaking: Project, router: Fake
         "        assert '\"leaked\"' in Path('.hydrasmoke/report.json').read_text()\n"
         "        raise BrokenPipeError\n",
     )
-    result = leaking.live(*pick("passes"))
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result = leaking.live(*pick("passes"), ret=pytest.ExitCode.TESTS_FAILED)
     [leak] = router.instances
-    result.stdout.fnmatch_lines(
-        [
-            "*provisioned 1, deleted 0, kept 0, leaked 1",
-            f"hydra-smoke: the leak of {leak.id} was not shown everywhere: BrokenPipeError()",
-        ]
+    result.says(
+        "*provisioned 1, deleted 0, kept 0, leaked 1",
+        f"hydra-smoke: the leak of {leak.id} was not shown everywhere: BrokenPipeError()",
     )
 
 
@@ -191,15 +184,12 @@ def test_a_leak_of_the_fake_is_red_and_of_no_cost(
     project.suite("endings").set(run_id="run", ready_timeout=2, delete_timeout=0.3)
     project.write("no_row.toml", "row_after = inf")
     scenario = "--hydra-smoke-scenario=no_row.toml"
-    result = project.fake(*pick("passes"), scenario, "--junit-xml=junit.xml")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(
-        [
-            "LEAK: * (key run-0) was not proved to be deleted",
-            "not confirmed as deleted: *but shows no instance for its key",
-            "The fake router ended with its run: there is nothing to delete",
-            "*provisioned 1, deleted 0, kept 0, leaked 1",
-        ]
+    options = (*pick("passes"), scenario, "--junit-xml=junit.xml")
+    result = project.fake(*options, ret=pytest.ExitCode.TESTS_FAILED).says(
+        "LEAK: * (key run-0) was not proved to be deleted",
+        "not confirmed as deleted: *but shows no instance for its key",
+        "The fake router ended with its run: there is nothing to delete",
+        "*provisioned 1, deleted 0, kept 0, leaked 1",
     )
     told = {
         "terminal": result.stdout.str() + result.stderr.str(),
@@ -265,12 +255,11 @@ def test_of_many_in_one_with_each_leak_is_named(project: Project, router: FakeRo
         "    async with await async_smoke_instance_factory.many(2):\n"
         "        pass\n",
     )
-    result = project.live("-p", "anyio.pytest_plugin", "-k", "trio", "test_it.py")
-    result.assert_outcomes(failed=1 + 2)
+    result = project.live("-p", "anyio.pytest_plugin", "-k", "trio", "test_it.py", failed=1 + 2)
     unproved = "not confirmed as deleted, it may still run: *"
     named = [f"*instance: *{it.id} (key *" for it in router.instances]
     for line in (f"*LeakError: {unproved}", f"*as well: {unproved}", *named):
-        result.stdout.fnmatch_lines([f"E {line}"])
+        result.says(f"E {line}")
     # Nothing of how it was deleted is among the frames.
     result.stdout.no_fnmatch_line("*grace.py*")
     # The test is told as what each of them made fail; then the end of the run has tried again.

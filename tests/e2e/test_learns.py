@@ -53,12 +53,11 @@ def test_a_round_trip(
     project.write("test_it.py", SUITE)
     project.set(ready_statuses="online,running", run_id="first", usage_settle=5)
     router = routing(replace(load(name), **SLOW, **ODD[name]))
-    project.at(router).live(RECORD, "test_it.py").assert_outcomes(passed=1)
+    project.at(router).live(RECORD, "test_it.py", passed=1)
     seen = manners(project)
 
     project.set(run_id="second")
-    result = project.fake("--hydra-smoke-scenario=recordings", "test_it.py")
-    result.assert_outcomes(passed=1)
+    project.fake("--hydra-smoke-scenario=recordings", "test_it.py", passed=1)
     again = manners(project)
     # A replay is at once, and in no trouble: no poll comes before the row, no chat before ready.
     assert {part: again[part] - seen[part] for part in seen} == {part: set() for part in seen}
@@ -78,8 +77,7 @@ def test_another_manner_is_told_where_it_was_recorded_otherwise(
     first = project.at(routing(quick)).live(RECORD, "test_it.py")
     first.stdout.no_fnmatch_line("*drift:*")
     other = routing(replace(quick, provision_status=202, statuses=((0.0, "online"),)))
-    second = project.at(other).live(RECORD, "test_it.py")
-    second.assert_outcomes(passed=1)
+    second = project.at(other).live(RECORD, "test_it.py", passed=1)
     second.stdout.fnmatch_lines(
         [
             "hydra-smoke: drift: success code of provision: 202, and router.json has 200",

@@ -126,8 +126,8 @@ def test_what_is_pasted_attaches_and_deletes(service: Project, router: FakeRoute
     keeps = ("--hydra-smoke-token-file=my token", "--hydra-smoke-keep=always")
     result = service.live(SERVICE, *keeps)
     [instance] = router.instances
-    result.stdout.fnmatch_lines(
-        ["*provisioned 1, deleted 0, kept 1, leaked 0", f"kept     {instance.id} (key look-1-0)"]
+    result.says(
+        "*provisioned 1, deleted 0, kept 1, leaked 0", f"kept     {instance.id} (key look-1-0)"
     )
     assert service.runs("out") == ["look-1"]
     lines = [line.strip() for line in result.outlines]
@@ -170,9 +170,9 @@ def test_a_run_id_that_was_used_is_told_with_the_command(
     service: Project, router: FakeRouter
 ) -> None:
     service.set(token=TOKEN, run_id="again")
-    service.live(SERVICE, "--hydra-smoke-keep=always").assert_outcomes(passed=1)
-    service.live(SERVICE).stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])
+    service.live(SERVICE, "--hydra-smoke-keep=always", passed=1)
+    service.live(SERVICE).is_refused(f"*{sweep_of(service, 'again')}")
     # By its ledger alone, too.
     router.reset()
     (service.path / ".hydrasmoke/used/again").unlink()
-    service.live(SERVICE).stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])
+    service.live(SERVICE).is_refused(f"*{sweep_of(service, 'again')}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from inner import only
 from owner_tools import alive, config_for, run_for, running
-from plugin_tools import Project, nothing_left
+from plugin_tools import Project, Ran, nothing_left
 
 from pytest_hydrasmoke import ConfigError, SmokeInstanceFactory
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -65,19 +65,16 @@ def test_an_instance_that_something_else_has_deleted_makes_no_green_run(
     project.suite("bare").at(router, run_id=run_id, usage_settle=0)
     project.write("test_it.py", "def test_a(smoke_instance): ...")
     arguments = (*only(), "--hydra-smoke", "test_it.py")
-    ended = project.pytester.runpytest_inprocess(*arguments, plugins=[Other()])
-    assert ended.ret == 1
-    ended.assert_outcomes(passed=1, failed=1)
+    run = project.pytester.runpytest_inprocess(*arguments, plugins=[Other()])
+    ended = Ran(run, ret=1, passed=1, failed=1)
     [instance] = project.report()["instances"]
     said = f"it was gone before this run deleted it: {GONE}."
     # An id that is random can't be another run's.
     others = "; if another run has run id night too, give each an id *" if run_id else ""
-    ended.stdout.fnmatch_lines(
-        [
-            f"CONFLICT: * (key {instance['idempotency_key']})",
-            said,
-            f"*See the router's log of it{others}",
-        ]
+    ended.says(
+        f"CONFLICT: * (key {instance['idempotency_key']})",
+        said,
+        f"*See the router's log of it{others}",
     )
     assert ("another run" in ended.stdout.str()) == bool(run_id)
     assert instance["outcome"] == "deleted"
@@ -104,7 +101,7 @@ def test_a_run_that_a_sweep_has_ended_says_so_where_it_is_red(
     said = "hydra-smoke: a sweep has ended this run: after that, nothing could be provisioned*"
     if goes_on:
         ended.assert_outcomes(passed=1, errors=1)
-        ended.stdout.fnmatch_lines([said])
+        ended.says(said)
     else:
         ended.assert_outcomes(passed=1)
         ended.stdout.no_fnmatch_line(said)

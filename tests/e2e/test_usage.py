@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from handlers import signalled
 from inner import only
-from plugin_tools import Project, count, nothing_left, tampered
+from plugin_tools import Project, Ran, count, nothing_left, tampered
 from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -44,9 +44,34 @@ def here(project: Project, router: FakeRouter) -> Iterator[Project]:
         yield project.suite("usage").at(url, run_id="run", **lenient, **patient)
 
 
-def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
+def run(project: Project, *arguments: str, plugins: Any = (), **expected: int) -> Ran:
     """Run pytest live, its main process in this one."""
-    return project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, **more)
+    result = project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, plugins=plugins)
+    return Ran(result, **expected)
+
+
+# Right after each other, on one instance: the second leaves no LLM event.
+TURNS = """
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_first(smoke_instance):
+    smoke_instance.chat("leaves one")
+
+@pytest.mark.xdist_group("two")
+def test_second(takes):
+    turn = takes("test_first").chat("leaves none")
+    turn.expect_llm_events(at_least=1, timeout=1)
+
+@pytest.mark.xdist_group("one")
+def test_third(takes):
+    takes("test_second").chat("leaves one")
+
+@pytest.mark.xdist_group("two")
+def test_fourth(takes):
+    turn = takes("test_third").chat("leaves one")
+    turn.expect_llm_events(at_most=1)
+"""
 
 
 @pytest.mark.parametrize(
@@ -62,19 +87,34 @@ def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...], settle: int
 ) -> None:
     # Rows may come late on a busy machine.
-    result = run(here.set(usage_settle=settle), *way, "test_turns.py")
+    here.set(usage_settle=settle).write("test_turns.py", TURNS)
+    result = run(here, *way, "test_turns.py")
     if settle:
         # Without a wait the second had the first one's, and the fourth the third one's too.
         result.assert_outcomes(passed=3, failed=1)
-        result.stdout.fnmatch_lines(["*test_second*", "*got: *0 (1 before the turn, 1 now)*"])
+        result.says("*test_second*", "*got: *0 (1 before the turn, 1 now)*")
     else:
         # Then the account is an error that names the test.
         result.assert_outcomes(passed=2, failed=2)
         for test in ("test_first", "test_third"):
             doubt = f"LLM events of the turn before, of test_turns.py::{test}*, may be among them"
-            result.stdout.fnmatch_lines([f"*got: *{doubt}: there was no wait"])
+            result.says(f"*got: *{doubt}: there was no wait")
     assert nothing_left(router)
     assert list((here.path / ".hydrasmoke" / "runs").iterdir()) == []
+
+
+BY_HAND = """
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_plain(smoke_instance, smoke_client):
+    with smoke_client.stream_chat(smoke_instance.id, "leaves one") as events:
+        assert list(events)
+
+@pytest.mark.xdist_group("two")
+def test_handle(takes):
+    takes("test_plain").chat("leaves one").expect_llm_events(at_most=1)
+"""
 
 
 @alone_at_first
@@ -89,18 +129,38 @@ def test_a_turn_of_the_plain_client_is_a_turn(
             seen.append([path.name for path in folder.glob("turns*")])
 
     # Rows may come late on a busy machine.
-    result = run(here.set(usage_settle=1), *way, "test_by_hand.py", plugins=[Looks()])
+    here.set(usage_settle=1).write("test_by_hand.py", BY_HAND)
     # Neither is it another run's, nor are its LLM events the next turn's.
-    result.assert_outcomes(passed=2)
+    run(here, *way, "test_by_hand.py", plugins=[Looks()], passed=2)
     assert len(router.llm_events) == 2
     # What processes share of turns is one file.
     assert seen == ([["turns.jsonl"]] * 2 if way is ALONE else [])
 
 
+DIED = """
+import os
+from pathlib import Path
+import pytest
+
+@pytest.mark.xdist_group("one")
+def test_dies(smoke_instance):
+    with smoke_instance.stream_chat("leaves one") as events:
+        assert list(events)
+        Path("died").touch()
+        os._exit(1)
+
+@pytest.mark.xdist_group("one")
+def test_next(smoke_instance):
+    assert Path("died").exists()
+    smoke_instance.chat("leaves one").expect_llm_events(at_most=1)
+"""
+
+
 @pytest.mark.fire
 def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: FakeRouter) -> None:
-    result = run(here, *only("xdist"), "-p", "no:cacheprovider", "-n1", "test_died.py")
-    result.assert_outcomes(passed=1, failed=1)
+    here.write("test_died.py", DIED)
+    way = (*only("xdist"), "-p", "no:cacheprovider", "-n1")
+    run(here, *way, "test_died.py", passed=1, failed=1)
     assert (here.path / "died").exists()
     assert len(router.llm_events) == 2
     assert nothing_left(router)
@@ -145,19 +205,17 @@ def test_a_turn_under_way_in_another_worker_is_not_taken_for_one_that_was_cut(
 ) -> None:
     here.write("test_keeps.py", KEEPS)
     here.write("test_chats.py", CHATS)
-    result = run(here, *TWO[:-1], "--dist=loadfile", "test_keeps.py", "test_chats.py")
-    result.assert_outcomes(passed=3)
+    run(here, *TWO[:-1], "--dist=loadfile", "test_keeps.py", "test_chats.py", passed=3)
     assert nothing_left(router)
 
 
 def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     # A wait that nothing ended would be longer than this test has patience.
-    here.set(usage_settle=600)
+    here.set(usage_settle=600).write("test_turns.py", TURNS)
     # One before each of two turns, and one in the wait.
     with signalled(signal.SIGINT, lambda: count(router, "llm_events") >= 3):
-        result = run(here, *ALONE, "test_turns.py")
-    assert result.ret == 128 + signal.SIGINT
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
+        result = run(here, *ALONE, "test_turns.py", ret=128 + signal.SIGINT)
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0")
     assert count(router, "chat") == 1
     assert nothing_left(router)
 
@@ -177,4 +235,4 @@ def test_an_offline_run_meets_a_lag_and_waits_for_nothing_that_its_fake_knows(
         "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
     )
     lags = "--hydra-smoke-scenario=lags.toml"
-    project.fake(lags, "test_it.py").assert_outcomes(passed=2)
+    project.fake(lags, "test_it.py", passed=2)

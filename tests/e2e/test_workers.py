@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from handlers import signalled
 from inner import only
-from plugin_tools import FIRST, Project, count, nothing_left, turns
+from plugin_tools import FIRST, Project, Ran, count, nothing_left, turns
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
@@ -40,9 +40,10 @@ def here(project: Project, router: FakeRouter) -> Project:
     return project.suite("workers").at(router, run_id="run", **patient)
 
 
-def run(project: Project, *arguments: str) -> pytest.RunResult:
+def run(project: Project, *arguments: str, plugins: Any = (), **expected: int) -> Ran:
     """Run pytest live, its main process in this one."""
-    return project.pytester.runpytest_inprocess(*WORKERS, "--hydra-smoke", *arguments)
+    given = (*WORKERS, "--hydra-smoke", *arguments)
+    return Ran(project.pytester.runpytest_inprocess(*given, plugins=plugins), **expected)
 
 
 def also(project: Project, text: str) -> None:
@@ -55,6 +56,37 @@ def silent(project: Project) -> str:
     """Return what is said of a worker that crashed, and the ways to what it left."""
     sweeps = (f"cd {project.path} && hydra-smoke sweep --run-id {it}" for it in ("run-gw0", "run"))
     return f"hydra-smoke: worker gw0 did not report what it left: {', and '.join(sweeps)}"
+
+
+# A failure, and a test in each of two workers that does not end; what comes behind it.
+FAILS = """
+import time
+from pathlib import Path
+import pytest
+from pytest_hydrasmoke import ConfigError
+
+one, two = (pytest.mark.xdist_group(name) for name in ("one", "two"))
+
+@one
+@pytest.mark.parametrize("smoke_instance", [{"tier_id": "other"}], indirect=True, ids=["other"])
+def test_fails(smoke_instance):
+    raise AssertionError("a failure of the test's own")
+
+@pytest.mark.parametrize("number", [pytest.param(0, marks=one), pytest.param(1, marks=two)])
+def test_hangs(smoke_instance_factory, number):
+    smoke_instance_factory().chat("hello")
+    time.sleep(600)
+
+@two
+def test_provisions_once_the_run_is_over(smoke_config, smoke_instance_factory):
+    over = smoke_config.output / "runs" / smoke_config.run_id / "over"
+    end = time.monotonic() + 60
+    while not over.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    with pytest.raises(ConfigError, match=f"run {smoke_config.run_id} is over"):
+        smoke_instance_factory()
+    Path("refused").touch()
+"""
 
 
 class Failures:
@@ -73,14 +105,11 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     # The first test holds the instance until one of the other worker has run. In the end each
     # worker hangs with an instance of its own, and one has failed with another that they share.
     also(here.set(keep="on-failure"), SWIFT_END)
+    here.write("test_fails.py", FAILS)
     failed = Failures()
     with signalled(signal.SIGINT, lambda: count(router, "chat") == 6 and failed.seen):
-        result = here.pytester.runpytest_inprocess(
-            *(*WORKERS, "--hydra-smoke", "-n2", "--dist=loadgroup", "test_groups.py"),
-            "test_fails.py",
-            plugins=[failed],
-        )
-    assert result.ret == 128 + signal.SIGINT
+        options = ("-n2", "--dist=loadgroup", "test_groups.py", "test_fails.py")
+        result = run(here, *options, plugins=[failed], ret=128 + signal.SIGINT)
     [shared] = [it for it in router.instances if it.idempotency_key == "run-0"]
     [kept] = [it for it in router.instances if it.tier_id == "other"]
     assert [it for it in router.instances if not it.deleted] == [kept]
@@ -96,13 +125,11 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     assert (tuple(before[: len(FIRST)]), {*before[len(FIRST) :]}) == (FIRST, {"poll"})
     assert None not in routes[len(FIRST) :]
     assert count(router, "provision") == 4
-    result.stdout.fnmatch_lines(
-        [
-            "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
-            f"deleted  {shared.id} (key run-0)*",
-        ]
+    result.says(
+        "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
+        f"deleted  {shared.id} (key run-0)*",
     )
-    result.stdout.fnmatch_lines([f"kept     {kept.id} (key {kept.idempotency_key})*"])
+    result.says(f"kept     {kept.id} (key {kept.idempotency_key})*")
     # Nor is a turn or a test lost.
     report = here.report()
     messages = [
@@ -115,18 +142,43 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     assert outcomes == {"passed": 5, "failed": 1, "interrupted": 2}
 
 
+# A test, or a script beside it, clears the project's folder.
+REMOVES = """
+import os
+import shutil
+
+def test_removes(smoke_instance):
+    shutil.rmtree(".hydrasmoke")
+    assert smoke_instance.status().status == "running"
+"""
+
+
 @pytest.mark.kill
 def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: FakeRouter) -> None:
-    result = run(here, "-n2", "test_removes.py")
+    here.write("test_removes.py", REMOVES)
+    result = run(here, "-n2", "test_removes.py", ret=0, passed=1)
     assert nothing_left(router)
-    result.assert_outcomes(passed=1)
-    assert (result.ret, count(router, "delete")) == (0, 1)
-    result.stdout.fnmatch_lines(
-        ["live router, run run: provisioned 1, deleted 1, kept 0, leaked 0"]
-    )
+    assert count(router, "delete") == 1
+    result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0")
+
+
+# A worker ends in its first test, and another one takes its place.
+ELSEWHERE = """
+import os
+
+def test_crashes(smoke_instance):
+    os._exit(7)
+
+def test_has_a_run_of_its_own(smoke_instance, smoke_config):
+    assert smoke_config.run_id == "run-gw1"
+    assert smoke_instance.idempotency_key == "run-gw1-0"
+    assert (smoke_config.output / "runs" / "run-gw1" / "ledger.jsonl").is_file()
+    smoke_instance.chat("hello").expect_llm_events()
+"""
 
 
 def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
+    here.write("test_elsewhere.py", ELSEWHERE)
     # As on another host: it does not see that the main process lives.
     also(
         here,
@@ -134,19 +186,16 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
         "if WORKER is not None:\n"
         "    locks.has_main_process = lambda output, run_id: False\n",
     )
-    result = run(here, "-n1", "test_elsewhere.py")
-    result.assert_outcomes(passed=1, failed=1)
+    result = run(here, "-n1", "test_elsewhere.py", passed=1, failed=1)
     # What the crashed one left is in a ledger that the main process can't see.
     assert [(seen.idempotency_key, seen.deleted) for seen in router.instances] == [
         ("run-gw0-0", False),
         ("run-gw1-0", True),
     ]
-    result.stdout.fnmatch_lines(
-        [
-            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
-            f"deleted  {router.instances[1].id} (key run-gw1-0)",
-            silent(here),
-        ]
+    result.says(
+        "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+        f"deleted  {router.instances[1].id} (key run-gw1-0)",
+        silent(here),
     )
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     ended = "did not end: not all workers reported what they left"
@@ -160,9 +209,10 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
 def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     here: Project, router: FakeRouter
 ) -> None:
+    here.write("test_removes_and_crashes.py", f"{REMOVES}    os._exit(7)\n")
     result = run(here, "-n1", "test_removes_and_crashes.py")
     assert result.ret != 0
-    result.stdout.fnmatch_lines([silent(here)])
+    result.says(silent(here))
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     assert not nothing_left(router)
     # The report is there, and is no proof of what was left.
@@ -190,9 +240,9 @@ class MadeWorker:
             "folder": str(self.folder),
         }
 
-    def run(self, *arguments: str) -> pytest.RunResult:
+    def run(self, *arguments: str, **expected: int) -> Ran:
         given = (*only(), "--hydra-smoke-fake", *arguments)
-        return self.project.pytester.runpytest_inprocess(*given, plugins=[self])
+        return Ran(self.project.pytester.runpytest_inprocess(*given, plugins=[self]), **expected)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: Any) -> None:
@@ -214,7 +264,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(project: 
         "    turn.expect_llm_events()\n"
         "    assert turn.text == 'Elsewhere.'\n",
     )
-    worker.run("test_it.py").assert_outcomes(passed=1)
+    worker.run("test_it.py", passed=1)
     entries = entries_of(worker.output["hydra_smoke"]["journal"].encode())
     [(key, told)] = fold({"gw3": entries}).instances.items()
     assert told.state is State.DELETED
@@ -229,15 +279,14 @@ def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk_or_says_w
     # No place in the folder that the main process runs in, but one that each host has.
     project.suite("bare").write("test_it.py", "def test_it(smoke_instance): ...\n")
     reports = tmp_path / "reports"
-    MadeWorker(project, output=reports).run("test_it.py").assert_outcomes(passed=1)
+    MadeWorker(project, output=reports).run("test_it.py", passed=1)
     assert list((reports / "runs").iterdir()) == []
     assert not (project.path / "reports").exists()
     shutil.rmtree(reports)
     reports.touch()
     worker = MadeWorker(project, output=reports)
-    result = worker.run("test_it.py")
+    result = worker.run("test_it.py").says("*gw3: the ledger in *reports* can't be written: *")
     assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
-    result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
     assert worker.output["hydra_smoke"] is None
 
 
@@ -247,11 +296,8 @@ def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRou
         here,
         "if WORKER is not None:\n    Path(f'.hydrasmoke/runs/run/live/{WORKER}.lock').mkdir()\n",
     )
-    result = run(here, "-n1", "test_many.py")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(
-        ["*Interrupted: gw0: the ledger in *run can't be written: *", "  next step: *"]
-    )
+    result = run(here, "-n1", "test_many.py", ret=pytest.ExitCode.INTERRUPTED)
+    result.says("*Interrupted: gw0: the ledger in *run can't be written: *", "  next step: *")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert router.instances == ()
 
@@ -267,9 +313,9 @@ def test_workers_that_outlive_the_main_process_begin_nothing_more(
         "    if WORKER is None and report.failed:\n"
         "        pytest.exit('enough', returncode=7)\n",
     )
+    here.write("test_fails.py", FAILS)
     names = ("fails", "provisions_once_the_run_is_over")
-    result = run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names))
-    assert result.ret == 7
+    run(here, "-n1", *(f"test_fails.py::test_{name}" for name in names), ret=7)
     assert (here.path / "refused").exists()
     assert len(router.instances) == 1
     assert nothing_left(router)

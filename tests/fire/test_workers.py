@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 
@@ -15,6 +14,51 @@ pytestmark = pytest.mark.fire
 
 Run = Callable[..., str | None]
 WHOLE = "provisioned 1, deleted 1, kept 0, leaked 0"
+# Some tests kill their worker, wherever they then are: set-up, chat, or the end. `DOOMED` has their
+# numbers, and the seconds after which each does so.
+DOOMED = """
+import os
+import signal
+import threading
+import time
+import pytest
+
+DOOMED = {doomed}
+
+@pytest.fixture
+def doom(number):
+    if number in DOOMED:
+        threading.Timer(DOOMED[number], os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+@pytest.mark.parametrize("number", range({tests}))
+def test_turn(doom, smoke_instance, number):
+    smoke_instance.chat(str(number)).expect_llm_events()
+    if number in DOOMED:
+        time.sleep(600)
+"""
+# A failure, and the end of a worker, each of which happens once; then tests that pass.
+FLAKY = """
+import os
+from pathlib import Path
+import pytest
+
+def test_fails_once(smoke_instance):
+    smoke_instance.chat("fails").expect_llm_events()
+    mark = Path("failed")
+    if not mark.exists():
+        mark.touch()
+        raise AssertionError("a failure of the test's own")
+
+def test_crashes_once(smoke_instance):
+    mark = Path("crashed")
+    if "CRASHES" in os.environ and not mark.exists():
+        mark.touch()
+        os._exit(7)
+
+@pytest.mark.parametrize("number", range(4))
+def test_turn(smoke_instance, number):
+    smoke_instance.chat(str(number)).expect_llm_events()
+"""
 
 
 @pytest.fixture
@@ -27,6 +71,7 @@ def run(project: Project, routing: Callable[[Scenario], FakeRouter]) -> Run:
     router = routing(Scenario())
     patient = dict.fromkeys(("ready_timeout", "llm_events_timeout", "delete_timeout"), 60)
     project.suite("workers").at(router, usage_settle=5, **patient)
+    project.write_all({"test_doomed.py": DOOMED.format(doomed={}, tests=8), "test_flaky.py": FLAKY})
 
     def run(code: int, words: list[str], *arguments: str) -> str | None:
         before = len(router.instances)
@@ -50,19 +95,16 @@ LONGEST = 1.2
 """Seconds: by then a doomed test has its instance, whoever had to provision it."""
 
 
-def test_a_run_has_one_instance_however_its_workers_die(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_has_one_instance_however_its_workers_die(project: Project, run: Run) -> None:
     chance = random.Random(SEED)
     told: list[str] = []
     words = [f"{CRASHES} failed, {TESTS - CRASHES} passed", WHOLE, "replacing crashed worker"]
-    monkeypatch.setenv("TESTS", str(TESTS))
     for number in range(RUNS):
         # Tests, one of the first among them, and when each of them kills its worker.
         others = chance.sample(range(WORKERS, TESTS), CRASHES - 1)
         doomed = (chance.randrange(WORKERS), *others)
-        fate = json.dumps({str(it): chance.uniform(0, LONGEST) for it in doomed})
-        monkeypatch.setenv("DOOMED", fate)
+        fate = {it: chance.uniform(0, LONGEST) for it in doomed}
+        project.write("test_doomed.py", DOOMED.format(doomed=fate, tests=TESTS))
         wrong = run(1, words, f"-n{WORKERS}", "test_doomed.py")
         told += [] if wrong is None else [f"run {number}, {fate}: {wrong}"]
     print(f"{RUNS} runs under -n {WORKERS} (seed {SEED}), {len(told)} wrong")

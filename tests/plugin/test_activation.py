@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 from inner import ALONE, only, without_others
-from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
+from plugin_tools import SOMEBODY, TOKEN, Project, Ran, count, problems
 
 from pytest_hydrasmoke import HydraSmokeConfig, plugin
 from pytest_hydrasmoke._cli.main import main
@@ -26,9 +26,7 @@ def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
 ) -> None:
     # Whatever settings are wrong. And no bundled check is collected.
     project.suite("mixed").at(router, url="nowhere", scope="galaxy").table("no_such_key = 1")
-    result = project.run("-rs", "--strict-markers")
-    result.assert_outcomes(passed=2, skipped=1)
-    result.stdout.fnmatch_lines([f"SKIPPED * {REASON}"])
+    result = project.run("-rs", "--strict-markers", passed=2, skipped=1).says(f"SKIPPED * {REASON}")
     result.stdout.no_fnmatch_line("*hydra-smoke:*")
     # The checks are skipped, too, where they are named.
     result = project.run("--pyargs", "pytest_hydrasmoke.checks")
@@ -36,11 +34,28 @@ def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
     assert router.requests == ()
 
 
+FIXTURES = [
+    f"{kind}smoke_{name}"
+    for kind in ("", "async_")
+    for name in ("instance", "instance_factory", "client")
+]
+FIXTURES += ["smoke_spec", "smoke_config"]
+# Asked for at run time it makes no marker, but is skipped all the same.
+EVERYTHING = f"""
+import pytest
+
+@pytest.mark.parametrize("name", {FIXTURES})
+def test_by_name(name, request):
+    assert request.getfixturevalue(name) is not None
+"""
+EVERYTHING += "".join(f"def test_{name}({name}): ...\n" for name in FIXTURES)
+
+
 def test_without_a_switch_every_smoke_fixture_skips_and_marks_its_test(project: Project) -> None:
-    result = project.suite("everything").run("-rs")
-    result.assert_outcomes(skipped=16)
+    project.suite("bare").write("test_everything.py", EVERYTHING)
+    result = project.run("-rs", skipped=16)
     assert any(REASON in line for line in result.stdout.lines)
-    project.run("-m", "hydra_smoke").assert_outcomes(skipped=8, deselected=8)
+    project.run("-m", "hydra_smoke", skipped=8, deselected=8)
 
 
 def test_on_windows_a_switch_is_an_error_and_without_one_all_is_as_elsewhere(
@@ -53,7 +68,7 @@ def test_on_windows_a_switch_is_an_error_and_without_one_all_is_as_elsewhere(
         result = run()
         assert (result.ret, result.errlines[0]) == (pytest.ExitCode.USAGE_ERROR, words)
     assert router.requests == ()
-    project.run("test_mixed.py").assert_outcomes(passed=2, skipped=1)
+    project.run("test_mixed.py", passed=2, skipped=1)
 
 
 NO_EFFECT = "has no effect without --hydra-smoke"
@@ -92,9 +107,7 @@ def test_options_that_are_a_usage_error(
         it if it.startswith("-") else flag(it) for it in given.replace("SECRET", TOKEN).split()
     ]
     monkeypatch.setattr("sys.argv", ["pytest", *arguments])
-    result = project.suite("mixed").run(*arguments)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {WRONG[given]}"])
+    project.suite("mixed").run(*arguments).is_refused(f"ERROR: {WRONG[given]}")
 
 
 def test_every_setting_has_an_option_or_words_for_one() -> None:
@@ -131,11 +144,10 @@ def test_what_only_tells_asks_for_no_settings_and_touches_nothing(
     project: Project, router: FakeRouter, option: str
 ) -> None:
     project.suite("mixed").at(router, scope="galaxy")
-    result = project.live(option, "test_mixed.py")
-    assert result.ret == 0
+    result = project.live(option, "test_mixed.py", ret=0)
     result.stdout.no_fnmatch_line("*provisioned*")
     assert router.requests == ()
-    result.stdout.fnmatch_lines(TELLS_ONLY[option])
+    result.says(*TELLS_ONLY[option])
     if option == "--help":
         text = result.stdout.str()
         assert all(flag(name) in text for name in SETTINGS)
@@ -172,11 +184,11 @@ def test_heavy_modules_are_imported_only_once_switched_on(project: Project) -> N
     # In one process: the second run imports what the first has not.
     code = "import sys, pytest\nfor it in ([], ['--hydra-smoke-fake']):"
     code += "\n    pytest.main([*sys.argv[1:], *it])"
-    result = project.pytester.run(sys.executable, "-c", code, *only(), "-s", "test_it.py")
+    result = Ran(project.pytester.run(sys.executable, "-c", code, *only(), "-s", "test_it.py"))
     # Garbage collection is the suite's own affair.
     garbage, loaded = "GARBAGE True False", "LOADED *'httpx', *'pydantic', *'uvicorn'[]]"
-    result.stdout.fnmatch_lines(["*= 1 skipped in *", "LOADED []", garbage])
-    result.stdout.fnmatch_lines(["LOADED []", "*= 1 passed in *", loaded, garbage])
+    result.says("*= 1 skipped in *", "LOADED []", garbage)
+    result.says("LOADED []", "*= 1 passed in *", loaded, garbage)
 
 
 def test_the_command_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,16 +210,15 @@ def test_the_command_line_beats_addopts_and_other_settings_there_get_a_hint(
     project.suite("mixed").at(router)
     url = "hydra_smoke_url = https://router.example"
     project.write("pytest.ini", f"[pytest]\naddopts = {other}\n{url}\n")
-    result = project.run(switch, "test_mixed.py")
-    result.assert_outcomes(passed=3)
+    result = project.run(switch, "test_mixed.py", passed=3)
     assert len(router.instances) == booted
     words = f"{other} of addopts is left out, as {switch} is on the command line"
     hint = "hydra_smoke_url in *pytest.ini has no effect: set HYDRA_SMOKE_URL, or url in *"
-    result.stdout.fnmatch_lines([f"hydra-smoke: WARNING: {it}" for it in (words, hint)])
+    result.says(*(f"hydra-smoke: WARNING: {it}" for it in (words, hint)))
     # Both in a file are an error.
     seen = len(router.requests)
     project.write("pytest.ini", f"[pytest]\naddopts = {other} {switch}\n")
-    project.run("test_mixed.py").stderr.fnmatch_lines([f"*{BOTH}"])
+    project.run("test_mixed.py").is_refused(f"*{BOTH}")
     assert len(router.requests) == seen
 
 
@@ -218,12 +229,10 @@ def test_nothing_but_the_option_makes_a_run_a_fake_one(
     assert "unknown key hydra_smoke_fake" in problems(project.suite("mixed").at(router).live())[0]
     project.write("pyproject.toml", "")
     # Nor does a scenario of the environment disturb a live run.
-    result = project.set(fake=1, run_id="run", scenario="wild").live("test_mixed.py")
-    result.assert_outcomes(passed=3)
-    assert count(router, "provision") == 1
-    result.stdout.fnmatch_lines(
-        [f"hydra-smoke: live router {router.url}, run id run", "live router, run run: *"]
+    project.set(fake=1, run_id="run", scenario="wild").live("test_mixed.py", passed=3).says(
+        f"hydra-smoke: live router {router.url}, run id run", "live router, run run: *"
     )
+    assert count(router, "provision") == 1
 
 
 def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
@@ -232,13 +241,10 @@ def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
     monkeypatch.delenv("HYDRA_SMOKE_USAGE_SETTLE")
     project.suite("mixed").set(url="http://router.example", token_file="/no", instance=SOMEBODY)
     project.set(token="short")
-    result = project.fake("test_mixed.py")
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(
-        [
-            "hydra-smoke: the bundled FAKE router at http://127.0.0.1:*, run id smoke-*",
-            "fake router, run smoke-*: provisioned 1, deleted 1, kept 0, leaked 0",
-        ]
+    result = project.fake("test_mixed.py", passed=3)
+    result.says(
+        "hydra-smoke: the bundled FAKE router at http://127.0.0.1:*, run id smoke-*",
+        "fake router, run smoke-*: provisioned 1, deleted 1, kept 0, leaked 0",
     )
     result.stdout.no_fnmatch_line("*hydra-smoke settings*")
     assert project.report()["agent"] is None
@@ -275,16 +281,12 @@ def test_a_scenario_is_played(project: Project) -> None:
     project.set(run_id="mine").write("test_says.py", SAYS)
     project.write("else/own.toml", 'reply = "Who else?"\n')
     chosen = ("--hydra-smoke-scenario=else/own.toml", "--hydra-smoke-agent-name=bob")
-    result = project.fake(*chosen, "test_says.py")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(
-        [
-            "hydra-smoke: *, run id mine",
-            (
-                "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario else/own.toml (option), usage_settle 0.5 (environment)"
-            ),
-        ]
+    project.fake(*chosen, "test_says.py", ret=0).says(
+        "hydra-smoke: *, run id mine",
+        (
+            "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
+            "scenario else/own.toml (option), usage_settle 0.5 (environment)"
+        ),
     )
 
 
@@ -315,10 +317,8 @@ def test_the_value_of_an_option_does_not_move_the_rootdir(
     for folder in ("", "suite/"):
         project.write(f"{folder}words.toml", 'reply = "Ready"\n')
     monkeypatch.chdir(project.path / "suite")
-    result = project.fake(OPTION, VALUE, ".")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
     moved = f"{OPTION} {VALUE} makes {project.path} pytest's rootdir, which changes the names of"
-    result.stderr.fnmatch_lines([f"*{moved} tests: write {OPTION}={VALUE}"])
+    project.fake(OPTION, VALUE, ".").is_refused(f"*{moved} tests: write {OPTION}={VALUE}")
 
     def told(*arguments: str) -> str | None:
         return _moved_rootdir(project.pytester.parseconfig(*only(), *arguments))

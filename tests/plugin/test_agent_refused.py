@@ -121,22 +121,22 @@ def test_an_agent_that_is_still_starting_is_waited_for(
 
     with FaultyServer(behave, refusing=True) as server:
         monkeypatch.setattr("pytest_hydrasmoke.fake.agent.pause", lambda _: server.listen())
-        here.fake(f"--hydra-smoke-agent-url={server.url}").assert_outcomes(passed=1)
+        here.fake(f"--hydra-smoke-agent-url={server.url}", passed=1)
 
 
 def test_what_is_not_needed_may_be_missing(here: Project) -> None:
     # A run without input may be taken: it is not read to its end.
     streams = Response("data: {}\n\n", media_type="text/event-stream")
     with served(StubAgent(answers=streams)) as agent:
-        here.fake(f"--hydra-smoke-agent-url={agent.ag_ui}", AG_UI).assert_outcomes(passed=1)
+        here.fake(f"--hydra-smoke-agent-url={agent.ag_ui}", AG_UI, passed=1)
     here.set(agent_model="mine")
     with served(StubAgent(models=("a", "b"))) as agent:
         url = f"--hydra-smoke-agent-url={agent.url}"
-        here.fake(url).assert_outcomes(passed=1)
+        here.fake(url, passed=1)
         assert agent.asked[0]["model"] == "mine"
         # Without a list it is asked for a chat, and refuses that too.
         agent.answers = NO
-        here.fake(url).assert_outcomes(failed=1)
+        here.fake(url, failed=1)
 
 
 # Settings

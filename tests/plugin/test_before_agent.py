@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from plugin_tools import CHECKS, TOKEN, Project, shows_token
+from plugin_tools import CHECKS, TOKEN, Project, Ran, shows_token
 from recorder_tools import RECORD, recorded, texts, told
 from stub_agent import StubAgent, served
 
@@ -43,28 +43,26 @@ def agent() -> Iterator[StubAgent]:
         yield stub
 
 
-def before(project: Project, url: str, *arguments: str) -> pytest.RunResult:
-    return project.fake(f"--hydra-smoke-agent-url={url}", *arguments)
+def before(project: Project, url: str, *arguments: str, **expected: int) -> Ran:
+    return project.fake(f"--hydra-smoke-agent-url={url}", *arguments, **expected)
 
 
 def test_chats_go_to_the_agent_and_are_replayed_without_it(project: Project) -> None:
     project.set(new_conversation="/new", agent_token=TOKEN).pytester.makepyfile(test_it=TALK)
     with served(StubAgent(token=TOKEN, remembers=True)) as agent:
         url = agent.url
-        result = before(project, url, *RECORD, "--hydra-smoke-report=always", "--junit-xml=it.xml")
-    result.assert_outcomes(passed=3)
+        options = ("--hydra-smoke-report=always", "--junit-xml=it.xml")
+        result = before(project, url, *RECORD, *options, passed=3)
     # What is asked anew is so for the agent, too.
     asked = [it["messages"][-1]["content"] for it in agent.asked]
     assert asked == ["First", "Second", "Third", "/new", "Fourth", "Fifth"]
     assert [len(it["messages"]) for it in agent.asked[-3:-1]] == [1, 1]
     assert {it["model"] for it in agent.asked} == {"stub-1"}
     words = f"before the agent at {url}"
-    result.stdout.fnmatch_lines(
-        [
-            f"hydra-smoke: the bundled FAKE router at * {words}, run id *",
-            "hydra-smoke agent: openai, model stub-1; the bundled checks run only if named",
-            f"FAKE router {words}, run *: provisioned 2, deleted 2, kept 0, leaked 0",
-        ]
+    result.says(
+        f"hydra-smoke: the bundled FAKE router at * {words}, run id *",
+        "hydra-smoke agent: openai, model stub-1; the bundled checks run only if named",
+        f"FAKE router {words}, run *: provisioned 2, deleted 2, kept 0, leaked 0",
     )
     result.stdout.no_fnmatch_line("*live router*")
     report = project.report()
@@ -77,20 +75,19 @@ def test_chats_go_to_the_agent_and_are_replayed_without_it(project: Project) -> 
     ]
     # How a live router answers, only a live router can say.
     assert "router.json" not in texts(project)
-    project.fake("--hydra-smoke-scenario=recordings").assert_outcomes(passed=3)
+    project.fake("--hydra-smoke-scenario=recordings", passed=3)
     assert project.report()["agent"] is None
 
 
 def test_the_bundled_checks_run_only_if_they_are_named(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(test_it="def test_it(): ...")
     for checks in ("core", "true"):
-        result = project.set(agent_url=agent.url, bundled_checks=checks).fake()
+        project.set(agent_url=agent.url, bundled_checks=checks)
         # Nothing else is executed without being said, and a run of nothing is red.
-        result.assert_outcomes(passed=1)
-        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        project.fake(ret=pytest.ExitCode.TESTS_FAILED, passed=1)
         assert agent.asked == []
-    named = project.fake(f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_deletion.py")
-    named.assert_outcomes(passed=2)
+    named = (f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_deletion.py")
+    project.fake(*named, passed=2)
 
 
 AG_UI = """
@@ -108,9 +105,8 @@ AG_UI = """
 
 def test_ag_ui(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(test_it=AG_UI)
-    result = before(project, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["hydra-smoke agent: ag-ui; the bundled checks run only if named"])
+    result = before(project, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui", passed=1)
+    result.says("hydra-smoke agent: ag-ui; the bundled checks run only if named")
 
 
 def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAgent) -> None:
@@ -124,16 +120,13 @@ def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAge
         """
     )
     project.write("recordings/test_it/test_it[hello].json", "{}")
-    result = before(project, agent.url, *RECORD)
-    result.assert_outcomes(passed=1, failed=4)
+    result = before(project, agent.url, *RECORD, passed=1, failed=4)
     # What could not be recorded names the command.
     command = f"pytest --hydra-smoke-fake --hydra-smoke-agent-url {agent.url}"
-    result.stdout.fnmatch_lines(
-        [
-            "E *ChatError: *",
-            "E *RouterError: *502*the agent answered 402 *: no credit left x*",
-            f"*record it again: {command} --hydra-smoke-record *",
-        ]
+    result.says(
+        "E *ChatError: *",
+        "E *RouterError: *502*the agent answered 402 *: no credit left x*",
+        f"*record it again: {command} --hydra-smoke-record *",
     )
     assert project.report()["instances"][0]["outcome"] == "deleted"
 
@@ -159,9 +152,8 @@ def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(
     options = (workers, "-p", "xdist", "--junit-xml=it.xml", "-l", "--debug", "-rP")
     with served(StubAgent(token=TOKEN)) as agent:
         # `Project` searches what is printed.
-        result = before(project, agent.url, *options, *RECORD)
-        result.assert_outcomes(passed=4, failed=1)
-        result.stdout.fnmatch_lines(["*agent_token [*][*][*][*][*][*][*][*] (environment)*"])
+        result = before(project, agent.url, *options, *RECORD, passed=4, failed=1)
+        result.says("*agent_token [*][*][*][*][*][*][*][*] (environment)*")
         nothing_shown(project, "report.html", "trace.har", "it.xml", "pytestdebug.log")
         heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)
         # One instance, and one conversation, beside the one for itself.

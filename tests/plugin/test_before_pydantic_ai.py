@@ -75,5 +75,4 @@ def url() -> Iterator[str]:
 
 def test_its_conversations(project: Project, url: str) -> None:
     project.pytester.makepyfile(test_it=SUITE)
-    result = project.fake(f"--hydra-smoke-agent-url={url}", "--hydra-smoke-agent-api=ag-ui")
-    result.assert_outcomes(passed=2)
+    project.fake(f"--hydra-smoke-agent-url={url}", "--hydra-smoke-agent-api=ag-ui", passed=2)

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 from inner import ALONE, only
-from plugin_tools import Project
+from plugin_tools import Project, Ran
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._journal.events import CutShort, Used
@@ -160,9 +160,8 @@ def test_no_worker_elsewhere_asks_an_agent_of_this_machine(project: Project) -> 
     project.write("test_it.py", "def test_it(): ...")
     run = project.pytester.runpytest_inprocess
     result = run(*only(), "--hydra-smoke-fake", "-s", "test_it.py", plugins=[Worker()])
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
     words = "gw0: the agent at http://127.0.0.1:8642 is on the main process's machine"
-    result.stdout.fnmatch_lines([f"*{words}*", "*no tests ran*"])
+    Ran(result, ret=pytest.ExitCode.TESTS_FAILED).says(f"*{words}*", "*no tests ran*")
 
 
 def test_what_a_worker_has_refused_is_a_usage_error_of_the_run(

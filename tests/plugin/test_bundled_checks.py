@@ -28,9 +28,7 @@ def collected(project: Project, *arguments: str) -> list[str]:
 
 
 def test_in_an_empty_folder_they_pass(project: Project, router: FakeRouter) -> None:
-    result = project.suite("bare").at(router, max_instances=2).live()
-    result.assert_outcomes(passed=ALL)
-    assert result.ret == 0
+    project.suite("bare").at(router, max_instances=2).live(ret=0, passed=ALL)
     # One that they share, and one to be deleted: what the router refuses needs no room.
     assert len(router.instances) == 2
     ids = [it["id"] for it in project.report()["tests"]]
@@ -53,10 +51,33 @@ def test_own_tests_come_first_and_a_virtual_environment_within_is_no_hindrance(
     assert len(collected(project, f"{CHECKS}/test_instance.py")) == INSTANCE
 
 
+OWN_RULES = {
+    "pytest.ini": """
+[pytest]
+filterwarnings = error
+python_files = check_*.py
+python_classes = Describe*
+python_functions = it_*
+testpaths = tests
+""",
+    "tests/check_router.py": """
+class DescribeRouter:
+    def it_has_a_spec(self, smoke_spec):
+        assert smoke_spec is not None
+
+    def test_is_no_test_here(self):
+        raise AssertionError
+
+def it_adds_up():
+    assert 1 + 1 == 2
+""",
+}
+
+
 def test_rules_of_the_project_s_own_do_not_concern_them(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = collected(project.suite("own_rules"))
+    found = collected(project.write_all(OWN_RULES))
     assert found[:2] == [
         "tests/check_router.py::DescribeRouter::it_has_a_spec",
         "tests/check_router.py::it_adds_up",
@@ -65,23 +86,32 @@ def test_rules_of_the_project_s_own_do_not_concern_them(
     # Nor does it matter that pytest is called in a folder below the root.
     monkeypatch.chdir(project.path / "tests")
     assert collected(project) == found
-    result = project.fake("-k", "check_router or echoed")
-    result.assert_outcomes(passed=2 + 1, deselected=ALL - 1)
+    project.fake("-k", "check_router or echoed", passed=2 + 1, deselected=ALL - 1)
+
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture
+def smoke_spec(smoke_spec):
+    return smoke_spec.model_copy(update={"agent_name": "of-the-conftest"})
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.name == "test_unknown_key_is_not_found":
+            item.add_marker(pytest.mark.skip(reason="of the conftest"))
+"""
 
 
 def test_a_root_conftest_applies_to_them(project: Project, router: FakeRouter) -> None:
-    project.suite("checks_conftest").at(router)
-    result = project.live("-rs", *SOME)
-    result.assert_outcomes(passed=2, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED *of the conftest"])
+    project.suite("bare").at(router).write("conftest.py", CONFTEST)
+    project.live("-rs", *SOME, passed=2, skipped=1).says("SKIPPED *of the conftest")
     assert router.instances[0].agent_name == "of-the-conftest"
 
 
 def test_a_broken_project_hides_nothing(project: Project) -> None:
     project.suite("bare").write("test_broken.py", "import no_such_module\n")
-    result = project.fake()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.assert_outcomes(errors=1)
+    project.fake(ret=pytest.ExitCode.INTERRUPTED, errors=1)
 
 
 # Selecting and naming
@@ -126,22 +156,21 @@ NO_TEST = "no bundled check test_chta_answers: there are *test_chat_answers*"
 def test_an_unknown_one_is_told_with_those_there_are(
     project: Project, argument: str, words: str
 ) -> None:
-    result = project.suite("mixed").fake("--pyargs", argument)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {words}"])
+    project.suite("mixed").fake("--pyargs", argument).is_refused(f"ERROR: {words}")
 
 
 def test_last_failed_of_both_and_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
-    project.suite("failing").at(router, expect_text="no such words")
-    project.live(*SOME).assert_outcomes(failed=2, passed=1 + 2)
-    result = project.live("--lf", "-v")
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers*", "FAILED*"])
+    project.suite("bare").at(router, expect_text="no such words")
+    failing = "def test_fails(): raise AssertionError\ndef test_passes(): ..."
+    project.write("test_failing.py", failing)
+    project.live(*SOME, failed=2, passed=1 + 2)
+    result = project.live("--lf", "-v", failed=2)
+    result.says(f"{CHECKS}/test_chat.py::test_chat_answers*", "FAILED*")
     assert "PASSED" not in result.stdout.str()
     project.write("test_failing.py", "def test_passes_now(): ...\n")
-    project.set(expect_text="ready").live("--lf").assert_outcomes(passed=1)
+    project.set(expect_text="ready").live("--lf", passed=1)
     # Nothing failed last: everything again.
-    project.live("--lf", *SOME).assert_outcomes(passed=1 + 3)
+    project.live("--lf", *SOME, passed=1 + 3)
 
 
 # The setting
@@ -151,12 +180,12 @@ def test_the_core_is_one_boot_one_chat_its_usage_and_a_deletion(
     project: Project, router: FakeRouter
 ) -> None:
     project.suite("mixed").at(router, bundled_checks="core")
-    project.live("--ignore=test_mixed.py", "-v").assert_outcomes(passed=2)
+    project.live("--ignore=test_mixed.py", "-v", passed=2)
     assert [count(router, it) for it in ("provision", "chat")] == [1, 1]
     assert nothing_left(router)
     # Where all are named it is the same, and where others are named they are there.
     named = ("pytest_hydrasmoke.checks", f"{CHECKS}/test_deletion.py")
-    project.live("--pyargs", *named).assert_outcomes(passed=2 + 1)
+    project.live("--pyargs", *named, passed=2 + 1)
 
 
 @pytest.mark.parametrize(("given", "there"), [("Core", 2), ("TRUE", ALL), ("0", 0)], ids=str)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from plugin_tools import CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
+from specs_tools import SPECS
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._base.errors import ConfigError
@@ -37,28 +38,25 @@ def test_each_fixture_under_each_plugin_for_coroutines(
     project: Project, router: FakeRouter, suite: str, plugin: str, passed: int, instances: int
 ) -> None:
     project.suite(suite).at(router, max_instances=9)
-    result = project.live("-p", plugin, f"test_{suite}.py", "-v")
-    result.assert_outcomes(passed=passed)
-    assert result.ret == 0
+    result = project.live("-p", plugin, f"test_{suite}.py", "-v", ret=0, passed=passed)
     assert len(router.instances) == instances
     assert nothing_left(router)
     if suite == "async_anyio":
-        result.stdout.fnmatch_lines(["*test_factory[[]asyncio]*", "*test_factory[[]trio]*"])
+        result.says("*test_factory[[]asyncio]*", "*test_factory[[]trio]*")
     if suite == "fixtures":
-        result.stdout.fnmatch_lines(["*provisioned 5, deleted 5, kept 0, leaked 0"])
+        result.says("*provisioned 5, deleted 5, kept 0, leaked 0")
 
 
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
-    project.suite("offline").run().assert_outcomes(passed=2)
+    project.suite("offline").run(passed=2)
 
 
 # Specs
 
 
 def test_each_spec_is_provisioned_once(project: Project, router: FakeRouter) -> None:
-    project.suite("specs").at(router, run_id="run", max_instances=7)
-    result = project.live(".")
-    result.assert_outcomes(passed=10)
+    project.suite("bare").write_all(SPECS).at(router, run_id="run", max_instances=7)
+    project.live(".", passed=10)
     assert sorted(provisioned(router)) == sorted(
         ["root", "big", "whole", "class", "class", "module", "folder"]
     )
@@ -121,25 +119,53 @@ def test_all_share_an_instance_and_what_asks_for_none_is_told(
     names = ("smoke_instance", "async_smoke_instance", "smoke_spec", "tmp_path")
     wider = "".join(WIDER.format(name=name) for name in names)
     project.suite("bare").at(router).write("test_it.py", SHARED + wider)
-    result = project.live("test_it.py")
     # An override may be a mapping; a fixture of wider scope can take none of a test's.
-    result.assert_outcomes(errors=6 + 4, passed=4)
+    result = project.live("test_it.py", errors=6 + 4, passed=4)
     # A test that deletes it harms no other.
     assert story(router)[:3] == ["provision", "delete", "provision"]
     assert provisioned(router) == ["tier-1", "tier-1", "mapped"]
     assert nothing_left(router)
     next_step = "*next step: give some of manifest_id, region_id, tier_id, agent_name"
     told = [f"E *ConfigError: this is not an instance spec: {words}" for words in NO_SPECS]
-    result.stdout.fnmatch_lines([line for words in told for line in (words, next_step)])
+    result.says(*(line for words in told for line in (words, next_step)))
     advice = "hydra-smoke: * smoke_instance_factory: docs/write/instances.md"
     for name in names[:3]:
-        result.stdout.fnmatch_lines([f"ScopeMismatch: * {name} *", advice])
+        result.says(f"ScopeMismatch: * {name} *", advice)
     # Others' fixtures have no advice.
     assert result.stdout.str().count("docs/write/instances.md") == 3
 
 
 # Scopes
 
+# Every test here tells its agent its name, so that the router knows the order.
+TELLING = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def telling(smoke_instance, request):
+    yield
+    # In the tear-down, in which the instance is still the test's.
+    smoke_instance.chat(request.node.name)
+"""
+CLASSES = """
+class TestA:
+    def test_a1(self): ...
+    def test_a2(self): ...
+
+class TestB:
+    def test_b1(self): ...
+
+def test_c(): ...
+def test_d(): ...
+"""
+PACKAGES = {
+    "conftest.py": TELLING,
+    "one/__init__.py": "",
+    "one/test_first.py": CLASSES,
+    "one/test_second.py": "def test_e(): ...",
+    "two/__init__.py": "",
+    "two/test_third.py": "def test_f(): ...",
+}
 STORIES = {
     # Outside of any package it is the session.
     "package": "provision a1 a2 b1 c d e delete provision f delete",
@@ -154,8 +180,8 @@ STORIES = {
 def test_an_instance_is_deleted_at_the_end_of_its_scope(
     project: Project, router: FakeRouter, scope: str
 ) -> None:
-    project.suite("scopes").at(router, scope=scope, max_instances=7, usage_settle=0.01)
-    project.live(".").assert_outcomes(passed=7)
+    project.suite("bare").write_all(PACKAGES)
+    project.at(router, scope=scope, max_instances=7, usage_settle=0.01).live(".", passed=7)
     assert " ".join(story(router)).replace("test_", "") == STORIES[scope]
 
 
@@ -173,15 +199,11 @@ def test_by_one(smoke_instance_factory):
 
 def test_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router, max_instances=2).write("test_it.py", ONE_BY_ONE)
-    result = project.live("test_it.py")
-    result.assert_outcomes(failed=1)
-    assert count(router, "provision") == 2
-    result.stdout.fnmatch_lines(
-        [
-            "E *no room for 1 more: max_instances allows 2 in a run",
-            "*next step: raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or *",
-        ]
+    project.live("test_it.py", failed=1).says(
+        "E *no room for 1 more: max_instances allows 2 in a run",
+        "*next step: raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or *",
     )
+    assert count(router, "provision") == 2
 
 
 # A run that is attached to an instance: it is used, and never deleted
@@ -222,26 +244,20 @@ def test_an_attached_instance_is_waited_for_used_and_deleted_by_no_scope_and_no_
     assert count(router, "provision") == 1
     # What strangers are not to delete is none of the router's.
     assert not any(it.route == "delete" and instance.id in it.path for it in router.requests)
-    result.stdout.fnmatch_lines(
-        [
-            f"*instance {instance.id} (environment)*",
-            "*provisioned 0, deleted 0, kept 0, leaked 0",
-            f"attached {instance.id} (attached)",
-            f"SKIPPED *attached to {instance.id}: nothing is provisioned",
-        ]
+    result.says(
+        f"*instance {instance.id} (environment)*",
+        "*provisioned 0, deleted 0, kept 0, leaked 0",
+        f"attached {instance.id} (attached)",
+        f"SKIPPED *attached to {instance.id}: nothing is provisioned",
     )
 
 
 def test_attached_to_something_that_is_not_there(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router, instance=SOMEBODY, ready_timeout=1)
-    result = project.live("-rs", f"{CHECKS}/test_chat.py")
-    result.assert_outcomes(errors=1, skipped=FILES["test_chat.py"] - 1)
-    result.stdout.fnmatch_lines(
-        [
-            "E *NotFoundError: status was refused with 404*",
-            "*provisioned 0, deleted 0, kept 0, leaked 0",
-            f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
-        ]
+    project.live("-rs", f"{CHECKS}/test_chat.py", errors=1, skipped=FILES["test_chat.py"] - 1).says(
+        "E *NotFoundError: status was refused with 404*",
+        "*provisioned 0, deleted 0, kept 0, leaked 0",
+        f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
     )
     # Nor does the run provision anything.
     config = load({}, project.path, fake=False).config

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from plugin_tools import CHECKS, QUICK, Project, count, nothing_left
 from recording_tools import says, write
+from specs_tools import SPECS
 
 from pytest_hydrasmoke._plugin.needs import Selection
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -31,6 +32,7 @@ def test_async(async_smoke_instance): ...
 
 def test_plain(): ...
 """
+LEAST = "ERROR: these tests need at least {} instances, *"
 TOO_MANY = (
     "these tests need at least 4 instances, and max_instances is 3: nothing was provisioned. "
     "Raise it (set HYDRA_SMOKE_MAX_INSTANCES, or max_instances = 4 in [[]tool.hydra-smoke[]]), run "
@@ -45,33 +47,24 @@ def here(project: Project) -> Project:
     return project
 
 
-def refused(result: pytest.RunResult, least: int) -> None:
-    """See that a run was refused, and how many instances its tests need at least."""
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: these tests need at least {least} instances, *"])
-
-
 def test_more_than_max_instances_are_refused_before_the_first_boot(
     here: Project, router: FakeRouter
 ) -> None:
-    result = here.at(router, max_instances=3).live()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {TOO_MANY}"])
+    here.at(router, max_instances=3).live().is_refused(f"ERROR: {TOO_MANY}")
     assert count(router, "provision") == 0
     # What is not selected needs nothing.
-    here.live("-k", "not smoke_instance4").assert_outcomes(passed=6, deselected=1)
+    here.live("-k", "not smoke_instance4", passed=6, deselected=1)
     assert count(router, "provision") == 3
     # Those of the checks are named.
     result = here.set(max_instances=1, bundled_checks="true").live("-k", "not tier and not async")
-    refused(result, 2)
-    result.stderr.fnmatch_lines(["*, or leave out the bundled checks (bundled_checks = false)"])
+    leave_out = "*, or leave out the bundled checks (bundled_checks = false)"
+    result.is_refused(LEAST.format(2) + leave_out)
 
 
 @pytest.mark.kill
 def test_in_workers_too(here: Project, router: FakeRouter) -> None:
-    result = here.at(router, max_instances=3).live("-p", "xdist", "-n1")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stdout.fnmatch_lines([f"*{TOO_MANY}*"])
+    here.at(router, max_instances=3)
+    result = here.live("-p", "xdist", "-n1", ret=pytest.ExitCode.USAGE_ERROR).says(f"*{TOO_MANY}*")
     assert "INTERNALERROR" not in result.stdout.str()
     assert count(router, "provision") == 0
 
@@ -126,15 +119,15 @@ MORE = "def test_one(smoke_instance): ...\ndef test_two(smoke_instance): ..."
 def test_what_is_sure_is_counted_for_each_scope(
     here: Project, files: dict[str, str], scope: str, least: int
 ) -> None:
-    for name, text in files.items():
-        here.write(name, text)
-    refused(here.set(scope=scope, max_instances=1).fake("--doctest-glob=*.txt"), least)
+    here.write_all(files).set(scope=scope, max_instances=1)
+    result = here.fake("--doctest-glob=*.txt")
+    result.is_refused(LEAST.format(least))
 
 
 def test_what_a_fixture_gives_may_be_one_of_the_others(project: Project) -> None:
-    project.suite("specs").set(max_instances=1, bundled_checks="false")
+    project.suite("bare").write_all(SPECS).set(max_instances=1, bundled_checks="false")
     # The tier named, and the whole spec: what is not known may be one of these.
-    refused(project.fake(".", "--deselect=test_specs.py::test_plain"), 2)
+    project.fake(".", "--deselect=test_specs.py::test_plain").is_refused(LEAST.format(2))
 
 
 def test_of_a_replay_what_only_a_live_run_has_is_not_counted(project: Project) -> None:
@@ -146,8 +139,7 @@ def test_of_a_replay_what_only_a_live_run_has_is_not_counted(project: Project) -
         "import pytest\ndef test_one(smoke_instance): smoke_instance.chat('hello')\n"
         f"@pytest.mark.hydra_smoke_live\n{live_only}def test_two(smoke_instance): ...\n",
     )
-    result = project.fake("--hydra-smoke-scenario=recordings")
-    result.assert_outcomes(passed=1, skipped=1)
+    project.fake("--hydra-smoke-scenario=recordings", passed=1, skipped=1)
 
 
 # One boot's time
@@ -189,7 +181,7 @@ def test_what_is_certain_boots_side_by_side_and_nothing_else(
     project.write("test_c.py", MATRIX.format(change=skipped, tiers="(5,)"))
     others = "@pytest.fixture\ndef smoke_instance(): ..."
     project.write("test_d.py", MATRIX.format(change=others, tiers="(6,)"))
-    project.live("-x", ".").assert_outcomes(failed=1)
+    project.live("-x", ".", failed=1)
     # The first one alone was needed; the others are deleted all the same.
     assert sorted(it.tier_id for it in router.instances) == FOUR
     assert boots_together(router)
@@ -215,8 +207,7 @@ def test_it_does_not_where_tests_may_need_its_place(project: Project, routing: R
     text = MATRIX.format(change="", tiers="(1, 2, 3)") + FACTORY
     # Three tiers, three of the factory, and the check's own: never more than six at a time.
     project.suite("bare").at(router, max_instances=7).write("test_it.py", text)
-    result = project.live("test_it.py", f"{CHECKS}/test_deletion.py")
-    result.assert_outcomes(passed=5)
+    project.live("test_it.py", f"{CHECKS}/test_deletion.py", passed=5)
     # The check's own one, which is deleted first, has the last slot, and not the fourth.
     first = next(it.path for it in router.requests if it.route == "delete")
     [own] = [it for it in router.instances if str(it.id) in first]

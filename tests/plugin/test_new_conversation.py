@@ -100,7 +100,7 @@ def test_a_message_begins_a_conversation_before_another_tests_first_chat(
     assert said(router) == begun
     assert whose(here, "/new") == {None}
     refused = "no new conversation could begin for this test: chat was refused with 500"
-    result.stdout.fnmatch_lines([f"E * {refused}*"])
+    result.says(f"E * {refused}*")
     result.stdout.no_fnmatch_line("*share one agent's memory*")
     # A recording has none, and its replay needs none.
     recordings = texts(here)
@@ -114,23 +114,19 @@ def test_a_message_begins_a_conversation_before_another_tests_first_chat(
 
 
 def test_without_it_a_line_says_so_once(here: Project, router: FakeRouter) -> None:
-    result = here.live()
-    result.assert_outcomes(passed=3)
+    result = here.live(passed=3).says(f"hydra-smoke: note: 3 tests {NOTE}")
     assert "/new" not in said(router)
-    result.stdout.fnmatch_lines([f"hydra-smoke: note: 3 tests {NOTE}"])
     assert result.stdout.str().count("(set new_conversation)") == 1
     # Where all mean it, there is nothing to say.
     marks = "import pytest\n    pytestmark = pytest.mark.hydra_smoke_continues"
     here.pytester.makepyfile(test_it=SUITE.replace("import pytest", marks))
-    result = here.live()
-    result.assert_outcomes(passed=3)
+    result = here.live(passed=3)
     result.stdout.no_fnmatch_line("*share one agent's memory*")
 
 
 def test_a_hook_takes_its_place(here: Project, router: FakeRouter) -> None:
     here.pytester.makeconftest(HOOK)
-    result = here.live("-s")
-    result.assert_outcomes(passed=3)
+    result = here.live("-s", passed=3)
     assert said(router) == [*FIRST, "Forget me.", "Really.", "Who am I?", "Still there?"]
     assert whose(here, "Really.") == {None}
     result.stdout.no_fnmatch_line("*share one agent's memory*")
@@ -138,8 +134,7 @@ def test_a_hook_takes_its_place(here: Project, router: FakeRouter) -> None:
     here.pytester.makeconftest(HOOK[: HOOK.index("instance.chat")])
     twice = '"Who am I?")\n        smoke_instance.chat("Yes?")'
     here.pytester.makepyfile(test_it=SUITE.replace('"Who am I?")', twice))
-    result = here.set(new_conversation="/new").live("-s")
-    result.assert_outcomes(passed=3)
+    result = here.set(new_conversation="/new").live("-s", passed=3)
     assert result.stdout.str().count("anew for") == 1
 
 

@@ -90,12 +90,10 @@ def test_what_fails_in_the_checks_is_one_failure_and_is_not_tried_again(
     assert len(router.instances) == instances
     assert nothing_left(router)
     if scenario is NEVER:
-        result.stdout.fnmatch_lines(
-            [
-                "E *ProvisionTimeoutError: the instance was not ready in time: *",
-                "*phase: *ready, after *",
-                "*last seen: status 'booting'",
-            ]
+        result.says(
+            "E *ProvisionTimeoutError: the instance was not ready in time: *",
+            "*phase: *ready, after *",
+            "*last seen: status 'booting'",
         )
         outcomes = [it["outcome"] for it in project.report()["tests"]]
         assert (outcomes.count("error"), outcomes.count("failed")) == (1, 0)
@@ -106,7 +104,7 @@ def test_what_a_team_expects_to_fail_shows_nothing(project: Project, routing: Ro
     router = routing(replace(QUICK, llm_events_lag=1.0))
     project.suite("bare").at(router, usage_settle=3).write("test_it.py", text)
     checks = f"{CHECKS}/test_chat.py::test_llm_events_of_a_chat_are_recorded"
-    project.live("test_it.py", checks).assert_outcomes(xfailed=1, passed=1)
+    project.live("test_it.py", checks, xfailed=1, passed=1)
 
 
 def test_a_delete_that_fails_is_one_failure_and_each_leak_is_told_once(
@@ -128,8 +126,7 @@ def test_a_router_that_refuses_nobody_is_told_by_each_call(
     # That is no call that fails, and one call shows nothing of another.
     router.fail("poll", status=200, times=10_000, body={"found": False})
     project.suite("bare").at(router)
-    result = project.live(f"{CHECKS}/test_refusals.py::test_token_is_required", "-rs")
-    result.assert_outcomes(failed=2)
+    project.live(f"{CHECKS}/test_refusals.py::test_token_is_required", "-rs", failed=2)
 
 
 # A team's tests
@@ -163,36 +160,30 @@ def team(project: Project, router: FakeRouter) -> Project:
 def test_a_boot_that_was_refused_is_told_once_pointed_to_and_tried_again_by_the_next_run(
     team: Project, router: FakeRouter
 ) -> None:
-    result = team.live(*ASYNCIO, "-rs", "test_it.py")
-    result.assert_outcomes(errors=1, skipped=1, passed=1)
+    result = team.live(*ASYNCIO, "-rs", "test_it.py", errors=1, skipped=1, passed=1)
     assert [instance.tier_id for instance in router.instances] == ["other"]
-    result.stdout.fnmatch_lines(
-        [
-            "E *RejectedError: provision was refused with 422*",
-            "*provisioned 1, deleted 1, kept 0, leaked 0",
-            (
-                "SKIPPED *: not run: the boot of made-up/nowhere/tier-1 failed in "
-                "test_it.py::test_one: provision was refused with 422*"
-            ),
-        ]
+    result.says(
+        "E *RejectedError: provision was refused with 422*",
+        "*provisioned 1, deleted 1, kept 0, leaked 0",
+        (
+            "SKIPPED *: not run: the boot of made-up/nowhere/tier-1 failed in "
+            "test_it.py::test_one: provision was refused with 422*"
+        ),
     )
-    team.live(*ASYNCIO, "--lf", "test_it.py").assert_outcomes(passed=1)
+    team.live(*ASYNCIO, "--lf", "test_it.py", passed=1)
 
 
 def test_a_second_try_of_the_test_that_failed_boots_anew(team: Project, router: FakeRouter) -> None:
-    result = team.live(*ASYNCIO, "-p", "pytest_rerunfailures", "--reruns=1", "test_it.py")
-    result.assert_outcomes(passed=3)
-    assert result.ret == 0
+    team.live(*ASYNCIO, "-p", "pytest_rerunfailures", "--reruns=1", "test_it.py", ret=0, passed=3)
     assert count(router, "provision") == 3
 
 
 def test_no_run_is_green_whose_tests_were_not_tried(team: Project) -> None:
     # The failure that they point to does not count: it was expected.
     team.write("test_it.py", TEAM.format(mark="@pytest.mark.xfail"))
-    result = team.live(*ASYNCIO, "test_it.py")
-    result.assert_outcomes(xfailed=1, skipped=1, passed=1)
+    result = team.live(*ASYNCIO, "test_it.py", xfailed=1, skipped=1, passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["hydra-smoke: smoke tests not run: 1, since another one failed*"])
+    result.says("hydra-smoke: smoke tests not run: 1, since another one failed*")
 
 
 VANISHES = """
@@ -227,24 +218,20 @@ def test_an_instance_that_is_gone_is_told_once_and_pointed_to(
 ) -> None:
     router = routing(replace(QUICK, after_delete=gone))
     project.suite("async_auto").at(router).write("test_it.py", VANISHES)
-    result = project.live(*ASYNCIO, "-rs", "test_it.py")
-    result.assert_outcomes(passed=1, failed=4, skipped=2)
+    result = project.live(*ASYNCIO, "-rs", "test_it.py", passed=1, failed=4, skipped=2)
     assert count(router, "chat") == 1
     pointing = "SKIPPED *: not run: * was found to be gone at the router in test_it.py::test_first"
-    result.stdout.fnmatch_lines(
-        [
-            "E *NotFoundError: chat was refused with 404*",
-            "*was gone before this run deleted it*",
-            *(pointing, pointing),
-        ]
+    result.says(
+        "E *NotFoundError: chat was refused with 404*",
+        "*was gone before this run deleted it*",
+        *(pointing, pointing),
     )
 
 
 def test_one_that_only_was_not_found_is_used_again(project: Project, router: FakeRouter) -> None:
     router.fail("chat", status=404)
     project.suite("bare").at(router).write("test_it.py", VANISHES)
-    result = project.live("test_it.py", "-k", "first or second")
-    result.assert_outcomes(failed=1, passed=1, deselected=4)
+    project.live("test_it.py", "-k", "first or second", failed=1, passed=1, deselected=4)
     assert nothing_left(router)
 
 
@@ -259,4 +246,4 @@ def test_an_instance_that_fails_is_deleted_at_once(project: Project, routing: Ro
     [run] = project.runs()
     ledger = read(folder_of(project.path / ".hydrasmoke", run))
     assert [it.state for it in ledger.open] == [State.GONE]
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0")

@@ -101,13 +101,12 @@ def test_a_fault_that_no_request_met_fails_its_test(
     assert came.endswith(" ...")
     assert len(came) < 640
     # One that failed before fails once.
-    result.stdout.fnmatch_lines(["ERROR *::test_not_begun - RuntimeError"])
+    result.says("ERROR *::test_not_begun - RuntimeError")
 
 
 @pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has none")
 def test_a_subtest_that_failed_is_failure_enough(project: Project) -> None:
     project.write("test_it.py", SUBTESTS)
-    result = project.run()
-    assert result.ret == 1
+    result = project.run(ret=1)
     [line] = [it for it in result.outlines if it.startswith("ERROR test_")]
     assert line.startswith("ERROR test_it.py::test_subtest[skip] - Failed: no request met ")

@@ -91,8 +91,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     unused = [*(f"test_it.py::test_gone_{at}" for at in range(10)), "test_it.py::test_today[True]"]
     for owner in unused:
         write(project.path / "recordings" / "gone", owner, says("a", "b"))
-    result = project.live(*RECORD, "test_it.py")
-    result.assert_outcomes(passed=6, failed=2, skipped=1)
+    result = project.live(*RECORD, "test_it.py", passed=6, failed=2, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
     found = recorded(project)
     assert {owner: asked(found[owner]) for owner in found if owner not in unused} == {
@@ -156,8 +155,7 @@ def test_a_worker_on_another_host_sends_what_it_records(
     test = "def test_it(smoke_instance): assert smoke_instance.chat('a').text"
     project.at(router).write("test_it.py", test)
     project.write("conftest.py", ELSEWHERE)
-    result = project.live("-p", "xdist", "-n1", *RECORD, "test_it.py")
-    result.assert_outcomes(passed=1)
+    result = project.live("-p", "xdist", "-n1", *RECORD, "test_it.py", passed=1)
     assert told(result) == ["1 new", "new: test_it.py::test_it"]
     assert asked(recorded(project)["test_it.py::test_it"]) == [(1, "shared", "a", "closed")]
 
@@ -218,8 +216,7 @@ def test_each_set_up_of_a_fixture_and_what_hooks_say_to_each_spec_is_recorded_an
         of_hook = recorded(project)["hook pytest_hydra_smoke_instance_ready"]
         return sorted(greetings), sorted(turn["spec"]["tier_id"] for turn in of_hook)
 
-    first = project.run(*options, "--hydra-smoke", *RECORD, "test_one.py", "test_two.py")
-    first.assert_outcomes(passed=2)
+    project.run(*options, "--hydra-smoke", *RECORD, "test_one.py", "test_two.py", passed=2)
     of_both = (["Hello from test_one", "Hello from test_two"], ["test_one", "test_two"])
     assert of_each_module() == of_both
     # A run of one module knows nothing of the other; without that one, a whole run does.
@@ -243,9 +240,8 @@ def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
         test_one="def test_it(always): ...", test_two="def test_it(once): ..."
     )
     result = project.live(
-        "-p", "rerunfailures", "--reruns=1", *RECORD, "test_one.py", "test_two.py"
+        "-p", "rerunfailures", "--reruns=1", *RECORD, "test_one.py", "test_two.py", passed=2
     )
-    result.assert_outcomes(passed=2)
     said = {name: recorded(project).get(f"fixture ::{name}", []) for name in ways}
     assert [turn["message"] for turn in said["always"]] == ["Is it so?"]
     assert said["once"] == []

@@ -77,8 +77,7 @@ def test_what_is_not_recorded_or_can_t_be_written_is_told(
     project.write("recordings/newer.json", f'{head}[newer]", "version": 2}}')
     project.write("recordings/test_it/test_damaged.json", f'{head}[damaged]", "version": 1}}')
     (project.path / "recordings/test_it/test_it[late].json").mkdir()
-    result = project.live(*RECORD, "test_it.py")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result = project.live(*RECORD, "test_it.py", ret=pytest.ExitCode.INTERRUPTED)
     lines = told(result)
     assert lines[0] == "1 changed, 3 not recorded, 3 could not be written"
     assert lines[1:5] == [
@@ -135,8 +134,7 @@ def test_recordings_that_can_t_be_written_fail_the_run(
     project.write("recordings/router.json", damaged)
     there = project.path / "recordings/test_it/test_late.json"
     there.mkdir(parents=True)
-    result = project.live(*RECORD, *workers, "test_it.py")
-    result.assert_outcomes(passed=3, failed=3)
+    result = project.live(*RECORD, *workers, "test_it.py", passed=3, failed=3)
     assert result.ret == project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
     assert (project.path / "recordings/router.json").read_text("utf-8") == damaged
     lines = told(result)
@@ -162,7 +160,7 @@ def test_recordings_that_can_t_be_written_fail_the_run(
             "FAILED hydra-smoke::recording::router.json*",
         ],
     ):
-        result.stdout.fnmatch_lines(words)
+        result.says(*words)
     assert list(recorded_whole(project, "test_fine")) == ["test_it.py::test_fine"]
     assert nothing_left(router)
 
@@ -266,15 +264,12 @@ def test_two_runs_do_not_record_into_one_folder(project: Project, router: FakeRo
         assert other.stdout is not None
         try:
             assert other.stdout.readline() == "held\n"
-            refused = project.live(*RECORD, "test_it.py")
+            result = project.live(*RECORD, "test_it.py")
         finally:
             other.kill()
-    assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(
-        [
-            f"ERROR: record: another run records into {mark.parent}, and only one at a time may",
-            "*wait until that run is over, or give this one another folder",
-        ]
+    result.is_refused(
+        f"ERROR: record: another run records into {mark.parent}, and only one at a time may",
+        "*wait until that run is over, or give this one another folder",
     )
     assert router.instances == ()
     # Its lock has died with it.
@@ -283,9 +278,7 @@ def test_two_runs_do_not_record_into_one_folder(project: Project, router: FakeRo
     assert not mark.exists()
     # A run that does not begin lets others record.
     project.write("file", "")
-    refused = project.live(*RECORD, "--hydra-smoke-output=file")
-    assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(["ERROR: the ledger in *"])
+    project.live(*RECORD, "--hydra-smoke-output=file").is_refused("ERROR: the ledger in *")
     assert [it.name for it in mark.parent.iterdir()] == ["router.json"]
 
 
@@ -293,9 +286,8 @@ def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
     project: Project, router: FakeRouter
 ) -> None:
     project.at(router, record="pyproject.toml/recordings").table()
-    result = project.live()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines("*record: */pyproject.toml/recordings can't be written: Not a*")
+    words = "*record: */pyproject.toml/recordings can't be written: Not a*"
+    project.live().is_refused(words)
     project.set(record="pyproject.toml", report_replies="false")
     listed = problems(project.live())
     assert [it.partition(" = ")[0] for it in listed] == ["record", "record"]

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import sinks_tools as sinks
 from jsonschema import Draft202012Validator
-from plugin_tools import ASYNCIO, FIRST, QUICK, Project, alone_or_workers
+from plugin_tools import ASYNCIO, FIRST, QUICK, Project, Ran, alone_or_workers
 
 from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke.fake import FakeInstance, FakeRouter, Scenario
@@ -153,23 +153,21 @@ def told_in_requests(router: FakeRouter) -> None:
     assert len({it["traceparent"] for it in headers}) == len(headers)
 
 
-def told_on_the_terminal(result: pytest.RunResult, one: FakeInstance) -> None:
-    result.stdout.fnmatch_lines([f"E *trace: *{LINK}"])
-    result.stdout.fnmatch_lines(["*as it should", "LEAK: *"])
+def told_on_the_terminal(result: Ran, one: FakeInstance) -> None:
+    result.says(f"E *trace: *{LINK}")
+    result.says("*as it should", "LEAK: *")
     for phase in BROKEN:
         raised = f"If that is acceptable, raise the limit: budgets = {{ {phase} = ... }}"
         words = [f"BUDGET: {phase} took *.* s, the limit is 1e-06 s", "seen on *", raised]
-        result.stdout.fnmatch_lines([f"*_ budget of {phase} _*", *words])
-        result.stdout.fnmatch_lines([f"FAILED hydra-smoke::budget::{phase}*"])
-    result.stdout.fnmatch_lines([f"seen on {one.id} (key {one.idempotency_key})*"])
-    result.stdout.fnmatch_lines(["hydra-smoke: what happened is in *report.html"])
+        result.says(f"*_ budget of {phase} _*", *words)
+        result.says(f"FAILED hydra-smoke::budget::{phase}*")
+    result.says(f"seen on {one.id} (key {one.idempotency_key})*")
+    result.says("hydra-smoke: what happened is in *report.html")
     never = ("ChatTurn.expect_llm_events", "SmokeInstance.chat", "SmokeClient.poll")
     named = ", ".join(f"Async{it}" for it in never)
-    result.stdout.fnmatch_lines(
-        [
-            f"{named}: called without await, so nothing was done",
-            "FAILED hydra-smoke::missing await::test_it.py::test_unawaited*",
-        ]
+    result.says(
+        f"{named}: called without await, so nothing was done",
+        "FAILED hydra-smoke::missing await::test_it.py::test_unawaited*",
     )
     # No frame of the plugin for coroutines is shown.
     shown = result.stdout.str().partition("ERROR at setup of test_refused")[2]

@@ -73,30 +73,27 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
     result = here.fake(*ASYNC, *others, *XUNIT1, "-rP", "--log-level=INFO", "test_runs.py")
     assert told(here) == BODIES
     assert result.parseoutcomes()["rerun"] == 1
-    lines = result.stdout
     # The last run's traceback is pytest's own, and the runs stand below its explanation.
-    lines.fnmatch_lines(
-        [
-            "*_ test_fails_early _*",
-            '>       assert "ready" in text',
-            "E       AssertionError: assert 'ready' in 'not yet'",
-            "E       1 of 4 runs passed, and 3 of 5 must: true rates between 1 and 81 % fit that",
-            "E         run 1: passed in 0.? s",
-            "E         run 2: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
-            "E         run 3: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
-            "E         run 4: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
-            "test_runs.py:*: AssertionError",
-            "*_ test_fails_in_words _*",
-            "the judge says no to 2",
-            "0 of 2 runs passed, and 1 of 2 must: true rates between 0 and 84 % fit that",
-            "  run 1: failed in 0.? s: Failed: the judge says no to 1",
-            "*_ test_says_too_much _*",
-            "E         run 25: failed in *",
-            "E         ... 51 more ...",
-            "E         run 77: failed in *",
-        ]
+    result.says(
+        "*_ test_fails_early _*",
+        '>       assert "ready" in text',
+        "E       AssertionError: assert 'ready' in 'not yet'",
+        "E       1 of 4 runs passed, and 3 of 5 must: true rates between 1 and 81 % fit that",
+        "E         run 1: passed in 0.? s",
+        "E         run 2: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+        "E         run 3: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+        "E         run 4: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+        "test_runs.py:*: AssertionError",
+        "*_ test_fails_in_words _*",
+        "the judge says no to 2",
+        "0 of 2 runs passed, and 1 of 2 must: true rates between 0 and 84 % fit that",
+        "  run 1: failed in 0.? s: Failed: the judge says no to 1",
+        "*_ test_says_too_much _*",
+        "E         run 25: failed in *",
+        "E         ... 51 more ...",
+        "E         run 77: failed in *",
     )
-    assert lines.str().count("words ") < 10_000 * 3
+    assert result.stdout.str().count("words ") < 10_000 * 3
     # What pytest's summary has a line for begins with the score, once.
     first = {
         case.get("name"): str(found.get("message")).partition("\n")[0]
@@ -107,17 +104,16 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
     assert first["test_fails_early"] == early
     score = "1 of 1 runs passed, and 3 of 3 must: true rates between 2 and 100 % fit that"
     assert first["test_overlooks_that_it_takes_too_long"] == f"Failed: {score}"
-    lines.fnmatch_lines(["*no further run: the test's time limit has gone off, *"] * 2)
+    in_time = "*no further run: the test's time limit has gone off, *"
+    result.says(in_time, in_time)
     # What failed in a test that passed is there for who wants to see it.
-    lines.fnmatch_lines(
-        [
-            "*_ test_passes_in_the_end _*",
-            "*test_runs.py::test_passes_in_the_end: run 2 of 5, 0 passed",
-            "*test_runs.py::test_passes_in_the_end: run 5 of 5, 2 passed",
-            "*- hydra-smoke runs -*",
-            "3 of 5 runs passed, and 3 of 5 must: true rates between 15 and 95 % fit that",
-            "  run 1: failed in 0.? s: assert 1 > 2",
-        ]
+    result.says(
+        "*_ test_passes_in_the_end _*",
+        "*test_runs.py::test_passes_in_the_end: run 2 of 5, 0 passed",
+        "*test_runs.py::test_passes_in_the_end: run 5 of 5, 2 passed",
+        "*- hydra-smoke runs -*",
+        "3 of 5 runs passed, and 3 of 5 must: true rates between 15 and 95 % fit that",
+        "  run 1: failed in 0.? s: assert 1 > 2",
     )
     # The report has smoke tests only.
     reported = {
@@ -136,13 +132,20 @@ def test_chats(run, smoke_instance):
     smoke_instance.chat("Are you ready?")
     assert next(run) > 1
 """
+AUTO = """
+import pytest
+
+@pytest.mark.hydra_smoke_runs(3, at_least=2)
+async def test_auto(run):
+    assert next(run) > 1
+"""
 
 
 @alone_or_workers
 def test_coroutines_without_a_marker(here: Project, workers: tuple[str, ...]) -> None:
-    here.write("test_in_worker.py", CHATS)
+    here.write_all({"test_in_worker.py": CHATS, "test_auto.py": AUTO})
     options = (*workers, "-o", "asyncio_mode=auto", *XUNIT1)
-    here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py").assert_outcomes(passed=2)
+    here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py", passed=2)
     assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
     [test] = here.report()["tests"]
     assert (test["runs"], test["passed"]) == (3, 2)
@@ -157,34 +160,58 @@ def test_coroutines_without_a_marker(here: Project, workers: tuple[str, ...]) ->
 
 def test_without_a_switch_smoke_tests_are_skipped_and_others_run(here: Project) -> None:
     chosen = "test_chats or test_needs_all or test_passes_in_the_end"
-    result = here.run(*ASYNC, "test_runs.py", "-k", chosen, *XUNIT1)
-    result.assert_outcomes(skipped=1, failed=1, passed=1)
-    result.stdout.fnmatch_lines(["E       1 of 2 runs passed, and 3 of 3 must: true *"])
+    result = here.run(*ASYNC, "test_runs.py", "-k", chosen, *XUNIT1, skipped=1, failed=1, passed=1)
+    result.says("E       1 of 2 runs passed, and 3 of 3 must: true *")
     assert told(here)["test_needs_all"] == ("failure", "-", "-")
 
 
 USAGE = "write @pytest.mark.hydra_smoke_runs(n, at_least=k), whole numbers with 1 <= k <= n"
 WRONG = {
-    "test_nothing": "missing a required argument: 'n'",
-    "test_no_n": "missing a required argument: 'n'",
-    "test_position": "too many positional arguments",
-    "test_twice": "multiple values for argument 'n'",
-    "test_unknown": "got an unexpected keyword argument 'atleast'",
-    "test_bool": "n is True",
-    "test_none_at_all": "n is 0",
-    "test_text": "n is '3'",
-    "test_fraction": "at_least is 1.5",
-    "test_no_number": "at_least is None",
-    "test_too_many": "at_least is 3, and there are only 2 runs",
+    "runs": "missing a required argument: 'n'",
+    "runs(at_least=2)": "missing a required argument: 'n'",
+    "runs(2, 1)": "too many positional arguments",
+    "runs(2, n=1)": "multiple values for argument 'n'",
+    "runs(2, atleast=1)": "got an unexpected keyword argument 'atleast'",
+    "runs(True)": "n is True",
+    "runs(0)": "n is 0",
+    "runs('3')": "n is '3'",
+    "runs(3, at_least=1.5)": "at_least is 1.5",
+    "runs(3, at_least=None)": "at_least is None",
 }
+NO_RUNS = """
+from unittest import TestCase
+
+import pytest
+
+runs = pytest.mark.hydra_smoke_runs
+
+@pytest.fixture
+def asks(subtests): ...
+
+# Told once, however many tests it is of.
+@pytest.mark.parametrize("many", range(9))
+@runs(2, at_least=3)
+def test_too_many(many): ...
+
+@runs(2)
+def test_subtests(asks): ...
+
+@runs(2)
+class TestOfUnittest(TestCase):
+    def test_method(self): ...
+"""
+NO_RUNS += "".join(f"@{it}\ndef test_{number}(): ...\n" for number, it in enumerate(WRONG))
 
 
 @alone_or_workers
 def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str, ...]) -> None:
+    here.write("test_wrong.py", NO_RUNS)
     result = here.run("test_wrong.py", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
     output = result.stdout.str() if workers else result.stderr.str()
-    for test, problem in WRONG.items():
+    wrong = {f"test_{number}": problem for number, problem in enumerate(WRONG.values())}
+    wrong["test_too_many"] = "at_least is 3, and there are only 2 runs"
+    for test, problem in wrong.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
     follows = "hydra_smoke_runs follows subtests only from pytest 9 on"
@@ -196,23 +223,36 @@ def test_what_is_wrong_is_told_before_all_runs(here: Project, workers: tuple[str
     assert here.report()["exit_code"] == pytest.ExitCode.USAGE_ERROR
 
 
-@pytest.mark.parametrize(
-    ("kind", "shows"),
-    [
-        ("exit", "*_pytest.outcomes.Exit: enough*"),
-        ("interrupt", "*: KeyboardInterrupt"),
-        ("group", "*BaseExceptionGroup: several (2 sub-exceptions)"),
-        ("stop", "  no further run: the session ends (told to)"),
-    ],
-)
+ENDS = {
+    "exit": ("pytest.exit('enough')", "*_pytest.outcomes.Exit: enough*"),
+    "interrupt": ("raise KeyboardInterrupt", "*: KeyboardInterrupt"),
+    "group": (
+        "raise BaseExceptionGroup('several', [ValueError('one'), KeyboardInterrupt()])",
+        "*BaseExceptionGroup: several (2 sub-exceptions)",
+    ),
+    "stop": (
+        "request.session.shouldstop = 'told to'",
+        "  no further run: the session ends (told to)",
+    ),
+}
+A_RUN = """
+import pytest
+
+@pytest.mark.hydra_smoke_runs(3, at_least=2)
+def test_ends(request):
+    print("a run")
+    {ends}
+
+def test_next(): ...
+"""
+
+
+@pytest.mark.parametrize("kind", ENDS)
 def test_what_ends_more_than_a_run_is_the_last_one(
-    kind: str,
-    shows: str,
-    here: Project,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    kind: str, here: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ENDS_BY", kind)
+    ends, shows = ENDS[kind]
+    here.write("test_ends.py", A_RUN.format(ends=ends))
     # An interrupt of an inner run is the outer one's, too.
     with pytest.raises(KeyboardInterrupt) if kind == "interrupt" else nullcontext():
         here.run("-s", "test_ends.py")
@@ -222,16 +262,22 @@ def test_what_ends_more_than_a_run_is_the_last_one(
     assert ("1 passed" in told) == (kind == "group")
 
 
+DEBUGGER = """
+import pdb
+
+class Debugger(pdb.Pdb):
+    def interaction(self, frame, traceback):
+        print("the debugger is here")
+"""
+
+
 def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
+    here.write("debugger.py", DEBUGGER)
     debugs = ("--pdb", "--pdbcls=debugger:Debugger", "-s")
-    result = here.run(*debugs, "test_runs.py::test_fails_early", "-p", "anyio.pytest_plugin")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "E       1 of 2 runs passed, and 3 of 5 must: true *",
-            "E         no further run: --pdb stops at the first failure",
-            "the debugger is here",
-        ]
+    here.run(*debugs, "test_runs.py::test_fails_early", "-p", "anyio.pytest_plugin", failed=1).says(
+        "E       1 of 2 runs passed, and 3 of 5 must: true *",
+        "E         no further run: --pdb stops at the first failure",
+        "the debugger is here",
     )
 
 
@@ -256,43 +302,38 @@ def test_a_failed_subtest_fails_its_run_and_not_the_test(here: Project) -> None:
     result = here.fake(*ASYNC, *XUNIT1, "-rP", "-v", "test_with_subtests.py", "-k", plain)
     assert told(here) == SUBTESTS
     result.assert_outcomes(passed=6, failed=3, skipped=1, deselected=3)
-    lines = result.stdout
-    lines.fnmatch_lines(
-        [
-            "*_ test_fails_in_its_subtests _*",
-            '>               assert number == 1 or language == "en", "no greeting"',
-            "E               AssertionError: no greeting",
-            "E               in the subtest 'greets' {'language': 'de'}",
-            "E               as well: AssertionError: no greeting",
-            "E               in the subtest 'greets' {'language': 'fr'}",
-            "E               as well: Failed: the judge says no",
-            "E               in the subtest",
-            "E               1 of 3 runs passed, and 2 of 3 must: true rates between *",
-            "E                 run 1: passed in 0.? s",
-            "E                 run 2: failed in 0.? s: AssertionError: no greeting",
-            "E                   in the subtest 'greets' {'language': 'de'}",
-            "*_ test_fails_in_its_body_too _*",
-            "in the end",
-            "as well: ZeroDivisionError",
-            "in the subtest {'word': 'xxxx*",
-            "*_ test_skips_after_a_failure _*",
-            "E           AssertionError: not skipped",
-        ]
+    result.says(
+        "*_ test_fails_in_its_subtests _*",
+        '>               assert number == 1 or language == "en", "no greeting"',
+        "E               AssertionError: no greeting",
+        "E               in the subtest 'greets' {'language': 'de'}",
+        "E               as well: AssertionError: no greeting",
+        "E               in the subtest 'greets' {'language': 'fr'}",
+        "E               as well: Failed: the judge says no",
+        "E               in the subtest",
+        "E               1 of 3 runs passed, and 2 of 3 must: true rates between *",
+        "E                 run 1: passed in 0.? s",
+        "E                 run 2: failed in 0.? s: AssertionError: no greeting",
+        "E                   in the subtest 'greets' {'language': 'de'}",
+        "*_ test_fails_in_its_body_too _*",
+        "in the end",
+        "as well: ZeroDivisionError",
+        "in the subtest {'word': 'xxxx*",
+        "*_ test_skips_after_a_failure _*",
+        "E           AssertionError: not skipped",
     )
-    lines.no_fnmatch_line("*SUB*")
-    lines.fnmatch_lines(
-        [
-            "2 of 3 runs passed, and 2 of 3 must: true rates between *",
-            "  run 1: failed in 0.? s: assert 1 > 1",
-            "    in the subtest 'the first fails'",
-        ]
+    result.stdout.no_fnmatch_line("*SUB*")
+    result.says(
+        "2 of 3 runs passed, and 2 of 3 must: true rates between *",
+        "  run 1: failed in 0.? s: assert 1 > 1",
+        "    in the subtest 'the first fails'",
     )
 
 
 @needs_subtests
 def test_without_the_marker_subtests_are_pytests_and_one_may_end_the_session(here: Project) -> None:
     result = here.run("-s", "test_with_subtests.py", "-k", "exits or without")
-    result.stdout.fnmatch_lines(["*SUBFAILED[[]as ever] *", "*_pytest.outcomes.Exit: enough*"])
+    result.says("*SUBFAILED[[]as ever] *", "*_pytest.outcomes.Exit: enough*")
     assert result.stdout.str().count("a run\n") == 1
 
 
@@ -328,10 +369,8 @@ def test_where_subtests_can_not_be_followed_they_are_refused(
     here: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repeats, "SUBTESTS", ())
-    result = here.run("test_with_subtests.py", "-k", "passes")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = "*_has_failed: hydra_smoke_runs follows subtests only from pytest 9 on, as an argument *"
-    result.stderr.fnmatch_lines([said])
+    here.run("test_with_subtests.py", "-k", "passes").is_refused(said)
 
 
 @given(data=st.data())

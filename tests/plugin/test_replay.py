@@ -136,8 +136,7 @@ def test_a_suite_that_was_recorded(project: Project, router: FakeRouter, number:
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
     project.at(router, max_instances=9, usage_settle=1)
-    live = project.live(*RECORD, *ANYIO, "tests", CHECK)
-    live.assert_outcomes(passed=13, skipped=1, xfailed=1)
+    project.live(*RECORD, *ANYIO, "tests", CHECK, passed=13, skipped=1, xfailed=1)
     assert not (project.path / "recordings/pytest_hydrasmoke").exists()
     turns = recorded(project)
     assert "tests/test_it.py::test_live" not in turns
@@ -152,11 +151,9 @@ def test_a_suite_that_was_recorded(project: Project, router: FakeRouter, number:
     project.set(usage_settle=100_000)
     result = project.fake(*REPLAY, "--hydra-smoke-report=always", "tests", CHECK)
     result.assert_outcomes(passed=11, skipped=3, xfailed=1)
-    result.stdout.fnmatch_lines(
-        [
-            "hydra-smoke: FAKE, replaying 15 recordings of ????-??-??; the oldest is of today; *",
-            "FAKE router, replaying 15 recordings of ????-??-??, run *",
-        ]
+    result.says(
+        "hydra-smoke: FAKE, replaying 15 recordings of ????-??-??; the oldest is of today; *",
+        "FAKE router, replaying 15 recordings of ????-??-??, run *",
     )
     result.stdout.no_fnmatch_line("hydra-smoke: note: *")
     report = project.report()
@@ -168,10 +165,9 @@ def test_a_suite_that_was_recorded(project: Project, router: FakeRouter, number:
     # Some of it, backwards, on workers that set the fixture up for themselves.
     names = ("async", "masked", "runs", "of_its_own", "counted_together", "many_turns")
     some = [f"{FILE}{name}" for name in names]
-    some_of_it = project.fake(*REPLAY, *some, "-p", "xdist", f"-n{number}")
-    some_of_it.assert_outcomes(passed=len(some))
+    some_of_it = project.fake(*REPLAY, *some, "-p", "xdist", f"-n{number}", passed=len(some))
     # Each has a fake and instances of its own, and says so while it runs.
-    some_of_it.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])
+    some_of_it.says("hydra-smoke: gw?: *-gw?-0: ready after *")
     instances = project.report()["instances"]
     workers = {it["idempotency_key"].split("-")[-2] for it in instances}
     assert workers == {f"gw{at}" for at in range(number)}
@@ -213,18 +209,14 @@ def test_what_a_turn_lacks_is_told_in_words(
             turn.expect_tools("look", never=[("look", {"city": "Oslo"})])
         """
     )
-    result = project.live("test_it.py")
-    result.assert_outcomes(failed=3)
-    result.stdout.fnmatch_lines(
-        [
-            "E *the turn was left before its end, and the LLM events are not as expected",
-            "E *turn: *was left after 'One', called no tool, and reported no tokens",
-            "E *next step: read the stream to its end: of a turn that is left, an agent may count*",
-            "E *turn: *was streamed, more than 0 MiB",
-            "*ToolCallsError: the agent called other tools than expected",
-            'E * expected: *never look(city="Oslo")',
-            'E *! look  *look(city="Oslo")',
-        ]
+    result = project.live("test_it.py", failed=3).says(
+        "E *the turn was left before its end, and the LLM events are not as expected",
+        "E *turn: *was left after 'One', called no tool, and reported no tokens",
+        "E *next step: read the stream to its end: of a turn that is left, an agent may count*",
+        "E *turn: *was streamed, more than 0 MiB",
+        "*ToolCallsError: the agent called other tools than expected",
+        'E * expected: *never look(city="Oslo")',
+        'E *! look  *look(city="Oslo")',
     )
     # Nothing of the plugin's own code is shown.
     result.stdout.no_fnmatch_line("*check_tools*")

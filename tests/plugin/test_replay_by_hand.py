@@ -206,24 +206,21 @@ def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 def test_what_is_not_as_recorded_is_noted_or_fails(
     recorded: Project, workers: tuple[str, ...]
 ) -> None:
-    result = recorded.fake("-p", "anyio", *workers, ".")
-    result.assert_outcomes(passed=16, failed=2)
+    result = recorded.fake("-p", "anyio", *workers, ".", passed=16, failed=2)
     told = [f"tests/test_it.py::test_{name} {note}" for name, note in NOTES.items() if note]
     assert notes(result) == sorted([*told, UNUSED])
     name = "test_it.py::test_another_message"
     again = f"pytest --hydra-smoke --hydra-smoke-record {recorded.path / 'recordings'}"
-    result.stdout.fnmatch_lines(
-        [
-            (
-                "E *'One': one run was recorded for tests/test_it.py::test_more_runs, and it is "
-                f"sent in run 2; to record it: {again} test_it.py::test_more_runs"
-            ),
-            "E *1 of 2 runs passed, and 2 of 2 must:*",
-            (
-                f"*'Are you reddy?': it was not recorded for tests/{name}; the nearest that was: "
-                f"'Are you ready?' (-'ready' +'reddy'); to record it: {again} {name}"
-            ),
-        ]
+    result.says(
+        (
+            "E *'One': one run was recorded for tests/test_it.py::test_more_runs, and it is "
+            f"sent in run 2; to record it: {again} test_it.py::test_more_runs"
+        ),
+        "E *1 of 2 runs passed, and 2 of 2 must:*",
+        (
+            f"*'Are you reddy?': it was not recorded for tests/{name}; the nearest that was: "
+            f"'Are you ready?' (-'ready' +'reddy'); to record it: {again} {name}"
+        ),
     )
     head = "hydra-smoke: FAKE, replaying 19 recordings of *-31*; the oldest is * days old; with*"
     assert workers or result.stdout.fnmatch_lines([head]) is None
@@ -257,10 +254,10 @@ def test_a_worker_on_another_host_replays_if_it_has_the_recordings(project: Proj
     write(project.path / "recordings", "test_it.py::test_it", *said("One"))
     project.write("elsewhere.py", ELSEWHERE)
     options = ("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY)
-    project.process(*options, "test_it.py").assert_outcomes(passed=1)
+    project.process(*options, "test_it.py", passed=1)
     without = "    import shutil\n    shutil.rmtree('recordings')\n"
     project.write("elsewhere.py", ELSEWHERE + without)
     result = project.process(*options, "test_it.py")
     assert result.ret != 0
     lacking = "*gw0: recordings can't be replayed here: there is no scenario 'recordings'*"
-    result.stdout.fnmatch_lines([lacking])
+    result.says(lacking)

@@ -183,13 +183,13 @@ def test_what_agents_did_is_in_every_file_and_in_the_failures_of_their_tests(
     assert {name: values[f"hydra_smoke.instances.1.{name}"] for name in facts} == facts
     assert values["hydra_smoke.breaches.tokens.value"] == "990"
 
-    result.stdout.fnmatch_lines([f"*- {turns.TITLE} -*", "  message: and now?"])
+    result.says(f"*- {turns.TITLE} -*", "  message: and now?")
     result.stdout.no_fnmatch_line("*message: not shown")
-    result.stdout.fnmatch_lines(["smoke tests: *; in the report: 11 chats, 990 tokens"])
+    result.says("smoke tests: *; in the report: 11 chats, 990 tokens")
     tokens = "BUDGET: the run took 990 tokens, the limit is 89"
-    result.stdout.fnmatch_lines([tokens, "most of them on * (key run-0)"])
+    result.says(tokens, "most of them on * (key run-0)")
     first_text = "BUDGET: first_text took *"
-    result.stdout.fnmatch_lines([first_text, "seen on * (key run-?), in test_it.py::test_*"])
+    result.says(first_text, "seen on * (key run-?), in test_it.py::test_*")
 
     page = project.left("report.html")
     last = page[page.rindex("They &lt;b&gt;ask") :]
@@ -208,10 +208,9 @@ def test_tokens_that_are_not_told_are_said(
 ) -> None:
     router = routing(replace(QUICK, runtime="text"))
     project.write("test_it.py", "def test_it(smoke_instance):\n    smoke_instance.chat('hello')\n")
-    result = project.at(router, run_id="run", budgets="tokens=1").live("test_it.py")
-    assert result.ret == 0
+    result = project.at(router, run_id="run", budgets="tokens=1").live("test_it.py", ret=0)
     line = "hydra-smoke: budgets: tokens of 1 of 1 chats were not reported, and are not counted"
-    result.stdout.fnmatch_lines([line])
+    result.says(line)
 
 
 LEFT_OPEN = """
@@ -237,10 +236,9 @@ def test_a_stream_that_nobody_ends_is_told_as_far_as_it_was_read(
 ) -> None:
     project.write("conftest.py", CLOSES)
     project.write("test_it.py", LEFT_OPEN)
-    result = project.at(router, run_id="run").live("test_it.py")
-    result.assert_outcomes(failed=1)
+    result = project.at(router, run_id="run").live("test_it.py", failed=1)
     title = f"*- {turns.TITLE} -*"
-    result.stdout.fnmatch_lines([title, "on run-0: 1 event*", "  message: to be read later"])
+    result.says(title, "on run-0: 1 event*", "  message: to be read later")
     [turn] = [turn for it in project.report()["instances"] for turn in it["turns"]]
     assert (turn["message"], turn["events"], turn["complete"]) == ("to be read later", 1, False)
 

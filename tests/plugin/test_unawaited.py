@@ -26,13 +26,10 @@ async def test_one(async_smoke_instance):
 )
 def test_it_fails_the_run(project: Project, arguments: tuple[str, ...]) -> None:
     project.write("test_it.py", SUITE)
-    result = project.fake(*ASYNCIO, "-oasyncio_mode=auto", *arguments, "test_it.py")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(
-        [
-            "AsyncChatTurn.expect_llm_events: called without await, so nothing was done",
-            "FAILED hydra-smoke::missing await::test_it.py::test_one*",
-        ]
+    options = (*ASYNCIO, "-oasyncio_mode=auto", *arguments)
+    project.fake(*options, "test_it.py", ret=pytest.ExitCode.TESTS_FAILED).says(
+        "AsyncChatTurn.expect_llm_events: called without await, so nothing was done",
+        "FAILED hydra-smoke::missing await::test_it.py::test_one*",
     )
 
 

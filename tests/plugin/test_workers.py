@@ -59,8 +59,7 @@ def test_two_workers_are_one_run(
     project.set(new_conversation="/new").pytester.makeconftest(CONFTEST)
     project.pytester.makepyfile(test_it=SUITE.replace("TIERS", repr(TIERS)))
     monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-00f067aa0ba902b7-01")
-    result = project.live("-p", "xdist", "-n2", *RECORD)
-    result.assert_outcomes(passed=11, failed=1)
+    result = project.live("-p", "xdist", "-n2", *RECORD, passed=11, failed=1)
     assert nothing_left(router)
     # The main process tells of it, once.
     assert (project.path / "reports.txt").read_text("utf-8") == f"run {len(router.instances)}\n"

@@ -22,6 +22,24 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 BOOT = Scenario(row_after=0, statuses=((0, "queued"), (2, "booting"), (3, "running")))
 LEAN = ("-p", "no:cacheprovider", "--no-header")
 QUICK = ("-p", "nothing_lasts")
+# A machine on which no phase lasts long enough to be told, however busy it is.
+NOTHING_LASTS = """
+from pytest_hydrasmoke._report import lines
+
+lines.BRIEF = lines.FIRST = float("inf")
+"""
+WAITS = """
+import sys
+
+def test_waits(smoke_instance):
+    print("a print", end=" ")
+    smoke_instance.chat("Are you ready?")
+    print("and its rest")
+    print("a print to stderr", file=sys.stderr)
+
+def test_waits_again(smoke_instance):
+    assert smoke_instance.status().status == "running"
+"""
 
 
 class Booting:
@@ -77,8 +95,8 @@ def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) 
     # In this process; what runs in one of its own loads a plugin that does the same.
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, float("inf"))
-    project.suite("progress").at(router, run_id="run", ready_timeout=60, delete_timeout=20)
-    return project
+    project.suite("bare").at(router, run_id="run", ready_timeout=60, delete_timeout=20)
+    return project.write_all({"nothing_lasts.py": NOTHING_LASTS, "test_waits.py": WAITS})
 
 
 def told(rows: list[str]) -> list[str]:
@@ -144,8 +162,7 @@ def test_in_a_pipeline_it_is_the_same(name: str, options: tuple[str, ...], here:
 
 def test_workers_are_heard_by_their_main_process(here: Project) -> None:
     here.write("conftest.py", "import nothing_lasts")
-    result = here.live("-p", "xdist", *LEAN, "-n1", "test_waits.py")
-    assert result.ret == 0
+    result = here.live("-p", "xdist", *LEAN, "-n1", "test_waits.py", ret=0)
     assert told(result.outlines) == ["gw0: run-0: ready after"]
 
 
@@ -164,8 +181,7 @@ def test_a_phase_that_lasts_is_told_while_it_lasts(
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, 0.0)
     monkeypatch.setattr(live, "TICK", 0.01)
-    result = here.live(*LEAN, "test_waits.py")
-    assert result.ret == 0
+    result = here.live(*LEAN, "test_waits.py", ret=0)
     assert "run-0: still booting, status 'queued'" in told(result.outlines)
 
 

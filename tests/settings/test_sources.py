@@ -152,8 +152,7 @@ def test_a_nearer_source_of_the_token_wins(live: Project, monkeypatch: pytest.Mo
 
 def test_a_run_with_a_token_file_names_it(bare: Project, router: FakeRouter) -> None:
     bare.set(url=router.url).write("token.txt", f"{TOKEN}\n")
-    result = bare.live("--hydra-smoke-token-file=token.txt", "test_mixed.py")
-    result.assert_outcomes(passed=3)
+    result = bare.live("--hydra-smoke-token-file=token.txt", "test_mixed.py", passed=3)
     assert "token ******** (option's token_file), token_file token.txt (option)" in str(
         result.stdout
     )
@@ -224,8 +223,7 @@ def test_what_is_warned_of_is_told_once_and_before_the_router_is_asked(
     assert (result.ret, result.errlines) == (0, [])
     assert [line for line in result.outlines if " is not a setting" in line] == warnings
     # Where there is no header, it is in the summary, and before the run has begun.
-    result = project.live("-q", "test_mixed.py", "--hydra-smoke-run-id=again")
-    result.assert_outcomes(passed=3)
+    result = project.live("-q", "test_mixed.py", "--hydra-smoke-run-id=again", passed=3)
     summary = [line for line in result.outlines if " is not a setting" in line]
     assert summary == [f"hydra-smoke: {it}" for it in told]
     assert result.errlines == warnings

@@ -42,12 +42,12 @@ def test_tests_that_are_named_have_the_table_of_their_own(
     result.assert_outcomes(passed=1)
     assert router.instances[0].agent_name == "agent"
     file = os.path.join("services", "agent", "pyproject.toml")
-    result.stdout.fnmatch_lines([f"hydra-smoke settings: agent_name agent ({file}), *"])
+    result.says(f"hydra-smoke settings: agent_name agent ({file}), *")
     # Without one of their own, that of the folder counts.
     (monorepo.path / file).write_text("", "utf-8")
     assert name_of(monorepo, "services/agent") == "whole"
     result = monorepo.fake("pytest_hydrasmoke/checks/test_chat.py", "-k", "nothing")
-    result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name whole (pyproject.toml)*"])
+    result.says("hydra-smoke settings: agent_name whole (pyproject.toml)*")
 
 
 def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
@@ -79,8 +79,7 @@ def not_read(monorepo: Project, *names: str) -> str:
 def test_tables_below_are_not_left_unread_in_silence(
     monorepo: Project, router: FakeRouter, switch: str, named: tuple[str, ...]
 ) -> None:
-    result = monorepo.at(router).run(switch, *named)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result = monorepo.at(router).run(switch, *named, ret=pytest.ExitCode.USAGE_ERROR)
     words = result.stdout if "xdist" in named else result.stderr
     how = (
         "A run has one set of settings: name the tests of one table, as in pytest --hydra-smoke "
@@ -100,17 +99,15 @@ def test_the_table_of_the_folder_does_not_stand_in_for_one_below(
         ("--ignore=services/billing", ["agent"]),
     ):
         result = monorepo.live("test_mixed.py", "services", named)
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines([not_read(monorepo, *files)])
+        result.is_refused(not_read(monorepo, *files))
     # A table of no smoke test of the run is none of its matter.
     monorepo.write("services/billing/tests/test_billing.py", "def test_one(): ...")
-    monorepo.live("--deselect=services/agent").assert_outcomes(passed=4, deselected=1)
+    monorepo.live("--deselect=services/agent", passed=4, deselected=1)
 
 
 def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
     monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/agent/tests")
-    result = monorepo.fake("-k", "nothing")
-    result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name agent *"])
+    monorepo.fake("-k", "nothing").says("hydra-smoke settings: agent_name agent *")
     monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/*")
     [problem] = refused(monorepo)
     assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()

@@ -68,6 +68,30 @@ def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
 
 
+class Ran(pytest.RunResult):
+    """A run that is over, whose outcomes, and exit code, are as they were asked for.
+
+    The outcomes that are not named are none, but for those that are deselected, and warnings.
+    """
+
+    def __init__(self, run: pytest.RunResult, ret: int | None = None, **outcomes: int) -> None:
+        super().__init__(run.ret, run.outlines, run.errlines, run.duration)
+        assert not shows_token(self.stdout.str() + self.stderr.str())
+        if outcomes:
+            self.assert_outcomes(**outcomes)
+        assert ret is None or self.ret == ret
+
+    def says(self, *lines: str) -> Ran:
+        """See that these lines are in the output, in this order."""
+        self.stdout.fnmatch_lines(lines)
+        return self
+
+    def is_refused(self, *lines: str) -> None:
+        """See that nothing was run, for a usage error of these lines."""
+        assert self.ret == pytest.ExitCode.USAGE_ERROR
+        self.stderr.fnmatch_lines(lines)
+
+
 class Project:
     """A sample suite in a folder of its own, and the ways to run it.
 
@@ -84,13 +108,10 @@ class Project:
         self.set(usage_settle=0.5)
 
     def suite(self, name: str) -> Project:
-        """Copy a folder of `tests/suites` into the project."""
-        shutil.copytree(
-            SUITES / name,
-            self.path,
-            dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        """Copy a folder of `tests/suites` into the project; of itself it has the ini of `bare`."""
+        ignore = shutil.ignore_patterns("__pycache__")
+        for folder in ("bare", name):
+            shutil.copytree(SUITES / folder, self.path, dirs_exist_ok=True, ignore=ignore)
         return self
 
     def write(self, name: str, text: str) -> Path:
@@ -100,6 +121,11 @@ class Project:
         shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         path.write_text(text, "utf-8")
         return path
+
+    def write_all(self, files: dict[str, str]) -> Project:
+        for name, text in files.items():
+            self.write(name, text)
+        return self
 
     def table(self, *lines: str) -> None:
         """Write the project's pyproject.toml."""
@@ -141,24 +167,24 @@ class Project:
         """Return the runs that have left a folder, for a sweep to look at."""
         return sorted(folder.name for folder in (self.path / output).glob("runs/*"))
 
-    def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest in this process."""
-        return self._safe(self.pytester.runpytest_inprocess(*only(), *arguments))
+    def run(self, *arguments: str, **expected: int) -> Ran:
+        """Run pytest in this process; what is expected of it is as in `Ran`."""
+        return Ran(self.pytester.runpytest_inprocess(*only(), *arguments), **expected)
 
-    def live(self, *arguments: str) -> pytest.RunResult:
-        return self.run("--hydra-smoke", *arguments)
+    def live(self, *arguments: str, **expected: int) -> Ran:
+        return self.run("--hydra-smoke", *arguments, **expected)
 
-    def fake(self, *arguments: str) -> pytest.RunResult:
-        return self.run("--hydra-smoke-fake", *arguments)
+    def fake(self, *arguments: str, **expected: int) -> Ran:
+        return self.run("--hydra-smoke-fake", *arguments, **expected)
 
-    def process(self, *arguments: str) -> pytest.RunResult:
+    def process(self, *arguments: str, **expected: int) -> Ran:
         """Run pytest in a process of its own."""
-        return self._safe(self.pytester.runpytest_subprocess(*only(), *arguments))
+        return Ran(self.pytester.runpytest_subprocess(*only(), *arguments), **expected)
 
-    def command(self, *arguments: str) -> pytest.RunResult:
+    def command(self, *arguments: str, **expected: int) -> Ran:
         """Run `hydra-smoke` in a process of its own, which is to end by itself."""
         command = (sys.executable, "-m", "pytest_hydrasmoke", *arguments)
-        return self._safe(self.pytester.run(*command, timeout=15))
+        return Ran(self.pytester.run(*command, timeout=15), **expected)
 
     @contextlib.contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -196,10 +222,6 @@ class Project:
         finally:
             process.kill()
             process.wait()
-
-    def _safe(self, result: pytest.RunResult) -> pytest.RunResult:
-        assert not shows_token(result.stdout.str() + result.stderr.str())
-        return result
 
 
 @contextlib.contextmanager

@@ -25,6 +25,11 @@ def test_skips(smoke_instance: SmokeInstance) -> None:
     pytest.skip("not today")
 
 
+@pytest.fixture
+def broken(smoke_instance: SmokeInstance) -> None:
+    raise RuntimeError("broken set-up")
+
+
 def test_setup(broken: None) -> None: ...
 
 

@@ -29,6 +29,7 @@ from pytest_hydrasmoke import (
 )
 
 logger = logging.getLogger("careless")
+needs_subtests = pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest has none")
 
 
 @pytest.fixture
@@ -340,10 +341,7 @@ def test_values_logged_and_warned_of(token: str) -> None:
 
 
 def test_parameters_of_any_type(token: str) -> None:
-    try:
-        import allure
-    except ImportError:
-        pytest.skip("Allure's plugin is not installed")
+    allure = pytest.importorskip("allure")
     for name, value in values(token).items():
         allure.dynamic.parameter(name, value)
         # Allure writes a label as it is, and can write words alone.
@@ -362,11 +360,8 @@ def test_encoded(token: str, record_property: Any) -> None:
     raise AssertionError(ways)
 
 
-def test_subtests_of_any_type(token: str, request: pytest.FixtureRequest) -> None:
-    try:
-        subtests = request.getfixturevalue("subtests")
-    except pytest.FixtureLookupError:
-        pytest.skip("this pytest has no subtests")
+@needs_subtests
+def test_subtests_of_any_type(token: str, subtests: pytest.Subtests) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         pytest.skip("xdist sends no such values")
     with subtests.test(msg="of any type", raw=token.encode(), shown=Shown(token)):
@@ -383,10 +378,7 @@ def test_attribute(token: str, record_xml_attribute: Any) -> None:
 
 
 def test_step(token: str) -> None:
-    try:
-        import allure
-    except ImportError:
-        pytest.skip("Allure's plugin is not installed")
+    allure = pytest.importorskip("allure")
     with allure.step(f"with {token}"):
         raise LookupError(token)
 
@@ -408,10 +400,7 @@ def test_failed_in_words(token: str) -> None:
     pytest.fail(f"because of {token}", pytrace=False)
 
 
-def test_subtests(token: str, request: pytest.FixtureRequest) -> None:
-    try:
-        subtests = request.getfixturevalue("subtests")
-    except pytest.FixtureLookupError:
-        pytest.skip("this pytest has no subtests")
+@needs_subtests
+def test_subtests(token: str, subtests: pytest.Subtests) -> None:
     with subtests.test(msg=f"of {token}", key=token):
         raise AssertionError(token)
