@@ -187,7 +187,7 @@ class RunEnd:
     def _stays_red(self, error: BaseException) -> None:
         """Let no hook's `sys.exit(0)` make a red run green: pytest does not see its code."""
         if isinstance(error, SystemExit) and not error.code:
-            error.code = int(code(self._session.exitstatus, broken=self._broken))
+            error.code = int(code(self.session.exitstatus, broken=self._broken))
 
     # Hooks: outermost, since some plugins write their report, or output, first thing at the end
 

@@ -86,8 +86,10 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
     "no refusal any more": (
         replaced(refusal(b"no"), run=1, instance="shared", spec=READY.spec),
         turn(DONE),
-        "ending: 'closed', and was 'refused'; refusal: none, and was '503 no'; "
-        "terminal event: some, and was none",
+        (
+            "ending: 'closed', and was 'refused'; refusal: none, and was '503 no'; "
+            "terminal event: some, and was none"
+        ),
     ),
     "a tool": (
         turn(DONE),
@@ -114,8 +116,10 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
     "unknown events": (
         turn(b'event: speech\ndata: {"words": "ready"}\n\n'),
         turn(b'event: speech\ndata: {"words": "down"}\n\n'),
-        'events: \'… speech data: {"words": "down"}\', and was '
-        '\'… speech data: {"words": "ready"}\'',
+        (
+            'events: \'… speech data: {"words": "down"}\', and was '
+            '\'… speech data: {"words": "ready"}\''
+        ),
     ),
     "the same unknown events": (
         turn(b"event: speech\ndata: {}\n\n"),
