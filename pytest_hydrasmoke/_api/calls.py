@@ -83,12 +83,21 @@ class Calls:
         return Calls(io, self._observer, replay=self._replay)
 
     async def provision(
-        self, spec: InstanceSpec, key: str, *, deadline: float | None = None
+        self,
+        spec: InstanceSpec,
+        key: str,
+        *,
+        deadline: float | None = None,
+        before: Callable[[], object] = lambda: None,
     ) -> ProvisionAccepted:
-        """Queue the work; 409 (already in progress) is a `RouterError`."""
+        """Queue the work; 409 (already in progress) is a `RouterError`.
+
+        `before` is called before each attempt; what it raises ends the call.
+        """
         body = {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
         request = Request("provision", "POST", f"{PREFIX}/provision", body)
-        return self._parse(ProvisionAccepted, request, await self._call(request, deadline))
+        answer = await self._until_answered(request, deadline, self.io.send, before=before)
+        return self._parse(ProvisionAccepted, request, answer)
 
     async def poll(self, key: str, *, deadline: float | None = None) -> PollResult:
         """Resolve a key; one without a row yet is `found=False`, a 404 included."""
@@ -260,11 +269,13 @@ class Calls:
         deadline: float | None,
         send: Callable[[Request, float], Awaitable[R]],
         stands: Callable[[], bool] = lambda: False,
+        before: Callable[[], object] = lambda: None,
     ) -> R:
         io, start, number, earlier = self.io, self.io.now(), 0, Earlier()
         deadline = start + CALL_TIMEOUT if deadline is None else deadline
         while True:
             number += 1
+            before()
             result = await self._attempt(request, number, deadline, send)
             outcome = result if isinstance(result, TransportError) else result.status
             verdict = RULES[request.call].decide(outcome)

@@ -64,6 +64,9 @@ class Instance(Story, Partner):
     settled_at: float | None = None
     """When it was refused, or proved gone; None where another process has seen that."""
     evidence: Evidence = field(default_factory=Evidence, repr=False)
+    booted: float | None = None
+    """When an answer last said that its boot goes on, on the IO's clock, to who asks before a
+    deletion."""
     scene: int | None = None
     """The scene that this process has last chatted with it in, see `Stage`."""
     since: float | None = None
@@ -138,9 +141,10 @@ class Instance(Story, Partner):
         self.keeper.permit(self)
 
     def leaves(self, at: float) -> None:
-        """Become requested; raises what the keeper raises, and where the claim was given up.
+        """Become requested, before each attempt; raises what the keeper raises.
 
-        A test's thread may be here as the run ends in another: only one of them may go on.
+        A test's thread may be here as the run ends in another: only one of them may go on. Raises
+        `ConfigError` where the claim was given up.
         """
         self.permit()
         with self._claim:
@@ -150,7 +154,9 @@ class Instance(Story, Partner):
                     "the run ended before this instance was requested",
                     next_step="let a test wait for the threads that it starts",
                 )
-            before, self.born = self.born, at
+            before = self.born
+            if self.state is not State.REQUESTED or before is None:
+                self.born = at
             try:
                 # Also where it is so already: another process may have said it.
                 self.note(Became(State.REQUESTED, self.id))
@@ -243,6 +249,15 @@ class Instance(Story, Partner):
         """Give up on its deletion, or take that back with None."""
         if why != self.leak:
             self.note(Leaked(why))
+
+    def saw_boot(self, word: str | None, at: float) -> None:
+        """Record whether its boot goes on, by an answer before any deletion of it."""
+        statuses = self.policy.statuses
+        # It is over once any answer calls it ready.
+        self.was_ready |= statuses.is_ready(word)
+        if not self.was_ready and word is not None:
+            if not statuses.is_failed(word) and not statuses.is_gone(word):
+                self.booted = at
 
     def blame(self) -> None:
         """Count as failed, for `keep`."""

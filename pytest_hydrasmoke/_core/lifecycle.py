@@ -118,12 +118,22 @@ async def ask(
     """
     if instance.spec is None or instance.key is None:
         raise ConfigError("an attached instance can't be provisioned")
-    instance.leaves(calls.io.now())
+    if instance.state is State.REQUESTED and instance.born is not None:
+        # An outcome holds for its own request: nobody knows that of the one before.
+        instance.evidence.unknown_outcomes += 1
+    before = instance.state
     try:
-        accepted = await calls.provision(instance.spec, instance.key, deadline=deadline)
+        accepted = await calls.provision(
+            *(instance.spec, instance.key),
+            deadline=deadline,
+            before=lambda: instance.leaves(calls.io.now()),
+        )
     except TransportError as error:
         if not instance.evidence.unknown_outcomes and not error.reached:
-            instance.becomes(State.UNUSED)
+            if before is State.REFUSED:
+                instance.refuses(calls.io.now())
+            else:
+                instance.becomes(State.UNUSED)
         raise error from None
     except RouterError as error:
         if forms is None or error.form is None or not forms.refuses(error.form):

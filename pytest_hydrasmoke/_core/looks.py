@@ -95,9 +95,8 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
-        ready = found.found and instance.policy.statuses.is_ready(found.status)
-        # A boot is over once any answer calls it ready, unless its deletion came before.
-        instance.was_ready |= ready and not instance.evidence.asked
+        if found.found and not instance.evidence.asked:
+            instance.saw_boot(found.status, calls.io.now())
         return found if found.found else PollResult(found=False)
     await _check_proof(calls, instance, deadline)
     return PollResult(found=False)

@@ -35,13 +35,18 @@ KNOWN_ROW = 1.0
 """The same, once a run has seen that its router keeps rows."""
 AFTER = 2.0
 """Seconds from a proof to the last look, at least."""
-REFUSED_AFTER = 3.0
-"""Seconds from a refusal until a key without a row will not get one."""
+REFUSED_AFTER, MOST_LAG = 3.0, 30.0
+"""Seconds from a refusal until a key without a row will not get one: at least, and at most."""
 NEXT_LOOK = 1.0
 """Seconds between two looks at what must hold."""
 STILL_DELETING = "the router is still deleting it"
 
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
+
+
+def refused_after(row_lag: float) -> float:
+    """Return how long after a refusal its key is asked for, in a run whose rows took so long."""
+    return max(REFUSED_AFTER, min(2 * row_lag, MOST_LAG))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ class KnownInstance:
                     # Who has not requested it tells no time.
                     self.shown, self.lasted = event.seconds or math.inf, 0.0
                 self.lasted = max(self.lasted, event.seconds - self.shown)
+                if state is State.CREATED and None not in (name, self.id) and name != self.id:
+                    self.was_ready = False  # It was another one that was.
                 self.state, self.id = state, self.id if name is None else name
                 self.was_ready |= state is State.READY
                 if state is State.CREATED:

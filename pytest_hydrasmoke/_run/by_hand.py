@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._journal.events import Became
-from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.states import HAS_ROW, State
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
+_DELETED = frozenset({State.DELETING, State.GONE, State.DELETED})
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
 
 
@@ -72,19 +74,16 @@ class ByHand(Sightings):
 
     def _begin(self, name: str) -> Instance:
         run_id = self._run.config.run_id
-        key = key_of(run_id, name)
         # A sweep reads from keys which run owns an instance, and which slots the run has used.
-        # What is not settled under a key would be lost with a new claim of it.
-        is_open = any(
-            it.key == key and (it.leak is not None or it.state not in SETTLED)
-            for it in self._run.instances
-        )
-        if not name or name.isdigit() or run_of(key) != run_id or key in self._owned or is_open:
+        if not name or name.isdigit() or run_of(key_of(run_id, name)) != run_id:
             raise ConfigError(
                 f"{safe_line(name)!r} can't name what a test provisions by hand",
-                next_step="give a name such as over_quota: not a number, without a hyphen, and "
-                "owned only once at a time",
+                next_step="give a name such as over_quota: not a number, without a hyphen",
             )
+        # What is told of a key is told of one claim of it.
+        used = {it.key for it in self._run.instances}
+        names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+        key = next(it for it in (key_of(run_id, one) for one in names) if it not in used)
         instance = self._run.claim_key(self._run.config.spec, key)
         # From here on the test may send the request at any time.
         instance.becomes(State.REQUESTED)
@@ -103,6 +102,7 @@ class ByHand(Sightings):
             accepted = await calls.provision(spec, key)
             if accepted.idempotency_key == key:
                 self._note_other(key, accepted.instance_id)
+                self._note_another_request(key, accepted.instance_id)
             return accepted
         claimed = self._run.claim_of(spec)
         if instance.state is not State.REQUESTED:
@@ -117,7 +117,8 @@ class ByHand(Sightings):
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.
-            instance.refuses(calls.io.now())
+            if not instance.evidence.unknown_outcomes:
+                instance.refuses(calls.io.now())
             raise
 
     def _note_other(self, key: str, instance_id: str | None) -> None:
@@ -131,6 +132,15 @@ class ByHand(Sightings):
                 instance.evidence.shown = self._answered_at
                 with contextlib.suppress(OSError):  # Then only this process knows.
                     self._run.ledger.write(key, Became(State.CREATED, instance_id))
+
+    def _note_another_request(self, key: str, instance_id: str | None) -> None:
+        """Ask again for a key that has been deleted, and may have another instance without an id.
+
+        What an id names, `_note_other` owns.
+        """
+        for instance in self._run.instances:
+            if not instance_id and instance.key == key and instance.state in _DELETED:
+                instance.note(Became(State.REQUESTED, instance.id))
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""

@@ -205,11 +205,12 @@ def all_found(output: Path) -> dict[Path, str | None]:
 
 
 def may_have_ledger(folder: Path) -> bool:
-    """Return whether a ledger is there, or nobody can tell."""
+    """Return whether a ledger is there, or what a sweep has found instead, or nobody can tell."""
     try:
         (folder / LEDGER).lstat()
     except OSError as error:
-        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        no_ledger = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        return not no_ledger or has_entries(folder)
     return True
 
 

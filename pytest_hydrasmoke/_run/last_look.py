@@ -19,7 +19,7 @@ from pytest_hydrasmoke._core.cleanup import ask_all, delete
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import named_by
-from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, STILL_DELETING
+from pytest_hydrasmoke._core.proof import AFTER, STILL_DELETING, refused_after
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
@@ -31,8 +31,6 @@ LOOKS, CLAIMS = 10.0, 20.0
 """Seconds for all last looks, and for all keys that were refused."""
 TICK = 0.25
 """Seconds between two looks at the time that is left."""
-MOST_LAG = 30.0
-"""Most seconds from a refusal until its key is asked for, however late rows are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class LastLook:
 
     def _due_at_refused(self, instance: Instance) -> float:
         refused = instance.settled_at or self.now
-        return refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
+        return refused + refused_after(self.row_lag)
 
     async def _revived(self, calls: Calls, instance: Instance, found: LeakError) -> None:
         instance.leaks(found.message)

@@ -37,7 +37,7 @@ class LedgerReading:
     row_lag: float = 0.0
     """The longest time from a request to its row, in seconds."""
     boot: float = 0.0
-    """The longest time from a request to a ready instance, in seconds."""
+    """The longest time from a request to a ready instance, or without one, in seconds."""
     size: int = 0
     """In bytes: a ledger only grows."""
 
@@ -92,11 +92,12 @@ class LedgerReading:
                     # Whoever boots it anew has seen what was written before.
                     self.refuted.pop(share_name(event.share, event.spec or {}), None)
             case _ if isinstance(event, Fact) and key in self.instances:
-                self.instances[key].learn(event)
+                known = self.instances[key]
                 if isinstance(event, Became) and event.state is State.CREATED:
                     self.row_lag = max(self.row_lag, event.seconds)
-                if isinstance(event, Became) and event.state is State.READY:
+                if isinstance(event, Became) and not known.was_ready:
                     self.boot = max(self.boot, event.seconds)
+                known.learn(event)
             case _:
                 raise ValueError
 

@@ -256,7 +256,13 @@ class Run(Keeper):
         drive(self.dispose(instances))
 
     def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> Instance:
-        """Own an instance in the ledger, together with another process of the run."""
+        """Own an instance in the ledger, together with another process of the run.
+
+        A claim of this process's own, whose boot was cut short before its request, is gone on with.
+        """
+        for mine in self.instances:
+            if mine.key == it.key and mine.state is State.CLAIMED:
+                return mine
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
         instance = self._new_instance(spec, str(it.key), claimed)
@@ -323,7 +329,8 @@ class Run(Keeper):
             self.dispose_now(self._own)
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
-        unseen = [it for it in self.instances if it.leak is not None and it.state not in HAS_ROW]
+        had_row = HAS_ROW | {State.GONE, State.DELETED}
+        unseen = [it for it in self.instances if it.leak is not None and it.state not in had_row]
         known = self._in_ledger().instances if unseen else {}
         for instance in unseen:
             told = known.get(str(instance.key))

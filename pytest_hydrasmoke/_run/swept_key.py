@@ -18,7 +18,7 @@ from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import REFUSED_AFTER, STILL_DELETING
+from pytest_hydrasmoke._core.proof import STILL_DELETING, refused_after
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Alive, Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -214,7 +214,16 @@ class SweptKey(Keeper):
 
     @property
     def _boot(self) -> float:
-        return max(BOOT, self.run.reading.boot)
+        """How long after its request a boot may go on, in seconds.
+
+        Twice as long as boots of its run have taken, and as it was seen to go on, by this sweep or
+        the first one that deleted it then; a slow one at least as long as a run waits for it.
+        """
+        seen, before = self.instance.booted, self.run.booting.get(self.key, math.inf)
+        age = 0.0 if seen is None else self._age(seen)
+        age = max(age, self.run.age_of(self.key) - before)
+        least = BOOT if age < BOOT else self.policy.ready_timeout
+        return max(least, 2 * self.run.reading.boot, 2 * age)
 
     def _is_booting(self, now: float) -> bool:
         """Return whether it was deleted in a boot that may still go on."""
@@ -226,8 +235,7 @@ class SweptKey(Keeper):
 
     def _deleting_for(self, now: float) -> float:
         """Return the seconds since its first delete after which it was not seen alive."""
-        by_run = self.known is not None and bool(self.known.accepted)
-        before = self.run.deleting_for(self.key, by_run=by_run)
+        before = self.run.deleting_for(self.key, self.instance.known_ids)
         return before + (now - self._began) if before else 0.0
 
     def _has_no_row(self, now: float) -> None:
@@ -235,8 +243,9 @@ class SweptKey(Keeper):
         if known is None:
             return self.ends(End.NOTHING)
         if known.state is State.REFUSED:
-            if age < REFUSED_AFTER and not self._twice:
-                self._twice, self._deletion, self.due = True, None, now + REFUSED_AFTER - age
+            least = refused_after(self.run.reading.row_lag)
+            if age < least and not self._twice:
+                self._twice, self._deletion, self.due = True, None, now + least - age
                 return None
             return self.ends(End.NOTHING)
         if age >= self._row_settle:

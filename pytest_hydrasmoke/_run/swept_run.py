@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import clock, files
 from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
 from pytest_hydrasmoke._base.text import first_few, safe_line
@@ -62,7 +63,15 @@ class SweptRun:
     """Seconds since the first sweep that has asked for each key's deletion, after it last ran."""
     ran: set[str] = field(default_factory=set[str])
     """The keys whose instance a sweep has seen alive: the run's own deletion failed."""
+    booting: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds since the first sweep that has deleted each key's instance in its boot."""
     _file: Path | None = None
+    _by_run: dict[str, frozenset[str]] = field(init=False)
+    """The instances of each key whose deletion the run has had accepted."""
+
+    def __post_init__(self) -> None:
+        known = self.reading.instances
+        self._by_run = {key: frozenset(map(plain_id, it.accepted)) for key, it in known.items()}
 
     @property
     def run_id(self) -> str:
@@ -91,15 +100,19 @@ class SweptRun:
 
     def begin(self) -> SweptRun:
         """Begin a sweep of a run; its reading takes in what earlier sweeps have learned."""
-        file = self.folder / swept_name()
+        file, now = self.folder / swept_name(), 0.0
+        # Where it can't be made, nothing has an age.
         with contextlib.suppress(OSError):
             files.make_mark(file)
-            self._file = file
-            now = file.stat().st_mtime
+            self._file, now = file, file.stat().st_mtime
+        try:
             # A line that was cut short closes nothing.
             for written, lines in sorted(_read(swept_files(self.folder))):
                 for entry in entries_of(lines):
                     self._take_in(entry, max(now - written, 0.0))
+        except OSError as error:
+            self.reading.problems.append(f"what an earlier sweep has found can't be read: {error}")
+        with contextlib.suppress(OSError):
             self.age = max(now - (self.folder / LEDGER).stat().st_mtime, 0.0)
         return self
 
@@ -107,13 +120,14 @@ class SweptRun:
         """Return the seconds since a key's request, at least."""
         return self.found_ages.get(key, self.age)
 
-    def deleting_for(self, key: str, *, by_run: bool) -> float:
-        """Return the seconds since the first delete after which an instance was not seen alive.
+    def deleting_for(self, key: str, ids: Iterable[str]) -> float:
+        """Return the seconds since the first delete after which its instances were not seen alive.
 
-        `by_run`: whether the run has had one accepted.
+        What the run has had accepted is as old as its ledger, if that holds for all of them.
         """
-        own = self.age_of(key) if by_run and key not in self.ran else 0.0
-        return max(own, self.asked.get(key, 0.0))
+        by_run = self._by_run.get(key, frozenset())
+        is_own = bool(by_run) and by_run.issuperset(map(plain_id, ids)) and key not in self.ran
+        return max(self.age_of(key) if is_own else 0.0, self.asked.get(key, 0.0))
 
     def saw_alive(self, key: str) -> None:
         """Record that an instance is alive: no delete so far has done its work."""
@@ -155,11 +169,14 @@ class SweptRun:
             self.ran.add(key)
             self.asked.pop(key, None)
             known.learn(Alive())
+            known.state = State.CREATED  # Whatever another sweep has called it before.
             for found in event.ids:
                 known.learn(Became(state, found))
             return
         if state is State.DELETING:
             self.asked.setdefault(key, age)
+        elif state is State.GONE:
+            self.booting.setdefault(key, age)
         if event.size == self.reading.size:
             known.state = state
             known.ids += event.ids

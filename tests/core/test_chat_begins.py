@@ -97,7 +97,8 @@ def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way(spelled:
     drive(second.open())
     # To close twice is to close once, and frees no other turn.
     drive(first.close())
-    fails(hydra.ChatBusyError, first.open())
+    third = turn_of(calls, spelled)
+    fails(hydra.ChatBusyError, third.open())
     drive(second.close())
     assert [it.closed for it in io.opened] == [1, 1]
 

@@ -56,6 +56,7 @@ def key_of(
     ended: bool = False,
     asked: float | None = None,
     boot: float = 0.0,
+    booting: float | None = None,
     named: bool = True,
 ) -> SweptKey:
     """Return a key that a ledger has, or, if not `named`, one that it has not."""
@@ -65,6 +66,7 @@ def key_of(
     reading.boot = max(reading.boot, boot)
     by_sweeps = {} if asked is None else {KEY: asked}
     run = SweptRun(Path("runs", "night"), reading, URL, ended, age=age, asked=by_sweeps)
+    run.booting = {} if booting is None else {KEY: booting}
     return SweptKey(KEY, run, reading.instances[KEY] if named else None, POLICY, SETTLE)
 
 
@@ -114,6 +116,7 @@ NAMES_ANOTHER = {
     "delete": [deleted(), OF_OTHER, deleted(), ...],
 }
 SLOWLY = {"poll": [Took(0.3, NO_ROW), ...]}
+SEEN_TO_BOOT = {"poll": [row("queued"), NO_ROW, ...]}
 OLD = {"age": 9999.0}
 
 
@@ -126,7 +129,7 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("comes back once", READY, {}, {"status": [*BACK, NOT_FOUND, ...]}, "DELETED, 2x, 12 s"),
     ("comes back twice", READY, {}, COMES_BACK, "LEFT, 2x, 12 s"),
     # What its key names for a moment gets a delete, too.
-    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "DELETED, 3x, 12 s"),
+    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "BOOTING, 5x, 12 s; 48 s"),
     ("no proof at the last look", READY, {}, NO_PROOF, "LEFT, 1x, 2 s"),
     ("refused at the last look", READY, {}, REFUSES, "LEFT, 1x, 2 s"),
     ("time that answers take", READY, {}, {"delete": [Took(3, deleted())]}, "DELETED, 1x, 5 s"),
@@ -138,8 +141,18 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("never ready", BOOTS, {"boot": 20.0}, {}, "BOOTING, 2x, 10 s; 50 s"),
     ("younger than a boot", BOOTS, {"age": BOOT - AFTER - 0.1}, {}, "BOOTING, 2x, 2 s; 1 s"),
     ("as old as a boot", BOOTS, {"age": BOOT - AFTER}, {}, "DELETED, 2x, 2 s"),
-    ("boots take longer", BOOTS, {"age": BOOT, "boot": 90.0}, {}, "BOOTING, 2x, 2 s; 28 s"),
-    ("as old as a long boot", BOOTS, {"age": 90.0 - AFTER, "boot": 90.0}, {}, "DELETED, 2x, 2 s"),
+    ("boots take longer", BOOTS, {"age": BOOT, "boot": 90.0}, {}, "BOOTING, 2x, 2 s; 118 s"),
+    ("as old as a long boot", BOOTS, {"age": 180.0 - AFTER, "boot": 90.0}, {}, "DELETED, 2x, 2 s"),
+    ("seen to boot", BOOTS, {"age": 25.0}, SEEN_TO_BOOT, "BOOTING, 2x, 2 s; 33 s"),
+    ("seen to boot slowly", BOOTS, {"age": 70.0}, SEEN_TO_BOOT, "BOOTING, 2x, 2 s; 828 s"),
+    ("by a sweep before", BOOTS, {"age": 140.0, "booting": 50.0}, {}, "BOOTING, 2x, 2 s; 758 s"),
+    (
+        "by a sweep long ago, booting",
+        BOOTS,
+        {"age": 950.0, "booting": 850.0},
+        {},
+        "DELETED, 1x, 2 s",
+    ),
     ("called ready before the delete", BOOTS, {}, ROW_AT_ONCE, "DELETED, 1x, 10 s"),
     ("called ready after the delete", BOOTS, {}, READY_AFTER, "BOOTING, 2x, 10 s; 50 s"),
     ("can't be asked first", BOOTS, {}, {"poll": [NO, NO_ROW, ...]}, "BOOTING, 2x, 10 s; 50 s"),
