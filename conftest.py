@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ for _name in (
     *("JENKINS_URL", "JENKINS_HOME"),
 ):
     os.environ.pop(_name, None)
+
+# A shell's background jobs ignore Ctrl-C, `nohup` the hang-up, and so would what starts here.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler)
 
 # No limit to the time of an example, or of making some: the machine may be busy. No database: a
 # failure prints what repeats it, and a run depends on nothing that an earlier one left. Chance is
@@ -68,7 +74,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     # Thousands of tests stay until the end: no collection of garbage need go through them again.
     gc.freeze()
-    hide_trio()  # By now, xdist's workers have started.
+    # By now, xdist's workers have started.
+    hide_trio()
+    _forget_settings()
+
+
+def _forget_settings() -> None:
+    """Take out of the environment what would change the runs that are tested.
+
+    No run is a worker's, if its test runs on one; plugins are loaded by name alone, see `inner`.
+    """
+    ours = ("HYDRA_SMOKE_", "OPS_BEARER_TOKEN", "PYTEST_ADDOPTS", "PYTEST_XDIST")
+    for name in list(os.environ):
+        if name.upper().startswith(ours):
+            del os.environ[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

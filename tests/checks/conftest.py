@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
+from project_fixtures import project, router, routing
 
 from pytest_hydrasmoke.fake import FakeRouter
 
-__all__ = ["no_settings", "project", "router", "routing"]
+__all__ = ["project", "router", "routing"]
 
 
 @pytest.fixture

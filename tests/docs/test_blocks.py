@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins, write_files
-from inner import ALONE, only
+from inner import only
 from shown import ROOT, check
 from sizes import sampled
 from stub_agent import StubAgent, served
@@ -59,7 +59,6 @@ def modules(page: Path) -> list[Block]:
 def test_python_blocks_pass_on_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, page: Path
 ) -> None:
-    monkeypatch.setenv(*ALONE)
     # Long enough for the fake's rows.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
     write_files(page, pytester.path)

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from blocks import blocks
-from inner import ALONE, only
+from inner import only
 from shown import ROOT
 
 PAGE = ROOT / "docs" / "start" / "editors.md"
 
 
 @pytest.fixture
-def arguments(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setenv(*ALONE)
+def arguments(pytester: pytest.Pytester) -> list[str]:
     folder = pytester.mkdir("tests")
     test = "def test_greeting(smoke_instance):\n    assert smoke_instance.chat('Ready?').text\n"
     (folder / "test_agent.py").write_text(test, "utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from golden import GOLDEN, golden
-from inner import ALONE, only
+from inner import only
 from shown import ROOT, check, names, presentable, timeless
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -130,14 +129,6 @@ FAILURES: dict[str, Failing] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "GITHUB_")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-
-
 def fail(
     failing: Failing, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str]:
@@ -157,7 +148,6 @@ def fail(
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"HYDRA_SMOKE_{name}", value.replace("{url}", router.url))
-        monkeypatch.setenv(*ALONE)
         result = pytester.runpytest_inprocess(*only(), "--hydra-smoke", "test_agent.py")
     said = result.stdout.str() + result.stderr.str()
     assert TOKEN not in said

@@ -6,8 +6,7 @@ import json
 import re
 
 import pytest
-from inner import ALONE, only
-from plugin_tools import forget_settings
+from inner import only
 from shown import ROOT, check
 
 PAGE = ROOT / "docs" / "write" / "runtimes.md"
@@ -19,10 +18,8 @@ def test_it_answers(smoke_instance):
 
 
 def test_a_failed_assertion_names_the_events_as_the_page_shows_it(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester,
 ) -> None:
-    forget_settings(monkeypatch)
-    monkeypatch.setenv(*ALONE)
     pytester.makepyfile(test_agent=SUITE)
     frames = re.search(r"```none\n(event: speech\n.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert frames is not None

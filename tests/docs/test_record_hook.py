@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 from blocks import blocks
-from inner import ALONE, only
+from inner import only
 from shown import ROOT
 from sizes import sampled
 
@@ -38,7 +38,6 @@ def test_the_hook_of_the_page_masks_what_events_split(
     monkeypatch: pytest.MonkeyPatch,
     way: tuple[Runtime, LineEnd],
 ) -> None:
-    monkeypatch.setenv(*ALONE)
     monkeypatch.setattr(replies, "_PIECE", re.compile(r"(?s).{1,3}"))
     [hook] = [it for it in blocks(PAGE) if it.name == "conftest.py"]
     pytester.makeconftest(hook.text)

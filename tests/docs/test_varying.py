@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from inner import ALONE, only
-from plugin_tools import forget_settings
+from inner import only
 from shown import ROOT, check
 
 from pytest_hydrasmoke._base.rates import in_words
@@ -32,8 +31,6 @@ text = ["In the morning.", "We open at 8:00.", "At nine, I think."]
 def test_a_failure_lists_its_runs_as_the_page_shows_it(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_settings(monkeypatch)
-    monkeypatch.setenv(*ALONE)
     # Nobody counts LLM events here.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
     pytester.makepyfile(test_agent=SUITE)

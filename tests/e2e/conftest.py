@@ -7,24 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from project_fixtures import no_settings, project, router, routing
-from run_fixtures import (
-    fake,
-    looks_at_once,
-    no_settings_of_this_machine,
-    signals_that_count,
-)
+from project_fixtures import project, router, routing
+from run_fixtures import fake, looks_at_once
 
-__all__ = [
-    "fake",
-    "looks_at_once",
-    "no_settings",
-    "no_settings_of_this_machine",
-    "project",
-    "router",
-    "routing",
-    "signals_that_count",
-]
+__all__ = ["fake", "looks_at_once", "project", "router", "routing"]
 
 
 import_module("journal_check")  # Else each run would import it anew.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from inner import only
-from plugin_tools import TOKEN, Project, forget_settings
+from plugin_tools import TOKEN, Project
 from shown import ROOT
 from support_agent import RUNTIMES, support_agents
 
@@ -29,11 +29,6 @@ def run(project: Project, *options: str) -> pytest.RunResult:
     plugins = only("pytest_asyncio.plugin") if asyncio else only()
     tests = "tests" if (project.path / "tests").exists() else "."
     return project.pytester.runpytest_inprocess(*plugins, *options, tests)
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
 
 
 @pytest.mark.examples

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
-from inner import ALONE, only
+from inner import only
 from shown import ROOT
 from sizes import sampled
 
@@ -25,13 +24,9 @@ SUITES: dict[str, tuple[dict[str, int], tuple[str, ...], int | None]] = {
 def test_a_suite_passes(
     name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in os.environ:
-        if variable.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(variable)
     own = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
     outcomes, options, provisioned = SUITES[name]
-    monkeypatch.setenv(*ALONE)
     # Long enough for the fake's rows.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
     under_asyncio = "asyncio_mode" in (pytester.path / "pyproject.toml").read_text("utf-8")

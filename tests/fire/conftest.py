@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from project_fixtures import no_settings, project, router, routing
+from project_fixtures import project, router, routing
 
-__all__ = ["no_settings", "project", "router", "routing"]
+__all__ = ["project", "router", "routing"]

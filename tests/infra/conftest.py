@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 from infra_tools import Upstream, served
-from project_fixtures import no_settings, project
+from project_fixtures import project
 
-__all__ = ["no_settings", "project"]
+__all__ = ["project"]
 
 
 @pytest.fixture

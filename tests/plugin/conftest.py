@@ -1,13 +1,12 @@
-"""Fixtures of a project that runs pytest, and signals that count."""
+"""Fixtures of a project that runs pytest."""
 
 from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, router, routing
-from run_fixtures import signals_that_count
+from project_fixtures import router, routing
 
-__all__ = ["no_settings", "router", "routing", "signals_that_count"]
+__all__ = ["router", "routing"]
 
 
 @pytest.fixture

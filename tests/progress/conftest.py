@@ -1,8 +1,7 @@
-"""Fixtures of progress: a project that runs pytest, and signals that count for its runs."""
+"""Fixtures of progress: a project that runs pytest."""
 
 from __future__ import annotations
 
-from project_fixtures import no_settings, project
-from run_fixtures import signals_that_count
+from project_fixtures import project
 
-__all__ = ["no_settings", "project", "signals_that_count"]
+__all__ = ["project"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from inner import ALONE, only
+from inner import only
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -86,11 +85,6 @@ class Recipe:
 
 @pytest.fixture
 def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    for name in os.environ:
-        if name.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-    monkeypatch.setenv(*ALONE)
     return Recipe(pytester, monkeypatch)
 
 

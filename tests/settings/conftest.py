@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
+from project_fixtures import project, router, routing
 
-__all__ = ["live", "no_settings", "project", "router", "routing"]
+__all__ = ["live", "project", "router", "routing"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inner import ALONE, only
+from inner import only
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -57,15 +57,6 @@ def shows_token(text: str) -> bool:
     return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
 
 
-def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take what would change a project's run out of the environment."""
-    for name in os.environ:
-        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-
-
 class Project:
     """A sample suite in a folder of its own, and the ways to run it.
 
@@ -77,7 +68,6 @@ class Project:
         self.pytester = pytester
         self.path = pytester.path
         self._env = monkeypatch
-        monkeypatch.setenv(*ALONE)
         # Long enough for a row without a lag; the default is for what is not known of a router.
         self.set(usage_settle=0.5)
 

@@ -1,4 +1,4 @@
-"""Fixtures of the plugin's tests: a clean environment, a project, and a router to run against."""
+"""Fixtures of the plugin's tests: a project, and a router to run against."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from plugin_tools import QUICK, TOKEN, Project, forget_settings
+from plugin_tools import QUICK, TOKEN, Project
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
 
 
 @pytest.fixture
