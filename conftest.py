@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from without_trio import hide_trio
 
-pytest_plugins = ["pytester", "heavy_runs"]
+pytest_plugins = ["pytester", "heavy_runs", "project_fixtures"]
 
 # A folder's tests import its other modules by their names, as what is in `shared`; those of the
 # documentation and of the benchmark too. At the end: no other module is hidden by one of these.

@@ -1,4 +1,4 @@
-"""Fixtures of whole runs: a project, a router, and what becomes of both."""
+"""Fixtures of whole runs, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from project_fixtures import project, router, routing
 from run_fixtures import fake, looks_at_once
 
-__all__ = ["fake", "looks_at_once", "project", "router", "routing"]
-
+__all__ = ["fake", "looks_at_once"]
 
 import_module("journal_check")  # Else each run would import it anew.
 

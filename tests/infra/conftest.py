@@ -1,4 +1,4 @@
-"""Fixtures of a project that runs pytest, and the marker of all that is here."""
+"""Routers to put a proxy before."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from contextlib import ExitStack
 
 import pytest
 from infra_tools import Upstream, served
-from project_fixtures import project
-
-__all__ = ["project"]
 
 
 @pytest.fixture
