@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 import pytest
-from liar import Lie, on
+from lies import Lie, on
 from truth import Manner, Truth
 from truth_app import TrueRouter
 from truth_seam import FOREVER, Ages, Killed, Process, World, sweep
@@ -84,7 +84,7 @@ def test_what_was_refused_and_made_is_told_or_ended(tmp_path: Path) -> None:
 
 
 STALE = [
-    Lie(404, {"detail": "Instance not found"}, on("status", "delete")),
+    Lie(404, {"detail": "Instance not found"}, on("status", "malformed", "delete")),
     Lie(200, {"found": False, "instance_id": None, "status": None}, on("poll")),
 ]
 """What a replica says that does not know the instance yet."""
