@@ -10,12 +10,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from inner import only
+from plugin_tools import QUICK, TOKEN, Project
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 RECIPES = Path(__file__).parent.parent.parent / "docs" / "write" / "recipes"
-TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 SUITE = "def test_chats(smoke_instance): smoke_instance.chat('Are you ready?')\n"
 
 
@@ -48,9 +47,9 @@ def received() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
 class Recipe:
     """A recipe as the conftest of a project, run against a router of its own."""
 
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._pytester, self._env = pytester, monkeypatch
-        self.path = pytester.path
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.path = project.path
         self._runs = 0
 
     def run(
@@ -58,25 +57,13 @@ class Recipe:
     ) -> pytest.RunResult:
         self._runs += 1
         shutil.copy(RECIPES / f"{name}.py", self.path / "conftest.py")
-        self._pytester.makepyfile(test_agent=SUITE)
-        with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
+        self._project.write("test_agent.py", SUITE)
+        with FakeRouter(QUICK, TOKEN) as router:
             if leaks:
                 router.fail("delete", status=500, times=999)
-            settings = {
-                "URL": router.url,
-                "TOKEN": TOKEN,
-                "MANIFEST_ID": "hermes-basic",
-                "REGION_ID": "eu-central",
-                "TIER_ID": "tier-1",
-                "RUN_ID": f"nightly-{self._runs}",
-                "DELETE_TIMEOUT": "0.6",
-            }
-            for setting, value in settings.items():
-                self._env.setenv(f"HYDRA_SMOKE_{setting}", value)
-            run = (
-                self._pytester.runpytest_subprocess if alone else self._pytester.runpytest_inprocess
-            )
-            result = run(*only(), "--hydra-smoke", "test_agent.py", *options)
+            self._project.at(router, run_id=f"nightly-{self._runs}", delete_timeout=0.6)
+            run = self._project.process if alone else self._project.run
+            result = run("--hydra-smoke", "test_agent.py", *options)
         assert result.ret == (pytest.ExitCode.TESTS_FAILED if leaks else pytest.ExitCode.OK)
         result.stdout.no_fnmatch_line("*pytest_hydra_smoke_report failed*")
         self.instance = str(router.instances[0].id)
@@ -85,7 +72,7 @@ class Recipe:
 
 @pytest.fixture
 def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    return Recipe(pytester, monkeypatch)
+    return Recipe(Project(pytester, monkeypatch))
 
 
 def test_opentelemetry_makes_a_span_of_each_phase(recipe: Recipe) -> None:
