@@ -25,20 +25,20 @@ import pytest
 from inner import ALONE, only
 from leaks_tools import clean_environment, hits, windows
 from origin_tools import AsyncLinkClient, LinkClient
+from plugin_tools import TOKEN
 from sizes import sampled
 
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 # What is broken off leaves sockets open, and says so somewhere.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
 )
 
-TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 PARTS = windows(TOKEN)
 
 
@@ -110,12 +110,6 @@ class Interrupter:
 def _swept() -> Iterator[None]:
     yield
     gc.collect()  # Or else they say so in somebody else's test.
-
-
-@pytest.fixture(scope="module")
-def router() -> Iterator[FakeRouter]:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
-        yield router
 
 
 def blocking(link: Link) -> None:
