@@ -84,7 +84,7 @@ def _forget_settings() -> None:
 
     No run is a worker's, if its test runs on one; plugins are loaded by name alone, see `inner`.
     """
-    ours = ("HYDRA_SMOKE_", "OPS_BEARER_TOKEN", "PYTEST_ADDOPTS", "PYTEST_XDIST")
+    ours = ("HYDRA_SMOKE_", "OPS_BEARER_TOKEN", "PYTEST_ADDOPTS", "PYTEST_XDIST", "FORCE_COLOR")
     for name in list(os.environ):
         if name.upper().startswith(ours):
             del os.environ[name]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import pkgutil
 import sys
 import threading
@@ -22,8 +21,8 @@ import httpcore
 import httpcore._synchronization
 import httpx
 import pytest
-from inner import ALONE, only
-from leaks_tools import clean_environment, hits, windows
+from inner import only
+from leaks_tools import hits, windows
 from origin_tools import AsyncLinkClient, LinkClient
 from plugin_tools import TOKEN
 from sizes import sampled
@@ -260,10 +259,7 @@ FULL = ("-l", "--full-trace", "-vv")
 def test_no_test_without_the_switch_shows_the_token(
     arguments: tuple[str, ...], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in os.environ.keys() - clean_environment().keys():
-        monkeypatch.delenv(name)
     monkeypatch.setenv("A_TOKEN", TOKEN)
-    monkeypatch.setenv(*ALONE)
     pytester.makepyfile(test_ways=SUITE)
     *options, last = arguments
     run = pytester.runpytest_subprocess if last == "process" else pytester.runpytest_inprocess
