@@ -71,24 +71,26 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("full")
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     # Thousands of tests stay until the end: no collection of garbage need go through them again.
     gc.freeze()
     # By now, xdist's workers have started.
     hide_trio()
-    _forget_settings()
+    environment = pytest.MonkeyPatch()
+    session.config.add_cleanup(environment.undo)
+    _forget_settings(environment)
 
 
-def _forget_settings() -> None:
+def _forget_settings(environment: pytest.MonkeyPatch) -> None:
     """Take out of the environment what would change the runs that are tested.
 
     No run is a worker's, if its test runs on one; plugins are loaded by name alone, see `inner`.
     """
     ours = ("HYDRA_SMOKE_", "OPS_BEARER_TOKEN", "PYTEST_ADDOPTS", "PYTEST_XDIST", "FORCE_COLOR")
-    for name in list(os.environ):
+    for name in os.environ:
         if name.upper().startswith(ours):
-            del os.environ[name]
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+            environment.delenv(name)
+    environment.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
