@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from without_trio import hide_trio
 
-pytest_plugins = ["pytester", "heavy_runs"]
+pytest_plugins = ["pytester", "heavy_runs", "project_fixtures"]
 
 # A folder's tests import its other modules by their names, as what is in `shared`; those of the
 # documentation and of the benchmark too. At the end: no other module is hidden by one of these.
@@ -29,6 +30,11 @@ for _name in (
     *("JENKINS_URL", "JENKINS_HOME"),
 ):
     os.environ.pop(_name, None)
+
+# A shell's background jobs ignore Ctrl-C, `nohup` the hang-up, and so would what starts here.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler)
 
 # No limit to the time of an example, or of making some: the machine may be busy. No database: a
 # failure prints what repeats it, and a run depends on nothing that an earlier one left. Chance is
@@ -65,10 +71,26 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("full")
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     # Thousands of tests stay until the end: no collection of garbage need go through them again.
     gc.freeze()
-    hide_trio()  # By now, xdist's workers have started.
+    # By now, xdist's workers have started.
+    hide_trio()
+    environment = pytest.MonkeyPatch()
+    session.config.add_cleanup(environment.undo)
+    _forget_settings(environment)
+
+
+def _forget_settings(environment: pytest.MonkeyPatch) -> None:
+    """Take out of the environment what would change the runs that are tested.
+
+    No run is a worker's, if its test runs on one; plugins are loaded by name alone, see `inner`.
+    """
+    ours = ("HYDRA_SMOKE_", "OPS_BEARER_TOKEN", "PYTEST_ADDOPTS", "PYTEST_XDIST", "FORCE_COLOR")
+    for name in os.environ:
+        if name.upper().startswith(ours):
+            environment.delenv(name)
+    environment.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -255,9 +255,8 @@ class Instance(Story, Partner):
         statuses = self.policy.statuses
         # It is over once any answer calls it ready.
         self.was_ready |= statuses.is_ready(word)
-        if not self.was_ready and word is not None:
-            if not statuses.is_failed(word) and not statuses.is_gone(word):
-                self.booted = at
+        if word is not None and not self.was_ready and not statuses.is_failed(word):
+            self.booted = at
 
     def blame(self) -> None:
         """Count as failed, for `keep`."""

@@ -11,7 +11,6 @@ from pathlib import Path
 import heavy_runs
 import pytest
 from heavy import PARTS, ROOT, main
-from inner import ALONE
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 TOX = (ROOT / "tox.ini").read_text("utf-8")
@@ -130,7 +129,6 @@ def test_what_was_asked_for_must_run(
     runs: int,
     code: int,
 ) -> None:
-    monkeypatch.setenv(*ALONE)
     monkeypatch.setenv("PYTHONPATH", str(Path(heavy_runs.__file__).parent))
     markers = "".join(f"    {line}\n" for line in MARKERS)
     pytester.makeini(f'[pytest]\naddopts = -m "{DEFAULT}"\nmarkers =\n{markers}')

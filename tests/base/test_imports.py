@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from hurried import WAITS
-from inner import ALONE, only
+from inner import only
 
 import pytest_hydrasmoke
 
@@ -176,8 +175,7 @@ def test_what_every_run_loads_is_little_and_not_searched_for_assertions(tmp_path
     (tmp_path / "conftest.py").write_text(LOADED, "utf-8")
     (tmp_path / "test_it.py").write_text("def test_it(): ...", "utf-8")
     command = [sys.executable, "-m", "pytest", *only(), "test_it.py"]
-    env = {**os.environ, **dict([ALONE])}
-    told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True).stdout
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     said: dict[str, list[str]] = {}
     for line in told.splitlines():
         what, _, words = line.partition(" ")

@@ -12,7 +12,6 @@ import httpx
 import pytest
 import xdist.remote
 import xdist.workermanage
-from inner import ALONE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pytest_hydrasmoke._base import pytest_internals as internals
@@ -80,10 +79,7 @@ MOVED = {
 }
 
 
-def test_pytest_has_it_where_it_was(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(*ALONE)
+def test_pytest_has_it_where_it_was(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SUITE)
     probe = Probe()
     arguments = ("--junitxml=junit.xml", "-o", "log_cli=true", "--log-cli-level=INFO")

@@ -1,14 +1,11 @@
-"""Fixtures of a project that runs pytest."""
+"""A project against a router."""
 
 from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
 
 from pytest_hydrasmoke.fake import FakeRouter
-
-__all__ = ["no_settings", "project", "router", "routing"]
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
-"""Fixtures of a project that runs pytest, and of a folder from which its router is known."""
+"""A folder from which a router is known."""
 
 from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
-from run_fixtures import signals_that_count
 
 from pytest_hydrasmoke.fake import FakeRouter
-
-__all__ = ["no_settings", "project", "router", "routing", "signals_that_count"]
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ async def test_a_stream_is_read_to_its_end_or_left_in_any_way(kind: str) -> None
             for _ in range(50):
                 await next_of(events)
         assert (await awaiting.chat("now")).text == "I am ready."
-        assert world.times("chat") == 6
+        assert world.routes().count("chat") == 6
         for broken, words in (
             ("error", "the agent reported an error: the agent has failed"),
             ("cut", "the stream was cut"),
@@ -217,7 +217,7 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
                 await world.async_io().sleep(1)
                 scope.cancel()
         assert scope.cancelled_caught
-        assert world.times("chat") == 1
+        assert world.routes().count("chat") == 1
         await result(instance.chat("hello"))
         assert world.clock.now() - start == pytest.approx(USUAL)
 

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 from blocks import blocks
-from plugin_tools import TOKEN, Project, forget_settings
+from plugin_tools import TOKEN, Project
 from shown import ROOT, check
 from sizes import sampled
 
@@ -149,7 +149,6 @@ def test_the_hook_of_recordings_masks_what_events_split(
     # The address, in pieces of three characters.
     stream = "".join(chunk for _, chunk in turn["chunks"])
     assert not re.search(r"e@c|orp|\.ex", stream)
-    forget_settings(monkeypatch)
     replayed = project.fake("--hydra-smoke-scenario=recordings", "-rP", "test_it.py")
     masked = SPLIT.reply.replace("me@corp.example", "x" * 15)
     replayed.stdout.fnmatch_lines([f"said {masked}"])

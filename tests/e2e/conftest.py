@@ -1,4 +1,4 @@
-"""Fixtures of whole runs: a project, a router, and what becomes of both."""
+"""Fixtures of whole runs, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from project_fixtures import no_settings, project, router, routing
-from run_fixtures import (
-    fake,
-    looks_at_once,
-    no_settings_of_this_machine,
-    signals_that_count,
-)
+from run_fixtures import fake, looks_at_once
 
-__all__ = [
-    "fake",
-    "looks_at_once",
-    "no_settings",
-    "no_settings_of_this_machine",
-    "project",
-    "router",
-    "routing",
-    "signals_that_count",
-]
-
+__all__ = ["fake", "looks_at_once"]
 
 import_module("journal_check")  # Else each run would import it anew.
 

@@ -39,9 +39,8 @@ def environment(service: dict[str, Any], commands: Path, port: str) -> dict[str,
     [name] = CLIENT["depends_on"]
     given = {key: text.replace(f"//{name}:", "//127.0.0.1:") for key, text in given.items()}
     path = f"{commands}{os.pathsep}{os.environ['PATH']}"
-    clean = {key: text for key, text in os.environ.items() if not key.startswith("HYDRA_SMOKE_")}
     own = {"PATH": path, "PYTHONPATH": path_with_trio(), "NO_PROXY": "127.0.0.1"}
-    return {**clean, **own, **given}
+    return {**os.environ, **own, **given}
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")

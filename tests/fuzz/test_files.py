@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from inner import ALONE, only
+from inner import only
 from sizes import examples
 
 # A run in this process forgets every module that it was the first to import.
@@ -250,12 +250,8 @@ def router() -> Iterator[FakeRouter]:
 
 @pytest.fixture(autouse=True)
 def environment(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
-            monkeypatch.delenv(name)
     for name, value in {"url": router.url, "token": router.token, **SPEC}.items():
         monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
-    monkeypatch.setenv(*ALONE)
     monkeypatch.setenv("PASSES", "")
     monkeypatch.setattr("sys.dont_write_bytecode", True)
 

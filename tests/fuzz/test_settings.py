@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,9 +63,6 @@ def outcome(
 ) -> str:
     """Load; give the error's words, which are one list of problems, or nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("HYDRA_SMOKE_") or name == "OPS_BEARER_TOKEN":
-                patch.delenv(name)
         for name, value in env.items():
             patch.setenv(name, value)
         try:

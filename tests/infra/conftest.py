@@ -1,4 +1,4 @@
-"""Fixtures of a project that runs pytest, and the marker of all that is here."""
+"""Routers to put a proxy before."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 from infra_tools import Seen, Upstream, proxy, see, served
 from plugin_tools import Project
-from project_fixtures import no_settings, project
-
-__all__ = ["no_settings", "project"]
 
 
 @pytest.fixture

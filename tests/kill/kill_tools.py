@@ -16,12 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
-from inner import ALONE, only
-
-for number in (signal.SIGINT, signal.SIGHUP):
-    # A shell's background jobs ignore the one, `nohup` the other, and so would what starts here.
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler)
+from inner import only
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,17 +94,8 @@ class Router:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a run against it."""
-        # Nor is it a worker's, if this test runs on one.
-        others = ("HYDRA", "PYTEST_XDIST")
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not any(part in name for part in others)
-        }
-        kept.pop("PYTEST_ADDOPTS", None)
         return {
-            **kept,
-            **dict([ALONE]),
+            **os.environ,
             "HYDRA_SMOKE_URL": self.url,
             "HYDRA_SMOKE_TOKEN": TOKEN,
             "HYDRA_SMOKE_MANIFEST_ID": "kill-basic",

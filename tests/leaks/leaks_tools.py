@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inner import ALONE, only
+from inner import only
 
 SUITES = Path(__file__).parent.parent / "suites"
 WINDOW = 8
@@ -92,7 +92,7 @@ def run(
         *("-o", "junit_logging=all", "-o", "junit_family=xunit1"),
         *arguments,
     ]
-    return execute(given, folder, {**dict([ALONE]), **env})
+    return execute(given, folder, env)
 
 
 def with_plugin(*modules: str, option: str) -> list[str]:
@@ -106,12 +106,13 @@ def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks
     """Run Python in a folder, and gather what it wrote there and said."""
     ours = {it.relative_to(folder) for it in folder.rglob("*")}
     summary = folder / "out" / "summary.md"
+    outside = {name: it for name, it in os.environ.items() if not name.startswith(("GITHUB", "CI"))}
     sinks = Sinks()
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,
-            env={**clean_environment(), "GITHUB_STEP_SUMMARY": str(summary), **env},
+            env={**outside, "GITHUB_STEP_SUMMARY": str(summary), **env},
             stdout=out,
             stderr=err,
         )
@@ -132,12 +133,6 @@ def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks
             with path.open(encoding="utf-8", errors="replace", newline="") as file:
                 sinks.texts[name.as_posix()] = file.read()
     return sinks
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without what this project, pytest or a pipeline set in it."""
-    ours = ("HYDRA_SMOKE_", "PYTEST", "GITHUB_", "OPS_BEARER_TOKEN", "CI", "FORCE_COLOR")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def command_lines(pid: int) -> Iterator[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from leaks_tools import clean_environment, hits, settings, windows
+from leaks_tools import hits, settings, windows
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._cli.main import main
@@ -34,8 +33,6 @@ def command(
 ) -> Command:
     """Give `command(code, *arguments, **env)`: all that it said, which has no part of a token."""
     monkeypatch.chdir(tmp_path)
-    for name in os.environ.keys() - clean_environment().keys():
-        monkeypatch.delenv(name)
 
     def run(expected: int, *arguments: str, **env: str) -> str:
         with pytest.MonkeyPatch.context() as patch:

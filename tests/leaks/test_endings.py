@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from leaks_tools import run, settings, windows
+from plugin_tools import TOKEN
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 pytestmark = pytest.mark.leaks
 
-TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 INTERNAL_ERROR = """
 import os
 
@@ -101,13 +100,6 @@ ENDS = {
         for more in (("--full-trace",), ("--full-trace", "-l"))
     },
 }
-
-
-@pytest.fixture
-def router() -> Iterator[FakeRouter]:
-    scenario = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.0)
-    with FakeRouter(scenario, TOKEN) as router:
-        yield router
 
 
 @pytest.mark.parametrize("name", ENDS)

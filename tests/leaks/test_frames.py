@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import pkgutil
 import sys
 import threading
@@ -22,23 +21,23 @@ import httpcore
 import httpcore._synchronization
 import httpx
 import pytest
-from inner import ALONE, only
-from leaks_tools import clean_environment, hits, windows
+from inner import only
+from leaks_tools import hits, windows
 from origin_tools import AsyncLinkClient, LinkClient
+from plugin_tools import TOKEN
 from sizes import sampled
 
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._transport.links import Link
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 # What is broken off leaves sockets open, and says so somewhere.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
 )
 
-TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 PARTS = windows(TOKEN)
 
 
@@ -110,12 +109,6 @@ class Interrupter:
 def _swept() -> Iterator[None]:
     yield
     gc.collect()  # Or else they say so in somebody else's test.
-
-
-@pytest.fixture(scope="module")
-def router() -> Iterator[FakeRouter]:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
-        yield router
 
 
 def blocking(link: Link) -> None:
@@ -266,10 +259,7 @@ FULL = ("-l", "--full-trace", "-vv")
 def test_no_test_without_the_switch_shows_the_token(
     arguments: tuple[str, ...], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in os.environ.keys() - clean_environment().keys():
-        monkeypatch.delenv(name)
     monkeypatch.setenv("A_TOKEN", TOKEN)
-    monkeypatch.setenv(*ALONE)
     pytester.makepyfile(test_ways=SUITE)
     *options, last = arguments
     run = pytester.runpytest_subprocess if last == "process" else pytester.runpytest_inprocess

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from inner import ALONE, only
+from inner import only
 from plugin_tools import Project, Ran
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
@@ -122,10 +122,7 @@ def test_what_a_skipped_test_does_not_ask_is_no_news_nor_what_a_hook_does_not_of
     assert told[True] == [*told[False], f"note: {hook} no longer asks what was recorded: 'hi'"]
 
 
-def test_a_wrong_marker_ends_a_workers_run_in_words(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(*ALONE)
+def test_a_wrong_marker_ends_a_workers_run_in_words(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = hydra_smoke_runs")
     [item] = pytester.getitems(
         "import pytest\n@pytest.mark.hydra_smoke_runs(0)\ndef test_a(): pass\n"

@@ -8,7 +8,7 @@ from typing import cast
 
 import anyio
 import pytest
-from inner import ALONE, only
+from inner import only
 
 from pytest_hydrasmoke._core.partner import Origin
 from pytest_hydrasmoke._plugin.process import Process
@@ -89,10 +89,7 @@ wide teardown fixture ::wide 1
 session finish None None"""
 
 
-def test_each_is_on_stage_in_its_own_set_up_and_teardown(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(*ALONE)
+def test_each_is_on_stage_in_its_own_set_up_and_teardown(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_it=TESTS)
     result = pytester.runpytest_inprocess(*only())

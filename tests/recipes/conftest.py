@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 from blocks import write_files
-from inner import ALONE
-from plugin_tools import forget_settings
 from shown import ROOT
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """Make the project; its agent is a fake."""
-    forget_settings(monkeypatch)
-    monkeypatch.setenv(*ALONE)
     # Nobody counts LLM events here.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
     write_files(ROOT / "docs" / "write" / "varying.md", pytester.path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gates import body_of, serving
-from plugin_tools import QUICK, TOKEN, Project, forget_settings
+from plugin_tools import QUICK, TOKEN, Project
 from starlette.responses import Response
 
 from pytest_hydrasmoke.fake import FakeRouter
@@ -59,7 +59,6 @@ class Recipe:
 
 @pytest.fixture
 def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    forget_settings(monkeypatch)
     return Recipe(Project(pytester, monkeypatch))
 
 

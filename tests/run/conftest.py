@@ -10,14 +10,7 @@ import pytest
 from client_fixtures import anyio_backend, no_waste
 from ledger_tools import begun
 from net_tools import KINDS
-from run_fixtures import (
-    fake,
-    live,
-    looks_at_once,
-    no_settings_of_this_machine,
-    output,
-    signals_that_count,
-)
+from run_fixtures import fake, live, looks_at_once, output
 from run_tools import Runs, making_runs
 from sweeping import Bench
 
@@ -25,16 +18,7 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._transport import gathering
 from pytest_hydrasmoke.fake import FakeRouter
 
-__all__ = [
-    "anyio_backend",
-    "fake",
-    "live",
-    "looks_at_once",
-    "no_settings_of_this_machine",
-    "no_waste",
-    "output",
-    "signals_that_count",
-]
+__all__ = ["anyio_backend", "fake", "live", "looks_at_once", "no_waste", "output"]
 
 
 @pytest.fixture

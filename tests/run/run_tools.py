@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from net_tools import AT_ONCE, FIELDS, config_for, run_for
+from net_tools import AT_ONCE, FIELDS, config_for, on_clock, run_for
 
-from pytest_hydrasmoke import InstanceSpec
+from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import Sharing
@@ -24,11 +24,15 @@ FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
 
 
 def making_runs(stack: ExitStack) -> Runs:
-    """Return `a_run(scenario, **settings)`: a fake router, and a run against it."""
+    """Return `a_run(scenario, clock, **settings)`: a fake router, and a run against it."""
 
-    def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, Run]:
-        fake = stack.enter_context(FakeRouter(scenario))
+    def make(
+        scenario: Scenario = AT_ONCE, clock: VirtualClock | None = None, **settings: Any
+    ) -> tuple[FakeRouter, Run]:
+        fake = stack.enter_context(FakeRouter(scenario, clock=clock))
         run = run_for(config_for(fake, **settings))
+        if clock is not None:
+            on_clock(run, clock)
         # What it has learned from is no part of its story.
         fake.reset()
         stack.callback(run.close)

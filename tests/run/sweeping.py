@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from liar import Liar
 from owner_tools import SPEC, alive, config_for, environment_for, kill, open_keys, run_for
+from truth_app import TrueRouter
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._journal.events import Became, Claimed, Entry
@@ -32,14 +32,15 @@ class Bench:
 
     def __init__(
         self,
-        router: FakeRouter | Liar,
+        router: FakeRouter | TrueRouter,
         folder: Path,
         patch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
         **settings: object,
     ) -> None:
         self.router = router
-        self.fake = router.fake if isinstance(router, Liar) else router
+        if isinstance(router, FakeRouter):
+            self.fake = router
         self.folder = folder
         self.output = folder / ".hydrasmoke"
         self.runs = self.output / "runs"
@@ -63,7 +64,7 @@ class Bench:
         self.patch.setattr(swept_run, "AHEAD", 8)
         return 8
 
-    def aim(self, router: FakeRouter | Liar) -> None:
+    def aim(self, router: FakeRouter | TrueRouter) -> None:
         """Let sweeps go to a router."""
         for name, value in environment_for(router).items():  # type: ignore[arg-type]
             self.patch.setenv(name, value)

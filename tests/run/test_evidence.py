@@ -11,25 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from liar import QUICK, WEAK, Liar, Lie, lying, on
+from lies import NOT_FOUND, WEAK, Lie, on
+from net_tools import AT_ONCE
 from owner_tools import ONLY, age
+from run_tools import Runs
 from sweeping import Bench
+from truth import Manner, Truth
+from truth_app import TrueRouter
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._journal.states import CLOSED, State
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.run import Run
-from pytest_hydrasmoke.fake import Scenario
+from pytest_hydrasmoke.fake.server import mount, unmount
 
 NAMED = ("--run-id", "weak")
 TROUBLE_AT_THE_END = "def test_a(smoke_instance, request): request.config.trouble()"
 
 
-class Runs(Bench):
+class Weak(Bench):
     """Runs `weak` at a router that may lie, and sweeps of them."""
 
     pytester: pytest.Pytester
-    liar: Liar
+    liar: TrueRouter
 
     def run(self, text: str, during: Callable[[], object] = lambda: None) -> pytest.RunResult:
         """Run one test, in a run of pytest; `during` is what it can do to its router."""
@@ -41,6 +45,22 @@ class Runs(Bench):
         (self.folder / "test_it.py").write_text(text)
         given = (*ONLY, "--hydra-smoke", "test_it.py", f"--hydra-smoke-output={self.output}")
         return self.pytester.runpytest_inprocess(*given, plugins=[Switch()])
+
+    @property
+    def truth(self) -> Truth:
+        return self.liar.truth
+
+    @property
+    def alive(self) -> list[str]:
+        return [it.key for it in self.truth.alive()]
+
+    def rename(self, new: str) -> None:
+        """Let what was made last have another id: the old one is not found any more."""
+        self.truth.machines[-1].id = new
+
+    def asked(self, call: str) -> list[str]:
+        """Return what a call was about, each time."""
+        return [it.about for it in self.truth.requests if it.call == call]
 
     @property
     def told(self) -> dict[str, Any]:
@@ -72,7 +92,7 @@ def outcome_of(run: Run) -> tuple[str, str]:
     return report_of("it", instance, 0.0).outcome, instance.leak or ""
 
 
-At = Callable[..., Runs]
+At = Callable[..., Weak]
 
 
 @pytest.fixture
@@ -82,13 +102,16 @@ def at(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[At]:
-    """Give `at(scenario, **limits)`: runs and sweeps at such a router, with short deadlines."""
+    """Give `at(row_after, **limits)`: runs and sweeps at such a router, with short deadlines."""
     with ExitStack() as stack:
 
-        def make(scenario: Scenario = QUICK, **limits: Any) -> Runs:
-            liar = stack.enter_context(lying(scenario))
+        def make(row_after: float = 0.0, **limits: Any) -> Weak:
+            liar = TrueRouter(Truth(Manner(row_after=row_after, boot=0.0)))
+            place = mount(liar)
+            stack.callback(unmount, place)
+            liar.url = place.url
             given = {"delete_timeout": 0.7, "ready_timeout": 3, **limits}
-            runs = Runs(liar, tmp_path, monkeypatch, capsys, run_id="weak", usage_settle=0, **given)
+            runs = Weak(liar, tmp_path, monkeypatch, capsys, run_id="weak", usage_settle=0, **given)
             runs.pytester, runs.liar, runs.limits = pytester, liar, given
             runs.few_slots()
             return runs
@@ -100,31 +123,28 @@ def at(
 def test_neither_a_run_nor_a_sweep_takes_weak_evidence_for_a_deletion(case: str, at: At) -> None:
     runs = at()
     run = runs.provisioned()
-    runs.liar.lies.extend(WEAK[case])
+    runs.liar.lie(WEAK[case])
     outcome, leak = outcome_of(run)
     assert (runs.alive, outcome, runs.open) == (["weak-0"], "leaked", ["weak-0"])
     assert leak
     code, told = runs.sweep(*(NAMED if [*WEAK].index(case) % 2 else ()))
     assert (code, "deleted " in told) == (1, False), told
     assert (runs.alive, runs.open) == (["weak-0"], ["weak-0"])
-    runs.liar.lies.clear()
+    runs.liar.lie([])
     code, told = runs.sweep()
     assert (code, runs.alive, runs.open) == (0, [], []), told
 
 
 def test_an_instance_that_its_router_has_renamed_is_deleted_by_its_new_name(at: At) -> None:
     runs, new = at(delete_timeout=5), str(uuid.uuid4())
-    ended = runs.run(
-        TROUBLE_AT_THE_END,
-        lambda: runs.liar.renamed.update({runs.fake.instances[0].id: new}),
-    )
+    ended = runs.run(TROUBLE_AT_THE_END, lambda: runs.rename(new))
     assert (ended.ret, runs.alive, runs.told["outcome"]) == (0, [], "deleted")
     [note] = runs.told["notes"]
     assert new in note
     for run_id, by in (("all", ()), ("one", ("--run-id", "one"))):
         [instance] = runs.killed(run_id=run_id, **runs.limits)
         runs.write(f"{run_id}-0", State.DELETING, run_id, id=instance)
-        runs.liar.renamed[instance] = str(uuid.uuid4())
+        runs.rename(str(uuid.uuid4()))
         code, told = runs.sweep(*by)
         assert (code, runs.alive, runs.open) == (0, [], []), told
 
@@ -153,18 +173,18 @@ def test_what_was_refused_in_the_routers_own_form_is_asked_for_at_the_end_and_by
     case: str, at: At
 ) -> None:
     runs = at()
-    runs.liar.lies.append(REFUSED[case])
+    runs.liar.lie([REFUSED[case]])
     outcome_of(runs.provisioned())
     assert (runs.failed, runs.alive, runs.open) == (True, [], ["weak-0"])
     # An unknown key at the start, the own one before it is used, and at the end.
-    assert runs.liar.told("poll") == 3
+    assert len(runs.asked("poll")) == 3
     code, told = runs.sweep()
     assert (code, runs.open, len(told.splitlines())) == (0, [], 1), told
 
 
 def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(at: At) -> None:
     runs = at(max_instances=2)
-    runs.liar.lies.append(dataclasses.replace(REFUSED["403"], carried_out=True))
+    runs.liar.lie([dataclasses.replace(REFUSED["403"], carried_out=True)])
     ended = runs.run(
         "import contextlib\n"
         "def test_a(smoke_instance_factory):\n"
@@ -184,19 +204,19 @@ def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(at
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_what_any_other_answer_to_a_provision_has_made_is_deleted(case: str, at: At) -> None:
     runs = at(delete_timeout=5, ready_timeout=1)
-    runs.liar.lies.append(UNKNOWN[case])
+    runs.liar.lie([UNKNOWN[case]])
     assert outcome_of(runs.provisioned()) == ("deleted", "")
     # A later answer about its key may have shown it.
-    assert (runs.failed, runs.alive, len(runs.fake.instances)) == (True, [], 1)
+    assert (runs.failed, runs.alive, len(runs.truth.machines)) == (True, [], 1)
 
 
 @pytest.mark.parametrize("case", ["accepted", "unknown"])
 def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
     case: str, at: At
 ) -> None:
-    runs = at(Scenario(row_after=999.0), ready_timeout=1)
+    runs = at(row_after=999.0, ready_timeout=1)
     if case == "unknown":
-        runs.liar.lies.append(Lie(502, "", on("provision"), carried_out=True))
+        runs.liar.lie([Lie(502, "", on("provision"), carried_out=True)])
     outcome, leak = outcome_of(runs.provisioned())
     unknown = "the request was answered with 502, and the router may have carried it out"
     words = "the router accepted the request" if case == "accepted" else unknown
@@ -214,75 +234,71 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
 # Routers that can and can't prove
 
 
-def test_a_router_that_knows_nothing_by_404_alone_can_be_believed(at: At) -> None:
-    runs = at(Scenario(poll_before_row="404", row_after=0.0, statuses=((0.0, "running"),)))
-    assert outcome_of(runs.provisioned()) == ("deleted", "")
-    assert (runs.failed, runs.alive) == (False, [])
+def test_a_router_that_knows_nothing_by_404_alone_can_be_believed(a_run: Runs) -> None:
+    fake, run = a_run(dataclasses.replace(AT_ONCE, poll_before_row="404"))
+    run.provision(run.config.spec)
+    assert outcome_of(run) == ("deleted", "")
+    assert fake.instances[0].deleted
 
 
 def test_a_router_that_can_prove_nothing_is_named_before_anything_is_provisioned(at: At) -> None:
     runs = at()
-    runs.liar.lies.append(Lie(404, {"detail": "Not Found"}, on("poll", "other")))
+    runs.liar.lie(WRONG["a router that proves nothing"])
     with pytest.raises(ConfigError, match="look like those of a path that does not exist"):
         runs.provisioned()
-    assert runs.fake.instances == ()
+    assert runs.truth.machines == []
 
 
 # What a sweep believes
 
 
 @pytest.fixture
-def bench(at: At) -> Runs:
+def bench(at: At) -> Weak:
     return at(ready_timeout=2)
 
 
-@pytest.fixture
-def liar(bench: Runs) -> Liar:
-    return bench.liar
-
-
 WRONG = {
-    "a wrong prefix": [Lie(404, {"detail": "Not Found"})],
+    "a wrong prefix": [Lie(404, NOT_FOUND)],
     "an ingress": [Lie(404, "default backend - 404")],
     "a page": [Lie(200, "<html>", kind="text/html")],
     "a wrong token": [Lie(401, {"detail": "Invalid or missing token"}, on("poll", "status"))],
-    "a router that proves nothing": [Lie(404, {"detail": "Not Found"}, on("poll", "other"))],
-    "a path of keys that is another's": [Lie(404, {"detail": "Not Found"}, on("poll"))],
+    "a router that proves nothing": [Lie(404, NOT_FOUND, on("poll", "malformed", "other"))],
+    "a path of keys that is another's": [Lie(404, NOT_FOUND, on("poll"))],
     "a router that is down": [Lie(503, "")],
 }
 
 
 def test_what_is_no_smoke_router_is_no_reason_to_say_that_nothing_is_left(
-    bench: Bench, liar: Liar
+    bench: Weak,
 ) -> None:
     bench.killed()
     ways = ((), ("--run-id", "owner"), ("--dry-run",))
     for number, lies in enumerate(WRONG.values()):
-        liar.lie(lies)
+        bench.liar.lie(lies)
         code, told = bench.sweep(*ways[number % 3], wait=0.0)
         assert code == 1
-        assert told.startswith(f"UNKNOWN  what is left: {liar.url} does not show it: ")
+        assert told.startswith(f"UNKNOWN  what is left: {bench.liar.url} does not show it: ")
         assert "nothing is left" not in told
-        assert (bench.open, liar.told("delete")) == (["owner-0"], 0)
+        assert (bench.open, bench.asked("delete")) == (["owner-0"], [])
 
 
-def test_nothing_but_keys_is_taken_from_a_ledger(bench: Bench, liar: Liar) -> None:
+def test_nothing_but_keys_is_taken_from_a_ledger(bench: Weak) -> None:
     [living] = bench.killed()
     ledger = bench.of("owner") / "ledger.jsonl"
     lines = [json.loads(line) for line in ledger.read_text().splitlines() if line]
     lines[0] |= {"gone_statuses": ["running"], "max_instances": 900, "ca_file": "/x"}
     lines[0] |= {"allow_http": True, "trust_env": True}
     # It is the same router, however its URL is spelled.
-    lines[0]["url"] = f"HTTP{liar.url.removeprefix('http')}/"
+    lines[0]["url"] = f"HTTP{bench.liar.url.removeprefix('http')}/"
     ledger.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    liar.lie([Lie(409, {"detail": "already"}, on("delete"))])
+    bench.liar.lie([Lie(409, {"detail": "already"}, on("delete"))])
     code, told = bench.sweep()
     assert (code, bench.alive) == (1, ["owner-0"])
     assert f"LEFT     {living} (key owner-0)" in told
 
 
 def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
-    bench: Bench,
+    bench: Weak,
 ) -> None:
     elsewhere = bench.folder / "elsewhere"
     naming = (State.ACCEPTED, State.CREATED)
@@ -293,8 +309,7 @@ def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
         bench.write(f"owner-{slot}", state, id=instance)
     bench.sweep(wait=0.0)
     assert bench.alive == [f"elsewhere{slot}-0" for slot in range(len(others))]
-    asked = {it.path.rpartition("/")[2] for it in bench.fake.requests if it.route == "delete"}
-    assert asked == {it.id for it in bench.fake.instances if it.deleted}
+    assert {*bench.asked("delete")} == {it.id for it in bench.truth.machines if it.deleted_at}
 
 
 @pytest.mark.parametrize(
@@ -307,27 +322,28 @@ def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
     ids=["a word", "half a line", "another release"],
 )
 def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
-    damage: Callable[[bytes], bytes], bench: Bench
+    damage: Callable[[bytes], bytes], bench: Weak
 ) -> None:
     bench.killed(2)
     ahead = bench.few_slots()
     ledger = bench.of("owner") / "ledger.jsonl"
     ledger.write_bytes(damage(ledger.read_bytes()))
     for by in ((), ("--run-id", "owner")):
-        asked = len(bench.polled)
+        asked = len(bench.asked("poll"))
         code, told = bench.sweep(*by, wait=0.0)
         assert (code, bench.alive, ledger.exists()) == (1, [], True), told
         assert f"delete {ledger.parent}" in told
         assert "nothing is left" not in told
-        assert f"owner-{ahead - 1}" in bench.polled[asked:]
+        assert f"owner-{ahead - 1}" in bench.asked("poll")[asked:]
 
 
-def test_what_a_sweep_prints_is_harmless(bench: Bench, liar: Liar) -> None:
+def test_what_a_sweep_prints_is_harmless(bench: Weak) -> None:
     hostile = "owner-0\n::error::gone\n##[error]\x1b[31m\u202enothing is left\r"
     bench.claim(hostile, run_id="owner")
     bench.claim("owner-1", "https://router.example/\n::stop-commands::x")
     bench.write("owner-1", State.CREATED, id="\x1b]0;x\x07")
-    liar.lie([Lie(404, {"detail": "::set-output name=x::\n::add-mask::y\x1b[2J"}, on("delete"))])
+    commands = "::set-output name=x::\n::add-mask::y\x1b[2J"
+    bench.liar.lie([Lie(404, {"detail": commands}, on("delete"))])
     _, told = bench.sweep()
     assert not any(line.lstrip().startswith("::") for line in told.splitlines())
     assert all(char == "\n" or char.isprintable() for char in told)

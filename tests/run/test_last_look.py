@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, SPEC, config_for, on_clock, run_for
+from net_tools import AT_ONCE, SPEC
+from run_tools import Runs
 from scripted_io import (
     ID,
     MALFORMED,
@@ -34,9 +34,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, UNASKED
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, LastLook, _note_failure
-from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 @pytest.fixture(autouse=True)
@@ -220,89 +218,84 @@ def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
 # Of a whole run: at everything once, whatever one look meets
 
 
-@contextmanager
-def a_run(scenario: Scenario = AT_ONCE, **settings: Any) -> Iterator[tuple[FakeRouter, Run]]:
-    """Yield a router and a run on one virtual clock."""
-    clock = VirtualClock()
-    with FakeRouter(scenario, clock=clock) as fake:
-        run = run_for(config_for(fake, max_instances=20, **settings))
-        on_clock(run, clock)
-        yield fake, run
-        run.close()
+@pytest.fixture
+def a_run(a_run: Runs) -> Runs:
+    """A router and its runs are on one virtual clock."""
+    return partial(a_run, clock=VirtualClock(), max_instances=20)
 
 
-def test_a_run_looks_back_at_everything_once_and_at_the_same_time() -> None:
-    with a_run() as (fake, run):
-        for _ in range(9):
-            run.provision(SPEC)
-        for code in (403, 422):
-            fake.fail("provision", status=code)
-            with pytest.raises(HydraSmokeError):
-                run.provision(SPEC)
-        fake.clock.advance(UNASKED)
-        run.close()
-        before = fake.clock.now()
-        run.look_back()
-        assert fake.clock.now() - before <= AFTER + 1
-        states = [it.state for it in run.instances]
-        assert states == [State.DELETED] * 9 + [State.REFUSED] * 2
-        asked = len(fake.requests)
-        run.look_back()
-        assert len(fake.requests) == asked
-
-
-def test_nobody_looks_back_at_nothing_after_a_signal_or_at_the_bundled_fake() -> None:
-    with a_run() as (fake, run):
-        run.provision(SPEC).delete()
-        run.instances.clear()
-        asked = len(fake.requests)
-        run.look_back()
-        assert len(fake.requests) == asked
-    for of_fake, state in ((False, State.GONE), (True, State.DELETED)):
-        with a_run() as (fake, run):
-            run.ledger.fake = of_fake
-            run.__post_init__()
-            run.provision(SPEC)
-            run.close()
-            if not of_fake:
-                run.interrupts.received = 15
-            asked = len(fake.requests)
-            run.look_back()
-            assert (len(fake.requests), run.instances[0].state) == (asked, state)
-
-
-def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at() -> None:
-    # A router that takes a while for a deletion then has all of the wait for it.
-    with a_run(delete_timeout=5) as (fake, run):
-        for _ in range(3):
-            run.provision(SPEC)
-        fake.fail("delete", status=400, times=10_000)
-        run.close()
-        assert all(it.leak is not None for it in run.instances)
-        fake._world.faults.reset()
-        before = len(fake.requests)
-        run.look_back()
-        asked = fake.requests[before:]
-        assert [one.route for one in asked[:3]] == ["delete"] * 3
-        assert asked[3].at - asked[2].at >= AFTER - 0.1
-        assert all(one.deleted for one in fake.instances)
-        assert [(it.leak, it.state) for it in run.instances] == [(None, State.DELETED)] * 3
-
-
-def test_a_refused_key_is_asked_for_as_late_as_the_rows_of_the_run_come() -> None:
-    with a_run(dataclasses.replace(AT_ONCE, row_after=6.0)) as (fake, run):
-        run.provision(SPEC).delete()
-        fake.fail("provision", status=403)
+def test_a_run_looks_back_at_everything_once_and_at_the_same_time(a_run: Runs) -> None:
+    fake, run = a_run()
+    for _ in range(9):
+        run.provision(SPEC)
+    for code in (403, 422):
+        fake.fail("provision", status=code)
         with pytest.raises(HydraSmokeError):
             run.provision(SPEC)
-        before = fake.clock.now()
+    fake.clock.advance(UNASKED)
+    run.close()
+    before = fake.clock.now()
+    run.look_back()
+    assert fake.clock.now() - before <= AFTER + 1
+    states = [it.state for it in run.instances]
+    assert states == [State.DELETED] * 9 + [State.REFUSED] * 2
+    asked = len(fake.requests)
+    run.look_back()
+    assert len(fake.requests) == asked
+
+
+def test_nobody_looks_back_at_nothing_after_a_signal_or_at_the_bundled_fake(a_run: Runs) -> None:
+    fake, run = a_run()
+    run.provision(SPEC).delete()
+    run.instances.clear()
+    asked = len(fake.requests)
+    run.look_back()
+    assert len(fake.requests) == asked
+    for of_fake, state in ((False, State.GONE), (True, State.DELETED)):
+        fake, run = a_run()
+        run.ledger.fake = of_fake
+        run.__post_init__()
+        run.provision(SPEC)
         run.close()
+        if not of_fake:
+            run.interrupts.received = 15
+        asked = len(fake.requests)
         run.look_back()
-        assert fake.clock.now() - before >= 12
+        assert (len(fake.requests), run.instances[0].state) == (asked, state)
+
+
+def test_every_leak_is_asked_to_be_deleted_before_any_of_them_is_looked_at(a_run: Runs) -> None:
+    # A router that takes a while for a deletion then has all of the wait for it.
+    fake, run = a_run(delete_timeout=5)
+    for _ in range(3):
+        run.provision(SPEC)
+    fake.fail("delete", status=400, times=10_000)
+    run.close()
+    assert all(it.leak is not None for it in run.instances)
+    fake._world.faults.reset()
+    before = len(fake.requests)
+    run.look_back()
+    asked = fake.requests[before:]
+    assert [one.route for one in asked[:3]] == ["delete"] * 3
+    assert asked[3].at - asked[2].at >= AFTER - 0.1
+    assert all(one.deleted for one in fake.instances)
+    assert [(it.leak, it.state) for it in run.instances] == [(None, State.DELETED)] * 3
+
+
+def test_a_refused_key_is_asked_for_as_late_as_the_rows_of_the_run_come(a_run: Runs) -> None:
+    fake, run = a_run(dataclasses.replace(AT_ONCE, row_after=6.0))
+    run.provision(SPEC).delete()
+    fake.fail("provision", status=403)
+    with pytest.raises(HydraSmokeError):
+        run.provision(SPEC)
+    before = fake.clock.now()
+    run.close()
+    run.look_back()
+    assert fake.clock.now() - before >= 12
 
 
 def test_what_fails_at_one_look_keeps_no_other_from_being_looked_at(
-    monkeypatch: pytest.MonkeyPatch,
+    a_run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = LastLook.of_proved
 
@@ -312,16 +305,14 @@ def test_what_fails_at_one_look_keeps_no_other_from_being_looked_at(
         await real(look, calls, it)
 
     monkeypatch.setattr(LastLook, "of_proved", broken)
-    with a_run() as (fake, run):
-        for _ in range(4):
-            run.provision(SPEC)
-        run.close()
-        fake.fail("status", status=401, times=1)
-        run.look_back()
-        states = [it.state for it in run.instances]
-        assert (states[0], sorted(states[1:])) == (State.GONE, [*[State.DELETED] * 2, State.GONE])
-        notes = [note for it in run.instances for note in it.notes]
-        assert [note.partition(": ")[0] for note in notes] == [
-            "the last look at it proves nothing"
-        ] * 2
-        assert "ZeroDivisionError('no such thing')" in notes[0]
+    fake, run = a_run()
+    for _ in range(4):
+        run.provision(SPEC)
+    run.close()
+    fake.fail("status", status=401, times=1)
+    run.look_back()
+    states = [it.state for it in run.instances]
+    assert (states[0], sorted(states[1:])) == (State.GONE, [*[State.DELETED] * 2, State.GONE])
+    notes = [note for it in run.instances for note in it.notes]
+    assert [note.partition(": ")[0] for note in notes] == ["the last look at it proves nothing"] * 2
+    assert "ZeroDivisionError('no such thing')" in notes[0]

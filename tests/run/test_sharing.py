@@ -31,20 +31,15 @@ SHARED = Path(__file__).parents[1] / "shared"
 DIES = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from net_tools import SPEC, config_for
-from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.run import Run
+from owner_tools import run_for
 from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
 
 url, token, output = sys.argv[1:]
-settings = {"url": url, "token": token, "output": Path(output), "run_id": "net"}
-config = HydraSmokeConfig(**settings, **SPEC.model_dump(exclude_none=True))
-ledger = Ledger(config.output, config.run_id)
-ledger.begin("gw0")
+config = config_for(SimpleNamespace(url=url, token=token), output=Path(output))
 # Named, or it would be collected, and its lock with it.
-sharing = Sharing(Run(config, ledger, forms=learn(config)), worker=True)
+sharing = Sharing(run_for(config, "gw0"), worker=True)
 sharing.take(SPEC, EVERYBODY, "test_1")
 """
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from handlers import as_in_a_terminal
-from owner_tools import config_for, open_keys, reading_of
+from owner_tools import open_keys
 from plugin_tools import count, until
 from sweeping import Bench
 
@@ -232,5 +232,5 @@ def test_an_instance_in_deletion_at_a_signal_is_left_and_not_unknown(
     assert "interrupted" in told
     # Only keys that were not asked for to the end are unknown.
     assert "owner-0" not in told.partition("UNKNOWN")[2].partition("at risk")[0]
-    [entry] = reading_of(config_for(bench.fake, bench.output)).open
+    [entry] = ledger_module.read(bench.of("owner")).open
     assert entry.state is State.READY

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from pathlib import Path
 
 import pytest
-from liar import Lie, on
+from lies import Lie, on
+from owner_tools import age
 from truth import Manner, Truth
 from truth_app import TrueRouter
-from truth_seam import FOREVER, Ages, Killed, Process, World, sweep
+from truth_seam import FOREVER, Ages, Killed, Process, World, open_keys, sweep
 
-from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory, VirtualClock
+from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory, VirtualClock
+from pytest_hydrasmoke._run.folder import swept_files
 from pytest_hydrasmoke._run.last_look import AT_ONCE
 
 
@@ -84,7 +87,7 @@ def test_what_was_refused_and_made_is_told_or_ended(tmp_path: Path) -> None:
 
 
 STALE = [
-    Lie(404, {"detail": "Instance not found"}, on("status", "delete")),
+    Lie(404, {"detail": "Instance not found"}, on("status", "malformed", "delete")),
     Lie(200, {"found": False, "instance_id": None, "status": None}, on("poll")),
 ]
 """What a replica says that does not know the instance yet."""
@@ -191,3 +194,68 @@ def test_a_delete_that_takes_a_moment_is_looked_at_ten_seconds_after(tmp_path: P
     began = place.clock.now()
     assert place.process.end() == {"run-0": "deleted"}
     assert 10 < place.clock.now() - began < 11
+
+
+# What sweeps do with what is known
+
+
+NO = {"detail": "no"}
+
+
+def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner())
+    run, spec = place.process.run, place.process.spec
+    run.provision(spec)
+    place.world.router.lie([Lie(403, NO, on("provision"))])
+    with pytest.raises(RouterError):
+        run.provision(spec)
+    place.world.router.lie([])
+    place.process.end()
+    assert open_keys(place.output) == {"run-1"}, "a refused key is for a sweep to close"
+    before, began = len(place.truth.requests), place.clock.now()
+    left, said = sweep(place.world, place.output, "run", 60.0)
+    ledger = run.ledger.folder / "ledger.jsonl"
+    assert not left
+    assert said == [f"nothing is left of run run: all keys in {ledger} were asked for"]
+    # What is younger than three seconds by its file's time is asked for twice.
+    assert place.clock.now() - began <= 3
+    polled = {it.about for it in place.truth.requests[before:] if it.call == "poll"}
+    assert {key for key in polled if not key.startswith("unknown-")} == {"run-1"}
+
+
+def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner())
+    run = place.process.run
+    leaked = run.provision(place.process.spec).id
+    place.world.router.lie([Lie(403, NO, on("delete"))])
+    run.close()
+    run.ledger.mark_ended()
+    run.ledger.end()
+    assert run.instances[0].leak is not None
+    place.world.router.lie([])
+    place.truth.machines.clear()
+    left, (line, _) = sweep(place.world, place.output, None, 60.0)
+    assert (left, line) == (False, f"gone     {leaked} (key run-0)")
+
+
+def test_a_router_that_says_deleting_is_believed_after_ten_seconds_and_swept_again(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, Manner(deleting=math.inf))
+    run = place.process.run
+    run.provision(place.process.spec)
+    place.process.kill()
+    for seconds, word, still in (
+        (0, "deleting", {"run-0"}),
+        (60, "deleting", {"run-0"}),
+        (600, "gone", set[str]()),
+    ):
+        age(place.output, seconds)
+        for file in swept_files(run.ledger.folder):
+            then = file.stat().st_mtime - seconds
+            os.utime(file, (then, then))
+        began = place.clock.now()
+        left, said = sweep(place.world, place.output, None, 0.0)
+        assert place.clock.now() - began == pytest.approx(14, abs=0.5)
+        assert (left, open_keys(place.output)) == (False, still), said
+        assert said[0].startswith(f"{word} "), said

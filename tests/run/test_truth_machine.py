@@ -10,6 +10,7 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from liar import WEAK, Lie, on
+from lies import WEAK, Lie, on
 from sizes import sizes
 from truth import Manner, Truth
 from truth_app import TrueRouter
@@ -91,6 +92,11 @@ USUAL_END = 2.5
 """Seconds that the end of a run takes at a plain router: its last look comes after 2 s."""
 SOON = 15.0
 """Seconds that a right router may take longer than a plain one."""
+
+
+def of_every_id(lie: Lie) -> Lie:
+    """Have a lie about a status told of an id that is none, too."""
+    return replace(lie, calls=lie.calls | on("malformed")) if "status" in lie.calls else lie
 
 
 class Life(RuleBasedStateMachine):
@@ -161,7 +167,7 @@ class Life(RuleBasedStateMachine):
         kinds = [[it] for it in LOST]
         if own:  # Both at once would be more than any rule allows for.
             kinds += [*WEAK.values(), *([it] for it in UNDECIDED)]
-        self.router.lie(lies.draw(st.sampled_from(kinds)), after, times)
+        self.router.lie([of_every_id(it) for it in lies.draw(st.sampled_from(kinds))], after, times)
         self.smooth, self.in_trouble = False, True
 
     @precondition(lambda self: self.in_trouble)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
 from scripted_io import refused
 
 from pytest_hydrasmoke._api.retry import Tried
@@ -14,8 +13,6 @@ from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke._run.preflight import WaitingAloud
 from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke.fake import FakeRouter
-
-__all__ = ["no_settings", "project", "router", "routing"]
 
 URL = "https://router.example"
 

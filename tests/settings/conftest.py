@@ -1,12 +1,9 @@
-"""Fixtures of a project that runs pytest."""
+"""A project for a live run."""
 
 from __future__ import annotations
 
 import pytest
 from plugin_tools import Project
-from project_fixtures import no_settings, project, router, routing
-
-__all__ = ["live", "no_settings", "project", "router", "routing"]
 
 
 @pytest.fixture

@@ -238,9 +238,6 @@ class World:
         """Name the routes of the requests that arrived, in their order."""
         return [request.route for request in self.fake.requests]
 
-    def times(self, route: str) -> int:
-        return self.routes().count(route)
-
 
 # Errors taken apart
 

@@ -14,9 +14,8 @@ from inner import only
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._run.folder import all_found, folder_of
+from pytest_hydrasmoke._run.folder import all_found
 from pytest_hydrasmoke._run.ledger import Ledger, read
-from pytest_hydrasmoke._run.ledger_lines import LedgerReading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.swept_run import SweptRun
@@ -64,10 +63,6 @@ def kill(run: Run) -> None:
     assert run.ledger._lock is not None
     run.ledger._lock.release()
     run._io.close()
-
-
-def reading_of(config: HydraSmokeConfig) -> LedgerReading:
-    return read(folder_of(config.output, config.run_id))
 
 
 def open_keys(output: Path) -> list[str]:

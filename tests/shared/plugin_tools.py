@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from gates import body_of, serving
-from inner import ALONE, only
+from inner import only
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -59,15 +59,6 @@ def shows_token(text: str) -> bool:
     return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
 
 
-def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take what would change a project's run out of the environment."""
-    for name in os.environ:
-        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
-
-
 class Ran(pytest.RunResult):
     """A run that is over, whose outcomes, and exit code, are as they were asked for.
 
@@ -103,7 +94,6 @@ class Project:
         self.pytester = pytester
         self.path = pytester.path
         self._env = monkeypatch
-        monkeypatch.setenv(*ALONE)
         # Long enough for a row without a lag; the default is for what is not known of a router.
         self.set(usage_settle=0.5)
 

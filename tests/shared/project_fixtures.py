@@ -1,29 +1,36 @@
-"""Fixtures of the plugin's tests: a clean environment, a project, and a router to run against."""
+"""Fixtures of every folder: a project that runs pytest, and a router to run it against.
+
+Loaded by the conftest at the root: for tests without them, what they are made of is not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
-from plugin_tools import QUICK, TOKEN, Project, forget_settings
 
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+if TYPE_CHECKING:
+    from plugin_tools import Project
 
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
+    from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    from plugin_tools import Project
+
     return Project(pytester, monkeypatch)
 
 
 @pytest.fixture
 def routing() -> Iterator[Callable[[Scenario], FakeRouter]]:
     """Give `routing(scenario)`: a router that serves until the test's end."""
+    from plugin_tools import TOKEN
+
+    from pytest_hydrasmoke.fake import FakeRouter
+
     with ExitStack() as stack:
         yield lambda scenario: stack.enter_context(FakeRouter(scenario, TOKEN))
 
@@ -31,4 +38,6 @@ def routing() -> Iterator[Callable[[Scenario], FakeRouter]]:
 @pytest.fixture
 def router(routing: Callable[[Scenario], FakeRouter]) -> FakeRouter:
     """A router whose instances are ready at once."""
+    from plugin_tools import QUICK
+
     return routing(QUICK)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hurried import hurried
-from inner import ALONE
 from owner_tools import ONLY, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -18,30 +15,10 @@ QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0)
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv(*ALONE)
-
-
-@pytest.fixture(autouse=True)
 def looks_at_once() -> Iterator[None]:
     """Let sweeps look again at once."""
     with hurried():
         yield
-
-
-@pytest.fixture(autouse=True)
-def signals_that_count() -> Iterator[None]:
-    """Let no signal be ignored: a shell's background jobs ignore Ctrl-C, `nohup` the hang-up."""
-    both = (signal.SIGINT, signal.SIGHUP)
-    ignored = [number for number in both if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, signal.default_int_handler)
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 
 import anyio
 from gates import body_of, serving
-from liar import Lie
+from lies import Lie
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from truth import SOON, TOKEN, Clock, Machine, Manner, Truth
@@ -59,13 +59,17 @@ class Ask:
 class TrueRouter:
     """The application; `truth` is what is so, and this what is said."""
 
+    token = TOKEN
+    url = ""
+    """Where it is served."""
+
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
         self._lies: Sequence[Lie] = ()
         self._span: tuple[float, float] = (0, 0)
 
     def lie(self, lies: Sequence[Lie], after: int = 0, times: float = math.inf) -> None:
-        """Let these answer from now on; the next `after` requests are spared. 0 is no answer."""
+        """Let these answer from now on; the next `after` requests are spared."""
         start = len(self.truth.requests) + after
         self._lies, self._span = lies, (start, start + times)
 
@@ -85,7 +89,8 @@ class TrueRouter:
             number, body = len(self.truth.requests), _parsed(ask.raw)
             self.truth.note(call, about or str(body.get("idempotency_key")))
             lied = self._span[0] <= number < self._span[1]
-            lie = next((it for it in self._lies if lied and call in it.calls), None)
+            named = "malformed" if call == "status" and not _is_uuid(about) else call
+            lie = next((it for it in self._lies if lied and named in it.calls), None)
             if lie is None or lie.carried_out:
                 answer = self._own_answer(call, about, body, ask)
             if lie is not None:
@@ -200,6 +205,14 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _window(query: str) -> int:
     return int(parse_qs(query).get("window_seconds", ["900"])[-1])
 
@@ -221,11 +234,8 @@ def _faults(call: str, about: str, body: dict[str, Any], query: str) -> Iterator
             yield wrong("body", name, kind="string_too_long")
     if not isinstance(body.get("agent_name", ""), str | None):
         yield wrong("body", "agent_name", kind="string_type")
-    if call not in ("provision", "poll"):
-        try:
-            uuid.UUID(about)
-        except ValueError:
-            yield wrong("path", "instance_id", kind="uuid_parsing")
+    if call not in ("provision", "poll") and not _is_uuid(about):
+        yield wrong("path", "instance_id", kind="uuid_parsing")
     if call == "llm_events":
         try:
             _window(query)

@@ -1,7 +1,0 @@
-"""Signals that count."""
-
-from __future__ import annotations
-
-from run_fixtures import signals_that_count
-
-__all__ = ["signals_that_count"]
