@@ -15,11 +15,12 @@ import pytest
 
 SOON = 0.02
 WAITS = {
-    "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK", "AFTER"),
+    "pytest_hydrasmoke._core.proof": (
+        *("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK", "AFTER", "REFUSED_AFTER"),
+    ),
     "pytest_hydrasmoke._core.settling": ("LEAST",),
     "pytest_hydrasmoke._core.expecting": ("SECOND_LOOK",),
-    "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
-    "pytest_hydrasmoke._run.swept_key": ("REFUSED_AFTER",),
+    "pytest_hydrasmoke._run.last_look": ("AFTER",),
 }
 """Constants of modules: how long runs and sweeps wait before they look again."""
 
