@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.models import InstanceSpec, plain_id, same_id
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, plain_id, same_id
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
@@ -64,6 +64,8 @@ class Instance(Story, Partner):
     settled_at: float | None = None
     """When it was refused, or proved gone; None where another process has seen that."""
     evidence: Evidence = field(default_factory=Evidence, repr=False)
+    ready_as: str = ""
+    """The plain id under which an answer of its key has called it ready."""
     booted: float | None = None
     """When an answer last said that its boot goes on, on the IO's clock, to who asks before a
     deletion."""
@@ -186,6 +188,7 @@ class Instance(Story, Partner):
         self.ids = self.known_ids
         self.evidence.shown = at
         self.becomes(State.CREATED, instance_id)
+        self.was_ready |= self.ready_as == plain_id(instance_id)
 
     def last_look_at(self, proved: float, begun: float) -> float:
         """Return when the last look, which has `begun`, is due at what was `proved` gone."""
@@ -250,11 +253,12 @@ class Instance(Story, Partner):
         if why != self.leak:
             self.note(Leaked(why))
 
-    def saw_boot(self, word: str | None, at: float) -> None:
-        """Record whether its boot goes on, by an answer before any deletion of it."""
-        statuses = self.policy.statuses
+    def saw_boot(self, found: PollResult, at: float) -> None:
+        """Record whether its boot goes on, by its key's answer before any deletion of it."""
+        statuses, word = self.policy.statuses, found.status
         # It is over once any answer calls it ready.
-        self.was_ready |= statuses.is_ready(word)
+        if statuses.is_ready(word):
+            self.was_ready, self.ready_as = True, plain_id(str(found.instance_id))
         if word is not None and not self.was_ready and not statuses.is_failed(word):
             self.booted = at
 

@@ -95,8 +95,8 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
-        if found.found and not instance.evidence.asked:
-            instance.saw_boot(found.status, calls.io.now())
+        if found.found and not (instance.evidence.asked and instance.owns(found.instance_id)):
+            instance.saw_boot(found, calls.io.now())
         return found if found.found else PollResult(found=False)
     await _check_proof(calls, instance, deadline)
     return PollResult(found=False)

@@ -117,8 +117,7 @@ class ByHand(Sightings):
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.
-            if not instance.evidence.unknown_outcomes:
-                instance.refuses(calls.io.now())
+            instance.refuses(calls.io.now())
             raise
 
     def _note_other(self, key: str, instance_id: str | None) -> None:

@@ -134,7 +134,7 @@ def test_a_ledger_tells_what_a_key_has_named_and_how_long_rows_and_boots_took() 
     )
     [known] = reading.open
     assert (known.id, known.ids, known.accepted) == ("b", ["a", "b"], ["b"])
-    assert (known.was_ready, reading.row_lag, reading.boot) == (True, 2.5, 70)
+    assert (known.was_ready, reading.row_lag, reading.boot) == (True, 2.5, 99)
     # Since its key has named its last one, as whoever has requested it tells.
     for more, lasted in (
         ((), 0.0),

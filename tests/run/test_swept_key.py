@@ -129,7 +129,7 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("comes back once", READY, {}, {"status": [*BACK, NOT_FOUND, ...]}, "DELETED, 2x, 12 s"),
     ("comes back twice", READY, {}, COMES_BACK, "LEFT, 2x, 12 s"),
     # What its key names for a moment gets a delete, too.
-    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "BOOTING, 5x, 12 s; 48 s"),
+    ("its key names another at the last look", READY, {}, NAMES_ANOTHER, "DELETED, 3x, 12 s"),
     ("no proof at the last look", READY, {}, NO_PROOF, "LEFT, 1x, 2 s"),
     ("refused at the last look", READY, {}, REFUSES, "LEFT, 1x, 2 s"),
     ("time that answers take", READY, {}, {"delete": [Took(3, deleted())]}, "DELETED, 1x, 5 s"),

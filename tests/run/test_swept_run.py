@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,10 @@ def older(file: Path | None, seconds: float) -> None:
     assert file is not None
     then = file.stat().st_mtime - seconds
     os.utime(file, (then, then))
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "no space left")
 
 
 def begin(folder: Path) -> tuple[SweptRun, LedgerReading]:
@@ -126,27 +131,62 @@ def test_a_file_that_is_no_sweeps_by_its_name_closes_nothing(folder: Path) -> No
 
 
 def test_a_deletion_is_as_old_as_the_first_delete_since_it_was_seen_alive(folder: Path) -> None:
+    write(folder, ONE, State.CREATED, State.DELETING)
     older(folder / "ledger.jsonl", 5 * HOUR)
     for hours, alive in ((4, False), (3, True), (1, False)):
-        swept, reading = begin(folder)
-        assert swept.deleting_for(ONE, by_run=True) >= 5 * HOUR - 1 or hours == 1
-        reading.instances[ONE].accepted.append("made-up")
+        swept, _ = begin(folder)
+        assert swept.deleting_for(ONE, ["made-up"]) >= 5 * HOUR - 1 or hours == 1
         if alive:
             swept.saw_alive(ONE)
-            assert swept.deleting_for(ONE, by_run=True) == 0
+            assert swept.deleting_for(ONE, ["made-up"]) == 0
         else:
             swept.learned(ONE, State.DELETING, ["made-up"])
         older(swept._file, hours * HOUR)
     swept, _ = begin(folder)
-    assert HOUR - 1 <= swept.deleting_for(ONE, by_run=True) < 2 * HOUR
+    assert HOUR - 1 <= swept.deleting_for(ONE, ["made-up"]) < 2 * HOUR
     # Of those of sweeps alone, the first one counts, whichever file is read first.
     for hours in (1, 3, 2):
         swept, _ = begin(folder)
         swept.learned(OTHER, State.DELETING)
         older(swept._file, hours * HOUR)
     swept, _ = begin(folder)
-    assert swept.deleting_for(OTHER, by_run=False) >= 3 * HOUR - 1
-    assert swept.deleting_for("owner-2", by_run=False) == 0
+    assert swept.deleting_for(OTHER, ["made-up"]) >= 3 * HOUR - 1
+    assert swept.deleting_for("owner-2", ["made-up"]) == 0
+
+
+def test_a_delete_of_the_run_s_is_that_of_its_own_instance_alone(folder: Path) -> None:
+    write(folder, ONE, State.CREATED, State.DELETING)
+    older(folder / "ledger.jsonl", 5 * HOUR)
+    for ids in (["another"], ["made-up", "another"]):
+        assert begin(folder)[0].deleting_for(ONE, ids) == 0
+    # What a sweep has had accepted is as old as that, and no older.
+    swept, _ = begin(folder)
+    swept.learned(OTHER, State.DELETING, ["made-up"])
+    older(swept._file, HOUR)
+    assert HOUR - 1 <= begin(folder)[0].deleting_for(OTHER, ["made-up"]) < 2 * HOUR
+
+
+def test_what_another_sweep_has_closed_is_open_where_it_was_seen_alive_since(folder: Path) -> None:
+    one, _ = begin(folder)
+    other, _ = begin(folder)
+    one.learned(ONE, State.DELETED, ["made-up"])
+    older(one._file, 10.0)
+    other.saw_alive(ONE)
+    assert left(folder) == [ONE, OTHER]
+
+
+def test_what_sweeps_have_found_is_known_where_this_one_can_write_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(folder, ONE, State.DELETED)
+    monkeypatch.setattr(files, "make_mark", full)
+    swept, reading = begin(folder)
+    assert [str(known.key) for known in reading.open] == [OTHER]
+    assert (swept.age, reading.problems) == (0.0, [])
+    # What nobody can read may have anything in it.
+    (folder / swept_name()).mkdir()
+    [problem] = begin(folder)[1].problems
+    assert "what an earlier sweep has found can't be read" in problem
 
 
 def test_a_delete_before_it_was_seen_alive_proves_nothing(folder: Path) -> None:
