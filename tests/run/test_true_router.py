@@ -13,27 +13,13 @@ from pathlib import Path
 import pytest
 from lies import Lie, on
 from owner_tools import age
-from truth import Manner, Truth
-from truth_app import TrueRouter
-from truth_seam import FOREVER, Ages, Killed, Process, World, open_keys, sweep
+from truth import Manner
+from truth_place import Place
+from truth_seam import FOREVER, Ages, Killed, open_keys, sweep
 
-from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory, VirtualClock
+from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory
 from pytest_hydrasmoke._run.folder import swept_files
 from pytest_hydrasmoke._run.last_look import AT_ONCE
-
-
-class Place:
-    """A router, and where its runs leave their ledgers."""
-
-    def __init__(self, folder: Path, manner: Manner) -> None:
-        self.clock = VirtualClock()
-        self.truth = Truth(manner, self.clock)
-        self.world = World(TrueRouter(self.truth), self.clock)
-        self.output = folder / ".hydrasmoke"
-        # Whatever is wrong has shown after that long, as whoever sets `row_settle` knows.
-        self.limits = {"delete_timeout": 25.0, "row_settle": manner.trouble + 1}
-        more = {"max_instances": 5 * AT_ONCE, **self.limits}
-        self.process = Process(self.world, self.output, "run", ready_timeout=40.0, **more)
 
 
 @pytest.fixture(autouse=True)
