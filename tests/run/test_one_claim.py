@@ -255,14 +255,14 @@ def test_a_boot_that_was_seen_to_go_on_may_go_on(tmp_path: Path) -> None:
 
 
 def test_a_run_that_gave_a_boot_up_was_no_witness_of_its_end(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=3.0, boot=70.0, finishes=True))
+    place = Place(tmp_path, Manner(row_after=3.0, boot=115.0, finishes=True))
     with pytest.raises(HydraSmokeError, match="not ready in time"):
         place.process.run.provision(place.process.spec)
     place.process.end()
-    place.pass_time(22.0)
+    place.pass_time(62.0)
     _, said = place.sweep()
     assert said[0].startswith("booting "), said
-    place.pass_time(60.0)
+    place.pass_time(25.0)
     assert place.sweep()[0] is False
     assert (place.truth.left(), open_keys(place.output)) == ([], set())
 
