@@ -89,7 +89,7 @@ class _Turn:
 
         What a gateway calls by an alias has that alias here.
         """
-        return tuple(self._came.models)
+        return tuple(self._came.end.models)
 
     @property
     def trace_id(self) -> str:

@@ -5,7 +5,6 @@ Its memory does not grow with the stream, unless all of its text is to be kept.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from operator import length_hint
 
 from pytest_hydrasmoke._base.errors import ChatError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.chat import MOST_MODELS, MOST_TEXT
+from pytest_hydrasmoke._journal.chat import MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.read import Reader
@@ -23,8 +22,6 @@ from .policy import EndRule
 from .times import Times
 from .turn_end import BROKEN_JSON, TurnEnd
 
-_BROKEN = re.compile(r'\s*\{"')
-"""How data begins that is broken JSON, if it is no object."""
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
 
@@ -87,8 +84,6 @@ class Incoming:
         """Events that have arrived and only add text that is not kept: they need not be read."""
         self._arrived = 0
         """How many events came, without those that are never handed out."""
-        self._broken = False
-        """Whether data has come that is broken JSON, if its runtime sends objects."""
         self.fault: ChatError | None = None
         """The agent's error, or an event that can't be read: no event after it is returned."""
         self.limit: SseLimitError | None = None
@@ -96,8 +91,6 @@ class Incoming:
         self.last: ChatEvent | None = None
         """The last event returned."""
         self.times = Times()
-        self.models: list[str] = []
-        """The models that it named, in their order; of many, the first."""
         self._texts: list[str] = []
         self.room: float = MOST_TEXT
         """About how many more characters of the reply are kept."""
@@ -169,16 +162,12 @@ class Incoming:
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to what is known of the turn, and return what it means in it."""
         times = self.times
-        self._broken |= known.loose and _BROKEN.match(known.text) is not None
-        if (known.loose or self._broken) and (self.end.runtimes or known.runtime):
+        if self.end.is_broken_by(known):
             self.fault = ChatError(BROKEN_JSON, expected="a whole JSON object")
             known = known._replace(text="")
         self.end.saw(known)
         if known.whole and not known.text and times.first_text is None:
             known = known._replace(text=known.whole)
-        for model in known.models:
-            if model not in self.models and len(self.models) < MOST_MODELS:
-                self.models.append(model)
         if known.error is not None:
             words = safe_line(known.error) or "(without a message)"
             self.fault = ChatError(f"the agent reported an error: {words}")

@@ -128,29 +128,8 @@ async def ask(
             deadline=deadline,
             before=lambda: instance.leaves(calls.io.now()),
         )
-    except TransportError as error:
-        if not instance.evidence.unknown_outcomes and not error.reached:
-            if before is State.REFUSED:
-                instance.refuses(calls.io.now())
-            else:
-                instance.becomes(State.UNUSED)
-        raise error from None
-    except RouterError as error:
-        if forms is None or error.form is None or not forms.refuses(error.form):
-            raise error from None  # It may be a gateway's: that shows nothing.
-        if not instance.evidence.unknown_outcomes:
-            instance.refuses(calls.io.now())
-        if error.status_code != 403:
-            raise error from None
-        # Preflight has proved the token valid.
-        raise RouterError(
-            error.message,
-            status_code=error.status_code,
-            detail=error.detail,
-            form=error.form,
-            next_step="the router accepts this token, but refuses to provision for the reason that "
-            "it gives, such as a quota: ask its operators",
-        ) from None
+    except (RouterError, TransportError) as error:
+        raise _failed(instance, error, before, forms, calls.io.now()) from None
     own = accepted.idempotency_key == instance.key
     # What it names for another key is another run's, and not this one's to delete.
     instance.becomes(State.ACCEPTED, accepted.instance_id if own else None)
@@ -162,6 +141,38 @@ async def ask(
             next_step=_TWO_INSTANCES,
         )
     return accepted
+
+
+def _failed(
+    instance: Instance,
+    error: RouterError | TransportError,
+    before: State,
+    forms: Forms | None,
+    at: float,
+) -> HydraSmokeError:
+    """Record what a request shows that has failed, and return its error."""
+    is_known = not instance.evidence.unknown_outcomes
+    if isinstance(error, TransportError):
+        if is_known and not error.reached and before is State.REFUSED:
+            instance.refuses(at)
+        elif is_known and not error.reached:
+            instance.becomes(State.UNUSED)
+        return error
+    if forms is None or error.form is None or not forms.refuses(error.form):
+        return error  # It may be a gateway's: that shows nothing.
+    if is_known:
+        instance.refuses(at)
+    if error.status_code != 403:
+        return error
+    # Preflight has proved the token valid.
+    return RouterError(
+        error.message,
+        status_code=error.status_code,
+        detail=error.detail,
+        form=error.form,
+        next_step="the router accepts this token, but refuses to provision for the reason that "
+        "it gives, such as a quota: ask its operators",
+    )
 
 
 async def _row(calls: Calls, instance: Instance, start: float) -> None:

@@ -8,6 +8,7 @@ another one. Some models give the same reason whether they stop for their tools 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
+from pytest_hydrasmoke._journal.chat import MOST_MODELS
 from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
 from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
@@ -30,6 +32,7 @@ UNREASONED = "a chat ended without a finish reason: its reply may be cut"
 """The note on a turn that has ended as a crashed agent's may: some right ones never give one."""
 BROKEN_JSON = "the stream is broken: the JSON of an event can't be read"
 """The error of a turn whose runtime sends nothing but whole objects."""
+_BROKEN = re.compile(r'\s*\{"')
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
 WAITING = 0.25
@@ -60,6 +63,9 @@ class TurnEnd:
         self.complete = False
         self.finish_reason: str | None = None
         self.runtimes: list[str] = []
+        self.models: list[str] = []
+        """The models that it named, in their order; of many, the first."""
+        self._broken = False
 
     @property
     def unreasoned(self) -> bool:
@@ -74,10 +80,21 @@ class TurnEnd:
             self.finish_reason = known.finish
         if known.runtime is not None and known.runtime not in self.runtimes:
             self.runtimes.append(known.runtime)
+        for model in known.models:
+            if model not in self.models and len(self.models) < MOST_MODELS:
+                self.models.append(model)
         if known.end and not (known.done and self.runtimes and CHAT not in self.runtimes):
             # A message that stops for tool calls is not the last: the agent goes on with another,
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
+
+    def is_broken_by(self, known: Meaning) -> bool:
+        """Return whether an event shows that the stream is broken: a runtime sends objects alone.
+
+        What begins as one may be the first that comes.
+        """
+        self._broken |= known.loose and _BROKEN.match(known.text) is not None
+        return (known.loose or self._broken) and bool(self.runtimes or known.runtime)
 
     def stream_ended(self, *, in_an_event: bool, end_is_known: bool) -> Cut | None:
         """Record the stream's end without a terminal event; return what was cut, if anything was.

@@ -136,7 +136,7 @@ class TurnStory:
             finish_reason=came.end.finish_reason,
             first_text_after=times.first_text,
             max_gap=times.max_gap,
-            models=tuple(came.models),
+            models=tuple(came.end.models),
         )
         turn = with_content(turn, content)
         if times.first_event is not None:

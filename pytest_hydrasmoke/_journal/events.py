@@ -138,6 +138,8 @@ class Learned(NamedTuple):
     state: State
     ids: Sequence[str]
     size: int
+    boots: bool = False
+    """Whether its boot was seen to go on."""
 
 
 class Used(NamedTuple):

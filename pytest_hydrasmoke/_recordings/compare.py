@@ -75,7 +75,7 @@ def said(came: Incoming, content: Content) -> Words:
     reasoning, runtimes = content.reasoning(text), tuple(end.runtimes)
     return Words(
         *(text, ", ".join(tools), reasoning, end.finish_reason, runtimes),
-        models=tuple(came.models),
+        models=tuple(came.end.models),
         complete=end.complete,
         failed=came.fault is not None,
     )

@@ -325,7 +325,8 @@ class Sweep:
         if it.end.learned is None:
             self.left = True
         elif it.known is not None:
-            it.run.learned(it.key, it.end.learned, it.instance.known_ids)
+            boots = it.instance.booted is not None
+            it.run.learned(it.key, it.end.learned, it.instance.known_ids, boots=boots)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = it.known is None or (it.run.ended and it.settled)
         if it.end is End.NOTHING:

@@ -64,7 +64,7 @@ class SweptRun:
     ran: set[str] = field(default_factory=set[str])
     """The keys whose instance a sweep has seen alive: the run's own deletion failed."""
     booting: dict[str, float] = field(default_factory=dict[str, float])
-    """Seconds since the first sweep that has deleted each key's instance in its boot."""
+    """Seconds since the first sweep that has seen each key's boot go on."""
     _file: Path | None = None
     _by_run: dict[str, frozenset[str]] = field(init=False)
     """The instances of each key whose deletion the run has had accepted."""
@@ -139,11 +139,13 @@ class SweptRun:
         self.learned(key, State.CREATED, ids)
         return self.reading.instances[key]
 
-    def learned(self, key: str, state: State, ids: Sequence[str] = ()) -> None:
+    def learned(
+        self, key: str, state: State, ids: Sequence[str] = (), *, boots: bool = False
+    ) -> None:
         """Record what became of a key, and of the instances that it named."""
         # A router can echo the token as an id; without an id, the next sweep asks for the key.
         shown = tuple(known for known in ids if self.clean(known) == known)
-        self._add(key, Learned(state, shown, self.reading.size))
+        self._add(key, Learned(state, shown, self.reading.size, boots))
 
     def _add(self, key: str, event: Event) -> None:
         entry = Entry(clock.now(), key, event)
@@ -175,7 +177,7 @@ class SweptRun:
             return
         if state is State.DELETING:
             self.asked.setdefault(key, age)
-        elif state is State.GONE:
+        if event.boots:
             self.booting.setdefault(key, age)
         if event.size == self.reading.size:
             known.state = state

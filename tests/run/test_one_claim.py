@@ -262,7 +262,7 @@ def test_a_run_that_gave_a_boot_up_was_no_witness_of_its_end(tmp_path: Path) -> 
     place.pass_time(62.0)
     _, said = place.sweep()
     assert said[0].startswith("booting "), said
-    place.pass_time(25.0)
+    place.pass_time(60.0)
     assert place.sweep()[0] is False
     assert (place.truth.left(), open_keys(place.output)) == ([], set())
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from runtimes_tools import DATA, LOOK, chunk, event_of, typed
 from sizes import examples
 
-from pytest_hydrasmoke._core.incoming import MOST_MODELS, Incoming, Reading
+from pytest_hydrasmoke._core.incoming import Incoming, Reading
+from pytest_hydrasmoke._journal.chat import MOST_MODELS
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage
 from pytest_hydrasmoke._runtimes.read import read as read_event
 from pytest_hydrasmoke._sse.decoder import SseDecoder
@@ -117,7 +118,7 @@ def test_each_model_of_a_turn_is_kept_once_in_its_order() -> None:
             came.feed(sent(chunk({"content": "x"}, model=name)), 0.0)
             while came.take() is not None:
                 pass
-        assert came.models == [*dict.fromkeys(named[start:])][:MOST_MODELS]
+        assert came.end.models == [*dict.fromkeys(named[start:])][:MOST_MODELS]
 
 
 RUNTIMES: tuple[Any, ...] = get_args(Runtime)
