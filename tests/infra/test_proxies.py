@@ -96,7 +96,10 @@ WORKING = {
         ),
         "no connection twice": Working({"location": "keepalive_timeout 0;"}),
         "a keep-alive of a second": Working(
-            {"server": "keepalive_timeout 1s;"}, settings={"suite": PAUSES}
+            # A connection that ends just as a request leaves is another one's second attempt.
+            {"server": "keepalive_timeout 1s;"},
+            settings={"suite": PAUSES},
+            notes="*",
         ),
         "a gentle rate limit": Working(
             {"http": ZONE.format("5r/s"), "location": "limit_req zone=z;"},
@@ -115,7 +118,7 @@ WORKING = {
         "as it is": Working(),
         "closing every connection": Working({"defaults": "option httpclose"}),
         "an upstream in HTTP/1.0": Working({"backend": "http-request set-header connection close"}),
-        "a keep-alive of a second": Working({"defaults": "timeout http-keep-alive 1s"}),
+        "a keep-alive of a second": Working({"defaults": "timeout http-keep-alive 1s"}, notes="*"),
         # By default it sends what it has after a quarter of a second.
         "words gathered for a moment": Working(router={**SLOW, "pause": 0.06}),
         "without a delay": Working({"defaults": "option http-no-delay"}, {**SLOW, "pause": 0.06}),
