@@ -45,7 +45,7 @@ def test_two(request):
     request.getfixturevalue("smoke_instance")
     pytest.exit("enough", returncode=0)
 """
-ANOTHERS = "def test_one(smoke_instance): ...\ndef test_two(): raise KeyboardInterrupt\n"
+ANOTHER = "def test_one(smoke_instance): ...\ndef test_two(): raise KeyboardInterrupt\n"
 BROKEN = {f"test_broken_{number:02}.py": "import no_such_module" for number in range(12)}
 FAILED = "hydra-smoke: smoke tests failed: 1, and the run was to end as if they had not"
 LAST_WEEK = '{\n  "schema_version": 2,\n  "run_id": "last-week"\n}\n'
@@ -120,7 +120,7 @@ ENDINGS = {
         2, "interrupt", **MIDDLE, does="raise KeyboardInterrupt", interrupts=True
     ),
     "an interrupt of another's test": Ending(
-        *(2, "interrupt", "1 passed", "passed"), text=ANOTHERS, interrupts=True
+        *(2, "interrupt", "1 passed", "passed"), text=ANOTHER, interrupts=True
     ),
     "an interrupt of what is written": Ending(
         *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
