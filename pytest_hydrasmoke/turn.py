@@ -135,7 +135,8 @@ class _Turn:
         report the tool may be of any.
         """
         unseen = NAMELESS if self._kept.content.nameless else None
-        if not self.complete and (self._turn.account.over is None or self._turn.account.left):
+        account, over = self._turn.account, self._turn.outcome.ran_to_its_end
+        if not self.complete and not over and (account.over is None or account.left):
             unseen = LEFT
         check_tools(self.tool_calls, names, mode, never, unseen=unseen)
 

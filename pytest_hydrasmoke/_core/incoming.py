@@ -59,6 +59,7 @@ class _Hooked(Reader):
             whole=known.whole if text is None else "",
             error=None if understood else known.error,
             loose=known.loose and not understood,
+            broken=known.broken and not understood,
         )
 
     def speaking(self, events: Collection[ChatEvent]) -> int:

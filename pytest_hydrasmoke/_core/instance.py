@@ -148,7 +148,13 @@ class Instance(Story, Partner):
         A test's thread may be here as the run ends in another: only one of them may go on. Raises
         `ConfigError` where the claim was given up.
         """
-        self.permit()
+        try:
+            self.permit()
+        except HydraSmokeError:
+            sent = self.born is not None
+            if sent and self.state is State.REQUESTED and not self.evidence.unknown_outcomes:
+                self.becomes(State.UNUSED)  # No attempt so far has reached the router.
+            raise
         with self._claim:
             # One whose request has only failed to leave may be requested again.
             if self.state is State.UNUSED and self.born is None:
@@ -156,6 +162,8 @@ class Instance(Story, Partner):
                     "the run ended before this instance was requested",
                     next_step="let a test wait for the threads that it starts",
                 )
+            if self.state in (State.CREATED, State.READY, State.FAILED):
+                return  # Its key has named it meanwhile.
             before = self.born
             if self.state is not State.REQUESTED or before is None:
                 self.born = at
@@ -186,9 +194,11 @@ class Instance(Story, Partner):
     def names(self, instance_id: str, at: float) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
         self.ids = self.known_ids
+        # Where another one was deleted in its boot, that one's may go on.
+        are_over = self.was_ready or not self.ids or self.owns(instance_id)
         self.evidence.shown = at
         self.becomes(State.CREATED, instance_id)
-        self.was_ready |= self.ready_as == plain_id(instance_id)
+        self.was_ready |= are_over and self.ready_as == plain_id(instance_id)
 
     def last_look_at(self, proved: float, begun: float) -> float:
         """Return when the last look, which has `begun`, is due at what was `proved` gone."""
@@ -256,10 +266,12 @@ class Instance(Story, Partner):
     def saw_boot(self, found: PollResult, at: float) -> None:
         """Record whether its boot goes on, by its key's answer before any deletion of it."""
         statuses, word = self.policy.statuses, found.status
+        own = self.owns(found.instance_id)
         # It is over once any answer calls it ready.
         if statuses.is_ready(word):
-            self.was_ready, self.ready_as = True, plain_id(str(found.instance_id))
-        if word is not None and not self.was_ready and not statuses.is_failed(word):
+            self.was_ready |= own
+            self.ready_as = plain_id(str(found.instance_id))
+        elif word is not None and not (own and self.was_ready) and not statuses.is_failed(word):
             self.booted = at
 
     def blame(self) -> None:

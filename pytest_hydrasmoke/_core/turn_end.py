@@ -8,7 +8,6 @@ another one. Some models give the same reason whether they stop for their tools 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -32,7 +31,8 @@ UNREASONED = "a chat ended without a finish reason: its reply may be cut"
 """The note on a turn that has ended as a crashed agent's may: some right ones never give one."""
 BROKEN_JSON = "the stream is broken: the JSON of an event can't be read"
 """The error of a turn whose runtime sends nothing but whole objects."""
-_BROKEN = re.compile(r'\s*\{"')
+_OWN_ENDS = frozenset({"AG-UI", "Anthropic", "Goose", "Hermes"})
+"""Runtimes that always send an end of their own, which `[DONE]` is not."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
 WAITING = 0.25
@@ -65,17 +65,21 @@ class TurnEnd:
         self.runtimes: list[str] = []
         self.models: list[str] = []
         """The models that it named, in their order; of many, the first."""
-        self._broken = False
+        self.told = False
+        """Whether a terminal event came, and nothing took it back."""
+        self._broken = self._done_alone = False
 
     @property
     def unreasoned(self) -> bool:
         """Whether it ended without the finish reason that its runtime should give."""
-        return self.complete and not self.finish_reason and self.runtimes == [CHAT]
+        alone = self._done_alone and len(self.runtimes) == 1
+        return self.complete and not self.finish_reason and alone
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""
         if (self.complete or self.finish_reason) and known.says_more:
             self.complete, self.finish_reason = False, None
+            self._done_alone = False
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.runtime is not None and known.runtime not in self.runtimes:
@@ -83,17 +87,20 @@ class TurnEnd:
         for model in known.models:
             if model not in self.models and len(self.models) < MOST_MODELS:
                 self.models.append(model)
-        if known.end and not (known.done and self.runtimes and CHAT not in self.runtimes):
+        own = not _OWN_ENDS.isdisjoint(self.runtimes) and CHAT not in self.runtimes
+        if known.end and not (known.done and own):
+            self._done_alone |= known.done and not self.complete
             # A message that stops for tool calls is not the last: the agent goes on with another,
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
+        self.told = self.complete
 
     def is_broken_by(self, known: Meaning) -> bool:
         """Return whether an event shows that the stream is broken: a runtime sends objects alone.
 
         What begins as one may be the first that comes.
         """
-        self._broken |= known.loose and _BROKEN.match(known.text) is not None
+        self._broken |= known.broken
         return (known.loose or self._broken) and bool(self.runtimes or known.runtime)
 
     def stream_ended(self, *, in_an_event: bool, end_is_known: bool) -> Cut | None:

@@ -160,7 +160,7 @@ def remarks(
     if turn.complete and goes_on(reason):
         brief = "a chat ended as its model waited for its tools"
         yield f"{brief}: it finished with {reason!r}", brief
-    elif reason is not None and not has_said_all(reason):
+    elif reason and not turn.error and not goes_on(reason) and not has_said_all(reason):
         brief = "a reply may be cut short"
         yield f"{brief}: it finished with {reason!r}", brief
     elif turn.complete and calling:

@@ -181,13 +181,14 @@ class RunEnd:
     def _signal_behind(self, error: BaseException) -> int | None:
         """Return the signal that has interrupted the run's end; any other error has broken it."""
         number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
-        self._broken |= number is None
+        leaves = isinstance(error, SystemExit) and not error.code
+        self._broken |= number is None and not leaves
         return number
 
     def _stays_red(self, error: BaseException) -> None:
         """Let no hook's `sys.exit(0)` make a red run green: pytest does not see its code."""
         if isinstance(error, SystemExit) and not error.code:
-            error.code = int(code(self.session.exitstatus, broken=self._broken))
+            error.code = int(self.session.exitstatus)
 
     # Hooks: outermost, since some plugins write their report, or output, first thing at the end
 

@@ -76,7 +76,7 @@ def said(came: Incoming, content: Content) -> Words:
     return Words(
         *(text, ", ".join(tools), reasoning, end.finish_reason, runtimes),
         models=tuple(came.end.models),
-        complete=end.complete,
+        complete=end.told,
         failed=came.fault is not None,
     )
 

@@ -17,7 +17,12 @@ from pytest_hydrasmoke._api.models import (
 )
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES, Tried
-from pytest_hydrasmoke._base.errors import ConfigError, UnauthorizedError
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    RouterError,
+    TransportError,
+    UnauthorizedError,
+)
 from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.instance import Instance
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
-_DELETED = frozenset({State.DELETING, State.GONE, State.DELETED})
+_CLOSED = frozenset({State.DELETING, State.GONE, State.DELETED, State.REFUSED, State.UNUSED})
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
 
 
@@ -80,10 +85,14 @@ class ByHand(Sightings):
                 f"{safe_line(name)!r} can't name what a test provisions by hand",
                 next_step="give a name such as over_quota: not a number, without a hyphen",
             )
+        claims = {it.key: it for it in self._run.instances}
+        key = key_of(run_id, name)
+        if key in claims and claims[key].state is State.REFUSED and key not in self._owned:
+            # Nothing has come of it: it is the same claim, asked for once more.
+            return self._owned.setdefault(key, claims[key])
         # What is told of a key is told of one claim of it.
-        used = {it.key for it in self._run.instances}
         names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
-        key = next(it for it in (key_of(run_id, one) for one in names) if it not in used)
+        key = next(it for it in (key_of(run_id, one) for one in names) if it not in claims)
         instance = self._run.claim_key(self._run.config.spec, key)
         # From here on the test may send the request at any time.
         instance.becomes(State.REQUESTED)
@@ -99,11 +108,7 @@ class ByHand(Sightings):
         """
         instance = self._owned.get(key)
         if instance is None or instance.state not in _OPEN:
-            accepted = await calls.provision(spec, key)
-            if accepted.idempotency_key == key:
-                self._note_other(key, accepted.instance_id)
-                self._note_another_request(key, accepted.instance_id)
-            return accepted
+            return await self._provision_again(calls, spec, key)
         claimed = self._run.claim_of(spec)
         if instance.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
@@ -132,14 +137,35 @@ class ByHand(Sightings):
                 with contextlib.suppress(OSError):  # Then only this process knows.
                     self._run.ledger.write(key, Became(State.CREATED, instance_id))
 
-    def _note_another_request(self, key: str, instance_id: str | None) -> None:
-        """Ask again for a key that has been deleted, and may have another instance without an id.
+    async def _provision_again(
+        self, calls: Calls, spec: InstanceSpec, key: str
+    ) -> ProvisionAccepted:
+        """Provision under a key with nothing open: what was deleted may be made anew."""
+        closed = [it for it in self._run.instances if it.key == key and it.state in _CLOSED]
+        before = [it.state for it in closed]
+        for instance in closed:
+            instance.note(Became(State.REQUESTED, instance.id))
+        made = True
+        try:
+            accepted = await calls.provision(spec, key)
+            own = accepted.idempotency_key == key
+            named = accepted.instance_id if own else None
+            made = not named or not all(it.owns(named) for it in closed)
+            self._note_other(key, named)
+            return accepted
+        except (RouterError, TransportError) as error:
+            made = self._may_have_made(error)
+            raise
+        finally:
+            for instance, state in zip(closed, before, strict=True):
+                if not made and instance.state is State.REQUESTED:
+                    instance.note(Became(state, instance.id))
 
-        What an id names, `_note_other` owns.
-        """
-        for instance in self._run.instances:
-            if not instance_id and instance.key == key and instance.state in _DELETED:
-                instance.note(Became(State.REQUESTED, instance.id))
+    def _may_have_made(self, error: RouterError | TransportError) -> bool:
+        if isinstance(error, TransportError):
+            return error.reached
+        forms = self._run.policy.router.forms
+        return error.form is None or forms is None or not forms.refuses(error.form)
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""
@@ -147,6 +173,13 @@ class ByHand(Sightings):
         instance = self._owned.get(key)
         if instance is not None and found.instance_id is not None and instance.state in _NO_ROW_YET:
             instance.names(found.instance_id, self._answered_at)
+        if instance is not None and instance.state is State.CREATED:
+            self._saw_word(instance, found.instance_id, found.status)
+
+    def _saw_word(self, instance: Instance, instance_id: str | None, word: str | None) -> None:
+        """Record that a boot is over: else all of its life would count as one."""
+        if same_id(instance.id, instance_id) and self._run.policy.statuses.is_ready(word):
+            instance.becomes(State.READY)
 
     # What clients see
 
@@ -163,6 +196,8 @@ class ByHand(Sightings):
             for instance in self._named(answer.id):
                 if instance.state is State.ACCEPTED:
                     instance.names(answer.id, self._answered_at)
+                if instance.state is State.CREATED:
+                    self._saw_word(instance, answer.id, answer.status)
 
     def _saw_deletion(self, instance_id: str, *, accepted: bool) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""

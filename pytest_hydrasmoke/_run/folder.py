@@ -209,8 +209,10 @@ def may_have_ledger(folder: Path) -> bool:
     try:
         (folder / LEDGER).lstat()
     except OSError as error:
-        no_ledger = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-        return not no_ledger or has_entries(folder)
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return True
+        with contextlib.suppress(OSError):
+            return has_entries(folder)
     return True
 
 

@@ -261,7 +261,7 @@ class Run(Keeper):
         A claim of this process's own, whose boot was cut short before its request, is gone on with.
         """
         for mine in self.instances:
-            if mine.key == it.key and mine.state is State.CLAIMED:
+            if mine.key == it.key and mine.state is it.state is State.CLAIMED:
                 return mine
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)

@@ -85,7 +85,8 @@ class BootsBeside(Keeper):
         self._run.write(instance, at, event)
 
     def permit(self, instance: Instance) -> None:
-        if self._before is not None and self._before.failed:
+        asked = instance.state is State.REQUESTED
+        if self._before is not None and self._before.failed and not asked:
             raise ProvisionError("the boot of another instance with its spec failed before it")
         self._run.permit(instance)
 

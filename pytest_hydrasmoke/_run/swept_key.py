@@ -219,9 +219,11 @@ class SweptKey(Keeper):
         Twice as long as boots of its run have taken, and as it was seen to go on, by this sweep or
         the first one that deleted it then; a slow one at least as long as a run waits for it.
         """
-        seen, before = self.instance.booted, self.run.booting.get(self.key, math.inf)
-        age = 0.0 if seen is None else self._age(seen)
-        age = max(age, self.run.age_of(self.key) - before)
+        seen, before = self.instance.booted, self.run.booting.get(self.key)
+        if before is not None:
+            age = self.run.age_of(self.key) - before
+        else:
+            age = 0.0 if seen is None else self._age(seen)
         least = BOOT if age < BOOT else self.policy.ready_timeout
         return max(least, 2 * self.run.reading.boot, 2 * age)
 

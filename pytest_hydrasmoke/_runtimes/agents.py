@@ -77,8 +77,10 @@ def _hermes_name(frame: Frame) -> str | None:
 def read_progress(frame: Frame) -> Meaning:
     """Return what an event named `HERMES_PROGRESS` means."""
     name, key = _hermes_name(frame), frame.key("toolCallId")
-    if name is None or frame.get("status") != "running":
+    if name is None or frame.get("status") not in ("running", "completed"):
         return Meaning()
+    if frame.get("status") == "completed":
+        return Meaning(parts=(ToolResult(name if key is None else key, None),))
     called = ToolCalled(name, name) if key is None else ToolCalled(key, name, str(key))
     return Meaning(parts=(called,))
 

@@ -133,8 +133,9 @@ class Content:
         self._told = _UNTOLD
         """Tokens read and written, cached and reasoned."""
         self._earlier = TokenUsage(0, 0)
-        self._stopped = self._goes_on = False
-        """Whether a model has stopped, and whether another call of it goes on since."""
+        self._begun = self._stopped = self._goes_on = False
+        """Since the last count: whether a message, or a run, has begun, whether a model has
+        stopped, and whether more was said after that."""
         self.notes: list[str] = []
         """Notes on what could not be read; each once."""
         self.held = 0
@@ -144,8 +145,8 @@ class Content:
 
     def add(self, known: Meaning, at: float) -> None:
         """Add what an event means, `at` seconds after the request."""
-        if known.begins or (self._stopped and known.says_more):
-            self._goes_on, self._stopped = True, False
+        self._begun |= known.begins
+        self._goes_on |= self._stopped and known.says_more
         self._stopped |= known.finish is not None
         text = known.text
         for part in known.parts:
@@ -174,7 +175,10 @@ class Content:
             case ToolArguments(key, piece):
                 self.held += _weight(piece)
                 key = self._last if key is None else key
-                if piece.strip() and (before := self._known.get(key)) is not None and before.again:
+                before = self._known.get(key)
+                if before is not None and before.again and piece.strip():
+                    if before.id and piece == "".join(before.pieces):
+                        return  # The same call, once more.
                     # Some number all their calls 0, and give no ids.
                     again = ToolCalled(key, before.name, before.id, "", new=True)
                     self._add_call(again, at)
@@ -188,11 +192,23 @@ class Content:
                 elif result is not None:
                     call.result = result
             case _:
-                if self._goes_on and (earlier := self.usage) is not None:
-                    self._earlier, self._told = earlier, _UNTOLD
-                self._goes_on = False
+                self._begin_count(part)
                 counts = part.read, part.written, part.cached, part.reasoned
                 self._told = tuple(map(self._count, counts, self._told))
+
+    def _begin_count(self, part: TokensUsed) -> None:
+        """Add what was told to what is told of another call of the model.
+
+        Some tell a call's tokens again and again, and a finish reason with each.
+        """
+        read, written, cached, reasoned = self._told
+        another = self._stopped and part.read not in (None, read)
+        fell = isinstance(part.written, int) and part.written < (written or 0)
+        if self._begun or (another and (self._goes_on or fell)):
+            self._begun = self._stopped = self._goes_on = False
+            if read is not None and written is not None:
+                self._earlier += TokenUsage(read, written, cached, reasoned)
+                self._told = _UNTOLD
 
     @property
     def _is_full(self) -> bool:
@@ -299,11 +315,10 @@ class Content:
 
 def _is_whole(pieces: list[str]) -> bool:
     """Return whether pieces are all of a call's arguments."""
-    text = "".join(pieces)
-    if not text.rstrip().endswith("}"):
+    if not pieces or not pieces[-1].rstrip().endswith("}"):
         return False
     try:
-        json.loads(text)
+        json.loads("".join(pieces))
     except (ValueError, RecursionError):
         return False
     return True

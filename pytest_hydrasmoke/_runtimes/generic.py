@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from .frame import DEPTH, Frame, frame_of, message_of, whole
-from .meaning import NO_MESSAGE, Meaning, is_failure, spelled_plainly
+from .meaning import NO_MESSAGE, Meaning, is_failure, names_failure, spelled_plainly
 
 _Role = Literal["text", "end", "error", "silent"]
 DECISIVE = ("end", "error", "silent")
@@ -97,7 +97,16 @@ def _finish_of(frame: Frame, *, end: bool) -> str | None:
 
 
 def _has_failed(frame: Frame) -> bool:
-    """Return whether an object says of itself that something failed, whatever it is called."""
+    """Return whether an object has a message, and says of itself that something failed.
+
+    What has another text, or is of a tool, is not the agent's word.
+    """
+    if not frame.message("message", "detail") or is_anothers(frame):
+        return False
+    if any((frame.get(key) and key != "message") for key in _TEXT_KEYS):
+        return False
+    if any(map(_SILENT.search, frame.keys() - set(_CODE_KEYS))):
+        return False
     codes = [frame.get(key) for key in _CODE_KEYS]
     return (
         any(frame.get(key) is False for key in _SUCCESS_KEYS)
@@ -117,7 +126,7 @@ def _read_role(word: str) -> _Role | None:
         return _ROLE_OF[plain]
     if _SILENT.search(plain):  # before errors: a tool that fails is not a turn that fails
         return "silent"
-    return "error" if is_failure(plain) else None
+    return "error" if names_failure(plain) else None
 
 
 _role_of_word = lru_cache(maxsize=256)(_read_role)

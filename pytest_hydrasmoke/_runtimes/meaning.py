@@ -13,12 +13,11 @@ Key = str | int
 """What joins the pieces of a tool call: an index, an id, or a tool's name."""
 NO_MESSAGE = "the agent reports an error, and no message with it"
 _SEPARATORS = re.compile(r"[\W_]+")
-_FAILED = re.compile(
-    "(?<!no)(error|failed|failure|cancell?ed|abort|aborted|exception|crashed|timeout|timedout)$"
-)
+_FAILED = re.compile("(?<!no)(error|failed|failure|cancell?ed|abort|aborted|exception|crashed)$")
+_LATE = ("timeout", "timedout")
 _USUAL = """
     stop stopsequence stoptoken end endturn endofturn eos eostoken done complete completed finish
-    finished success
+    finished success normal
 """
 _SAID_ALL = frozenset(_USUAL.split())
 _GOES_ON = frozenset({"toolcalls", "toolcall", "tooluse", "functioncall", "pauseturn"})
@@ -101,6 +100,8 @@ class Meaning(NamedTuple):
     None for words that runtimes share."""
     loose: bool = False
     """Whether its text is in no object: no runtime that is known sends such."""
+    broken: bool = False
+    """Whether its data begins as an object, and is none."""
 
     @property
     def says_more(self) -> bool:
@@ -121,6 +122,11 @@ def spelled_plainly(word: str) -> str:
 
 def is_failure(word: str) -> bool:
     """Return whether the agent has failed: it may send its usual end all the same."""
+    return names_failure(word) or spelled_plainly(word).endswith(_LATE)
+
+
+def names_failure(word: str) -> bool:
+    """Return whether an event of this name is a failure."""
     return _FAILED.search(spelled_plainly(word)) is not None
 
 

@@ -59,7 +59,7 @@ def _parts(said: Frame) -> Iterator[Part]:
     if thought:
         yield Reasoning(thought)
     calls = [*said.each("tool_calls")]
-    if "function_call" in said:  # As chunks had one call before they had several.
+    if not calls and "function_call" in said:  # As chunks had one call before they had several.
         calls.append(Frame(function=said["function_call"]))
     for call in calls:
         function = call.inner("function")

@@ -40,6 +40,7 @@ _LONGEST = 4096
 """Most characters of data whose surroundings are kept."""
 _STAND_INS = ("any text", "another text")
 """Two, as an agent may say one of them."""
+_BROKEN = re.compile(r'\s*\{"')
 _IN_QUOTES = re.compile(r'[^"\\\0-\x1f]*(?:\\(?:[/bfnrt]|u[\da-fA-F]{4})[^"\\\0-\x1f]*)*', re.ASCII)
 """What is one JSON text between two quotes, and says none, nor a backslash."""
 _decode = json.JSONDecoder().raw_decode
@@ -56,7 +57,8 @@ def read(event: ChatEvent) -> Meaning:
     value = _value(event)
     frame = frame_of(value)
     if frame is None:
-        return generic.read(event.event, value)
+        found = generic.read(event.event, value)
+        return found._replace(broken=True) if _BROKEN.match(event.data) else found
     found = _read(event.event, frame)
     if found.error is None and found.finish is not None and is_failure(found.finish):
         return found._replace(error=f"it finished with {found.finish!r}, and no message with it")

@@ -96,7 +96,14 @@ ROWS: dict[str, Row] = {
             ("Anthropic", [CUT_MESSAGE], "More"),
             ("died in its tools", [LOOKS], "I look. "),
             ("AG-UI", [typed(RUN, AGAIN)], "More"),
-            ("Responses", [response("Hi", whole=False)], "Hi"),
+        )
+    },
+    # Some relays of these send no other end.
+    **{
+        f"done, and no other end, {what}": Row([*steps, DONE], complete=True)
+        for what, steps in (
+            ("Responses", [response("Hi", whole=False)]),
+            ("AI SDK", [typed({"type": "text-delta", "id": "1", "delta": "Hi"})]),
         )
     },
     "done, after its own end": Row([SAYS, DONE], text="Cold.", complete=True, reason="end_turn"),
@@ -110,7 +117,7 @@ ROWS: dict[str, Row] = {
     "no finish reason, though it says one": Row(
         [HI, finished("null")], CUT, ends=("auto", "required")
     ),
-    "a part of JSON that is no text": Row([HI, b"event: ping\n" + HALF, DONE], complete=True),
+    "a part of JSON that is no text": Row([HI, b"event: ping\n" + HALF, DONE], BROKEN),
     "a part of JSON in which a hook finds a text": Row(
         [HI, HALF, DONE],
         text="???",

@@ -53,6 +53,7 @@ UNREASONED = "a chat ended without a finish reason: its reply may be cut"
 STOP = finished("stop") + DONE
 MANY = [HI] * 7
 AG_UI = typed({"type": "TEXT_MESSAGE_CONTENT", "delta": "Hi"})
+AI_SDK = typed({"type": "text-delta", "id": "1", "delta": "Hi"})
 RAN = typed({"type": "RUN_FINISHED"})
 NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
     # A stream, whether it is complete, its finish reason, and what is noted of it.
@@ -77,6 +78,10 @@ NOTES: dict[str, tuple[list[Any], bool, str | None, list[str]]] = {
     "no finish reason": ([HI, DONE], True, None, [UNREASONED]),
     "no finish reason of what came last": (
         [HI, finished("stop"), HI, DONE],
+        *(True, None, [UNREASONED]),
+    ),
+    "a relay that has sent no end of the runtime's": (
+        [AI_SDK, DONE],
         *(True, None, [UNREASONED]),
     ),
     "a runtime that need not tell its finish reason": ([WORD, AG_UI, RAN], True, None, []),

@@ -1,90 +1,40 @@
-"""What is told of one request, delete, boot or claim is no word on another one."""
+"""What is told of one request, claim or look is no word on another one."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lies import Lie, on
 from starlette.responses import JSONResponse, Response
-from truth import Machine, Manner, Truth
-from truth_app import AnswerError, TrueRouter
-from truth_place import Place
+from truth import Machine, Manner
+from truth_app import AnswerError
+from truth_place import (
+    Place,
+    Scripted,
+    by_hand,
+    provision,
+    refusing,
+    router_of,
+    states_in,
+    unreachable,
+)
 from truth_seam import FOREVER, Killed, open_keys, threads_may_be_killed
 
-from pytest_hydrasmoke import HydraSmokeError, SmokeClient, SmokeInstanceFactory
+from pytest_hydrasmoke import HydraSmokeError, SmokeInstanceFactory
 from pytest_hydrasmoke._base.errors import TransportError
-from pytest_hydrasmoke._plugin.fixtures import RunClient
-from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.run import Run
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, Sharing, Wanted
 
 
 @pytest.fixture(autouse=True)
 def looks_at_once() -> None:
     """Let them come when they come: on made-up time that costs nothing."""
-
-
-class Scripted(TrueRouter):
-    """A router whose provisions are answered by a script, each for one call of it."""
-
-    def __init__(self, truth: Truth) -> None:
-        super().__init__(truth)
-        self.script: list[Any] = []
-        self.provisions = 0
-
-    def _provision(self, key: str, faults: Any, *, known: bool) -> Response:
-        self.provisions += 1
-        step = self.script.pop(0) if self.script else None
-        return super()._provision(key, faults, known=known) if step is None else step(key)
-
-
-def router_of(place: Place) -> Scripted:
-    assert isinstance(place.world.router, Scripted)
-    return place.world.router
-
-
-def refusing(code: int, *, late: float = 0.0, made: Truth | None = None) -> Any:
-    """Refuse a provision, which may be carried out all the same."""
-
-    def step(key: str) -> Response:
-        if made is not None:
-            made.provision(key, late)
-        raise AnswerError(code, "no")
-
-    return step
-
-
-def by_hand(place: Place) -> SmokeClient:
-    return RunClient(place.world.io(place.process.config.link), place.process.run)
-
-
-@contextmanager
-def unreachable(place: Place) -> Iterator[None]:
-    """Let no request leave."""
-
-    async def fail(*_: object) -> Response:
-        await place.process.run._io.sleep(0.0)
-        raise TransportError("no connection", reached=False)
-
-    kind = type(place.process.run._io)
-    answer = kind._answer  # type: ignore[attr-defined]
-    kind._answer = fail  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        kind._answer = answer  # type: ignore[attr-defined]
-
-
-def provision(place: Place, client: SmokeClient, name: str, *, times: int = 1) -> None:
-    """Own a key, and provision under it, whatever comes of that."""
-    with SmokeInstanceFactory(place.process.run).own(name) as key:
-        for _ in range(times):
-            with contextlib.suppress(HydraSmokeError):
-                client.provision(place.process.spec, key)
 
 
 # Of a request
@@ -143,21 +93,99 @@ def test_what_was_refused_is_asked_for_though_a_further_request_did_not_leave(
     assert "did it all the same" in str(place.process.run.instances[0].conflict)
 
 
+TASK = {"task_id": "t", "instance_id": None}
+FURTHER: dict[str, Any] = {
+    # What the router answers to it, as far as it says anything.
+    "without an id": lambda key: JSONResponse({"idempotency_key": key, **TASK}),
+    "of another key": lambda _: JSONResponse({"idempotency_key": "another", **TASK}),
+    "without a field": lambda key: JSONResponse({"idempotency_key": key}),
+    "lost": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("answer", FURTHER)
 def test_a_further_request_for_a_deleted_key_may_have_made_another_instance(
-    tmp_path: Path,
+    tmp_path: Path, answer: str
 ) -> None:
     place = Place(tmp_path, Manner(row_after=5.0), Scripted)
     instance = place.process.run.provision(place.process.spec)
     instance.delete()
 
-    def unnamed(key: str) -> Response:
+    def made(key: str) -> Response:
         place.truth.provision(key)
-        return JSONResponse({"idempotency_key": key, "instance_id": None, "task_id": "t"})
+        return FURTHER[answer](key)
 
-    router_of(place).script = [unnamed]
+    router_of(place).script = [made, refusing(503), refusing(503), refusing(503)]
+    with contextlib.suppress(HydraSmokeError):
+        by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
+    assert place.process.end() == {"run-0": "deleted"}
+    assert place.truth.left() == []
+
+
+@pytest.mark.parametrize("row", [0.5, 15.0])
+def test_a_further_request_whose_answer_names_its_instance_is_deleted_too(
+    tmp_path: Path, row: float
+) -> None:
+    place = Place(tmp_path, Manner(row_after=1.0), Scripted)
+    instance = place.process.run.provision(place.process.spec)
+    instance.delete()
+    place.truth.manner = Manner(row_after=row)
     by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
     assert place.process.end() == {"run-0": "deleted"}
     assert place.truth.left() == []
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_further_request_that_made_nothing_changes_nothing(tmp_path: Path, sent: bool) -> None:
+    place = Place(tmp_path, Manner(row_after=1.0), Scripted)
+    instance = place.process.run.provision(place.process.spec)
+    instance.delete()
+    router_of(place).script = [refusing(422)]
+    with contextlib.nullcontext() if sent else unreachable(place), pytest.raises(HydraSmokeError):
+        by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
+    began = place.clock.now()
+    assert place.process.end() == {"run-0": "deleted"}
+    assert (open_keys(place.output), place.clock.now() - began < 15.0) == (set(), True)
+
+
+def test_what_never_left_by_the_time_the_run_is_over_is_not_waited_for(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(), Scripted)
+    run = place.process.run
+
+    async def fail(io: Any, request: Any, deadline: float) -> Response:
+        if request.call != "provision":
+            return await answer(io, request, deadline)
+        await io.sleep(0.0)
+        run.end()
+        raise TransportError("no connection", reached=False)
+
+    kind = type(run._io)
+    answer = kind._answer  # type: ignore[attr-defined]
+    kind._answer = fail  # type: ignore[attr-defined]
+    try:
+        with pytest.raises(HydraSmokeError, match="run run is over"):
+            run.provision(place.process.spec)
+    finally:
+        kind._answer = answer  # type: ignore[attr-defined]
+    began = place.clock.now()
+    place.process.end()
+    assert (open_keys(place.output), place.clock.now() == began) == (set(), True)
+
+
+def test_what_its_key_has_named_is_no_more_asked_for(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(), Scripted)
+    instance, run = None, place.process.run
+
+    def busy(key: str) -> Response:
+        [instance] = run.instances
+        # As another client's poll may, meanwhile.
+        instance.names(place.truth.provision(key).id, place.clock.now())
+        raise AnswerError(429, "Too Many Requests", **{"retry-after": "1"})
+
+    router_of(place).script = [busy]
+    run.provision(place.process.spec)
+    assert states_in(place).count(State.REQUESTED) == 1
+    assert place.process.end() == {"run-0": "deleted"}
 
 
 # Of a claim
@@ -178,6 +206,67 @@ def test_a_name_that_is_owned_again_is_another_key(tmp_path: Path, second: str) 
     assert (place.truth.left(), open_keys(place.output)) == ([], set())
 
 
+def test_a_refused_key_that_is_owned_again_is_the_same_claim(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(row_after=1.0), Scripted)
+    client = by_hand(place)
+    router_of(place).script = [refusing(422), refusing(422, made=place.truth)]
+    for _ in range(2):
+        provision(place, client, "without_tier_id")
+    place.process.end()
+    # Also by a sweep without a ledger: it knows the names of the bundled checks.
+    assert [it.key for it in place.process.run.instances] == ["run-without_tier_id"]
+    assert place.truth.left() == []
+
+
+def test_a_claim_that_another_process_has_booted_is_its_instance(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(row_after=1.0, boot=1.0))
+    config, world, spec = place.process.config, place.world, place.process.spec
+    ledger = Ledger(place.output, "run")
+    ledger.begin("gw1")
+    other = Run(config, ledger, forms=place.process.run.forms)
+    other._io = world.io(config.link)
+    one, two = (Sharing(it, worker=True) for it in (place.process.run, other))
+    world.router.lie([Lie(503, {"detail": "no"})])
+    world.lives = 3
+    with threads_may_be_killed(), pytest.raises(Killed):
+        one.take(spec, EVERYBODY, "test_1")
+    one.release()
+    world.lives = FOREVER
+    world.router.lie([])
+    booted = two.take(spec, EVERYBODY, "test_2")
+    two.release()
+    assert one.take(spec, EVERYBODY, "test_3").id == booted.id
+    one.release()
+    other.close()
+    ledger.end()
+    place.process.end()
+
+
+def test_what_is_asked_for_already_is_asked_for_again_though_the_one_beside_failed(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, Manner(row_after=1.0, boot=500.0), Scripted)
+    run, spec = place.process.run, place.process.spec
+    sharing = Sharing(
+        run, worker=False, certain=[Wanted(spec, EVERYBODY), Wanted(spec, OF_A_CHECK)]
+    )
+
+    def busy(key: str) -> Response:
+        raise AnswerError(429, "Too Many Requests", **{"retry-after": "10"})
+
+    def failing(machine: Machine, by: str) -> tuple[bool, str | None]:
+        found, word = seen(machine, by)
+        fails = word == "queued" and place.clock.now() > machine.row_at + 1
+        return found, "failed" if fails else word
+
+    router_of(place).script = [None, busy]
+    seen, place.truth.seen = place.truth.seen, failing  # type: ignore[method-assign]
+    with pytest.raises(HydraSmokeError):
+        sharing.take(spec, EVERYBODY, "test_1")
+    assert set(place.process.end().values()) == {"deleted"}
+    assert place.truth.left() == []
+
+
 @pytest.mark.parametrize("deleted", [True, False])
 def test_a_time_limit_in_the_first_question_leaves_one_claim(tmp_path: Path, deleted: bool) -> None:
     place = Place(tmp_path, Manner(row_after=1.0, boot=1.0))
@@ -195,106 +284,6 @@ def test_a_time_limit_in_the_first_question_leaves_one_claim(tmp_path: Path, del
     world.router.lie([] if deleted else [Lie(503, {"detail": "no"}, on("delete"))])
     assert place.process.end() == {"run-0": "deleted" if deleted else "leaked"}
     assert (len(run.instances), open_keys(place.output)) == (1, set() if deleted else {"run-0"})
-
-
-# Of a delete, and a boot
-
-
-class Dropping(Truth):
-    """A deletion is under way for five minutes, and then dropped."""
-
-    def ended_at(self, machine: Machine) -> float:
-        return math.inf
-
-    def seen(self, machine: Machine, by: str) -> tuple[bool, str | None]:
-        asked = machine.deleted_at
-        under_way = asked and self.clock.now() < asked[-1] + 300.0
-        return True, "deleting" if under_way else "running"
-
-    def delete(self, machine: Machine) -> int:
-        first = not machine.deleted_at
-        if first:
-            machine.deleted_at.append(self.clock.now())
-        return 200 if first else 409
-
-
-def test_a_delete_of_a_sweep_is_no_older_than_that_sweep(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=1.0, boot=1.0), truth=Dropping)
-    place.process.run.provision(place.process.spec)
-    place.process.kill()
-    place.pass_time(3600.0)
-    for seconds in (0.0, 60.0):
-        place.pass_time(seconds)
-        _, said = place.sweep()
-        assert said[0].startswith("deleting "), said
-    assert open_keys(place.output) == {"run-0"}
-
-
-def test_a_boot_that_was_seen_to_go_on_may_go_on(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=3.0, boot=300.0, finishes=True), ready_timeout=900.0)
-    step, world = place.world.step, place.world
-
-    def mortal() -> None:
-        place.ages.follow()
-        step()
-        if place.clock.now() >= 100.0:
-            raise Killed
-
-    world.step = mortal  # type: ignore[method-assign]
-    with threads_may_be_killed(), contextlib.suppress(Killed):
-        place.process.run.provision(place.process.spec)
-    world.step = step  # type: ignore[method-assign]
-    place.process.kill()
-    for seconds in (5.0, 110.0):
-        place.pass_time(seconds)
-        _, said = place.sweep()
-        assert said[0].startswith("booting "), said
-    place.pass_time(900.0)
-    assert place.sweep()[0] is False
-    assert (place.truth.left(), open_keys(place.output)) == ([], set())
-
-
-def test_a_run_that_gave_a_boot_up_was_no_witness_of_its_end(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=3.0, boot=115.0, finishes=True))
-    with pytest.raises(HydraSmokeError, match="not ready in time"):
-        place.process.run.provision(place.process.spec)
-    place.process.end()
-    place.pass_time(62.0)
-    _, said = place.sweep()
-    assert said[0].startswith("booting "), said
-    place.pass_time(60.0)
-    assert place.sweep()[0] is False
-    assert (place.truth.left(), open_keys(place.output)) == ([], set())
-
-
-def test_an_instance_that_its_router_has_put_in_anothers_place_boots_anew(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=1.0, boot=2.0))
-    place.process.run.provision(place.process.spec)
-    [machine] = place.truth.machines
-    place.truth.manner = Manner(row_after=0.0, boot=45.0, finishes=True, second_delete=200)
-    machine.deleted_at.append(place.clock.now())
-    place.truth.provision(machine.key)
-    assert place.process.end() == {"run-0": "deleted"}
-    assert open_keys(place.output) == {"run-0"}
-    place.pass_time(60.0)
-    place.sweep()
-    assert place.truth.left() == []
-
-
-def test_a_refused_key_is_asked_for_when_rows_of_its_run_are_there(tmp_path: Path) -> None:
-    place = Place(tmp_path, Manner(row_after=8.0, boot=2.0), Scripted)
-    run = place.process.run
-    run.provision(place.process.spec)
-    router_of(place).script = [refusing(403, late=8.0, made=place.truth)]
-    with pytest.raises(HydraSmokeError, match="refused with 403"):
-        run.provision(place.process.spec)
-    # As after a signal: there is no last look.
-    run.close()
-    run.ledger.mark_ended()
-    run.ledger.end()
-    place.pass_time(1.0)
-    assert place.sweep()[0] is False
-    assert place.truth.left() == []
 
 
 # Of a look

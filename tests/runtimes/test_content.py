@@ -113,6 +113,16 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         )
         for what, ident in (("without an id", {}), ("and one id", {"id": "call_0"}))
     },
+    "the same once more": (
+        [call(0, id="a", name="look", arguments="{}")] * 2,
+        [ToolCall("look", {}, "a", None, 0)],
+        [],
+    ),
+    "pieces that are no JSON, and end as it does": (
+        [call(0, name="look", arguments='{"a"}'), call(0, name="look", arguments="}")],
+        [ToolCall("look", None, None, None, 0)],
+        [NO_JSON],
+    ),
     "pieces of the call before": (
         [
             typed("TOOL_CALL_CHUNK", toolCallId="a", toolCallName="look"),
@@ -205,6 +215,11 @@ USAGES: list[tuple[list[TokensUsed | Meaning], tuple[int | None, ...] | None, li
     ([stopped(7, 5), stopped(), TokensUsed(8, 6)], (8, 6), []),
     ([stopped(7, 5), Meaning("\n"), TokensUsed(8, 6)], (8, 6), []),
     ([TokensUsed(7, 5), Meaning("x"), TokensUsed(8, 6)], (8, 6), []),
+    # Some tell a call's again with each event, and a finish reason with it.
+    ([*[step for n in (1, 2, 3) for step in (stopped(10, n), Meaning("x"))]], (10, 3), []),
+    ([TokensUsed(9, 2), stopped(9, 3), TokensUsed(9, 0), TokensUsed(9, 4)], (9, 4), []),
+    ([TokensUsed(9, 2), stopped(9, 3), TokensUsed(15, 0), TokensUsed(15, 4)], (24, 7), []),
+    ([stopped(0, 0), Meaning("x"), TokensUsed(1, 2)], (1, 2), []),
     ([TokensUsed(0, 0)], (0, 0), [ZERO]),
     ([TokensUsed(0, 1)], (0, 1), []),
     ([TokensUsed((1 << 53) - 1, 1)], ((1 << 53) - 1, 1), []),

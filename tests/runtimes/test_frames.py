@@ -262,8 +262,15 @@ GENERIC: Rows = [
         )
     ),
     *(
+        (
+            ("hermes.tool.progress", {**PROGRESS, "status": "completed", **told}),
+            says(ToolResult(key, None)),
+        )
+        for told, key in (({"toolCallId": "a"}, "a"), ({}, "look"))
+    ),
+    *(
         (("hermes.tool.progress", {**PROGRESS, "toolCallId": "a", **told}), NOTHING)
-        for told in ({"status": "completed"}, {"tool": "_look"}, {"tool": None})
+        for told in ({"status": "failed"}, {"tool": "_look"}, {"tool": None})
     ),
     # Everybody's words are not taken for the AI SDK's own, though it may add to them.
     (typed("finish", finishReason="content-filter"), Meaning(end=True, finish="content-filter")),

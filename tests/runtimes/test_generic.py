@@ -85,11 +85,18 @@ MEANS: list[tuple[Any, Meaning]] = [
         )
         for row in (
             ({**failed, "message": "boom"}, Meaning(error="boom")),
-            (typed("token", content="x", **failed), Meaning(error="x")),
+            ({**failed, "detail": "boom"}, Meaning(error="boom")),
             (("thinking", {**failed, "message": "boom"}), NOTHING),
+            # But not a text that the agent says, nor what is a tool's.
+            (typed("token", content="x", **failed), X),
+            ({**failed, "delta": "x", "message": "boom"}, X),
+            ({**failed, "role": "tool", "message": "boom"}, NOTHING),
+            ({**failed, "tool": "look", "detail": "boom"}, NOTHING),
+            ({**failed, "node": "look"}, NOTHING),
         )
     ),
-    ({"success": False}, Meaning(error=NO_MESSAGE)),
+    ({"type": "session_timeout", "message": "boom"}, NOTHING),
+    ({"type": "agent_exception", "message": "boom"}, Meaning(error="boom")),
     (("done", {"success": False, "message": "boom"}), Meaning(end=True, error="boom")),
     *(
         ({"content": "x", **fine}, X)
@@ -207,7 +214,9 @@ PLAIN += ["[1, 2]", '{"content": "Hel', '{"content": "a\tb"}', "{'a': 1}", "{bro
 @pytest.mark.parametrize("event", ["message", "token", "delta", "text"])
 def test_data_that_is_no_object_is_text_as_it_stands(event: str) -> None:
     for data in PLAIN:
-        assert read_one((event, data)) == Meaning(data, loose=bool(data))
+        assert read_one((event, data)) == Meaning(
+            data, loose=bool(data), broken=data.startswith('{"')
+        )
     for quoted, text in (('"Hel"', "Hel"), ('"\\n"', "\n")):
         assert read_one((event, quoted)) == Meaning(text, loose=True)
 
