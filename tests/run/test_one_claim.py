@@ -174,7 +174,7 @@ def test_what_never_left_by_the_time_the_run_is_over_is_not_waited_for(tmp_path:
 
 def test_what_its_key_has_named_is_no_more_asked_for(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner(), Scripted)
-    instance, run = None, place.process.run
+    run = place.process.run
 
     def busy(key: str) -> Response:
         [instance] = run.instances
