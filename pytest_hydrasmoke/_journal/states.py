@@ -36,6 +36,8 @@ class State(StrEnum):
 
 HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
 """States in which the router had a row for it: after that, "not found" means gone."""
+HAD_ROW = HAS_ROW | {State.GONE, State.DELETED}
+"""The same, or those after them."""
 CLOSED = frozenset({State.UNUSED, State.ABSENT, State.DELETED})
 """States after which nobody needs to look again."""
 NOTHING_TO_DELETE = CLOSED | {State.CLAIMED, State.REFUSED, State.GONE}

@@ -187,8 +187,9 @@ class RunEnd:
 
     def _stays_red(self, error: BaseException) -> None:
         """Let no hook's `sys.exit(0)` make a red run green: pytest does not see its code."""
-        if isinstance(error, SystemExit) and not error.code:
-            error.code = int(self.session.exitstatus)
+        session = session_of(self._pytest)
+        if session is not None and isinstance(error, SystemExit):
+            error.code = error.code or int(session.exitstatus)
 
     # Hooks: outermost, since some plugins write their report, or output, first thing at the end
 

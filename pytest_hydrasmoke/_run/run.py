@@ -34,7 +34,7 @@ from pytest_hydrasmoke._core.stage import Keeper, Stage
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Fact, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
-from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, SETTLED, State
+from pytest_hydrasmoke._journal.states import CLOSED, HAD_ROW, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -256,13 +256,7 @@ class Run(Keeper):
         drive(self.dispose(instances))
 
     def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> Instance:
-        """Own an instance in the ledger, together with another process of the run.
-
-        A claim of this process's own, whose boot was cut short before its request, is gone on with.
-        """
-        for mine in self.instances:
-            if mine.key == it.key and mine.state is it.state is State.CLAIMED:
-                return mine
+        """Own an instance in the ledger, together with another process of the run."""
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
         instance = self._new_instance(spec, str(it.key), claimed)
@@ -329,8 +323,7 @@ class Run(Keeper):
             self.dispose_now(self._own)
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
-        had_row = HAS_ROW | {State.GONE, State.DELETED}
-        unseen = [it for it in self.instances if it.leak is not None and it.state not in had_row]
+        unseen = [it for it in self.instances if it.leak is not None and it.state not in HAD_ROW]
         known = self._in_ledger().instances if unseen else {}
         for instance in unseen:
             told = known.get(str(instance.key))

@@ -198,7 +198,10 @@ class Sharing:
     def _own(self, wanted: Wanted, known: KnownInstance | None = None) -> Instance:
         assert wanted.spec is not None
         if known is not None:
-            instance = self._run.join(known, wanted.spec)
+            # A claim of this process's own, whose boot was cut short, is gone on with.
+            claims = (it for it in self._run.instances if it.key == known.key)
+            mine = (it for it in claims if it.state is known.state is State.CLAIMED)
+            instance = next(mine, None) or self._run.join(known, wanted.spec)
         else:
             [instance] = self._run.claim(wanted.spec, share=wanted.share)
         instance.shared_across_workers = self._worker and wanted.share in (EVERYBODY, OF_A_CHECK)

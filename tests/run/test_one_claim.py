@@ -103,13 +103,19 @@ FURTHER: dict[str, Any] = {
 }
 
 
+def deleted(place: Place) -> str:
+    """Provision an instance, and delete it; return its key."""
+    instance = place.process.run.provision(place.process.spec)
+    instance.delete()
+    return str(instance.idempotency_key)
+
+
 @pytest.mark.parametrize("answer", FURTHER)
 def test_a_further_request_for_a_deleted_key_may_have_made_another_instance(
     tmp_path: Path, answer: str
 ) -> None:
     place = Place(tmp_path, Manner(row_after=5.0), Scripted)
-    instance = place.process.run.provision(place.process.spec)
-    instance.delete()
+    key = deleted(place)
 
     def made(key: str) -> Response:
         place.truth.provision(key)
@@ -117,7 +123,7 @@ def test_a_further_request_for_a_deleted_key_may_have_made_another_instance(
 
     router_of(place).script = [made, refusing(503), refusing(503), refusing(503)]
     with contextlib.suppress(HydraSmokeError):
-        by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
+        by_hand(place).provision(place.process.spec, key)
     assert place.process.end() == {"run-0": "deleted"}
     assert place.truth.left() == []
 
@@ -127,10 +133,9 @@ def test_a_further_request_whose_answer_names_its_instance_is_deleted_too(
     tmp_path: Path, row: float
 ) -> None:
     place = Place(tmp_path, Manner(row_after=1.0), Scripted)
-    instance = place.process.run.provision(place.process.spec)
-    instance.delete()
+    key = deleted(place)
     place.truth.manner = Manner(row_after=row)
-    by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
+    by_hand(place).provision(place.process.spec, key)
     assert place.process.end() == {"run-0": "deleted"}
     assert place.truth.left() == []
 
@@ -138,11 +143,10 @@ def test_a_further_request_whose_answer_names_its_instance_is_deleted_too(
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_further_request_that_made_nothing_changes_nothing(tmp_path: Path, sent: bool) -> None:
     place = Place(tmp_path, Manner(row_after=1.0), Scripted)
-    instance = place.process.run.provision(place.process.spec)
-    instance.delete()
+    key = deleted(place)
     router_of(place).script = [refusing(422)]
     with contextlib.nullcontext() if sent else unreachable(place), pytest.raises(HydraSmokeError):
-        by_hand(place).provision(place.process.spec, str(instance.idempotency_key))
+        by_hand(place).provision(place.process.spec, key)
     began = place.clock.now()
     assert place.process.end() == {"run-0": "deleted"}
     assert (open_keys(place.output), place.clock.now() - began < 15.0) == (set(), True)
