@@ -215,6 +215,7 @@ class _Stream:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         turn.kept.room = STREAMED
+        turn.partner.run_turns.stage.offers(turn)
 
 
 @public

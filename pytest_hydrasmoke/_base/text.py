@@ -6,7 +6,9 @@ a pipeline's runner executes commands that it finds in a log.
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
@@ -94,6 +96,22 @@ def printable(text: str, stream: TextIO) -> str:
     """Return a text with escapes for characters outside a stream's encoding."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def aside(line: str) -> None:
+    """Write a line on standard error, for people.
+
+    Nobody may read it any more, as after Ctrl-C in a pipeline, and Python has None in place of a
+    stream that was closed (`2>&-`). What stayed in a buffer would change the exit code, as Python
+    tries to write it at exit.
+    """
+    stream: TextIO | None = sys.stderr
+    try:
+        if stream is not None:
+            stream.write(f"{line}\n")
+            stream.flush()
+    except (OSError, ValueError):
+        sys.stderr = io.StringIO()
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

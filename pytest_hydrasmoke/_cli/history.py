@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._options import variable
-
-from .output import aside
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._history.runs import Found

@@ -18,12 +18,12 @@ from typing import Any
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import cleaner, safe_line
+from pytest_hydrasmoke._base.text import aside, cleaner, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
 from . import history
-from .output import Output, aside, flush, replace_closed
+from .output import Output, flush, replace_closed
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: 4 for settings, as for pytest's own usage errors."""

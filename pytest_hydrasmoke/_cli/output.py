@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 
-from pytest_hydrasmoke._base.text import printable
+from pytest_hydrasmoke._base.text import aside, printable
 
 
 class Output:
@@ -27,18 +27,6 @@ class Output:
             if not isinstance(error, BrokenPipeError):
                 self.lost = True
                 aside(f"standard output can't be written: {error.strerror}")
-
-
-def aside(line: str) -> None:
-    """Print a line on standard error, for people: programs that read the output want results.
-
-    Nobody may read it any more, as after Ctrl-C in a pipeline.
-    """
-    try:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = io.StringIO()
 
 
 def replace_closed() -> None:

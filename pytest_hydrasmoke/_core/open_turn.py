@@ -74,6 +74,7 @@ class OpenTurn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        self.partner.run_turns.stage.opens(self)
         if self.story.has_begun:
             raise ConfigError(
                 "this turn was begun before: a stream is entered once",

@@ -66,7 +66,9 @@ class Journal:
             self._skipped[of, event.call] += 1
             if self._skipped[of, event.call] < STEP:
                 return
-            entry = entry._replace(event=Skipped(event.call, self._skipped.pop((of, event.call))))
+            entry = entry._replace(
+                event=Skipped(event.call, self._skipped.pop((of, event.call), 0))
+            )
         self._write(entry)
         self.on_entry(entry)
 

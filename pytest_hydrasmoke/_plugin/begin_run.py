@@ -6,7 +6,6 @@ The main process reads the settings, serves the fake, and checks the router befo
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ import pytest
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
 from pytest_hydrasmoke._base.pytest_internals import worker_output
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._recordings.store import RecordingStore
 from pytest_hydrasmoke._report import github, run_files
@@ -119,8 +118,7 @@ def _refused(
     if os.environ.get("GITHUB_ACTIONS") == "true":
         with suppress(OSError):
             github.append_refusal(problem, os.environ)
-        with suppress(OSError):  # Nobody may read it any more.
-            sys.stderr.write(github.annotation("hydra-smoke was refused", problem) + "\n")
+        aside(github.annotation("hydra-smoke was refused", problem))
     return pytest.UsageError(problem)
 
 
@@ -203,8 +201,7 @@ def _check_router(
 
 def _say_early(words: str) -> None:
     # pytest has no terminal yet: write where its errors go.
-    sys.stderr.write(f"hydra-smoke: {words}\n")
-    sys.stderr.flush()
+    aside(f"hydra-smoke: {words}")
 
 
 class _Unable:

@@ -197,7 +197,7 @@ class Process:
             "recording-end": self.recording_end,
             "annotations": annotations,
             # First to tell: what ends the run counts them.
-            "unawaited": Unawaited(self.pytestconfig),
+            "unawaited": Unawaited(self.pytestconfig, self.stage.offered),
             "scrub": ReportCleaner(self.scrub),
             # Registered last, and so the first to end.
             "progress": self.progress,

@@ -44,6 +44,8 @@ class PytestStage(Stage):
         if process.replaying is None:
             # A recording has what its test has said, in whatever order they are replayed.
             self.new_conversation = process.config.new_conversation
+        self.offered: set[OpenTurn] = set()
+        """The turns whose streams the running test has not entered."""
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
@@ -85,6 +87,12 @@ class PytestStage(Stage):
             self._replaying.flows.goes(self.owner, self.run, turn.partner.key)
         elif self._process.recorder is not None:
             self._process.recorder.on_turn(turn)
+
+    def offers(self, turn: OpenTurn) -> None:
+        self.offered.add(turn)
+
+    def opens(self, turn: OpenTurn) -> None:
+        self.offered.discard(turn)
 
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):

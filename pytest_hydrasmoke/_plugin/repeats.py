@@ -37,7 +37,8 @@ _REASON = 600
 """How many characters of a run's reason are shown."""
 _ENDS = (KeyboardInterrupt, pytest.exit.Exception)
 """Exceptions that end the whole session."""
-_OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
+_SKIPS = (pytest.skip.Exception, SkipTest)
+_OF_THE_TEST = (*_SKIPS, pytest.xfail.Exception)
 """Exceptions that hold for the whole test, whichever run raises them."""
 SUBTESTS: tuple[type, ...] = (pytest.Subtests,) if hasattr(pytest, "Subtests") else ()
 """The class of pytest's fixture, from pytest 9 on."""
@@ -177,6 +178,10 @@ class Repeats:
             try:
                 _run_once(item, runtest)
             except BaseException as error:
+                if isinstance(error, _SKIPS) and tally.failed:
+                    # Skipped, the test would hide how it has failed.
+                    skips = f"the test skips itself ({_reason_of(error)})"
+                    pytest.fail(tally.words(skips), pytrace=False)
                 if not _is_failure(error):
                     raise
                 tally.add("failed", now() - start, _reason_of(error))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import at_hook
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
 from pytest_hydrasmoke._report.model import Report
@@ -101,8 +100,7 @@ class Views:
 
     def say_late(self, line: str) -> None:
         """Write a line to standard error, when pytest's own output is over."""
-        with suppress(Exception):  # It may be closed.
-            sys.stderr.write(self._process.scrub(line) + "\n")
+        aside(self._process.scrub(line))
 
     # Hooks
 

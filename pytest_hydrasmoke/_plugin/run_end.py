@@ -159,7 +159,7 @@ class RunEnd:
         for kind, name, words in problems(report):
             self.fail(kind, name, words)
         for test, calls in self._process.session_outcome.unawaited.items():
-            words = f"{', '.join(calls)}: called without await, so nothing was done"
+            words = f"{', '.join(calls)}: called without await, or with, so nothing was done"
             self.fail("missing await", test, words)
         self._process.views.hand_out(report)
 

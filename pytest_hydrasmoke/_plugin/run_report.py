@@ -155,6 +155,8 @@ def _unproved(report: Report, process: Process) -> str | None:
         return f"smoke tests failed: {failed}, and the run was to end as if they had not"
     if not process.session_outcome.cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
+    if not (story.used or story.forms):
+        return "no smoke test asked the router for anything: the run proves nothing"
     left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
     if left:
         # A test may be expected to fail, or run again by a plugin.

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
 from .pytest_stage import CONTINUES
-from .unawaited import NEVER_AWAITED
+from .unawaited import NOTHING_DONE
 
 if TYPE_CHECKING:
     from .process import Process
@@ -42,7 +42,7 @@ class SessionOutcome:
         self._uncollected: list[str] = []
         self.cases = Cases()
         self.unawaited: dict[str, dict[str, None]] = {}
-        """What a test has called and never awaited, so that nothing was done or proved.
+        """What a test has called and never awaited or entered, so that nothing was done or proved.
 
         `Unawaited` says so in a warning, which pytest shows and counts for nothing. xdist passes
         the warnings of its workers on to the main process.
@@ -95,9 +95,10 @@ class SessionOutcome:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, nodeid: str
     ) -> None:
-        found = NEVER_AWAITED.match(str(warning_message.message))
+        found = NOTHING_DONE.match(str(warning_message.message))
         if found is not None:
-            self.unawaited.setdefault(nodeid or "(no test)", {})[found[1]] = None
+            calls = self.unawaited.setdefault(nodeid or "(no test)", {})
+            calls[found[1] or found[2]] = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

@@ -1,7 +1,9 @@
-"""Tells of each coroutine of this package that was never awaited, whatever warnings are ignored.
+"""Tells of what a smoke test has called and never awaited or entered, so that nothing was done.
 
-A suite that ignores warnings ignores Python's own one of it, too, and its test passes without what
-it was to expect. Python calls a function of `warnings` for each such coroutine, before any filter.
+A suite that ignores warnings ignores Python's own one of a coroutine, too, and its test passes
+without what it was to expect. Python calls a function of `warnings` for each such coroutine, before
+any filter. Of those that are not this package's, a smoke test's own count: its helpers, and the
+test itself, which `unittest.TestCase` calls and does not await.
 """
 
 from __future__ import annotations
@@ -10,15 +12,23 @@ import re
 import sys
 import warnings
 from collections.abc import Generator
+from pathlib import Path
 from types import CoroutineType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-NEVER_AWAITED = re.compile(
-    r"^coroutine '(Async(?:SmokeInstance|SmokeInstanceFactory|ChatTurn|ChatStream|SmokeClient)"
-    r"\.\w+)' was never awaited"
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._core.open_turn import OpenTurn
+
+_OURS = re.compile(
+    r"Async(?:SmokeInstance|SmokeInstanceFactory|ChatTurn|ChatStream|SmokeClient)\.\w+"
 )
+NOTHING_DONE = re.compile(
+    rf"^coroutine '({_OURS.pattern})' was never awaited"
+    r"|^(?:coroutine|stream) '(.+)' was never (?:awaited|entered) in a smoke test$"
+)
+"""What Python says of one of ours, and what `Unawaited` says."""
 _WARN = "_warn_unawaited_coroutine"
 """No public name: without it, only warnings that are not ignored tell."""
 
@@ -26,9 +36,12 @@ _WARN = "_warn_unawaited_coroutine"
 class Unawaited:
     """Tells of them by pytest's hook, which also comes from workers."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, offered: set[OpenTurn]) -> None:
         self._hook = config.hook
+        self._offered = offered
         self._warn: Any = getattr(warnings, _WARN, None)
+        self._item: pytest.Item | None = None
+        """The smoke test that is running."""
         self._found: list[warnings.WarningMessage] = []
 
     def pytest_configure(self) -> None:
@@ -42,16 +55,25 @@ class Unawaited:
             setattr(warnings, _WARN, self._warn)
 
     def _saw(self, both: type[object], coroutine: CoroutineType[Any, Any, Any]) -> object:
-        """Keep one of this package; for any other, return what makes Python's own function tell."""
-        text = f"coroutine '{coroutine.__qualname__}' was never awaited"
-        if NEVER_AWAITED.match(text) is None:
+        """Keep one that counts; for any other, return what makes Python's own function tell."""
+        name = coroutine.__qualname__
+        if _OURS.fullmatch(name) is None and not self._is_of_the_test(coroutine):
             return object.__new__(both)
         # Told later: this is wherever the last reference to it went.
         where = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        kind = RuntimeWarning
-        file, line = where.f_code.co_filename, where.f_lineno
-        self._found.append(warnings.WarningMessage(kind(text), kind, file, line))
+        self._keep(
+            f"coroutine '{name}' was never awaited", where.f_code.co_filename, where.f_lineno
+        )
         return None
+
+    def _is_of_the_test(self, coroutine: CoroutineType[Any, Any, Any]) -> bool:
+        file = Path(coroutine.cr_code.co_filename)
+        return self._item is not None and (file == self._item.path or file.name == "conftest.py")
+
+    def _keep(self, text: str, file: object, line: int | None) -> None:
+        kind = RuntimeWarning
+        words = kind(f"{text} in a smoke test")
+        self._found.append(warnings.WarningMessage(words, kind, str(file), line or 0))
 
     def _tell(self, test: str) -> None:
         found, self._found = self._found, []
@@ -67,9 +89,14 @@ class Unawaited:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._item = item if item.get_closest_marker("hydra_smoke") else None
         try:
             return (yield)
         finally:
+            self._item = None
+            if self._offered:
+                self._keep("stream 'stream_chat' was never entered", *item.reportinfo()[:2])
+                self._offered.clear()
             self._tell(item.nodeid)
 
     # Before the run's end counts them.

@@ -10,6 +10,7 @@ import logging
 import pickle
 import pprint
 import re
+import sys
 import traceback
 import unicodedata
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
 from pytest_hydrasmoke._base.text import (
+    aside,
     cleaner,
     first_few,
     nearest,
@@ -254,3 +256,23 @@ def test_an_error_and_what_it_came_of_lose_their_frames_but_not_what_was_handled
             below = error
         left = [frames(it) for it in (bare(below), above)]
     assert left == [0, 1]
+
+
+class Gone(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [None, Gone(), io.StringIO()], ids=["closed", "gone", "there"])
+def test_a_word_aside_needs_no_reader(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr("sys.stderr", stream)
+    aside("one")
+    aside("two")
+    # Python flushes it at exit.
+    if isinstance(sys.stderr, io.StringIO):
+        sys.stderr.flush()
+        assert sys.stderr.getvalue() == ("two\n" if isinstance(stream, Gone) else "one\ntwo\n")

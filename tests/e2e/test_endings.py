@@ -7,7 +7,7 @@ from typing import Any
 
 import ending_tools as ends
 import pytest
-from ending_tools import NOT_ALL, NOTHING, Ending, check, check_output
+from ending_tools import ASKS_NOTHING, NOT_ALL, NOTHING, Ending, check, check_output
 from handlers import as_in_a_terminal
 from plugin_tools import QUICK, Project, alone_or_workers
 from sizes import sampled
@@ -35,6 +35,13 @@ def test_one(smoke_instance):
     if len(tries) > 1:
         pytest.skip("not a second time")
     assert 0
+"""
+STUBBED = """
+import pytest
+@pytest.fixture
+def smoke_instance(): return "a stub, for work without a router"
+def test_one(smoke_instance): assert smoke_instance
+def test_two(smoke_client, smoke_spec): assert smoke_client and smoke_spec
 """
 PLAIN = "def test_plain(): ...\n"
 XFAILS = "import pytest\n@pytest.mark.xfail\ndef test_one(smoke_instance): assert 0\n"
@@ -158,6 +165,9 @@ ENDINGS = {
         files={"hydra_smoke/test_named.py": SKIPS + PLAIN},
         arguments=("hydra_smoke",),
         verdict=NOTHING,
+    ),
+    "none asks": Ending(
+        *(1, None, "2 passed", "passed passed"), text=STUBBED, instances=0, verdict=ASKS_NOTHING
     ),
     "none": Ending(5, None, "", "", instances=0, arguments=("test_it.py", "-k", "none")),
     "broken modules": Ending(

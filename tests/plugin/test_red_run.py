@@ -166,7 +166,7 @@ def told_on_the_terminal(result: Ran, one: FakeInstance) -> None:
     never = ("ChatTurn.expect_llm_events", "SmokeInstance.chat", "SmokeClient.poll")
     named = ", ".join(f"Async{it}" for it in never)
     result.says(
-        f"{named}: called without await, so nothing was done",
+        f"{named}: called without await, or with, so nothing was done",
         "FAILED hydra-smoke::missing await::test_it.py::test_unawaited*",
     )
     # No frame of the plugin for coroutines is shown.

@@ -53,6 +53,7 @@ BODIES = {
     "test_parameters[2]": ("failure", "2", "0"),
     "test_skips": ("skipped", "2", "1"),
     "test_skips_as_unittest_does": ("skipped", "1", "0"),
+    "test_skips_once_it_has_failed": ("failure", "2", "0"),
     "test_expects_to_fail": ("skipped", "2", "0"),
     "test_is_expected_to_fail": ("skipped", "3", "1"),
     "test_passes_against_all_odds": ("failure", "3", "2"),

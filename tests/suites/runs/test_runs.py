@@ -98,6 +98,13 @@ def test_skips_as_unittest_does() -> None:
 
 
 @pytest.mark.hydra_smoke_runs(3, at_least=1)
+def test_skips_once_it_has_failed(run: Iterator[int]) -> None:
+    if next(run) == 2:
+        pytest.skip("not this agent")
+    raise AssertionError("this run only")
+
+
+@pytest.mark.hydra_smoke_runs(3, at_least=1)
 def test_expects_to_fail(run: Iterator[int]) -> None:
     if next(run) == 2:
         pytest.xfail("known")
