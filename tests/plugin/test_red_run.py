@@ -164,7 +164,7 @@ def told_on_the_terminal(result: Ran, one: FakeInstance) -> None:
     result.says(f"seen on {one.id} (key {one.idempotency_key})*")
     result.says("hydra-smoke: what happened is in *report.html")
     never = ("ChatTurn.expect_llm_events", "SmokeInstance.chat", "SmokeClient.poll")
-    named = ", ".join(f"Async{it}" for it in never)
+    named = ", ".join([*(f"Async{it}" for it in never), "own"])
     result.says(
         f"{named}: called without await, or with, so nothing was done",
         "FAILED hydra-smoke::missing await::test_it.py::test_unawaited*",
