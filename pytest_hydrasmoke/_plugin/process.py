@@ -94,6 +94,7 @@ class Process:
         self.replaying: Replaying | None = None
         if router is not None and router.scenario.recordings is not None:
             self.replaying = Replaying(self.pytestconfig, router)
+        self.unawaited = Unawaited(self.pytestconfig)
         self.stage = PytestStage(self)
         self.recorder = None if config.record is None else Recorder(self)
         self.recording_end: RecordingEnd | None = None
@@ -197,7 +198,7 @@ class Process:
             "recording-end": self.recording_end,
             "annotations": annotations,
             # First to tell: what ends the run counts them.
-            "unawaited": Unawaited(self.pytestconfig, self.stage.offered),
+            "unawaited": self.unawaited,
             "scrub": ReportCleaner(self.scrub),
             # Registered last, and so the first to end.
             "progress": self.progress,

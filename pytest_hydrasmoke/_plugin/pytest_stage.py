@@ -44,8 +44,6 @@ class PytestStage(Stage):
         if process.replaying is None:
             # A recording has what its test has said, in whatever order they are replayed.
             self.new_conversation = process.config.new_conversation
-        self.offered: set[OpenTurn] = set()
-        """The turns whose streams the running test has not entered."""
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
@@ -89,10 +87,12 @@ class PytestStage(Stage):
             self._process.recorder.on_turn(turn)
 
     def offers(self, turn: OpenTurn) -> None:
-        self.offered.add(turn)
+        # Any test may enter what a wider fixture offers.
+        if self.owner == self.test:
+            self._process.unawaited.offered.add(turn)
 
     def opens(self, turn: OpenTurn) -> None:
-        self.offered.discard(turn)
+        self._process.unawaited.offered.discard(turn)
 
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):

@@ -3,11 +3,13 @@
 A suite that ignores warnings ignores Python's own one of a coroutine, too, and its test passes
 without what it was to expect. Python calls a function of `warnings` for each such coroutine, before
 any filter. Of those that are not this package's, a smoke test's own count: its helpers, and the
-test itself, which `unittest.TestCase` calls and does not await.
+test itself, which `unittest.TestCase` calls and does not await. A test that raises has not come to
+what it leaves, nor has a run of its body: it may be expected to, or be run again.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import warnings
@@ -36,9 +38,12 @@ _WARN = "_warn_unawaited_coroutine"
 class Unawaited:
     """Tells of them by pytest's hook, which also comes from workers."""
 
-    def __init__(self, config: pytest.Config, offered: set[OpenTurn]) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self._hook = config.hook
-        self._offered = offered
+        self.offered: set[OpenTurn] = set()
+        """The turns whose streams the running test has not entered."""
+        self._raised = False
+        """Whether a smoke test has raised, or a run of its body, and no other has begun."""
         self._warn: Any = getattr(warnings, _WARN, None)
         self._item: pytest.Item | None = None
         """The smoke test that is running."""
@@ -59,6 +64,8 @@ class Unawaited:
         name = coroutine.__qualname__
         if _OURS.fullmatch(name) is None and not self._is_of_the_test(coroutine):
             return object.__new__(both)
+        if self._raised:
+            return None
         # Told later: this is wherever the last reference to it went.
         where = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         self._keep(
@@ -67,8 +74,27 @@ class Unawaited:
         return None
 
     def _is_of_the_test(self, coroutine: CoroutineType[Any, Any, Any]) -> bool:
+        if self._item is None:
+            return False
         file = Path(coroutine.cr_code.co_filename)
-        return self._item is not None and (file == self._item.path or file.name == "conftest.py")
+        given = map(type, coroutine.cr_frame.f_locals.values())
+        ours = any(it.__module__.partition(".")[0] == "pytest_hydrasmoke" for it in given)
+        return ours or file == self._item.path or file.name == "conftest.py"
+
+    def raised(self) -> None:
+        """Count nothing of what now goes, until another begins; what others have left counts."""
+        gc.collect()
+        self._raised = True
+        self.offered.clear()
+
+    def begins(self) -> None:
+        """Begin a test, or a run of its body, once all has gone that what raised has left."""
+        if self._raised:
+            # Here the last error is kept for a debugger; pytest forgets it at the next call.
+            for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+                vars(sys).pop(name, None)
+            gc.collect()
+            self._raised = False
 
     def _keep(self, text: str, file: object, line: int | None) -> None:
         kind = RuntimeWarning
@@ -94,13 +120,26 @@ class Unawaited:
             return (yield)
         finally:
             self._item = None
-            if self._offered:
+            if self.offered:
                 self._keep("stream 'stream_chat' was never entered", *item.reportinfo()[:2])
-                self._offered.clear()
+                self.offered.clear()
             self._tell(item.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self.begins()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo is None:
+            return
+        self.offered.clear()
+        if self._item is not None and call.when == "call":
+            self.raised()
 
     # Before the run's end counts them.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        gc.collect()  # What is in a cycle goes with the next collection, if there is one.
         self._tell("")
         return (yield)

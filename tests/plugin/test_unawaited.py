@@ -10,14 +10,17 @@ from plugin_tools import ASYNCIO, Project
 
 from pytest_hydrasmoke._plugin.unawaited import Unawaited
 
+HELPERS = "async def says_hi(agent): await agent.chat('hi')\n"
 SUITE = """
 import unittest, pytest
+from helpers import says_hi
 async def says_hello(agent):
     assert "hello" in (await agent.chat("hi")).text
 async def test_one(async_smoke_instance):
     turn = await async_smoke_instance.chat("hi")
     turn.expect_llm_events(at_least=99)
     says_hello(async_smoke_instance)
+    says_hi(async_smoke_instance)
 def test_a_stream(smoke_instance):
     smoke_instance.stream_chat("hi")
     with smoke_instance.stream_chat("hi") as stream:
@@ -32,10 +35,48 @@ def test_that_is_none():
     says_hello(None)
 """
 NOTHING_DONE = {
-    "test_one": "AsyncChatTurn.expect_llm_events, says_hello",
+    "test_one": "AsyncChatTurn.expect_llm_events, says_hello, says_hi",
     "test_a_stream": "stream_chat",
     "TestPlain::test_hello": "TestPlain.test_hello",
 }
+# What held it is freed by a collection of garbage only, whenever one comes.
+IN_A_CYCLE = """
+import pytest
+async def test_one(async_smoke_instance):
+    await async_smoke_instance.status()
+    with pytest.raises(ValueError) as told:
+        int("hi")
+    turn = async_smoke_instance.chat("hi")
+"""
+RAISES = """
+import pytest
+async def says_both(agent, what):
+    stream, turns = agent.stream_chat("hi"), [agent.chat(word) for word in ("one", "two")]
+    await turns[0]
+    what()
+    await turns[1]
+    async with stream: ...
+def once(what, tries=[]):
+    tries.append(what)
+    assert tries.count(what) > 1
+@pytest.mark.flaky(reruns=1)
+async def test_again(async_smoke_instance):
+    await says_both(async_smoke_instance, lambda: once("again"))
+@pytest.mark.hydra_smoke_runs(2, at_least=1)
+async def test_runs(async_smoke_instance):
+    await says_both(async_smoke_instance, lambda: once("runs"))
+@pytest.mark.xfail
+async def test_expected(async_smoke_instance):
+    await says_both(async_smoke_instance, lambda: 1 / 0)
+async def test_skips(async_smoke_instance):
+    await says_both(async_smoke_instance, lambda: pytest.skip("not today"))
+@pytest.fixture(scope="module")
+def stream(smoke_instance_factory):
+    return smoke_instance_factory().stream_chat("hi")
+def test_has_a_stream(stream): assert stream
+def test_enters_it(stream):
+    with stream: assert list(stream)
+"""
 
 
 @pytest.mark.parametrize(
@@ -44,7 +85,7 @@ NOTHING_DONE = {
     ids=" ".join,
 )
 def test_it_fails_the_run(project: Project, arguments: tuple[str, ...]) -> None:
-    project.write("test_it.py", SUITE)
+    project.write_all({"test_it.py": SUITE, "helpers.py": HELPERS})
     options = (*ASYNCIO, "-oasyncio_mode=auto", *arguments)
     result = project.fake(*options, "test_it.py", ret=pytest.ExitCode.TESTS_FAILED)
     for test, names in NOTHING_DONE.items():
@@ -53,11 +94,28 @@ def test_it_fails_the_run(project: Project, arguments: tuple[str, ...]) -> None:
     assert result.stdout.str().count("FAILED hydra-smoke::") == len(NOTHING_DONE)
 
 
+def test_one_in_a_cycle_is_found_at_the_latest_when_the_run_ends(project: Project) -> None:
+    project.write("test_it.py", IN_A_CYCLE)
+    options = (*ASYNCIO, "-oasyncio_mode=auto", "test_it.py")
+    result = project.fake(*options, ret=pytest.ExitCode.TESTS_FAILED)
+    result.says("FAILED hydra-smoke::missing await::*AsyncSmokeInstance.chat*")
+
+
+def test_nothing_is_asked_of_what_raises_nor_of_a_test_that_leaves_it_to_another(
+    project: Project,
+) -> None:
+    project.write("test_it.py", RAISES)
+    options = (*ASYNCIO, "-oasyncio_mode=auto", "-p", "pytest_rerunfailures", "test_it.py")
+    # In this process, pytest's recorder of hooks would keep what was raised.
+    result = project.process("--hydra-smoke-fake", *options, ret=0)
+    result.says("*4 passed, 1 skipped, 1 xfailed, 1 rerun in *")
+
+
 async def own() -> None: ...
 
 
 def test_another_s_is_told_where_python_tells_it(pytestconfig: pytest.Config) -> None:
-    seen = Unawaited(pytestconfig, set())
+    seen = Unawaited(pytestconfig)
     seen.pytest_configure()
     try:
         with pytest.warns(RuntimeWarning, match="'own' was never awaited") as told:
@@ -71,7 +129,7 @@ def test_one_that_goes_between_tests_is_of_none(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
-    seen = Unawaited(pytestconfig, set())
+    seen = Unawaited(pytestconfig)
     monkeypatch.setattr(seen, "_tell", found.append)
     hook = seen.pytest_sessionfinish()
     next(hook)
@@ -82,7 +140,7 @@ def test_python_may_have_no_such_function(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(warnings, "_warn_unawaited_coroutine")
-    seen = Unawaited(pytestconfig, set())
+    seen = Unawaited(pytestconfig)
     seen.pytest_configure()
     seen.pytest_unconfigure()
     assert not hasattr(warnings, "_warn_unawaited_coroutine")
