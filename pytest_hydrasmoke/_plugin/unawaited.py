@@ -10,6 +10,7 @@ what it leaves, nor has a run of its body: it may be expected to, or be run agai
 from __future__ import annotations
 
 import gc
+import inspect
 import re
 import sys
 import warnings
@@ -77,7 +78,7 @@ class Unawaited:
         if self._item is None:
             return False
         file = Path(coroutine.cr_code.co_filename)
-        given = map(type, coroutine.cr_frame.f_locals.values())
+        given = map(type, inspect.getcoroutinelocals(coroutine).values())
         ours = any(it.__module__.partition(".")[0] == "pytest_hydrasmoke" for it in given)
         return ours or file == self._item.path or file.name == "conftest.py"
 
@@ -129,13 +130,17 @@ class Unawaited:
     def pytest_runtest_setup(self) -> None:
         self.begins()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
-        if call.excinfo is None:
-            return
-        self.offered.clear()
-        if self._item is not None and call.when == "call":
-            self.raised()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, object, object]:
+        report = yield
+        # `unittest` keeps what was raised until here.
+        if call.excinfo is not None:
+            self.offered.clear()
+            if self._item is not None and call.when == "call":
+                self.raised()
+        return report
 
     # Before the run's end counts them.
     @pytest.hookimpl(wrapper=True, tryfirst=True)

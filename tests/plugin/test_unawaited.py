@@ -49,7 +49,7 @@ async def test_one(async_smoke_instance):
     turn = async_smoke_instance.chat("hi")
 """
 RAISES = """
-import pytest
+import unittest, pytest
 async def says_both(agent, what):
     stream, turns = agent.stream_chat("hi"), [agent.chat(word) for word in ("one", "two")]
     await turns[0]
@@ -70,6 +70,13 @@ async def test_expected(async_smoke_instance):
     await says_both(async_smoke_instance, lambda: 1 / 0)
 async def test_skips(async_smoke_instance):
     await says_both(async_smoke_instance, lambda: pytest.skip("not today"))
+class TestPlain(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _agent(self, smoke_instance):
+        self.agent = smoke_instance
+    def test_skips(self):
+        stream = self.agent.stream_chat("hi")
+        self.skipTest("not today")
 @pytest.fixture(scope="module")
 def stream(smoke_instance_factory):
     return smoke_instance_factory().stream_chat("hi")
@@ -108,7 +115,7 @@ def test_nothing_is_asked_of_what_raises_nor_of_a_test_that_leaves_it_to_another
     options = (*ASYNCIO, "-oasyncio_mode=auto", "-p", "pytest_rerunfailures", "test_it.py")
     # In this process, pytest's recorder of hooks would keep what was raised.
     result = project.process("--hydra-smoke-fake", *options, ret=0)
-    result.says("*4 passed, 1 skipped, 1 xfailed, 1 rerun in *")
+    result.says("*4 passed, 2 skipped, 1 xfailed, 1 rerun in *")
 
 
 async def own() -> None: ...
