@@ -93,7 +93,8 @@ class Unawaited:
         if self._raised:
             # Here the last error is kept for a debugger; pytest forgets it at the next call.
             for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-                vars(sys).pop(name, None)
+                if hasattr(sys, name):
+                    delattr(sys, name)
             gc.collect()
             self._raised = False
 
