@@ -173,7 +173,11 @@ class Run(Keeper):
         return os.getpid() != self._pid
 
     def permit(self, instance: Instance | None = None) -> None:
-        """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
+        """Raise `ConfigError` where its deadline, a sweep or the main process has ended the run."""
+        if self.interrupts.why is not None:  # A test may go on after the signal that ends it.
+            raise ConfigError(
+                self.interrupts.why, next_step="this run no longer provisions or chats"
+            )
         if instance is not None and instance.attached:
             return  # It outlives the run.
         self.check_process()

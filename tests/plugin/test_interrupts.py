@@ -181,6 +181,36 @@ def test_nothing_outlasts_it(
     assert nothing_left(router)
 
 
+GOES_ON = """
+import time
+
+import pytest
+
+from pytest_hydrasmoke import ConfigError
+
+def test_a(smoke_instance, smoke_instance_factory):
+    smoke_instance.chat("here")
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+    for work in (smoke_instance_factory, lambda: smoke_instance.chat("never")):
+        with pytest.raises(ConfigError, match="deadline: the run may take 8 s"):
+            work()
+"""
+
+
+def test_a_test_that_goes_on_after_it_neither_provisions_nor_chats(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).write("test_it.py", GOES_ON)
+    with as_in_a_terminal():
+        assert project.live("--hydra-smoke-deadline=8", "test_it.py").ret == 128 + TERM
+    assert (count(router, "provision"), count(router, "chat")) == (1, 1)
+    assert [it["outcome"] for it in project.report()["tests"]] == ["passed"]
+    assert nothing_left(router)
+
+
 def test_a_router_that_is_down_does_not_outlast_it(
     project: Project, router: FakeRouter, capfd: pytest.CaptureFixture[str]
 ) -> None:
