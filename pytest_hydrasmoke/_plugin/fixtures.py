@@ -171,6 +171,7 @@ class _RunClient(ClientBase[AnyIO]):
         The run knows of the turn all the same, if it knows the instance.
         """
         run = self._run
+        run.permit()
         known = next((it for it in run.instances if same_id(it.id, instance_id)), None)
         if known is None:
             return Partner(id=instance_id, run_turns=RunTurns(stage=run.stage))
@@ -178,6 +179,7 @@ class _RunClient(ClientBase[AnyIO]):
         return known.beside(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
+        self._run.permit()
         return await self._run.by_hand.provision(self._calls, spec, key, is_own=self._is_own)
 
     async def _poll(self, key: str) -> PollResult:

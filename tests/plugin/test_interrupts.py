@@ -188,14 +188,19 @@ import pytest
 
 from pytest_hydrasmoke import ConfigError
 
-def test_a(smoke_instance, smoke_instance_factory):
+def test_a(smoke_instance, smoke_instance_factory, smoke_client, smoke_spec):
     smoke_instance.chat("here")
     try:
         time.sleep(60)
     except KeyboardInterrupt:
         pass
-    for work in (smoke_instance_factory, lambda: smoke_instance.chat("never")):
-        with pytest.raises(ConfigError, match="deadline: the run may take 8 s"):
+    for work in (
+        smoke_instance_factory,
+        lambda: smoke_instance.chat("never"),
+        lambda: smoke_client.provision(smoke_spec, "never"),
+        lambda: smoke_client.stream_chat(smoke_instance.id, "never").__enter__(),
+    ):
+        with pytest.raises(ConfigError, match="deadline: the run may take 16 s"):
             work()
 """
 
@@ -205,7 +210,7 @@ def test_a_test_that_goes_on_after_it_neither_provisions_nor_chats(
 ) -> None:
     project.at(router).write("test_it.py", GOES_ON)
     with as_in_a_terminal():
-        assert project.live("--hydra-smoke-deadline=8", "test_it.py").ret == 128 + TERM
+        assert project.live("--hydra-smoke-deadline=16", "test_it.py").ret == 128 + TERM
     assert (count(router, "provision"), count(router, "chat")) == (1, 1)
     assert [it["outcome"] for it in project.report()["tests"]] == ["passed"]
     assert nothing_left(router)
