@@ -59,8 +59,8 @@ class GroupFigures(Part):
     input_tokens: int
     output_tokens: int
     ready: float | None
-    """Seconds from provision to ready: the median of the spec that took longest; None if no agent
-    was ready."""
+    """Seconds of the phase `ready`: the median of the spec that took longest; None if no agent was
+    ready."""
 
     @property
     def tokens(self) -> int:

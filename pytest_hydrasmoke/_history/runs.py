@@ -123,7 +123,7 @@ class Boot:
     spans: Many[Span]
     failures: Many[PastFailure]
     ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
-    """Seconds from provision to ready; None if it never was ready."""
+    """The longest of its phase `ready`; None if it never was ready."""
     interrupted: Compared | None = None
     models: Many[Name] = ()
     """Those that answered its chats."""

@@ -86,6 +86,8 @@ def pieces(report: Report) -> Iterator[str]:
     if report.ended is not None:
         yield f"\nEnded before its tests were over: {code(report.ended)}\n"
     yield from _section("Leaked", (_leak(it, fake=report.fake) for it in _with(report, "leaked")))
+    odd = ((it.name, it.conflict) for it in report.instances if it.conflict is not None)
+    yield from _section("Conflicts", (f"{code(name)}:\n\n{block(why)}\n" for name, why in odd))
     yield from _section("Failures", _failures(report))
     yield from _section(
         "Not run", (f"- {code(why)}: {number}\n" for why, number in report.reasons.items())

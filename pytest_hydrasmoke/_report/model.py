@@ -251,6 +251,8 @@ class Report(Part):
             return "leaked"
         if it.failed:
             return "failed"
+        if it.conflict is not None:
+            return "conflict"
         cut = any(case.outcome == "interrupted" and case.id in it.tests for case in self.tests)
         if it.interrupted or cut:
             return "interrupted"

@@ -48,6 +48,9 @@ def _troubles(report: Report, sections: list[Section]) -> Iterator[Trouble]:
         if section.instance.outcome == "leaked":
             words = UNPROVED if report.fake else LEAKED
             yield Trouble("leak", words, section.instance.name, section.anchor)
+        if (conflict := section.instance.conflict) is not None:
+            headline = conflict.partition("\n")[0]
+            yield Trouble("conflict", headline, section.instance.name, section.anchor)
     for section in sections:
         for failure, anchor, _ in section.failures:
             if not failure.cured:

@@ -142,9 +142,10 @@ class Section:
 
     @property
     def in_trouble(self) -> bool:
-        """Whether it failed or leaked, so that a reader of a failed run looks for it."""
-        failed = self.instance.failed or self.uncured > 0
-        return failed or self.instance.outcome == "leaked"
+        """Whether it makes the run red, so that a reader of a failed run looks for it."""
+        it = self.instance
+        odd = it.outcome == "leaked" or it.conflict is not None
+        return odd or it.failed or self.uncured > 0
 
     @property
     def uncured(self) -> int:

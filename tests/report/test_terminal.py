@@ -109,12 +109,13 @@ def test_an_instance_has_the_worst_of_its_verdicts() -> None:
         "interrupted": bare(0, **cut),
         "ok": bare(1, tests=("test_a",)),
         "failed": bare(2, **cut, failed=True),
-        "leaked": bare(3, outcome="leaked", failed=True),
+        "leaked": bare(3, outcome="leaked", failed=True, conflict="gone before"),
         "over budget": bare(4),
+        "conflict": bare(5, **cut, conflict="gone before"),
     }
     breaches = tuple(
         BreachReport(phase="row", limit=1.0, value=2.0, instance=made[it].name)
-        for it in ("interrupted", "failed", "over budget")
+        for it in ("interrupted", "failed", "over budget", "conflict")
     )
     tests = (case("test_a"), case("test_b", "interrupted"))
     it = a_report(*made.values(), tests=tests, breaches=breaches)
@@ -162,6 +163,18 @@ def test_every_view_for_a_person_counts_tests_and_tells_what_ended_them(
     assert f"\n{ended.capitalize()}: `pytest.exit: <b>enough</b>`\n" in summarized
     parts = [*html_summary(report, None, HTML)]
     assert {f"<p>smoke tests: {words}</p>", f"<p>{ended}: {why}</p>"} <= {*parts}
+
+
+def test_every_view_for_a_person_tells_what_should_not_have_happened() -> None:
+    it = bare(conflict="it was gone <b>before</b> this run deleted it.\nSee the router's log of it")
+    report = a_report(it, bare(1), bare(2), bare(3), exit_code=1)
+    assert f"deleted  {it.name}: conflict" in plain(report).splitlines()
+    drawn, safe = page.render(report), "it was gone &lt;b&gt;before&lt;/b&gt; this run deleted it."
+    assert f'<span class="badge bad">conflict</span> <a href="#i1">{safe}</a>' in drawn
+    assert f'<div class="failure"><p>{safe}\nSee the router&#39;s log of it</p></div>' in drawn
+    assert re.findall(r'<details class="instance"( open)?>', drawn) == [" open", "", "", ""]
+    told = f"### Conflicts\n\n`{it.name}`:\n\n```text\n{it.conflict}\n```\n"
+    assert told in markdown(report)
 
 
 def test_where_there_was_no_test_no_view_speaks_of_them() -> None:
