@@ -34,12 +34,12 @@ def clean(text: str) -> str:
     return safe_line(text, 1_000)
 
 
-Name = Annotated[str, Field(max_length=1_000), AfterValidator(clean)]
+Name = Annotated[str, Field(max_length=100_000), AfterValidator(clean)]
+"""Of a test, too, which has a parameter's whole text in it."""
 OwnName = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(clean)]
 Compared = Annotated[str, Field(max_length=1_000)]
 """A word that is never shown, and needs no cleaning."""
 Word = Annotated[Name | None, AfterValidator(lambda text: text or None)]
-Words = Annotated[str, Field(max_length=100_000), AfterValidator(clean)]
 FirstLine = Annotated[
     str,
     Field(max_length=100_000),
@@ -197,7 +197,7 @@ class PastRun:
     cases: Many[Annotated[PastTest, AfterValidator(_once)]] = Field(
         default=(), validation_alias="tests"
     )
-    ended: Annotated[Words | None, AfterValidator(lambda words: words or None)] = None
+    ended: Word = None
     """What ended it before its tests were over."""
     not_run: Count = 0
     """How many of its tests it had not begun."""

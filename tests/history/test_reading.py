@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from history_tools import plain, report_of, written
+from history_tools import broken, plain, report_of, written
 from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import a_failed_report, a_report
@@ -46,6 +46,15 @@ def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
     assert (run.cases, len(run.leaks)) == ((), 1)
 
 
+def test_a_test_may_have_a_name_of_any_length(tmp_path: Path) -> None:
+    # An id has a parameter's whole text, as a prompt may be.
+    name = f"tests/test_agent.py::test_answers[{'Answer me. ' * 500}]"
+    report = report_of(0, broken("no", test=name), outcomes={name: "failed"})
+    [case] = (run := run_of_file(file_of(tmp_path, plain(report)))).cases
+    assert case.id.startswith(name[:900])
+    assert (case.is_red, run.words_of(case)) == (True, "no")
+
+
 def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: Path) -> None:
     written(tmp_path, [report_of(0), report_of(1)])
     text = run_files.as_json(report_of(2)).encode()
@@ -73,7 +82,7 @@ def test_what_is_no_report_or_has_a_value_that_can_not_be_is_refused(tmp_path: P
         "fake": (0, "false", None),
         "run_id": ("", "x" * 1_001, 7),
         "instances": ({}, [7], [{}], None),
-        "budgets": ({"ready": -1}, {"x" * 1_001: 1}, []),
+        "budgets": ({"ready": -1}, {"x" * 100_001: 1}, []),
     }
     whole = plain(a_report())
     assert run_of_file(file_of(tmp_path, whole)).run_id == "night"
