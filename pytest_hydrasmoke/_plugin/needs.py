@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence, Set
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -43,7 +42,7 @@ class Selection:
         here = config.invocation_params.dir
         arguments = config.args if config.args_source is config.ArgsSource.ARGS else []
         # A folder as argument usually means all tests.
-        named = any(not Path(here, argument).is_dir() for argument in arguments)
+        named = any(not os.path.isdir(here / argument) for argument in arguments)
         self._selects = named or any(config.getoption(name, None) for name in _SELECT)
 
     def is_whole(self, exit_code: int) -> bool:

@@ -30,7 +30,7 @@ def read_settings(config: pytest.Config, *, fake: bool) -> Loaded:
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
     named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
     places = [_place(here, argument.partition("::")[0]) for argument in named]
-    places = [place for place in places if place.exists()]
+    places = [place for place in places if os.path.exists(place)]
     loaded = sources.load(options, here, fake=fake, places=places)
     loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, fake=fake)))
     # Whatever else is wrong with the value is more important.
@@ -68,7 +68,7 @@ def _moved_rootdir(config: pytest.Config) -> str | None:
     ours = {flag(name) for name in SETTINGS}
     for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
         place = _place(here, value)
-        if option in ours and place.exists() and not place.is_relative_to(here):
+        if option in ours and os.path.exists(place) and not place.is_relative_to(here):
             return (
                 f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
                 f"tests: write {option}={value}"

@@ -32,6 +32,7 @@ from .values import (
     StatusWords,
     TokenFile,
     TraceUrl,
+    Whole,
     Words,
 )
 
@@ -89,7 +90,7 @@ class HydraSmokeConfig(BaseModel):
     """How long an instance of `smoke_instance` lives."""
     instance: InstanceId | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
-    max_instances: Annotated[int, Field(ge=1)] = 4
+    max_instances: Whole = 4
     """The most instances of a run: it refuses to provision more. Tests that certainly need more
     end it before the first boot."""
     ready_statuses: StatusWords = _DEFAULTS.statuses.ready

@@ -61,10 +61,15 @@ def _urls(config: HydraSmokeConfig) -> Iterator[Problem]:
     for name, url in (("url", config.url), ("agent_url", config.agent_url)):
         problem = None if url is None else url_problem(url, allow_http=config.allow_http)
         if url is not None and problem is not None:
-            shown = re.sub(r"//[^/]*@", "//...@", safe_line(url))
+            shown = shown_of(url)
             if name == "agent_url" and problem.startswith("must begin"):
                 problem = "must begin with http:// or https://, such as http://127.0.0.1:8642"
             yield Problem(f"{name} = {shown!r} {problem}", (name,))
+
+
+def shown_of(value: object) -> str:
+    """Return a value as a message quotes it, without the user and password of a URL."""
+    return re.sub(r"//[^/]*@", "//...@", safe_line(str(value)))
 
 
 def _statuses(config: HydraSmokeConfig) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, flag, how_to_set, variable
 
 from .config import SPEC, HydraSmokeConfig
-from .problems import Problem, contradictions
+from .problems import Problem, contradictions, shown_of
 from .tables import PATHS, nearest_table, project_file, read_table, source_of
 from .variables import Layer, in_variables, open_to_others, pick_token, unknown_variables
 
@@ -96,11 +96,16 @@ def load(
     ]
     token_set = "token" in layers[1][1]
     (_for_fake if fake else _for_live)(layers, problems)
-    values, sources = _merged(layers, folder)
+    values, sources = _merged(layers)
     if fake:
         values = {**_FAKE_SPEC, **values}
     else:
         problems += _missing(values, required)
+    problems += _unusable(values, sources)
+    for name in PATHS:
+        # A test may change the working directory before they are used.
+        if isinstance(values.get(name), str | Path):
+            values[name] = folder / values[name]
     config = _validated(values, sources, problems)
     problems += contradictions(config, folder)
     scenario = _scenario(config, sources, folder, problems) if fake else None
@@ -148,18 +153,24 @@ def _unused_options(
             yield Problem(f"{flag(name)} needs {needs}: {why}")
 
 
-def _merged(layers: Sequence[Layer], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _merged(layers: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the layers say, and the source of each; the first one overrides the others."""
     values: dict[str, Any] = {"output": ".hydrasmoke"}
     sources: dict[str, str] = {}
     for source, layer in reversed(layers):
         values.update(layer)
         sources.update(dict.fromkeys(layer, source))
-    # A test may change the working directory before they are used.
-    for name in PATHS:
-        if isinstance(values.get(name), str | Path):
-            values[name] = folder / values[name]
     return values, sources
+
+
+def _unusable(values: dict[str, Any], sources: Mapping[str, str]) -> Iterator[Problem]:
+    """Leave out the texts that nobody can mean, and no file can be called; yield each."""
+    for name, value in list(values.items()):
+        text = str(value) if isinstance(value, str | Path) else "a value"
+        if "\0" in text or not text.strip():
+            del values[name]
+            words = "is empty, or has a NUL in it: give a text, or leave it out"
+            yield Problem(f"{name} ({sources.get(name, 'default')}) {words}", (name,))
 
 
 def _missing(values: Mapping[str, Any], required: Collection[str]) -> Iterator[Problem]:
@@ -194,7 +205,7 @@ def _fault(fault: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str,
     if len(fault["loc"]) == 1 and fault["type"].startswith("float_"):
         words = "must be a number of seconds, such as 300"
     secret = name in (*SECRETS, "token_file")
-    shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
+    shown = "" if secret else f" = {shown_of(values.get(name))!r}"
     entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
     return Problem(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}", (name,))
 

@@ -41,7 +41,7 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) 
 def nearest_table(place: Path) -> Path | None:
     """Return the nearest file with a table, upwards from a file or folder."""
     files = (home / "pyproject.toml" for home in (place, *place.parents))
-    return next((file for file in files if file.is_file() and _has_table(file)), None)
+    return next((file for file in files if os.path.isfile(file) and _has_table(file)), None)
 
 
 def read_table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def read_table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
         words = f"[{TABLE}] of {file} has the unknown key {name}: {hint}"
         problems.append(Problem(words, (near or name,)))
     for name in ("token_file", *PATHS):
-        if isinstance(table.get(name), str):
+        if isinstance(table.get(name), str) and table[name].strip():
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
-    if isinstance(scenario, str) and _is_path(scenario, file.parent):
+    if isinstance(scenario, str) and scenario and _is_path(scenario, file.parent):
         table["scenario"] = str(file.parent / scenario)
     return table
 

@@ -26,12 +26,23 @@ from pytest_hydrasmoke._transport.links import PLACE
 
 LONGEST_GROUP = 200
 """Most characters of a group's name."""
+_LINK = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?")
+"""A URL with a host, and without a user."""
 
 
 def _words(value: object) -> object:
     if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
+        value = value.split(",")
+    if not isinstance(value, list):
+        return value
+    words = cast("list[object]", value)
+    stripped = (word.strip() if isinstance(word, str) else word for word in words)
+    return [word for word in stripped if word != ""]
+
+
+def _number(value: object) -> object:
+    # To pydantic, TOML's `true` is 1.
+    return str(value) if isinstance(value, bool) else value
 
 
 def _token(value: object) -> object:
@@ -66,8 +77,12 @@ def _pattern(value: str) -> str:
 
 
 def _trace_url(value: str) -> str:
-    if PLACE not in value or not value.startswith(("https://", "http://")):
-        raise ValueError(f"must be a URL with {PLACE}, such as https://traces.example/{PLACE}")
+    # It is printed, and written into reports.
+    if PLACE not in value or not value.isprintable() or not _LINK.fullmatch(value):
+        raise ValueError(
+            f"must be a URL with {PLACE}, such as https://traces.example/{PLACE}, without a user "
+            "or password"
+        )
     return value
 
 
@@ -134,8 +149,10 @@ def _pair(words: str) -> tuple[str, str]:
 
 Words = Annotated[frozenset[str], BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(lambda words: frozenset(map(str.lower, words)))]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Float = Annotated[float, BeforeValidator(_number)]
+Seconds = Annotated[_Float, Field(gt=0, allow_inf_nan=False)]
+NoLessThanZero = Annotated[_Float, Field(ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 Budgets = Annotated[dict[str, Seconds], BeforeValidator(_budgets)]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
 Api = Literal["openai", "ag-ui"]

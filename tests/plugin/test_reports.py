@@ -205,7 +205,7 @@ def test_settings_of_reports_that_are_wrong(project: Project, router: FakeRouter
     project.suite("bare").table("budgets = { firstevent = 5 }")
     project.at(router, trace_url="https://traces.example/")
     link, phase = problems(project.live())
-    assert "must be a URL with {trace_id}, such as https://traces.example/{trace_id}" in link
+    assert "must be a URL with {trace_id}, such as https://traces.example/{trace_id}, " in link
     meant = "(did you mean first_event?): it must be one of provision, row, ready, "
     assert f"(pyproject.toml): 'firstevent' can't have a budget {meant}" in phase
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project
@@ -60,14 +59,14 @@ def test_the_nearest_table_upwards_is_read(live: Project, monkeypatch: pytest.Mo
     live.write("pyproject.toml", "[project]\nname = 'x'\n")
     assert resolved(live).agent_name is None
     # Not even the folders above a test's own may hold one.
-    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    monkeypatch.setattr(os.path, "isfile", lambda path: False)
     assert resolved(live).agent_name is None
 
 
 def test_an_empty_variable_is_not_set_and_lists_have_commas(
     live: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists = ('gone_statuses = ["Gone"]', 'failed_statuses = "Broken,BAD"')
+    lists = ('gone_statuses = [" Gone ", ""]', 'failed_statuses = "Broken,BAD"')
     live.table('agent_name = "by-table"', *lists)
     live.set(ready_statuses="Up, RUNNING,,", expect_providers="OpenAI, anthropic")
     live.set(agent_name="", scope="", region_id="")

@@ -113,6 +113,17 @@ def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
     assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()
 
 
+def test_tests_may_have_names_that_no_file_can_have(monorepo: Project) -> None:
+    name = "x" * 300
+    told = f"ERROR: file or directory not found: {name}"
+    assert told in monorepo.run("--hydra-smoke-fake", name, ret=4).errlines
+    # A test's name has the whole text of its parameter.
+    named = f"@pytest.mark.parametrize('it', [1], ids=['{name}'])"
+    test = f"{named}\ndef test_one(smoke_instance, it): ..."
+    monorepo.write("test_long.py", f"import pytest\n\n{test}")
+    monorepo.run("--hydra-smoke-fake", f"test_long.py::test_one[{name}]", passed=1)
+
+
 def test_a_broken_file_of_the_tests_is_told(monorepo: Project) -> None:
     file = monorepo.write("services/agent/pyproject.toml", "tool = 1")
     with pytest.raises(ConfigError) as caught:

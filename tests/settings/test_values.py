@@ -69,6 +69,16 @@ TABLES = {
     "output = 5": "output = '5' (pyproject.toml): *",
     "budgets = 5": "budgets = '5' (pyproject.toml): must be a table, such as { ready = 300 }",
     "token_file = 5": "token_file (pyproject.toml)*",
+    # TOML's true is no 1.
+    "deadline = true": "deadline = 'True' (*): must be a number of seconds, such as 300",
+    "row_settle = false": "row_settle = 'False' (*): must be a number of seconds, such as 300",
+    "max_instances = true": "max_instances = 'True' (pyproject.toml): must be a whole number",
+    "budgets = { gap = true }": "budgets = * (pyproject.toml): 'gap' must be a number, such as 300",
+    **{
+        f'{name} = "{text}"': f"{name} (pyproject.toml) is empty, or has a NUL in it: give a text*"
+        for text in ("", " ", "a\\u0000b")
+        for name in ("agent_name", "scenario", "output", "record", "ca_file", "run_id", "prompt")
+    },
     f'token = "{TOKEN}"': (
         "token must not be in [[]tool.hydra-smoke] of */pyproject.toml, which others can read: "
         "set HYDRA_SMOKE_TOKEN in the environment, or token_file"
@@ -141,6 +151,9 @@ WRONG = [
     ("chat_end", "never", "must be 'auto', 'required' or 'optional'"),
     ("bundled_checks", "perhaps", "must be true, false or core"),
     ("prompt", "x" * 4001, "*should have at most 4000 characters"),
+    ("trace_url", "https://traces.example/", "must be a URL with {trace_id}, *"),
+    ("trace_url", "javascript:{trace_id}", "must be a URL with {trace_id}, *"),
+    ("trace_url", "https://traces.example/\n{trace_id}", "must be a URL with {trace_id}, *"),
     ("report", "perhaps", "must be 'never', 'on-failure' or 'always'"),
     ("report_replies", "perhaps", "must be true or false"),
     (
@@ -195,6 +208,10 @@ TOGETHER: list[tuple[dict[str, object], list[str]]] = [
         ["url = 'https://...@router.example/api' must not have a user or password: *"],
     ),
     (
+        {"trace_url": "https://bob:pass@traces.example/{trace_id}"},
+        ["trace_url = 'https://...@traces.example/{trace_id}' (*, without a user or password"],
+    ),
+    (
         {"url": f"https://router.example/{TOKEN}", "agent_name": TOKEN},
         [f"url {HAS_TOKEN}", f"agent_name {HAS_TOKEN}"],
     ),
@@ -246,6 +263,13 @@ def test_what_is_wrong_with_settings_together_is_told(
     assert len(found) == len(words)
     for problem, pattern in zip(found, words, strict=True):
         assert fnmatch(problem, pattern), problem
+
+
+def test_an_option_without_a_value_is_told(live: Project) -> None:
+    # As a variable of a script is that nobody has set: another value would be a surprise.
+    for name in ("url", "output", "instance", "region_id", "token_file"):
+        [problem] = told(live, **{name: ""})
+        assert problem.startswith(f"{name} (option) is empty, or has a NUL in it: give a text")
 
 
 def test_plain_http_is_for_this_machine_unless_it_is_allowed(live: Project) -> None:
