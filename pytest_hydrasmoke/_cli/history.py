@@ -23,17 +23,21 @@ CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders that have some"
+        "paths", nargs="+", type=_path, metavar="PATH", help="reports, or folders that have some"
     )
     for name, what in VIEWS.items():
         parser.add_argument(
-            f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}; - is standard output"
+            f"--{name}",
+            type=_path,
+            metavar="FILE",
+            help=f"write it as {what}; - is standard output",
         )
     parser.add_argument(
         "--last", type=_number, default=1_000, metavar="N", help="only the newest N groups (1000)"
     )
     parser.add_argument(
         "--group",
+        type=_name,
         metavar="NAME",
         help="judge this group, ignore newer ones (the newest; with --expect the pipeline's)",
     )
@@ -50,6 +54,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help=f"exit with 1 if any of these is found: {','.join(CONDITIONS)}",
     )
+
+
+def _name(text: str) -> str:
+    if text.strip():
+        return text
+    raise argparse.ArgumentTypeError("is empty")
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
 
 
 def _number(text: str) -> int:

@@ -48,7 +48,10 @@ class Finding(NamedTuple):
 def problems(history: History, demand: Demand) -> list[str]:
     """Return why the history is red; nothing if it is not. Not all of it may have been shown."""
     judged = demand.judged(history.overviews.values())
-    expected, runs = demand.expect or 1, sum(it.groups[-1].runs for it in judged)
+    newest = [it.groups[-1] for it in judged]
+    # Without a name, each kind of router has a newest group of its own: the live one is expected.
+    runs = sum(it.runs for it in newest if it.name == newest[0].name)
+    expected = demand.expect or 1
     missing: list[str] = []
     if history.overviews and runs < expected:
         name = "the newest group" if demand.group is None else f"group {demand.group}"

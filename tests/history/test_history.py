@@ -270,7 +270,13 @@ def test_a_group_must_have_the_runs_that_are_expected() -> None:
     ):
         told = red(reports, "failure", group=group, expect=expect)
         assert told[: len(words)] == words
-    assert red([*reports, report_of(3, fake=True)], "failure", group="g3", fake=True) == []
+    fakes = [*reports, report_of(3, fake=True)]
+    assert red(fakes, "failure", group="g3", fake=True) == []
+    # A run of the fake stands in for none of another group's.
+    missing = "missing: the newest group has 2 runs, and must have 3"
+    assert red(fakes, expect=3, fake=True) == [missing]
+    both = [*fakes, report_of(4, pipeline={"group": "g3"})]
+    assert red(both, expect=2, fake=True) == []
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12))

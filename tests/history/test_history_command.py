@@ -230,9 +230,13 @@ def test_nothing_that_can_be_shown(tmp_path: Path, capsys: Output) -> None:
 
 
 def test_other_words_are_a_usage_error(capsys: Output) -> None:
-    for words in ("", "x --last 0", "x --expect many", "x --last 1.5", "x --fail-on failure,leaks"):
+    # A variable that nobody has set names no folder, and no group.
+    for words in (
+        *("", "?", "x --group ?", "x --html ?"),
+        *("x --last 0", "x --expect many", "x --last 1.5", "x --fail-on failure,leaks"),
+    ):
         with pytest.raises(SystemExit) as ended:
-            main(["history", *words.split()])
+            main(["history", *(word.strip("?") for word in words.split())])
         assert ended.value.code == 2
         said = capsys.readouterr().err
         assert "usage: hydra-smoke history" in said
