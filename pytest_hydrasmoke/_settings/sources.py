@@ -6,6 +6,7 @@ problems are reported at once, each with how to fix it.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,12 +165,14 @@ def _merged(layers: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _unusable(values: dict[str, Any], sources: Mapping[str, str]) -> Iterator[Problem]:
-    """Leave out the texts that nobody can mean, and no file can be called; yield each."""
+    """Leave out the texts that nobody can mean, or that no request can have; yield each."""
     for name, value in list(values.items()):
         text = str(value) if isinstance(value, str | Path) else "a value"
-        if "\0" in text or not text.strip():
+        # A file may be called by any bytes but a NUL.
+        halves = "" if name in (*PATHS, "token_file", "scenario") else "\ud800-\udfff"
+        if not text.strip() or re.search(f"[\0{halves}]", text):
             del values[name]
-            words = "is empty, or has a NUL in it: give a text, or leave it out"
+            words = "is empty, or no text: give one, or leave it out"
             yield Problem(f"{name} ({sources.get(name, 'default')}) {words}", (name,))
 
 

@@ -58,6 +58,7 @@ def test_every_problem_is_in_one_message_and_no_router_is_asked(
     assert len(found) == len(starts)
 
 
+NO_TEXT = "is empty, or no text: give one, or leave it out"
 TABLES = {
     "manifestid = 1": "[[]tool.hydra-smoke] of */pyproject.toml has the unknown key manifestid: *",
     "manifestId = 1": "* has the unknown key manifestId: did you mean manifest_id?",
@@ -75,7 +76,7 @@ TABLES = {
     "max_instances = true": "max_instances = 'True' (pyproject.toml): must be a whole number",
     "budgets = { gap = true }": "budgets = * (pyproject.toml): 'gap' must be a number, such as 300",
     **{
-        f'{name} = "{text}"': f"{name} (pyproject.toml) is empty, or has a NUL in it: give a text*"
+        f'{name} = "{text}"': f"{name} (pyproject.toml) {NO_TEXT}"
         for text in ("", " ", "a\\u0000b")
         for name in ("agent_name", "scenario", "output", "record", "ca_file", "run_id", "prompt")
     },
@@ -269,7 +270,14 @@ def test_an_option_without_a_value_is_told(live: Project) -> None:
     # As a variable of a script is that nobody has set: another value would be a surprise.
     for name in ("url", "output", "instance", "region_id", "token_file"):
         [problem] = told(live, **{name: ""})
-        assert problem.startswith(f"{name} (option) is empty, or has a NUL in it: give a text")
+        assert problem.startswith(f"{name} (option) {NO_TEXT}")
+
+
+def test_bytes_that_are_no_text_may_name_a_file_and_nothing_else(live: Project) -> None:
+    for name in ("agent_name", "region_id", "expect_text"):
+        [problem] = told(live, **{name: "box-\udcff"})
+        assert problem == f"{name} (option) {NO_TEXT}"
+    assert resolved(live, output="out-\udcff").output == live.path / "out-\udcff"
 
 
 def test_plain_http_is_for_this_machine_unless_it_is_allowed(live: Project) -> None:
