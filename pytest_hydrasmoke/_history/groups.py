@@ -119,7 +119,8 @@ def is_repeated(run: PastRun, other: PastRun) -> bool:
     if mine.job is None or mine.job != its.job or not run.tests:
         return False
     later = mine.attempt is not None and its.attempt is not None and its.attempt > mine.attempt
-    return later and run.tests <= other.tests and run.specs <= other.specs
+    whole = len(run.cases) + run.not_run <= len(other.cases)
+    return later and whole and run.begun <= other.tests and run.specs <= other.specs
 
 
 def misdated(group: Group, now: datetime) -> str | None:

@@ -230,6 +230,11 @@ class PastRun:
         return frozenset(case.id for case in self.cases if case.is_green or case.is_red)
 
     @property
+    def begun(self) -> frozenset[str]:
+        """Its tests, with those that were interrupted."""
+        return frozenset(case.id for case in self.cases if case.outcome != "skipped")
+
+    @property
     def specs(self) -> frozenset[Spec]:
         return frozenset(map(self.spec_of, self.boots))
 

@@ -57,6 +57,14 @@ def test_what_is_no_attempt_of_the_same_job_hides_nothing() -> None:
         replace(later, boots=tuple(replace(boot, spec=None) for boot in RUN.boots)),
     ):
         assert not is_repeated(RUN, other)
+    # A test that was interrupted is one that the run has begun: nobody knows how it goes.
+    cut = replace(RUN, cases=(*RUN.cases, PastTest("c", "interrupted")))
+    for outcome, whole in (("passed", True), ("skipped", False), ("interrupted", False)):
+        again = replace(later, cases=(*RUN.cases, PastTest("c", outcome)))
+        assert is_repeated(cut, again) == whole
+        # Of those that it had not begun, only the number is known.
+        assert is_repeated(replace(RUN, not_run=1), again)
+        assert not is_repeated(replace(RUN, not_run=2), again)
     for one in (of(RUN, job=None), of(RUN, attempt=None), replace(RUN, cases=())):
         assert not is_repeated(one, of(later, job=one.of.job))
 
