@@ -240,7 +240,7 @@ class PastRun:
 
     def spec_of(self, boot: Boot) -> Spec:
         """Return an instance's spec with its router; the fake's port differs in each run."""
-        return _at(boot.spec or _NO_SPEC, "" if self.fake else self.url)
+        return _at(boot.spec or _NO_SPEC, "" if self.fake else self.url.rstrip("/"))
 
     def specs_of(self, case: PastTest) -> frozenset[Spec]:
         """Return the specs of a test's instances; of all in the run if it used none."""

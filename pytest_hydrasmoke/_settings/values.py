@@ -123,7 +123,12 @@ def _token_file(path: Path) -> Path:
 
 def _budgets(value: object) -> object:
     if isinstance(value, str):
-        value = dict(_pair(it) for it in value.split(",") if it.strip())
+        pairs = [_pair(it) for it in value.split(",") if it.strip()]
+        names = [name for name, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"has two budgets for {name!r}: keep one of them")
+        value = dict(pairs)
     if not isinstance(value, dict):
         return value
     budgets = cast("dict[object, object]", value)

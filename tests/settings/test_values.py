@@ -165,6 +165,7 @@ WRONG = [
     ("budgets", "boot=1", "'boot' can't have a budget: it must be one of provision, row, *"),
     *(("budgets", part, f"{part!r} {NOT_A_BUDGET}") for part in ("300", "ready=", "=5", "a=5 b=3")),
     ("budgets", "turn=5,ready", f"'ready' {NOT_A_BUDGET}"),
+    ("budgets", "turn=5,ready=60,turn=50", "has two budgets for 'turn': keep one of them"),
     ("budgets", "ready=soon", "'ready' must be a number, such as 300"),
     ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("budgets", "\x1b[1m" + "x" * 500, f"'*' {NOT_A_BUDGET}"),
