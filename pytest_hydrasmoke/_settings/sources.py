@@ -97,16 +97,11 @@ def load(
     ]
     token_set = "token" in layers[1][1]
     (_for_fake if fake else _for_live)(layers, problems)
-    values, sources = _merged(layers)
+    values, sources = _merged(layers, folder, problems)
     if fake:
         values = {**_FAKE_SPEC, **values}
     else:
-        problems += _missing(values, required)
-    problems += _unusable(values, sources)
-    for name in PATHS:
-        # A test may change the working directory before they are used.
-        if isinstance(values.get(name), str | Path):
-            values[name] = folder / values[name]
+        problems += _missing(sources, required)
     config = _validated(values, sources, problems)
     problems += contradictions(config, folder)
     scenario = _scenario(config, sources, folder, problems) if fake else None
@@ -154,13 +149,20 @@ def _unused_options(
             yield Problem(f"{flag(name)} needs {needs}: {why}")
 
 
-def _merged(layers: Sequence[Layer]) -> tuple[dict[str, Any], dict[str, str]]:
+def _merged(
+    layers: Sequence[Layer], folder: Path, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the layers say, and the source of each; the first one overrides the others."""
     values: dict[str, Any] = {"output": ".hydrasmoke"}
     sources: dict[str, str] = {}
     for source, layer in reversed(layers):
         values.update(layer)
         sources.update(dict.fromkeys(layer, source))
+    problems += _unusable(values, sources)
+    # A test may change the working directory before they are used.
+    for name in PATHS:
+        if isinstance(values.get(name), str | Path):
+            values[name] = folder / values[name]
     return values, sources
 
 
@@ -173,14 +175,14 @@ def _unusable(values: dict[str, Any], sources: Mapping[str, str]) -> Iterator[Pr
         if not text.strip() or re.search(f"[\0{halves}]", text):
             del values[name]
             words = "is empty, or no text: give one, or leave it out"
-            yield Problem(f"{name} ({sources.get(name, 'default')}) {words}", (name,))
+            yield Problem(f"{name} ({sources[name]}) {words}", (name,))
 
 
-def _missing(values: Mapping[str, Any], required: Collection[str]) -> Iterator[Problem]:
+def _missing(given: Collection[str], required: Collection[str]) -> Iterator[Problem]:
     for name in required:
-        if name not in values and not ("instance" in values and name in SPEC):
+        if name not in given and not ("instance" in given and name in SPEC):
             yield Problem(f"{name} is not set: {how_to_set(name)}")
-    if "token" not in values and "token_file" not in values:
+    if "token" not in given and "token_file" not in given:
         yield Problem(
             f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "
             f"environment, or {variable('token_file')}; pytest takes {flag('token_file')} too"

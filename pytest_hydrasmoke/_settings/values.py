@@ -124,11 +124,9 @@ def _token_file(path: Path) -> Path:
 def _budgets(value: object) -> object:
     if isinstance(value, str):
         pairs = [_pair(it) for it in value.split(",") if it.strip()]
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"has two budgets for {name!r}: keep one of them")
-        value = dict(pairs)
+        value, names = dict(pairs), [name for name, _ in pairs]
+        if twice := [name for name in value if names.count(name) > 1]:
+            raise ValueError(f"has two budgets for {twice[0]!r}: keep one of them")
     if not isinstance(value, dict):
         return value
     budgets = cast("dict[object, object]", value)

@@ -68,6 +68,7 @@ TABLES = {
     "URL = 1": "* has the unknown key URL: did you mean url?",
     "zzz = 1": "* has the unknown key zzz: docs/reference/settings.md lists all keys",
     "output = 5": "output = '5' (pyproject.toml): *",
+    "expect_models = 5": "expect_models = '5' (pyproject.toml): *",
     "budgets = 5": "budgets = '5' (pyproject.toml): must be a table, such as { ready = 300 }",
     "token_file = 5": "token_file (pyproject.toml)*",
     # TOML's true is no 1.
