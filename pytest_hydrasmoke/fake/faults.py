@@ -6,6 +6,7 @@ and `sse_events` act.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -31,7 +32,8 @@ BreakKind = Literal["cut", "end", "stall", "error", "garbage", "flood", "trickle
 def _retry_after(value: Any) -> int | str | None:
     if value is None or (type(value) is int and value >= 0):
         return value
-    if isinstance(value, str) and value.isascii() and value.isprintable():
+    # With blanks around it, no server sends it.
+    if isinstance(value, str) and re.fullmatch(r"([!-~]([ -~]*[!-~])?)?", value):
         return value
     raise ValueError(f"is a whole number of seconds, or an HTTP date, not {value!r}")
 

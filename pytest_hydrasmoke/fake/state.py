@@ -198,8 +198,9 @@ class World:
                         scenario.providers[number % len(scenario.providers)]
                         for number in range(first, first + scenario.llm_events_per_turn)
                     ]
-            for number, provider in enumerate(providers or ()):
-                self._llm_events.append(LlmEvent(turn.instance_id, provider, at + number * gap))
+            for provider in providers or ():
+                self._llm_events.append(LlmEvent(turn.instance_id, provider, at))
+                at += gap
 
     def _events_of(self, instance_id: str) -> list[LlmEvent]:
         return [event for event in self._llm_events if event.instance_id == instance_id]

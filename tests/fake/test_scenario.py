@@ -156,6 +156,10 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
         {"llm_events_per_turn": 2, "llm_events_lag": 1, "llm_events_gap": 2},
         f"{READY}chat; {COUNT}0; +1; {COUNT}1; +1; {COUNT}1; +1; {COUNT}2",
     ),
+    (
+        {"llm_events_per_turn": 2, "llm_events_lag": 1, "llm_events_gap": math.inf},
+        f"{READY}chat; {COUNT}0; +1; {COUNT}1; +60; {COUNT}1",
+    ),
     ({"trouble": "limited"}, "poll = 429; poll; poll = 429; provision = 429; reset; poll = 429"),
     ({"trouble": "limited", "trouble_every": 1}, "poll = 429; poll = 429"),
     ({"trouble": "unavailable", "trouble_every": 3}, "poll = 503; poll; poll; poll = 503"),

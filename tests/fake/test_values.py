@@ -94,6 +94,7 @@ ORDERS: list[tuple[str, dict[str, Any], str]] = [
     ("fail", {**POLL, "times": 0}, "times is 0; it should be greater than or equal to 1"),
     ("fail", {**POLL, "retry_after": -1}, "retry_after is a whole number of seconds, or an HTTP "),
     ("fail", {**POLL, "retry_after": "a\nb"}, "retry_after is a whole number of seconds, or an "),
+    ("fail", {**POLL, "retry_after": " 5"}, "retry_after is a whole number of seconds, or an "),
     ("fail", {**POLL, "retry_after": "é"}, "retry_after is a whole number of seconds, or an "),
     ("fail", {**POLL, "body": {"a": math.nan}}, "body is no JSON: "),
     ("drop", {"route": []}, "route is []; it may be 'provision'"),
