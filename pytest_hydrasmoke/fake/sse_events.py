@@ -41,7 +41,8 @@ _LINE = re.compile(r"\r\n|\r|\n")
 _EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 _GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
 _EVENT = re.compile(rb"(?s).+?(?:(?>\r\n|\r|\n){2}|\Z)")
-_LEAVES: Mapping[End, Leave] = {"closed": "end", "left": "end", "cut": "cut", "stalled": "stall"}
+# What came after a reader left is not known: whoever reads on must not take it for the end.
+_LEAVES: Mapping[End, Leave] = {"closed": "end", "left": "cut", "cut": "cut", "stalled": "stall"}
 
 
 @dataclass(frozen=True, slots=True)
