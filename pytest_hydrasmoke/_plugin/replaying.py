@@ -144,6 +144,11 @@ def notes(
         if outcome not in ("skipped", "interrupted", "error") and not unheard:
             how = "failed, and did not ask" if outcome == "failed" else "no longer asks"
             yield f"note: {owner} {how} what was recorded: {_quoted(messages)}"
+    for owner, messages in course.missed().items():
+        # A test that failed says so itself; one may expect an error, and pass. Nobody is "".
+        if owner and outcomes.get(owner) not in ("failed", "error"):
+            asks = f"asks what no recording answers: {_quoted(messages)}"
+            yield f"note: {owner} {asks}; record it again"
     for owner, messages in course.reordered().items():
         # Those of others are recorded in parts, by several processes, and so in no order.
         if not owner.startswith(KINDS):

@@ -33,6 +33,7 @@ class Course:
         """The tests that may still be on stage, in this process or in another one."""
         self.came: dict[tuple[Any, ...], None] = {}
         """What happened, each once: `begun` (an owner), `given` (an owner, the number of its turn),
+        `missed` (an owner, or "", and a message that no recording has answered),
         `late` (an owner, an instance's key, a message that it got later than recorded), `unordered`
         (an owner, and an instance's key, or None for all: several threads or tasks chat there), and
         `spec` (an owner, then a `Difference`)."""
@@ -69,6 +70,13 @@ class Course:
             if (owner, key) not in unordered and (owner, None) not in unordered:
                 late.setdefault(owner, {}).setdefault(message)
         return {owner: [*messages] for owner, messages in late.items()}
+
+    def missed(self) -> Mapping[str, Sequence[str]]:
+        """Return the messages of owners that no recording has answered."""
+        missed = dict[str, list[str]]()
+        for owner, message in self._all("missed"):
+            missed.setdefault(owner, []).append(message)
+        return missed
 
     def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
         """Return what owners ask for otherwise than recorded.

@@ -110,6 +110,7 @@ class Handlers:
             recorded = replay.answer(message, instance)
             chunks = recorded.stream()
         except (NotRecordedError, OSError, ValueError) as problem:
+            replay.missed(message)
             raise HTTPException(501, str(problem)) from None
         replay.note(instance.id, replay.played(recorded))
         counted, end = recorded.llm_events, recorded.end

@@ -157,6 +157,11 @@ class Replay:
             self.course.note("given", turn.of, turn.number)
             return turn
 
+    def missed(self, message: str) -> None:
+        """Note that no recording has answered a message of whoever is on stage."""
+        with self._lock:
+            self.course.note("missed", self._owner, message)
+
     def note(self, instance_id: str, answer: Replayed | None) -> None:
         """Note what answers a chat; None for another answer than a recorded one."""
         with self._lock:

@@ -21,7 +21,7 @@ SUITE = """
 import os, threading
 import httpx
 import pytest
-from pytest_hydrasmoke import ChatError, ChatTimeoutError, RouterError
+from pytest_hydrasmoke import ChatError, ChatTimeoutError, HydraSmokeError, RouterError
 
 def ask(instance, messages):
     for message in messages.split():
@@ -104,6 +104,12 @@ def test_raw(smoke_instance, smoke_config):
         answers = [client.post(path, json={"message": it}) for it in ("raw", "raw")]
     assert (answers[0].text, answers[1].status_code) == ("data: bytes\\n\\n", 501)
 
+def test_missed(smoke_instance):
+    ask(smoke_instance, "One")
+    for message in ("Three", "Four", "Three"):
+        with pytest.raises(HydraSmokeError):
+            smoke_instance.chat(message)
+
 def test_stood(smoke_instance):
     for _ in range(2):
         with pytest.raises(ChatTimeoutError, match="not accepted within .* with 503"):
@@ -153,6 +159,7 @@ RECORDED = {
     "of_a_matrix": said("One", spec={**SPEC, "manifest_id": "another"}),
     "another_message": [turn("Are you ready?", b"data: yes\n\n")],
     "raw": [turn("raw", b"data: bytes\n\n")],
+    "missed": said("One"),
     # A refusal that stood is not asked again; a client's chats get the turns of their own test.
     "stood": [REFUSED, REFUSED, *said("One")],
     "client": [REFUSED],
@@ -162,6 +169,8 @@ RECORDED = {
 }
 LATER = "asks its messages in another order than recorded: later"
 AGAIN = "record it again to ask the agent that it means"
+MISSING = "asks what no recording answers:"
+ONCE = "record it again"
 NOTES = {
     "swapped": f"{LATER} 'One'",
     "fewer": "no longer asks what was recorded: 'One', 'Three'",
@@ -171,6 +180,10 @@ NOTES = {
     "spec": "asks for another spec than recorded: manifest_id 'expensive' (recorded 'cheap'), "
     f"agent_name 'Ada' (recorded without); {AGAIN}",
     "another_message": "failed, and did not ask what was recorded: 'Are you ready?'",
+    # A test may pass though it was not answered.
+    "hook": f"{MISSING} 'hook', 'drop'; {ONCE}",
+    "raw": f"{MISSING} 'raw'; {ONCE}",
+    "missed": f"{MISSING} 'Three', 'Four'; {ONCE}",
 }
 UNUSED = "recordings used by no test of this run: 1: tests/test_it.py::test_that_is_gone"
 
@@ -206,7 +219,7 @@ def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 def test_what_is_not_as_recorded_is_noted_or_fails(
     recorded: Project, workers: tuple[str, ...]
 ) -> None:
-    result = recorded.fake("-p", "anyio", *workers, ".", passed=16, failed=2)
+    result = recorded.fake("-p", "anyio", *workers, ".", passed=17, failed=2)
     told = [f"tests/test_it.py::test_{name} {note}" for name, note in NOTES.items() if note]
     assert notes(result) == sorted([*told, UNUSED])
     name = "test_it.py::test_another_message"
@@ -222,13 +235,13 @@ def test_what_is_not_as_recorded_is_noted_or_fails(
             f"'Are you ready?' (-'ready' +'reddy'); to record it: {again} {name}"
         ),
     )
-    head = "hydra-smoke: FAKE, replaying 19 recordings of *-31*; the oldest is * days old; with*"
+    head = "hydra-smoke: FAKE, replaying 20 recordings of *-31*; the oldest is * days old; with*"
     assert workers or result.stdout.fnmatch_lines([head]) is None
 
 
 def test_a_setting_is_one_note_of_all_the_tests_that_it_is_for(recorded: Project) -> None:
     result = recorded.set(tier_id="mine").fake("-k", "as_recorded or matrix", ".")
-    result.assert_outcomes(passed=2, deselected=16)
+    result.assert_outcomes(passed=2, deselected=17)
     who = ", ".join(f"tests/test_it.py::test_{name}" for name in ("as_recorded", "of_a_matrix"))
     what = "ask for another spec than recorded: tier_id 'mine' (recorded 'basic')"
     fixture = "fixture tests/test_it.py::wide"
