@@ -52,17 +52,20 @@ class Recorder:
         """The running test."""
         self._failed: set[str] = set()
         """Tests, and fixtures that outlive one, that failed when they last ran or were set up."""
-        self._reported: set[str] = set()
+        self._not_passed: set[str] = set()
 
     @property
-    def tests(self) -> set[str]:
-        """The tests that are reported, in the main process all of the run's, as in recordings."""
-        return set(map(self._scrub, self._reported))
+    def not_passed(self) -> set[str]:
+        """The tests that did not pass, in the main process all of the run's, as in recordings.
+
+        One that was skipped, say, may still ask what was recorded.
+        """
+        return set(map(self._scrub, self._not_passed))
 
     @property
     def failed_tests(self) -> set[str]:
         """Those of them that failed when they last ran."""
-        return set(map(self._scrub, self._failed & self._reported))
+        return set(map(self._scrub, self._failed & self._not_passed))
 
     def on_turn(self, turn: OpenTurn) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
@@ -118,8 +121,8 @@ class Recorder:
         self._turns.pop(item.nodeid, None)  # A plugin may run a test again.
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if LIVE_ONLY not in report.keywords:
-            self._reported.add(report.nodeid)
+        if LIVE_ONLY not in report.keywords and not report.passed:
+            self._not_passed.add(report.nodeid)
         if report.when == "setup":
             self._failed.discard(report.nodeid)
         if report.failed:
@@ -133,7 +136,7 @@ class Recorder:
             self._ends(owner, "it was interrupted" if interrupted else failed)
 
     @cached_property
-    def _masking(self) -> Masking:
+    def masking(self) -> Masking:
         # Once tests are collected, every conftest is loaded.
         edit = edit_of(self._process.pytestconfig.pluginmanager)
         return Masking(self._process.config.token, self._process.reading, edit)
@@ -147,7 +150,7 @@ class Recorder:
         if why is None:
             why = f"{_HOOK} left out all of its turns"
             try:
-                masked = [self._masking.turn(name, *turn) for turn in begun]
+                masked = [self.masking.turn(name, *turn) for turn in begun]
                 if turns := [turn for turn in masked if turn is not None]:
                     self.tape.add(of=name, turns=as_text("", turns, ""))
                     return

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,8 @@ class RecordingEnd:
             if old is not None:
                 known = turns_of(old)
                 turns = turns if whole is None else overlaid(known, turns, whole=whole)
-                turns, why = compared(known, turns, self._process.reading)
+                left = partial(self._recorder.masking.leaves, owner)
+                turns, why = compared(known, turns, self._process.reading, left)
                 what = SAME if why is None else CHANGED
             if what != SAME:
                 day = datetime.now(UTC).date().isoformat()
@@ -153,7 +155,7 @@ class RecordingEnd:
             yield from lines[:_MOST]
             if len(lines) > _MOST:
                 yield f"  {kind}: {len(lines) - _MOST} more"
-        used = self._came.keys() | self._recorder.tests
+        used = self._came.keys() | self._recorder.not_passed
         unused = [
             str(path.relative_to(self._store.folder))
             for owner, path in sorted(self._store.owners.items())

@@ -82,11 +82,15 @@ def said(came: Incoming, content: Content) -> Words:
 
 
 def compared(
-    old: Sequence[Recorded], new: Sequence[Recorded], reading: Reading
+    old: Sequence[Recorded],
+    new: Sequence[Recorded],
+    reading: Reading,
+    left: Callable[[Recorded], bool] = lambda turn: True,
 ) -> tuple[list[Recorded], str | None]:
     """Return new turns, or old ones where the words are equal, and a summary of the changes.
 
-    The summary is None if nothing has changed.
+    An old one is as it was only if the user's hook has `left` it so. The summary is None if nothing
+    has changed.
     """
     waiting = _by_key(old, _asked)
     kept, changes = list[Recorded](), list[str]()
@@ -94,6 +98,8 @@ def compared(
         same = waiting.get(_asked(now))
         was = same.popleft() if same else None
         change = f"new: {_message(now)}" if was is None else _difference(was, now, reading)
+        if change is None and was is not None and was != now and not left(was):
+            change = "pytest_hydra_smoke_record no longer leaves it as it was"
         kept.append(now if was is None or change is not None else was)
         if change is not None:
             changes.append(f"turn {number}, {change}")

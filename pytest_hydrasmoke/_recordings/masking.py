@@ -49,6 +49,10 @@ class Masking:
         # Words that were removed must not leave a digest, either.
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
+    def leaves(self, owner: str, turn: Recorded) -> bool:
+        """Return whether the hook leaves a turn of an earlier run as it is; raises as `turn`."""
+        return self._edited(owner, turn) is turn
+
     def _without_token(self, turn: Recorded) -> Recorded:
         scrub, refused, events = self._scrub, turn.refused, turn.llm_events
         hidden = self._hide(turn.stream)

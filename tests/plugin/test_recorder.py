@@ -55,6 +55,9 @@ SUITE = """
     def test_sees(sighted):
         pass
 
+    def test_asks_no_more(smoke_instance):
+        pass
+
     # What a replay skips is not recorded, whatever becomes of it.
     @pytest.mark.hydra_smoke_live
     @pytest.mark.parametrize("fails", [False, True])
@@ -87,11 +90,13 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
 ) -> None:
     project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
     project.pytester.makeconftest(CONFTEST)
-    # One is as it was recorded before its test was marked.
+    # One is as it was recorded before its test was marked, one of a test that asked something, and
+    # one of a test that is skipped, and may ask it again.
     unused = [*(f"test_it.py::test_gone_{at}" for at in range(10)), "test_it.py::test_today[True]"]
+    unused += [f"test_it.py::test_{name}" for name in ("asks_no_more", "sees")]
     for owner in unused:
         write(project.path / "recordings" / "gone", owner, says("a", "b"))
-    result = project.live(*RECORD, "test_it.py", passed=6, failed=2, skipped=1)
+    result = project.live(*RECORD, "test_it.py", passed=7, failed=2, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
     found = recorded(project)
     assert {owner: asked(found[owner]) for owner in found if owner not in unused} == {
@@ -142,11 +147,37 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
             "not recorded: test_it.py::test_twice: pytest_hydra_smoke_record left out all of its "
             f"turns; {stays}twice.json"
         ),
-        "used by no test of this run: 11: gone/0.json, gone/1.json, gone/2.json and 8 more",
+        "used by no test of this run: 12: gone/11.json, gone/0.json, gone/1.json and 9 more",
     ]
     after = texts(project)
     changed = [name for name in before if before[name] != after[name]]
     assert changed == ["test_it/test_shared.json"]
+
+
+HIDES = """
+    import dataclasses
+
+    def pytest_hydra_smoke_record(turn):
+        return dataclasses.replace(turn, text=turn.text.replace("chatcmpl-", "hidden-"))
+"""
+
+
+def test_what_a_new_hook_removes_does_not_stay_where_the_agent_says_the_same(
+    project: Project, router: FakeRouter
+) -> None:
+    test = "def test_it(smoke_instance): assert smoke_instance.chat('a').text"
+    project.at(router, usage_settle=0.01).write("test_it.py", test)
+    project.live(*RECORD, "test_it.py", passed=1)
+    assert b"chatcmpl-" in texts(project)["test_it/test_it.json"]
+    project.pytester.makeconftest(HIDES)
+    result = project.live(*RECORD, "test_it.py", passed=1)
+    words = "test_it.py::test_it: turn 1, pytest_hydra_smoke_record no longer leaves it as it was"
+    assert told(result) == ["1 changed", f"changed: {words}"]
+    hidden = texts(project)["test_it/test_it.json"]
+    assert b"hidden-" in hidden
+    assert b"chatcmpl-" not in hidden
+    assert told(project.live(*RECORD, "test_it.py", passed=1)) == ["1 unchanged"]
+    assert texts(project)["test_it/test_it.json"] == hidden
 
 
 def test_a_worker_on_another_host_sends_what_it_records(
