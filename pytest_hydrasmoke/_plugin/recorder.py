@@ -118,7 +118,11 @@ class Recorder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._turns.pop(item.nodeid, None)  # A plugin may run a test again.
+        # A plugin may run a test again: what a hook has said to its instances is void, too.
+        self._turns.pop(item.nodeid, None)
+        place = self._scrub(item.nodeid)
+        for owner, turns in self._turns.items():
+            self._turns[owner] = [it for it in turns if not _is_of(place, it[0].instance)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if LIVE_ONLY not in report.keywords and not report.passed:
@@ -161,6 +165,10 @@ class Recorder:
     def clean(self, why: str) -> str:
         """Return a reason on one line, without the token."""
         return safe_line(self._scrub(why), 400)
+
+
+def _is_of(owner: str, place: Place) -> bool:
+    return isinstance(place, dict) and place["of"] == owner
 
 
 def in_words(error: Exception) -> str:

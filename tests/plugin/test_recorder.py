@@ -261,19 +261,34 @@ def test_each_set_up_of_a_fixture_and_what_hooks_say_to_each_spec_is_recorded_an
     assert of_each_module() == (["Hello from test_one"], ["test_one", "test_two"])
 
 
-def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
+FAILS_FIRST = """
+    TRIED = []
+
+    def test_it(once):
+        pass
+
+    def test_again(smoke_instance_factory):
+        with smoke_instance_factory(tier_id="own") as instance:
+            instance.chat("And now?")
+        TRIED.append(instance)
+        assert len(TRIED) == 2
+"""
+
+
+def test_what_is_said_in_a_set_up_or_a_test_that_is_repeated_is_recorded_as_it_went_in_the_end(
     project: Project, router: FakeRouter
 ) -> None:
     ways = {"always": "True", "once": "'once' not in FAILED"}
     fails = "".join(FAILS_ONCE.format(name=name, says=says) for name, says in ways.items())
     project.at(router, max_instances=9).pytester.makeconftest(BY_MODULE + fails)
-    project.pytester.makepyfile(
-        test_one="def test_it(always): ...", test_two="def test_it(once): ..."
-    )
+    project.pytester.makepyfile(test_one="def test_it(always): ...", test_two=FAILS_FIRST)
     result = project.live(
-        "-p", "rerunfailures", "--reruns=1", *RECORD, "test_one.py", "test_two.py", passed=2
+        "-p", "rerunfailures", "--reruns=1", *RECORD, "test_one.py", "test_two.py", passed=3
     )
     said = {name: recorded(project).get(f"fixture ::{name}", []) for name in ways}
     assert [turn["message"] for turn in said["always"]] == ["Is it so?"]
     assert said["once"] == []
-    assert told(result)[0] == "2 new"
+    own = {"of": "test_two.py::test_again", "number": 0}
+    hook = recorded(project)["hook pytest_hydra_smoke_instance_ready"]
+    assert asked(hook) == [(1, own, "Warm up", "closed")]
+    assert told(result)[0] == "4 new"
