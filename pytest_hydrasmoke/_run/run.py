@@ -50,6 +50,7 @@ from .ledger_lines import LedgerReading
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
 
+_NO_MORE = "this run no longer provisions or chats; start another one"
 AWAY = 1.0
 """Seconds beyond the time for its clean-up after which a process did not run meanwhile."""
 
@@ -174,18 +175,14 @@ class Run(Keeper):
 
     def permit(self, instance: Instance | None = None) -> None:
         """Raise `ConfigError` where its deadline, a sweep or the main process has ended the run."""
-        if self.interrupts.why is not None:  # A test may go on after the signal that ends it.
-            raise ConfigError(
-                self.interrupts.why, next_step="this run no longer provisions or chats"
-            )
-        if instance is not None and instance.attached:
-            return  # It outlives the run.
-        self.check_process()
-        if self._is_over:
-            raise ConfigError(
-                f"run {self.config.run_id} is over: a sweep or its main process has ended it",
-                next_step="this run no longer provisions or chats; start another one",
-            )
+        why = self.interrupts.why  # A test may go on after the signal of its deadline.
+        # An attached instance outlives the run.
+        if why is None and (instance is None or not instance.attached):
+            self.check_process()
+            if self._is_over:
+                why = f"run {self.config.run_id} is over: a sweep or its main process has ended it"
+        if why is not None:
+            raise ConfigError(why, next_step=_NO_MORE)
 
     @property
     def _is_over(self) -> bool:
