@@ -176,8 +176,7 @@ class Run(Keeper):
     def permit(self, instance: Instance | None = None) -> None:
         """Raise `ConfigError` where its deadline, a sweep or the main process has ended the run."""
         why = self.interrupts.why  # A test may go on after the signal of its deadline.
-        # An attached instance outlives the run.
-        if why is None and (instance is None or not instance.attached):
+        if why is None and (instance is None or not instance.attached):  # That outlives it.
             self.check_process()
             if self._is_over:
                 why = f"run {self.config.run_id} is over: a sweep or its main process has ended it"
