@@ -79,7 +79,9 @@ class Unawaited:
             return False
         file = Path(coroutine.cr_code.co_filename)
         given = map(type, inspect.getcoroutinelocals(coroutine).values())
-        ours = any(it.__module__.partition(".")[0] == "pytest_hydrasmoke" for it in given)
+        # A class may have no module, or what is no name.
+        modules = (str(getattr(it, "__module__", "")).partition(".")[0] for it in given)
+        ours = "pytest_hydrasmoke" in modules
         return ours or file == self._item.path or file.name == "conftest.py"
 
     def raised(self) -> None:
@@ -98,10 +100,10 @@ class Unawaited:
             gc.collect()
             self._raised = False
 
-    def _keep(self, text: str, file: object, line: int | None) -> None:
+    def _keep(self, text: str, file: str, line: int) -> None:
         kind = RuntimeWarning
         words = kind(f"{text} in a smoke test")
-        self._found.append(warnings.WarningMessage(words, kind, str(file), line or 0))
+        self._found.append(warnings.WarningMessage(words, kind, file, line))
 
     def _tell(self, test: str) -> None:
         found, self._found = self._found, []
@@ -120,10 +122,15 @@ class Unawaited:
         self._item = item if item.get_closest_marker("hydra_smoke") else None
         try:
             return (yield)
+        except BaseException:
+            self.raised()  # What ends the session has no report.
+            raise
         finally:
             self._item = None
             if self.offered:
-                self._keep("stream 'stream_chat' was never entered", *item.reportinfo()[:2])
+                path, line, _ = item.reportinfo()
+                # It counts lines from 0.
+                self._keep("stream 'stream_chat' was never entered", str(path), (line or 0) + 1)
                 self.offered.clear()
             self._tell(item.nodeid)
 
@@ -139,7 +146,9 @@ class Unawaited:
         # `unittest` keeps what was raised until here.
         if call.excinfo is not None:
             self.offered.clear()
-            if self._item is not None and call.when == "call":
+            # There may be many that a marker skips, and a collection takes its time.
+            skipped = call.when == "setup" and call.excinfo.errisinstance(pytest.skip.Exception)
+            if self._item is not None and not skipped:
                 self.raised()
         return report
 

@@ -10,17 +10,18 @@ from plugin_tools import ASYNCIO, Project
 
 from pytest_hydrasmoke._plugin.unawaited import Unawaited
 
-HELPERS = "async def says_hi(agent): await agent.chat('hi')\n"
+HELPERS = "async def says_hi(odd, agent): await agent.chat('hi')\n"
 SUITE = """
 import unittest, pytest
 from helpers import says_hi
+class Odd: __module__ = None
 async def says_hello(agent):
     assert "hello" in (await agent.chat("hi")).text
 async def test_one(async_smoke_instance):
     turn = await async_smoke_instance.chat("hi")
     turn.expect_llm_events(at_least=99)
     says_hello(async_smoke_instance)
-    says_hi(async_smoke_instance)
+    says_hi(Odd(), async_smoke_instance)
 def test_a_stream(smoke_instance):
     smoke_instance.stream_chat("hi")
     with smoke_instance.stream_chat("hi") as stream:
@@ -62,6 +63,11 @@ def once(what, tries=[]):
 @pytest.mark.flaky(reruns=1)
 async def test_again(async_smoke_instance):
     await says_both(async_smoke_instance, lambda: once("again"))
+@pytest.fixture
+async def greeted(async_smoke_instance):
+    await says_both(async_smoke_instance, lambda: once("set up"))
+@pytest.mark.flaky(reruns=1)
+async def test_set_up(greeted): ...
 @pytest.mark.hydra_smoke_runs(2, at_least=1)
 async def test_runs(async_smoke_instance):
     await says_both(async_smoke_instance, lambda: once("runs"))
@@ -84,6 +90,14 @@ def test_has_a_stream(stream): assert stream
 def test_enters_it(stream):
     with stream: assert list(stream)
 """
+ENDS = """
+import pytest
+async def test_one(async_smoke_instance):
+    stream, turn = async_smoke_instance.stream_chat("hi"), async_smoke_instance.chat("hi")
+    pytest.exit("enough")
+    await turn
+    async with stream: ...
+"""
 
 
 @pytest.mark.parametrize(
@@ -99,6 +113,7 @@ def test_it_fails_the_run(project: Project, arguments: tuple[str, ...]) -> None:
         result.says(f"{names}: called without await, or with, so nothing was done")
         result.says(f"FAILED hydra-smoke::missing await::test_it.py::{test}*")
     assert result.stdout.str().count("FAILED hydra-smoke::") == len(NOTHING_DONE)
+    result.says("*test_it.py:12: RuntimeWarning: stream 'stream_chat' was never entered *")
 
 
 def test_one_in_a_cycle_is_found_at_the_latest_when_the_run_ends(project: Project) -> None:
@@ -115,7 +130,14 @@ def test_nothing_is_asked_of_what_raises_nor_of_a_test_that_leaves_it_to_another
     options = (*ASYNCIO, "-oasyncio_mode=auto", "-p", "pytest_rerunfailures", "test_it.py")
     # In this process, pytest's recorder of hooks would keep what was raised.
     result = project.process("--hydra-smoke-fake", *options, ret=0)
-    result.says("*4 passed, 2 skipped, 1 xfailed, 1 rerun in *")
+    result.says("*5 passed, 2 skipped, 1 xfailed, 2 rerun in *")
+
+
+def test_nor_of_one_that_ends_the_session(project: Project) -> None:
+    project.write("test_it.py", ENDS)
+    options = (*ASYNCIO, "-oasyncio_mode=auto", "test_it.py")
+    result = project.process("--hydra-smoke-fake", *options, ret=pytest.ExitCode.INTERRUPTED)
+    result.stdout.no_fnmatch_line("*missing await*")
 
 
 async def own() -> None: ...
