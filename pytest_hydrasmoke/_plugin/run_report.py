@@ -148,14 +148,14 @@ def _notes(process: Process, report: Report) -> Iterator[str]:
 
 def _unproved(report: Report, process: Process) -> str | None:
     """Return why a run in which nothing failed is not green."""
-    story = process.told.story
+    story, cases = process.told.story, process.session_outcome.cases
     failed = sum(one.outcome in ("error", "failed") for one in report.tests)
     if failed:
         # `pytest.exit` may have asked for 0, here and below, and a hook may have set it.
         return f"smoke tests failed: {failed}, and the run was to end as if they had not"
-    if not process.session_outcome.cases.executed(story):
+    if not cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
-    if not (story.used or story.forms):
+    if not (story.used or story.forms or cases.own_client):
         return "no smoke test asked the router for anything: the run proves nothing"
     left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
     if left:
@@ -165,7 +165,7 @@ def _unproved(report: Report, process: Process) -> str | None:
             "end: the run proves nothing about them"
         )
     # One that passed may have been broken off in its teardown.
-    if report.is_unfinished or process.session_outcome.cases.broken_off(story):
+    if report.is_unfinished or cases.broken_off(story):
         return (
             "not all smoke tests came to their end: the run proves nothing about those that did not"
         )

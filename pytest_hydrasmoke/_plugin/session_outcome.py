@@ -29,6 +29,11 @@ _MOST = 10
 """How many modules that could not be collected are named."""
 OF_NO_TEST = "hydra-smoke::"
 """How the ids of reports begin that are of no test."""
+_OWN_CLIENT = "hydra_smoke_own_client"
+"""The keyword of a test that has the run's settings, and no fixture to ask by: it may do so itself.
+"""
+_ASKING = frozenset({"smoke_instance", "smoke_instance_factory", "smoke_client"})
+"""The fixtures by which a test asks the router, without their `async_`."""
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
 """From least to most important: of several outcomes, the last in this order counts."""
 
@@ -84,9 +89,13 @@ class SessionOutcome:
     # Before `Objections`, which may clear the items.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
-        marked = [it.nodeid for it in session.items if it.get_closest_marker("hydra_smoke")]
+        marked = [it for it in session.items if it.get_closest_marker("hydra_smoke")]
+        for item in marked:
+            names = {it.removeprefix("async_") for it in getattr(item, "fixturenames", ())}
+            if "smoke_config" in names and names.isdisjoint(_ASKING):
+                item.keywords[_OWN_CLIENT] = 1
         if marked:
-            self._process.journal.note(Selected(marked))
+            self._process.journal.note(Selected([it.nodeid for it in marked]))
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -140,6 +149,8 @@ class Cases:
         self._cases: dict[str, _Case] = {}
         self.continuing: set[str] = set()
         """The tests that mean to go on with what others have said."""
+        self.own_client = False
+        """Whether a test was executed that may have asked the router with a client of its own."""
         self.crashed: list[pytest.TestReport] = []
         """The reports of tests in which a worker crashed, until they are told."""
 
@@ -159,7 +170,9 @@ class Cases:
         # A skipped test was not executed, nor one that a plugin runs again; an expected failure
         # was, but is reported as skipped.
         ran = report.passed or report.failed or hasattr(report, "wasxfail")
-        case.executed |= report.when == "call" and ran
+        executed = report.when == "call" and ran
+        case.executed |= executed
+        self.own_client |= executed and _OWN_CLIENT in report.keywords
         case.over |= report.when == "teardown"
 
     def executed(self, story: RunStory) -> bool:

@@ -169,6 +169,11 @@ ENDINGS = {
     "none asks": Ending(
         *(1, None, "2 passed", "passed passed"), text=STUBBED, instances=0, verdict=ASKS_NOTHING
     ),
+    "one may ask with a client of its own": Ending(
+        *(0, None, "1 passed", "passed"),
+        text="def test_one(smoke_config): assert smoke_config.url",
+        instances=0,
+    ),
     "none": Ending(5, None, "", "", instances=0, arguments=("test_it.py", "-k", "none")),
     "broken modules": Ending(
         *(2, "collection errors: test_broken_00.py, * test_broken_09.py and 2 more"),
