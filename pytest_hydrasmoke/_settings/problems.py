@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,9 @@ def _urls(config: HydraSmokeConfig) -> Iterator[Problem]:
 
 def shown_of(value: object) -> str:
     """Return a value as a message quotes it, without the user and password of a URL."""
-    return re.sub(r"//[^/]*@", "//...@", safe_line(str(value)))
+    head, _, rest = str(value).partition("//")
+    _, user, place = rest.rpartition("@")
+    return safe_line(f"{head}//...@{place}" if user else str(value))
 
 
 def _statuses(config: HydraSmokeConfig) -> Iterator[Problem]:

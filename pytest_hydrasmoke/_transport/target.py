@@ -23,7 +23,8 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        return f"is not a URL ({error})"
+        # The parser quotes what may be a part of a password.
+        return "is not a URL" if "@" in url else f"is not a URL ({error})"
     if parts.scheme not in ("http", "https") or not host:
         return "must begin with https:// and a host, such as https://router.example"
     if parts.username is not None:

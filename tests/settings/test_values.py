@@ -206,6 +206,10 @@ TOGETHER: list[tuple[dict[str, object], list[str]]] = [
         ["url = 'http://router.example' would send the token in clear: use https://, or set *"],
     ),
     # `told` sees to it that a password is not shown.
+    *(
+        ({"url": f"https://bob:{word}@host.example"}, [f"url = 'https://...@host.example' {why}"])
+        for word, why in (("x" * 300, "must not have a user *"), ("long/secret", "is not a URL"))
+    ),
     (
         {"url": f"https://bob:{TOKEN}@router.example/api"},
         ["url = 'https://...@router.example/api' must not have a user or password: *"],
