@@ -64,10 +64,10 @@ class Group:
         return attempts
 
     def _latest(self) -> dict[str | None, list[PastRun]]:
-        """Return each job's latest attempt with the same tests and specs: few of many."""
+        """Return each job's latest attempt of those that repeat the same runs: few of many."""
         latest: dict[tuple[object, ...], PastRun] = {}
         for run in sorted(self.runs, key=lambda it: it.of.attempt or 0):
-            latest[run.of.job, run.tests, run.specs] = run
+            latest[run.of.job, run.tests, run.specs, len(run.cases)] = run
         jobs: dict[str | None, list[PastRun]] = defaultdict(list)
         for run in latest.values():
             jobs[run.of.job].append(run)
@@ -116,7 +116,7 @@ class Group:
 def is_repeated(run: PastRun, other: PastRun) -> bool:
     """Return whether `other` is a later attempt of a run's job, and has all its tests and specs."""
     mine, its = run.of, other.of
-    if mine.job is None or mine.job != its.job or not run.tests:
+    if mine.job is None or mine.job != its.job or not run.begun:
         return False
     later = mine.attempt is not None and its.attempt is not None and its.attempt > mine.attempt
     whole = len(run.cases) + run.not_run <= len(other.cases)

@@ -65,6 +65,9 @@ def test_what_is_no_attempt_of_the_same_job_hides_nothing() -> None:
         # Of those that it had not begun, only the number is known.
         assert is_repeated(replace(RUN, not_run=1), again)
         assert not is_repeated(replace(RUN, not_run=2), again)
+        # A run may have been cut in its first test.
+        first = replace(RUN, cases=cut.cases[2:], not_run=2)
+        assert is_repeated(first, again) == whole
     for one in (of(RUN, job=None), of(RUN, attempt=None), replace(RUN, cases=())):
         assert not is_repeated(one, of(later, job=one.of.job))
 
@@ -158,6 +161,12 @@ def test_a_run_of_a_later_attempt_repeats_one_run_and_no_other_cell_of_a_matrix(
     assert (len(group.counted), group.outcome) == (3, "failed")
     [group] = grouped([*cells, *green])
     assert (group.counted, group.outcome) == (tuple(green), "passed")
+    # The last attempt has fewer tests than the one that repeats the run.
+    left = replace(RUN, cases=RUN.cases[:1], not_run=1)
+    whole = replace(left, exit_code=0, cases=(*PASSED[:1], PastTest("b", "skipped")), not_run=0)
+    less = replace(whole, cases=PASSED[:1])
+    [group] = grouped([left, of(whole, attempt=2), of(less, attempt=3)])
+    assert group.outcome == "passed"
     # Shards have other tests: each has its own repetition.
     shard = replace(cells[1], cases=(PastTest("only here", "failed"),))
     [group] = grouped([cells[0], shard, green[0]])

@@ -48,11 +48,15 @@ def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
 
 def test_a_test_may_have_a_name_of_any_length(tmp_path: Path) -> None:
     # An id has a parameter's whole text, as a prompt may be.
-    name = f"tests/test_agent.py::test_answers[{'Answer me. ' * 500}]"
-    report = report_of(0, broken("no", test=name), outcomes={name: "failed"})
-    [case] = (run := run_of_file(file_of(tmp_path, plain(report)))).cases
+    start = f"tests/test_agent.py::test_answers[{'Answer me. ' * 500}"
+    name, other = f"{start}1]", f"{start}2]"
+    report = report_of(0, broken("no", test=name), outcomes={name: "failed", other: "passed"})
+    case, calm = (run := run_of_file(file_of(tmp_path, plain(report)))).cases
     assert case.id.startswith(name[:900])
     assert (case.is_red, run.words_of(case)) == (True, "no")
+    # What differs may be at the end.
+    assert len(run.tests) == 2
+    assert (calm.is_green, run.words_of(calm)) == (True, None)
 
 
 def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: Path) -> None:
