@@ -107,6 +107,7 @@ def test_what_a_skipped_test_does_not_ask_is_no_news_nor_what_a_hook_does_not_of
         },
         reordered=dict,
         other_specs=lambda unset: {},
+        missed=dict,
         not_on_stage=list,
     )
     outcomes = {"test_a": "skipped", "test_b": "failed", "test_c": "passed"}

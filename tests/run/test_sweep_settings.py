@@ -17,8 +17,9 @@ from pytest_hydrasmoke._cli.main import main
         ("url", ("--run-id", "owner"), "url is not set: set HYDRA_SMOKE_URL"),
         *(
             ("keep", ("--run-id", run_id, "--output", "."), f"run_id = '{run_id}' (option): must ")
-            for run_id in ("no/id", "..", "../..", "/etc", "", "con")
+            for run_id in ("no/id", "..", "../..", "/etc", "con")
         ),
+        ("keep", ("--run-id", ""), "run_id (option) is empty"),
         ("keep", ("--run-id", "owner", "--output", "taken"), "can't be written"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_run_tells_it_before_its_first_test(
 ) -> None:
     monkeypatch.setattr(preflight, "Ticker", AtOnce)
     monkeypatch.setattr(preflight, "FIRST", 0.0)
-    project.suite("plain").at(router).write("test_one.py", "def test_one(smoke_client): ...")
+    project.suite("plain").at(router).write("test_one.py", "def test_one(smoke_config): ...")
     result = project.live("test_one.py", option)
     told = f"hydra-smoke: reaching {router.url}, 0 s, attempt 1"
     assert result.stderr.lines.count(told) == lines
