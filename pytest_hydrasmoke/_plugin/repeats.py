@@ -172,7 +172,6 @@ class Repeats:
         while not tally.is_settled:
             tally.began += 1
             if self._process is not None:
-                self._process.unawaited.begins()
                 self._process.stage.begins_repeat(tally.began)
                 self._process.running_test.ran(tally.began, tally.passed, tally.runs)
             limited, start = _has_time_limit(), now()
@@ -192,7 +191,7 @@ class Repeats:
                     raise
                 if self._process is not None:
                     self._process.running_test.repeat_failed(error)
-                    self._process.unawaited.raised()
+                    self._process.unawaited.raises(error)
                 continue
             tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)

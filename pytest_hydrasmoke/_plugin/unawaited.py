@@ -13,13 +13,16 @@ import gc
 import inspect
 import re
 import sys
+import traceback
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+
+from .running_test import errors_in
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.open_turn import OpenTurn
@@ -32,6 +35,8 @@ NOTHING_DONE = re.compile(
     r"|^(?:coroutine|stream) '(.+)' was never (?:awaited|entered) in a smoke test$"
 )
 """What Python says of one of ours, and what `Unawaited` says."""
+_MOST = 1_000
+"""How far into a list of a test's own is looked."""
 _WARN = "_warn_unawaited_coroutine"
 """No public name: without it, only warnings that are not ignored tell."""
 
@@ -43,8 +48,8 @@ class Unawaited:
         self._hook = config.hook
         self.offered: set[OpenTurn] = set()
         """The turns whose streams the running test has not entered."""
-        self._raised = False
-        """Whether a smoke test has raised, or a run of its body, and no other has begun."""
+        self._awaits = False
+        """Whether a test with a fixture for coroutines has run."""
         self._warn: Any = getattr(warnings, _WARN, None)
         self._item: pytest.Item | None = None
         """The smoke test that is running."""
@@ -65,8 +70,6 @@ class Unawaited:
         name = coroutine.__qualname__
         if _OURS.fullmatch(name) is None and not self._is_of_the_test(coroutine):
             return object.__new__(both)
-        if self._raised:
-            return None
         # Told later: this is wherever the last reference to it went.
         where = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         self._keep(
@@ -84,21 +87,13 @@ class Unawaited:
         ours = "pytest_hydrasmoke" in modules
         return ours or file == self._item.path or file.name == "conftest.py"
 
-    def raised(self) -> None:
-        """Count nothing of what now goes, until another begins; what others have left counts."""
-        gc.collect()
-        self._raised = True
+    def raises(self, error: BaseException) -> None:
+        """Ask nothing of what a test has not come to as it raises, nor a run of its body."""
         self.offered.clear()
-
-    def begins(self) -> None:
-        """Begin a test, or a run of its body, once all has gone that what raised has left."""
-        if self._raised:
-            # Here the last error is kept for a debugger; pytest forgets it at the next call.
-            for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-                if hasattr(sys, name):
-                    delattr(sys, name)
-            gc.collect()
-            self._raised = False
+        for one in errors_in(error):
+            for frame, _ in traceback.walk_tb(one.__traceback__):
+                for value in frame.f_locals.values():
+                    _close(value)
 
     def _keep(self, text: str, file: str, line: int) -> None:
         kind = RuntimeWarning
@@ -120,10 +115,12 @@ class Unawaited:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         self._item = item if item.get_closest_marker("hydra_smoke") else None
+        names = getattr(item, "fixturenames", ())
+        self._awaits |= any(name.startswith("async_smoke_") for name in names)
         try:
             return (yield)
-        except BaseException:
-            self.raised()  # What ends the session has no report.
+        except BaseException as error:
+            self.raises(error)  # What ends the session has no report.
             raise
         finally:
             self._item = None
@@ -134,27 +131,29 @@ class Unawaited:
                 self.offered.clear()
             self._tell(item.nodeid)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
-        self.begins()
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, object, object]:
         report = yield
         # `unittest` keeps what was raised until here.
-        if call.excinfo is not None:
-            self.offered.clear()
-            # There may be many that a marker skips, and a collection takes its time.
-            skipped = call.when == "setup" and call.excinfo.errisinstance(pytest.skip.Exception)
-            if self._item is not None and not skipped:
-                self.raised()
+        if self._item is not None and call.excinfo is not None:
+            self.raises(call.excinfo.value)
         return report
 
     # Before the run's end counts them.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        gc.collect()  # What is in a cycle goes with the next collection, if there is one.
+        if self._awaits:
+            gc.collect()  # What is in a cycle goes with the next collection, if there is one.
         self._tell("")
         return (yield)
+
+
+def _close(value: object) -> None:
+    """Close a coroutine that has not begun, or those in a list: it is told of no more."""
+    # By their types alone: what a class says of itself may be a test's own code.
+    several = type(value) in (list, tuple)
+    for one in cast("Sequence[object]", value)[:_MOST] if several else (value,):
+        if type(one) is CoroutineType and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
+            one.close()
