@@ -155,5 +155,8 @@ def _close(value: object) -> None:
     # By their types alone: what a class says of itself may be a test's own code.
     several = type(value) in (list, tuple)
     for one in cast("Sequence[object]", value)[:_MOST] if several else (value,):
-        if type(one) is CoroutineType and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
-            one.close()
+        kind: object = type(one)
+        if kind is CoroutineType:
+            coroutine = cast("CoroutineType[Any, Any, Any]", one)
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
