@@ -6,11 +6,12 @@ a pipeline's runner executes commands that it finds in a log.
 
 from __future__ import annotations
 
-import io
+import os
 import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 # Colours, common in the output of tools, are dropped: as escapes they would only be noise.
@@ -102,16 +103,20 @@ def aside(line: str) -> None:
     """Write a line on standard error, for people.
 
     Nobody may read it any more, as after Ctrl-C in a pipeline, and Python has None in place of a
-    stream that was closed (`2>&-`). What stayed in a buffer would change the exit code, as Python
-    tries to write it at exit.
+    stream that was closed (`2>&-`). Without a buffer: what stays there Python writes as it exits,
+    and where that fails the exit code is another one.
     """
     stream: TextIO | None = sys.stderr
-    try:
-        if stream is not None:
-            stream.write(f"{line}\n")
-            stream.flush()
-    except (OSError, ValueError):
-        sys.stderr = io.StringIO()
+    if stream is None:
+        return
+    line = printable(f"{line}\n", stream)
+    with suppress(OSError, ValueError):
+        try:
+            number = stream.fileno()
+        except OSError:  # A stream in memory.
+            stream.write(line)
+        else:
+            os.write(number, line.encode(stream.encoding))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -5,16 +5,16 @@ Little is imported here: the handlers are installed before all else is loaded.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.text import aside
 from pytest_hydrasmoke._options import FAKE, LIVE
 
 from .bundled_checks import BundledChecks
@@ -66,7 +66,7 @@ def without_a_run(config: pytest.Config) -> int:
     """Return the exit code of pytest where it would be 0, and no run has begun."""
     if any(config.getoption(name, default=None) for name in _INFO_ONLY):
         return 0
-    _say("pytest ended before the run began: it proves nothing")
+    aside("hydra-smoke: pytest ended before the run began: it proves nothing")
     return int(pytest.ExitCode.TESTS_FAILED)
 
 
@@ -108,7 +108,8 @@ def _watched(config: pytest.Config) -> Generator[Interrupts]:
             early = _EndedEarly(interrupts, number)
             config.pluginmanager.register(early, "hydra-smoke-ended-early")
             name = signal.Signals(number).name
-            _say(interrupts.why or f"interrupted by {name} before anything was provisioned")
+            why = interrupts.why or f"interrupted by {name} before anything was provisioned"
+            aside(f"hydra-smoke: {why}")
         raise
 
 
@@ -125,14 +126,6 @@ class _EndedEarly:
         if session is not None:
             session.exitstatus = 128 + self._number
         self._interrupts.leave()
-
-
-def _say(why: str) -> None:
-    line = f"hydra-smoke: {why}\n"
-    # Nobody may read it any more, as after Ctrl-C in a pipeline. Without a buffer: what stays there
-    # Python writes as it exits, and it changes the exit code where that fails.
-    with suppress(OSError):
-        os.write(2, line.encode())
 
 
 def _stop(config: pytest.Config, number: int) -> None:
