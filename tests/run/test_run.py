@@ -234,7 +234,7 @@ def asked_for(dead: Run) -> str:
 
 
 def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs) -> None:
-    fake, dead = a_run(Scenario(row_after=0.3), ready_timeout=0.6)
+    fake, dead = a_run(Scenario(row_after=0.3), ready_timeout=10)
     asked_for(dead)
     heir = heir_of(dead)
     heir.adopt({})

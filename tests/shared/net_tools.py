@@ -161,11 +161,15 @@ def config_for(router: FakeRouter, **settings: Any) -> HydraSmokeConfig:
 
 
 def run_for(config: HydraSmokeConfig, *, learns: bool = True) -> Run:
-    """Make a run of one process, with a ledger that goes with it; first it learns, as runs do."""
+    """Make a run of one process, with a ledger that goes with it; first it learns, as runs do.
+
+    It learns in its own time: a test's short `ready_timeout` is for what comes then.
+    """
     output = Path(tempfile.mkdtemp())
     ledger = Ledger(output, config.run_id)
     ledger.folder.mkdir(parents=True)
-    run = Run(config, ledger, forms=learn(config) if learns else None)
+    patient = config.model_copy(update={"ready_timeout": 60.0})
+    run = Run(config, ledger, forms=learn(patient) if learns else None)
     weakref.finalize(run, shutil.rmtree, output)
     return run
 
