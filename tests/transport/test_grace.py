@@ -144,9 +144,11 @@ async def test_a_turn_that_is_cancelled_before_it_began_is_given_back(kind: str)
     with faulty.FaultyServer(behave) as server, run_at(server.url) as run:
         io = AsyncIO(run.config.link)
         instance = AsyncSmokeInstance(run.handle(own(run), io))
-        with anyio.move_on_after(0.3) as scope:
-            await instance.chat("hello")
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(instance.chat, "hello")
+            await anyio.to_thread.run_sync(server.arrived.wait, 10)
+            group.cancel_scope.cancel()
+        assert group.cancel_scope.cancelled_caught
         assert (await instance.chat("hello")).text == "hello"
         await io.aclose()
     assert server.count("/chat") == 1
