@@ -46,11 +46,11 @@ def test_subtest(smoke_fake, subtests, ends):
 
 
 def words(result: pytest.RunResult, test: str) -> list[str]:
-    """Return what the report of one test's teardown says."""
+    """Return what the report of one test's teardown says, without the worker that it ran in."""
     lines = result.stdout.lines
     begin = next(i for i, line in enumerate(lines) if f" ERROR at teardown of {test} " in line)
     ends = (i for i, line in enumerate(lines) if i > begin and line.startswith(("___", "===")))
-    return lines[begin + 1 : next(ends)]
+    return [it for it in lines[begin + 1 : next(ends)] if not it.startswith("[gw")]
 
 
 @alone_or_workers
