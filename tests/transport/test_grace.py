@@ -144,11 +144,16 @@ async def test_a_turn_that_is_cancelled_before_it_began_is_given_back(kind: str)
     with faulty.FaultyServer(behave) as server, run_at(server.url) as run:
         io = AsyncIO(run.config.link)
         instance = AsyncSmokeInstance(run.handle(own(run), io))
-        async with anyio.create_task_group() as group:
-            group.start_soon(instance.chat, "hello")
+
+        async def cancel() -> None:
             await anyio.to_thread.run_sync(server.arrived.wait, 10)
-            group.cancel_scope.cancel()
-        assert group.cancel_scope.cancelled_caught
+            scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                group.start_soon(cancel)
+                await instance.chat("hello")
+        assert scope.cancelled_caught
         assert (await instance.chat("hello")).text == "hello"
         await io.aclose()
     assert server.count("/chat") == 1
