@@ -49,11 +49,12 @@ def harmless(text: str) -> str:
 def harmless_in_rows(text: str, width: int) -> str:
     """Make text harmless that other code breaks into rows of at most `width` columns.
 
-    A row may begin in the middle of a line: at a word, or in one wider than a row.
+    A row may begin in the middle of a line: at a word, or in one wider than a row, with the
+    brackets that pytest puts around the text.
     """
 
     def broken_up(word: re.Match[str]) -> str:
-        may_begin = word[0].lstrip().startswith("::") or len(word[0]) > width
+        may_begin = word[0].lstrip().startswith("::") or len(f"({word[0]})") > width
         return re.sub(":(?=:)", ": ", word[0]) if may_begin else word[0]
 
     return re.sub(r"[^ \t\n]+", broken_up, harmless(text))
