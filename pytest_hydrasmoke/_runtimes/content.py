@@ -180,7 +180,7 @@ class Content:
                     if before.id and piece == "".join(before.pieces):
                         return  # The same call, once more.
                     # Some number all their calls 0, and give no ids.
-                    again = ToolCalled(key, before.name, before.id, "", new=True)
+                    again = ToolCalled(key, before.name, before.id, new=True)
                     self._add_call(again, at)
                 self._of(key, at).pieces.append(piece)
             case ToolResult(key, result):

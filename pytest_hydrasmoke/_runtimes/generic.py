@@ -92,7 +92,7 @@ def _finish_of(frame: Frame, *, end: bool) -> str | None:
     if finish is not None or not end:
         return finish
     words = [frame.word(name) for name in _FINISH_KEYS]
-    words += [word for name in _FAILURE_KEYS if is_failure(word := frame.word(name) or "")]
+    words += [word for name in _FAILURE_KEYS if (word := frame.word(name)) and is_failure(word)]
     return next(filter(None, words), None)
 
 
@@ -107,11 +107,11 @@ def _has_failed(frame: Frame) -> bool:
         return False
     if any(map(_SILENT.search, frame.keys() - set(_CODE_KEYS))):
         return False
-    codes = [frame.get(key) for key in _CODE_KEYS]
+    codes, status = [frame.get(key) for key in _CODE_KEYS], frame.word("status")
     return (
         any(frame.get(key) is False for key in _SUCCESS_KEYS)
         or any(isinstance(code, int) and 400 <= code < 600 for code in codes)
-        or is_failure(frame.word("status") or "")
+        or (status is not None and is_failure(status))
     )
 
 

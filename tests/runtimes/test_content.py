@@ -59,6 +59,11 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
             "Responses": [typed("response.output_item.added", item={**ITEM, "arguments": ""})],
         }.items()
     },
+    "no arguments: an empty piece": (
+        [LOOKS, ToolArguments("a", "")],
+        [ToolCall("look", {}, None, None, 0)],
+        [],
+    ),
     "arguments between two empty ones": (
         [
             LOOKS._replace(arguments=""),
@@ -113,6 +118,19 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         )
         for what, ident in (("without an id", {}), ("and one id", {"id": "call_0"}))
     },
+    "called twice by one number, with a blank after the first": (
+        [call(0, name="look", arguments=it) for it in (json.dumps(LOOK) + "\n", "{}")],
+        [ToolCall("look", LOOK, None, None, 0), ToolCall("look", {}, None, None, 1)],
+        [],
+    ),
+    "in pieces, and once more whole": (
+        [
+            call(0, id="a", name="look", arguments=it)
+            for it in ('{"city":', '"Oslo"}', '{"city":"Oslo"}')
+        ],
+        [ToolCall("look", LOOK, "a", None, 0)],
+        [],
+    ),
     "the same once more": (
         [call(0, id="a", name="look", arguments="{}")] * 2,
         [ToolCall("look", {}, "a", None, 0)],
@@ -183,6 +201,31 @@ def test_calls_are_put_together_and_what_can_t_be_read_is_noted_once(case: str) 
     assert content.notes == notes
 
 
+def test_a_call_without_a_name_may_be_of_any_tool() -> None:
+    assert content_of(LOOKS, ToolArguments("b", "{}")).nameless
+    assert not content_of(LOOKS).nameless
+
+
+@pytest.mark.parametrize(
+    ("meaning", "goes_on"),
+    [
+        (Meaning(), False),
+        (Meaning(" \n"), False),
+        (Meaning("x"), True),
+        (Meaning(begins=True), True),
+        (Meaning(parts=(TokensUsed(7, 2), ToolResult("a", "cold"))), False),
+        (Meaning(parts=(LOOKS,)), True),
+        (Meaning(parts=(Reasoning("Hm."),)), True),
+        (Meaning(parts=(Reasoning(" "),)), False),
+        (Meaning(parts=(Reasoning("Hm.", repeats=True),)), False),
+    ],
+)
+def test_what_an_event_says_after_an_end_shows_whether_the_agent_goes_on(
+    meaning: Meaning, goes_on: bool
+) -> None:
+    assert meaning.says_more is goes_on
+
+
 def started(read: object, written: object, cached: object = None) -> Meaning:
     return Meaning(begins=True, parts=(TokensUsed(read, written, cached),))
 
@@ -214,6 +257,8 @@ USAGES: list[tuple[list[TokensUsed | Meaning], tuple[int | None, ...] | None, li
     ([stopped(7, 5), Meaning(parts=(LOOKS,)), TokensUsed(1, 2), TokensUsed(3, 4)], (10, 9), []),
     ([stopped(7, 5), stopped(), TokensUsed(8, 6)], (8, 6), []),
     ([stopped(7, 5), Meaning("\n"), TokensUsed(8, 6)], (8, 6), []),
+    ([stopped(7, 5), TokensUsed(8, 5)], (8, 5), []),
+    ([stopped(7, 0), TokensUsed(8, 0)], (8, 0), []),
     ([TokensUsed(7, 5), Meaning("x"), TokensUsed(8, 6)], (8, 6), []),
     # Some tell a call's again with each event, and a finish reason with it.
     ([*[step for n in (1, 2, 3) for step in (stopped(10, n), Meaning("x"))]], (10, 3), []),

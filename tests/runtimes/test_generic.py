@@ -105,6 +105,7 @@ MEANS: list[tuple[Any, Meaning]] = [
             *({"code": 200}, {"code": 399}, {"code": 600}, {"code": "502"}, {"code": True}),
         )
     ),
+    *(({"message": "x", "code": code}, X) for code in (399, 600, "502", True)),
     # The name of an event goes before the type of its object, and that before its keys.
     *(
         (frame, NOTHING)
