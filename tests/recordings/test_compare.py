@@ -40,6 +40,11 @@ def said(text: str) -> str:
     return digest
 
 
+def modelled(name: str) -> bytes:
+    chunk = {"model": name, "choices": [{"delta": {"content": "Hi"}}]}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
 def used(tokens: int) -> Recorded:
     usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
     chunk = f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
@@ -169,6 +174,16 @@ DIFFERENCES: dict[str, tuple[Recorded, Recorded, str | None]] = {
         replaced(AGAIN, said=None),
         "text: 'I am ready.', and was 'I am rea'",
     ),
+    "several models": (
+        turn(modelled("a"), modelled("b")),
+        turn(modelled("a"), modelled("c")),
+        "models: 'a, c', and was 'a, b'",
+    ),
+    "events that are no text, and say nothing": (
+        turn(b": \xff\n\n"),
+        turn(b": x\n\n"),
+        "events: ': x', and was ': \ufffd'",
+    ),
     "all at once": (
         turn(frame("I am ready.", finish_reason="stop"), DONE),
         counted(
@@ -193,6 +208,25 @@ def test_a_turn_stays_whole_unless_its_words_have_changed(case: str) -> None:
     kept, change = compared([READY, old], [READY, new], Reading())
     assert change == (told and f"turn 2, {told}")
     assert kept == [READY, new if told else old]
+
+
+def test_what_a_hook_would_record_otherwise_now_is_recorded_anew() -> None:
+    asked: list[Recorded] = []
+
+    def left(turn: Recorded) -> bool:
+        asked.append(turn)
+        return turn.message == "left"
+
+    old = [replaced(FIRST, message=it) for it in ("left", "edited", "equal", "other words")]
+    new = [replaced(AGAIN, message=it.message) for it in old]
+    new[2], new[3] = old[2], replaced(SET, message="other words")
+    kept, change = compared(old, new, Reading(), left)
+    assert kept == [old[0], new[1], old[2], new[3]]
+    edited = "turn 2, pytest_hydra_smoke_record no longer leaves it as it was"
+    assert change == f"{edited}; and 1 more turn"
+    assert asked == old[:2]
+    words = compared(old[3:], new[3:], Reading(), lambda turn: False)[1]
+    assert words == "turn 1, text: 'I am set.', and was 'I am ready.'"
 
 
 def test_of_many_long_differences_the_last_ones_are_only_named() -> None:
