@@ -138,6 +138,20 @@ def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> N
     assert told.chunks == [(0.0, b"data: x\n\n")]
 
 
+def test_an_edit_is_asked_whether_it_leaves_a_turn_of_an_earlier_run() -> None:
+    seen: list[RecordedTurn] = []
+
+    def edit(given: RecordedTurn) -> RecordedTurn:
+        seen.append(given)
+        return replaced(given, text=given.text.replace("me@corp.example", "x"))
+
+    mail, other = turn(frame("me@corp.example")), turn(frame("Hello"))
+    masking = Masking(None, Reading(), edit)
+    assert [masking.leaves(TEST, it) for it in (mail, other)] == [False, True]
+    assert [it.owner for it in seen] == [TEST, TEST]
+    assert not Masking(None, Reading(), lambda given: None).leaves(TEST, other)
+
+
 LINES = st.lists(
     st.tuples(st.text("ab", max_size=6), st.text("ab", max_size=6)), min_size=1, max_size=4
 )
