@@ -180,6 +180,7 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
         process.begin(owner)
         for message in messages:
             process.says(message, tier_id=f"tier of {owner}")
+        process.replay.missed(f"{messages[-1]}?")
     others[1].course.note("unordered", OTHER, None)
     assert (one.course.unasked(), one.course.not_on_stage()) == ({TEST: ["a"]}, [OTHER])
     for process in others * 2:
@@ -188,6 +189,7 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
     assert one.course.reordered() == {TEST: ["b"]}
     told = {it: [("tier_id", "basic", f"tier of {it}")] for it in (TEST, OTHER)}
     assert one.course.other_specs(SPEC) == told
+    assert one.course.missed() == {TEST: ["b?", "a?"], OTHER: ["a?"]}
 
 
 def test_whose_recording_has_the_message_of_a_test_that_was_renamed(
