@@ -150,6 +150,11 @@ CALLS: dict[str, tuple[list[Any], list[ToolCall], list[str]]] = {
         [ToolCall("look", {}, "a", None, 0), ToolCall("look", LOOK, "b", None, 1)],
         [],
     ),
+    "pieces before the first call": (
+        [ToolArguments(None, "{}"), ToolCalled(0, "look")],
+        [ToolCall("look", {}, None, None, 0)],
+        [],
+    ),
     "pieces of no call": ([typed("TOOL_CALL_CHUNK", delta="{}")], [], [NAMELESS]),
     "a result that another one may have": (
         [LATER, LATER, ToolResult("a", "no such city"), ToolResult("a", None)],
@@ -258,7 +263,9 @@ USAGES: list[tuple[list[TokensUsed | Meaning], tuple[int | None, ...] | None, li
     ([stopped(7, 5), stopped(), TokensUsed(8, 6)], (8, 6), []),
     ([stopped(7, 5), Meaning("\n"), TokensUsed(8, 6)], (8, 6), []),
     ([stopped(7, 5), TokensUsed(8, 5)], (8, 5), []),
-    ([stopped(7, 0), TokensUsed(8, 0)], (8, 0), []),
+    ([stopped(7, 0), Meaning("x"), TokensUsed(8, 6)], (15, 6), []),
+    ([stopped(7, 5), Meaning("x"), Meaning("\n"), TokensUsed(8, 6)], (15, 11), []),
+    ([TokensUsed(7, 5), Meaning(begins=True), Meaning("x"), TokensUsed(1, 2)], (8, 7), []),
     ([TokensUsed(7, 5), Meaning("x"), TokensUsed(8, 6)], (8, 6), []),
     # Some tell a call's again with each event, and a finish reason with it.
     ([*[step for n in (1, 2, 3) for step in (stopped(10, n), Meaning("x"))]], (10, 3), []),
