@@ -110,14 +110,14 @@ def aside(line: str) -> None:
     stream: TextIO | None = sys.stderr
     if stream is None:
         return
-    line = printable(f"{line}\n", stream)
     with suppress(OSError, ValueError):
         try:
             number = stream.fileno()
-        except OSError:  # A stream in memory.
-            stream.write(line)
+        except (AttributeError, OSError):  # One in memory, or somebody's own.
+            stream.write(f"{line}\n")
         else:
-            os.write(number, line.encode(stream.encoding))
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            os.write(number, f"{line}\n".encode(encoding, "backslashreplace"))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

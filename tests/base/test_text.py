@@ -270,6 +270,31 @@ def test_a_word_aside_needs_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "one\ntwo\n"
 
 
+class OwnStream:
+    """Somebody's own, which can do no more than write."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.written.append(text)
+
+
+def test_a_word_aside_goes_wherever_standard_error_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = OwnStream()
+    monkeypatch.setattr("sys.stderr", own)
+    aside("one")
+    assert own.written == ["one\n"]
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="ascii") as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        aside("\u2714")
+        assert os.read(reader, 100) == b"\\u2714\n"
+        os.close(reader)
+        aside("nobody reads it")
+    aside("it is closed")
+
+
 @pytest.mark.parametrize("lost", ["reader", "space", "words"])
 def test_a_word_aside_does_not_change_an_exit_code(lost: str) -> None:
     # pytest puts its stream back in the end.
