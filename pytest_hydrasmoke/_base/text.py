@@ -110,14 +110,14 @@ def aside(line: str) -> None:
     stream: TextIO | None = sys.stderr
     if stream is None:
         return
+    text = f"{line}\n"
     with suppress(OSError, ValueError):
         try:
-            number = stream.fileno()
-        except (AttributeError, OSError):  # One in memory, or somebody's own.
-            stream.write(f"{line}\n")
+            number, words = stream.fileno(), text.encode(stream.encoding, "backslashreplace")
+        except (AttributeError, OSError, TypeError):  # One in memory, or somebody's own.
+            stream.write(text)
         else:
-            encoding = getattr(stream, "encoding", None) or "utf-8"
-            os.write(number, f"{line}\n".encode(encoding, "backslashreplace"))
+            os.write(number, words)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -280,11 +280,20 @@ class OwnStream:
         self.written.append(text)
 
 
+class Tee(OwnStream):
+    """One that tells where it leads, but not in which encoding."""
+
+    encoding = None
+
+    def fileno(self) -> int:
+        return 2
+
+
 def test_a_word_aside_goes_wherever_standard_error_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = OwnStream()
-    monkeypatch.setattr("sys.stderr", own)
-    aside("one")
-    assert own.written == ["one\n"]
+    for own in (OwnStream(), Tee()):
+        monkeypatch.setattr("sys.stderr", own)
+        aside("one")
+        assert own.written == ["one\n"]
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", encoding="ascii") as stream:
         monkeypatch.setattr("sys.stderr", stream)
