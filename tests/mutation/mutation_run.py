@@ -34,11 +34,12 @@ LEDGER = [
     *["run/test_ledger.py", "run/test_ledger_lines.py", "run/test_folder.py"],
     *["run/test_swept_run.py", "leaks/test_ledger.py", "fuzz/test_ledger.py"],
 ]
+CALLERS = ["chat", "deletion", "deletion_steps", "lifecycle", "lifecycle_ends", "sightings"]
 TESTS = {
     "_sse.decoder": ["sse"],
     "_base.token": ["base/test_masking.py", *WORDS],
     "_base.text": WORDS,
-    "_api.calls": ["api", "core/test_deletion.py", "core/test_chat.py", "core/test_sightings.py"],
+    "_api.calls": ["api", *(f"core/test_{name}.py" for name in CALLERS)],
     "_api.retry": ["api"],
     **{
         f"_runtimes.{name}": ["runtimes"]

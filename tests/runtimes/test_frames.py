@@ -177,6 +177,7 @@ ANTHROPIC: Rows = [
 ]
 REQUEST = {"type": "toolRequest", "id": "a"}
 ASKED = {"name": "look", "arguments": LOOK}
+UNREAD = {"status": "error", "error": "no JSON"}
 RETURNED = {"type": "toolResponse", "id": "a"}
 GOOSE: Rows = [
     *((goose_says(typed("text", text=text)), Meaning(text)) for text in ("Hel", "lo")),
@@ -194,7 +195,11 @@ GOOSE: Rows = [
         says(CALLED._replace(arguments={})),
     ),
     (message("assistant", type="toolRequest", toolCall={"name": "look"}), NOTHING),
-    (message("assistant", **REQUEST, toolCall={"status": "error", "error": "no JSON"}), NOTHING),
+    (message("assistant", **REQUEST, toolCall=UNREAD), NOTHING),
+    (
+        goose_says({**REQUEST, "toolCall": UNREAD}, {**REQUEST, "toolCall": ASKED}),
+        says(CALLED._replace(arguments=LOOK)),
+    ),
     (message("user", **RETURNED, toolResult={"value": "cold"}), says(ToolResult("a", "cold"))),
     (message("user", **RETURNED, toolResult={"no": 7}), says(ToolResult("a", {"no": 7}))),
     (message("assistant", type="image", id="a", toolResult={}), NOTHING),
