@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -297,7 +298,9 @@ def test_after_a_signal_all_are_asked_before_any_is_waited_for(
     io.hurried = START + 3 if hurried else math.inf
     drive(delete_them(io, its))
     assert [it.state for it in its] == [State.GONE] * 3
-    assert io.calls_sent() == [*["delete"] * (3 if hurried else 0), *ONCE * 3]
+    sent = [*["delete"] * (3 if hurried else 0), *ONCE * 3]
+    assert io.calls_sent() == sent
+    assert sum((it.requests.times for it in its), Counter()) == Counter(sent), "each has its own"
     assert io.gathered == ([(3, MOST_AT_ONCE)] * 2 if hurried else [(3, None)])
     assert io.graces[0] > max(io.graces[1:]), "there is time for each of them"
 
