@@ -144,8 +144,8 @@ class Settling(NamedTuple):
     def silent(self) -> bool:
         """Whether the last turn left no row, and the run has seen none that could tell why."""
         last = self.last
-        # One that failed may have come to nothing, and is red by itself.
-        if last is None or last.how == "failed" or not last.sure:
+        # One that failed, or whose process died, may have come to nothing, and is red by itself.
+        if last is None or last.how in ("failed", "cut") or not last.sure:
             return False
         return not last.rows and self.run.longest is None
 

@@ -167,7 +167,8 @@ def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
 def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
     assert ended().silent
     assert not ended(run=Measured(0.0)).silent
-    assert not ended("failed").silent, "it may have come to nothing"
+    for how in ("failed", "cut"):
+        assert not ended(how).silent, "it may have come to nothing"
     assert not looked(ended(), (100.1, 1)).silent
     assert not over(start(None), "ended", 100.0).silent, "nobody has counted before"
 

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pytest_hydrasmoke._journal.codec import entries_of
 from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
 WORKERS = (*only("xdist"), "-p", "no:cacheprovider")
@@ -160,6 +161,30 @@ def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: F
     assert nothing_left(router)
     assert count(router, "delete") == 1
     result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0")
+
+
+# A worker ends in the first turn, which leaves no row; what comes behind it is not to blame.
+DIES = """
+import os
+import threading
+
+def test_dies(smoke_instance):
+    threading.Timer(0.5, os._exit, (7,)).start()
+    smoke_instance.chat("hello")
+
+def test_chats(smoke_instance):
+    smoke_instance.chat("hello").expect_llm_events()
+"""
+
+
+@pytest.mark.kill
+def test_a_turn_whose_worker_died_makes_no_other_test_red(
+    here: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(Scenario(first_event_after=1.0))
+    here.at(router, usage_settle=2).write("test_dies.py", DIES)
+    run(here, "-n1", "test_dies.py", passed=1, failed=1)
+    assert nothing_left(router)
 
 
 # A worker ends in its first test, and another one takes its place.
