@@ -11,11 +11,12 @@ module that takes an `IO` keeps these rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from pytest_hydrasmoke._base.errors import TransportError
+from pytest_hydrasmoke._base.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
     from .links import Link
@@ -29,7 +30,10 @@ CallName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: `path` follows the base URL, percent-encoded, query included."""
+    """One request: `path` follows the base URL, percent-encoded, query included.
+
+    Raises `ConfigError` for a body that can't be sent.
+    """
 
     call: CallName
     method: str
@@ -38,6 +42,17 @@ class Request:
     accept: str = "application/json"
     anonymous: bool = False
     """Whether it is sent without the token."""
+
+    def __post_init__(self) -> None:
+        # Before anybody is told that it is sent: what fails later is taken for a lost attempt.
+        for name, value in (self.body or {}).items():
+            try:
+                json.dumps(value, ensure_ascii=False).encode()
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{self.call} can't send this {name}: {error}",
+                    next_step="give a text of whole characters",
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,14 +90,19 @@ def is_loopback(host: str) -> bool:
 def segment(text: str) -> str:
     """Quote an id or key so that it stays one path segment, whatever it contains.
 
-    Raises `ConfigError` for an empty text and for "." and "..", which quoting does not change.
+    Raises `ConfigError` for an empty text, for "." and "..", which quoting does not change, and for
+    half a character, which it can't quote.
     """
-    if text in ("", ".", ".."):
+    try:
+        quoted = quote(text, safe="")
+    except UnicodeEncodeError:
+        quoted = ""
+    if quoted in ("", ".", ".."):
         raise ConfigError(
             f"{text!r} can't name an instance or a key",
             next_step="give the id or the idempotency key that the router knows",
         )
-    return quote(text, safe="")
+    return quoted
 
 
 def is_exempt(url: str, no_proxy: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, talking, typed
 from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
-from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn
+from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn, ConfigError
 from pytest_hydrasmoke._core import open_turn, run_turns, turn_end, turn_story
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.handle import Handle
@@ -222,6 +222,14 @@ def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     assert chatted(handle).text == "Hi"
     assert handle.instance.account is not None
     assert handle.instance.account.before.error == "llm_events was refused with 401"
+
+
+def test_a_message_that_cannot_be_sent_frees_the_instance_for_the_next() -> None:
+    io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE)])
+    error = fails(ConfigError, handle.chat("a\ud800", None))
+    assert error.message.startswith("chat can't send this message: ")
+    assert "chat" not in io.calls_sent()
+    assert chatted(handle).text == "Hi"
 
 
 def test_a_busy_instance_is_told_before_anything_is_sent_and_one_that_is_left_is_timed() -> None:

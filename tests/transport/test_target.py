@@ -159,7 +159,7 @@ def test_an_id_is_quoted_into_one_segment_and_means_its_text(text: str) -> None:
 
 
 def test_what_no_quoting_keeps_in_place_is_refused() -> None:
-    for text in ("", ".", ".."):
+    for text in ("", ".", "..", "a\ud800"):
         with pytest.raises(ConfigError) as caught:
             segment(text)
         assert str(caught.value) == (
