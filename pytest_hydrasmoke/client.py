@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from pytest_hydrasmoke._api.models import (
     ProvisionAccepted,
 )
 from pytest_hydrasmoke._api.retry import Observer
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
@@ -32,7 +33,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link, StrPath, authorized, link_of, link_to
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.protocol import CallName, drive
 from pytest_hydrasmoke.turn import AsyncChatStream, ChatStream
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn if the caller gives none."""
 
+T = TypeVar("T")
 AnyIO = TypeVar("AnyIO", SyncIO, AsyncIO)
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
@@ -136,6 +138,15 @@ class ClientBase(Generic[AnyIO]):
     async def _poll(self, key: str) -> PollResult:
         return await self._calls.poll(key)
 
+    async def _answer(self, call: CallName, asked: Awaitable[T]) -> T:
+        """Return a call's answer; its error says which call it was, and how long it took."""
+        start = self._io.now()
+        try:
+            return await asked
+        except HydraSmokeError as error:
+            error.add_context(phase=call, seconds=self._io.now() - start)
+            raise
+
 
 @public
 class SmokeClient(ClientBase[SyncIO]):
@@ -159,15 +170,17 @@ class SmokeClient(ClientBase[SyncIO]):
 
         Raises `RouterError` with 409 if the router is already working on this key: then poll.
         """
-        return drive(self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key)))
+        asked = self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
+        return drive(self._answer("provision", asked))
 
     def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return drive(self._poll(text_of("idempotency_key", idempotency_key)))
+        asked = self._poll(text_of("idempotency_key", idempotency_key))
+        return drive(self._answer("poll", asked))
 
     def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return drive(self._calls.status(id_of(instance_id)))
+        return drive(self._answer("status", self._calls.status(id_of(instance_id))))
 
     def stream_chat(
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
@@ -182,11 +195,12 @@ class SmokeClient(ClientBase[SyncIO]):
     def llm_events(self, instance_id: str | UUID, window_seconds: int | None = 900) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
         window = None if window_seconds is None else window_of(window_seconds)
-        return drive(self._calls.llm_events(id_of(instance_id), window))
+        asked = self._calls.llm_events(id_of(instance_id), window)
+        return drive(self._answer("llm_events", asked))
 
     def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return drive(self._calls.delete(id_of(instance_id)))
+        return drive(self._answer("delete", self._calls.delete(id_of(instance_id))))
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
@@ -209,15 +223,17 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
-        return await self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
+        asked = self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
+        return await self._answer("provision", asked)
 
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return await self._poll(text_of("idempotency_key", idempotency_key))
+        asked = self._poll(text_of("idempotency_key", idempotency_key))
+        return await self._answer("poll", asked)
 
     async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return await self._calls.status(id_of(instance_id))
+        return await self._answer("status", self._calls.status(id_of(instance_id)))
 
     def stream_chat(
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
@@ -231,11 +247,11 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
     ) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
         window = None if window_seconds is None else window_of(window_seconds)
-        return await self._calls.llm_events(id_of(instance_id), window)
+        return await self._answer("llm_events", self._calls.llm_events(id_of(instance_id), window))
 
     async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return await self._calls.delete(id_of(instance_id))
+        return await self._answer("delete", self._calls.delete(id_of(instance_id)))
 
     async def aclose(self) -> None:
         """Close the client."""

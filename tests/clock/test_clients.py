@@ -19,6 +19,7 @@ from pytest_hydrasmoke import (
     AsyncSmokeClient,
     AsyncSmokeInstanceFactory,
     ChatTimeoutError,
+    RouterError,
     SmokeClient,
     SmokeInstanceFactory,
     VirtualClock,
@@ -81,6 +82,26 @@ async def test_a_stream_goes_by_the_clock_whatever_its_reader_does(kind: str) ->
             world.clock.sleep(100)
             assert world.clock.now() == pytest.approx(start + 100)
             assert len(await net.all_of(events)) == SAID - 1
+
+
+async def test_the_error_of_a_call_says_which_it_was_and_how_long_it_was_tried(kind: str) -> None:
+    busy = Scenario(trouble="unavailable", trouble_every=1)
+    clock = VirtualClock()
+    with FakeRouter(busy, clock=clock) as fake:
+        asked = net.client_of(kind, fake.url, token=fake.token, clock=clock)
+        calls: dict[str, Callable[[], Any]] = {
+            "provision": lambda: asked.provision(net.SPEC, "a"),
+            "poll": lambda: asked.poll("a"),
+            "status": lambda: asked.status(net.SOME_ID),
+            "llm_events": lambda: asked.llm_events(net.SOME_ID),
+            "delete": lambda: asked.delete(net.SOME_ID),
+        }
+        for call, ask in calls.items():
+            with pytest.raises(RouterError, match=f"{call} was refused with 503") as caught:
+                await net.result(ask())
+            assert caught.value.phase == call
+            assert caught.value.seconds == pytest.approx(29.5, abs=0.5)
+        await net.result(asked.close() if isinstance(asked, SmokeClient) else asked.aclose())
 
 
 # Several
