@@ -11,7 +11,6 @@ module that takes an `IO` keeps these rules:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -45,10 +44,10 @@ class Request:
 
     def __post_init__(self) -> None:
         # Before anybody is told that it is sent: what fails later is taken for a lost attempt.
-        for name, value in (self.body or {}).items():
+        for name, text in (self.body or {}).items():
             try:
-                json.dumps(value, ensure_ascii=False).encode()
-            except (TypeError, ValueError) as error:
+                text.encode()
+            except UnicodeEncodeError as error:
                 raise ConfigError(
                     f"{self.call} can't send this {name}: {error}",
                     next_step="give a text of whole characters",
