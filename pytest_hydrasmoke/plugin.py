@@ -153,7 +153,9 @@ def pytest_collection_modifyitems(
 ) -> Generator[None, object, object]:
     # Before pytest's own hook, which selects by marker.
     for item in items:
-        if not _SMOKE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", None)
+        # Empty for most tests of others: what is done for each test, every run pays.
+        if names and not _SMOKE_FIXTURES.isdisjoint(names):
             item.add_marker("hydra_smoke")
     result = yield
     # After all other hooks, which may have added that marker.
