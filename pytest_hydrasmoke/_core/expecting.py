@@ -205,20 +205,20 @@ class Expecting:
     def _fail_unmet(self, now: CountLook, *, wrong: bool) -> NoReturn:
         """Fail with what was counted; what is `wrong` no wait can repair."""
         expected, account, got = self._expected, self._account, _summary(now)
-        missing = expected.providers - now.seen
+        missing, in_vain = expected.providers - now.seen, False
         if now.known is not None:
             got = f"{got}, as recorded"
             step = f"{_RECORDED}: {now.known.again}"
         elif wrong:
             advice = _COUNT_A_TURNS if account is None else AGENTS_LOG
-            step = f"{advice}: a longer wait does not help"
+            step = f"{advice}: {_NO_HELP}"
         elif account is not None and account.after is not None:
             step = _ASK_FIRST
         elif missing and now.added >= max(expected.at_least, 1):
             step = f"enough events came, but none from {_listed(missing)}: {_WHOSE}"
         else:
-            step = _LATE
-        self._fail(got, step, in_vain=step == _LATE and not now.added)
+            step, in_vain = f"{AGENTS_LOG}: {_NO_HELP}" if now.final else _LATE, not now.added
+        self._fail(got, step, in_vain=in_vain)
 
     def _fail(self, got: str, next_step: str, *, in_vain: bool = False) -> NoReturn:
         words, account = "the LLM events are not as expected", self._account
@@ -239,6 +239,7 @@ class Expecting:
         raise error
 
 
+_NO_HELP = "a longer wait does not help"
 _COUNT_A_TURNS = "count a turn's own (its expect_llm_events)"
 _ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
 _LEFT = "read the stream to its end: of a turn that is left, an agent may count nothing"

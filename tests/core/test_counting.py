@@ -9,6 +9,7 @@ import pytest
 from core_tools import (
     DONE,
     HI,
+    LOG,
     Rows,
     begin,
     chat,
@@ -271,7 +272,8 @@ def test_where_nothing_is_to_come_the_next_chat_begins_and_a_count_is_final() ->
     drive(handle.expect(Expected(1, 1), None, account))
     assert io.time - start == pytest.approx(0.2, abs=0.05), "there is no second look"
     start = io.time
-    fails(hydra.LlmEventsError, handle.expect(Expected(2), None, account))
+    error = fails(hydra.LlmEventsError, handle.expect(Expected(2), None, account))
+    assert error.next_step == f"{LOG}: a longer wait does not help"
     drive(handle.expect(Expected(4, 4), None))
     assert io.time == start, "what is missing does not come"
     fails(hydra.LlmEventsError, handle.expect(Expected(5), 3))
