@@ -21,6 +21,7 @@ from pytest_hydrasmoke._api.models import (
 from pytest_hydrasmoke._api.retry import Observer
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
@@ -138,13 +139,13 @@ class ClientBase(Generic[AnyIO]):
     async def _poll(self, key: str) -> PollResult:
         return await self._calls.poll(key)
 
-    async def _answer(self, call: CallName, asked: Awaitable[T]) -> T:
-        """Return a call's answer; its error says which call it was, and how long it took."""
+    async def _answer(self, call: CallName, of: str, asked: Awaitable[T]) -> T:
+        """Return a call's answer; its error says which call it was, of what, and how long."""
         start = self._io.now()
         try:
             return await asked
         except HydraSmokeError as error:
-            error.add_context(phase=call, seconds=self._io.now() - start)
+            error.add_context(phase=call, seconds=self._io.now() - start, instance=safe_line(of))
             raise
 
 
@@ -170,17 +171,19 @@ class SmokeClient(ClientBase[SyncIO]):
 
         Raises `RouterError` with 409 if the router is already working on this key: then poll.
         """
-        asked = self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
-        return drive(self._answer("provision", asked))
+        key = text_of("idempotency_key", idempotency_key)
+        asked = self._provision(spec_of(spec), key)
+        return drive(self._answer("provision", f"(key {key})", asked))
 
     def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        asked = self._poll(text_of("idempotency_key", idempotency_key))
-        return drive(self._answer("poll", asked))
+        key = text_of("idempotency_key", idempotency_key)
+        return drive(self._answer("poll", f"(key {key})", self._poll(key)))
 
     def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return drive(self._answer("status", self._calls.status(id_of(instance_id))))
+        of = id_of(instance_id)
+        return drive(self._answer("status", of, self._calls.status(of)))
 
     def stream_chat(
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
@@ -194,13 +197,14 @@ class SmokeClient(ClientBase[SyncIO]):
 
     def llm_events(self, instance_id: str | UUID, window_seconds: int | None = 900) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
+        of = id_of(instance_id)
         window = None if window_seconds is None else window_of(window_seconds)
-        asked = self._calls.llm_events(id_of(instance_id), window)
-        return drive(self._answer("llm_events", asked))
+        return drive(self._answer("llm_events", of, self._calls.llm_events(of, window)))
 
     def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return drive(self._answer("delete", self._calls.delete(id_of(instance_id))))
+        of = id_of(instance_id)
+        return drive(self._answer("delete", of, self._calls.delete(of)))
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
@@ -223,17 +227,19 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
-        asked = self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
-        return await self._answer("provision", asked)
+        key = text_of("idempotency_key", idempotency_key)
+        asked = self._provision(spec_of(spec), key)
+        return await self._answer("provision", f"(key {key})", asked)
 
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        asked = self._poll(text_of("idempotency_key", idempotency_key))
-        return await self._answer("poll", asked)
+        key = text_of("idempotency_key", idempotency_key)
+        return await self._answer("poll", f"(key {key})", self._poll(key))
 
     async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return await self._answer("status", self._calls.status(id_of(instance_id)))
+        of = id_of(instance_id)
+        return await self._answer("status", of, self._calls.status(of))
 
     def stream_chat(
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
@@ -246,12 +252,14 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
         self, instance_id: str | UUID, window_seconds: int | None = 900
     ) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default."""
+        of = id_of(instance_id)
         window = None if window_seconds is None else window_of(window_seconds)
-        return await self._answer("llm_events", self._calls.llm_events(id_of(instance_id), window))
+        return await self._answer("llm_events", of, self._calls.llm_events(of, window))
 
     async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return await self._answer("delete", self._calls.delete(id_of(instance_id)))
+        of = id_of(instance_id)
+        return await self._answer("delete", of, self._calls.delete(of))
 
     async def aclose(self) -> None:
         """Close the client."""
