@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -127,10 +128,15 @@ def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks
             process.kill()
             process.wait()
     sinks.code = process.returncode
-    for path in sorted(folder.rglob("*")):
+    # The workers of a killed run live a little longer, and take away what they need no more.
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    for path in sorted(found):
         name = path.relative_to(folder)
         if path.is_file() and name not in ours and path.suffix != ".pyc":
-            with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            with (
+                contextlib.suppress(FileNotFoundError),
+                path.open(encoding="utf-8", errors="replace", newline="") as file,
+            ):
                 sinks.texts[name.as_posix()] = file.read()
     return sinks
 
