@@ -34,8 +34,8 @@ LAST = 10.0
 """Seconds for a last look."""
 BOOT = 60.0
 """Seconds for which a boot may go on after its deletion, at least."""
-DELETED_FOR = 600.0
-"""Seconds after which a deletion that is still under way has been carried out."""
+DELETING_FOR = 600.0
+"""Seconds for which a router may say that it is still deleting an instance."""
 _LOOKED_AT = frozenset({State.REFUSED, State.GONE})
 """States of which nothing is left unless the router has changed its mind."""
 
@@ -198,10 +198,13 @@ class SweptKey(Keeper):
             return None
         if doubt == STILL_DELETING:
             seconds = self._deleting_for(now)
-            if seconds < DELETED_FOR:
-                wait = math.ceil(DELETED_FOR - seconds)
-                return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
-        elif doubt is not None:
+            if seconds >= DELETING_FOR:
+                # However old: an entry closes only where the end of its deletion is proved.
+                why = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
+                return self.ends(End.LEFT, why)
+            wait = math.ceil(DELETING_FOR - seconds)
+            return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+        if doubt is not None:
             return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
         if booting:
             wait = math.ceil(self._boot - self._age(now))
