@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import MOST_TEXT
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.read import Reader
+from pytest_hydrasmoke._runtimes.read import DONE, Reader
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .policy import EndRule
@@ -130,6 +130,16 @@ class Incoming:
             self._hand_out(events)
         else:
             self._waiting.extend(events)
+
+    def take_last_done(self, at: float) -> bool:
+        """Take a whole line `data: [DONE]` at the stream's end; return whether there was one.
+
+        The standard drops an event without its empty line. This one says all that it can say.
+        """
+        is_done = self.decoder.unended == DONE
+        if is_done:
+            self.feed(b"\n\n", at)
+        return is_done
 
     def take(self) -> ChatEvent | None:
         """Return the next event that has arrived, else None."""

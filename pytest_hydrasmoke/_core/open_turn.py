@@ -152,7 +152,8 @@ class OpenTurn:
         kept = Kept(Content())
         came = Incoming(self.came.reading, self.came.end.rule, kept.content)
         left = self.came.read
-        for at, chunk in self.kept.chunks:
+        # Where its last line was `[DONE]`, without the empty line after it, that was an event too.
+        for at, chunk in (*self.kept.chunks, (self.came.times.heard, b"\n\n")):
             came.feed(chunk, at)
             while left and (event := came.take()) is not None:
                 left -= 1
@@ -209,6 +210,8 @@ class OpenTurn:
             self.outcome.ending = "stalled"
             words = f"the turn did not end within {self._timeout:g} s"
             self.fail(ChatTimeoutError(words, next_step=IF_LATE))
+        elif self.came.take_last_done(now - began):
+            return  # It may be the turn's end: it is read before the stream's end is judged.
         elif fault is not None:
             self.outcome.ending = "cut"
             where = " in the middle of an event" if self.came.decoder.pending else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
+from pytest_hydrasmoke._runtimes.read import DONE
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -102,7 +103,7 @@ def kind_of(value: object) -> str:
 def form_of(event: ChatEvent) -> Heard:
     """Return an event's form."""
     name = _name(event.event)
-    if event.data.strip() == "[DONE]":
+    if event.data.strip() == DONE:
         return Heard(name, "done")
     if not event.data.lstrip().startswith("{"):
         return Heard(name, "text")

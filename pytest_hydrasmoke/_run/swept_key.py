@@ -200,8 +200,8 @@ class SweptKey(Keeper):
             seconds = self._deleting_for(now)
             if seconds >= DELETING_FOR:
                 # However old: an entry closes only where the end of its deletion is proved.
-                why = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
-                return self.ends(End.LEFT, why)
+                words = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
+                return self.ends(End.LEFT, words)
             wait = math.ceil(DELETING_FOR - seconds)
             return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
         if doubt is not None:

@@ -35,6 +35,8 @@ _RUNTIMES: Mapping[str | None, tuple[Collection[str], _Reads]] = {
 _BY_TYPE: Mapping[str, tuple[str | None, _Reads]] = {
     kind: (runtime, reads) for runtime, (kinds, reads) in _RUNTIMES.items() for kind in kinds
 }
+DONE = "[DONE]"
+"""The data of the event that ends a stream of OpenAI's form."""
 _HERMES = "Hermes"
 _LONGEST = 4096
 """Most characters of data whose surroundings are kept."""
@@ -52,7 +54,7 @@ def read(event: ChatEvent) -> Meaning:
     Lone surrogates, which JSON can escape and no file can
     hold, become U+FFFD.
     """
-    if event.data.strip() == "[DONE]":
+    if event.data.strip() == DONE:
         return Meaning(end=True, done=True)
     value = _value(event)
     frame = frame_of(value)

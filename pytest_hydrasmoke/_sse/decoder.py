@@ -127,6 +127,13 @@ class SseDecoder:
         """
         return self._size > 0 or (self._line_size > 0 and self._line[0][0] != _COLON)
 
+    @property
+    def unended(self) -> str:
+        """Return the data of the event in which the stream, if it ended now, would be cut."""
+        name, _, value = b"".join(self._line).decode(errors="replace").partition(":")
+        last = [value.removeprefix(" ")] if name == "data" else []
+        return "\n".join([*self._data, *last])
+
     def feed(self, chunk: bytes, at: float = 0.0) -> list[ChatEvent]:
         """Take the next bytes, received `at` seconds after the request; return completed events.
 

@@ -52,6 +52,15 @@ ROWS: dict[str, Row] = {
     "cut after the end": Row([HI, DONE, lost()], complete=True, waited=0),
     "hangs after the end": Row([HI, DONE, HANG], complete=True, waited=2),
     "half an event after the end": Row([HI, DONE, b"data: x"], complete=True),
+    # The standard drops an event without its empty line; a whole `[DONE]` has said all.
+    **{
+        f"done, then {rest!r}{' and lost' if faults else ''}": Row(
+            [HI, b"data: [DONE]" + rest, *faults], complete=True
+        )
+        for rest in (b"", b"\n", b"\r\n", b"\r")
+        for faults in ([], [lost()])
+    },
+    "done, but for a letter": Row([HI, b"data: [DONE\n"], MIDDLE, step=LOG),
     "a named event": Row([HI, b"event: done\ndata: {}\n\n"], complete=True),
     "with keep-alives": Row([PINGED, HI, PINGED, DONE], complete=True),
     "more within 2 s of the end": Row(

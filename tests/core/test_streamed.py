@@ -69,6 +69,13 @@ def whole(chunks: list[bytes], most: int) -> ChatTurn | None:
     return ChatTurn(turn, kept)
 
 
+def test_a_last_line_done_is_an_event_of_its_turn() -> None:
+    with streamed(HI, DONE.strip()) as events:
+        assert [event.data for event in events][-1] == "[DONE]"
+    assert [event.data for event in events.turn.events][-1] == "[DONE]"
+    assert events.turn.complete
+
+
 @examples(40, 2_000)
 @given(st.sampled_from(sorted(STREAMS)), POINTS, st.integers(0, 30))
 def test_it_tells_what_a_whole_turn_tells(name: str, points: list[int], most: int) -> None:
