@@ -20,7 +20,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 from .policy import EndRule
 from .times import Times
-from .turn_end import BROKEN_JSON, TurnEnd
+from .turn_end import BROKEN_JSON, NOT_MIXED, OTHER_TURN, TurnEnd
 
 LOOKED_AT = 20
 """How many of a turn's first events are recorded as forms; its terminal ones are too."""
@@ -153,7 +153,7 @@ class Incoming:
 
     def _speaking(self, events: Collection[ChatEvent]) -> int:
         """Return how many events only add text, if that is not kept and takes no end back."""
-        if self.content is not None or self.end.complete or self.end.finish_reason is not None:
+        if self.content is not None or self.end.may_be_over:
             return 0
         return self._reader.speaking(events)
 
@@ -175,6 +175,11 @@ class Incoming:
         times = self.times
         if self.end.is_broken_by(known):
             self.fault = ChatError(BROKEN_JSON, expected="a whole JSON object")
+            known = known._replace(text="")
+        elif self.end.is_passed_by(known):
+            self.fault = ChatError(
+                OTHER_TURN, expected=NOT_MIXED, next_step="tell who runs the router, or the gateway"
+            )
             known = known._replace(text="")
         self.end.saw(known)
         if known.whole and not known.text and times.first_text is None:

@@ -19,7 +19,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
 )
 from pytest_hydrasmoke._journal.chat import MOST_MODELS
-from pytest_hydrasmoke._runtimes.meaning import Meaning, goes_on
+from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, goes_on
 from pytest_hydrasmoke._runtimes.openai import CHAT
 from pytest_hydrasmoke._transport.protocol import Answer
 
@@ -31,6 +31,9 @@ UNREASONED = "a chat ended without a finish reason: its reply may be cut"
 """The note on a turn that has ended as a crashed agent's may: some right ones never give one."""
 BROKEN_JSON = "the stream is broken: the JSON of an event can't be read"
 """The error of a turn whose runtime sends nothing but whole objects."""
+OTHER_TURN = "text came after the reply's end: a part of the stream is another turn's"
+"""The error of a turn in whose stream another one's reply stands."""
+NOT_MIXED = "one reply, and nothing after its finish reason and [DONE] but what belongs to it"
 _OWN_ENDS = frozenset({"AG-UI", "Anthropic", "Goose", "Hermes"})
 """Runtimes that always send an end of their own, which `[DONE]` is not."""
 AFTER_END = 2.0
@@ -67,7 +70,17 @@ class TurnEnd:
         """The models that it named, in their order; of many, the first."""
         self.told = False
         """Whether a terminal event came, and nothing took it back."""
-        self._broken = self._done_alone = False
+        self._broken = self._done_alone = self._done = False
+        self._finished: str | None = None
+        """The id of the reply that has stopped for good."""
+        self._called: str | None = None
+        """The id of the last reply that called a tool: another one follows, whatever its reason."""
+
+    @property
+    def may_be_over(self) -> bool:
+        """Whether an end has come, taken back or not: what comes now may be another turn's."""
+        ended = self._done or self._finished is not None
+        return ended or self.complete or self.finish_reason is not None
 
     @property
     def unreasoned(self) -> bool:
@@ -93,7 +106,20 @@ class TurnEnd:
             # A message that stops for tool calls is not the last: the agent goes on with another,
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
+        self._done |= known.done and self.complete
+        if any(isinstance(part, ToolCalled) for part in known.parts):
+            self._called = known.reply
+        if known.finish is not None and not goes_on(known.finish) and self._called != known.reply:
+            self._finished = known.reply
         self.told = self.complete
+
+    def is_passed_by(self, known: Meaning) -> bool:
+        """Return whether an event is another turn's: text after `[DONE]`, or of a further reply.
+
+        What has the id of the reply that has ended is a late piece of it.
+        """
+        further = self._finished is not None and known.reply not in (None, self._finished)
+        return bool(known.text.strip()) and (self._done or further)
 
     def is_broken_by(self, known: Meaning) -> bool:
         """Return whether an event shows that the stream is broken: a runtime sends objects alone.

@@ -98,6 +98,8 @@ class Meaning(NamedTuple):
     runtime: str | None = None
     """Its runtime, if that always sends a terminal event: without one, a reply was cut.
     None for words that runtimes share."""
+    reply: str | None = None
+    """The id of the model's reply of which it is a piece; None where the runtime gives none."""
     loose: bool = False
     """Whether its text is in no object: no runtime that is known sends such."""
     broken: bool = False

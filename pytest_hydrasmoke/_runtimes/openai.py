@@ -43,7 +43,7 @@ def read_chunk(frame: Frame) -> Meaning | None:
         found = Meaning(error=words or NO_MESSAGE, finish=finish)
     else:
         found = Meaning(text_of(choice, DEPTH - 1), finish=finish)
-    return found._replace(parts=parts, models=frame.models)
+    return found._replace(parts=parts, models=frame.models, reply=frame.name("id"))
 
 
 def tokens(frame: Frame) -> tuple[TokensUsed, ...]:

@@ -235,7 +235,7 @@ def test_what_came_while_its_reader_was_away_is_read(away: float) -> None:
 
     # Nobody knows when what was read late has ended.
     assert drive(read()) == ("Hi", away > 0.1)
-    assert drive(read(HI + DONE)) == ("HiHi", away > 0.1)
+    assert drive(read(MORE + DONE)) == ("Hi", away > 0.1)
     with pytest.raises(ChatError, match=f"{TOLD}no"):
         drive(read(b"event: error\ndata: no\n\n"))
 

@@ -205,9 +205,8 @@ def test_a_stream_is_a_turn_or_fails(name: str) -> None:
         (typed(RUN, AGAIN, RAN), typed(RUN)),
         (response("Hi. "), response("More", whole=False)),
         (response("Hi. "), typed(CREATED)),
-        (HI + finished("stop") + DONE, HI),
+        *((HI + finished("stop"), then) for then in (HI, CALLS, THINKS)),
         (HI + finished("length"), HI),
-        *((HI + finished("stop") + done, then) for done in (b"", DONE) for then in (CALLS, THINKS)),
     ],
 )
 @pytest.mark.parametrize("kept", [True, False])
@@ -222,6 +221,63 @@ def test_what_is_said_after_an_end_takes_that_end_back(
     assert Chatted(told, then, told, end="required", kept=kept).came.end.complete
     # Silence after it is no end, either.
     assert type(Chatted(told, then, HANG, end="required").error) is ChatTimeoutError
+
+
+def piece(reply: str, said: str = "", reason: str | None = None, calls: Any = ()) -> bytes:
+    choice = {"delta": {"content": said, "tool_calls": [*calls]}, "finish_reason": reason}
+    return typed({"id": reply, "choices": [choice]})
+
+
+ASKED = [{"index": 0, "id": "call-1", "function": {"name": "look"}}]
+STALE = piece("a", "Old.") + piece("a", reason="stop")
+OURS = piece("b", "New.") + piece("b", reason="stop") + DONE
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(
+    ("told", "text"),
+    {
+        "a whole reply before it": (STALE + DONE + OURS, "Old."),
+        "one without [DONE]": (STALE + OURS, "Old."),
+        "one that met its limit": (piece("a", "Old.", "length") + OURS, "Old."),
+        "one without ids": (HI + finished("stop") + DONE + HI + DONE, "Hi"),
+        "words alone": (WORD + DONE + WORD + DONE, "Hi"),
+        "one that thinks first": (STALE + DONE + THINKS + OURS, "Old."),
+        "one that calls first": (STALE + DONE + CALLS + OURS, "Old."),
+        "one after a tool loop": (
+            piece("t", reason="tool_calls", calls=ASKED) + STALE + DONE + OURS,
+            "Old.",
+        ),
+    }.values(),
+)
+def test_text_after_the_end_is_another_turns(told: bytes, text: str, kept: bool) -> None:
+    it = Chatted(told, kept=kept)
+    assert it.error is not None
+    assert (
+        it.error.message
+        == "text came after the reply's end: a part of the stream is another turn's"
+    )
+    assert it.text == text
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(
+    ("told", "text"),
+    {
+        "a tool loop": (piece("a", "I look. ", "tool_calls") + OURS, "I look. New."),
+        "a reason that is the same for tools": (
+            piece("a", calls=ASKED) + piece("a", reason="stop") + OURS,
+            "New.",
+        ),
+        "a late piece of the same reply": (STALE + piece("a", " More.", "stop"), "Old. More."),
+        "a late piece without an id": (STALE + HI + finished("stop"), "Old.Hi"),
+        "white space": (STALE + DONE + piece("b", "\n\n"), "Old.\n\n"),
+        "usage alone": (STALE + typed({"id": "c", "choices": [], "usage": {}}) + DONE, "Old."),
+    }.values(),
+)
+def test_several_replies_are_one_turn(told: bytes, text: str, kept: bool) -> None:
+    it = Chatted(told, kept=kept)
+    assert it.end == (None, text, True)
 
 
 EVENT = ChatEvent("message", '{"type": "text", "content": "known"}', "", None, 0.0)
