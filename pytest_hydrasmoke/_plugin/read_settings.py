@@ -25,6 +25,11 @@ def read_settings(config: pytest.Config, *, fake: bool) -> Loaded:
                 f"{flag(name)} would show the token to everybody on this machine: "
                 f"set {variable(name)} in the environment{file}"
             )
+    if config.getoption("forked", False):
+        raise pytest.UsageError(
+            "--forked (pytest-forked) runs each test in a child process, which can't use the "
+            "instances of the run: leave it out, or give -n 2 (pytest-xdist) in its place"
+        )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.

@@ -110,6 +110,15 @@ def test_options_that_are_a_usage_error(
     project.suite("mixed").run(*arguments).is_refused(f"ERROR: {WRONG[given]}")
 
 
+def test_forked_tests_are_refused(project: Project, router: FakeRouter) -> None:
+    # As pytest-forked adds it.
+    option = "def pytest_addoption(parser): parser.addoption('--forked', action='store_true')"
+    project.suite("mixed").at(router).write("conftest.py", option)
+    project.live("--forked").is_refused("ERROR: --forked (pytest-forked) runs each test in a child*")
+    assert router.requests == ()
+    project.run("--forked", "test_mixed.py", passed=2, skipped=1)
+
+
 def test_every_setting_has_an_option_or_words_for_one() -> None:
     assert {*SETTINGS, *WITHOUT_OPTION, *SECRETS} == {*HydraSmokeConfig.model_fields}
 
