@@ -114,7 +114,9 @@ def test_forked_tests_are_refused(project: Project, router: FakeRouter) -> None:
     # As pytest-forked adds it.
     option = "def pytest_addoption(parser): parser.addoption('--forked', action='store_true')"
     project.suite("mixed").at(router).write("conftest.py", option)
-    project.live("--forked").is_refused("ERROR: --forked (pytest-forked) runs each test in a child*")
+    project.live("--forked").is_refused(
+        "ERROR: --forked (pytest-forked) runs each test in a child*"
+    )
     assert router.requests == ()
     project.run("--forked", "test_mixed.py", passed=2, skipped=1)
 
