@@ -73,8 +73,8 @@ class TurnEnd:
         self._broken = self._done_alone = self._done = False
         self._finished: str | None = None
         """The id of the reply that has stopped for good."""
-        self._called: str | None = None
-        """The id of the last reply that called a tool: another one follows, whatever its reason."""
+        self._called = False
+        """Whether a tool was called since the last finish reason: another reply may follow it."""
 
     @property
     def may_be_over(self) -> bool:
@@ -107,10 +107,11 @@ class TurnEnd:
             # or it has died in its tools.
             self.complete |= not (known.of_message and goes_on(self.finish_reason))
         self._done |= known.done and self.complete
-        if any(isinstance(part, ToolCalled) for part in known.parts):
-            self._called = known.reply
-        if known.finish is not None and not goes_on(known.finish) and self._called != known.reply:
-            self._finished = known.reply
+        self._called |= any(isinstance(part, ToolCalled) for part in known.parts)
+        if known.finish is not None:
+            if not (self._called or goes_on(known.finish)):
+                self._finished = known.reply
+            self._called = False
         self.told = self.complete
 
     def is_passed_by(self, known: Meaning) -> bool:

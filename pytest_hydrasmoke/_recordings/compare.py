@@ -63,6 +63,7 @@ def played(stream: bytes, reading: Reading) -> Words:
     came = Incoming(reading, content=content)
     came.room = math.inf
     came.feed(stream)
+    came.take_last_done(0.0)
     while came.take() is not None:
         pass
     return said(came, content)

@@ -269,6 +269,16 @@ def test_text_after_the_end_is_another_turns(told: bytes, text: str, kept: bool)
             piece("a", calls=ASKED) + piece("a", reason="stop") + OURS,
             "New.",
         ),
+        "a tool that only its progress tells": (
+            b'event: hermes.tool.progress\ndata: {"tool": "look", "status": "running"}\n\n'
+            + piece("a", reason="stop")
+            + OURS,
+            "New.",
+        ),
+        "an id for each chunk": (
+            piece("a", calls=ASKED) + piece("b", reason="stop") + piece("c", "New.", "stop"),
+            "New.",
+        ),
         "a late piece of the same reply": (STALE + piece("a", " More.", "stop"), "Old. More."),
         "a late piece without an id": (STALE + HI + finished("stop"), "Old.Hi"),
         "white space": (STALE + DONE + piece("b", "\n\n"), "Old.\n\n"),

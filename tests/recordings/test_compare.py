@@ -288,6 +288,8 @@ def test_a_stream_says_text_tools_thoughts_and_finish_reason_up_to_where_it_brea
     )
     repeated = b"".join(b"data: %b\n\n" % it for it in said)
     assert played(repeated, Reading()) == Words("Yes.", "", "", None, ("Hermes",))
+    whole = frame("I am ready.") + DONE
+    assert played(whole.rstrip(), Reading()) == played(whole, Reading())
     assert played(b"", Reading()) == Words("", "", "", None, ())
 
 
