@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, plain_id, same_id
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
-from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.events import (
@@ -106,11 +105,6 @@ class Instance(Story, Partner):
     def policy(self) -> Policy:
         """How its lifecycle goes."""
         return self.keeper.policy
-
-    @property
-    def run_id(self) -> str | None:
-        """The run id in its key."""
-        return run_of(self.key)
 
     @property
     def reference(self) -> str | None:

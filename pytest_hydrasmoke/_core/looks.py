@@ -92,6 +92,11 @@ async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult
         found = await conclusive(calls.find(instance.key, deadline=deadline))
     except NotFoundError as error:
         _check_form(error, instance, key=True)
+    except DoubtError as doubt:
+        if (
+            doubt.code != 422
+        ):  # The router says that it can't be a key, such as one of 256 characters.
+            raise
     else:
         if found.found and found.instance_id is None:
             raise DoubtError("the router has a row for its key, but names no instance")
@@ -119,13 +124,7 @@ async def _check_proof(calls: Calls, instance: Instance, deadline: float) -> Non
 
 async def named_by(calls: Calls, instance: Instance, deadline: float) -> str | None:
     """Return the id that an instance's key names, None if none; raises where nothing is sure."""
-    try:
-        found = await named(calls, instance, deadline)
-    except DoubtError as doubt:
-        if doubt.code != 422:
-            raise
-        return None  # The router says that it can't be a key, such as one of 256 characters.
-    return found.instance_id
+    return (await named(calls, instance, deadline)).instance_id
 
 
 async def conclusive(question: Awaitable[T]) -> T:

@@ -102,6 +102,8 @@ class Claimed(NamedTuple):
     """Whether the bundled fake provisions it, which ends with its run."""
     share: str | None = None
     """The name of its share; `null` if it is private to one process."""
+    run: str | None = None
+    """The run whose claim it is: a test may provision under a key of any form."""
 
 
 class Became(NamedTuple):

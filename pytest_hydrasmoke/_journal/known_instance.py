@@ -11,6 +11,8 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pytest_hydrasmoke._base.run_keys import run_of
+
 from .events import Alive, Claimed, Fact, Prepared
 from .states import CLOSED, HAS_ROW, State
 
@@ -33,6 +35,8 @@ class KnownInstance:
     """Whether the bundled fake provisioned it, which ended with its run."""
     share: str | None = None
     """The name of its share; None if it is private to one process."""
+    run: str | None = None
+    """The run that has claimed it; None where no claim is known."""
     state: State = State.CLAIMED
     id: str | None = None
     ids: list[str] = field(default_factory=list[str])
@@ -56,6 +60,7 @@ class KnownInstance:
                 self.wanted = self.wanted if event.spec is None else event.spec
                 self.attached = event.attached
                 self.url, self.fake, self.share = event.url, event.fake, event.share
+                self.run = event.run
                 self.state = State.CLAIMED
             case Alive():
                 self.in_vain = True
@@ -89,6 +94,11 @@ class KnownInstance:
         """Go on from what is known elsewhere."""
         for one in fields(KnownInstance):
             setattr(self, one.name, copy(getattr(known, one.name)))
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that has claimed it: only a key without a claim is told by its form."""
+        return self.run or run_of(self.key)
 
     @property
     def had_row(self) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from pytest_hydrasmoke._base.run_keys import Commands, run_of
+from pytest_hydrasmoke._base.run_keys import Commands
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
 from pytest_hydrasmoke._journal.states import SETTLED, State
 from pytest_hydrasmoke._journal.story import TOKENS, WAITS, Story, ToldFailure
@@ -67,7 +67,7 @@ def report_of(
         "drift": story.drift,
     }
     if commands is not None and outcome in ("kept", "leaked"):
-        facts["delete_with"] = commands.sweep(run_of(key))
+        facts["delete_with"] = commands.sweep(story.run_id)
         facts["attach_with"] = commands.attach(story.id) if outcome == "kept" else ""
     for kind, its in moments.items():
         parts = [{**told, "at": at - (began or 0.0)} for at, told in its]

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES, Tried
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
+    RejectedError,
     RouterError,
     TransportError,
     UnauthorizedError,
@@ -29,7 +30,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._journal.events import Became
-from pytest_hydrasmoke._journal.states import HAS_ROW, State
+from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, State
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -50,10 +51,12 @@ class ByHand(Sightings):
     Its sightings belong to no instance.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, io: IO) -> None:
         super().__init__(note=run.tell)
-        self._run = run
+        self._run, self._io = run, io
         self._owned: dict[str, Instance] = {}
+        self._met: set[str] = set()
+        """The instances of other runs that keys have named."""
         self._answered_at = 0.0
         """When the last answer came, on the IO's clock."""
 
@@ -107,6 +110,10 @@ class ByHand(Sightings):
         The outcome is recorded for an owned key; any other key is up to the caller.
         """
         instance = self._owned.get(key)
+        if instance is None and not self._is_claimed(key):
+            # With the run's own token: another one may see nothing of it.
+            asking = calls if is_own else Calls(self._io, self, replay=self._run.replay)
+            instance = await self._claim(asking, spec, key)
         if instance is None or instance.state not in _OPEN:
             return await self._provision_again(calls, spec, key)
         claimed = self._run.claim_of(spec)
@@ -124,6 +131,33 @@ class ByHand(Sightings):
             # nothing anyway.
             instance.refuses(calls.io.now())
             raise
+
+    def _is_claimed(self, key: str) -> bool:
+        """Return whether a process of the run has claimed a key, and nobody has closed it."""
+        mine = any(instance.key == key for instance in self._run.instances)
+        claimed = self._run.in_ledger().instances.get(key)
+        return mine or (claimed is not None and claimed.state not in CLOSED)
+
+    async def _claim(self, calls: Calls, spec: InstanceSpec, key: str) -> Instance | None:
+        """Own a key of any form that no process of the run has claimed; None for another run's.
+
+        The router shows whose it is, before the run's first request.
+        """
+        with contextlib.suppress(
+            RejectedError
+        ):  # It can't be a key, as the router is about to say.
+            found = await calls.poll(key)
+            if found.instance_id is not None:
+                if found.instance_id not in self._met:
+                    self._met.add(found.instance_id)
+                    self._run.attach_to(found.instance_id).add_remark(
+                        f"its key {safe_line(key)} named it before this run asked for one: it is "
+                        "another run's, and is not deleted"
+                    )
+                return None
+        instance = self._owned[key] = self._run.claim_key(spec, key)
+        instance.becomes(State.REQUESTED)
+        return instance
 
     def _note_other(self, key: str, instance_id: str | None) -> None:
         """Own what an answer about a key of the run names beside the instance that is known."""

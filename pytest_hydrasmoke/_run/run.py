@@ -18,7 +18,6 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, to_delete
@@ -87,7 +86,7 @@ class Run(Keeper):
         self.policy = dataclasses.replace(
             self.config.policy, router=KnownRouter(self.forms, self.ledger.fake)
         )
-        self.by_hand = ByHand(self)
+        self.by_hand = ByHand(self, self._io)
 
     # Provisioning
 
@@ -109,7 +108,9 @@ class Run(Keeper):
         self.permit()
         claimed = self.claim_of(spec)
         self.ledger.claim_key(key, claimed)
-        return self._new_instance(spec, key, claimed)
+        instance = self._new_instance(spec, key, claimed)
+        instance.origin = self.stage.claims()
+        return instance
 
     def claim_of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:
         """Return the claim of a key; raises `ConfigError` for a spec that can't be provisioned."""
@@ -126,7 +127,7 @@ class Run(Keeper):
                 next_step="remove it: the spec is written into the ledger and the reports",
             )
         url, fake = self.config.link.base_url, self.ledger.fake
-        return Claimed(plain, url=url, fake=fake, share=share)
+        return Claimed(plain, url=url, fake=fake, share=share, run=self.config.run_id)
 
     def _new_instance(
         self, spec: InstanceSpec | None, key: str | None, claimed: Claimed, known: str | None = None
@@ -227,10 +228,14 @@ class Run(Keeper):
         calls = Calls(io or self._io, instance, replay=self.replay)
         return Handle(calls, instance, self.reading)
 
+    def attach_to(self, instance_id: str) -> Instance:
+        """Use an instance that is not the run's; it is never deleted."""
+        return self._new_instance(None, None, Claimed(None, attached=True), instance_id)
+
     def attach(self) -> Instance:
-        """Use the instance that the settings name; it is never deleted."""
-        claimed = Claimed(None, attached=True)
-        instance = self._new_instance(None, None, claimed, self.config.instance)
+        """Use the instance that the settings name, and wait until it is ready."""
+        assert self.config.instance is not None
+        instance = self.attach_to(self.config.instance)
         drive(self.handle(instance).until_ready())
         return instance
 
@@ -258,7 +263,7 @@ class Run(Keeper):
     def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> Instance:
         """Own an instance in the ledger, together with another process of the run."""
         plain = None if spec is None else spec.model_dump()
-        claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share)
+        claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share, run=it.run)
         instance = self._new_instance(spec, str(it.key), claimed)
         instance.take_over(it)
         # A claim of another process may have been sent; without an id nothing shows a row.
@@ -273,7 +278,7 @@ class Run(Keeper):
         instance.state = state
         self.tell(Became(state, instance.id), instance.key)
 
-    def _in_ledger(self) -> LedgerReading:
+    def in_ledger(self) -> LedgerReading:
         """Read the ledger, if that can be done: else a sweep may read it later."""
         with contextlib.suppress(OSError):
             return self.ledger.read()
@@ -286,9 +291,9 @@ class Run(Keeper):
         """
         known = {instance.key for instance in self.instances}
         # A worker on another host is a run of its own.
-        ours = (it for it in told.items() if run_of(it[0]) == self.config.run_id)
+        ours = (it for it in told.items() if it[1].run_id == self.config.run_id)
         mine = (it for it in ours if not it[1].attached)
-        left = {**dict[str, KnownInstance](mine), **self._in_ledger().instances}
+        left = {**dict[str, KnownInstance](mine), **self.in_ledger().instances}
         for key, it in left.items():
             if key not in known and it.state not in CLOSED:
                 instance = self.join(it)
@@ -324,7 +329,7 @@ class Run(Keeper):
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
         unseen = [it for it in self.instances if it.leak is not None and it.state not in HAD_ROW]
-        known = self._in_ledger().instances if unseen else {}
+        known = self.in_ledger().instances if unseen else {}
         for instance in unseen:
             told = known.get(str(instance.key))
             if told is not None and told.state in (State.GONE, State.DELETED):
@@ -345,6 +350,6 @@ class Run(Keeper):
             return
         self._looked_back = True
         self._io.close()  # It looks over new connections.
-        last = LastLook(self._io.now(), self._in_ledger().row_lag)
+        last = LastLook(self._io.now(), self.in_ledger().row_lag)
         with self.interrupts.hold():
             drive(last.at_all(self._io, self._own))

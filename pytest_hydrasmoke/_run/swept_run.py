@@ -80,7 +80,7 @@ class SweptRun:
     @property
     def ours(self) -> list[KnownInstance]:
         """What its ledger has open, of this run and of the router that is asked."""
-        named = (it for it in self.reading.open if run_of(str(it.key)) == self.run_id)
+        named = (it for it in self.reading.open if it.run_id == self.run_id)
         return [it for it in named if same_router(it.url, self.url)]
 
     def not_ours(self) -> Iterator[tuple[str, str]]:
@@ -88,8 +88,8 @@ class SweptRun:
         elsewhere: dict[str, list[str]] = {}
         for known in self.reading.open:
             key = str(known.key)
-            if run_of(key) != self.run_id:
-                why = f"its ledger is run {self.run_id}'s, which has no such key"
+            if known.run_id != self.run_id:
+                why = f"its ledger is run {self.run_id}'s, which has not claimed it"
                 yield f"(key {safe_line(key)})", why
             elif not same_router(known.url, self.url):
                 elsewhere.setdefault(known.url, []).append(key)

@@ -44,7 +44,7 @@ def test_each_fixture_under_each_plugin_for_coroutines(
     if suite == "async_anyio":
         result.says("*test_factory[[]asyncio]*", "*test_factory[[]trio]*")
     if suite == "fixtures":
-        result.says("*provisioned 5, deleted 5, kept 0, leaked 0")
+        result.says("*provisioned 6, deleted 6, kept 0, leaked 0")
 
 
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:

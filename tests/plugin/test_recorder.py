@@ -114,7 +114,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
             (1, wide, "By its id", "closed"),
             (2, wide, "By its id", "closed"),
         ],
-        "test_it.py::test_provisions": [(1, None, "Mine", "closed")],
+        "test_it.py::test_provisions": [(1, 0, "Mine", "closed")],
         "test_it.py::test_refused": [(1, 0, "Are you there?", 404)],
         "fixture ::wide": [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")],
         "fixture ::sighted": [(1, 0, "Do you see me?", "closed")],

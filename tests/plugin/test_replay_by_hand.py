@@ -164,7 +164,10 @@ RECORDED = {
     "stood": [REFUSED, REFUSED, *said("One")],
     "client": [REFUSED],
     "awaited": [REFUSED],
-    "specs_of_a_client": [says("One", text, instance=None, spec={}) for text in "12"],
+    "specs_of_a_client": [
+        says("One", text, instance=number, spec={**SPEC, "tier_id": tier})
+        for number, (tier, text) in enumerate((("small", "1"), ("large", "2")))
+    ],
     "that_is_gone": said("drop"),
 }
 LATER = "asks its messages in another order than recorded: later"

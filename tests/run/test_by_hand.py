@@ -94,10 +94,78 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
         assert (it.states, it.alive()) == ([State.GONE], 0)
         it.look_back()
         assert it.states == [State.DELETED]
-        # What is made under it now is its caller's, as under a key that nobody owns.
-        for other in (key, "net-theirs"):
-            await result(it.client.provision(SPEC, other))
-        assert (it.states, it.alive()) == ([State.DELETED], 1)
+        # The router makes nothing anew under it.
+        await result(it.client.provision(SPEC, key))
+        assert (it.states, it.alive()) == ([State.DELETED], 0)
+
+
+OF_ANY_FORM = ["ci-demo-7", "net-mine", "net-3", "a b?#é", "plain"]
+
+
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
+async def test_a_key_of_any_form_is_the_runs_if_its_client_sends_it(kind: str) -> None:
+    async with hands(kind) as it:
+        for key in OF_ANY_FORM:
+            await result(it.client.provision(SPEC, key))
+            claim = it.world.run.ledger.read().instances[key]
+            assert (claim.run_id, claim.open) == ("net", True)
+        # A second request adds no claim.
+        await result(it.client.provision(SPEC, "plain"))
+        assert (len(it.states), it.alive()) == (5, 5)
+        it.world.run.close()
+        it.look_back()
+        assert (it.states, it.leaks, it.alive()) == ([State.DELETED] * 5, [None] * 5, 0)
+
+
+async def test_a_key_that_no_path_can_name_is_deleted_and_told(kind: str) -> None:
+    # A router decodes a path before it takes it apart: nobody can poll this key.
+    async with hands(kind) as it:
+        await result(it.client.provision(SPEC, "a/b"))
+        assert it.alive() == 1
+        it.world.run.close()
+        it.look_back()
+        assert it.alive() == 0
+        assert it.leaks != [None]
+
+
+async def test_a_key_that_the_router_refuses_ends_as_refused(kind: str) -> None:
+    async with hands(kind) as it:
+        with pytest.raises(RejectedError):
+            await result(it.client.provision(SPEC, "x" * 256))
+        it.world.run.close()
+        it.look_back()
+        assert (it.states, it.leaks, it.alive()) == ([State.REFUSED], [None], 0)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], indirect=True)
+async def test_another_runs_instance_is_met_and_survives(kind: str) -> None:
+    async with hands(kind) as it:
+        stranger = it.world.client()
+        async with within(stranger):
+            theirs = await result(stranger.provision(SPEC, "theirs-0"))
+        for _ in range(2):
+            again = await result(it.client.provision(SPEC, "theirs-0"))
+            assert again.instance_id == theirs.instance_id
+        [met] = it.world.run.instances
+        assert (met.attached, met.id, it.world.run.ledger.read().size) == (
+            True,
+            theirs.instance_id,
+            0,
+        )
+        assert "it is another run's, and is not deleted" in next(iter(met.notes))
+        it.world.run.close()
+        it.look_back()
+        assert (it.leaks, it.alive()) == ([None], 1)
+
+
+async def test_a_client_with_another_token_claims_its_key_too(kind: str) -> None:
+    async with hands(kind) as it:
+        other = it.client.with_token("another-made-up-token")
+        async with within(other):
+            with pytest.raises(UnauthorizedError):
+                await result(other.provision(SPEC, "ci-demo-7"))
+        assert it.states == [State.REFUSED]
+        assert "ci-demo-7" in it.world.run.ledger.read().instances
 
 
 @pytest.mark.parametrize("kind", KINDS[:2], indirect=True)

@@ -166,7 +166,13 @@ ROWS: list[Row] = [
     ("a refusal of no time", lambda: refused(None), {}, "refused, p, 3 s", ""),
     ("refused, and made", refused, HAS_ROW, "gone, pds, 3 s", DID),
     ("refused, and stays", refused, ROW_STAYS, "deleting, pds, 32.5 s, LeakError", DID),
-    ("a refused key that is none", refused, {"poll": [MALFORMED, ...]}, "refused, p, 3 s", ""),
+    (
+        "a refused key that is none",
+        refused,
+        {"poll": [MALFORMED, ...], "status": [MALFORMED, ...]},
+        "refused, ps, 3 s",
+        "",
+    ),
     (
         "a refused key without an answer",
         refused,

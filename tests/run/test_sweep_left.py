@@ -130,7 +130,7 @@ def test_keys_of_others_are_left_and_other_routers_hear_nothing(bench: Bench) ->
     assert sorted(line for line in told.splitlines() if line.startswith("LEFT")) == sorted(
         [
             f"LEFT     (key elsewhere-0): it is {where}={elsewhere}",
-            "LEFT     (key stranger-0): its ledger is run owner's, which has no such key",
+            "LEFT     (key stranger-0): its ledger is run owner's, which has not claimed it",
             f"LEFT     (4 keys: owner-1 to owner-3, owner-7): they are {where}={far}",
             *(
                 f"LEFT     (key owner-{slot}): it is {where}={it}"

@@ -14,7 +14,7 @@ import pytest
 from lies import Lie, on
 from owner_tools import age
 from truth import Manner
-from truth_place import Place
+from truth_place import Place, by_hand
 from truth_seam import FOREVER, Ages, Killed, open_keys, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory
@@ -222,6 +222,22 @@ def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(tmp_pat
     place.truth.machines.clear()
     left, (line, _) = sweep(place.world, place.output, None, 60.0)
     assert (left, line) == (False, f"gone     {leaked} (key run-0)")
+
+
+@pytest.mark.parametrize("key", ["ci-demo-7", "run-mine", "run-3", "a b?#é"])
+def test_what_a_killed_runs_client_made_is_swept(tmp_path: Path, key: str) -> None:
+    place = Place(tmp_path, Manner())
+    by_hand(place).provision(place.process.spec, key)
+    assert open_keys(place.output) == {key}
+    place.process.kill()
+    left, said = place.sweep()
+    assert not left, said
+    assert next(line for line in said if f"(key {key})" in line).startswith("deleted ")
+    assert not place.truth.alive()
+    # It was young: it is swept once more.
+    place.pass_time(4000.0)
+    assert place.sweep()[0] is False
+    assert open_keys(place.output) == set()
 
 
 def test_a_router_that_deletes_for_ever_is_believed_for_ten_minutes(
