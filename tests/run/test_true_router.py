@@ -17,6 +17,7 @@ from truth_seam import FOREVER, Ages, Killed, open_keys, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory
 from pytest_hydrasmoke._run.last_look import AT_ONCE
+from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +186,7 @@ def test_a_delete_that_takes_a_moment_is_looked_at_ten_seconds_after(tmp_path: P
 NO = {"detail": "no"}
 
 
-def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(tmp_path: Path) -> None:
+def test_a_run_that_has_ended_is_one_line_one_pass_and_no_wait_for_rows(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner())
     run, spec = place.process.run, place.process.spec
     run.provision(spec)
@@ -199,11 +200,14 @@ def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(tmp_path: Path) -
     left, said = sweep(place.world, place.output, "run", 60.0)
     ledger = run.ledger.folder / "ledger.jsonl"
     assert not left
-    assert said == [f"nothing is left of run run: all keys in {ledger} were asked for"]
+    [line] = said
+    assert line.startswith(f"nothing was found of run run: no row under slots 0-{1 + AHEAD}, nor ")
+    assert line.endswith(f"; but for the keys in {ledger}, a row that is still to come is not seen")
     # What is younger than three seconds by its file's time is asked for twice.
     assert place.clock.now() - began <= 3
-    polled = {it.about for it in place.truth.requests[before:] if it.call == "poll"}
-    assert {key for key in polled if not key.startswith("unknown-")} == {"run-1"}
+    polled = [it.about for it in place.truth.requests[before:] if it.call == "poll"]
+    assert {*polled} >= {f"run-{slot}" for slot in (*range(2 + AHEAD), *NAMES)}
+    assert [key for key in polled if polled.count(key) > 1] == ["run-1", "run-1"]
 
 
 def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(tmp_path: Path) -> None:
