@@ -231,16 +231,6 @@ class Report(Part):
         return first_few([test.id for test in self.tests if test.outcome == "interrupted"]) or None
 
     @property
-    def came_to_its_end(self) -> bool:
-        """Whether the run began, and told what it left: else its lists are empty for no reason."""
-        return self.ended is None or not self.ended.startswith((NOT_ENDED, REFUSED))
-
-    @property
-    def was_refused(self) -> bool:
-        """Whether the router was not one that it could use, before anything else had begun."""
-        return (self.ended or "").startswith(f"{REFUSED}: {PREFLIGHT}: ")
-
-    @property
     def is_unfinished(self) -> bool:
         """Whether a smoke test has not come to its end."""
         return self.not_run > 0 or self.interrupted_in is not None

@@ -1,9 +1,9 @@
 """Delete what earlier runs left behind: the instances of keys in their ledgers, or of a run id.
 
-A sweep that names a run declares it over. Where the run has come to the end of its clean-up, and
-left a ledger or a report that says so, only its own keys are asked for; else its slots too, since
-a ledger may be on another machine. A sweep without a run id skips live runs. Two concurrent sweeps
-do no harm: a second deletion changes nothing.
+A sweep that names a run declares it over, and asks for every key that its id could have: a ledger
+and a report are of one attempt, and the id is of all attempts, perhaps on other machines. A sweep
+without a run id skips live runs. Two concurrent sweeps do no harm: a second deletion changes
+nothing.
 
 Keys are taken from a ledger, and the ids that the key's own answers have named. Where to ask and
 what an answer means is the sweep's own, and it sends the token only to the configured router.
@@ -33,7 +33,7 @@ from . import ledger as ledgers
 from . import locks
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import LedgerReading
-from .on_disk import at_risk, refusal, settled_keys
+from .on_disk import at_risk
 from .preflight import WaitingAloud, learn
 from .swept_key import End, Rounds, SweptKey
 from .swept_run import Slots, SweptRun, spans
@@ -110,10 +110,6 @@ class Sweep:
         Raises `ConfigError` where the folder in its place is not a run's.
         """
         self._run_id = run_id
-        why = refusal(self.config.output, run_id)
-        if why is not None:
-            self.conclusion = f"run {run_id} has provisioned nothing: it was {safe_line(why, 200)}"
-            return
         if not self._knows_router():
             return
         folder = folder_of(self.config.output, run_id)
@@ -123,27 +119,26 @@ class Sweep:
                 f"run {run_id} can't be swept here: {flaw}",
                 next_step="fix that, or give another folder with --output",
             )
-        is_new, has_ledger = not os.path.lexists(folder), (folder / LEDGER).exists()
-        url = self.config.link.base_url
-        keys = None if has_ledger else settled_keys(self.config.output, run_id, url)
-        above = None if has_ledger or keys is not None else self._above(run_id)
+        has_ledger = (folder / LEDGER).exists()
+        above = None if has_ledger else self._above(run_id)
         if above is not None:
             # It may know of a request whose row is still to come.
             self._leave(f"run {run_id}", f"its ledger is in {above}: sweep with --output {above}")
         if not self.dry_run:
             ledgers.mark_run_over(self.config.output, run_id)
-        run = self._begin(folder, reported=keys)
+        run = self._begin(folder)
+        # What a ledger calls closed is asked for, too: another attempt may have left it.
+        asked = [str(known.key) for known in run.reading.open]
+        run.slots = slots = Slots(run_id, asked, self.config.max_instances)
         self._sweep([run])
-        found = self._rounds.found
-        # Any other run may be about to begin, and must find the mark of its end.
-        self._discard([run], whole=is_new and keys is not None and not found)
-        if has_ledger or run.slots is None:
-            by = folder / LEDGER if keys is None else self.config.output / "report.json"
-            self._conclude(f"is left of run {run_id}: all keys in {by} were asked for")
-        else:
-            where = f"without a ledger in {folder}, a row that is still to come is not seen"
-            row = f"no {'other ' if found else ''}row under {run.slots.words}"
-            self._conclude(f"was found of run {run_id}: {row}; {where}", some=bool(found))
+        # The run may be about to begin, and must find the mark of its end.
+        self._discard([run], whole=False)
+        found = bool(self._rounds.found)
+        row = f"no {'other ' if found else ''}row under {slots.words}"
+        but = f"but for the keys in {folder / LEDGER}"
+        where = but if has_ledger else f"without a ledger in {folder}"
+        of_nothing = f"{row}; {where}, a row that is still to come is not seen"
+        self._conclude(f"was found of run {run_id}: {of_nothing}", some=found)
 
     def _conclude(self, of_nothing: str, *, some: bool = False) -> None:
         if self.dry_run:
@@ -186,8 +181,8 @@ class Sweep:
         found = run_folder.with_ledger_above(self.config.output, run_id)
         return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
 
-    def _begin(self, folder: Path, reported: Sequence[str] | None = None) -> SweptRun:
-        """Begin to sweep a run; `reported` are its keys, where its report says that it is over."""
+    def _begin(self, folder: Path) -> SweptRun:
+        """Begin to sweep a run."""
         try:
             reading = ledgers.read(folder)
         except OSError as error:
@@ -198,9 +193,8 @@ class Sweep:
             folder,
             reading,
             self.config.link.base_url,
-            ended=reported is not None or (reading.ended and not reading.problems),
+            ended=reading.ended and not reading.problems,
             clean=scrubbing(self.config.token),
-            reported=reported or (),
         )
         run.begin()
         for problem in reading.problems:
@@ -210,7 +204,6 @@ class Sweep:
                 "         its slots are asked for instead; once you know that nothing of it is "
                 f"left, delete {folder}"
             )
-        if reading.problems or (self._run_id is not None and not run.ended):
             run.slots = Slots(run.run_id, reading.instances, self.config.max_instances)
         return run
 
@@ -292,18 +285,17 @@ class Sweep:
             self.say(f"nothing  {_listed(self._nothing)}")
 
     def _known(self, run: SweptRun) -> Iterator[SweptKey]:
-        """Yield what a ledger or a report knows, and that is this sweep's to delete."""
+        """Yield what a ledger knows, and that is this sweep's to delete."""
         for name, why in run.not_ours():
             self._leave(name, why)
         for known in run.ours:
             yield self._key(run, str(known.key), known)
-        for key in run.reported:
-            yield self._key(run, key)
 
     def _further(self, runs: Sequence[SweptRun]) -> Iterator[SweptKey]:
         """Yield what runs may have used beside, as far as the keys found by now let one think."""
         for run in runs:
-            for key in () if run.slots is None else run.slots.more(self._rounds.found):
+            seen = {*run.reading.instances, *self._rounds.found}
+            for key in () if run.slots is None else run.slots.more(seen):
                 yield self._key(run, key)
 
     def _key(self, run: SweptRun, key: str, known: KnownInstance | None = None) -> SweptKey:

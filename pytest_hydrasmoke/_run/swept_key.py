@@ -35,7 +35,7 @@ LAST = 10.0
 BOOT = 60.0
 """Seconds for which a boot may go on after its deletion, at least."""
 DELETING_FOR = 600.0
-"""Seconds for which a router may say that it is still deleting an instance."""
+"""Seconds for which a sweep accepts that a deletion is still under way."""
 _LOOKED_AT = frozenset({State.REFUSED, State.GONE})
 """States of which nothing is left unless the router has changed its mind."""
 
@@ -181,14 +181,16 @@ class SweptKey(Keeper):
         now, instance = calls.io.now(), self.instance
         booting = self._is_booting(now)
         deletion = Deletion(instance, now)
-        seen = [instance.evidence[it] for it in instance.known_ids]
+        known = instance.known_ids
+        seen = [instance.evidence[it] for it in known]
         asked = any(one.accepted and not one.found_nothing for one in seen)
         try:
             # A boot that is over by now was perhaps not when this sweep's first delete came.
             ask = self._is_booting(self._began)
             doubt = await deletion.look_again(calls, now + LAST, ask=ask)
         except LeakError as error:
-            self._note_alive()
+            if instance.known_ids != known:
+                self._note_alive()  # What its key names now was not deleted before.
             if self._twice:
                 raise
             # Once more from the start: an instance that keeps coming back is left.
@@ -198,12 +200,11 @@ class SweptKey(Keeper):
             return None
         if doubt == STILL_DELETING:
             seconds = self._deleting_for(now)
-            if seconds >= DELETING_FOR:
-                # However old: an entry closes only where the end of its deletion is proved.
-                words = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
-                return self.ends(End.LEFT, words)
-            wait = math.ceil(DELETING_FOR - seconds)
-            return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+            if seconds < DELETING_FOR:
+                wait = math.ceil(DELETING_FOR - seconds)
+                return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+            words = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
+            return self.ends(End.LEFT, words)
         if doubt is not None:
             return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
         if booting:

@@ -4,7 +4,7 @@ What a sweep learns is in a file of its own, beside the run's ledger: a ledger's
 ago its run wrote to it, so that a sweep must not write there. Ages are differences between the
 times of two files: no clock of this process has a part in them. What a sweep has closed stays
 closed only as long as the ledger does not grow: its run goes on then. What it has found that no
-ledger has is an entry here, which is as old as the file that it is in.
+ledger has, or that was closed, is an entry here, which is as old as the file that it is in.
 """
 
 from __future__ import annotations
@@ -51,14 +51,12 @@ class SweptRun:
     """Whether the run came to the end of its clean-up: then no row is to come."""
     clean: Callable[[str], str] = str
     """Masks the token."""
-    reported: Sequence[str] = ()
-    """The keys in its report, where that says that nothing is left, and there is no ledger."""
     slots: Slots | None = None
     """The slots that it may have used beside, where they have to be asked for."""
     age: float = 0.0
     """Seconds since the ledger was last written to; 0 if they can't be told."""
     found_ages: dict[str, float] = field(default_factory=dict[str, float])
-    """Seconds since a sweep has found each key that no ledger has: its request is that old."""
+    """Seconds since a sweep has found each key that was not open: its request is that old."""
     asked: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds since the first sweep that has asked for each key's deletion, after it last ran."""
     ran: set[str] = field(default_factory=set[str])
@@ -134,7 +132,7 @@ class SweptRun:
         self.learned(key, State.CREATED)
 
     def found(self, key: str, ids: Sequence[str]) -> KnownInstance:
-        """Record what a key names that no ledger has."""
+        """Record what a key names that no ledger has open."""
         self._add(key, Claimed({}, url=self.url))
         self.learned(key, State.CREATED, ids)
         return self.reading.instances[key]
@@ -159,7 +157,7 @@ class SweptRun:
     def _take_in(self, entry: Entry, age: float) -> None:
         key, event, known = str(entry.of), entry.event, self.reading.instances
         if isinstance(event, Claimed):
-            if key not in known:
+            if key not in known or not known[key].open:
                 self.reading.apply(entry)
                 self.found_ages[key] = age
         elif isinstance(event, Learned) and key in known:

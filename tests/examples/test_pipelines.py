@@ -119,7 +119,7 @@ def test_a_live_job_passes_and_leaves_nothing(
     assert job.sweep is not None
     said = run([job.sweep], folder, commands, aimed(job, router))
     # A step of Jenkins echoes its command.
-    assert f"nothing is left of run {job.env['HYDRA_SMOKE_RUN_ID']}: " in said
+    assert f"nothing was found of run {job.env['HYDRA_SMOKE_RUN_ID']}: " in said
     # A runner that was lost has left an instance, and nothing here.
     shutil.rmtree(folder / ".hydrasmoke")
     key = f"{job.env['HYDRA_SMOKE_RUN_ID']}-3"
@@ -171,7 +171,7 @@ def test_a_build_of_jenkins_runs_its_steps_and_those_of_its_history(
         first = [install] if number == 4711 else []
         assert job.sweep is not None
         said = run([*first, *tests, keep, judge, job.sweep], folder, commands, env)
-        assert "nothing is left of run " in said
+        assert "nothing was found of run " in said
         report = json.loads((folder / ".hydrasmoke" / "report.json").read_text("utf-8"))
         assert report["pipeline"] == {
             "group": build["BUILD_TAG"],
@@ -197,7 +197,7 @@ def test_the_cells_of_a_jenkins_matrix_run_and_sweep_by_their_own_ids(
         own = string.Template(run_id).substitute(build)
         env = {**build, **aimed(jenkins(**build), router), "HYDRA_SMOKE_RUN_ID": own}
         said = run(sh_steps(cells), tmp_path / value, commands, env)
-        assert "nothing is left of run " in said
+        assert "nothing was found of run " in said
         assert any(str(it.idempotency_key).startswith(f"{own}-") for it in router.instances)
     assert all(it.deleted for it in router.instances)
 

@@ -144,12 +144,20 @@ class Bench:
         return f"nothing is left of {number} with a ledger in {(output or self.output) / 'runs'}"
 
 
-def looked_up(run_id: str, bench: Bench, last: int = AHEAD - 1, *, found: bool = False) -> str:
-    """Return the last line of a sweep of a run without a ledger."""
+def looked_up(
+    run_id: str, bench: Bench, last: int = AHEAD - 1, *, found: bool = False, ledger: bool = False
+) -> str:
+    """Return the last line of a sweep of a run by its id."""
+    folder = bench.of(run_id)
+    where = (
+        f"but for the keys in {folder / 'ledger.jsonl'}"
+        if ledger
+        else f"without a ledger in {folder}"
+    )
     else_, other = ("else ", "other ") if found else ("", "")
     return (
         f"nothing {else_}was found of run {run_id}: no {other}row under slots 0-{last}, "
-        f"nor under the bundled checks' names; without a ledger in {bench.of(run_id)}, "
+        f"nor under the bundled checks' names; {where}, "
         "a row that is still to come is not seen"
     )
 

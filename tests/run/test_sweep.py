@@ -15,8 +15,10 @@ from sweeping import Bench, looked_up, no_longer_young
 
 from pytest_hydrasmoke import SmokeInstance
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._journal.events import CleanedUp, Entry
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run import folder as folder_module
+from pytest_hydrasmoke._run.ledger import append
 from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -176,7 +178,7 @@ def test_a_run_is_asked_for_by_its_ledger_and_as_far_as_its_slots_may_go(bench: 
         [
             f"deleted  {instance} (key owner-0)",
             "nothing  3 keys: owner-30, owner-999999999, owner-no_number",
-            f"nothing is left of run owner: all keys in {folder / 'ledger.jsonl'} were asked for",
+            looked_up("owner", bench, 30 + AHEAD, found=True, ledger=True),
         ],
     )
     slots = {f"owner-{slot}" for slot in range(31 + AHEAD)}
@@ -216,37 +218,60 @@ def test_a_named_run_is_over_even_while_it_lives(bench: Bench) -> None:
     assert (routes.count("provision"), routes.count("chat"), instance.leak) == (1, 0, None)
 
 
-SPOILT: list[Callable[[str], str]] = [
-    lambda text: text.replace('"clean"', '"another"'),
-    lambda text: text.replace('"deleted"', '"leaked"'),
+REPORTS: list[Callable[[str], str]] = [
+    str,
+    lambda text: text.replace('"ended": null', '"ended": "refused: preflight: poll was refused"'),
     lambda text: text[:40],
-    lambda text: text.replace('"ended": null', '"ended": "did not end"'),
-    lambda text: text.replace('"ended": null', '"ended": "refused: run id used before"'),
-    lambda text: text.replace('"ready": ', '"row": '),
 ]
-"""Reports of another run, with a leak, half written, not at its end, refused, and in its boot."""
+"""Reports of a later attempt: all is well, it was refused, and half written."""
 
 
-def test_only_a_report_that_a_run_ended_well_spares_its_slots(
-    bench: Bench, live: Callable[..., pytest.RunResult]
+@pytest.mark.parametrize("report_of", REPORTS, ids=["green", "refused", "cut"])
+def test_no_report_of_another_attempt_hides_what_the_first_one_left(
+    bench: Bench, live: Callable[..., pytest.RunResult], report_of: Callable[[str], str]
 ) -> None:
-    given = ("--hydra-smoke-run-id=clean", f"--hydra-smoke-output={bench.output}")
+    given = ("--hydra-smoke-run-id=owner", f"--hydra-smoke-output={bench.output}")
     live("def test_a(smoke_instance): pass", *given).assert_outcomes(passed=1)
     bench.patch.chdir(bench.folder)
-    clean, before = bench.output / "report.json", len(bench.polled)
-    assert bench.sweep("--run-id", "clean", wait=3600) == (
+    report = bench.output / "report.json"
+    report.write_text(report_of(report.read_text("utf-8")), "utf-8")
+    last = bench.few_slots() - 1
+    before = len(bench.polled)
+    assert bench.sweep("--run-id", "owner", wait=3600) == (
         0,
-        f"nothing is left of run clean: all keys in {clean} were asked for\n",
+        f"{looked_up('owner', bench, last)}\n",
     )
-    assert bench.polled[before:] == ["clean-0"]
-    assert list(bench.runs.iterdir()) == []
-    text, ahead = clean.read_text("utf-8"), bench.few_slots()
-    for spoil in SPOILT:
-        clean.write_text(spoil(text), "utf-8")
-        bench.fake.reset()
-        told = looked_up("clean", bench, ahead - 1)
-        assert bench.sweep("--run-id", "clean", wait=0.1) == (0, f"{told}\n")
-        assert f"clean-{ahead - 1}" in bench.polled
+    assert len(bench.polled) - before == last + 1 + len(NAMES)
+    # Its row comes only now.
+    bench.fake.reset()
+    [left] = bench.killed(output=bench.folder / "the first one's")
+    code, told = bench.sweep("--run-id", "owner", wait=3600)
+    assert (code, bench.alive) == (0, [])
+    assert told.splitlines() == [
+        f"deleted  {left} (key owner-0)",
+        looked_up("owner", bench, last + 1, found=True),
+    ]
+
+
+@pytest.mark.parametrize("of_a_fake", [False, True])
+def test_no_ledger_of_another_attempt_hides_what_the_first_one_left(
+    bench: Bench, of_a_fake: bool
+) -> None:
+    [left] = bench.killed(output=bench.folder / "the first one's")
+    bench.few_slots()
+    bench.claim("owner-0", fake=of_a_fake)
+    if not of_a_fake:
+        bench.write("owner-0", State.DELETED)
+    bench.claim("owner-9")
+    append(bench.of("owner"), Entry(0.0, None, CleanedUp()))
+    bench.fake.fail("delete", status=403)
+    code, told = bench.sweep("--run-id", "owner", wait=3600)
+    assert (code, bench.alive) == (1, ["owner-0"])
+    assert f"LEFT     {left} (key owner-0): delete was refused with 403" in told
+    assert "asking for up to" not in told, "its run has ended"
+    # From now on no sweep need name the run.
+    assert bench.open == ["owner-0"]
+    assert bench.sweep() == (0, f"deleted  {left} (key owner-0)\n{bench.all_clear()}\n")
 
 
 # A key without a row

@@ -109,6 +109,7 @@ NEEDS_ITS_OWN = {"status": [status("running"), NOT_FOUND, ...], **NOTHING_THERE}
 OLD_AND_BACK = {"status": [*[status("deleting")] * 2, *BACK, status("deleting"), ...]}
 ROW_AT_ONCE = {"poll": [row("running"), NO_ROW, ...]}
 ROW_COMES = {"poll": [NO_ROW, NO_ROW, row("running"), NO_ROW, ...]}
+NOT_TOLD_ONCE = {"status": [*[status("deleting")] * 12, NO, status("deleting"), ...]}
 OF_ANOTHER = {"poll": [NOT_FOUND], "status": [MALFORMED, ...]}
 OF_OTHER = reply(200, {"instance_id": OTHER_ID, "status": "deleting"})
 NAMES_ANOTHER = {
@@ -156,13 +157,14 @@ ROWS: list[tuple[str, tuple[Became, ...], dict[str, Any], dict[str, Any], str]] 
     ("called ready before the delete", BOOTS, {}, ROW_AT_ONCE, "DELETED, 1x, 10 s"),
     ("called ready after the delete", BOOTS, {}, READY_AFTER, "BOOTING, 2x, 10 s; 50 s"),
     ("can't be asked first", BOOTS, {}, {"poll": [NO, NO_ROW, ...]}, "BOOTING, 2x, 10 s; 50 s"),
-    # Still being deleted, which is no proof, however long ago it was accepted.
+    # Still being deleted: that is accepted for ten minutes, and proves nothing.
     ("under way", READY, {}, UNDER_WAY, "UNDER_WAY, 1x, 14 s; 600 s"),
     ("by the run", DELETING, {"age": DELETING_FOR - 20.5}, UNDER_WAY, "UNDER_WAY, 1x, 14 s; 9 s"),
     ("by the run long ago", DELETING, {"age": DELETING_FOR - 5.0}, UNDER_WAY, "LEFT, 1x, 14 s"),
     ("an old run did not ask", READY, OLD, UNDER_WAY, "UNDER_WAY, 1x, 14 s; 600 s"),
     ("by a sweep", READY, {"asked": 100.0}, UNDER_WAY, "UNDER_WAY, 1x, 14 s; 488 s"),
     ("by a sweep long ago", READY, {"asked": 600.0}, UNDER_WAY, "LEFT, 1x, 14 s"),
+    ("by a sweep, not told once", READY, {"asked": 600.0}, NOT_TOLD_ONCE, "LEFT, 2x, 26 s"),
     ("by both", DELETING, {"age": 700.0, "asked": 3.0}, UNDER_WAY, "LEFT, 1x, 14 s"),
     ("by the run, and alive since", DELETING, OLD, ALIVE_FIRST, "UNDER_WAY, 1x, 14 s; 600 s"),
     (
@@ -222,12 +224,9 @@ SAID: list[tuple[tuple[Became, ...], dict[str, Any], dict[str, Any], str]] = [
     ((), {"named": False}, {}, f"nothing  (key {KEY})"),
     (READY, {}, STAYS, f"LEFT     {ID} (key {KEY}): status 'running' 30 s after the delete"),
     (READY, {}, UNDER_WAY, "the router is still at it; sweep in 600 s"),
-    (
-        DELETING,
-        {"age": 780.0},
-        UNDER_WAY,
-        f"LEFT     {ID} (key {KEY}): still deleting after 13 min",
-    ),
+    (READY, {"asked": 707.9}, UNDER_WAY, "still deleting after 11 min; ask who runs the router"),
+    (READY, {"asked": 708.0}, UNDER_WAY, "still deleting after 12 min; ask who runs the router"),
+    (BOOTS, OLD | {"asked": 9e5}, UNDER_WAY, f"LEFT     {ID} (key {KEY}): still deleting after"),
     (BOOTS, {}, {}, "was booting, deleted; sweep again in 50 s"),
     ((), {"age": 3594.9}, {}, "no row yet, one may come; sweep again in 1 s"),
     (READY, {}, COMES_BACK, "it was proved gone, and is there again: status 'running'"),

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from pathlib import Path
 
 import pytest
 from lies import Lie, on
-from owner_tools import age
 from truth import Manner
 from truth_place import Place, by_hand
 from truth_seam import FOREVER, Ages, Killed, open_keys, sweep
 
 from pytest_hydrasmoke import HydraSmokeError, RouterError, SmokeInstanceFactory
-from pytest_hydrasmoke._run.folder import swept_files
 from pytest_hydrasmoke._run.last_look import AT_ONCE
+from pytest_hydrasmoke._run.swept_run import AHEAD, NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +186,7 @@ def test_a_delete_that_takes_a_moment_is_looked_at_ten_seconds_after(tmp_path: P
 NO = {"detail": "no"}
 
 
-def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(tmp_path: Path) -> None:
+def test_a_run_that_has_ended_is_one_line_one_pass_and_no_wait_for_rows(tmp_path: Path) -> None:
     place = Place(tmp_path, Manner())
     run, spec = place.process.run, place.process.spec
     run.provision(spec)
@@ -202,11 +200,14 @@ def test_a_run_that_has_ended_is_one_line_and_no_wait_for_rows(tmp_path: Path) -
     left, said = sweep(place.world, place.output, "run", 60.0)
     ledger = run.ledger.folder / "ledger.jsonl"
     assert not left
-    assert said == [f"nothing is left of run run: all keys in {ledger} were asked for"]
+    [line] = said
+    assert line.startswith(f"nothing was found of run run: no row under slots 0-{1 + AHEAD}, nor ")
+    assert line.endswith(f"; but for the keys in {ledger}, a row that is still to come is not seen")
     # What is younger than three seconds by its file's time is asked for twice.
     assert place.clock.now() - began <= 3
-    polled = {it.about for it in place.truth.requests[before:] if it.call == "poll"}
-    assert {key for key in polled if not key.startswith("unknown-")} == {"run-1"}
+    polled = [it.about for it in place.truth.requests[before:] if it.call == "poll"]
+    assert {*polled} >= {f"run-{slot}" for slot in (*range(2 + AHEAD), *NAMES)}
+    assert [key for key in polled if polled.count(key) > 1] == ["run-1", "run-1"]
 
 
 def test_a_leak_that_has_vanished_since_is_told_though_its_run_has_ended(tmp_path: Path) -> None:
@@ -240,29 +241,24 @@ def test_what_a_killed_runs_client_made_is_swept(tmp_path: Path, key: str) -> No
     assert open_keys(place.output) == set()
 
 
-def test_a_router_that_deletes_for_ever_is_believed_for_ten_minutes(
+def test_what_is_still_deleting_is_accepted_for_ten_minutes_and_left_after_that(
     tmp_path: Path,
 ) -> None:
-    place = Place(tmp_path, Manner(deleting=math.inf))
-    run = place.process.run
-    run.provision(place.process.spec)
+    place = Place(tmp_path, Manner(deleting=30_000.0))
+    place.process.run.provision(place.process.spec)
     place.process.kill()
-    for seconds, line in (
-        (0, "deleting "),
-        (60, "deleting "),
-        (600, "LEFT "),
-        (600, "LEFT "),
-        (86_400, "LEFT "),
-    ):
-        age(place.output, seconds)
-        for file in swept_files(run.ledger.folder):
-            then = file.stat().st_mtime - seconds
-            os.utime(file, (then, then))
+    still = "LEFT     {} (key run-0): still deleting after {} min; ask who runs the router"
+    [machine] = place.truth.machines
+    for seconds, minutes in ((0, 0), (560, 0), (60, 10), (600, 21), (23 * 600, 251)):
+        place.pass_time(seconds)
         began = place.clock.now()
-        left, said = sweep(place.world, place.output, None, 0.0)
+        left, (line, *_) = place.sweep()
         assert place.clock.now() - began == pytest.approx(14, abs=0.5)
-        assert said[0].startswith(line), said
-        assert left is line.startswith("LEFT"), said
-        assert ("still deleting after" in said[0]) is left, said
-        # An entry closes only where the end of its deletion is proved.
-        assert open_keys(place.output) == {"run-0"}
+        assert (left, open_keys(place.output)) == (minutes > 0, {"run-0"}), line
+        told = still.format(machine.id, minutes) if minutes else f"deleting {machine.id} "
+        assert line.startswith(told)
+    # However old it is: only a proof closes it.
+    place.pass_time(30_000)
+    left, (line, *_) = place.sweep()
+    assert (left, line) == (False, f"gone     {machine.id} (key run-0)")
+    assert open_keys(place.output) == set()
