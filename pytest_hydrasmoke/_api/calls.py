@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -301,6 +302,8 @@ class Calls:
     ) -> R | TransportError:
         at = self.io.now()
         result: R | TransportError
+        if self._observer is not None and self._observer.link is not None:
+            request = dataclasses.replace(request, link=self._observer.link)
         try:
             limit = at + ATTEMPT_TIMEOUT if RULES[request.call].lost else deadline
             result = await send(request, min(deadline, limit))

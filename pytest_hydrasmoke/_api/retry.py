@@ -18,6 +18,8 @@ from pytest_hydrasmoke._transport.protocol import Answer, CallName, Request
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from pytest_hydrasmoke._transport.links import Link
+
 Outcome = int | TransportError
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -116,6 +118,9 @@ class Tried:
 
 class Observer(Protocol):
     """Observe the attempts and answers of calls."""
+
+    link: Link | None
+    """Whose token the calls are sent with; None for their IO's."""
 
     def saw_attempt(self, attempt: Tried) -> None: ...
 

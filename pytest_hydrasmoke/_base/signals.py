@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from . import clock
+from .forks import generation
 
 CLEANUP_SECONDS = 3.0
 """Seconds for clean-up once a signal has come, if nothing answers: a CI runner kills after 10."""
@@ -60,7 +61,7 @@ class Interrupts:
         self._answered = False
         self._left = False
         self._old: dict[int, Any] = {}
-        self._pid = os.getpid()
+        self._pid, self._generation = os.getpid(), generation()
 
     def install(self) -> None:
         """Install the handlers, except for ignored signals; only the main thread can."""
@@ -190,7 +191,7 @@ class Interrupts:
         now = clock.now()
         if self.received is None and self._own_end is not None and self._over.is_set():
             return  # The run was over just before its deadline.
-        if os.getpid() != self._pid or (self._left and now > self._stuck_at):
+        if generation() != self._generation or (self._left and now > self._stuck_at):
             # A forked child is not the run, nor is a process that goes on after it: do what would
             # have happened without this handler.
             signal.signal(number, self._old.get(number, signal.SIG_DFL))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pytest_hydrasmoke._api.retry import Tried
+    from pytest_hydrasmoke._transport.links import Link
     from pytest_hydrasmoke._transport.protocol import IO, CallName
 
 _numbers = count(1)
@@ -74,6 +75,8 @@ class Instance(Story, Partner):
     """When this process was first about to chat with it, if it was the run's first to do so."""
     touched: bool = False
     """Whether the running test has used it."""
+    link: Link | None = field(default=None, repr=False)
+    """Whose token has made it, and is asked with; None for the run's own."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
     keeper: Keeper = field(default_factory=Keeper, repr=False)

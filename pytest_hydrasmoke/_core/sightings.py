@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_hydrasmoke._api.retry import Tried
     from pytest_hydrasmoke._sse.decoder import ChatEvent
+    from pytest_hydrasmoke._transport.links import Link
     from pytest_hydrasmoke._transport.protocol import CallName
 
 MOST = 200
@@ -54,6 +55,8 @@ class Sightings:
 
     note: Callable[[Event], None] = lambda event: None
     seen: dict[Event, None] = field(default_factory=dict[Event, None])
+    link: Link | None = None
+    """Whose token the calls are sent with; None for their IO's."""
 
     def saw_attempt(self, attempt: Tried) -> None:
         """Record a code; a successful answer's fields come with `saw_answer`."""

@@ -104,6 +104,8 @@ class Claimed(NamedTuple):
     """The name of its share; `null` if it is private to one process."""
     run: str | None = None
     """The run whose claim it is: a test may provision under a key of any form."""
+    other_token: bool = False
+    """Whether it is requested with a token that is not the run's."""
 
 
 class Became(NamedTuple):

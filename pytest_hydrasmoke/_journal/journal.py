@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_hydrasmoke._base import clock, files
+from pytest_hydrasmoke._base.forks import generation
 
 from .codec import encode, entries_of
 from .events import Attempt, Entry, Event, Opened, Skipped
@@ -38,7 +39,7 @@ class Journal:
         """Told of each entry in the thread that writes it, before the next step."""
         self._clean = clean
         self._replies = replies
-        self._pid = os.getpid()
+        self._generation = generation()
         self._path = folder / JOURNAL / f"{process}.jsonl"
         self._lines = 0
         self._skipped: Counter[tuple[str | None, str]] = Counter()
@@ -55,11 +56,11 @@ class Journal:
         now = clock.now()
         self.wall = time.time() - now
         """How far the wall clock is ahead of the entries' clock, seconds."""
-        self.note(Opened(process, run_id, self._pid, self.wall), at=now)
+        self.note(Opened(process, run_id, os.getpid(), self.wall), at=now)
 
     def note(self, event: Event, of: str | None = None, at: float | None = None) -> None:
         """Write an event, now or as of `at`; a forked child's are dropped."""
-        if os.getpid() != self._pid:
+        if generation() != self._generation:
             return
         entry = Entry(clock.now() if at is None else at, of, event)
         if self._lines >= MOST_LINES and isinstance(event, Attempt):
@@ -95,7 +96,7 @@ class Journal:
 
     def close(self) -> None:
         """Write nothing more into the file."""
-        if self._file is not None and os.getpid() == self._pid:
+        if self._file is not None and generation() == self._generation:
             # A late thread must not write into what gets this number next.
             file, self._file = self._file, None
             os.close(file)

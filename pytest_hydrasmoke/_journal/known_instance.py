@@ -37,6 +37,8 @@ class KnownInstance:
     """The name of its share; None if it is private to one process."""
     run: str | None = None
     """The run that has claimed it; None where no claim is known."""
+    other_token: bool = False
+    """Whether it was requested with a token that is not the run's: that one may see nothing."""
     state: State = State.CLAIMED
     id: str | None = None
     ids: list[str] = field(default_factory=list[str])
@@ -60,7 +62,7 @@ class KnownInstance:
                 self.wanted = self.wanted if event.spec is None else event.spec
                 self.attached = event.attached
                 self.url, self.fake, self.share = event.url, event.fake, event.share
-                self.run = event.run
+                self.run, self.other_token = event.run, event.other_token
                 self.state = State.CLAIMED
             case Alive():
                 self.in_vain = True

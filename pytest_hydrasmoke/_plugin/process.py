@@ -12,6 +12,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_frames
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.forks import generation
 from pytest_hydrasmoke._base.pytest_internals import BETWEEN
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
@@ -77,7 +78,7 @@ class Process:
     """The folder of the main process's run, where it is alone on the same host."""
 
     def __post_init__(self) -> None:
-        self._pid = os.getpid()
+        self._generation = generation()
         config, router = self.config, self.router
         self.scrub = scrubbing(config.token)
         run_id, replies = config.run_id, config.report_replies
@@ -128,7 +129,7 @@ class Process:
     @property
     def forked(self) -> bool:
         """Whether this is a child forked by a test, which takes no part in the run."""
-        return os.getpid() != self._pid
+        return generation() != self._generation
 
     @cached_property
     def run(self) -> Run:

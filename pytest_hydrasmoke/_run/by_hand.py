@@ -51,9 +51,11 @@ class ByHand(Sightings):
     Its sightings belong to no instance.
     """
 
-    def __init__(self, run: Run, io: IO) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__(note=run.tell)
-        self._run, self._io = run, io
+        self._run = run
+        self._asked = Sightings(note=run.tell, link=run.config.link)
+        """Of the polls that show whose a key is: with the run's own token."""
         self._owned: dict[str, Instance] = {}
         self._met: set[str] = set()
         """The instances of other runs that keys have named."""
@@ -111,42 +113,41 @@ class ByHand(Sightings):
         """
         instance = self._owned.get(key)
         if instance is None and not self._is_claimed(key):
-            # With the run's own token: another one may see nothing of it.
-            asking = calls if is_own else Calls(self._io, self, replay=self._run.replay)
-            instance = await self._claim(asking, spec, key)
+            instance = await self._claim(calls.io, spec, key)
         if instance is None or instance.state not in _OPEN:
             return await self._provision_again(calls, spec, key)
-        claimed = self._run.claim_of(spec)
-        if instance.state is not State.REQUESTED:
+        claimed = self._run.claim_of(spec)._replace(other_token=not is_own)
+        if instance.state is not State.REQUESTED or not is_own:
             # Asked for before: what closed its entry then does not hold for this request.
             self._run.ledger.claim_key(key, claimed)
         instance.spec, forms = spec, self._run.policy.router.forms
         if is_own:
             return await ask(Calls(calls.io, instance), instance, forms)
+        instance.link = calls.io.link
         # The run knows the forms of answers to its own token only.
         try:
             return await ask(Calls(calls.io, instance), instance, None)
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.
+            instance.link = None
             instance.refuses(calls.io.now())
             raise
 
     def _is_claimed(self, key: str) -> bool:
         """Return whether a process of the run has claimed a key, and nobody has closed it."""
         mine = any(instance.key == key for instance in self._run.instances)
-        claimed = self._run.in_ledger().instances.get(key)
+        claimed = self._run.ledger.read_if_possible().instances.get(key)
         return mine or (claimed is not None and claimed.state not in CLOSED)
 
-    async def _claim(self, calls: Calls, spec: InstanceSpec, key: str) -> Instance | None:
+    async def _claim(self, io: IO, spec: InstanceSpec, key: str) -> Instance | None:
         """Own a key of any form that no process of the run has claimed; None for another run's.
 
         The router shows whose it is, before the run's first request.
         """
-        with contextlib.suppress(
-            RejectedError
-        ):  # It can't be a key, as the router is about to say.
-            found = await calls.poll(key)
+        # What can't be a key is rejected, as its request is about to be.
+        with contextlib.suppress(RejectedError):
+            found = await Calls(io, self._asked).poll(key)
             if found.instance_id is not None:
                 if found.instance_id not in self._met:
                     self._met.add(found.instance_id)

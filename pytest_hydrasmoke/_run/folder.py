@@ -52,6 +52,8 @@ _FORMS = {
 }
 """All files of a run, and how those begin that are no ledger; without a form they are empty."""
 _FOLDERS = (LIVE, HELD, JOURNAL)
+_NONE_BEFORE = 1_735_689_600.0
+"""2025-01-01: older than this package, so no run has written a file by then."""
 _HEAD = 1 << 16
 """Bytes of a file that are compared with its form."""
 
@@ -94,6 +96,18 @@ def age_of(folder: Path) -> float:
             return os.fstat(now.fileno()).st_mtime - written
     except OSError:
         return 0.0
+
+
+def written_at(folder: Path) -> float | None:
+    """Return when the run itself last wrote to its folder, by file times; None if none tells."""
+    own = (LEDGER, TURNS, RECORDED, SLOTS, f"{LIVE}/*", f"{JOURNAL}/*.jsonl")
+    times = [time_of(file.stat()) for name in own for file in folder.glob(name)]
+    return max((it for it in times if it is not None), default=None)
+
+
+def time_of(found: os.stat_result) -> float | None:
+    """Return when a file was written; None where its time was lost, as by an archive."""
+    return None if found.st_mtime < _NONE_BEFORE else found.st_mtime
 
 
 def used_mark(output: Path, run_id: str) -> Path:

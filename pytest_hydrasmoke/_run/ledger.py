@@ -210,6 +210,12 @@ class Ledger:
         """Read the ledger, whichever processes wrote it."""
         return read(self.folder)
 
+    def read_if_possible(self) -> LedgerReading:
+        """Read the ledger; one that can't be read is empty, until a sweep reads it."""
+        with contextlib.suppress(OSError):
+            return self.read()
+        return LedgerReading()
+
     def look(self) -> LedgerReading:
         """Read the ledger; raises `ConfigError` if it can't be read."""
         with self._writable:

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._base.threads import Ticker
 from pytest_hydrasmoke._core.looks import learn_forms
 from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import CallName, drive
 
 from . import folder as run_folder
@@ -102,6 +103,8 @@ class WaitingAloud:
 
     A context manager: outside it nothing is reported. `say` is called by a thread of its own.
     """
+
+    link: Link | None = None
 
     def __init__(self, url: str | None, say: Callable[[str], None]) -> None:
         self._url = url

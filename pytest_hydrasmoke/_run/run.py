@@ -6,9 +6,7 @@ a run ends. `close` is called wherever a run can end, and does only what is left
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +16,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.forks import generation
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, to_delete
@@ -44,7 +43,6 @@ from .by_hand import ByHand
 from .folder import TURNS
 from .last_look import LastLook
 from .ledger import Ledger
-from .ledger_lines import LedgerReading
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
@@ -75,7 +73,7 @@ class Run(Keeper):
     def __post_init__(self) -> None:
         self._ended = False
         self._looked_back = False
-        self._pid = os.getpid()
+        self._generation = generation()
         self._turns = RunTurns(
             *(self.ledger.folder / TURNS, self.ledger.name),
             clean=scrubbing(self.config.token),
@@ -86,7 +84,7 @@ class Run(Keeper):
         self.policy = dataclasses.replace(
             self.config.policy, router=KnownRouter(self.forms, self.ledger.fake)
         )
-        self.by_hand = ByHand(self, self._io)
+        self.by_hand = ByHand(self)
 
     # Provisioning
 
@@ -172,7 +170,7 @@ class Run(Keeper):
 
     @property
     def forked(self) -> bool:
-        return os.getpid() != self._pid
+        return generation() != self._generation
 
     def permit(self, instance: Instance | None = None) -> None:
         """Raise `ConfigError` where its deadline, a sweep or the main process has ended the run."""
@@ -265,9 +263,11 @@ class Run(Keeper):
         plain = None if spec is None else spec.model_dump()
         claimed = Claimed(plain, url=it.url, fake=it.fake, share=it.share, run=it.run)
         instance = self._new_instance(spec, str(it.key), claimed)
-        instance.take_over(it)
+        # Only the process that has the other token can ask for what it shows.
+        if not it.other_token:
+            instance.take_over(it)
         # A claim of another process may have been sent; without an id nothing shows a row.
-        unseen = it.state is State.CLAIMED or (it.id is None and it.state in HAS_ROW)
+        unseen = it.state is State.CLAIMED or (instance.id is None and it.state in HAS_ROW)
         self._follow(instance, State.REQUESTED if unseen else it.state)
         # This process can't know whether the request was sent and carried out.
         instance.evidence.unknown_outcomes = 1
@@ -278,12 +278,6 @@ class Run(Keeper):
         instance.state = state
         self.tell(Became(state, instance.id), instance.key)
 
-    def in_ledger(self) -> LedgerReading:
-        """Read the ledger, if that can be done: else a sweep may read it later."""
-        with contextlib.suppress(OSError):
-            return self.ledger.read()
-        return LedgerReading()
-
     def adopt(self, told: Mapping[str, Story]) -> None:
         """Own what other processes of this run have left: in the ledger, or as they have `told`.
 
@@ -293,7 +287,7 @@ class Run(Keeper):
         # A worker on another host is a run of its own.
         ours = (it for it in told.items() if it[1].run_id == self.config.run_id)
         mine = (it for it in ours if not it[1].attached)
-        left = {**dict[str, KnownInstance](mine), **self.in_ledger().instances}
+        left = {**dict[str, KnownInstance](mine), **self.ledger.read_if_possible().instances}
         for key, it in left.items():
             if key not in known and it.state not in CLOSED:
                 instance = self.join(it)
@@ -329,7 +323,7 @@ class Run(Keeper):
         # Another process may have recorded a deletion while this one asked for a row. Once that is
         # seen, a ledger proves nothing against the router's answers.
         unseen = [it for it in self.instances if it.leak is not None and it.state not in HAD_ROW]
-        known = self.in_ledger().instances if unseen else {}
+        known = self.ledger.read_if_possible().instances if unseen else {}
         for instance in unseen:
             told = known.get(str(instance.key))
             if told is not None and told.state in (State.GONE, State.DELETED):
@@ -350,6 +344,6 @@ class Run(Keeper):
             return
         self._looked_back = True
         self._io.close()  # It looks over new connections.
-        last = LastLook(self._io.now(), self.in_ledger().row_lag)
+        last = LastLook(self._io.now(), self.ledger.read_if_possible().row_lag)
         with self.interrupts.hold():
             drive(last.at_all(self._io, self._own))

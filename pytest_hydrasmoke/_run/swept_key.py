@@ -90,7 +90,9 @@ class SweptKey(Keeper):
         self.policy = policy if waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
         self.instance = Instance(None, key=key, state=State.REQUESTED, keeper=self)
-        if known is not None:
+        self._blind = known is not None and known.other_token
+        """Whether the run's own token, which the sweep has, may see nothing of it."""
+        if known is not None and not self._blind:
             self.instance.take_over(known)
             self.instance.lasted += run.age_of(key)
             # The state says what to do first; an id of another answer is not trusted.
@@ -248,6 +250,10 @@ class SweptKey(Keeper):
         known, age = self.known, self._age(now)
         if known is None:
             return self.ends(End.NOTHING)
+        if self._blind and known.state is not State.REFUSED:
+            return self.ends(
+                End.UNSURE, "a test asked for it with another token: ask with that one"
+            )
         if known.state is State.REFUSED:
             least = refused_after(self.run.reading.row_lag)
             if age < least and not self._twice:

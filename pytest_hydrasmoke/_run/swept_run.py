@@ -24,7 +24,7 @@ from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._transport.target import same_router
 
-from .folder import LEDGER, swept_files, swept_name
+from .folder import swept_files, swept_name, time_of, written_at
 from .ledger_lines import LedgerReading
 
 AHEAD = 64
@@ -54,7 +54,7 @@ class SweptRun:
     slots: Slots | None = None
     """The slots that it may have used beside, where they have to be asked for."""
     age: float = 0.0
-    """Seconds since the ledger was last written to; 0 if they can't be told."""
+    """Seconds since the run last wrote a file of its own; 0 if they can't be told."""
     found_ages: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds since a sweep has found each key that was not open: its request is that old."""
     asked: dict[str, float] = field(default_factory=dict[str, float])
@@ -105,13 +105,14 @@ class SweptRun:
             self._file, now = file, file.stat().st_mtime
         try:
             # A line that was cut short closes nothing.
-            for written, lines in sorted(_read(swept_files(self.folder))):
+            # One without a time is as young as this sweep.
+            for written, lines in sorted(_read(swept_files(self.folder), now)):
                 for entry in entries_of(lines):
                     self._take_in(entry, max(now - written, 0.0))
         except OSError as error:
             self.reading.problems.append(f"what an earlier sweep has found can't be read: {error}")
         with contextlib.suppress(OSError):
-            self.age = max(now - (self.folder / LEDGER).stat().st_mtime, 0.0)
+            self.age = max(now - (written_at(self.folder) or now), 0.0)
         return self
 
     def age_of(self, key: str) -> float:
@@ -189,11 +190,11 @@ class SweptRun:
                 self._file.unlink()
 
 
-def _read(found: Iterable[Path]) -> Iterator[tuple[float, bytes]]:
+def _read(found: Iterable[Path], now: float) -> Iterator[tuple[float, bytes]]:
     """Yield the time and the lines of each file: one without lines is removed by its own sweep."""
     for file in found:
         with contextlib.suppress(FileNotFoundError):
-            yield file.stat().st_mtime, file.read_bytes()
+            yield time_of(file.stat()) or now, file.read_bytes()
 
 
 # The keys that it may have used, where no ledger tells

@@ -150,6 +150,7 @@ def build(link: Link, request: Request, **extensions: object) -> httpcore.Reques
     place = httpcore.URL(
         scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
     )
+    link = request.link or link
     # After everything that can fail: no frame of a traceback then holds the header.
     if request.anonymous:
         pass

@@ -200,6 +200,8 @@ def test_a_router_that_was_reached_once_is_asked_until_the_deadline(first: Any) 
 
 
 class Watcher:
+    link = None
+
     def __init__(self) -> None:
         self.attempts: list[Tried] = []
         self.answers: list[tuple[str, int, BaseModel]] = []

@@ -252,20 +252,17 @@ for name in ("SIGTERM", "SIGHUP", "SIGINT"):
 """
 
 
-def test_a_forked_child_does_what_it_would_have_done_without_us(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_forked_child_does_what_it_would_have_done_without_us() -> None:
     command = [sys.executable, "-c", FORKED]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told == f"{-TERM} None\n{-HUP} None\n5 None\n"
     # In this process, too, for those who measure coverage: Ctrl-C raises, or is whose it was.
-    monkeypatch.setattr(os, "getpid", lambda: -1)
     called: list[int] = []
     with installed() as interrupts:
-        interrupts._pid = 1
+        interrupts._generation = -1
         interrupted()
         assert interrupts.received is None
     with installed(INT=lambda number, frame: called.append(number)) as interrupts:
-        interrupts._pid = 1
+        interrupts._generation = -1
         signal.raise_signal(INT)
         assert (called, interrupts.received) == ([INT], None)

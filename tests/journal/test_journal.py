@@ -181,7 +181,7 @@ def test_whatever_becomes_of_its_file_nothing_is_lost(
     assert what != "fills" or len(journal.text.splitlines()) == 5, "with all, and a torn one"
     # A forked child writes nothing, and closes nothing of its parent's.
     with monkeypatch.context() as patch:
-        patch.setattr(room.os, "getpid", lambda: -1)
+        patch.setattr(room, "generation", lambda: -1)
         journal.note(Status("of a child"), "run-0")
         journal.close()
     assert entries(folder, journal) == told

@@ -166,6 +166,8 @@ async def test_a_client_with_another_token_claims_its_key_too(kind: str) -> None
                 await result(other.provision(SPEC, "ci-demo-7"))
         assert it.states == [State.REFUSED]
         assert "ci-demo-7" in it.world.run.ledger.read().instances
+        it.world.run.close()
+        assert (it.leaks, it.alive()) == ([None], 0)
 
 
 @pytest.mark.parametrize("kind", KINDS[:2], indirect=True)

@@ -52,7 +52,14 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
     assert isinstance(line.pop("at"), float)
     spec = {**SPEC, "agent_name": None}
     told = {"of": "owner-0", "is": "Claimed", "url": fake.url, "spec": spec, "attached": False}
-    assert line == {**told, "schema": SCHEMA, "share": None, "fake": False, "run": "owner"}
+    assert line == {
+        **told,
+        "schema": SCHEMA,
+        "share": None,
+        "fake": False,
+        "run": "owner",
+        "other_token": False,
+    }
 
 
 def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(

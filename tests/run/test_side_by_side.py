@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,7 @@ from sharing_tools import BOOTS, OTHER, TEST, Crew, Crews, Process, a_crew, mean
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._run import run as room
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, BootsBeside, NotRunError, Wanted
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -176,7 +176,7 @@ def test_a_forked_child_that_leaves_its_frames_deletes_nothing_that_boots_beside
     run.boot([instance])
     instance.keeper = BootsBeside(run, None)
     with monkeypatch.context() as child:
-        child.setattr(os, "getpid", lambda: -1)
+        child.setattr(room, "generation", lambda: -1)
         drive(run.handle(instance).leave(failed=True))
     assert (crew.times("delete"), instance.failed) == (0, False)
     drive(run.handle(instance).leave(failed=True))

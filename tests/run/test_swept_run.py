@@ -73,8 +73,8 @@ def left(folder: Path) -> list[str]:
 
 def test_an_age_is_the_difference_of_two_files_times_and_no_sweep_changes_it(folder: Path) -> None:
     ledger = folder / "ledger.jsonl"
-    # File times have a grain. The sweep's own clock has no part: files may be of any year.
-    for seconds in (HOUR, 50 * 365 * 24 * HOUR):
+    # File times have a grain. The sweep's own clock has no part.
+    for seconds in (HOUR, 300 * 24 * HOUR):
         older(ledger, seconds)
         before = ledger.stat().st_mtime
         swept = sweep(folder, ONE, State.DELETED)
@@ -82,6 +82,25 @@ def test_an_age_is_the_difference_of_two_files_times_and_no_sweep_changes_it(fol
         assert ledger.stat().st_mtime == before
     older(ledger, -60 * 365 * 24 * HOUR)
     assert begin(folder)[0].age == 0, "a ledger from the future has no age"
+
+
+def test_a_time_that_an_archive_has_lost_is_none(folder: Path) -> None:
+    ledger, turns = folder / "ledger.jsonl", folder / "turns.jsonl"
+    for lost in (0, 1_000_000_000):
+        os.utime(ledger, (lost, lost))
+        assert begin(folder)[0].age == 0
+    # Another file of the run's tells, but no file of a sweep's.
+    sweep(folder, ONE, State.DELETING)
+    turns.touch()
+    older(turns, HOUR)
+    assert begin(folder)[0].age >= HOUR - 1
+    # Of two that tell, the younger one does.
+    older(turns, HOUR)
+    os.utime(ledger)
+    assert begin(folder)[0].age <= 1
+    for swept in folder.glob("swept-*"):
+        os.utime(swept, (0, 0))
+    assert begin(folder)[0].asked[ONE] == 0
 
 
 @pytest.mark.parametrize("state", State)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lies import Lie, on
-from truth import Manner
+from truth import TOKEN, Manner
 from truth_place import Place, by_hand
 from truth_seam import FOREVER, Ages, Killed, open_keys, sweep
 
@@ -241,6 +241,36 @@ def test_what_a_killed_runs_client_made_is_swept(tmp_path: Path, key: str) -> No
     assert open_keys(place.output) == set()
 
 
+def test_what_another_token_made_is_asked_with_it_and_is_unsure_to_a_sweep(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, Manner(tenants=True))
+    other = by_hand(place).with_token("made-up-token-of-another-tenant")
+    other.provision(place.process.spec, "theirs")
+    assert place.process.end() == {"theirs": "deleted"}
+    assert not place.truth.alive()
+
+    # A run that is killed has told nobody its other token.
+    place = Place(tmp_path / "killed", Manner(tenants=True))
+    other = by_hand(place).with_token("made-up-token-of-another-tenant")
+    found = other.provision(place.process.spec, "theirs")
+    place.pass_time(60.0)
+    other.status(found.instance_id or "")
+    place.process.kill()
+    for _ in range(2):
+        place.pass_time(4000.0)
+        left, (line, *_) = place.sweep()
+        assert (left, len(place.truth.alive())) == (True, 1)
+        assert line == (
+            "unsure   (key theirs): a test asked for it with another token: ask with that one"
+        )
+    # Where both tokens are of one tenant, a sweep does find it.
+    place.truth.machines[0].owner = f"Bearer {TOKEN}"
+    left, (line, *_) = place.sweep()
+    assert (left, line) == (False, f"deleted  {found.instance_id} (key theirs)")
+    assert not place.truth.alive()
+
+
 def test_what_is_still_deleting_is_accepted_for_ten_minutes_and_left_after_that(
     tmp_path: Path,
 ) -> None:
@@ -249,7 +279,7 @@ def test_what_is_still_deleting_is_accepted_for_ten_minutes_and_left_after_that(
     place.process.kill()
     still = "LEFT     {} (key run-0): still deleting after {} min; ask who runs the router"
     [machine] = place.truth.machines
-    for seconds, minutes in ((0, 0), (560, 0), (60, 10), (600, 21), (23 * 600, 251)):
+    for seconds, minutes in ((0, 0), (560, 0), (60, 10), (640, 21), (13_760, 251)):
         place.pass_time(seconds)
         began = place.clock.now()
         left, (line, *_) = place.sweep()

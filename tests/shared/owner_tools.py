@@ -78,7 +78,7 @@ def open_keys(output: Path) -> list[str]:
 def age(output: Path, seconds: float) -> None:
     """Let all files of runs be that much older."""
     for folder in run_folders(output):
-        for file in (it for it in folder.iterdir() if it.is_file()):
+        for file in (it for it in folder.rglob("*") if it.is_file()):
             then = file.stat().st_mtime - seconds
             os.utime(file, (then, then))
 

@@ -89,6 +89,11 @@ class Manner:
     whom: Literal["all", "strangers", "invalid"] = "all"
     """Who is refused and served: everybody, wrong tokens, or requests against the rules."""
 
+    # Whose an instance is
+
+    tenants: bool = False
+    """Whether each token is a tenant's, who sees only what was made with it."""
+
     # Trouble that passes
 
     outage: float = 0.0
@@ -119,6 +124,8 @@ class Machine:
     """When DELETEs of its id came, whatever they did."""
     deleted_at: list[float] = field(default_factory=list[float])
     """When DELETEs were carried out, as far as the router carries them out."""
+    owner: str = ""
+    """The header of who has made it."""
     looks: int = 0
     """How many looks at its status there were since."""
     turns_at: list[float] = field(default_factory=list[float])

@@ -111,16 +111,22 @@ class TrueRouter:
         if self.truth.is_busy():
             raise AnswerError(429, "Too Many Requests", **{"retry-after": "1"})
         faults = list(_faults(call, about, body, ask.query))
-        known = ask.authorization == f"Bearer {TOKEN}"
+        tenants, owner = self.truth.manner.tenants, ask.authorization
+        known = owner == f"Bearer {TOKEN}" or tenants
         if call == "provision":
-            return self._provision(str(body.get("idempotency_key")), faults, known=known)
+            key = str(body.get("idempotency_key"))
+            answer = self._provision(key, faults, known=known)
+            made = self.truth.named(key)
+            if made is not None:
+                made.owner = made.owner or owner
+            return answer
         if faults:
             raise AnswerError(422, faults)
         self._admit(known)
         if call == "poll":
-            return self._poll(about)
+            return self._poll(about, owner)
         machine = next((it for it in self.truth.machines if it.id == str(uuid.UUID(about))), None)
-        if machine is None:
+        if machine is None or (tenants and machine.owner != owner):
             raise AnswerError(404, "Instance not found")
         if call == "delete":
             return self._delete(machine)
@@ -157,8 +163,10 @@ class TrueRouter:
             {"idempotency_key": key, "instance_id": machine.id, "task_id": f"task-{machine.id}"}
         )
 
-    def _poll(self, key: str) -> Response:
+    def _poll(self, key: str, owner: str) -> Response:
         machine = self.truth.named(key)
+        if machine is not None and self.truth.manner.tenants and machine.owner != owner:
+            machine = None
         found, word = (False, None) if machine is None else self.truth.seen(machine, "key")
         named = machine.id if machine is not None and found else None
         return JSONResponse({"found": found, "instance_id": named, "status": word})

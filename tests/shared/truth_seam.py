@@ -95,7 +95,7 @@ class Mortal(VirtualSyncIO):
         self._world.step()
         path, _, query = request.path.removeprefix(PREFIX).partition("?")
         raw = b"" if request.body is None else json.dumps(dict(request.body)).encode()
-        token = self.link.token
+        token = (request.link or self.link).token
         given = "" if token is None or request.anonymous else f"Bearer {token.reveal()}"
         answer = self._world.router.answer(Ask(request.method, path, query, given, raw))
         if seconds := self._world.router.truth.manner.takes:
