@@ -19,6 +19,7 @@ from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES, Tried
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
+    HydraSmokeError,
     RejectedError,
     RouterError,
     TransportError,
@@ -126,13 +127,19 @@ class ByHand(Sightings):
         instance.link = calls.io.link
         # The run knows the forms of answers to its own token only.
         try:
-            return await ask(Calls(calls.io, instance), instance, None)
+            accepted = await ask(Calls(calls.io, instance), instance, None)
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.
             instance.link = None
             instance.refuses(calls.io.now())
             raise
+        try:
+            await calls.poll(key)
+        except HydraSmokeError as error:
+            # A router may take it for a provision alone: then the run's own token asks.
+            instance.link = None if isinstance(error, UnauthorizedError) else instance.link
+        return accepted
 
     def _is_claimed(self, key: str) -> bool:
         """Return whether a process of the run has claimed a key, and nobody has closed it."""
