@@ -8,7 +8,9 @@ import sys
 _forks = list[None]()
 """One for each fork between the interpreter's start and this process."""
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    pass  # Nothing forks there.
+else:
     os.register_at_fork(after_in_child=lambda: _forks.append(None))
 
 

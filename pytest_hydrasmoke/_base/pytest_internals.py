@@ -76,6 +76,13 @@ def refuse(session: pytest.Session, words: str) -> None:
     worker_output(session.config)[REFUSED] = True
 
 
+def forget_failure(config: pytest.Config, passed: pytest.TestReport) -> None:
+    """Take what is no test out of those that failed last: `--lf` would look for it in vain."""
+    last_failed = config.pluginmanager.get_plugin("lfplugin")
+    if last_failed is not None:
+        last_failed.pytest_runtest_logreport(passed)
+
+
 def session_of(config: pytest.Config) -> pytest.Session | None:
     """Return the session, once it has begun."""
     session: pytest.Session | None = config.pluginmanager.get_plugin("session")

@@ -3,12 +3,16 @@
 | level   | asked for by                | once it is reached                                       |
 |---------|-----------------------------|----------------------------------------------------------|
 | DELETED | `pytest_keyboard_interrupt` | what is this process's to delete is gone, or a leak      |
+| DECIDED | `pytest_runtestloop`        | all that makes the run red has failed it                 |
 | SHOWN   | `pytest_sessionfinish`      | everybody has the report; a worker has handed on its own |
 | OVER    | `pytest_unconfigure`        | the report is true for good, and nothing stayed unseen   |
 
 Each level needs DELETED, whatever ends a run, so deletion comes first. It is done again where
 something is left, and the report is written again where it is no longer true. It is shown once, or
 by its file alone: pytest leaves out the session's end where it stops before the first test.
+
+pytest makes the exit status of the tests that have failed by the end of `pytest_runtestloop`. What
+comes later is in no argument of a hook, and a suite may end the process there (`os._exit`).
 
 The processes that run tests (the main process itself, or xdist's workers) own instances and delete
 them. Workers write journals, and the ledger lists what a dead one leaves.
@@ -17,17 +21,17 @@ them. Workers write journals, and the ledger lists what a dead one leaves.
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import session_of
+from pytest_hydrasmoke._base.pytest_internals import forget_failure, session_of
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
-from .run_report import code, conclude, problems
+from .run_report import code, code_after, code_of, conclude, problems
 from .session_outcome import OF_NO_TEST
 
 if TYPE_CHECKING:
@@ -38,8 +42,9 @@ class Level(IntEnum):
     """How far the end of a run must have come: see above."""
 
     DELETED = 1
-    SHOWN = 2
-    OVER = 3
+    DECIDED = 2
+    SHOWN = 3
+    OVER = 4
 
 
 class RunEnd:
@@ -53,18 +58,19 @@ class RunEnd:
         """The report as it was last written, in the main process."""
         self._broken = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
+        self._decided = False
+        self._failed: set[tuple[str, str]] = set()
+        """The kinds and names of what has failed the run beside its tests."""
 
     def reach(self, level: Level) -> None:
         """Come as far as a level: what it needs is done, where it is not yet done."""
         self._delete(level)
-        if level is Level.SHOWN:
-            self._finish_recordings()
-            if self._process.worker is None:
-                self._show(self._write())
-            else:
-                self._process.workers.hand_on()
-        elif level is Level.OVER:
+        if level is Level.OVER:
             self._report_late()
+        elif level > Level.DELETED:
+            self._decide()
+            if level is Level.SHOWN:
+                self._show()
 
     def _delete(self, level: Level) -> None:
         """Delete what is left and this process's to delete; a further signal waits for it."""
@@ -114,6 +120,33 @@ class RunEnd:
         assert session is not None
         return session
 
+    def _decide(self) -> None:
+        """Fail the run for all that makes it red, each once."""
+        if not self._decided:
+            self._decided = True
+            self._finish_recordings()
+        if self._process.worker is None:
+            # Readers of a report that fails the run may fail, or block: its file is written first.
+            report = self._write()
+            self._interrupts.catch_up()
+            for kind, name, words in self._problems(report):
+                if (kind, name) not in self._failed:
+                    self._failed.add((kind, name))
+                    self.fail(kind, name, words)
+
+    def _problems(self, report: Report) -> Iterator[tuple[str, str, str]]:
+        yield from problems(report)
+        for test, calls in self._process.session_outcome.unawaited.items():
+            words = f"{', '.join(calls)}: called without await, or with, so nothing was done"
+            yield "missing await", test, words
+
+    def _show(self) -> None:
+        """Hand on what this process has to tell: the report, or a worker's journal."""
+        if self._process.worker is not None:
+            self._process.workers.hand_on()
+        elif self.report is not None:
+            self._process.views.hand_out(self.report)
+
     def _finish_recordings(self) -> None:
         if self._process.recorder is not None:
             self._process.recorder.finish()
@@ -153,16 +186,6 @@ class RunEnd:
         )
         return report.exit_code == exit_code and now == then
 
-    def _show(self, report: Report) -> None:
-        """Show the report after its files are written, since readers may fail, or block."""
-        self._interrupts.catch_up()
-        for kind, name, words in problems(report):
-            self.fail(kind, name, words)
-        for test, calls in self._process.session_outcome.unawaited.items():
-            words = f"{', '.join(calls)}: called without await, or with, so nothing was done"
-            self.fail("missing await", test, words)
-        self._process.views.hand_out(report)
-
     def fail(self, kind: str, name: str, words: str) -> None:
         """Fail the run at its end, for something outside any test."""
         # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
@@ -177,6 +200,9 @@ class RunEnd:
         for report in (failed, over):
             with self._process.views.attempt(f"the {kind} of {name} was not shown everywhere"):
                 self._pytest.hook.pytest_runtest_logreport(report=report)
+        forget_failure(
+            self._pytest, pytest.TestReport(nodeid, location, {}, "passed", None, "call")
+        )
 
     def _signal_behind(self, error: BaseException) -> int | None:
         """Return the signal that has interrupted the run's end; any other error has broken it."""
@@ -199,6 +225,25 @@ class RunEnd:
         if not self._process.forked:
             self.reach(Level.DELETED)
         return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        if self._process.forked:
+            return (yield)
+        try:
+            result = yield
+        except BaseException as error:
+            self._process.session_outcome.saw_end(error)
+            session.exitstatus = code_of(error)
+            self.reach(Level.DECIDED)
+            if isinstance(error, pytest.exit.Exception) and error.returncode is not None:
+                error.returncode = error.returncode or int(session.exitstatus)
+            raise
+        session.exitstatus = code_after(session)
+        self.reach(Level.DECIDED)
+        if session.exitstatus == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
+            session.testsfailed = 1  # From it pytest makes the exit status.
+        return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:

@@ -6,6 +6,7 @@ pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
 from __future__ import annotations
 
 import signal
+import traceback
 import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -65,6 +66,21 @@ class SessionOutcome:
             self._ended_by("stopped", session.shouldfail)
         return self._words
 
+    def saw_end(self, error: BaseException) -> None:
+        """Record what has broken off the session, unless something else did before."""
+        match error:
+            case pytest.exit.Exception():
+                self._ended_by("pytest.exit", str(error.msg or ""))
+            case _ if type(error) is KeyboardInterrupt:
+                self._ended_by("interrupt", str(error))
+            case KeyboardInterrupt() | pytest.Session.Failed():
+                # Of pytest and xdist, where something has stopped the session.
+                if not self._uncollected:
+                    self._ended_by("stopped", str(error))
+            case _:
+                words = "".join(traceback.format_exception_only(error))
+                self._ended_by("internal error", words)
+
     def _ended_by(self, kind: str, words: str, *, own: bool = False) -> None:
         """Record an ending; the words are `own` if no test and no agent has a part in them."""
         # Masked before it is cut: a part of the token might not be found later.
@@ -111,18 +127,11 @@ class SessionOutcome:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        reason = excinfo.value
-        if isinstance(reason, pytest.exit.Exception):
-            self._ended_by("pytest.exit", str(reason.msg or ""))
-        elif type(reason) is KeyboardInterrupt:
-            # pytest and xdist raise subclasses where something has stopped the session.
-            self._ended_by("interrupt", str(reason))
-        elif not self._uncollected:
-            self._ended_by("stopped", str(reason))
+        self.saw_end(excinfo.value)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._ended_by("internal error", excinfo.exconly(tryshort=True))
+        self.saw_end(excinfo.value)
 
 
 @dataclass(slots=True)

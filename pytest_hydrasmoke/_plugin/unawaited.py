@@ -141,13 +141,15 @@ class Unawaited:
             self.raises(call.excinfo.value)
         return report
 
-    # Before the run's end counts them.
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        if self._awaits:
-            gc.collect()  # What is in a cycle goes with the next collection, if there is one.
-        self._tell("")
-        return (yield)
+    # Within the run's end, which counts them.
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            if self._awaits:
+                gc.collect()  # What is in a cycle goes with the next collection, if there is one.
+            self._tell("")
 
 
 def _close(value: object) -> None:

@@ -130,10 +130,10 @@ ENDINGS = {
         *(2, "interrupt", "1 passed", "passed"), text=ANOTHER, interrupts=True
     ),
     "an interrupt of what is written": Ending(
-        *(1, None), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
+        *(2, "interrupt"), files={"conftest.py": ends.BREAKS_OFF}, interrupts=True
     ),
     "an interrupt of the clean-up": Ending(
-        *(1, None, "1 passed", "passed"),
+        *(2, "interrupt", "1 passed", "passed"),
         text="def test_one(smoke_instance_factory): smoke_instance_factory.many(3)",
         files={"conftest.py": ends.BREAKS_CLEAN_UP},
         instances=3,

@@ -14,7 +14,7 @@ from pytest_hydrasmoke.fake import FakeRouter
 SUITE = """
     import os
     import pytest
-    from pytest_hydrasmoke import ChatError, NotFoundError
+    from pytest_hydrasmoke import ChatError, NotFoundError, SmokeClient
 
     def test_shared(smoke_instance):
         smoke_instance.chat("Are you ready?").expect_llm_events()
@@ -47,6 +47,16 @@ SUITE = """
         with smoke_client.stream_chat(found, "Mine") as events:
             assert list(events)
         smoke_client.delete(found)
+
+    def test_outside(smoke_client, smoke_spec):
+        url, token = os.environ["HYDRA_SMOKE_URL"], os.environ["HYDRA_SMOKE_TOKEN"]
+        with SmokeClient(url, token=token) as other:
+            key = f"another-{os.urandom(8).hex()}"
+            other.provision(smoke_spec, key)
+            found = other.poll(key).instance_id
+            with smoke_client.stream_chat(found, "Theirs") as events:
+                assert list(events)
+            other.delete(found)
 
     def test_fails(wide):
         wide.chat("What is it?")
@@ -96,7 +106,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     unused += [f"test_it.py::test_{name}" for name in ("asks_no_more", "sees")]
     for owner in unused:
         write(project.path / "recordings" / "gone", owner, says("a", "b"))
-    result = project.live(*RECORD, "test_it.py", passed=7, failed=2, skipped=1)
+    result = project.live(*RECORD, "test_it.py", passed=8, failed=2, skipped=1)
     wide = {"of": "fixture ::wide", "number": 0}
     found = recorded(project)
     assert {owner: asked(found[owner]) for owner in found if owner not in unused} == {
@@ -115,6 +125,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
             (2, wide, "By its id", "closed"),
         ],
         "test_it.py::test_provisions": [(1, 0, "Mine", "closed")],
+        "test_it.py::test_outside": [(1, None, "Theirs", "closed")],
         "test_it.py::test_refused": [(1, 0, "Are you there?", 404)],
         "fixture ::wide": [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")],
         "fixture ::sighted": [(1, 0, "Do you see me?", "closed")],
@@ -128,7 +139,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     assert second["llm_events"] is None
     assert first["spec"]["tier_id"] == "tier-1"
     assert "".join(chunk for _, chunk in first["chunks"]).endswith("data: [DONE]\n\n")
-    assert told(result)[0] == "8 new, 1 not recorded"
+    assert told(result)[0] == "9 new, 1 not recorded"
     assert told(result)[-1] == "not recorded: test_it.py::test_fails: it failed"
 
     before = texts(project)
@@ -139,7 +150,7 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     result = project.set(bundled_checks="false", fails=1).live(*RECORD)
     stays = "its earlier recording stays: test_it/test_"
     assert told(result) == [
-        "1 changed, 5 unchanged, 3 not recorded",
+        "1 changed, 6 unchanged, 3 not recorded",
         "changed: test_it.py::test_shared: turn 2, text: 'I am set.', and was 'I am ready.'",
         "not recorded: test_it.py::test_fails: it failed",
         f"not recorded: test_it.py::test_own[de]: it failed; {stays}own[de].json",

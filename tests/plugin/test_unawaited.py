@@ -165,8 +165,10 @@ def test_one_that_goes_between_tests_is_of_none(
     found: list[str] = []
     seen = Unawaited(pytestconfig)
     monkeypatch.setattr(seen, "_tell", found.append)
-    hook = seen.pytest_sessionfinish()
+    hook = seen.pytest_runtestloop()
     next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(None)
     assert found == [""]
 
 

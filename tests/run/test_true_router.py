@@ -271,6 +271,18 @@ def test_what_another_token_made_is_asked_with_it_and_is_unsure_to_a_sweep(
     assert not place.truth.alive()
 
 
+def test_what_a_dead_workers_other_token_made_is_a_leak(tmp_path: Path) -> None:
+    place = Place(tmp_path, Manner(tenants=True))
+    other = by_hand(place).with_token("made-up-token-of-another-tenant")
+    found = other.provision(place.process.spec, "theirs")
+    place.pass_time(60.0)
+    other.status(found.instance_id or "")
+    run = place.process.run
+    run.instances.clear()
+    run.adopt({})
+    assert place.process.end() == {"theirs": "leaked"}
+
+
 def test_what_is_still_deleting_is_accepted_for_ten_minutes_and_left_after_that(
     tmp_path: Path,
 ) -> None:
