@@ -27,6 +27,7 @@ from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, timeout_of, window_of
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
+from pytest_hydrasmoke._core.open_calls import counted
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import EndRule
@@ -225,17 +226,20 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
     def _connecting(link: Link, clock: VirtualClock | None) -> AsyncIO:
         return async_io(link, clock)
 
+    @counted
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
         key = text_of("idempotency_key", idempotency_key)
         asked = self._provision(spec_of(spec), key)
         return await self._answer("provision", f"(key {key})", asked)
 
+    @counted
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
         key = text_of("idempotency_key", idempotency_key)
         return await self._answer("poll", f"(key {key})", self._poll(key))
 
+    @counted
     async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
         of = id_of(instance_id)
@@ -248,6 +252,7 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
         seconds = timeout_of(timeout, CHAT_TIMEOUT)
         return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
+    @counted
     async def llm_events(
         self, instance_id: str | UUID, window_seconds: int | None = 900
     ) -> LlmEvents:
@@ -256,6 +261,7 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
         window = None if window_seconds is None else window_of(window_seconds)
         return await self._answer("llm_events", of, self._calls.llm_events(of, window))
 
+    @counted
     async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
         of = id_of(instance_id)

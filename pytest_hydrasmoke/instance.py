@@ -10,6 +10,7 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.counting import RECENT
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.open_calls import counted
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.turn import AsyncChatStream, AsyncChatTurn, ChatStream, ChatTurn
 
@@ -117,10 +118,12 @@ class SmokeInstance(_Instance):
 class AsyncSmokeInstance(_Instance):
     """The same as `SmokeInstance`, for coroutines."""
 
+    @counted
     async def status(self) -> InstanceStatus:
         """Read the router's status of the instance."""
         return await self._handle.status()
 
+    @counted
     async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
         """Send a message and wait for the whole reply; see `SmokeInstance.chat`."""
         return AsyncChatTurn(*await self._handle.chat(message, timeout))
@@ -129,10 +132,12 @@ class AsyncSmokeInstance(_Instance):
         """Send a message and yield the events as they arrive: `async with ... as events:`."""
         return AsyncChatStream(self._handle.turn(message, timeout))
 
+    @counted
     async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
         """Count the instance's LLM events of the last `window_seconds`."""
         return await self._handle.llm_events(window_seconds)
 
+    @counted
     async def expect_llm_events(
         self,
         *,
@@ -147,6 +152,7 @@ class AsyncSmokeInstance(_Instance):
         what = expected(at_least, at_most, providers, exactly, only)
         return await self._handle.expect(what, timeout)
 
+    @counted
     async def wait(
         self,
         ready: Callable[[InstanceStatus], bool],
@@ -157,6 +163,7 @@ class AsyncSmokeInstance(_Instance):
         """Read the status until `ready` returns true for it; see `SmokeInstance.wait`."""
         return await self._handle.wait(ready, error, timeout)
 
+    @counted
     async def delete(self) -> None:
         """Delete it and confirm that; does nothing if it is deleted. Raises `LeakError`."""
         await self._handle.delete()

@@ -12,6 +12,7 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.kept import STREAMED, Kept, messages_of
+from pytest_hydrasmoke._core.open_calls import begin, counted
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.tools import LEFT, NAMELESS, check_tools
 from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
@@ -196,6 +197,7 @@ class ChatTurn(_Turn):
 class AsyncChatTurn(_Turn):
     """The same as `ChatTurn`, for coroutines."""
 
+    @counted
     async def expect_llm_events(
         self,
         *,
@@ -215,7 +217,7 @@ class _Stream:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         turn.kept.room = STREAMED
-        turn.partner.run_turns.stage.offers(turn)
+        begin(turn, "stream_chat")
 
 
 @public

@@ -25,6 +25,7 @@ from pytest_hydrasmoke._transport.protocol import Stream
 from .account import UNCOUNTED, TurnAccount
 from .incoming import Incoming
 from .kept import Kept, KeptBytes
+from .open_calls import end
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .settling import CLOSE
@@ -74,7 +75,7 @@ class OpenTurn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
-        self.partner.run_turns.stage.opens(self)
+        end(self)
         if self.story.has_begun:
             raise ConfigError(
                 "this turn was begun before: a stream is entered once",

@@ -67,12 +67,6 @@ class Stage:
     def asks(self, turn: OpenTurn) -> None:
         """Hear of a turn before its message leaves: it may be recorded."""
 
-    def offers(self, turn: OpenTurn) -> None:
-        """Hear of a turn that begins once its stream is entered."""
-
-    def opens(self, turn: OpenTurn) -> None:
-        """Hear that it is entered."""
-
     def is_ready(self, handle: Handle) -> None:
         """Hear that an instance is ready."""
 

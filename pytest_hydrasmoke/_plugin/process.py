@@ -38,7 +38,7 @@ from .run_end import RunEnd
 from .run_report import RunTold
 from .running_test import RunningTest
 from .session_outcome import SessionOutcome
-from .unawaited import Unawaited
+from .unended import Unended
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class Process:
         self.replaying: Replaying | None = None
         if router is not None and router.scenario.recordings is not None:
             self.replaying = Replaying(self.pytestconfig, router)
-        self.unawaited = Unawaited(self.pytestconfig)
         self.stage = PytestStage(self)
+        self.unended = Unended(self.stage)
         self.recorder = None if config.record is None else Recorder(self)
         self.recording_end: RecordingEnd | None = None
         if self.recorder is not None and self.recordings is not None:
@@ -198,8 +198,7 @@ class Process:
             "recorder": self.recorder,
             "recording-end": self.recording_end,
             "annotations": annotations,
-            # First to tell: what ends the run counts them.
-            "unawaited": self.unawaited,
+            "unended": self.unended,
             "scrub": ReportCleaner(self.scrub),
             # Registered last, and so the first to end.
             "progress": self.progress,

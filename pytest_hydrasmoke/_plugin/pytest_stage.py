@@ -86,14 +86,6 @@ class PytestStage(Stage):
         elif self._process.recorder is not None:
             self._process.recorder.on_turn(turn)
 
-    def offers(self, turn: OpenTurn) -> None:
-        # Any test may enter what a wider fixture offers.
-        if self.owner == self.test:
-            self._process.unawaited.offered.add(turn)
-
-    def opens(self, turn: OpenTurn) -> None:
-        self._process.unawaited.offered.discard(turn)
-
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):
             self._hook.pytest_hydra_smoke_instance_ready(instance=SmokeInstance(handle))

@@ -191,7 +191,7 @@ class Repeats:
                     raise
                 if self._process is not None:
                     self._process.running_test.repeat_failed(error)
-                    self._process.unawaited.raises(error)
+                    self._process.unended.forget(item.nodeid)
                 continue
             tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)

@@ -21,7 +21,7 @@ them. Workers write journals, and the ledger lists what a dead one leaves.
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -129,16 +129,10 @@ class RunEnd:
             # Readers of a report that fails the run may fail, or block: its file is written first.
             report = self._write()
             self._interrupts.catch_up()
-            for kind, name, words in self._problems(report):
+            for kind, name, words in problems(report):
                 if (kind, name) not in self._failed:
                     self._failed.add((kind, name))
                     self.fail(kind, name, words)
-
-    def _problems(self, report: Report) -> Iterator[tuple[str, str, str]]:
-        yield from problems(report)
-        for test, calls in self._process.session_outcome.unawaited.items():
-            words = f"{', '.join(calls)}: called without await, or with, so nothing was done"
-            yield "missing await", test, words
 
     def _show(self) -> None:
         """Hand on what this process has to tell: the report, or a worker's journal."""

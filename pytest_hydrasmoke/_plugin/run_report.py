@@ -115,10 +115,10 @@ def conclude(
 ) -> tuple[Report, list[str]]:
     """Build a run's report, with its exit code, and say what is remarkable."""
     draft = _draft(process, session, signal)
-    unheard, unawaited = process.workers.unheard(), process.session_outcome.unawaited
+    unheard = process.workers.unheard()
     lost = any(problems(draft))
     why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
-    failed = bool(lost or why or unheard or unawaited)
+    failed = bool(lost or why or unheard)
     facts: dict[str, object] = {
         "exit_code": int(code(session.exitstatus, failed=failed, signal=signal))
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import traceback
-import warnings
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
 from .pytest_stage import CONTINUES
-from .unawaited import NOTHING_DONE
 
 if TYPE_CHECKING:
     from .process import Process
@@ -47,12 +45,6 @@ class SessionOutcome:
         self._words: str | None = None
         self._uncollected: list[str] = []
         self.cases = Cases()
-        self.unawaited: dict[str, dict[str, None]] = {}
-        """What a test has called and never awaited or entered, so that nothing was done or proved.
-
-        `Unawaited` says so in a warning, which pytest shows and counts for nothing. xdist passes
-        the warnings of its workers on to the main process.
-        """
 
     def ended(self, session: pytest.Session, number: int | None) -> str | None:
         """Return what ended the session early, such as a signal of this number."""
@@ -116,14 +108,6 @@ class SessionOutcome:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.cases.saw(report)
-
-    def pytest_warning_recorded(
-        self, warning_message: warnings.WarningMessage, nodeid: str
-    ) -> None:
-        found = NOTHING_DONE.match(str(warning_message.message))
-        if found is not None:
-            calls = self.unawaited.setdefault(nodeid or "(no test)", {})
-            calls[found[1] or found[2]] = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

@@ -13,6 +13,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import nearest
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.open_calls import counted
 from pytest_hydrasmoke._transport.protocol import IO, drive
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
@@ -131,11 +132,13 @@ class SmokeInstanceFactory(_Factory):
 class AsyncSmokeInstanceFactory(_Factory):
     """The same as `SmokeInstanceFactory`, for coroutines."""
 
+    @counted
     async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
         """Provision one, and wait until it is ready."""
         [handle] = await self._many(1, spec)
         return AsyncSmokeInstance(handle)
 
+    @counted
     async def many(self, n: int, **spec: str | None) -> AsyncSmokeInstances:
         """Provision `n` at once: `async with await factory.many(3) as instances:`."""
         return AsyncSmokeInstances(await self._many(n, spec))
