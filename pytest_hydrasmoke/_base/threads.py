@@ -40,10 +40,10 @@ class Once:
         return self._is_set
 
 
-def begin(work: Callable[[], None]) -> bool:
+def begin(work: Callable[[], None], name: str | None = None) -> bool:
     """Start a daemon thread; False if the system has no more of them."""
     try:
-        threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=work, name=name, daemon=True).start()
     except RuntimeError as error:
         interrupt = error.__context__
         if interrupt is not None:
@@ -74,14 +74,16 @@ class Ticker:
             name = "hydra-smoke-progress"
             thread = threading.Thread(target=self._run, args=(every, stop), name=name, daemon=True)
             self._running = thread, stop
-            thread.start()
+            # Where the system has no more threads, nothing is told.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
 
     def stop(self) -> None:
         """Stop, and wait for the thread; harmless if it is not running."""
         running, self._running = self._running, None
         if running is not None:
             running[1].set()
-            # RuntimeError: another thread is about to start it, and it will end at once.
+            # RuntimeError: it could not start, or another thread is about to start it.
             with contextlib.suppress(RuntimeError):
                 clock.wait(partial(_joined, running[0]), JOIN)
 

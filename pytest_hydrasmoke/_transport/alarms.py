@@ -2,7 +2,8 @@
 
 A block ends at one (`Until`), or is not cancelled before it (`shielded`). One thread waits for all
 deadlines of this process, and has their loops cancel what is late. It ends once there are none, so
-that a test that forks does so without a second thread.
+that a test that forks does so without a second thread. Where it can't start, a loop's timer has to
+do.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import anyio
 
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.threads import begin
 
 T = TypeVar("T")
 
@@ -74,7 +76,8 @@ class Until:
             self._scope.cancel()
         else:
             self.loop = self.loop or running_loop()
-            _alarms.add(self)
+            if not _alarms.add(self):
+                self._scope.deadline = anyio.current_time() + self.at - clock.now()
         return self._scope.__enter__()
 
     def __exit__(
@@ -142,13 +145,12 @@ class _Alarms:
         self._runs = False
         self._lock = threading.Lock()
 
-    def add(self, one: Until) -> None:
+    def add(self, one: Until) -> bool:
+        """Wait for one; False where the system has no thread for it."""
         with self._lock:
             self.waiting.add(one)
-            if not self._runs:
-                name = "hydra-smoke-deadlines"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
-                self._runs = True
+            self._runs = self._runs or begin(self._run, "hydra-smoke-deadlines")
+            return self._runs
 
     def forget(self) -> None:
         """Begin anew, in a forked child: it has no thread but its own."""

@@ -185,11 +185,7 @@ class Connecting(Begun[DeadlineStream]):
         self._opened = opened
         self._closed = False
         opened.add(self)
-        try:
-            self.begin()
-        except httpcore.ConnectError:
-            opened.discard(self)
-            raise
+        self.begin()
 
     def _run(self) -> None:
         super()._run()

@@ -93,9 +93,9 @@ class Begun(Generic[T]):
         self._error: Exception | None = None
 
     def begin(self) -> None:
-        """Start its thread; raises `httpcore.ConnectError` if there can't be one."""
+        """Start its thread; where the system has no more of them, the caller makes it."""
         if not begin(self._run):
-            raise httpcore.ConnectError("can't start another thread")
+            self._run()
 
     def _run(self) -> None:
         try:

@@ -163,6 +163,8 @@ READS = re.compile(
 )
 READERS = {"_base/clock.py", "_base/threads.py"}
 """The clock, and what `clock.wait` attempts."""
+NO_THREAD = "self._scope.deadline = anyio.current_time() + self.at - clock.now()"
+"""Where no thread of ours can wait, a loop's own timer has to do."""
 SLEEPS = re.compile(r"\b(anyio|asyncio)\.sleep\(")
 """In the fake it is right: its server's loop has the fake's time."""
 
@@ -173,7 +175,7 @@ def test_nobody_else_reads_a_clock_or_waits_by_one() -> None:
         name = path.relative_to(PACKAGE).as_posix()
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             wrong = READS.search(line) or (SLEEPS.search(line) and not name.startswith("fake/"))
-            if wrong and name not in READERS:
+            if wrong and name not in READERS and line.strip() != NO_THREAD:
                 found.append(f"{name}:{number}: {line.strip()}")
     assert not found
 
