@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.open_calls import OpenCalls, unwatch, watch
 
 if TYPE_CHECKING:
     from .pytest_stage import PytestStage
 
 
-class Unended:
-    """Asks at a test's end what it has left open, and at the last one's what fixtures have."""
+class Unended(logging.Handler):
+    """Asks at a test's end what it has left open, and at the last one's what fixtures have.
+
+    A call that fails in a task has ended for nobody if nobody asks the task: asyncio logs that.
+    """
 
     def __init__(self, stage: PytestStage) -> None:
+        super().__init__(logging.ERROR)
         self._calls = OpenCalls(lambda: stage.owner)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info and record.exc_info[1]
+        if isinstance(error, HydraSmokeError):
+            self._calls.begin(error, f"{type(error).__name__}, which nobody saw")
 
     def forget(self, test: str) -> None:
         """Ask nothing of what a test, or a run of its body, has not come to as it raised."""
@@ -25,9 +36,11 @@ class Unended:
 
     def pytest_configure(self) -> None:
         watch(self._calls)
+        logging.getLogger("asyncio").addHandler(self)
 
     def pytest_unconfigure(self) -> None:
         unwatch(self._calls)
+        logging.getLogger("asyncio").removeHandler(self)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -49,8 +62,8 @@ class Unended:
         if names:
             pytest.fail(
                 f"{', '.join(names)}: begun, and not ended with the test, so nothing was proved.\n"
-                "Await each call, enter each stream (with, or async with), and give a call a "
-                "timeout instead of cancelling it",
+                "Await each call and task, enter each stream (with, or async with), and give a "
+                "call a timeout instead of cancelling it",
                 pytrace=False,
             )
         return result
