@@ -114,10 +114,17 @@ class Journal:
             (folder / JOURNAL).rmdir()
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a journal; none where its folder can't be read."""
+    with contextlib.suppress(OSError):
+        return sorted(folder.glob("*.jsonl"))
+    return []
+
+
 def sizes(folder: Path) -> dict[str, int]:
     """Return how long the files of a run's journal are: they only grow."""
     found: dict[str, int] = {}
-    for path in (folder / JOURNAL).glob("*.jsonl"):
+    for path in _files(folder / JOURNAL):
         with contextlib.suppress(OSError):  # Its process is removing it.
             found[path.name] = path.stat().st_size
     return found
@@ -130,7 +137,7 @@ def read(folder: Path, sent: Mapping[str, str], wall: float = 0.0) -> dict[str, 
     clock is another one: its times are moved by how far its wall clock is from this one's, `wall`.
     """
     written = {name: list(entries_of(text.encode())) for name, text in sent.items()}
-    for path in sorted((folder / JOURNAL).glob("*.jsonl")):
+    for path in _files(folder / JOURNAL):
         if path.stem not in sent:
             with contextlib.suppress(OSError):  # Its process is removing it.
                 written[path.stem] = list(entries_of(path.read_bytes()))
@@ -178,7 +185,7 @@ class Tail:
 
     def new(self) -> Iterator[tuple[str, Entry]]:
         """Yield each whole entry that has come since, with the process that wrote it."""
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for path in _files(self._folder):
             if path.stem != self._own:
                 with contextlib.suppress(OSError):  # Its process is removing it.
                     for entry in self._files.setdefault(path, Growing(path)).new():

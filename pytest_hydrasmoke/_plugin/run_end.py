@@ -100,6 +100,13 @@ class RunEnd:
     def _adopt(self) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
         process, run, told = self._process, self._process.run, self._process.told
+        try:
+            process.ledger.read()
+        except OSError as error:
+            sweep = process.config.commands.sweep(run.config.run_id)
+            process.views.remark(
+                f"the ledger can't be read ({error}): {sweep} asks the router for what is left"
+            )
         if self._interrupts.received is not None or process.workers.silent:
             # Workers may outlive this by seconds: they must not begin anything more.
             process.ledger.stop()

@@ -255,7 +255,6 @@ class Run(Keeper):
             await dispose(io or self._io, instances)
 
     def dispose_now(self, instances: list[Instance]) -> None:
-        """Do the same, and block."""
         drive(self.dispose(instances))
 
     def join(self, it: KnownInstance, spec: InstanceSpec | None = None) -> Instance:
@@ -269,7 +268,7 @@ class Run(Keeper):
         # A claim of another process may have been sent; without an id nothing shows a row.
         unseen = it.state is State.CLAIMED or (instance.id is None and it.state in HAS_ROW)
         self._follow(instance, State.REQUESTED if unseen else it.state)
-        # This process can't know whether the request was sent and carried out.
+        # Whether the request was sent and carried out, this process can't know.
         instance.evidence.unknown_outcomes = 1
         return instance
 
@@ -284,10 +283,12 @@ class Run(Keeper):
         What they have given up is not waited for again.
         """
         known = {instance.key for instance in self.instances}
-        # A worker on another host is a run of its own.
-        ours = (it for it in told.items() if it[1].run_id == self.config.run_id)
-        mine = (it for it in ours if not it[1].attached)
-        left = {**dict[str, KnownInstance](mine), **self.ledger.read_if_possible().instances}
+        # A worker on another host is a run of its own; what is attached has no run.
+        ours = ((key, it) for key, it in told.items() if it.run_id == self.config.run_id)
+        mine = dict[str, KnownInstance](ours)
+        # A ledger that could not be written says less than its process has told.
+        over = {key: it for key, it in mine.items() if it.state in CLOSED | {State.GONE}}
+        left = {**mine, **self.ledger.read_if_possible().instances, **over}
         for key, it in left.items():
             if key not in known and it.state not in CLOSED:
                 instance = self.join(it)
