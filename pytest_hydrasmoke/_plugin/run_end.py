@@ -145,7 +145,8 @@ class RunEnd:
         """Hand on what this process has to tell: the report, or a worker's journal."""
         if self._process.worker is not None:
             self._process.workers.hand_on()
-        elif self.report is not None:
+        else:
+            assert self.report is not None
             self._process.views.hand_out(self.report)
 
     def _finish_recordings(self) -> None:
@@ -229,21 +230,22 @@ class RunEnd:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        if self._process.forked:
-            return (yield)
         try:
             result = yield
         except BaseException as error:
-            self._process.session_outcome.saw_end(error)
-            session.exitstatus = code_of(error)
-            self.reach(Level.DECIDED)
-            if isinstance(error, pytest.exit.Exception) and error.returncode is not None:
-                error.returncode = error.returncode or int(session.exitstatus)
+            # A child that a test has forked may leave the test's frames.
+            if not self._process.forked:
+                self._process.session_outcome.saw_end(error)
+                session.exitstatus = code_of(error)
+                self.reach(Level.DECIDED)
+                if isinstance(error, pytest.exit.Exception) and error.returncode is not None:
+                    error.returncode = error.returncode or int(session.exitstatus)
             raise
-        session.exitstatus = code_after(session)
-        self.reach(Level.DECIDED)
-        if session.exitstatus == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
-            session.testsfailed = 1  # From it pytest makes the exit status.
+        if not self._process.forked:
+            session.exitstatus = code_after(session)
+            self.reach(Level.DECIDED)
+            if session.exitstatus == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
+                session.testsfailed = 1  # From it pytest makes the exit status.
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -114,7 +114,7 @@ def conclude(
     process: Process, session: pytest.Session, signal: int | None
 ) -> tuple[Report, list[str]]:
     """Build a run's report, with its exit code, and say what is remarkable."""
-    draft = _draft(process, session, signal)
+    draft = _draft(process, signal)
     unheard = process.workers.unheard()
     lost = any(problems(draft))
     why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
@@ -136,7 +136,7 @@ def conclude(
     return report, [*remarks, *_notes(process, draft)]
 
 
-def _draft(process: Process, session: pytest.Session, signal: int | None) -> Report:
+def _draft(process: Process, signal: int | None) -> Report:
     """Return what is known of a run, before anything is concluded from it."""
     story, seen, begun = process.told.story, process.session_outcome, process.begun
     assert begun is not None  # This is the main process.
@@ -145,7 +145,7 @@ def _draft(process: Process, session: pytest.Session, signal: int | None) -> Rep
     return begun.model_copy(
         update={
             "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
-            "ended": seen.ended(session, signal),
+            "ended": seen.ended(signal),
             "instances": tuple(instances),
             "tests": tuple(tests),
             "not_run": len(story.selected.keys() - {one.id for one in tests}),

@@ -46,7 +46,7 @@ class SessionOutcome:
         self._uncollected: list[str] = []
         self.cases = Cases()
 
-    def ended(self, session: pytest.Session, number: int | None) -> str | None:
+    def ended(self, number: int | None) -> str | None:
         """Return what ended the session early, such as a signal of this number."""
         if number is not None:
             name = signal.Signals(number).name.removeprefix("SIG")
@@ -54,8 +54,6 @@ class SessionOutcome:
         if self._words is None and self._uncollected:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
             self._ended_by("collection errors", first_few(self._uncollected, _MOST), own=True)
-        elif self._words is None and isinstance(session.shouldfail, str):
-            self._ended_by("stopped", session.shouldfail)
         return self._words
 
     def saw_end(self, error: BaseException) -> None:
