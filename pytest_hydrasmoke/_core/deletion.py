@@ -99,25 +99,11 @@ class Deletion:
             until = now + min(FIRST_LOOK, left / 4)
             with contextlib.suppress(DoubtError):
                 found = await named(calls, self._instance, until)
-                known = found.instance_id or await self._alive(calls, until)
-                if known is None:
+                if found.instance_id is None:
                     return
-                self._has_row(calls.io.now(), known)
+                self._has_row(calls.io.now(), found.instance_id)
         for known in self._instance.known_ids:
             await self._ask(calls, known, deadline)
-
-    async def _alive(self, calls: Calls, until: float) -> str | None:
-        """Return what the key's own answers have named and is alive, although it has no row.
-
-        Raises `DoubtError` where a status proves nothing.
-        """
-        for known in self._instance.known_ids:
-            seen = await look(calls, self._instance, known, until)
-            if seen.says == "alive":
-                return known
-            if seen.says == "nothing":
-                raise DoubtError(seen.why)
-        return None
 
     async def step(self, calls: Calls) -> float | None:
         """Ask and look once, and judge; return the seconds until the next step, None at the end."""
@@ -261,29 +247,9 @@ class Deletion:
         left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
         if left > 0:
             return min(poll_interval(io.now() - self._start), left)
-        living = await self._living(calls) if isinstance(reason, NoRowError) else None
-        if living is not None:
-            self._has_row(io.now(), living)
-            return None
         if io.cleanup_deadline() < self._row_until:
             raise LeakError("a signal came before a row for its key did")
         raise reason
-
-    async def _living(self, calls: Calls) -> str | None:
-        """Delete what the key's own answers have named; return what of it was alive before.
-
-        Raises `LeakError` where nobody can tell.
-        """
-        living, doubts = list[str](), list[str]()
-        for known in self._instance.known_ids:
-            deadline = calls.io.now() + FIRST_LOOK
-            seen = await look(calls, self._instance, known, deadline)
-            living += [known] if seen.says == "alive" else []
-            doubts += [seen.why] if seen.says == "nothing" else []
-            await self._ask(calls, known, deadline)
-        if doubts and not living:
-            raise LeakError(f"its key has no row, and its status proves nothing: {doubts[0]}")
-        return next(iter(living), None)
 
 
 def _gone_before(run_id: str) -> str:
@@ -297,7 +263,8 @@ def _gone_before(run_id: str) -> str:
 def _of_request(instance: Instance) -> str:
     """Describe what became of a provision, as far as it is known."""
     if instance.state is State.ACCEPTED:
-        return "the router accepted the request"
+        left = instance.id and f" with {instance.id}, which may be another run's and is left alone"
+        return f"the router accepted the request{left or ''}"
     tried = reversed(instance.requests.kept)
     code = next((one.status for _, one in tried if one.call == "provision"), None)
     if code is None or code < 300:

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._journal.events import (
     MOST_WORD,
     Became,
     Blamed,
+    Conflict,
     Doing,
     Event,
     Failed,
@@ -31,7 +32,7 @@ from pytest_hydrasmoke._journal.events import (
     Status,
 )
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
-from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.states import HAD_ROW, State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._transport.links import Link
     from pytest_hydrasmoke._transport.protocol import IO, CallName
 
+_NAMES_ANOTHER = (
+    "the answer to its provision named {}, and its key names {}: the first may be another run's, "
+    "and is left alone"
+)
 _numbers = count(1)
 """Of this process's failures."""
 
@@ -129,8 +134,9 @@ class Instance(Story, Partner):
     @property
     def known_ids(self) -> list[str]:
         """The ids that are its to delete."""
+        own = self.id if self.state in HAD_ROW else None  # Not what a provision's answer names.
         known: dict[str, str] = {}
-        for one in (self.id, *self.ids):
+        for one in (own, *self.ids):
             if one is not None:
                 known.setdefault(plain_id(one), one)
         return [*known.values()]
@@ -190,7 +196,9 @@ class Instance(Story, Partner):
 
     def names(self, instance_id: str, at: float) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
-        self.ids = self.known_ids
+        other = None if same_id(self.id, instance_id) else self.id
+        if self.state is State.ACCEPTED and other is not None and not self.failures:
+            self.note(Conflict(_NAMES_ANOTHER.format(other, instance_id)))
         # Where another one was deleted in its boot, that one's may go on.
         are_over = self.was_ready or not self.ids or self.owns(instance_id)
         self.evidence.shown = at

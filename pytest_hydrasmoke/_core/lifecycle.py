@@ -188,8 +188,6 @@ async def _row(calls: Calls, instance: Instance, start: float) -> None:
             "poll found its row, but names no instance" if found.found else "its row did not appear"
         )
         await _pause(calls.io, start, deadline, instance, what)
-    # Whatever it means: an answer about the key has named it.
-    instance.ids = [*instance.known_ids, found.instance_id]
     if instance.id is not None and not same_id(instance.id, found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",

@@ -16,9 +16,6 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from .events import Alive, Claimed, Fact, Prepared
 from .states import CLOSED, HAS_ROW, State
 
-NAMING = frozenset({State.ACCEPTED, State.CREATED})
-"""States whose id is from an answer about the key itself: it is the key's to delete."""
-
 
 @dataclass(kw_only=True)
 class KnownInstance:
@@ -42,7 +39,8 @@ class KnownInstance:
     state: State = State.CLAIMED
     id: str | None = None
     ids: list[str] = field(default_factory=list[str])
-    """The instances that the key's own answers have named."""
+    """The instances that the key has named: only these are deleted. What the answer to a provision
+    alone has named may be another run's."""
     accepted: list[str] = field(default_factory=list[str])
     """Those whose deletion the router has accepted, if it was not seen alive since."""
     in_vain: bool = False
@@ -81,7 +79,7 @@ class KnownInstance:
                 self.was_ready |= state is State.READY
                 if state is State.CREATED:
                     self.accepted.clear()  # It came back.
-                if name is not None and state in NAMING and name not in self.ids:
+                if name is not None and state is State.CREATED and name not in self.ids:
                     self.ids.append(name)
                 if name is not None and state is State.DELETING:
                     self.accepted.append(name)

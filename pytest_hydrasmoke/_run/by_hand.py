@@ -13,6 +13,7 @@ from pytest_hydrasmoke._api.models import (
     InstanceStatus,
     PollResult,
     ProvisionAccepted,
+    plain_id,
     same_id,
 )
 from pytest_hydrasmoke._api.responses import asked_for
@@ -60,6 +61,8 @@ class ByHand(Sightings):
         self._owned: dict[str, Instance] = {}
         self._met: set[str] = set()
         """The instances of other runs that keys have named."""
+        self._seen = set[str]()
+        """The instances whose status tests have read."""
         self._answered_at = 0.0
         """When the last answer came, on the IO's clock."""
 
@@ -168,7 +171,7 @@ class ByHand(Sightings):
         return instance
 
     def _note_other(self, key: str, instance_id: str | None) -> None:
-        """Own what an answer about a key of the run names beside the instance that is known."""
+        """Own what a key of the run names beside the instance that is known."""
         if not instance_id:
             return
         for instance in self._run.instances:
@@ -193,7 +196,6 @@ class ByHand(Sightings):
             own = accepted.idempotency_key == key
             named = accepted.instance_id if own else None
             made = not named or not all(it.owns(named) for it in closed)
-            self._note_other(key, named)
             return accepted
         except (RouterError, TransportError) as error:
             made = self._may_have_made(error)
@@ -235,9 +237,8 @@ class ByHand(Sightings):
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         super().saw_answer(call, code, answer)
         if isinstance(answer, InstanceStatus):
+            self._seen.add(plain_id(answer.id))
             for instance in self._named(answer.id):
-                if instance.state is State.ACCEPTED:
-                    instance.names(answer.id, self._answered_at)
                 if instance.state is State.CREATED:
                     self._saw_word(instance, answer.id, answer.status)
 
@@ -247,6 +248,13 @@ class ByHand(Sightings):
             seen = instance.evidence
             seen[instance_id] = seen[instance_id].deleted(accepted=accepted)
             seen.asked = True
+            if (
+                accepted
+                and instance.state is State.ACCEPTED
+                and plain_id(instance_id) in self._seen
+            ):
+                # The test has not polled its key, and knows what it deletes.
+                instance.names(instance_id, self._answered_at)
             # Without a row the answer proves nothing: a router may accept any id.
             if accepted and instance.state in HAS_ROW:
                 instance.becomes(State.DELETING)

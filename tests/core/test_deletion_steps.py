@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from core_tools import deleting, fails, ready, telling
 from scripted_io import (
-    HANG,
     ID,
     KEY,
     NO_ROW,
@@ -93,57 +92,31 @@ def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
         assert (set(io.calls_sent()), it.state) == ({"poll"}, State.REQUESTED)
 
 
-def test_what_has_no_row_yet_is_not_deleted_in_a_hurry_before_it_comes() -> None:
+def test_what_only_a_provision_named_is_not_deleted_in_a_hurry_before_its_key_names_it() -> None:
     it = instance(state=State.ACCEPTED, id=ID)
-    # With a delete in between, its row would not come.
-    polls, looks = [NO_ROW, NO_ROW, row(), NO_ROW], [NOT_FOUND, NOT_FOUND]
+    polls, looks = [NO_ROW, row(), NO_ROW], [NOT_FOUND]
     io, calls = calls_of(it, poll=polls, delete=[deleted()], status=looks)
     deletion = Deletion(it, io.now())
     drive(deletion.ask_all(calls))
-    assert (io.calls_sent(), it.state) == (["poll", "status", "poll"], State.ACCEPTED)
+    assert (io.calls_sent(), it.state) == (["poll"], State.ACCEPTED)
     assert drive(deletion.step(calls)) is None
-    assert (io.calls_sent()[3:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
+    assert (io.calls_sent()[1:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
 
 
-def test_what_is_alive_is_deleted_in_a_hurry_whether_its_key_has_a_row_or_not() -> None:
-    it = instance(state=State.ACCEPTED, id=ID)
-    it.ids = [ID]
-    io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=[RUNNING])
-    drive(Deletion(it, io.now()).ask_all(calls))
-    assert (io.calls_sent(), it.state) == (["poll", "status", "delete"], State.DELETING)
-
-
-@pytest.mark.parametrize("silent", ["poll", "status"])
-def test_a_look_that_proves_nothing_leaves_a_delete_in_a_hurry_its_time(silent: str) -> None:
-    for answer in (HANG, reply(503)):
-        it = instance(state=State.ACCEPTED, id=ID)
-        answers = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], silent: [answer, ...]}
-        io, calls = calls_of(it, delete=[deleted()], **answers)
-        io.hurried = START + 7
-        drive(Deletion(it, io.now()).ask_all(calls))
-        [sent] = [sent for sent in io.sent if sent.request.call == "delete"]
-        assert sent.at - START <= 7 / 4
-        assert it.state is State.ACCEPTED, "nothing has shown a row"
-
-
-def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:
-    def about(request: Any) -> str:
-        return str(request.path.rpartition("/")[2])
-
-    def takes(request: Any) -> Any:
-        return reply(200, {"instance_id": about(request), "status": "deleting"})
-
+def test_what_its_key_names_is_deleted_and_what_a_provision_named_is_told_and_left_alone() -> None:
     io, it, error = deleting(
         instance(state=State.ACCEPTED, id=OTHER_ID),
         poll=[row(), NO_ROW, ...],
-        delete=[takes, ...],
+        delete=[deleted(), ...],
         status=[NOT_FOUND, ...],
     )
-    assert error is None
-    assert it.id == ID
-    asked = [(sent.request.call, about(sent.request)) for sent in io.sent]
-    both = [[("delete", it), ("status", it), ("poll", KEY)] for it in (ID, OTHER_ID)]
-    assert asked == [("poll", KEY), *both[0], *both[1]]
+    assert (error, it.id) == (None, ID)
+    asked = [sent.request.path.rpartition("/")[2] for sent in io.sent]
+    assert asked == [KEY, ID, ID, KEY]
+    assert it.conflict == (
+        f"the answer to its provision named {OTHER_ID}, and its key names {ID}: the first may be "
+        "another run's, and is left alone"
+    )
 
 
 def test_what_is_written_as_accepted_is_the_delete_of_the_instance_that_it_names() -> None:

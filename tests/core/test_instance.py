@@ -106,7 +106,7 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
 
 @pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])
 def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> None:
-    it = instance(id=ID)
+    it = instance(id=ID, state=State.CREATED)
     it.is_gone(1.0, ends=False)
     it.becomes(late)
     assert it.state is State.GONE

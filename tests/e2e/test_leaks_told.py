@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, Ran, shows_token, turns
 
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 MANY = "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)"
@@ -266,3 +267,24 @@ def test_of_many_in_one_with_each_leak_is_named(project: Project, router: FakeRo
     failures = [it["failures"] for it in project.report()["instances"]]
     test = "test_it.py::test_it[trio]"
     assert [[it["test"] for it in some] for some in failures] == [[test, None]] * 2
+
+
+def test_a_router_with_one_slot_loses_no_instance_of_another_run(
+    project: Project, router: FakeRouter
+) -> None:
+    with SmokeClient(router.url, token=TOKEN) as theirs:
+        spec = InstanceSpec(manifest_id="made-up", region_id="nowhere", tier_id="tier-1")
+        theirs.provision(spec, "theirs-0")
+    [other] = router.instances
+    taken = {"idempotency_key": "mine-0", "instance_id": other.id, "task_id": "t"}
+    router.fail("provision", status=200, body=taken, times=9)
+    project.at(router, run_id="mine", bundled_checks="false", ready_timeout=1, delete_timeout=1)
+    project.write("test_it.py", ONE)
+    result = project.live("test_it.py", ret=1)
+    result.says(f"*the router accepted the request with {other.id}, which may be another run's *")
+    result.says("*provisioned 1, deleted 0, kept 0, leaked 1")
+    assert not other.deleted
+    assert "delete" not in [it.route for it in router.requests]
+    # Nor does a sweep delete it.
+    project.command("sweep", ret=1)
+    assert not other.deleted

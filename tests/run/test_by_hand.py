@@ -99,7 +99,7 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
         assert (it.states, it.alive()) == ([State.DELETED], 0)
 
 
-OF_ANY_FORM = ["ci-demo-7", "net-mine", "net-3", "a b?#é", "plain"]
+OF_ANY_FORM = ["ci-demo-7", "net-mine", "net-3", "a/b ?#é", "plain"]
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
@@ -115,17 +115,6 @@ async def test_a_key_of_any_form_is_the_runs_if_its_client_sends_it(kind: str) -
         it.world.run.close()
         it.look_back()
         assert (it.states, it.leaks, it.alive()) == ([State.DELETED] * 5, [None] * 5, 0)
-
-
-async def test_a_key_that_no_path_can_name_is_deleted_and_told(kind: str) -> None:
-    # A router decodes a path before it takes it apart: nobody can poll this key.
-    async with hands(kind) as it:
-        await result(it.client.provision(SPEC, "a/b"))
-        assert it.alive() == 1
-        it.world.run.close()
-        it.look_back()
-        assert it.alive() == 0
-        assert it.leaks != [None]
 
 
 async def test_a_key_that_the_router_refuses_ends_as_refused(kind: str) -> None:
@@ -219,36 +208,39 @@ async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS[:2], indirect=True)
-@pytest.mark.parametrize("learns", ["poll", "status"])
 async def test_what_a_test_has_long_known_is_not_waited_for_at_the_runs_end(
-    kind: str, learns: str, monkeypatch: pytest.MonkeyPatch
+    kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proof, "UNASKED", 10.0)
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
-            told = await result(it.client.provision(SPEC, key))
-            about = key if learns == "poll" else told.instance_id
-            await result(getattr(it.client, learns)(about))
+            await result(it.client.provision(SPEC, key))
+            await result(it.client.poll(key))
             it.world.clock.advance(20)
         before = it.world.clock.now()
         it.look_back()
         assert it.world.clock.now() - before < 5
 
 
-@pytest.mark.parametrize("about", ["net-mine", "net-theirs"])
-async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(
+@pytest.mark.parametrize("about", ["its key", "a provision"])
+async def test_what_its_key_names_is_the_runs_to_delete_and_nothing_else(
     kind: str, about: str
 ) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
             await result(it.client.provision(SPEC, key))
             assert (await result(it.client.poll(key))).found
-            other = {"idempotency_key": about, "instance_id": OTHER_ID, "task_id": "t"}
-            it.world.fake.fail("provision", status=200, body=other)
+            other = {"idempotency_key": key, "instance_id": OTHER_ID, "task_id": "t"}
+            row = {"found": True, "instance_id": OTHER_ID, "status": "running"}
             [instance] = it.world.run.instances
             it.world.clock.advance(60)
-            await result(it.client.provision(SPEC, key))
-            named = [OTHER_ID] if about == key else []
+            if about == "its key":
+                it.world.fake.fail("poll", status=200, body=row)
+                await result(it.client.poll(key))
+            else:
+                it.world.fake.fail("provision", status=200, body=other)
+                await result(it.client.provision(SPEC, key))
+            named = [OTHER_ID] if about == "its key" else []
             assert instance.known_ids[1:] == named
             assert [*it.world.run.ledger.read().instances[key].ids][1:] == named
             # How long it has been known is said of the last one.

@@ -153,7 +153,7 @@ ROWS: list[Row] = [
     ("a leak that comes back", leaked, BACK, "gone, dsp, 4 s", f"{REVIVED}\n{TAKEN_BACK}"),
     ("a leak that stays", leaked, STAYS, "deleting, ds, 2 s", f"leak: {LEAK}"),
     ("a leak without a row", no_row, {}, "requested, p, 2 s", f"leak: {LEAK}"),
-    ("a leak, its row has come", row_to_come, HAS_ROW, "gone, pds, 12 s", TAKEN_BACK),
+    ("a leak, its row has come", row_to_come, HAS_ROW, "deleted, pds, 12 s", TAKEN_BACK),
     ("a leak after a signal", leaked, {"hurried": 1.0}, "deleting, nothing, 0 s", f"leak: {LEAK}"),
     ("a leak, its time comes late", leaked, {"late": 9}, "gone, dsp, 11 s", TAKEN_BACK),
     # What was refused is asked for later than rows come

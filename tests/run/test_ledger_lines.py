@@ -103,7 +103,7 @@ def test_each_state_says_whether_there_was_a_row_and_what_may_be_left_and_used(
     row, left, of_use = KNOWN_OF[state]
     for name in ("an-id", None):
         again = Claimed({}, url=URL) if state is State.CLAIMED else Became(state, name)
-        reading = facts(Became(State.ACCEPTED, name), again)
+        reading = facts(Became(State.CREATED, name), again)
         known = reading.instances["k"]
         assert known.state is state
         assert (known.had_row, known.open) == (row and name is not None, left)

@@ -259,15 +259,15 @@ def test_what_another_token_made_is_asked_with_it_and_is_unsure_to_a_sweep(
     place.process.kill()
     for _ in range(2):
         place.pass_time(4000.0)
-        left, (line, *_) = place.sweep()
+        left, said = place.sweep()
         assert (left, len(place.truth.alive())) == (True, 1)
-        assert line == (
-            "unsure   (key theirs): a test asked for it with another token: ask with that one"
-        )
+        line = "unsure   (key theirs): a test asked for it with another token: ask with that one"
+        assert line in said
     # Where both tokens are of one tenant, a sweep does find it.
     place.truth.machines[0].owner = f"Bearer {TOKEN}"
-    left, (line, *_) = place.sweep()
-    assert (left, line) == (False, f"deleted  {found.instance_id} (key theirs)")
+    left, said = place.sweep()
+    assert not left
+    assert f"deleted  {found.instance_id} (key theirs)" in said
     assert not place.truth.alive()
 
 
