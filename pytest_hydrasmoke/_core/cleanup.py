@@ -130,7 +130,7 @@ async def _delete_all(io: IO, left: Sequence[Instance]) -> Mapping[int, Exceptio
     # After a signal there may be no time to wait for others.
     at_once = MOST_AT_ONCE if io.cleanup_deadline() < math.inf else None
     if at_once is not None:
-        # Nor for more than these; what comes of it is looked at later. What a key has named is first.
+        # Nor for more than these, what a key has named first; what comes of it is looked at later.
         first = sorted(left, key=lambda it: it.state not in HAS_ROW)
         await io.gather([work(ask_all, instance) for instance in first], at_once=at_once)
     return await io.gather([work(delete, instance) for instance in left], at_once=at_once)
