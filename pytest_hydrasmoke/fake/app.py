@@ -36,7 +36,7 @@ _ONE = "/instances/{instance_id}"
 _CALLS: Mapping[Route, tuple[str, str, type[BaseModel]]] = {
     # The order of the contract: where two paths match, the first wins.
     "provision": ("POST", "/provision", wire.ProvisionCall),
-    "poll": ("GET", "/instances/by-key/{idempotency_key:path}", wire.PollCall),
+    "poll": ("GET", "/instances/by-key/{idempotency_key}", wire.PollCall),
     "status": ("GET", _ONE, wire.InstanceCall),
     "delete": ("DELETE", _ONE, wire.InstanceCall),
     "chat": ("POST", f"{_ONE}/chat", wire.ChatCall),

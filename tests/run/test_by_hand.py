@@ -99,7 +99,7 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
         assert (it.states, it.alive()) == ([State.DELETED], 0)
 
 
-OF_ANY_FORM = ["ci-demo-7", "net-mine", "net-3", "a/b ?#é", "plain"]
+OF_ANY_FORM = ["ci-demo-7", "net-mine", "net-3", "a b?#é", "plain"]
 
 
 @pytest.mark.parametrize("kind", KINDS, indirect=True)
@@ -115,6 +115,17 @@ async def test_a_key_of_any_form_is_the_runs_if_its_client_sends_it(kind: str) -
         it.world.run.close()
         it.look_back()
         assert (it.states, it.leaks, it.alive()) == ([State.DELETED] * 5, [None] * 5, 0)
+
+
+async def test_what_no_path_can_poll_is_named_and_left_alone(kind: str) -> None:
+    # A router decodes a path before it takes it apart: nobody can poll this key.
+    async with hands(kind) as it:
+        made = await result(it.client.provision(SPEC, "a/b"))
+        it.world.run.close()
+        it.look_back()
+        [instance] = it.world.run.instances
+        assert (it.alive(), instance.id) == (1, made.instance_id)
+        assert instance.leak is not None
 
 
 async def test_a_key_that_the_router_refuses_ends_as_refused(kind: str) -> None:
