@@ -118,6 +118,8 @@ class HydraSmokeError(Exception):
         self.trace: str | None = None
         # The router's answer that caused it; the repr leaves it out.
         self.answer: object = None
+        # What other tests of the run would try in vain, too: `boot` or `llm_events`.
+        self.in_vain = ""
 
     def add_context(
         self,
@@ -283,9 +285,6 @@ class ChatTimeoutError(ChatError, TimeoutError):
 @public
 class LlmEventsError(HydraSmokeError, AssertionError):
     """Raised when the router counts other LLM events than expected, or cannot count them."""
-
-    in_vain = False
-    """Whether none at all came in time: waiting for others of the run would be in vain, too."""
 
 
 @public

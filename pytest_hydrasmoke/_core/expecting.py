@@ -235,7 +235,7 @@ class Expecting:
             seconds=self._io.now() - self._start,
             next_step=next_step,
         )
-        error.turn, error.in_vain = self._did, in_vain
+        error.turn, error.in_vain = self._did, "llm_events" if in_vain else ""
         raise error
 
 

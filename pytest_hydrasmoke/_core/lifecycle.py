@@ -38,10 +38,18 @@ _TWO_INSTANCES = "tell the router's developers: there may be an instance that no
 async def bring_up(io: IO, instances: Sequence[Instance]) -> None:
     """Take instances from any state to ready, side by side.
 
-    The first failure stops the others, and is raised.
+    The first failure stops the others, and is raised. Where the router failed, and not the
+    instance, it is `in_vain`: another boot would fail as this one did.
     """
     works = [work(_bring_up, instance) for instance in instances]
     for failure in (await io.gather(works, together=True)).values():
+        match failure:
+            case TransportError():
+                failure.in_vain = "boot"
+            case RouterError(status_code=code) if code == 401 or code >= 500:
+                failure.in_vain = "boot"
+            case _:
+                pass
         raise failure
 
 

@@ -61,6 +61,9 @@ class Stage:
         """Begin a new conversation in another way than by a message, if there is one."""
         return False
 
+    def boots(self) -> None:
+        """Hear of a boot before it begins; ends a test whose boot would be in vain."""
+
     def claims(self) -> Origin | None:
         """Return the user of an instance that is not shared; called once per instance."""
 

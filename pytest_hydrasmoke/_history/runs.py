@@ -15,7 +15,6 @@ from zlib import crc32
 from pydantic import AfterValidator, AliasPath, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.story import BOOT, PHASES
 from pytest_hydrasmoke._report.model import NOT_ENDED
@@ -127,6 +126,8 @@ class Boot:
     failures: Many[PastFailure]
     ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
     """The longest of its phase `ready`; None if it never was ready."""
+    run_id: Word = None
+    """The run that a sweep knows it by; None for the run of its report."""
     interrupted: Compared | None = None
     models: Many[Name] = ()
     """Those that answered its chats."""
@@ -225,8 +226,7 @@ class PastRun:
 
     def leak_of(self, boot: Boot) -> Leak:
         """Return what an instance is called if it is leaked."""
-        key = boot.idempotency_key
-        return Leak(key, boot.id, run_of(key) or self.run_id)
+        return Leak(boot.idempotency_key, boot.id, boot.run_id or self.run_id)
 
     @property
     def tests(self) -> frozenset[str]:

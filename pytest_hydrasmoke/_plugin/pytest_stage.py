@@ -70,6 +70,12 @@ class PytestStage(Stage):
 
     # `_core.stage.Stage`
 
+    def boots(self) -> None:
+        fixtures = self._process.fixtures
+        why = fixtures.refuted("boot", self.test)
+        if why is not None:
+            fixtures.not_run(self.test, why)
+
     def claims(self) -> Origin | None:
         owner = self.owner
         if self._replaying is not None:

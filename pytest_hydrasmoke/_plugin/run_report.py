@@ -116,7 +116,7 @@ def conclude(
     """Build a run's report, with its exit code, and say what is remarkable."""
     draft = _draft(process, signal)
     unheard = process.workers.unheard()
-    lost = any(problems(draft))
+    lost = any(problems(draft)) or draft.unsure is not None
     why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
     failed = bool(lost or why or unheard)
     facts: dict[str, object] = {
@@ -129,7 +129,7 @@ def conclude(
     untold = untold_tokens(draft.instances, process.config.budgets)
     # A run that is green had come to its own end by then.
     swept = SWEPT if process.ledger.was_swept and facts["exit_code"] else None
-    every = (process.interrupts.why, swept, why, *unheard, untold)
+    every = (process.interrupts.why, swept, draft.unsure, why, *unheard, untold)
     remarks = [it for it in every if it is not None]
     # All views are made from this report.
     report: Report = cleaned(draft, process.scrub)

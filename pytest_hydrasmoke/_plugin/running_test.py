@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_hydrasmoke._base import clock
-from pytest_hydrasmoke._base.errors import OTHERS, HydraSmokeError, LlmEventsError, NotFoundError
+from pytest_hydrasmoke._base.errors import OTHERS, HydraSmokeError, NotFoundError
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.instance import Instance
@@ -52,8 +52,8 @@ class RunningTest:
         """How often its body was run, and how often that passed, where it has several runs."""
         self.shared: Instance | None = None
         """The shared instance that it uses."""
-        self._in_vain = False
-        """Whether it has waited for LLM events of which none came."""
+        self._in_vain: dict[str, str] = {}
+        """What it has tried in vain, and the error's name."""
         self.not_found = False
         """Whether it failed because the router does not know something."""
         for instance in self.instances:
@@ -102,7 +102,8 @@ class RunningTest:
             errors = [*errors_in(call.excinfo.value)]
             self._causes[report.when] += failures_of(call.excinfo.value)
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
-            self._in_vain |= any(isinstance(it, LlmEventsError) and it.in_vain for it in errors)
+            ours = [error for error in errors if isinstance(error, HydraSmokeError)]
+            self._in_vain |= {it.in_vain: type(it).__name__ for it in ours if it.in_vain}
         if self._repeats is not None and cases_have_properties(self._process.pytestconfig):
             report.user_properties += repeat_properties(*self._repeats)
         if report.failed and (chats := self._turns_of(report.nodeid)):
@@ -136,7 +137,8 @@ class RunningTest:
         elif report.when == "call" and report.passed and self._again:
             self._again = False
             self._process.journal.note(Cured(report.nodeid))
-            self._process.fixtures.tell("llm_events", report.nodeid, None)
+            for what in self._in_vain:
+                self._process.fixtures.tell(what, report.nodeid, None)
             for instance in self.instances:
                 instance.cure(report.nodeid)
         if cases_have_properties(self._process.pytestconfig):
@@ -159,10 +161,9 @@ class RunningTest:
             again=not report.failed,
         )
         self._again |= failed.again
-        if self._in_vain:
-            # The bundled checks don't wait once more for what nobody counts.
-            why = f"llm_events was shown to fail in {report.nodeid} (LlmEventsError)"
-            self._process.fixtures.tell("llm_events", report.nodeid, why)
+        for what, error in self._in_vain.items():
+            why = f"{what} was shown to fail in {report.nodeid} ({error})"
+            self._process.fixtures.tell(what, report.nodeid, why)
         at = clock.now()
         self._process.journal.note(failed, at=at)
         for instance in self.instances:

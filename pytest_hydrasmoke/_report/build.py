@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_hydrasmoke._base.run_keys import Commands
 from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
-from pytest_hydrasmoke._journal.states import SETTLED, State
+from pytest_hydrasmoke._journal.states import HAD_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import TOKENS, WAITS, Story, ToldFailure
 
 from .model import InstanceReport
@@ -50,6 +50,7 @@ def report_of(
         "hostname": story.hostname,
         "spec": story.wanted,
         "outcome": outcome,
+        "run_id": story.run_id,
         "leak": story.leak,
         "conflict": story.conflict,
         "failed": story.failed,
@@ -66,7 +67,7 @@ def report_of(
         "notes": tuple(story.notes),
         "drift": story.drift,
     }
-    if commands is not None and outcome in ("kept", "leaked"):
+    if commands is not None and outcome in ("kept", "leaked", "unsure"):
         facts["delete_with"] = commands.sweep(story.run_id)
         facts["attach_with"] = commands.attach(story.id) if outcome == "kept" else ""
     for kind, its in moments.items():
@@ -91,7 +92,8 @@ def _moments(story: Story) -> dict[str, list[tuple[float, Facts]]]:
 
 def _counts(failure: ToldFailure, story: Story) -> bool:
     """Return whether it is a failure of the run: an expected one makes no test fail."""
-    return failure.test is not None or (failure.phase == "delete" and story.leak is not None)
+    leaked = story.leak is not None and _outcome(story) == "leaked"
+    return failure.test is not None or (failure.phase == "delete" and leaked)
 
 
 def _failure(it: ToldFailure) -> Facts:
@@ -104,7 +106,9 @@ def _outcome(story: Story) -> str:
         return "attached"
     if story.leak is None and story.state in SETTLED:
         return "deleted" if story.state is State.GONE else story.state.value
-    return "leaked"
+    # What was never seen is no leak: nobody knows whether the router has made it.
+    is_known = story.id is not None or story.state in HAD_ROW | {State.ACCEPTED}
+    return "leaked" if is_known else "unsure"
 
 
 def with_tests(

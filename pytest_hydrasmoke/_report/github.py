@@ -89,6 +89,7 @@ def pieces(report: Report) -> Iterator[str]:
     odd = ((it.name, it.conflict) for it in report.instances if it.conflict is not None)
     yield from _section("Conflicts", (f"{code(name)}:\n\n{block(why)}\n" for name, why in odd))
     yield from _section("Failures", _failures(report))
+    yield from _section("Unsure", [block(report.unsure)] if report.unsure is not None else [])
     yield from _section(
         "Not run", (f"- {code(why)}: {number}\n" for why, number in report.reasons.items())
     )
@@ -154,7 +155,8 @@ def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
         names = [code(instance.id or "no id"), code(instance.idempotency_key or "attached")]
         if several:
             names.append(code("/".join(map(str, _fields(instance)))))
-        outcome = instance.outcome if instance.outcome != "leaked" else "**leaked**"
+        bad = instance.outcome in ("leaked", "unsure")
+        outcome = f"**{instance.outcome}**" if bad else instance.outcome
         counts = [str(instance.chats), str(instance.retries)]
         yield f"{head}| {' | '.join([*names, outcome, *times, *counts])} |\n"
         head = ""

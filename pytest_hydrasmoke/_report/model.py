@@ -14,7 +14,6 @@ from pydantic import Field
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import first_few
 
 from .parts import (
@@ -56,13 +55,16 @@ class InstanceReport(Part):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `refused` (by the router), `claimed` or `unused` (it was never
-    requested) or `attached` (not this run's)."""
+    """`deleted`, `leaked`, `unsure` (it was requested, and no answer ever named it), `kept`,
+    `refused` (by the router), `claimed` or `unused` (it was never requested) or `attached` (not
+    this run's)."""
+    run_id: str | None = None
+    """The run that a sweep knows it by: a worker on another host is a run of its own."""
     leak: str | None
     """Why its deletion is not confirmed."""
     delete_with: str = ""
-    """The command that deletes it, for the shell and the folder of the run, if it was kept or
-    leaked."""
+    """The command that deletes it, for the shell and the folder of the run, if it was kept, leaked
+    or unsure."""
     attach_with: str = ""
     """The command that runs tests on it, likewise, if it was kept."""
     conflict: str | None = None
@@ -118,9 +120,13 @@ class InstanceReport(Part):
         return self.idempotency_key or self.id
 
     @property
-    def run_id(self) -> str | None:
-        """The run that its key names; a worker on another host is a run of its own."""
-        return run_of(self.idempotency_key)
+    def answer(self) -> str:
+        """The answer to the last request to provision it."""
+        asked = [it for it in self.exchanges if it.call == "provision"]
+        last = asked[-1] if asked else None
+        if last is None or (last.error is None and last.status is None):
+            return "no answer is known"
+        return last.error or f"answered with {last.status}"
 
     @property
     def name(self) -> str:
@@ -195,11 +201,32 @@ class Report(Part):
         return sum(instance.outcome == outcome for instance in self.instances)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many instances were provisioned, and what became of those that were requested."""
+        outcomes = ("deleted", "kept", "leaked", "unsure")
+        return {"provisioned": self.provisioned, **{it: self.count(it) for it in outcomes}}
+
+    @property
     def counted(self) -> str:
-        """How many instances there were, and what became of them."""
-        outcomes = ("deleted", "kept", "leaked")
-        counts = [f"{outcome} {self.count(outcome)}" for outcome in outcomes]
-        return ", ".join([f"provisioned {self.provisioned}", *counts])
+        """The counts, in words."""
+        return ", ".join(f"{name} {number}" for name, number in self.counts.items())
+
+    @property
+    def unsure(self) -> str | None:
+        """Which instances no answer ever named, with the answers to their requests; None if none.
+
+        The line ends with the commands that look for them.
+        """
+        asked = [it for it in self.instances if it.outcome == "unsure"]
+        if not asked:
+            return None
+        answers: dict[str, list[str]] = {}
+        for it in asked:
+            answers.setdefault(it.answer, []).append(str(it.idempotency_key))
+        told = "; ".join(f"{first_few(keys)} ({answer})" for answer, keys in answers.items())
+        sweeps = dict.fromkeys(it.delete_with for it in asked if it.delete_with)
+        later = f". To look for them: {'; '.join(sweeps)}" if sweeps else ""
+        return f"unsure {len(asked)}: requested, and no answer ever named them: {told}{later}"
 
     @property
     def tests_words(self) -> str | None:
@@ -241,6 +268,8 @@ class Report(Part):
             return "leaked"
         if it.failed:
             return "failed"
+        if it.outcome == "unsure":
+            return "unsure"
         if it.conflict is not None:
             return "conflict"
         cut = any(case.outcome == "interrupted" and case.id in it.tests for case in self.tests)
@@ -251,5 +280,5 @@ class Report(Part):
 
     @property
     def provisioned(self) -> int:
-        """How many instances this run provisioned."""
+        """How many instances this run provisioned: those that an answer named."""
         return self.count("deleted") + self.count("kept") + self.count("leaked")

@@ -47,8 +47,7 @@ def run_properties(report: Report) -> Iterator[Property]:
         "trace_id": report.trace_id,
         "trace_url": report.trace_url,
         "seconds": _seconds(report.seconds),
-        "provisioned": report.provisioned,
-        **{outcome: report.count(outcome) for outcome in ("deleted", "kept", "leaked")},
+        **report.counts,
         "not_run": report.not_run or None,
         "ended": report.ended,
     }

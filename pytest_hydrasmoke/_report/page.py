@@ -61,6 +61,9 @@ def _troubles(report: Report, sections: list[Section]) -> Iterator[Trouble]:
         yield Trouble("failure", headline, test.id, None)
     for why, number in report.reasons.items():
         yield Trouble("not run", why, f"{number} tests" if number > 1 else "1 test", None)
+    if report.unsure is not None:
+        first = next(it.anchor for it in sections if it.instance.outcome == "unsure")
+        yield Trouble("unsure", report.unsure, "", first)
     for breach in report.breaches:
         places = (it.anchor for it in sections if it.instance.name == breach.instance)
         words = breach.words

@@ -144,7 +144,7 @@ class Section:
     def in_trouble(self) -> bool:
         """Whether it makes the run red, so that a reader of a failed run looks for it."""
         it = self.instance
-        odd = it.outcome == "leaked" or it.conflict is not None
+        odd = it.outcome in ("leaked", "unsure") or it.conflict is not None
         return odd or it.failed or self.uncured > 0
 
     @property

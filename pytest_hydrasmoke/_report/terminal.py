@@ -65,12 +65,14 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     if times := table(report, width, colour=colour):
         lines += [[], *times]
     few = len(report.instances) <= _MANY
-    verdicts = [(it, report.verdict_of(it)) for it in report.instances]
+    # The run's own line tells of all that it is unsure of.
+    told = [it for it in report.instances if it.outcome != "unsure"]
+    verdicts = [(it, report.verdict_of(it)) for it in told]
     shown = [(it, verdict) for it, verdict in verdicts if few or _is_remarkable(it, verdict)]
     for instance, verdict in shown:
         lines += _details(instance, verdict, width)
-    if len(shown) < len(report.instances):
-        rest = len(report.instances) - len(shown)
+    if len(shown) < len(told):
+        rest = len(told) - len(shown)
         lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
     known = {text for instance in report.instances for text in instance.drift}
     drift = [text for text in report.manners.drift if text not in known]
@@ -99,7 +101,7 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     instances = report.instances
     sums = _SUMS if len(instances) > _MANY else ()
     labels = [_label(it, report) for it in instances]
-    styles = {"leaked": "red bold", "kept": "yellow"}
+    styles = {"leaked": "red bold", "unsure": "red", "kept": "yellow"}
     outcomes = [(it.outcome, styles.get(it.outcome, "")) for it in instances]
     times = [*_times(instances, sums=bool(sums), colour=colour)]
     if not times:

@@ -93,12 +93,12 @@ class Run(Keeper):
     ) -> list[Instance]:
         """Own instances before they are requested, under the next free slots."""
         self.permit()
+        self.stage.boots()
         claimed = self.claim_of(spec, share)
         keys = self.ledger.claim(claimed, number, self.config.max_instances)
         instances = [self._new_instance(spec, key, claimed) for key in keys]
-        if share is None:
-            for instance in instances:
-                instance.origin = self.stage.claims()
+        for instance in instances if share is None else ():
+            instance.origin = self.stage.claims()
         return instances
 
     def claim_key(self, spec: InstanceSpec, key: str) -> Instance:

@@ -56,7 +56,7 @@ def fails(project: Project, names: tuple[str, ...], *lines: str, failures: int =
     result = check(project, *names)
     outcomes = result.parseoutcomes()
     assert (outcomes["failed"], outcomes.get("errors")) == (failures, None)
-    for line in (*(f"E *{line}" for line in lines), "*kept 0, leaked 0"):
+    for line in (*(f"E *{line}" for line in lines), "*kept 0, leaked 0, unsure 0"):
         result.says(line)
 
 
@@ -255,7 +255,7 @@ def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: Fake
     router.fail("provision", status=200, body={"idempotency_key": "run-0", "task_id": "t"})
     result = check(here.set(delete_timeout=1.5), KEY, failed=2)
     shows_none = "*accepted the request, but shows no instance for its key*"
-    result.says(f"E *{ANOTHER_KEY}", shows_none, "*leaked 1")
+    result.says(f"E *{ANOTHER_KEY}", shows_none, "*leaked 1, unsure 0")
 
 
 def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:
@@ -276,7 +276,7 @@ def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None
     body = {"instance_id": SOMEBODY, "status": "queued"}
     router.fail("delete", status=200, times=999, body=body)
     result = check(here.set(delete_timeout=0.5), DELETION, failed=3)
-    result.says("E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2")
+    result.says("E *ContractError: delete *", "LEAK: *", "LEAK: *", "*leaked 2, unsure 0")
 
 
 CHATTY = """

@@ -218,7 +218,7 @@ def test_missing_events_read_so() -> None:
     )
     assert not error.in_vain
     _, error = count_turn(Expected(), counted(BEFORE), events(5, "a"), timeout=0)
-    assert error.in_vain
+    assert error.in_vain == "llm_events"
     wanted = Expected(providers=frozenset("bc"))
     _, error = count_turn(wanted, counted(BEFORE), events(6, "b"), ...)
     assert error.next_step == (

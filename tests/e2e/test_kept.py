@@ -39,7 +39,9 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
         instances=(report_of(str(instance.key), instance, 0.0),),
     )
     first, *_, last = terminal.summary(report)
-    assert first == [("fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0", "")]
+    assert first == [
+        ("fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0, unsure 0", "")
+    ]
     assert last == [("claimed  no id (key run-0)", "")]
 
 
@@ -101,7 +103,7 @@ def test_a_failure_anywhere_keeps_what_its_test_used(here: Project, router: Fake
     kept = {it.tier_id for it in router.instances if not it.deleted}
     assert kept == {"set-up", "call", "teardown", "bad"}
     assert len(router.instances) == 6
-    result.says("*provisioned 6, deleted 2, kept 4, leaked 0")
+    result.says("*provisioned 6, deleted 2, kept 4, leaked 0, unsure 0")
 
 
 def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
@@ -119,7 +121,7 @@ def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
     # Two to be learned from, and two to get ready: from then on, nobody can tell.
     router.fail("status", status=500, times=999, after=4)
     result = here.live("test_it.py", "--hydra-smoke-keep=always", ret=1)
-    result.says("*provisioned 2, deleted 0, kept 1, leaked 1")
+    result.says("*provisioned 2, deleted 0, kept 1, leaked 1, unsure 0")
 
 
 GONE_BEFORE = """
@@ -154,7 +156,7 @@ def test_the_fake_keeps_nothing_and_is_gone_however_the_run_ends(project: Projec
         "    pathlib.Path('url').write_text(smoke_config.url)\n"
         "    pytest.exit('enough')\n",
     )
-    project.fake("test_url.py").says("*provisioned 1, deleted 1, kept 0, leaked 0")
+    project.fake("test_url.py").says("*provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
     assert project.runs() == []
     with pytest.raises(httpx.TransportError):
         httpx.get((project.path / "url").read_text("utf-8"), trust_env=False)

@@ -86,7 +86,7 @@ def check(
     outcomes = [it["outcome"] for it in report["instances"]]
     assert (outcomes.count("leaked"), outcomes.count("deleted")) == (leaked, deleted)
     provisioned = f"provisioned {leaked + deleted}, deleted {deleted}"
-    result.says(f"*{provisioned}, kept 0, leaked {leaked}")
+    result.says(f"*{provisioned}, kept 0, leaked {leaked}, unsure 0")
     junit = (project.path / "junit.xml").read_text("utf-8")
     assert TOKEN not in junit
     cases = ElementTree.fromstring(junit).iterfind(".//testcase[@classname='hydra-smoke.leak']")
@@ -171,7 +171,7 @@ def test_a_leak_is_written_before_anybody_is_told(leaking: Project, router: Fake
     result = leaking.live(*pick("passes"), ret=pytest.ExitCode.TESTS_FAILED)
     [leak] = router.instances
     result.says(
-        "*provisioned 1, deleted 0, kept 0, leaked 1",
+        "*provisioned 1, deleted 0, kept 0, leaked 1, unsure 0",
         f"hydra-smoke: the leak of {leak.id} was not shown everywhere: BrokenPipeError()",
     )
 
@@ -190,7 +190,7 @@ def test_a_leak_of_the_fake_is_red_and_of_no_cost(
         "LEAK: * (key run-0) was not proved to be deleted",
         "not confirmed as deleted: *but shows no instance for its key",
         "The fake router ended with its run: there is nothing to delete",
-        "*provisioned 1, deleted 0, kept 0, leaked 1",
+        "*provisioned 1, deleted 0, kept 0, leaked 1, unsure 0",
     )
     told = {
         "terminal": result.stdout.str() + result.stderr.str(),
@@ -282,7 +282,7 @@ def test_a_router_with_one_slot_loses_no_instance_of_another_run(
     project.write("test_it.py", ONE)
     result = project.live("test_it.py", ret=1)
     result.says(f"*the router accepted the request with {other.id}, which may be another run's *")
-    result.says("*provisioned 1, deleted 0, kept 0, leaked 1")
+    result.says("*provisioned 1, deleted 0, kept 0, leaked 1, unsure 0")
     assert not other.deleted
     assert "delete" not in [it.route for it in router.requests]
     # Nor does a sweep delete it.

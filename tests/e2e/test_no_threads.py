@@ -47,5 +47,5 @@ def test_it_deletes_all(project: Project, router: FakeRouter, suite: str) -> Non
     project.write("test_it.py", f"{NO_MORE}{SUITES[suite]}")
     options = (*ASYNCIO, "-oasyncio_mode=auto", "test_it.py")
     result = project.process("--hydra-smoke", *options, ret=0)
-    result.says("*provisioned 3, deleted 3, kept 0, leaked 0")
+    result.says("*provisioned 3, deleted 3, kept 0, leaked 0, unsure 0")
     assert nothing_left(router)

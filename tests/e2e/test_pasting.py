@@ -127,7 +127,8 @@ def test_what_is_pasted_attaches_and_deletes(service: Project, router: FakeRoute
     result = service.live(SERVICE, *keeps)
     [instance] = router.instances
     result.says(
-        "*provisioned 1, deleted 0, kept 1, leaked 0", f"kept     {instance.id} (key look-1-0)"
+        "*provisioned 1, deleted 0, kept 1, leaked 0, unsure 0",
+        f"kept     {instance.id} (key look-1-0)",
     )
     assert service.runs("out") == ["look-1"]
     lines = [line.strip() for line in result.outlines]

@@ -215,7 +215,7 @@ def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     # One before each of two turns, and one in the wait.
     with signalled(signal.SIGINT, lambda: count(router, "llm_events") >= 3):
         result = run(here, *ALONE, "test_turns.py", ret=128 + signal.SIGINT)
-    result.says("*provisioned 1, deleted 1, kept 0, leaked 0")
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
     assert count(router, "chat") == 1
     assert nothing_left(router)
 

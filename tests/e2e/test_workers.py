@@ -127,7 +127,7 @@ def test_workers_share_instances_in_turn_and_an_interrupt_deletes_all_but_what_f
     assert None not in routes[len(FIRST) :]
     assert count(router, "provision") == 4
     result.says(
-        "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0",
+        "live router, run run: provisioned 4, deleted 3, kept 1, leaked 0, unsure 0",
         f"deleted  {shared.id} (key run-0)*",
     )
     result.says(f"kept     {kept.id} (key {kept.idempotency_key})*")
@@ -160,7 +160,7 @@ def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: F
     result = run(here, "-n2", "test_removes.py", ret=0, passed=1)
     assert nothing_left(router)
     assert count(router, "delete") == 1
-    result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0")
+    result.says("live router, run run: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
 
 
 # A worker ends in the first turn, which leaves no row; what comes behind it is not to blame.
@@ -218,7 +218,7 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
         ("run-gw1-0", True),
     ]
     result.says(
-        "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+        "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0",
         f"deleted  {router.instances[1].id} (key run-gw1-0)",
         silent(here),
     )

@@ -32,7 +32,7 @@ def test_a_suite_passes(name: str, project: Project) -> None:
     result.assert_outcomes(**outcomes)
     result.stdout.no_fnmatch_line("*hydra-smoke: note: *")
     if provisioned is not None:
-        told = f"provisioned {provisioned}, deleted {provisioned}, kept 0, leaked 0"
+        told = f"provisioned {provisioned}, deleted {provisioned}, kept 0, leaked 0, unsure 0"
         result.stdout.fnmatch_lines([f"*{told}*"])
 
 

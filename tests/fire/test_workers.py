@@ -13,7 +13,7 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 pytestmark = pytest.mark.fire
 
 Run = Callable[..., str | None]
-WHOLE = "provisioned 1, deleted 1, kept 0, leaked 0"
+WHOLE = "provisioned 1, deleted 1, kept 0, leaked 0, unsure 0"
 # Some tests kill their worker, wherever they then are: set-up, chat, or the end. `DOOMED` has their
 # numbers, and the seconds after which each does so.
 DOOMED = """

@@ -220,7 +220,7 @@ def test_failures_and_leaks_of_the_newest_group() -> None:
     assert leak == "leak: night-0 may still run; hydra-smoke sweep --run-id night"
     assert failed.startswith(f"failure: run run-2 (exit code 1): {TEST}: no more; t0; t1; ")
     assert failed.endswith("t18; and 2 more")
-    unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None)
+    unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None, run_id=None)
     strange = report_of(3, unnamed, run_id="x; rm -rf ~", exit_code=2)
     sweep = "the fake router ended with its run: nothing to sweep"
     words = f"leak: night-0 was not seen deleted; {sweep}"

@@ -255,7 +255,7 @@ def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
     result = project.fake("test_mixed.py", passed=3)
     result.says(
         "hydra-smoke: the bundled FAKE router at http://127.0.0.1:*, run id smoke-*",
-        "fake router, run smoke-*: provisioned 1, deleted 1, kept 0, leaked 0",
+        "fake router, run smoke-*: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0",
     )
     result.stdout.no_fnmatch_line("*hydra-smoke settings*")
     assert project.report()["agent"] is None

@@ -62,7 +62,7 @@ def test_chats_go_to_the_agent_and_are_replayed_without_it(project: Project) -> 
     result.says(
         f"hydra-smoke: the bundled FAKE router at * {words}, run id *",
         "hydra-smoke agent: openai, model stub-1; the bundled checks run only if named",
-        f"FAKE router {words}, run *: provisioned 2, deleted 2, kept 0, leaked 0",
+        f"FAKE router {words}, run *: provisioned 2, deleted 2, kept 0, leaked 0, unsure 0",
     )
     result.stdout.no_fnmatch_line("*live router*")
     report = project.report()

@@ -44,7 +44,7 @@ def test_each_fixture_under_each_plugin_for_coroutines(
     if suite == "async_anyio":
         result.says("*test_factory[[]asyncio]*", "*test_factory[[]trio]*")
     if suite == "fixtures":
-        result.says("*provisioned 6, deleted 6, kept 0, leaked 0")
+        result.says("*provisioned 6, deleted 6, kept 0, leaked 0, unsure 0")
 
 
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
@@ -246,7 +246,7 @@ def test_an_attached_instance_is_waited_for_used_and_deleted_by_no_scope_and_no_
     assert not any(it.route == "delete" and instance.id in it.path for it in router.requests)
     result.says(
         f"*instance {instance.id} (environment)*",
-        "*provisioned 0, deleted 0, kept 0, leaked 0",
+        "*provisioned 0, deleted 0, kept 0, leaked 0, unsure 0",
         f"attached {instance.id} (attached)",
         f"SKIPPED *attached to {instance.id}: nothing is provisioned",
     )
@@ -256,7 +256,7 @@ def test_attached_to_something_that_is_not_there(project: Project, router: FakeR
     project.suite("bare").at(router, instance=SOMEBODY, ready_timeout=1)
     project.live("-rs", f"{CHECKS}/test_chat.py", errors=1, skipped=FILES["test_chat.py"] - 1).says(
         "E *NotFoundError: status was refused with 404*",
-        "*provisioned 0, deleted 0, kept 0, leaked 0",
+        "*provisioned 0, deleted 0, kept 0, leaked 0, unsure 0",
         f"*not run: attaching failed in {CHECKS}/test_chat.py::test_chat_answers: *",
     )
     # Nor does the run provision anything.

@@ -175,7 +175,7 @@ def test_a_record_hook_that_raises_fails_the_run_and_a_report_hook_is_a_line(
     project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('hello')\n")
     reported = "hydra-smoke: the hook pytest_hydra_smoke_report failed at conftest.py:*: Zero*"
     result = project.live("test_it.py", ret=0)
-    result.says("*provisioned 1, deleted 1, kept 0, leaked 0", reported)
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0, unsure 0", reported)
     result.stdout.no_fnmatch_line("*Traceback*")
     monkeypatch.setenv("RAISES", "record")
     result = project.live("--hydra-smoke-record=recordings", "test_it.py", passed=1, failed=1)

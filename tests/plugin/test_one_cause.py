@@ -164,7 +164,7 @@ def test_a_boot_that_was_refused_is_told_once_pointed_to_and_tried_again_by_the_
     assert [instance.tier_id for instance in router.instances] == ["other"]
     result.says(
         "E *RejectedError: provision was refused with 422*",
-        "*provisioned 1, deleted 1, kept 0, leaked 0",
+        "*provisioned 1, deleted 1, kept 0, leaked 0, unsure 0",
         (
             "SKIPPED *: not run: the boot of made-up/nowhere/tier-1 failed in "
             "test_it.py::test_one: provision was refused with 422*"
@@ -184,6 +184,67 @@ def test_no_run_is_green_whose_tests_were_not_tried(team: Project) -> None:
     result = team.live(*ASYNCIO, "test_it.py", xfailed=1, skipped=1, passed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.says("hydra-smoke: smoke tests not run: 1, since another one failed*")
+
+
+IN_VAIN = """
+import pytest
+
+{mark}
+def test_first(smoke_instance_factory):
+    smoke_instance_factory()
+
+def test_same(smoke_instance):
+    smoke_instance.chat("hello")
+
+def test_factory(smoke_instance_factory):
+    smoke_instance_factory(tier_id="other")
+
+async def test_async_factory(async_smoke_instance_factory):
+    await async_smoke_instance_factory.many(2)
+"""
+
+
+@alone_or_workers
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, "Unauthorized"), (501, "Router"), (None, "Transport"), (422, None), (403, None)],
+)
+def test_no_boot_begins_after_one_that_the_router_failed(
+    project: Project,
+    router: FakeRouter,
+    workers: tuple[str, ...],
+    status: int | None,
+    error: str | None,
+) -> None:
+    project.suite("async_auto").at(router, delete_timeout=2, ready_timeout=2, max_instances=9)
+    project.write("test_it.py", IN_VAIN.format(mark=""))
+    if status is None:
+        router.drop("provision", times=99)
+    else:
+        router.fail("provision", status=status, times=99)
+    result = project.live(*ASYNCIO, *workers, "-rs", "test_it.py")
+    if error is None:
+        assert (result.parseoutcomes()["failed"], result.parseoutcomes()["errors"]) == (3, 1)
+        return
+    assert (result.parseoutcomes()["failed"], result.parseoutcomes()["skipped"]) == (1, 3)
+    by = f"not run: boot was shown to fail in test_it.py::test_first ({error}Error)"
+    result.says("*provisioned 0, deleted 0, *", f"not run: 3, {by[9:]}")
+    sent = [it.body for it in router.requests if it.route == "provision"]
+    assert sent
+    assert all(body == sent[0] for body in sent)
+
+
+@pytest.mark.parametrize("ends", ["xfail", "rerun"])
+def test_boots_go_on_after_a_failure_that_counts_for_nothing(
+    project: Project, router: FakeRouter, ends: str
+) -> None:
+    project.suite("async_auto").at(router, delete_timeout=1, max_instances=9)
+    mark = "@pytest.mark.xfail" if ends == "xfail" else ""
+    project.write("test_it.py", IN_VAIN.format(mark=mark))
+    router.fail("provision", status=501)
+    again = () if ends == "xfail" else ("-p", "pytest_rerunfailures", "--reruns=1")
+    result = project.live(*ASYNCIO, *again, "test_it.py")
+    assert result.parseoutcomes()["passed"] == (4 if again else 3)
 
 
 VANISHES = """
@@ -246,4 +307,4 @@ def test_an_instance_that_fails_is_deleted_at_once(project: Project, routing: Ro
     [run] = project.runs()
     ledger = read(folder_of(project.path / ".hydrasmoke", run))
     assert [it.state for it in ledger.open] == [State.GONE]
-    result.says("*provisioned 1, deleted 1, kept 0, leaked 0")
+    result.says("*provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")

@@ -271,7 +271,7 @@ def links(page: str) -> str:
 def told_in_reports_of_others(page: str, log: str, router: FakeRouter) -> None:
     """Read pytest-html's page, and the report log."""
     assert f"<p>hydra-smoke: live router {router.url}, run {'r' * 60}</p>" in page
-    assert "<p>provisioned 2, deleted 0, kept 0, leaked 2</p>" in page
+    assert "<p>provisioned 2, deleted 0, kept 0, leaked 2, unsure 0</p>" in page
     one, other = router.instances
     assert f"<li>leaked: {one.id} (key {one.idempotency_key}), provision 0." in page
     assert "<script>alert(1)</script>" not in page

@@ -75,7 +75,7 @@ def test_a_run_in_which_all_is_well_says_so(here: Project, router: FakeRouter) -
     names = {it.idempotency_key: it.id for it in router.instances}
     facts = {"outcome": "deleted", "failed": "false", "chats": "0", "retries": "0"}
     expected = {"run_id": "run", "router": "live", "url": router.url, "trace_id": trace}
-    expected |= {"provisioned": "2", "deleted": "2", "kept": "0", "leaked": "0"}
+    expected |= {"provisioned": "2", "deleted": "2", "kept": "0", "leaked": "0", "unsure": "0"}
     for at, key in enumerate(sorted(names)):
         times(told, f"instances.{at}.", [*BOOT, "phases.delete"])
         one = {"id": names[key], "idempotency_key": key, **facts}

@@ -95,6 +95,7 @@ def bare(number: int = 0, **changes: Any) -> InstanceReport:
     plain: dict[str, Any] = {
         "id": f"0b6f3f1e-8d47-4c0a-9a51-7e2b90d4c6{number:02}",
         "idempotency_key": f"night-{number}",
+        "run_id": "night",
         "hostname": None,
         "spec": SPEC,
         "outcome": "deleted",
@@ -153,10 +154,17 @@ def an_instance(**changes: Any) -> InstanceReport:
 
 def left(it: InstanceReport) -> InstanceReport:
     """Add to an instance the commands that it has where it is left."""
-    if it.outcome not in ("kept", "leaked"):
+    if it.outcome not in ("kept", "leaked", "unsure"):
         return it
     attach = PLAIN.attach(it.id) if it.outcome == "kept" else ""
     return it.model_copy(update={"delete_with": PLAIN.sweep(it.run_id), "attach_with": attach})
+
+
+def unsure(number: int, status: int | None, error: str | None = None) -> InstanceReport:
+    """Make an instance that was requested, and that no answer ever named."""
+    asked = exchange("provision", 0.0, status=status, error=error)
+    leak = "not confirmed as deleted, it may still run: a signal came before a row for its key did"
+    return bare(number, id=None, outcome="unsure", leak=leak, exchanges=(asked,))
 
 
 def a_report(*instances: InstanceReport, **changes: Any) -> Report:

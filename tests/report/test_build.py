@@ -22,7 +22,7 @@ from pytest_hydrasmoke._journal.codec import decode, encode
 from pytest_hydrasmoke._journal.events import Became, Entry, Event
 from pytest_hydrasmoke._journal.journal import read
 from pytest_hydrasmoke._journal.run_story import fold
-from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.states import HAD_ROW, State
 from pytest_hydrasmoke._report.build import (
     breaches,
     instances_of,
@@ -40,6 +40,7 @@ OUTCOMES = {
     State.CLAIMED: "claimed",
     State.UNUSED: "unused",
     State.REFUSED: "refused",
+    State.REQUESTED: "unsure",
     State.ABSENT: "absent",
     State.GONE: "deleted",
     State.DELETED: "deleted",
@@ -85,6 +86,9 @@ def test_what_is_not_known_to_be_gone_has_leaked(state: State) -> None:
     it, other = instance(state=state), attached()
     assert (frozen(it).outcome, frozen(it).began) == (OUTCOMES.get(state, "leaked"), None)
     it.leak = "it was proved gone, and is there again"
+    known = state in HAD_ROW | {State.ACCEPTED}
+    assert frozen(it).outcome == ("leaked" if known else "unsure"), "no answer named it"
+    it.id = ID
     assert frozen(it).outcome == "leaked"
     other.state = state
     assert frozen(other).outcome == "attached", "it is not this run's"

@@ -78,7 +78,9 @@ def test_the_head_says_how_the_run_ended_and_against_what() -> None:
         assert page.texts("h1") == [head]
         assert page.texts("title") == [f"{head}: smoke run night"]
     assert "live router https://router.example/api" in page.text
-    assert "1 provisioned 1 deleted 0 kept 0 leaked 1 chat 0 requests repeated" in page.text
+    assert (
+        "1 provisioned 1 deleted 0 kept 0 leaked 0 unsure 1 chat 0 requests repeated" in page.text
+    )
     fake = shown(a_report(fake=True, exit_code=1))
     assert "FAKE router It proves nothing about a live one." in fake.text
     assert "the reason is in pytest's own output" in fake.text

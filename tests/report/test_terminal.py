@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from golden import golden
-from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, markdown, several
+from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, markdown, several, unsure
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
 from pytest_hydrasmoke._report import page
-from pytest_hydrasmoke._report.other_reports import html_summary
+from pytest_hydrasmoke._report.other_reports import html_summary, run_properties
 from pytest_hydrasmoke._report.parts import BreachReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
 
@@ -99,7 +99,7 @@ def test_what_is_told_of_an_instance() -> None:
 def test_what_there_is_to_tell_is_told_and_no_more() -> None:
     chatted = a_report(bare(phases=CHATS, chats=2), tests=(case("test_a"),))
     assert len(plain(chatted).splitlines()) == 6, "a green run, below its title"
-    nothing = "fake router, run night: provisioned 0, deleted 0, kept 0, leaked 0"
+    nothing = "fake router, run night: provisioned 0, deleted 0, kept 0, leaked 0, unsure 0"
     assert summary(a_report(fake=True, instances=())) == [[(nothing, "")]]
 
 
@@ -175,6 +175,39 @@ def test_every_view_for_a_person_tells_what_should_not_have_happened() -> None:
     assert re.findall(r'<details class="instance"( open)?>', drawn) == [" open", "", "", ""]
     told = f"### Conflicts\n\n`{it.name}`:\n\n```text\n{it.conflict}\n```\n"
     assert told in markdown(report)
+
+
+def test_every_view_tells_of_all_that_is_unsure_in_one_line() -> None:
+    lost = unsure(3, None, "the answer was <b>lost</b>")
+    report = a_report(bare(0), unsure(1, 501), unsure(2, 501), lost, exit_code=1)
+    counted = "provisioned 1, deleted 1, kept 0, leaked 0, unsure 3"
+    line = (
+        "unsure 3: requested, and no answer ever named them: night-1, night-2 (answered with 501); "
+        "night-3 (the answer was <b>lost</b>). To look for them: hydra-smoke sweep --run-id night"
+    )
+    assert (report.counted, report.unsure) == (counted, line)
+    assert [report.verdict_of(it) for it in report.instances] == ["ok", *["unsure"] * 3]
+    assert report.verdict_of(lost.model_copy(update={"failed": True})) == "failed", "the cause"
+    # The run's own lines come below these.
+    assert [it for it in plain(report).splitlines() if "night-" in it] == [
+        "deleted  " + bare(0).name
+    ]
+    assert "### Unsure\n\n```text\n" + line + "\n```\n" in markdown(report)
+    assert "| **unsure** |" in markdown(report)
+    assert {("hydra_smoke.leaked", "0"), ("hydra_smoke.unsure", "3")} <= {*run_properties(report)}
+    drawn, safe = page.render(report), line.replace("<", "&lt;").replace(">", "&gt;")
+    assert f'<span class="badge bad">unsure</span> <a href="#i2">{safe}</a>' in drawn
+    assert '<li class="bad"><b>3</b> unsure</li>' in drawn
+    assert "It was requested (answered with 501), and no answer ever named it." in drawn
+    assert a_report().unsure is None
+
+
+def test_what_is_not_known_of_an_answer_is_said() -> None:
+    unknown = unsure(1, None).model_copy(update={"exchanges": (), "delete_with": ""})
+    told = "unsure 1: requested, and no answer ever named them: night-1 (no answer is known)"
+    report = a_report().model_copy(update={"instances": (unknown,), "fake": True})
+    assert report.unsure == told
+    assert "To look for it" not in page.render(report)
 
 
 def test_where_there_was_no_test_no_view_speaks_of_them() -> None:

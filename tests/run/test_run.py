@@ -250,8 +250,8 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
     [
         (State.DELETED, State.REQUESTED, "deleted"),
         (State.GONE, State.REQUESTED, "deleted"),
-        (State.DELETING, State.REQUESTED, "leaked"),
-        (None, State.REQUESTED, "leaked"),
+        (State.DELETING, State.REQUESTED, "unsure"),
+        (None, State.REQUESTED, "unsure"),
         # It has seen a row: what another process has written proves nothing against that.
         (State.DELETED, State.CREATED, "leaked"),
     ],

@@ -146,7 +146,7 @@ def check_output(row: Ending, result: pytest.RunResult) -> None:
     assert any("= hydra-smoke =" in line for line in lines) == row.summary
     every = tuple(it[:-1] for it in (NOTHING, ASKS_NOTHING, NOT_ALL))
     verdicts = [it for it in lines if it.startswith(every)]
-    numbers = f"provisioned {row.instances}, deleted {row.instances}, kept 0, leaked 0"
+    numbers = f"provisioned {row.instances}, deleted {row.instances}, kept 0, leaked 0, unsure 0"
     assert any(line.endswith(numbers) for line in lines) == row.summary
     assert len(verdicts) == (row.verdict is not None)
     result.stdout.fnmatch_lines([*row.words, *verdicts])

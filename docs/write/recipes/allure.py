@@ -10,7 +10,12 @@ from allure_commons.model2 import Label, Status, StatusDetails, TestResult, Test
 
 from pytest_hydrasmoke import Report
 
-STATUS = {"deleted": Status.PASSED, "kept": Status.PASSED, "leaked": Status.BROKEN}
+STATUS = {
+    "deleted": Status.PASSED,
+    "kept": Status.PASSED,
+    "leaked": Status.BROKEN,
+    "unsure": Status.BROKEN,
+}
 
 
 class Instances:

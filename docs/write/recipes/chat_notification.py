@@ -12,7 +12,7 @@ from pytest_hydrasmoke import Report
 def text(report: Report) -> str:
     lines = [f"Smoke test of {report.url} failed (run {report.run_id}):"]
     for instance in report.instances:
-        if instance.outcome == "leaked":
+        if instance.outcome in ("leaked", "unsure"):
             lines.append(
                 f"- {instance.name} may still run: hydra-smoke sweep --run-id {report.run_id}"
             )

@@ -46,8 +46,8 @@ def pytest_hydra_smoke_report(report: Report) -> None:
                 phase.phase, trace.set_span_in_context(whole), start_time=nanoseconds(began)
             )
             span.end(nanoseconds(ended))
-        if instance.outcome == "leaked":
-            whole.set_status(trace.StatusCode.ERROR, instance.leak or "leaked")
+        if instance.outcome in ("leaked", "unsure"):
+            whole.set_status(trace.StatusCode.ERROR, instance.leak or instance.outcome)
         whole.end(nanoseconds(last))
     run.end(nanoseconds(report.began + timedelta(seconds=report.seconds)))
     # What is not sent in 10 s is not worth a pipeline's time.

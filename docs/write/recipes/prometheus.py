@@ -22,7 +22,7 @@ def pytest_hydra_smoke_report(report: Report) -> None:
     gauge("ok", "1 if the last run passed").set(report.exit_code == 0)
     # No label of an instance or run: each would be a time series of its own, for ever.
     instances = gauge("instances", "Instances of the last run", "outcome")
-    for outcome in ("deleted", "kept", "leaked"):
+    for outcome in ("deleted", "kept", "leaked", "unsure"):
         instances.labels(outcome).set(report.count(outcome))
     slowest: Counter[str] = Counter()
     for instance in report.instances:

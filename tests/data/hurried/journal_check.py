@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 ENDS = {"gone": "deleted", "deleted": "deleted", "kept": "kept"}
+UNNAMED = ("claimed", "unused", "requested", "refused")
+"""States of what no answer has named."""
 
 
 class Told:
@@ -27,6 +29,7 @@ class Told:
         self.states: list[tuple[float, str]] = []
         self.leaks: list[tuple[float, str | None]] = []
         self.failed = False
+        self.named = False
 
     def take(self, line: dict[str, Any]) -> None:
         kind = line["is"]
@@ -37,6 +40,7 @@ class Told:
             self.chats += 1
         elif kind == "Became":
             self.states.append((line["at"], line["state"]))
+            self.named |= line.get("id") is not None or line["state"] not in UNNAMED
         elif kind == "Leaked":
             self.leaks.append((line["at"], line["why"]))
         self.failed |= kind == "Blamed"
@@ -45,9 +49,10 @@ class Told:
     def outcome(self) -> str:
         leaks = sorted(self.leaks, key=lambda pair: pair[0])
         states = sorted(self.states, key=lambda pair: pair[0])
+        left = "leaked" if self.named else "unsure"
         if leaks and leaks[-1][1] is not None:
-            return "leaked"
-        return ENDS.get(states[-1][1], "leaked") if states else "leaked"
+            return left
+        return ENDS.get(states[-1][1], left) if states else left
 
 
 def lines_in(folder: Path) -> list[dict[str, Any]]:
