@@ -210,13 +210,16 @@ class SweptKey(Keeper):
         if doubt is not None:
             return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
         if booting:
-            wait = math.ceil(self._boot - self._age(now))
-            return self.ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
+            return self._boot_ends(now)
         refused = [instance.evidence[it].refused for it in instance.known_ids]
         if not instance.was_ready and (why := next(filter(None, refused), None)):
             # What goes on with a boot shows in no look: only a delete ends it, after the boot.
             return self.ends(End.LEFT, f"deleted in its boot, and not after it: {why}")
         return self.ends(End.DELETED if asked else End.GONE)
+
+    def _boot_ends(self, now: float) -> None:
+        wait = math.ceil(self._boot - self._age(now))
+        self.ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
 
     @property
     def _boot(self) -> float:
@@ -250,6 +253,9 @@ class SweptKey(Keeper):
         known, age = self.known, self._age(now)
         if known is None:
             return self.ends(End.NOTHING)
+        if self._blind and known.state is State.GONE:
+            # Its run has proved that, with the token that made it.
+            return self._boot_ends(now) if self._is_booting(now) else self.ends(End.NOTHING)
         if self._blind and known.state is not State.REFUSED:
             return self.ends(
                 End.UNSURE, "a test asked for it with another token: ask with that one"

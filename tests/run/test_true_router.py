@@ -250,6 +250,16 @@ def test_what_another_token_made_is_asked_with_it_and_is_unsure_to_a_sweep(
     assert place.process.end() == {"theirs": "deleted"}
     assert not place.truth.alive()
 
+    place = Place(tmp_path / "booting", Manner(tenants=True, boot=30.0))
+    other = by_hand(place).with_token("made-up-token-of-another-tenant")
+    other.provision(place.process.spec, "theirs")
+    assert place.process.end() == {"theirs": "deleted"}
+    left, (line, *_) = place.sweep()
+    assert (left, open_keys(place.output)) == (False, {"theirs"})
+    assert line.startswith("booting  (key theirs): was booting, deleted; sweep again in ")
+    place.pass_time(4000.0)
+    assert (place.sweep()[0], open_keys(place.output)) == (False, set())
+
     # A run that is killed has told nobody its other token.
     place = Place(tmp_path / "killed", Manner(tenants=True))
     other = by_hand(place).with_token("made-up-token-of-another-tenant")
