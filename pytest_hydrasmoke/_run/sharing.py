@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, ProvisionError
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.stage import Keeper
-from pytest_hydrasmoke._journal.events import Event, Prepared
+from pytest_hydrasmoke._journal.events import Prepared
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
 
@@ -64,31 +63,6 @@ class Wanted(NamedTuple):
 
 class NotRunError(Exception):
     """Raised for a test whose instance another test has shown not to boot, or to be gone."""
-
-
-class BootsBeside(Keeper):
-    """The keeper of what boots beside the instance that is wanted: the test does not use it.
-
-    The failure of one of the same spec that boots `before` it is its, too.
-    """
-
-    def __init__(self, run: Run, before: Instance | None) -> None:
-        super().__init__(run.policy)
-        self._run = run
-        self._before = before
-
-    @property
-    def forked(self) -> bool:
-        return self._run.forked
-
-    def note(self, instance: Instance, at: float, event: Event) -> None:
-        self._run.write(instance, at, event)
-
-    def permit(self, instance: Instance) -> None:
-        asked = instance.state is State.REQUESTED
-        if self._before is not None and self._before.failed and not asked:
-            raise ProvisionError("the boot of another instance with its spec failed before it")
-        self._run.permit(instance)
 
 
 class Sharing:
@@ -177,14 +151,13 @@ class Sharing:
             for other in self._beside(wanted, holding) if known is None else ():
                 # Where there is no room, it boots when a test comes to it.
                 with contextlib.suppress(ConfigError):
-                    before = next((booted[it] for it in booted if it.spec == other.spec), None)
                     booted[other] = self._own(other)
-                    booted[other].keeper = BootsBeside(self._run, before)
+                    booted[other].touched = True  # By no test: that is not noted.
             try:
                 failures = self._run.boot([*booted.values()])
             finally:
-                for instance in booted.values():
-                    instance.keeper = self._run
+                for other in booted.keys() - {wanted}:
+                    booted[other].touched = False
             for number, it in enumerate(booted):
                 if number not in failures:
                     self._used[it] = booted[it]

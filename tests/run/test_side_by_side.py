@@ -11,9 +11,7 @@ from sharing_tools import BOOTS, OTHER, TEST, Crew, Crews, Process, a_crew, mean
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec, ProvisionError, RejectedError
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._run import run as room
-from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, BootsBeside, NotRunError, Wanted
-from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Wanted
 
 __all__ = ["a_crew"]
 THIRD = InstanceSpec(**{**FIELDS, "tier_id": "tier-3"})
@@ -144,18 +142,6 @@ def test_a_failure_leaves_what_boots_beside_and_the_checks_own_of_another_spec(
     assert (tiers(crew), crew.times("provision")) == (["tier-1", "tier-1"], asked)
 
 
-def test_what_was_not_requested_yet_ends_with_the_first_of_its_spec(a_crew: Crews) -> None:
-    crew = a_crew()
-    run = crew.process("gw0", [TIERS[0], OWN]).run
-    first, second = run.claim(SPEC, 2)
-    first.blame()
-    second.keeper = BootsBeside(run, first)  # As it is while both boot.
-    [failed] = run.boot([second]).values()
-    assert isinstance(failed, ProvisionError)
-    assert "another instance with its spec failed before it" in failed.message
-    assert crew.times("provision") == 0
-
-
 def test_what_fails_when_the_run_is_over_is_left_to_what_has_ended_it(a_crew: Crews) -> None:
     run = a_crew().process("gw0").run
     [instance] = run.claim(SPEC)
@@ -165,22 +151,6 @@ def test_what_fails_when_the_run_is_over_is_left_to_what_has_ended_it(a_crew: Cr
     assert "is over" in failed.message
     # Nobody has deleted it here, nor said that it is to blame.
     assert (instance.state, instance.failed) == (State.CLAIMED, False)
-
-
-def test_a_forked_child_that_leaves_its_frames_deletes_nothing_that_boots_beside(
-    a_crew: Crews, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crew = a_crew()
-    run = crew.process("gw0").run
-    [instance] = run.claim(SPEC)
-    run.boot([instance])
-    instance.keeper = BootsBeside(run, None)
-    with monkeypatch.context() as child:
-        child.setattr(room, "generation", lambda: -1)
-        drive(run.handle(instance).leave(failed=True))
-    assert (crew.times("delete"), instance.failed) == (0, False)
-    drive(run.handle(instance).leave(failed=True))
-    assert crew.times("delete") == 1
 
 
 # What becomes of it: one story, told and ended by the main process
