@@ -243,7 +243,7 @@ def async_smoke_instance_factory(
 def smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> Iterator[SmokeClient]:
-    """The router's six calls. You delete what you provision with it.
+    """The router's six calls. The run deletes what they provision.
 
     `smoke_client.with_token(None)` is a client without a token.
     """

@@ -22,7 +22,7 @@ _BY_CODE = {
     422: "correct the fields named above",
     # In a replay, the fake answers so where it has no turn, and says what to do: to record it, or
     # to correct a hook.
-    501: "in a replay, do what the message above says; else see the router's log",
+    501: "see the router's log; in a replay, do what the message above says",
     502: "the gateway did not reach the router, or lost it: see whether the router runs, and the "
     "gateway's log",
     504: "the gateway stopped waiting for the router: raise its limit if the router needs more "

@@ -124,11 +124,13 @@ class Fixtures:
     def tell(self, call: str, test: str, why: str | None) -> None:
         """Tell all processes, if possible, that a test has shown a call not to work.
 
-        None takes that back, if it was this test. Hooks call this: it raises nothing.
+        The first test that did so is named. None takes that back, if it was this test. Hooks call
+        this: it raises nothing.
         """
         with suppress(OSError):
             known = self._process.ledger.read().refuted.get(call)
-            if why is not None or (known is not None and known.test == test):
+            is_first = known is None and why is not None
+            if is_first or (known is not None and known.test == test):
                 self._process.ledger.refute(call, test, why)
 
     def not_run(self, test: str, why: str) -> NoReturn:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._base.text import first_few
+from pytest_hydrasmoke._base.text import first_few, safe_line
 
 from .parts import (
     BreachReport,
@@ -222,7 +222,8 @@ class Report(Part):
             return None
         answers: dict[str, list[str]] = {}
         for it in asked:
-            answers.setdefault(it.answer, []).append(str(it.idempotency_key))
+            key = safe_line(str(it.idempotency_key), 60)  # A test may have chosen it.
+            answers.setdefault(safe_line(it.answer), []).append(key)
         told = "; ".join(f"{first_few(keys)} ({answer})" for answer, keys in answers.items())
         sweeps = dict.fromkeys(it.delete_with for it in asked if it.delete_with)
         later = f". To look for them: {'; '.join(sweeps)}" if sweeps else ""

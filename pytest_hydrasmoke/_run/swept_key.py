@@ -253,8 +253,8 @@ class SweptKey(Keeper):
         known, age = self.known, self._age(now)
         if known is None:
             return self.ends(End.NOTHING)
-        if self._blind and known.state is State.GONE:
-            # Its run has proved that, with the token that made it.
+        if self._blind and known.state is State.GONE and self.run.ended:
+            # Its run has proved that, and looked once more, with the token that made it.
             return self._boot_ends(now) if self._is_booting(now) else self.ends(End.NOTHING)
         if self._blind and known.state is not State.REFUSED:
             return self.ends(

@@ -80,7 +80,7 @@ REFUSALS: list[tuple[CallName, int, type[hydra.RouterError], str]] = [
         "chat",
         501,
         hydra.RouterError,
-        "in a replay, do what the message above says; else see the router's log",
+        "see the router's log; in a replay, do what the message above says",
     ),
     ("chat", 502, hydra.RouterError, AGENT),
     ("status", 502, hydra.RouterError, GONE),

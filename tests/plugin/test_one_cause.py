@@ -234,6 +234,32 @@ def test_no_boot_begins_after_one_that_the_router_failed(
     assert all(body == sent[0] for body in sent)
 
 
+SIDE_BY_SIDE = """
+import pytest
+
+def test_first(smoke_instance): ...
+
+@pytest.mark.parametrize("smoke_instance", [{"tier_id": "other"}], indirect=True)
+def test_other(smoke_instance): ...
+
+def test_factory(smoke_instance_factory):
+    smoke_instance_factory()
+"""
+
+
+def test_the_first_failure_of_several_is_the_one_that_is_named(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("bare").at(router, delete_timeout=1, max_instances=9)
+    project.write("test_it.py", SIDE_BY_SIDE)
+    router.fail("provision", status=501, times=99)
+    # Both boots had begun when the first of them failed.
+    result = project.live("-rs", "test_it.py", errors=2, skipped=1)
+    result.says(
+        "SKIPPED *: not run: boot was shown to fail in test_it.py::test_first (RouterError)"
+    )
+
+
 @pytest.mark.parametrize("ends", ["xfail", "rerun"])
 def test_boots_go_on_after_a_failure_that_counts_for_nothing(
     project: Project, router: FakeRouter, ends: str

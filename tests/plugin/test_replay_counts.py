@@ -121,7 +121,7 @@ def test_what_was_not_recorded_is_not_waited_for(project: Project) -> None:
     for number, (body, problem) in enumerate(HOOKS.items()):
         text += function(f"test_hook_{number}", body)
         lines += [f"*pytest_hydra_smoke_record {problem}; {correct}*"]
-        lines += ["*next step: in a replay, do what the message above says; else *"]
+        lines += ["*next step: see the router's log; in a replay, do what *"]
     for number, (body, turns) in enumerate(PASSES.items()):
         text += function(f"test_passes_{number}", body)
         write(folder, f"test_it.py::test_passes_{number}", *turns)

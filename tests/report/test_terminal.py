@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 from golden import golden
-from report_tools import BOOT, CHATS, a_report, an_instance, bare, case, markdown, several, unsure
+from report_tools import (
+    BOOT,
+    CHATS,
+    HOSTILE,
+    a_report,
+    an_instance,
+    bare,
+    case,
+    markdown,
+    several,
+    unsure,
+)
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
@@ -200,6 +211,14 @@ def test_every_view_tells_of_all_that_is_unsure_in_one_line() -> None:
     assert '<li class="bad"><b>3</b> unsure</li>' in drawn
     assert "It was requested (answered with 501), and no answer ever named it." in drawn
     assert a_report().unsure is None
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_a_line_of_what_is_unsure_stays_one_harmless_line(words: str) -> None:
+    it = unsure(1, None, words).model_copy(update={"idempotency_key": words})
+    line = str(a_report(it).unsure)
+    assert line.splitlines() == [line]
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in line)
 
 
 def test_what_is_not_known_of_an_answer_is_said() -> None:

@@ -260,6 +260,15 @@ def test_what_another_token_made_is_asked_with_it_and_is_unsure_to_a_sweep(
     place.pass_time(4000.0)
     assert (place.sweep()[0], open_keys(place.output)) == (False, set())
 
+    # One look proves nothing for good: a run that was killed before its last look is not believed.
+    place = Place(tmp_path / "early", Manner(tenants=True, boot=30.0))
+    other = by_hand(place).with_token("made-up-token-of-another-tenant")
+    other.provision(place.process.spec, "theirs")
+    place.process.run.close()
+    place.process.kill()
+    place.pass_time(4000.0)
+    assert (place.sweep()[0], open_keys(place.output)) == (True, {"theirs"})
+
     # A run that is killed has told nobody its other token.
     place = Place(tmp_path / "killed", Manner(tenants=True))
     other = by_hand(place).with_token("made-up-token-of-another-tenant")
