@@ -107,12 +107,9 @@ class Calls:
         except NotFoundError:
             return PollResult(found=False)
 
-    async def find(
-        self, key: str, *, deadline: float | None = None, anonymous: bool = False
-    ) -> PollResult:
+    async def find(self, key: str, *, deadline: float | None = None) -> PollResult:
         """Resolve a key as `poll` does, but raise `NotFoundError` for a 404."""
-        path = f"{PREFIX}/instances/by-key/{segment(key)}"
-        request = Request("poll", "GET", path, anonymous=anonymous)
+        request = Request("poll", "GET", f"{PREFIX}/instances/by-key/{segment(key)}")
         return self._parse(PollResult, request, await self._call(request, deadline))
 
     async def status(self, instance_id: str, *, deadline: float | None = None) -> InstanceStatus:
@@ -121,9 +118,11 @@ class Calls:
         status = self._parse(InstanceStatus, request, await self._call(request, deadline))
         return _about(instance_id, status, status.id, request)
 
-    async def missing(self, word: str, *, deadline: float | None = None) -> NoReturn:
-        """Request a path that no router has, beside the instances; raises its answer's error."""
-        request = Request("missing", "GET", f"{PREFIX}/{segment(word)}")
+    async def missing(
+        self, path: str, *, deadline: float | None = None, anonymous: bool = False
+    ) -> NoReturn:
+        """Request what does not exist, below the calls' prefix; raises its answer's error."""
+        request = Request("missing", "GET", f"{PREFIX}/{path}", anonymous=anonymous)
         raise unexpected_success(request, await self._call(request, deadline))
 
     async def chat(
@@ -238,14 +237,12 @@ class Calls:
             return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
         return self._deleted(instance_id, request, answer)
 
-    async def ask_to_delete(self, instance_id: str, *, deadline: float) -> bool:
-        """Delete; return whether the router accepts that: it does not where there is none."""
+    async def ask_to_delete(self, instance_id: str, *, deadline: float) -> int:
+        """Delete; return the code: below 300 where the router accepts that, else there is none."""
         request, answer = await self._delete(instance_id, deadline)
-        if answer.status in GONE_ALREADY:
-            return False
-        if answer.status != 204:
+        if answer.status != 204 and answer.status not in GONE_ALREADY:
             self._deleted(instance_id, request, answer)
-        return True
+        return answer.status
 
     async def _delete(self, instance_id: str, deadline: float | None) -> tuple[Request, Answer]:
         request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")

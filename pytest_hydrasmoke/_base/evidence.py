@@ -1,21 +1,24 @@
-"""What an answer proves: pure rules over the forms of answers.
+"""What an answer proves that says "there is none": pure rules over the forms of answers.
 
-A proxy between here and the router may answer in its place: an ingress that has lost its backend
-answers 404, too. So "not found" counts only in the router's own form, as learned before anything
-was provisioned, and with a proof that the router itself answers at that moment. The form alone is
-no proof: any FastAPI application answers an unknown path in the same one.
+A proxy between here and the router may answer in its place, and a router may be deployed in the
+middle of a run. So an answer counts only beside controls: answers, of the same moment, to requests
+for what does not exist. An id is unknown where it is answered as random ids are, and not as a path
+that no router has. The form alone is no proof: any FastAPI application answers an unknown path in
+the same one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 UNDECIDED = frozenset({408, 409, 418, 425, 429})
 """Refusals of a provision that prove nothing: transient, of a key in progress, of a gateway."""
+INVALID = frozenset({400, 422})
+"""How a router rejects what can't be an id."""
 _MOST_FIELDS = 20
 _MOST_BYTES = 4_096
 """Most fields and bytes of an error's body that enter its form."""
@@ -28,19 +31,32 @@ class Form:
     code: int
     kind: str = ""
     """Its media type."""
-    fields: tuple[tuple[str, str], ...] = ()
-    """The fields of a JSON object, each with its type in Python; empty for anything else."""
+    fields: tuple[str, ...] = ()
+    """The names of a JSON object's fields; empty for anything else."""
     digest: str = ""
     """Digest of the body without what was requested, nor space: equal for equal words."""
-
-    def looks_like(self, other: Form) -> bool:
-        """Return whether both forms are the same, apart from their words."""
-        return (self.code, self.kind, self.fields) == (other.code, other.kind, other.fields)
 
     @property
     def envelope(self) -> tuple[str, tuple[str, ...]]:
         """What the router's errors of all codes have in common."""
-        return self.kind, tuple(name for name, _ in self.fields)
+        return self.kind, self.fields
+
+    @property
+    def shape(self) -> tuple[int, str, tuple[str, ...]]:
+        """All but its words."""
+        return self.code, self.kind, self.fields
+
+    def is_worded_as(self, others: Iterable[Form]) -> bool:
+        """Return whether one of the others has the same words, under the same code."""
+        return any((self.code, self.digest) == (it.code, it.digest) for it in others)
+
+    def is_shaped_as(self, others: Iterable[Form]) -> bool:
+        """Return whether it is, apart from its words, as one of the others.
+
+        410 is said of what was there before, so no answer for what never was has that code.
+        """
+        codes = {self.code, 404} if self.code == 410 else {self.code}
+        return any(it.code in codes and it.envelope == self.envelope for it in others)
 
 
 TAKEN = Form(200)
@@ -53,9 +69,8 @@ def form_of(code: int, content_type: str, body: bytes, requested: str) -> Form:
     text = body[:_MOST_BYTES].decode("utf-8", "replace")
     words = text.replace(requested, "") if requested else text
     digest = hashlib.sha256("".join(words.split()).encode()).hexdigest()[:16]
-    named = sorted((object_in(body) or {}).items())[:_MOST_FIELDS]
-    fields = tuple((name[:60], type(value).__name__) for name, value in named)
-    return Form(code, kind[:60], fields, digest)
+    named = sorted(object_in(body) or {})[:_MOST_FIELDS]
+    return Form(code, kind[:60], tuple(name[:60] for name in named), digest)
 
 
 def object_in(body: bytes) -> Mapping[str, object] | None:
@@ -67,78 +82,44 @@ def object_in(body: bytes) -> Mapping[str, object] | None:
     return cast("dict[str, object]", parsed) if isinstance(parsed, dict) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Forms:
-    """The router's own forms, learned before anything is provisioned."""
+class Absent(NamedTuple):
+    """How the router answered, when the run began, for what does not exist: all that is kept."""
 
-    unknown: Form
-    """Status of an unknown UUID."""
-    malformed: Form
-    """Status of a word that is not a UUID."""
-    unknown_key: Form
-    """Poll of an unknown key; `TAKEN` where that is a successful answer."""
-    missing: Form
-    """A path that does not exist."""
-    stranger: Form = TAKEN
-    """Poll of an unknown key without a token; sent only where a key is answered as that path is."""
+    key_404: bool = False
+    """Whether a poll of an unknown key was 404; a later 404 counts only then."""
+    bare: bool = False
+    """Whether an id or a key that is unknown was answered word for word as a wrong path is."""
 
-    @property
-    def can_prove(self) -> bool:
-        """Whether the router can be distinguished from any other server at its URL."""
-        if self.unknown_key == TAKEN:
-            return True
-        # The router turns strangers away. Where they are told that there is no such path, the path
-        # of keys is another server's, and the malformed id proves that of ids alone.
-        misled = self.missing.digest == self.unknown_key.digest == self.stranger.digest
-        return not misled and self.is_routers(self.malformed)
 
-    def says_unknown(self, form: Form, *, key: bool = False) -> bool:
-        """Return whether it is the router's own "not found", as far as its form can show.
+def says_unknown(form: Form, own: Iterable[Form], missing: Iterable[Form], absent: Absent) -> bool:
+    """Return whether an answer says that there is no such id, or key, as far as its form shows.
 
-        Its own is what the same call has answered: status, or poll for a `key`. Plain text or a
-        page never is: the router speaks JSON. Nor is the answer for a wrong path, if the call
-        answers in other words.
-        """
-        own = self.unknown_key if key else self.unknown
-        if form.code != 404 or not form.fields or not form.looks_like(own):
-            return False
-        return form.digest != self.missing.digest or form.digest == own.digest
+    `own` are the answers for random ones of the same moment, and `missing` those for wrong paths.
+    Plain text or a page never says so: the router speaks JSON.
+    """
+    own, missing = [*own], [*missing]
+    if not form.fields:
+        return False
+    if absent.bare and form.is_worded_as(own):
+        return True
+    by_shape = form.is_shaped_as(own) and all(form.shape != it.shape for it in missing)
+    return by_shape or (form.is_worded_as(own) and not form.is_worded_as(missing))
 
-    def has_own_words(self, form: Form) -> bool:
-        """Return whether it is the answer for an unknown id word for word, and no wrong path's."""
-        return form.digest == self.unknown.digest != self.missing.digest
 
-    def is_routers(self, malformed: Form) -> bool:
-        """Return whether the answer to a word that is not a UUID proves that the router gave it."""
-        if not malformed.looks_like(self.malformed):
-            return False
-        if not malformed.looks_like(self.missing):
-            return True
-        # Only the words can distinguish them, so they must be equal, and distinguish keys as well.
-        own = malformed.digest == self.malformed.digest
-        return own and self.missing.digest not in (malformed.digest, self.unknown_key.digest)
+def proves_router(malformed: Form, missing: Iterable[Form]) -> bool:
+    """Return whether the answer to a word that can't be an id proves that the router gave it."""
+    is_rejected = malformed.code in INVALID and bool(malformed.fields)
+    return is_rejected and all(malformed.shape != it.shape for it in missing)
 
-    def refuses(self, form: Form) -> bool:
-        """Return whether an answer to a provision is the router's own refusal.
 
-        That is no proof: a router may carry out what it refuses.
-        """
-        if not 400 <= form.code < 500 or form.code in UNDECIDED or not form.fields:
-            return False
-        return any(
-            form.envelope == own.envelope
-            for own in (self.unknown, self.malformed, self.unknown_key)
-        )
+def is_decided(form: Form) -> bool:
+    """Return whether an answer to a provision may be the router's own refusal."""
+    return 400 <= form.code < 500 and form.code not in UNDECIDED and bool(form.fields)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain types, for a worker of the same run."""
-        return asdict(self)
 
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Restore the result of `to_plain`; tuples may have become lists."""
-        forms: dict[str, Form] = {}
-        for name, form in plain.items():
-            fields = tuple((field, kind) for field, kind in form["fields"])
-            forms[name] = Form(form["code"], form["kind"], fields, form["digest"])
-        return cls(**forms)
+def refuses(form: Form, malformed: Form) -> bool:
+    """Return whether it is: it is in the envelope in which the router rejects a malformed id.
+
+    That is no proof: a router may carry out what it refuses.
+    """
+    return is_decided(form) and form.envelope == malformed.envelope

@@ -10,20 +10,21 @@ import contextlib
 import math
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import same_id
+from pytest_hydrasmoke._api.models import plain_id, same_id
 from pytest_hydrasmoke._base.errors import ConfigError, LeakError
 from pytest_hydrasmoke._base.run_keys import is_random
-from pytest_hydrasmoke._journal.events import Alive, Became, Conflict, Doing
+from pytest_hydrasmoke._journal.events import Alive, Became, Conflict, Doing, Vanished
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .instance import Instance
-from .looks import DoubtError, conclusive, look, named
+from .looks import NOT_FOUND, DoubtError, conclusive, look, named
 from .policy import poll_interval
-from .proof import NEXT_LOOK, Look, Verdict, judge
+from .proof import NEXT_LOOK, VANISHED, Look, Verdict, judge
 
 UNDER_WAY_LOOKS = 3
 """How often a last look sees a deletion under way until it stops looking."""
+OUT_OF_SIGHT = "it died, or the router has lost sight of it"
 FIRST_LOOK = 5.0
 """Seconds to find out whether an instance is gone before this run deletes it."""
 
@@ -47,6 +48,10 @@ class Deletion:
         # while a worker is still about to insert the row.
         self._deadline: float | None = None
         self._ids = list[str]()
+        self._vanished = False
+        """Whether the first DELETE of one of them has found nothing."""
+        self._gone_before = False
+        """Whether it was gone before this run deleted it."""
         if instance.state in HAS_ROW:
             self._has_row(start)
         elif instance.state is State.GONE:
@@ -78,12 +83,15 @@ class Deletion:
         # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         seen = await look(calls, self._instance, instance.id, io.now() + seconds)
+        self._gone_before = self._is_alone() and seen.says_gone and instance.owns(seen.named)
+
+    def _is_alone(self) -> bool:
+        """Return whether no sweep has declared the run over, which then deletes as well."""
         try:
-            instance.permit()
+            self._instance.permit()
         except ConfigError:
-            return
-        if seen.says_gone and instance.owns(seen.named):
-            instance.note(Conflict(_gone_before(instance.run_id or "")))
+            return False
+        return True
 
     async def ask_all(self, calls: Calls) -> None:
         """Send a delete for every id that is known, and look for nothing but an unseen row.
@@ -120,7 +128,12 @@ class Deletion:
             else:
                 reason, at = unproved
                 soon = min(soon, at)
+        if not self._ids and self._vanished:
+            raise LeakError(f"{VANISHED}: {_who(self._instance.run_id, OUT_OF_SIGHT)}")
         if not self._ids:
+            if self._gone_before:
+                words = f"it was gone before this run deleted it: {_who(self._instance.run_id)}"
+                self._instance.note(Conflict(words))
             self._instance.is_gone(io.now(), ends=self._policy.router.fake)
             return None
         now = io.now()
@@ -143,6 +156,9 @@ class Deletion:
             instance.names(seen.named, seen.at)
             instance.add_remark(f"its key now names {seen.named}: deleted too")
             self._ids.append(seen.named)
+        if verdict.vanished:
+            self._vanished = True
+            return None
         if not verdict.proved:
             now = calls.io.now()
             return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
@@ -169,23 +185,35 @@ class Deletion:
 
     def _judge(self, instance_id: str, *, last: bool = False) -> Verdict:
         policy, seen = self._policy, self._instance.evidence[instance_id]
-        keeps_rows = policy.router.keeps_rows
-        return judge(seen, keeps_rows=keeps_rows, patient=policy.patient, last=last)
+        return judge(
+            seen,
+            keeps_rows=policy.router.keeps_rows,
+            patient=policy.patient,
+            vanished=self._instance.has_vanished(instance_id),
+            last=last,
+        )
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""
         instance, now = self._instance, calls.io.now()
         seen = instance.evidence
+        is_first, unknown = not seen.asked and not self._policy.patient, seen.unknown_deletes
         seen.asked = True
         # Half of the time: a router may delete and fail to say so, and status needs the rest.
         half = now + max((deadline - now) / 2, LAST_CHANCE)
         try:
-            accepted = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
+            code = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
         except DoubtError as doubt:
             instance.add_remark(doubt.message)
             seen[instance_id] = seen[instance_id].unanswered(calls.io.now(), doubt.message)
             return
+        accepted = code < 300
         seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
+        found_nothing = code in NOT_FOUND and plain_id(instance_id) in seen.alive
+        if is_first and found_nothing and seen.unknown_deletes == unknown and self._is_alone():
+            instance.note(Vanished(instance_id))
+        elif accepted:
+            instance.vanished = [it for it in instance.vanished if not same_id(it, instance_id)]
         # What is written names its id: one that was not asked for has accepted nothing.
         last = same_id(instance_id, instance.id) and not instance.accepted
         if accepted and last and instance.state in HAS_ROW:
@@ -252,11 +280,12 @@ class Deletion:
         raise reason
 
 
-def _gone_before(run_id: str) -> str:
+def _who(run_id: str | None, else_: str = "or it died") -> str:
+    """Return who may have deleted it, and what to do about it."""
     own_id = f"; if another run has run id {run_id} too, give each an id of its own"
     return (
-        "it was gone before this run deleted it: something else deleted it, or it died.\n"
-        f"See the router's log of it{'' if is_random(run_id) else own_id}"
+        f"something else deleted it, {else_}.\n"
+        f"See the router's log of it{'' if is_random(run_id or '') else own_id}"
     )
 
 

@@ -13,9 +13,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, plain_id, same_id
+from pytest_hydrasmoke._api.models import (
+    InstanceSpec,
+    InstanceStatus,
+    PollResult,
+    plain_id,
+    same_id,
+)
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.events import (
@@ -36,6 +43,7 @@ from pytest_hydrasmoke._journal.states import HAD_ROW, State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
+from .controls import Controls
 from .partner import Partner
 from .policy import Policy
 from .proof import Evidence
@@ -104,6 +112,7 @@ class Instance(Story, Partner):
     def take_over(self, known: KnownInstance) -> None:
         super().take_over(known)
         self.evidence.forget(accepted=self.accepted)
+        self.evidence.alive |= set(map(plain_id, self.ids))
 
     def owns(self, instance_id: str | None) -> bool:
         """Return whether what a key names is its own; one that names nothing is nobody else's."""
@@ -140,6 +149,17 @@ class Instance(Story, Partner):
             if one is not None:
                 known.setdefault(plain_id(one), one)
         return [*known.values()]
+
+    @property
+    def controls(self) -> Controls:
+        """What the router answers at this moment for what does not exist."""
+        return self.policy.router.controls[self.link]
+
+    @property
+    def absent(self) -> Absent:
+        """How the router answered, when its run began, for what does not exist."""
+        known = self.absent_when_claimed
+        return self.policy.router.absent if known is None else known
 
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its keeper raises."""
@@ -289,10 +309,25 @@ class Instance(Story, Partner):
         if self.status != word:
             self.note(Status(word), at)
 
+    def saw_alive(self, status: InstanceStatus) -> None:
+        """Record that a status has called an instance alive."""
+        if not self.policy.statuses.is_gone(status.status):
+            self.evidence.alive.add(plain_id(status.id))
+
+    def has_vanished(self, instance_id: str) -> bool:
+        """Return whether it was seen alive, and its first DELETE found nothing.
+
+        One that its key has another name for by now has not vanished.
+        """
+        is_current = same_id(instance_id, self.id)
+        return is_current and plain_id(instance_id) in map(plain_id, self.vanished)
+
     def saw_attempt(self, attempt: Tried) -> None:
         request, outcome = attempt.request, attempt.outcome
         if request.call == "provision" and attempt.outcome_unknown:
             self.evidence.unknown_outcomes += 1
+        if request.call == "delete" and attempt.outcome_unknown:
+            self.evidence.unknown_deletes += 1
         self.sightings.saw_attempt(attempt)
         self.note(
             events.Attempt(

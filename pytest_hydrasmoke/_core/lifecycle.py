@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import is_decided, refuses
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import Interrupted
@@ -28,10 +28,13 @@ from pytest_hydrasmoke._journal.states import NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._journal.story import BOOT
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
+from .controls import malformed
 from .instance import Instance
 from .looks import status_of
 from .policy import poll_interval
 
+CONTROL = 10.0
+"""Seconds to find out whether a refusal is the router's."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
@@ -110,19 +113,16 @@ async def check_free(calls: Calls, instance: Instance) -> None:
 async def request(calls: Calls, instance: Instance, deadline: float) -> None:
     """Call `ask`, and accept a key already in progress (409): poll finds its instance."""
     try:
-        await ask(calls, instance, instance.policy.router.forms, deadline)
+        await ask(calls, instance, deadline)
     except RouterError as error:
         if error.status_code != 409:
             raise
 
 
-async def ask(
-    calls: Calls, instance: Instance, forms: Forms | None, deadline: float | None = None
-) -> ProvisionAccepted:
+async def ask(calls: Calls, instance: Instance, deadline: float | None = None) -> ProvisionAccepted:
     """Request an instance; before the request it knows of that, after it the outcome.
 
-    Its `forms` show whether the router itself has refused it. Raises `RouterError`,
-    `TransportError`, or `ContractError` for an answer about another key.
+    Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
     """
     if instance.spec is None or instance.key is None:
         raise ConfigError("an attached instance can't be provisioned")
@@ -137,7 +137,7 @@ async def ask(
             before=lambda: instance.leaves(calls.io.now()),
         )
     except (RouterError, TransportError) as error:
-        raise _failed(instance, error, before, forms, calls.io.now()) from None
+        raise await _failed(calls, instance, error, before) from None
     own = accepted.idempotency_key == instance.key
     # What it names for another key is another run's, and not this one's to delete.
     instance.becomes(State.ACCEPTED, accepted.instance_id if own else None)
@@ -151,26 +151,33 @@ async def ask(
     return accepted
 
 
-def _failed(
-    instance: Instance,
-    error: RouterError | TransportError,
-    before: State,
-    forms: Forms | None,
-    at: float,
+async def is_refusal(calls: Calls, error: RouterError) -> bool:
+    """Ask whether an answer to a provision is the router's own refusal, or may be a gateway's."""
+    if error.form is None or not is_decided(error.form):
+        return False
+    until = calls.io.now() + CONTROL
+    try:
+        return refuses(error.form, await malformed(calls, until))
+    except HydraSmokeError:
+        return False
+
+
+async def _failed(
+    calls: Calls, instance: Instance, error: RouterError | TransportError, before: State
 ) -> HydraSmokeError:
     """Record what a request shows that has failed, and return its error."""
-    is_known = not instance.evidence.unknown_outcomes
+    is_known, at = not instance.evidence.unknown_outcomes, calls.io.now()
     if isinstance(error, TransportError):
         if is_known and not error.reached and before is State.REFUSED:
             instance.refuses(at)
         elif is_known and not error.reached:
             instance.becomes(State.UNUSED)
         return error
-    if forms is None or error.form is None or not forms.refuses(error.form):
+    if not await is_refusal(calls, error):
         return error  # It may be a gateway's: that shows nothing.
     if is_known:
         instance.refuses(at)
-    if error.status_code != 403:
+    if error.status_code != 403 or instance.link is not None:
         return error
     # Preflight has proved the token valid.
     return RouterError(

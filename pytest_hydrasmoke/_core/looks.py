@@ -1,36 +1,35 @@
 """One look at an instance and its key: what the router says of them, as far as it proves anything.
 
-`_base.evidence` says in which form an answer counts. The forms are learned, and proved, by requests
-for what does not exist; each of these uses a random word, so that no cache between here and the
-router knows the answer. Written once for sync and async: see `_transport.protocol`.
+`_base.evidence` says when an answer counts, beside the controls of `controls`. Written once for
+sync and async: see `_transport.protocol`.
 """
 
 from __future__ import annotations
 
-import secrets
-import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, PollResult, same_id
-from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
-    NotFoundError,
     RouterError,
     TransportError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted
 
+from .controls import Kind
 from .instance import Instance
 from .proof import Look, Says
 
 T = TypeVar("T")
+TRIES = 4
+"""How often an answer is asked for until it is that of the controls: two versions may answer."""
+NOT_FOUND = frozenset({404, 410})
+"""How a router may say that there is none."""
 
 
 class DoubtError(HydraSmokeError):
@@ -46,6 +45,7 @@ async def status_of(
     """Read the status, and record it."""
     status = await calls.status(instance_id, deadline=deadline)
     instance.saw_status(status.status, calls.io.now())
+    instance.saw_alive(status)
     hostname = (status.hostname or "")[:MOST_WORD]
     if hostname and hostname != instance.hostname:
         instance.note(Hosted(hostname))
@@ -55,70 +55,89 @@ async def status_of(
 async def look(calls: Calls, instance: Instance, instance_id: str, deadline: float) -> Look:
     """Ask for the status of an instance and what its key names: one look."""
     try:
-        says, why, sure = await _status(calls, instance, instance_id, deadline)
+        says, why = await _status(calls, instance, instance_id, deadline)
         found = await named(calls, instance, deadline)
-        if not sure and found.instance_id is not None:
+        named_id, word = found.instance_id, found.status
+        same = same_id(named_id, instance_id)
+        if says == "unknown" and same and instance.policy.statuses.is_ready(word):
+            says, why = "contradiction", f"as {safe_line(str(word))!r}"
+        bare = instance.absent.bare and says == "unknown" and named_id is not None
+        if bare or says == "contradiction":
             # The key's answer does not say that it is gone, and proves the path of keys alone.
             await _check_proof(calls, instance, deadline)
     except DoubtError as doubt:
         alive: Says = "nothing" if doubt.last is None else "alive"
         return Look(calls.io.now(), alive, doubt.message)
-    named_id, word = found.instance_id, found.status
-    same = same_id(named_id, instance_id)
-    if says == "unknown" and same and instance.policy.statuses.is_ready(word):
-        says, why = "contradiction", f"as {safe_line(str(word))!r}"
     return Look(calls.io.now(), says, why, named_id)
 
 
 async def _status(
     calls: Calls, instance: Instance, instance_id: str, deadline: float
-) -> tuple[Says, str, bool]:
-    """Return what the status says, why, and whether it is certain that the router says so."""
-    question = status_of(calls, instance, instance_id, deadline=deadline)
-    try:
-        status = await conclusive(question)
-    except NotFoundError as error:
-        return "unknown", "", _check_form(error, instance)
+) -> tuple[Says, str]:
+    """Return what the status says, and why."""
+    status = await _unless_unknown(
+        lambda: status_of(calls, instance, instance_id, deadline=deadline),
+        *(calls, instance, "id", deadline),
+    )
+    if status is None:
+        return "unknown", ""
     word = status.status
     if not instance.policy.statuses.is_gone(word):
         raise DoubtError(f"status {safe_line(word)!r}", last=word)
-    return ("under way" if word.lower().endswith("ing") else "gone"), "", True
+    return ("under way" if word.lower().endswith("ing") else "gone"), ""
 
 
 async def named(calls: Calls, instance: Instance, deadline: float) -> PollResult:
     """Return what the key names, `found=False` without a row; raises `DoubtError`."""
     assert instance.key is not None
+    key, nobody = instance.key, PollResult(found=False)
     try:
-        found = await conclusive(calls.find(instance.key, deadline=deadline))
-    except NotFoundError as error:
-        _check_form(error, instance, key=True)
+        found = await _unless_unknown(
+            lambda: calls.find(key, deadline=deadline), calls, instance, "key", deadline
+        )
     except DoubtError as doubt:
-        if (
-            doubt.code != 422
-        ):  # The router says that it can't be a key, such as one of 256 characters.
+        if doubt.code != 422:
             raise
-    else:
-        if found.found and found.instance_id is None:
-            raise DoubtError("the router has a row for its key, but names no instance")
-        if found.found and not (instance.evidence.asked and instance.owns(found.instance_id)):
-            instance.saw_boot(found, calls.io.now())
-        return found if found.found else PollResult(found=False)
-    await _check_proof(calls, instance, deadline)
-    return PollResult(found=False)
+        found = None  # The router says that it can't be a key, such as one of 256 characters.
+    if found is None:
+        await _check_proof(calls, instance, deadline)
+        return nobody
+    if found.found and found.instance_id is None:
+        raise DoubtError("the router has a row for its key, but names no instance")
+    if found.found and not (instance.evidence.asked and instance.owns(found.instance_id)):
+        instance.saw_boot(found, calls.io.now())
+    return found if found.found else nobody
 
 
-def _check_form(error: NotFoundError, instance: Instance, *, key: bool = False) -> bool:
-    """Check the form of a "not found"; return whether its words prove that it is the router's."""
-    forms = instance.policy.router.forms
-    if forms is None or error.form is None or not forms.says_unknown(error.form, key=key):
-        raise DoubtError(f"{error.message}: not in the router's own form")
-    return forms.has_own_words(error.form)
+async def _unless_unknown(
+    ask: Callable[[], Awaitable[T]], calls: Calls, instance: Instance, kind: Kind, deadline: float
+) -> T | None:
+    """Return an answer, None for one that says that there is none; raises `DoubtError`.
+
+    Where that differs from the controls, it is asked for again, beside more of them.
+    """
+    controls, absent = instance.controls, instance.absent
+    for number in range(TRIES):
+        try:
+            return await conclusive(ask(), NOT_FOUND)
+        except RouterError as error:
+            refusal = error
+            if error.status_code not in NOT_FOUND:
+                raise
+        if kind == "key" and not absent.key_404:
+            why = "an unknown key was answered otherwise when the run began"
+            raise DoubtError(f"{refusal.message}: {why}")
+        more = number > 0
+        if refusal.form is not None and await conclusive(
+            controls.say_unknown(calls, refusal.form, kind, absent, deadline, more=more)
+        ):
+            return None
+    what = "an id" if kind == "id" else "a key"
+    raise DoubtError(f"{refusal.message}: not as {what} that nobody has is answered")
 
 
 async def _check_proof(calls: Calls, instance: Instance, deadline: float) -> None:
-    form = await conclusive(malformed_form(calls, deadline))
-    forms = instance.policy.router.forms
-    if forms is None or not forms.is_routers(form):
+    if not await conclusive(instance.controls.prove_router(calls, deadline)):
         raise DoubtError("it is not found, but nothing proves that the router says so")
 
 
@@ -127,70 +146,21 @@ async def named_by(calls: Calls, instance: Instance, deadline: float) -> str | N
     return (await named(calls, instance, deadline)).instance_id
 
 
-async def conclusive(question: Awaitable[T]) -> T:
+async def conclusive(question: Awaitable[T], passes: frozenset[int] = frozenset()) -> T:
     """Await an answer; raises `DoubtError` for one that proves nothing.
 
-    Passes on a refused token and "not found" unchanged.
+    A refused token, and a refusal of a code that `passes`, are raised unchanged.
     """
     try:
         return await question
-    except (UnauthorizedError, NotFoundError):
+    except UnauthorizedError:
         raise
     except ContractError as error:
         doubt = DoubtError(f"{error.message}: expected {error.expected}, got {error.got}")
     except (RouterError, TransportError) as error:
+        code = error.status_code if isinstance(error, RouterError) else None
+        if code in passes:
+            raise
         doubt = DoubtError(error.message)
-        doubt.code = error.status_code if isinstance(error, RouterError) else None
+        doubt.code = code
     raise doubt
-
-
-# What does not exist
-
-
-async def learn_forms(calls: Calls, deadline: float) -> Forms:
-    """Learn how the router answers for what does not exist; raises the errors of the calls."""
-    # The key first: its answer shows what is wrong with the URL or the token.
-    stranger = TAKEN
-    try:
-        await calls.find(_unknown(), deadline=deadline)
-        unknown_key = TAKEN
-    except NotFoundError as error:
-        unknown_key = _form(error)
-    word = f"no-such-call-{secrets.token_hex(8)}"
-    missing = await _form_of(calls.missing(word, deadline=deadline))
-    if unknown_key != TAKEN and unknown_key.digest == missing.digest:
-        stranger = await _form_of(calls.find(_unknown(), deadline=deadline, anonymous=True))
-    return Forms(
-        unknown_key=unknown_key,
-        missing=missing,
-        stranger=stranger,
-        unknown=await _form_of(calls.status(str(uuid.uuid4()), deadline=deadline)),
-        malformed=await malformed_form(calls, deadline),
-    )
-
-
-def _unknown() -> str:
-    return f"unknown-{secrets.token_hex(8)}"
-
-
-async def malformed_form(calls: Calls, deadline: float) -> Form:
-    """Learn how a status call with a malformed id is answered; raises the errors of the call."""
-    word = f"not-a-uuid-{secrets.token_hex(8)}"
-    return await _form_of(calls.status(word, deadline=deadline))
-
-
-async def _form_of(question: Awaitable[object]) -> Form:
-    try:
-        await question
-    except RouterError as error:
-        return _form(error)
-    except ContractError:
-        pass  # Any other answer shows that the router took it for what there is.
-    return TAKEN
-
-
-def _form(error: RouterError) -> Form:
-    """Return the form of a refusal; a transient one has none, and is raised again."""
-    if error.status_code in TRANSIENT or error.form is None:
-        raise error
-    return error.form

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.run_keys import PLAIN, Commands
+from pytest_hydrasmoke._transport.links import Link
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+from .controls import Controls
 
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must have a terminal event: where it is known to send them, always, or never."""
@@ -39,10 +43,12 @@ class Statuses:
 class KnownRouter:
     """A run's router, as far as the run knows it: one object for all of its instances."""
 
-    forms: Forms | None = None
-    """Its own forms; without them no "not found" proves anything."""
+    absent: Absent = field(default_factory=Absent)
+    """How it answered, when the run or the sweep began, for what does not exist."""
     fake: bool = False
     """Whether it is the bundled fake, whose instances end with the run."""
+    controls: dict[Link | None, Controls] = field(default_factory=lambda: defaultdict(Controls))
+    """What it answers at this moment for what does not exist, to each token."""
     keeps_rows: bool = False
     """Whether it was seen to keep a deleted instance's row under its key, with a ready word."""
     to_come: Callable[[str], bool] | None = None

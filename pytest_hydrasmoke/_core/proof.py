@@ -11,6 +11,8 @@ good for as long as it has held. What must hold how long:
 - Not found, while the key still names it with a ready word: that is a contradiction. It must hold
   for `KEPT_ROW`, and then a further DELETE must find nothing (404, 409, 410), or be accepted and
   followed by `UNASKED` of the same. Then it is a row that the router has kept.
+- Not found, by the first DELETE neither, although it was seen alive: never. A gateway that lies,
+  or an empty database, looks the same.
 - Alive, or no answer that proves anything: never.
 
 None of them is trusted for good before a last look, which comes a while later: not before any
@@ -40,6 +42,7 @@ REFUSED_AFTER, MOST_LAG = 3.0, 30.0
 NEXT_LOOK = 1.0
 """Seconds between two looks at what must hold."""
 STILL_DELETING = "the router is still deleting it"
+VANISHED = "its first DELETE found nothing, although it was seen alive before"
 
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
 
@@ -119,6 +122,10 @@ class Evidence:
     def __init__(self) -> None:
         self.unknown_outcomes = 0
         """Provision attempts that may have been carried out although no answer says so."""
+        self.unknown_deletes = 0
+        """DELETE attempts that may have been carried out although no answer says so."""
+        self.alive = set[str]()
+        """The plain ids that were seen alive, by this process or by an earlier one."""
         self.asked = False
         """Whether this run may have requested a deletion before."""
         self.gone: frozenset[str] = frozenset()
@@ -162,15 +169,31 @@ class Verdict:
     """Why it is not proved."""
     kept_row: bool = False
     """Whether the proof is of a row that was kept."""
+    vanished: bool = False
+    """Whether all would prove it, had the first DELETE not found nothing."""
 
 
 def judge(
-    seen: Seen, *, keeps_rows: bool = False, patient: bool = False, last: bool = False
+    seen: Seen,
+    *,
+    keeps_rows: bool = False,
+    patient: bool = False,
+    vanished: bool = False,
+    last: bool = False,
 ) -> Verdict:
     """Judge what was seen of one instance, by a `last` look or before it.
 
-    Its router may be known to keep rows. A sweep is `patient` with a deletion under way.
+    Its router may be known to keep rows. A sweep is `patient` with a deletion under way. Of one
+    that has `vanished`, the first DELETE found nothing.
     """
+    verdict = _judge(seen, keeps_rows=keeps_rows, patient=patient, last=last)
+    found = seen.look is not None and seen.look.says in ("unknown", "contradiction")
+    if verdict.proved and vanished and found and not seen.accepted:
+        return Verdict(vanished=True, why=VANISHED)
+    return verdict
+
+
+def _judge(seen: Seen, *, keeps_rows: bool, patient: bool, last: bool) -> Verdict:
     look = seen.look
     if last and look is not None and look.says == "under way":
         return Verdict(why=STILL_DELETING)

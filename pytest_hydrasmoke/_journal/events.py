@@ -106,6 +106,10 @@ class Claimed(NamedTuple):
     """The run whose claim it is: a test may provision under a key of any form."""
     other_token: bool = False
     """Whether it is requested with a token that is not the run's."""
+    key_404: bool | None = None
+    """Whether a poll of an unknown key was 404 when the run began; None if nobody knows."""
+    bare: bool | None = None
+    """Whether what is unknown was answered word for word as a wrong path is."""
 
 
 class Became(NamedTuple):
@@ -115,6 +119,12 @@ class Became(NamedTuple):
     id: str | None = None
     seconds: float = 0.0
     """Since its request."""
+
+
+class Vanished(NamedTuple):
+    """It was seen alive, and the run's first DELETE found nothing."""
+
+    id: str
 
 
 class Alive(NamedTuple):
@@ -270,7 +280,7 @@ class Drifted(NamedTuple):
     text: str
 
 
-Fact = Became | Alive | Prepared
+Fact = Became | Vanished | Alive | Prepared
 """What a ledger has of an instance after its claim."""
 OfLedger = Claimed | Fact | Refuted | CleanedUp | Learned
 """What a ledger consists of, or a sweep's file beside it: what others than the writer must know."""

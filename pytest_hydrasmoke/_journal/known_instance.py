@@ -11,9 +11,10 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.run_keys import run_of
 
-from .events import Alive, Claimed, Fact, Prepared
+from .events import Alive, Claimed, Fact, Prepared, Vanished
 from .states import CLOSED, HAS_ROW, State
 
 
@@ -34,6 +35,8 @@ class KnownInstance:
     """The name of its share; None if it is private to one process."""
     run: str | None = None
     """The run that has claimed it; None where no claim is known."""
+    absent_when_claimed: Absent | None = None
+    """How the router answered, when its run began, for what does not exist; None if unknown."""
     other_token: bool = False
     """Whether it was requested with a token that is not the run's: that one may see nothing."""
     state: State = State.CLAIMED
@@ -43,6 +46,8 @@ class KnownInstance:
     alone has named may be another run's."""
     accepted: list[str] = field(default_factory=list[str])
     """Those whose deletion the router has accepted, if it was not seen alive since."""
+    vanished: list[str] = field(default_factory=list[str])
+    """Those that were seen alive, and whose first DELETE found nothing; none was accepted since."""
     in_vain: bool = False
     """Whether it was seen alive behind a delete."""
     shown: float = field(default=math.inf, compare=False)
@@ -61,7 +66,11 @@ class KnownInstance:
                 self.attached = event.attached
                 self.url, self.fake, self.share = event.url, event.fake, event.share
                 self.run, self.other_token = event.run, event.other_token
+                if event.key_404 is not None:
+                    self.absent_when_claimed = Absent(event.key_404, bool(event.bare))
                 self.state = State.CLAIMED
+            case Vanished():
+                self.vanished.append(event.id)
             case Alive():
                 self.in_vain = True
                 self.accepted.clear()
@@ -83,11 +92,12 @@ class KnownInstance:
                     self.ids.append(name)
                 if name is not None and state is State.DELETING:
                     self.accepted.append(name)
+                    self.vanished = [it for it in self.vanished if it != name]
 
     def again(self) -> KnownInstance:
         """Return what a new claim of its key begins with: it still owes what it has named."""
         owed = KnownInstance(key=self.key, ids=[*self.ids], accepted=[*self.accepted])
-        owed.in_vain = self.in_vain
+        owed.in_vain, owed.vanished = self.in_vain, [*self.vanished]
         return owed
 
     def take_over(self, known: KnownInstance) -> None:

@@ -33,6 +33,7 @@ from .events import (
     Status,
     Took,
     Used,
+    Vanished,
 )
 from .known_instance import KnownInstance
 
@@ -197,7 +198,7 @@ class Story(KnownInstance):
     def apply(self, process: str, at: float, event: Event) -> None:
         """Add what a process has written of it."""
         match event:
-            case Claimed() | Became() | Alive() | Prepared():
+            case Claimed() | Became() | Vanished() | Alive() | Prepared():
                 self.learn(event)
             case Attempt() | Skipped():
                 self.requests.apply(at, event)

@@ -36,7 +36,7 @@ from .report_cleaner import cleaned
 from .workers import KEY, received
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._base.evidence import Absent
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke.fake import FakeRouter
 
@@ -68,14 +68,14 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
             if settings.record is not None:
                 recordings = RecordingStore(settings.record)
                 undo.callback(recordings.end)
-            settings, forms = _check_router(config, settings, loaded, recordings, router)
+            settings, absent = _check_router(config, settings, loaded, recordings, router)
             # A signal waits for the plugins that end what begins here.
             with interrupts.hold():
                 process = Process(
                     pytestconfig=config,
                     config=settings,
                     interrupts=interrupts,
-                    forms=forms,
+                    absent=absent,
                     fake=fake,
                     router=router,
                     table=loaded.file,
@@ -177,8 +177,8 @@ def _check_router(
     loaded: Loaded,
     recordings: RecordingStore | None,
     router: FakeRouter | None,
-) -> tuple[HydraSmokeConfig, Forms | None]:
-    """Check router and agent before the first test; return the settings, and the forms."""
+) -> tuple[HydraSmokeConfig, Absent]:
+    """Check router and agent before the first test; return the settings, and how it says no."""
     # Without the terminal plugin this option does not exist.
     verbosity: int = getattr(config.option, "verbose", -2)
     if verbosity < 0:
@@ -195,8 +195,9 @@ def _check_router(
         if recordings is not None:
             recordings.begin()
         # An attached run deletes nothing, and so has nothing to prove.
-        forms = learn(settings, observer=waiting) if settings.instance is None else None
-    return settings, forms
+        attached = settings.instance is not None
+        absent = Absent() if attached else learn(settings, observer=waiting)
+    return settings, absent
 
 
 def _say_early(words: str) -> None:

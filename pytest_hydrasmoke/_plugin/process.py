@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_frames
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.forks import generation
 from pytest_hydrasmoke._base.pytest_internals import BETWEEN
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -54,8 +54,8 @@ class Process:
     pytestconfig: pytest.Config
     config: HydraSmokeConfig
     interrupts: Interrupts
-    forms: Forms | None
-    """The router's own forms; None in a run that deletes nothing."""
+    absent: Absent
+    """How the router answered, before the run, for what does not exist."""
     fake: bool
     """Whether the bundled fake is the router."""
     router: FakeRouter | None = None
@@ -140,7 +140,7 @@ class Process:
             self.interrupts,
             self.reading,
             self.stage,
-            forms=self.forms,
+            absent=self.absent,
             replay=None if self.replaying is None else self.replaying.replay,
             journal=self.journal,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.pytest_internals import REFUSED, worker_output
 from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
 from pytest_hydrasmoke._run.folder import folder_of
@@ -50,7 +50,7 @@ class Workers:
         router, replay = process.router, process.replaying is not None
         node.workerinput[KEY] = {
             "settings": process.config.to_plain(),
-            "forms": None if process.forms is None else process.forms.to_plain(),
+            "absent": [*process.absent],
             "fake": process.fake,
             # Not its path: the file may exist only on this host. Recordings are too large.
             "scenario": None if router is None or replay else asdict(router.scenario),
@@ -114,7 +114,7 @@ def received(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> 
     beside_main = has_main_process(settings.output, settings.run_id)
     fields: dict[str, Any] = {
         "config": settings,
-        "forms": None if sent["forms"] is None else Forms.from_plain(sent["forms"]),
+        "absent": Absent(*sent["absent"]),
         "fake": sent["fake"],
         "table": Path(sent["table"]) if beside_main and sent["table"] is not None else None,
     }

@@ -29,7 +29,7 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.lifecycle import ask
+from pytest_hydrasmoke._core.lifecycle import ask, is_refusal
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._journal.events import Became
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, State
@@ -124,13 +124,12 @@ class ByHand(Sightings):
         if instance.state is not State.REQUESTED or not is_own:
             # Asked for before: what closed its entry then does not hold for this request.
             self._run.ledger.claim_key(key, claimed)
-        instance.spec, forms = spec, self._run.policy.router.forms
+        instance.spec = spec
         if is_own:
-            return await ask(Calls(calls.io, instance), instance, forms)
+            return await ask(Calls(calls.io, instance), instance)
         instance.link = calls.io.link
-        # The run knows the forms of answers to its own token only.
         try:
-            accepted = await ask(Calls(calls.io, instance), instance, None)
+            accepted = await ask(Calls(calls.io, instance), instance)
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.
@@ -198,18 +197,17 @@ class ByHand(Sightings):
             made = not named or not all(it.owns(named) for it in closed)
             return accepted
         except (RouterError, TransportError) as error:
-            made = self._may_have_made(error)
+            made = await self._may_have_made(calls, error)
             raise
         finally:
             for instance, state in zip(closed, before, strict=True):
                 if not made and instance.state is State.REQUESTED:
                     instance.note(Became(state, instance.id))
 
-    def _may_have_made(self, error: RouterError | TransportError) -> bool:
+    async def _may_have_made(self, calls: Calls, error: RouterError | TransportError) -> bool:
         if isinstance(error, TransportError):
             return error.reached
-        forms = self._run.policy.router.forms
-        return error.form is None or forms is None or not forms.refuses(error.form)
+        return not await is_refusal(Calls(calls.io, self._asked), error)
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""
@@ -231,8 +229,10 @@ class ByHand(Sightings):
         super().saw_attempt(attempt)
         request, code = attempt.request, attempt.outcome
         self._answered_at = attempt.at + attempt.seconds
-        if request.call == "delete" and isinstance(code, int) and code in RULES["delete"].answers:
-            self._saw_deletion(asked_for(request), accepted=code < 300)
+        if request.call == "delete":
+            accepted = isinstance(code, int) and code < 300
+            if attempt.outcome_unknown or code in RULES["delete"].answers:
+                self._saw_deletion(asked_for(request), accepted=accepted)
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         super().saw_answer(call, code, answer)

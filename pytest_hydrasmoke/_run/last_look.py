@@ -27,7 +27,7 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 Look = Callable[[Calls, Instance], Awaitable[None]]
 AT_ONCE = 8
 """Instances looked at at the same time."""
-LOOKS, CLAIMS = 10.0, 20.0
+LOOKS, CLAIMS = 20.0, 20.0
 """Seconds for all last looks, and for all keys that were refused."""
 TICK = 0.25
 """Seconds between two looks at the time that is left."""

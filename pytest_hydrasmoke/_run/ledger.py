@@ -36,6 +36,7 @@ from pytest_hydrasmoke._journal.events import (
     Event,
     Fact,
     Refuted,
+    Vanished,
 )
 
 from . import folder as run_folder
@@ -195,6 +196,8 @@ class Ledger:
         if isinstance(event, Became) and event.id is not None and self._clean(event.id) != event.id:
             # A router can echo the token as an id; without an id, a sweep asks for the key.
             event = event._replace(id=None)
+        if isinstance(event, Vanished) and self._clean(event.id) != event.id:
+            return
         self._append(event, key)
 
     def _append(self, event: Event, key: str | None = None, *, make: bool = False) -> None:

@@ -1,8 +1,8 @@
 """Check the router before the run: is it one, does it accept the token, is the run id new?
 
 Done once, before collection or a sweep, so that a wrong URL or token is reported once and not by
-every test. It also learns the router's "not found" answers: a deletion is believed only in these
-forms. As nothing else is shown meanwhile, it says now and then that no answer has come yet.
+every test. It also learns whether a deletion could be proved there at all. As nothing else is shown
+meanwhile, it says now and then that no answer has come yet.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.retry import Observer, Tried
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.clock import now
-from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.errors import ConfigError, NotFoundError
+from pytest_hydrasmoke._base.evidence import TAKEN, Absent, proves_router
 from pytest_hydrasmoke._base.run_keys import key_of
 from pytest_hydrasmoke._base.threads import Ticker
-from pytest_hydrasmoke._core.looks import learn_forms
+from pytest_hydrasmoke._core.controls import (
+    malformed,
+    missing,
+    unknown,
+    unknown_key,
+)
 from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -75,23 +80,40 @@ def check_unused(
 
 def learn(
     config: HydraSmokeConfig, *, observer: Observer | None = None, io: SyncIO | None = None
-) -> Forms:
+) -> Absent:
     """Learn how the router answers for what does not exist; `observer` sees the calls.
 
     Raises `ConfigError` if the answers can't be distinguished from those of any other server at its
     URL, and passes on the errors of the calls.
     """
     with contextlib.closing(io or SyncIO(config.link)) as io:
-        forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
-    if not forms.can_prove:
+        return drive(_learn(Calls(io, observer), _deadline(io, config)))
+
+
+async def _learn(calls: Calls, deadline: float) -> Absent:
+    # The key first: its answer shows what is wrong with the URL or the token.
+    key = TAKEN
+    try:
+        await calls.find(unknown_key(), deadline=deadline)
+    except NotFoundError as error:
+        key = error.form or TAKEN
+    path = await missing(calls, deadline)
+    stranger = TAKEN
+    if key.is_worded_as([path]):
+        stranger = await unknown(calls, "key", deadline, anonymous=True)
+    known = await unknown(calls, "id", deadline)
+    word = await malformed(calls, deadline)
+    # The router turns strangers away. Where they are told that there is no such path, the path of
+    # keys is another server's, and the malformed id proves that of ids alone.
+    misled = key.is_worded_as([path]) and stranger.is_worded_as([path])
+    if key != TAKEN and (misled or not proves_router(word, [path])):
         raise ConfigError(
             "the answers at this URL look like those of a path that does not exist: 404 for an "
-            f"unknown key, {forms.malformed.code} for a malformed id, "
-            f"{forms.missing.code} for a wrong path",
+            f"unknown key, {word.code} for a malformed id, {path.code} for a wrong path",
             next_step="check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps "
             "a prefix such as /api; no deletion could be believed here",
         )
-    return forms
+    return Absent(key != TAKEN, any(it.is_worded_as([path]) for it in (key, known)))
 
 
 def _deadline(io: SyncIO, config: HydraSmokeConfig) -> float:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.forks import generation
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
@@ -63,8 +63,8 @@ class Run(Keeper):
     stage: Stage = field(default_factory=Stage)
     """Whose instances are claimed, and whose chats are under way."""
     instances: list[Instance] = field(default_factory=list[Instance])
-    forms: Forms | None = None
-    """The router's own forms, learned before the run; without them no "not found" is believed."""
+    absent: Absent = field(default_factory=Absent)
+    """How the router answered, before the run, for what does not exist."""
     replay: Replay | None = None
     """The replay of recordings that plays the router, if one does."""
     journal: Journal | None = None
@@ -82,7 +82,7 @@ class Run(Keeper):
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self.policy = dataclasses.replace(
-            self.config.policy, router=KnownRouter(self.forms, self.ledger.fake)
+            self.config.policy, router=KnownRouter(self.absent, self.ledger.fake)
         )
         self.by_hand = ByHand(self)
 
@@ -125,7 +125,11 @@ class Run(Keeper):
                 next_step="remove it: the spec is written into the ledger and the reports",
             )
         url, fake = self.config.link.base_url, self.ledger.fake
-        return Claimed(plain, url=url, fake=fake, share=share, run=self.config.run_id)
+        return Claimed(
+            plain,
+            *(False, url, fake, share, self.config.run_id, False),
+            **self.absent._asdict(),
+        )
 
     def _new_instance(
         self, spec: InstanceSpec | None, key: str | None, claimed: Claimed, known: str | None = None

@@ -220,7 +220,7 @@ class Sweep:
         """Return whether a smoke router answers: no other server's answer proves anything."""
         try:
             with WaitingAloud(self.config.url, self.wait_aloud) as observer:
-                forms = learn(self.config, observer=observer, io=self.io)
+                absent = learn(self.config, observer=observer, io=self.io)
         except HydraSmokeError as error:
             self.left = True
             self.say(f"UNKNOWN  what is left: {self.config.url} does not show it: {error.message}")
@@ -229,7 +229,7 @@ class Sweep:
             return False
         self._policy = dataclasses.replace(
             self.config.policy,
-            router=KnownRouter(forms),
+            router=KnownRouter(absent),
             keep="never",
             last_look=ANSWER,
             row_wait=self.wait,

@@ -142,7 +142,10 @@ class SweptKey(Keeper):
 
     def fails(self, error: Exception) -> None:
         """Come to an end because a step has failed."""
-        self.ends(End.LEFT, error.message if isinstance(error, HydraSmokeError) else repr(error))
+        words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+        if self.instance.vanished:
+            words += f"; once you know that it is gone, delete {self.run.folder}"
+        self.ends(End.LEFT, words)
 
     def ends(self, end: End, words: str = "") -> None:
         """Come to an end."""

@@ -1,21 +1,23 @@
-"""What an answer proves, by its form: the rules without any router."""
+"""What an answer proves, by its form and beside its controls: the rules without any router."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 import pytest
-from scripted_io import MALFORMED, NO_ROW, NO_SUCH_PATH, NOT_FOUND, calls_of, forms, reply, status
+from scripted_io import MALFORMED, NO_SUCH_PATH, NOT_FOUND, form, reply
 
-from pytest_hydrasmoke import RouterError
-from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms, form_of
-from pytest_hydrasmoke._core.looks import learn_forms
-from pytest_hydrasmoke._transport.protocol import Answer, drive
+from pytest_hydrasmoke._base.evidence import (
+    TAKEN,
+    Absent,
+    proves_router,
+    refuses,
+    says_unknown,
+)
+from pytest_hydrasmoke._transport.protocol import Answer
 
-
-def form(answer: Answer, asked: str = "") -> Form:
-    return form_of(answer.status, answer.headers.get("content-type", ""), answer.body, asked)
+OTHER_WORDS = reply(404, {"detail": "There is none"})
+MORE_FIELDS = reply(404, {"detail": "Instance not found", "code": 7})
+GONE = reply(410, {"detail": "It was deleted"})
+PLAIN = reply(404, b"default backend - 404")
 
 
 def test_a_form_has_no_word_of_what_was_asked_for() -> None:
@@ -33,102 +35,71 @@ def test_a_form_has_no_word_of_what_was_asked_for() -> None:
         assert form(reply(404, body)).fields == ()
 
 
-def test_not_found_counts_in_the_routers_own_form_alone() -> None:
-    known = forms()
-    assert known.says_unknown(form(NOT_FOUND))
-    wrong: list[Answer] = [
-        reply(404, b"default backend - 404"),
-        reply(404, {"message": "Instance not found"}),
-        reply(404, {"detail": ["Instance not found"]}),
-        reply(404, {"detail": "Instance not found"}, content_type="text/html"),
-        reply(410, {"detail": "Instance not found"}),
-        NO_SUCH_PATH,
-        reply(404, b'{"detail":"Not Found"}'),
-    ]
-    assert not any(known.says_unknown(form(it)) for it in wrong)
-    # Each call has its own: this poll answers otherwise, and this status in other words.
-    assert not known.says_unknown(form(NOT_FOUND), key=True)
-    known = forms(unknown_key=NO_SUCH_PATH)
-    told = [known.says_unknown(form(NO_SUCH_PATH), key=key) for key in (False, True)]
-    assert told == [False, True]
-    # That is what it has answered.
-    known = forms(unknown=NO_SUCH_PATH)
-    assert known.says_unknown(form(NO_SUCH_PATH))
-    assert known.says_unknown(form(NOT_FOUND)), "the form is the same"
-    plain = reply(404, b"not found")
-    assert not forms(unknown=plain).says_unknown(form(plain)), "a text is nobody's own form"
+def unknown(
+    answer: Answer, own: list[Answer], missing: Answer = NO_SUCH_PATH, *, bare: bool = False
+) -> bool:
+    return says_unknown(form(answer), [*map(form, own)], [form(missing)], Absent(bare=bare))
 
 
-def test_a_word_that_is_no_id_proves_who_answers_or_its_words_do() -> None:
-    known = forms()
-    told = [known.is_routers(it) for it in (form(MALFORMED), form(NO_SUCH_PATH), TAKEN)]
-    assert told == [True, False, False]
-    # Where only words differ, they prove it.
-    known = forms(malformed=NOT_FOUND, unknown_key=NOT_FOUND)
-    others = NO_SUCH_PATH, reply(404, {"detail": "Something else"})
-    assert [known.is_routers(form(it)) for it in (NOT_FOUND, *others)] == [True, False, False]
-    assert known.can_prove
-    assert not forms(malformed=NOT_FOUND, unknown_key=NO_SUCH_PATH).can_prove, "not of a key's"
-    # Who answers everything alike can prove nothing.
-    alike = forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH, unknown_key=NO_SUCH_PATH)
-    assert not alike.can_prove
-    assert dataclasses.replace(alike, unknown_key=TAKEN).can_prove
+@pytest.mark.parametrize(
+    ("answer", "own", "missing", "is_unknown"),
+    [
+        # By its words, where a wrong path is answered in the same fields.
+        (NOT_FOUND, [NOT_FOUND], NO_SUCH_PATH, True),
+        (OTHER_WORDS, [NOT_FOUND], NO_SUCH_PATH, False),
+        (OTHER_WORDS, [NOT_FOUND, OTHER_WORDS], NO_SUCH_PATH, True),
+        (NO_SUCH_PATH, [NO_SUCH_PATH], NO_SUCH_PATH, False),
+        # By its shape, where that is no wrong path's.
+        (OTHER_WORDS, [NOT_FOUND], PLAIN, True),
+        (MORE_FIELDS, [NOT_FOUND], PLAIN, False),
+        (MORE_FIELDS, [NOT_FOUND, MORE_FIELDS], PLAIN, True),
+        (reply(404, {"code": 7, "detail": "x"}), [MORE_FIELDS], PLAIN, True),
+        # 410 is of what was there, so that no random id has it.
+        (GONE, [NOT_FOUND], NO_SUCH_PATH, True),
+        (GONE, [NOT_FOUND], GONE, False),
+        (NOT_FOUND, [GONE], NO_SUCH_PATH, False),
+        (GONE, [PLAIN], NO_SUCH_PATH, False),
+        # A text is nobody's own.
+        (PLAIN, [PLAIN], NO_SUCH_PATH, False),
+        (reply(404, {"detail": "x"}, content_type="text/html"), [OTHER_WORDS], PLAIN, False),
+    ],
+)
+def test_an_id_is_unknown_where_it_is_answered_as_random_ones_and_not_as_a_wrong_path(
+    answer: Answer, own: list[Answer], missing: Answer, is_unknown: bool
+) -> None:
+    assert unknown(answer, own, missing) is is_unknown
 
 
-def test_words_prove_the_router_only_if_no_wrong_path_has_them() -> None:
-    alike = reply(404, {"detail": "Service not found"})
-    told = [forms().has_own_words(form(it)) for it in (NOT_FOUND, NO_SUCH_PATH, alike)]
-    assert told == [True, False, False]
-    assert not forms(unknown=NO_SUCH_PATH).has_own_words(form(NO_SUCH_PATH))
+def test_what_a_random_id_is_taken_for_makes_nothing_unknown() -> None:
+    assert not says_unknown(form(NOT_FOUND), [TAKEN], [form(NO_SUCH_PATH)], Absent())
+    assert not says_unknown(form(NOT_FOUND), [], [form(NO_SUCH_PATH)], Absent())
 
 
-def test_a_key_that_is_answered_as_a_wrong_path_is_proved_by_what_a_stranger_is_told() -> None:
-    for stranger, can in (
-        (reply(401, {"detail": "Not authenticated"}), True),
-        (reply(403, b"<h1>no</h1>"), True),
-        (reply(404, {"detail": "Instance not found"}), True),
-        (NO_ROW, True),
-        (NO_SUCH_PATH, False),
+def test_where_unknown_ids_were_answered_as_wrong_paths_they_still_may_be() -> None:
+    assert unknown(NO_SUCH_PATH, [NO_SUCH_PATH], bare=True)
+    assert unknown(NOT_FOUND, [NOT_FOUND], bare=True)
+    assert not unknown(NO_SUCH_PATH, [NOT_FOUND], bare=True)
+    assert not unknown(PLAIN, [PLAIN], PLAIN, bare=True)
+
+
+def test_a_rejected_word_proves_the_router_where_a_wrong_path_is_answered_otherwise() -> None:
+    for word, missing, proves in (
+        (MALFORMED, NO_SUCH_PATH, True),
+        (reply(400, {"detail": "no"}), NO_SUCH_PATH, True),
+        (MALFORMED, reply(422, {"detail": "any"}), False),
+        (reply(422, b"<h1>no</h1>"), NO_SUCH_PATH, False),
+        (NOT_FOUND, NO_SUCH_PATH, False),
+        (reply(401, {"detail": "no"}), NO_SUCH_PATH, False),
     ):
-        answers = {"poll": [NO_SUCH_PATH, stranger], "missing": [NO_SUCH_PATH]}
-        io, calls = calls_of(status=[NOT_FOUND, MALFORMED], **answers)
-        assert drive(learn_forms(calls, calls.io.now() + 60)).can_prove is can
-        asked = [(it.request.call, it.request.anonymous) for it in io.sent][:3]
-        assert asked == [("poll", False), ("missing", False), ("poll", True)]
-        # A cache may give a stranger what it has kept of an answer to the token.
-        assert len({it.request.path for it in io.sent}) == len(io.sent)
-    # Where its words are the router's, no stranger asks.
-    _, calls = calls_of(poll=[NOT_FOUND], missing=[NO_SUCH_PATH], status=[NOT_FOUND, MALFORMED])
-    assert drive(learn_forms(calls, calls.io.now() + 60)).can_prove
+        assert proves_router(form(word), [form(missing)]) is proves
+    assert not proves_router(TAKEN, [form(NO_SUCH_PATH)])
 
 
-def test_a_refusal_in_the_envelope_of_the_routers_errors_alone_made_nothing() -> None:
+def test_a_refusal_in_the_envelope_of_a_rejected_word_alone_made_nothing() -> None:
+    rejected = form(MALFORMED)
     for code in (400, 401, 402, 403, 404, 405, 413, 422, 451):
-        assert forms().refuses(form(reply(code, {"detail": {"any": "thing"}})))
-        assert not forms().refuses(form(reply(code, {"message": "no"})))
-        assert not forms().refuses(form(reply(code, b"<h1>no</h1>")))
+        assert refuses(form(reply(code, {"detail": {"any": "thing"}})), rejected)
+        assert not refuses(form(reply(code, {"message": "no"})), rejected)
+        assert not refuses(form(reply(code, b"<h1>no</h1>")), rejected)
     for code in (200, 302, 307, 408, 409, 418, 425, 429, 500, 503):
-        assert not forms().refuses(form(reply(code, {"detail": "no"})))
-
-
-def test_forms_travel_in_plain_types() -> None:
-    known = forms(unknown_key=NOT_FOUND)
-    plain: dict[str, Any] = known.to_plain()
-    listed = {
-        name: {**it, "fields": [list(pair) for pair in it["fields"]]} for name, it in plain.items()
-    }
-    assert Forms.from_plain(listed) == known
-
-
-def test_what_is_taken_where_there_is_nothing_is_learned_as_that() -> None:
-    def echoed(request: Any) -> Any:
-        asked = request.path.rpartition("/")[2]
-        return reply(200, {"id": asked, "hostname": None, "status": "running"})
-
-    _, calls = calls_of(poll=[NO_ROW], missing=[reply(200, {})], status=[echoed, status("running")])
-    learned = drive(learn_forms(calls, calls.io.now() + 60))
-    assert learned == Forms(TAKEN, TAKEN, TAKEN, TAKEN)
-    # Trouble of the moment is no form.
-    _, calls = calls_of(poll=[NO_ROW], missing=[reply(503), ...])
-    with pytest.raises(RouterError):
-        drive(learn_forms(calls, calls.io.now() + 5))
+        assert not refuses(form(reply(code, {"detail": "no"})), rejected)

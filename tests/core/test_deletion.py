@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from scripted_io import (
     HANG,
     ID,
-    MALFORMED,
     NO_ROW,
     NO_SUCH_PATH,
     NOT_FOUND,
@@ -20,7 +19,6 @@ from scripted_io import (
     AtDeadline,
     calls_of,
     deleted,
-    forms,
     instance,
     lost,
     policy_of,
@@ -32,6 +30,7 @@ from scripted_io import (
 
 from pytest_hydrasmoke import LeakError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.deletion import NoRowError
 from pytest_hydrasmoke._core.policy import KnownRouter, Policy, Statuses
@@ -41,10 +40,14 @@ from pytest_hydrasmoke._transport.protocol import drive
 UP = status("running")
 RUNNING: list[Any] = [UP, ...]
 TAKEN: list[Any] = [deleted("x"), ...]
-KEYS_404 = Policy(router=KnownRouter(forms(unknown_key=NOT_FOUND)))
+KEYS_404: dict[str, Any] = {
+    "policy": Policy(router=KnownRouter(Absent(key_404=True))),
+    "controls": {"key": NOT_FOUND},
+}
 AWAY = policy_of(statuses=Statuses(gone=frozenset({"away"})))
-CURT = Policy(router=KnownRouter(forms(unknown=NO_SUCH_PATH)))
+CURT: dict[str, Any] = {"policy": Policy(router=KnownRouter(Absent(bare=True)))}
 """Of a router that says of an unknown id what any application says of a wrong path."""
+MOVED = {"id": NO_SUCH_PATH, "malformed": NO_SUCH_PATH}
 ALIKE = reply(404, {"detail": "Service not found"})
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 NOT_FOUND_BUT_NAMED = reply(200, {"found": False, "instance_id": ID, "status": None})
@@ -60,7 +63,7 @@ NOT_OURS = f"the router accepted the request with {ID}, which may be another run
 NOT_OURS += "alone, but shows no instance for its key"
 PERHAPS = "the router may have carried out the request, but shows no instance for its key"
 NO_ROWS = (ACCEPTED, NOT_OURS, PERHAPS)
-NOT_OWN = "Instance not found: not in the router's own form"
+OTHERWISE = "Instance not found: an unknown key was answered otherwise when the run began"
 SIGNAL = "a signal came before a row for its key did"
 UNPROVED = "it is not found, but nothing proves that the router says so 60 s after the delete"
 STAYS = "status 'running' {} s after the delete"
@@ -80,6 +83,7 @@ class Case:
     was: State = State.READY
     known: str | None = ID
     policy: Policy = field(default_factory=policy_of)
+    controls: dict[str, Any] = field(default_factory=dict)
     patience: float = math.inf
     waited: float | None = None
 
@@ -110,61 +114,77 @@ CASES: dict[str, Case] = {
     "a delete that did nothing, and another that finds nothing": Case(
         [deleted(), NOT_FOUND], [UP, NOT_FOUND, ...], [*AGAIN, *HELD]
     ),
-    "404 of a key, in the router's form": Case(
-        *([deleted()], [NOT_FOUND, MALFORMED], [*ONCE, "status"]),
-        poll=[NOT_FOUND],
-        policy=KEYS_404,
+    "404 of a key, as one that nobody has": Case(
+        [deleted()], [NOT_FOUND], ONCE, poll=[NOT_FOUND], **KEYS_404
     ),
-    "404 of a key, in the form of status": Case(
+    "404 of a key, where none was 404 before": Case(
         *([deleted(), ...], [NOT_FOUND, ...]),
-        why=f"poll was refused with 404: {NOT_OWN} 60 s after the delete",
+        why=f"poll was refused with 404: {OTHERWISE} 60 s after the delete",
         poll=[NOT_FOUND, ...],
         **LEFT,
     ),
-    "404 of a key, in a form that proves nothing": Case(
-        *([deleted(), ...], [NOT_FOUND, reply(404, b"default backend")] * 99),
+    "404 of a key, and nothing shows that a router answers": Case(
+        *([deleted(), ...], [NOT_FOUND, ...]),
         why=UNPROVED,
         poll=[NOT_FOUND, ...],
-        policy=KEYS_404,
+        policy=KEYS_404["policy"],
+        controls={"key": NOT_FOUND, "malformed": reply(404, b"default backend")},
         **LEFT,
     ),
     # Where its key names an instance, only the answer to the key is the router's for certain.
-    "another server has its path": Case(
-        TAKEN, [NO_SUCH_PATH, ...], why=UNPROVED, poll=[row("running"), ...], policy=CURT, **LEFT
-    ),
-    "another server has its path, and the row is gone": Case(
-        TAKEN, [NO_SUCH_PATH, ...], why=UNPROVED, poll=[row("deleted"), ...], policy=CURT, **LEFT
-    ),
-    "another server has its path, and its key names another": Case(
-        TAKEN,
-        [NO_SUCH_PATH, ...],
+    **{
+        f"another server has its path, and its key's row is {it}": Case(
+            *(TAKEN, [NO_SUCH_PATH, ...]),
+            why=UNPROVED,
+            poll=[it, ...],
+            controls=MOVED,
+            **CURT,
+            **LEFT,
+        )
+        for it in (row("running"), row("deleted"), row("x", OTHER_ID))
+    },
+    "another server has its path, in words of its own": Case(
+        *(TAKEN, [ALIKE, ...]),
         why=UNPROVED,
-        poll=[row("x", OTHER_ID), ...],
-        policy=CURT,
+        poll=[row("running"), ...],
+        controls={"id": ALIKE, "malformed": ALIKE},
         **LEFT,
     ),
-    "another server has its path, in words of its own": Case(
-        TAKEN, [ALIKE, ...], why=UNPROVED, poll=[row("running"), ...], **LEFT
-    ),
     "the router itself speaks as another server would": Case(
-        TAKEN,
-        [NO_SUCH_PATH, MALFORMED],
-        [*ONCE, "status"],
+        *(TAKEN, [NO_SUCH_PATH], ONCE),
         poll=[row("deleted"), ...],
-        policy=CURT,
+        controls={"id": NO_SUCH_PATH},
+        **CURT,
     ),
     "its words show the router, and nothing else does": Case(
         TAKEN,
         [NOT_FOUND],
         ONCE,
         poll=[row("deleted"), ...],
-        policy=Policy(router=KnownRouter(forms(malformed=NO_SUCH_PATH))),
+        controls={"malformed": NO_SUCH_PATH},
     ),
     "its key shows the router, and nothing else does": Case(
-        TAKEN,
-        [NO_SUCH_PATH],
-        ONCE,
-        policy=Policy(router=KnownRouter(forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH))),
+        TAKEN, [NO_SUCH_PATH], ONCE, controls=MOVED, **CURT
+    ),
+    "410, and random ids are 404": Case(TAKEN, [reply(410, {"detail": "Gone"})], ONCE),
+    "404 in other words than random ids have": Case(
+        *(TAKEN, [ALIKE, ...]),
+        why="status was refused with 404: Service not found: not as an id that nobody has is "
+        "answered 60 s after the delete",
+        **LEFT,
+    ),
+    "a random id that is answered with success": Case(
+        *(TAKEN, [NOT_FOUND, ...]),
+        why="status was refused with 404: Instance not found: not as an id that nobody has is "
+        "answered 60 s after the delete",
+        controls={"id": UP},
+        **LEFT,
+    ),
+    "controls without an answer": Case(
+        *(TAKEN, [NOT_FOUND, ...]),
+        why="missing was refused with 503 60 s after the delete",
+        controls={"path": reply(503)},
+        **LEFT,
     ),
     "no body": Case([reply(204)], [NOT_FOUND], ONCE),
     "broken body": Case([reply(200, b"<html>")], [NOT_FOUND, ...], HELD),
@@ -268,9 +288,12 @@ CASES: dict[str, Case] = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_deletion_is_confirmed_or_a_leak_that_says_why(name: str) -> None:
     case = CASES[name]
-    it = instance(state=case.was, id=case.known, policy=case.policy)
+    # No controls of another case are known.
+    policy = replace(case.policy, router=KnownRouter(case.policy.router.absent))
+    it = instance(state=case.was, id=case.known, policy=policy)
     it.evidence.asked = True
     io, calls = calls_of(it, delete=case.delete, status=case.status, poll=case.poll)
+    io.controls.update(case.controls)
     io.hurried = START + case.patience
     error = None
     try:

@@ -273,7 +273,8 @@ def test_after_a_signal_all_are_asked_before_any_is_waited_for(
     assert [it.state for it in its] == [State.GONE] * 3
     sent = [*["delete"] * (3 if hurried else 0), *ONCE * 3]
     assert io.calls_sent() == sent
-    assert sum((it.requests.times for it in its), Counter()) == Counter(sent), "each has its own"
+    counted = sum((it.requests.times for it in its), Counter())
+    assert counted == Counter([*sent, *["missing"] * len(io.controls_sent)]), "each has its own"
     assert io.gathered == ([(3, MOST_AT_ONCE)] * 2 if hurried else [(3, None)])
     assert io.graces[0] > max(io.graces[1:]), "there is time for each of them"
 

@@ -93,12 +93,14 @@ def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> N
     assert error.message == "provision was refused with 403: Quota exceeded"
     assert "such as a quota:" in str(error.next_step)
     assert "TOKEN" not in str(error)
-    for policy, refusal, state in (
-        (None, reply(401, {"detail": "no"}), State.REFUSED),
-        # Where the router's form is not known, no answer counts as refused.
-        (Policy(), answer, State.REQUESTED),
+    for refusal, control, state in (
+        (reply(401, {"detail": "no"}), MALFORMED, State.REFUSED),
+        # Where the router rejects a malformed id in another envelope, no answer is its own.
+        (answer, reply(422, {"message": "no"}), State.REQUESTED),
+        (answer, reply(503), State.REQUESTED),
     ):
-        _, it, error = failed(hydra.UnauthorizedError, policy, provision=[refusal])
+        scripts = {"provision": [refusal], "missing": [control, ...]}
+        _, it, error = failed(hydra.UnauthorizedError, **scripts)
         assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
         assert it.state is state
 

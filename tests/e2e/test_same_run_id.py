@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from inner import only
 from owner_tools import alive, config_for, run_for, running
-from plugin_tools import Project, Ran, nothing_left
+from plugin_tools import QUICK, Project, Ran, nothing_left
 
 from pytest_hydrasmoke import ConfigError, SmokeInstanceFactory
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
+Routing = Callable[[Scenario], FakeRouter]
 NOT_OURS = "another run uses this run id, or has used it"
 GONE = "something else deleted it, or it died"
 DELETES = """
@@ -51,10 +54,13 @@ def test_a_key_that_has_a_row_is_not_provisioned_under(fake: FakeRouter, tmp_pat
     assert alive(fake) == []
 
 
+@pytest.mark.parametrize("after", ["404", "row"])
 @pytest.mark.parametrize("run_id", ["night", ""], ids=["given", "random"])
 def test_an_instance_that_something_else_has_deleted_makes_no_green_run(
-    project: Project, router: FakeRouter, run_id: str
+    project: Project, routing: Routing, run_id: str, after: Literal["404", "row"]
 ) -> None:
+    router = routing(replace(QUICK, after_delete=after))
+
     class Other:
         """Another run, or a death, in the middle of a test."""
 
@@ -68,17 +74,23 @@ def test_an_instance_that_something_else_has_deleted_makes_no_green_run(
     run = project.pytester.runpytest_inprocess(*arguments, plugins=[Other()])
     ended = Ran(run, ret=1, passed=1, failed=1)
     [instance] = project.report()["instances"]
-    said = f"it was gone before this run deleted it: {GONE}."
     # An id that is random can't be another run's.
     others = "; if another run has run id night too, give each an id *" if run_id else ""
+    if after == "row":
+        said = f"it was gone before this run deleted it: {GONE}."
+        outcome, heading = "deleted", "CONFLICT"
+        assert instance["conflict"].startswith(f"{said}\nSee")
+    else:
+        # A gateway that lies, and an empty database, look the same.
+        said = "*its first DELETE found nothing, although it was seen alive before: something *"
+        outcome, heading = "leaked", "LEAK"
     ended.says(
-        f"CONFLICT: * (key {instance['idempotency_key']})",
+        f"{heading}: * (key {instance['idempotency_key']})*",
         said,
         f"*See the router's log of it{others}",
     )
     assert ("another run" in ended.stdout.str()) == bool(run_id)
-    assert instance["outcome"] == "deleted"
-    assert instance["conflict"].startswith(f"{said}\nSee")
+    assert instance["outcome"] == outcome
 
 
 @pytest.mark.parametrize("after", ["404", "row"])

@@ -22,7 +22,7 @@ from fire_process import memory, sockets
 
 from pytest_hydrasmoke import AsyncSmokeInstanceFactory, HydraSmokeConfig, HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.run import Run
@@ -73,8 +73,8 @@ class Client:
             **{f"{name}_timeout": self.seconds for name in limits},  # type: ignore[arg-type]
             **net.FIELDS,
         )
-        forms = Forms.from_plain(self.given["forms"])
-        run = Run(config, Ledger(config.output, config.run_id), forms=forms)
+        absent = Absent(*self.given["absent"])
+        run = Run(config, Ledger(config.output, config.run_id), absent=absent)
         run.ledger.begin("main")
         io = None if self.kind == "sync" else AsyncIO(config.link)
 

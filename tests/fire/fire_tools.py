@@ -225,8 +225,8 @@ def run_cell(cell: Cell, output: Path) -> Outcome:
         given = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
         given |= {"url": front.server.url, "token": front.fake.token, "output": str(output)}
         # Learned where nothing is wrong, and given as workers are given it.
-        forms = learn(front.config(front.fake.url, output)).to_plain()
-        told = told_by(python("fire_cell.py", **given, forms=forms, seconds=1.0, at_least=1))
+        absent = [*learn(front.config(front.fake.url, output))]
+        told = told_by(python("fire_cell.py", **given, absent=absent, seconds=1.0, at_least=1))
         alive = front.alive
         in_ledger = {known.key for run in run_folders(output) for known in read(run).open}
         if alive:

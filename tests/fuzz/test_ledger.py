@@ -154,7 +154,7 @@ def test_the_last_fact_of_a_key_is_what_is_known(
         became = [fact for fact in of_key if "state" in fact]
         names = [fact["id"] for fact in became if fact["id"] is not None]
         words = ["claimed", *(fact["state"] for fact in became)]
-        own = [fact["id"] for fact in became if fact["state"] in ("accepted", "created")]
+        own = [fact["id"] for fact in became if fact["state"] == "created"]
         told = [fact.get("state", fact["is"]) for fact in of_key]
         back = max(at for at, it in enumerate(["Alive", *told]) if it in ("Alive", "created"))
         gone = [fact["id"] for fact in of_key[back:] if fact.get("state") == "deleting"]

@@ -21,12 +21,12 @@ from pytest_hydrasmoke._settings.sources import load
 
 def main(chats: int, pairs: bool) -> None:
     config = load({}, Path.cwd(), fake=False).config
-    forms = learn(config)
+    absent = learn(config)
     ledger = Ledger(config.output, config.run_id)
     ledger.begin("main")
     interrupts = Interrupts()
     interrupts.install()
-    run = Run(config, ledger, interrupts, forms=forms)
+    run = Run(config, ledger, interrupts, absent=absent)
     instances = [run.provision(config.spec)]
     if pairs:
         instances += SmokeInstanceFactory(run).many(2)

@@ -12,7 +12,7 @@ import pytest
 from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Stage
@@ -68,7 +68,7 @@ class Process:
     """One process of a run, as far as sharing goes: what it owns, a ledger and a part in it."""
 
     def __init__(
-        self, config: HydraSmokeConfig, name: str, forms: Forms, certain: Sequence[Wanted] = ()
+        self, config: HydraSmokeConfig, name: str, absent: Absent, certain: Sequence[Wanted] = ()
     ) -> None:
         self.ledger = WatchedLedger(config.output, config.run_id)
         self.ledger.begin(name)
@@ -77,7 +77,7 @@ class Process:
             config,
             self.ledger,
             stage=Ready(self.told),
-            forms=forms,
+            absent=absent,
             journal=Journal(self.ledger.folder, name, config.run_id, str, replies=True),
         )
         self.sharing = Sharing(self.run, worker=name != MAIN, certain=certain)
@@ -109,12 +109,12 @@ class Crew:
     def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
         self.fake = fake
         self.config = config_for(fake, output=output, **{"usage_settle": 0.5, **more})
-        self.forms = learn(self.config)
+        self.absent = learn(self.config)
         self.stack = stack
         self.main = self.process(MAIN)
 
     def process(self, name: str, certain: Sequence[Wanted] = ()) -> Process:
-        process = Process(self.config, name, self.forms, certain)
+        process = Process(self.config, name, self.absent, certain)
         self.stack.callback(process.ledger.end)
         self.stack.callback(process.end)
         self.stack.callback(process.sharing.release)

@@ -268,10 +268,10 @@ async def test_what_is_refused_is_asked_for_only_once_and_at_the_runs_end(kind: 
             with pytest.raises(RejectedError):
                 await result(it.client.provision(overlong, key))
             assert it.states == [State.REFUSED]
-        assert it.world.routes() == ["provision"]
+        assert it.world.routes() == ["provision", "status"], "a control, of a malformed id"
         for _ in range(2):
             it.look_back()
-            assert it.world.routes() == ["provision", "poll"]
+            assert it.world.routes() == ["provision", "status", "poll"]
         assert (it.states, it.leaks) == ([State.REFUSED], [None])
 
 

@@ -135,7 +135,7 @@ ROWS: list[Row] = [
         "lost",
         gone,
         {"status": [lost(), ...]},
-        "gone, s, 11.5 s",
+        "gone, s, 21.5 s",
         "note: the last look at it proves nothing: ",
     ),
     (
@@ -145,7 +145,7 @@ ROWS: list[Row] = [
         "gone, sp, 4 s",
         NO_PROOF.format("the router is still deleting it"),
     ),
-    ("too late", gone, {"late": LOOKS + AFTER}, "gone, nothing, 12 s", LATE),
+    ("too late", gone, {"late": LOOKS + AFTER}, "gone, nothing, 22 s", LATE),
     ("no time after a signal", gone, {"hurried": IN_TIME}, "gone, nothing, 0 s", LATE),
     # What could not be deleted: a look that takes it back needs its last look
     ("a leak that is gone", leaked, {}, "gone, dsp, 4 s", TAKEN_BACK),
@@ -170,7 +170,7 @@ ROWS: list[Row] = [
         "a refused key that is none",
         refused,
         {"poll": [MALFORMED, ...], "status": [MALFORMED, ...]},
-        "refused, ps, 3 s",
+        "refused, p, 3 s",
         "",
     ),
     (

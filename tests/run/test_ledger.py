@@ -59,6 +59,8 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
         "fake": False,
         "run": "owner",
         "other_token": False,
+        "key_404": False,
+        "bare": False,
     }
 
 

@@ -227,7 +227,7 @@ def test_a_claim_that_another_process_has_booted_is_its_instance(tmp_path: Path)
     config, world, spec = place.process.config, place.world, place.process.spec
     ledger = Ledger(place.output, "run")
     ledger.begin("gw1")
-    other = Run(config, ledger, forms=place.process.run.forms)
+    other = Run(config, ledger, absent=place.process.run.absent)
     other._io = world.io(config.link)
     one, two = (Sharing(it, worker=True) for it in (place.process.run, other))
     world.router.lie([Lie(503, {"detail": "no"})])

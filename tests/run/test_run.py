@@ -205,7 +205,7 @@ def test_a_process_that_did_not_run_in_its_time_for_clean_up_has_it_again(
 
 def heir_of(dead: Run) -> Run:
     dead.instances.clear()
-    return Run(dead.config, dead.ledger, forms=dead.forms)
+    return Run(dead.config, dead.ledger, absent=dead.absent)
 
 
 def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs) -> None:

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 from lies import WEAK, Lie, on
 from sizes import sizes
-from truth import Manner, Truth
+from truth import Machine, Manner, Truth
 from truth_app import TrueRouter
 from truth_seam import (
     FOREVER,
@@ -137,9 +137,17 @@ class Life(RuleBasedStateMachine):
 
         Of one whose key the router has lost, before anybody's ledger had its id, nobody can know.
         """
-        ledgers = "".join(it.read_text() for it in self.output.glob("runs/*/*.jsonl"))
+        read = (it.read_text() for it in self.output.glob("runs/*/*.jsonl"))
+        # What the answer to a provision alone has named may be another run's.
+        lines = (line for text in read for line in text.splitlines())
+        ledgers = "".join(line for line in lines if '"state": "accepted"' not in line)
         left = self.truth.left()
-        return {it.key for it in left if str(it.id) in ledgers or not self.truth.has_lost(it)}
+        return {it.key for it in left if str(it.id) in ledgers or not self.is_nameless(it)}
+
+    def is_nameless(self, machine: Machine) -> bool:
+        """Return whether no key of the router's names a machine any more."""
+        ended = self.truth.manner.finishes and not self.truth.seen(machine, "key")[0]
+        return ended or self.truth.has_lost(machine)
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -27,6 +27,7 @@ from pytest_hydrasmoke import (
     VirtualClock,
 )
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
@@ -169,7 +170,7 @@ def run_for(config: HydraSmokeConfig, *, learns: bool = True) -> Run:
     ledger = Ledger(output, config.run_id)
     ledger.folder.mkdir(parents=True)
     patient = config.model_copy(update={"ready_timeout": 60.0})
-    run = Run(config, ledger, forms=learn(patient) if learns else None)
+    run = Run(config, ledger, absent=learn(patient) if learns else Absent())
     weakref.finalize(run, shutil.rmtree, output)
     return run
 

@@ -41,10 +41,10 @@ def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
 def run_for(config: HydraSmokeConfig, name: str = "main") -> Run:
     """Begin a run: what it learns first, and its ledger, held as a run holds it."""
     # However short the time for a boot is: on a busy machine, an answer may take a second.
-    forms = learn(config.model_copy(update={"ready_timeout": 60.0}))
+    absent = learn(config.model_copy(update={"ready_timeout": 60.0}))
     ledger = Ledger(config.output, config.run_id)
     ledger.begin(name)
-    return Run(config, ledger, forms=forms)
+    return Run(config, ledger, absent=absent)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
-from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
+from pytest_hydrasmoke._base.evidence import Absent, Form, form_of
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.policy import KnownRouter, Policy
 from pytest_hydrasmoke._core.stage import Keeper
@@ -115,7 +115,8 @@ class ScriptedIO:
     """Answer each call with the next step written down for it; `...` repeats the step before it.
 
     A step is a `Answer`, a `ScriptedStream` (chat), an error, a `Took` or `AtDeadline` round
-    one of those, or a function of the request that gives one.
+    one of those, or a function of the request that gives one. Requests for what does not exist are
+    answered as a right router does, or as `controls` says, and are not among those `sent`.
     """
 
     link = Link("https://router.example", None)
@@ -124,6 +125,9 @@ class ScriptedIO:
         self.time = START
         self.scripts: dict[str, list[Any]] = {name: list(steps) for name, steps in scripts.items()}
         self.sent: list[Sent] = []
+        self.controls = {**CONTROLS}
+        """What is answered for what does not exist, by kinds."""
+        self.controls_sent: list[Sent] = []
         self.sleeps: list[float] = []
         self.graces: list[float] = []
         self.hurried = math.inf
@@ -187,6 +191,9 @@ class ScriptedIO:
         return step
 
     def _next(self, request: Request, deadline: float) -> Any:
+        if request.call == "missing" and "missing" not in self.scripts:
+            self.controls_sent.append(Sent(self.time, request, deadline))
+            return self.happen(self.controls[kind_of(request)], deadline)
         self.sent.append(Sent(self.time, request, deadline))
         assert len(self.sent) < TOO_MANY_REQUESTS, "asks without end"
         if self.time >= deadline:
@@ -281,16 +288,28 @@ NO_SUCH_PATH = reply(404, {"detail": "Not Found"})
 """What any FastAPI application answers where it has nothing: in the same form."""
 
 
-def forms(**more: Answer) -> Forms:
-    """Return the forms of the answers above; a key that nobody has is a successful answer."""
-    known = {"unknown": NOT_FOUND, "malformed": MALFORMED, "missing": NO_SUCH_PATH, **more}
-    named = {
-        name: form_of(it.status, it.headers.get("content-type", ""), it.body, "")
-        for name, it in known.items()
-    }
-    return Forms(**{"unknown_key": TAKEN, **named})
+CONTROLS: dict[str, Any] = {
+    "id": NOT_FOUND,
+    "key": NO_ROW,
+    "malformed": MALFORMED,
+    "path": NO_SUCH_PATH,
+}
+
+
+def kind_of(request: Request) -> str:
+    """Return of which kind that is which does not exist."""
+    path = request.path
+    for kind, part in {"key": "/by-key/", "malformed": "/not-a-", "path": "/no-such-"}.items():
+        if part in path:
+            return kind
+    return "id"
+
+
+def form(answer: Answer, asked: str = "") -> Form:
+    """Return the form of an answer."""
+    return form_of(answer.status, answer.headers.get("content-type", ""), answer.body, asked)
 
 
 def policy_of(**more: Any) -> Policy:
-    """Return the rules of a run that has learned the forms of its router."""
-    return Policy(router=KnownRouter(forms()), **more)
+    """Return the rules of a run whose router answers for an unknown key with success."""
+    return Policy(router=KnownRouter(Absent()), **more)

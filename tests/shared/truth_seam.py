@@ -140,10 +140,10 @@ class Process:
     def __init__(self, world: World, output: Path, run_id: str, **settings: Any) -> None:
         self.run_id = run_id
         self.config = config_for(world, output, run_id=run_id, **settings)  # type: ignore[arg-type]
-        forms = learn(self.config, io=world.io(self.config.link))
+        absent = learn(self.config, io=world.io(self.config.link))
         ledger = Ledger(output, run_id)
         ledger.begin("main")
-        self.run = Run(self.config, ledger, forms=forms)
+        self.run = Run(self.config, ledger, absent=absent)
         self.run._io = world.io(self.config.link)
         self.spec = self.config.spec
 

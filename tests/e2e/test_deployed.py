@@ -1,0 +1,70 @@
+"""A router that changes in the middle of a run: gateways that lie from then on, and right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from deployed import DEPLOYED, GATEWAYS, Gate
+from gates import serving
+from plugin_tools import QUICK, Project, Ran, nothing_left
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+CHAT = """
+def test_it(smoke_instance):
+    smoke_instance.chat("hello")
+"""
+Routing = Callable[[Scenario], FakeRouter]
+
+
+@pytest.fixture(params=["found: false", "404"])
+def router(routing: Routing, request: pytest.FixtureRequest) -> FakeRouter:
+    """A router that answers for an unknown key in one of its two ways."""
+    from dataclasses import replace
+
+    manner = "404" if request.param == "404" else "found_false"
+    return routing(replace(QUICK, poll_before_row=manner))
+
+
+@pytest.fixture
+def gate(project: Project, router: FakeRouter) -> Iterator[Gate]:
+    gate = Gate(router)
+    with serving(gate) as url:
+        project.suite("bare").at(url, run_id="run", bundled_checks="false", delete_timeout=2)
+        project.write("test_it.py", CHAT)
+        yield gate
+
+
+def sweep(project: Project, *arguments: str) -> Ran:
+    return Ran(project.pytester.run("python", "-m", "hurried", "sweep", *arguments, timeout=60))
+
+
+@pytest.mark.parametrize("lies", GATEWAYS)
+def test_while_a_gateway_lies_about_an_instance_nothing_says_that_it_is_deleted(
+    project: Project, router: FakeRouter, gate: Gate, lies: str
+) -> None:
+    gate.lies = GATEWAYS[lies]
+    run = project.live("test_it.py", ret=1, passed=1, failed=1)
+    run.says("*: provisioned 1, deleted 0, kept 0, leaked 1, unsure 0")
+    [instance] = project.report()["instances"]
+    assert instance["outcome"] == "leaked"
+    for by in ((), ("--run-id", "run")):
+        swept = sweep(project, *by)
+        assert swept.ret == 1, swept.stdout.str()
+        assert "deleted  " not in swept.stdout.str()
+    assert not nothing_left(router)
+    gate.stop()
+    assert sweep(project).ret == 0
+    assert nothing_left(router)
+
+
+@pytest.mark.parametrize("change", DEPLOYED)
+def test_a_router_that_is_deployed_during_a_run_is_believed(
+    project: Project, router: FakeRouter, gate: Gate, change: str
+) -> None:
+    gate.change = DEPLOYED[change]()
+    run = project.live("test_it.py", ret=0, passed=1)
+    run.says("*: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
+    assert nothing_left(router)
+    assert sweep(project, "--run-id", "run").ret == 0
