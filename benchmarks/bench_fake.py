@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
@@ -55,16 +55,16 @@ def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:
 
 
 @contextmanager
-def a_run(url: str, token: str, forms: Forms | None = None, **settings: Any) -> Generator[Run]:
+def a_run(url: str, token: str, absent: Absent | None = None, **settings: Any) -> Generator[Run]:
     """Yield a run, closed in the end; its ledger goes with it.
 
-    It learns the router's forms first, unless they are given.
+    It learns first how the router says no, unless that is given.
     """
     config = config_for(url, token, **settings)
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder), "benchmark")
         ledger.folder.mkdir(parents=True)
-        it = Run(config, ledger, forms=forms or learn(config))
+        it = Run(config, ledger, absent=absent or learn(config))
         try:
             yield it
         finally:

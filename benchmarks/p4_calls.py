@@ -72,11 +72,11 @@ def _lifecycle(boot: float, times: int) -> tuple[Turns, int]:
     made: dict[str, int] = {}
     with serving(fake, LATENCY) as (url, slow):
         # A run learns this once, whatever the number of its instances.
-        forms = learn(config_for(url, fake.token))
+        absent = learn(config_for(url, fake.token))
 
         def ours() -> None:
             before = slow.requests
-            with a_run(url, fake.token, forms) as run, SmokeInstanceFactory(run)() as instance:
+            with a_run(url, fake.token, absent) as run, SmokeInstanceFactory(run)() as instance:
                 turn = instance.chat("Are you ready?")
                 turn.expect_llm_events()
             made["ours"] = slow.requests - before

@@ -60,6 +60,8 @@ class ClientBase(Generic[AnyIO]):
     _end: EndRule = "auto"
     _is_own = True
     """Whether its authorization is the one that it was made with."""
+    _keeps_open = False
+    """Whether its connections are another client's, who closes them."""
 
     def __init__(
         self,
@@ -105,26 +107,26 @@ class ClientBase(Generic[AnyIO]):
     def with_token(self, token: str | Token | None) -> Self:
         """Return a client of the same router with another token; None sends none.
 
-        Close it separately. A client made from `smoke_client` belongs to the run too: its chats
-        count as turns.
+        Close it separately; both share their connections. A client made from `smoke_client`
+        belongs to the run too: its chats count as turns.
         """
         token = None if token is None else hidden(token)
-        return self._beside(link_of(token, self._io.link), is_own=False)
+        return self._beside(link_of(token, self._calls.link), is_own=False)
 
     def with_authorization(self, header: str | Token | None) -> Self:
         """Return a client with another `authorization` header, whole; see `with_token`."""
         header = None if header is None else hidden(header)
-        return self._beside(authorized(header, self._io.link), is_own=False)
+        return self._beside(authorized(header, self._calls.link), is_own=False)
 
     def without(self, field: str) -> Self:
         """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
-        link = dataclasses.replace(self._io.link, left_out=field)
+        link = dataclasses.replace(self._calls.link, left_out=field)
         return self._beside(link, is_own=self._is_own)
 
     def _beside(self, link: Link, *, is_own: bool) -> Self:
         client = copy.copy(self)
-        client._io, client._is_own = self._io.to(link), is_own
-        client._calls = self._calls.over(client._io)
+        client._calls, client._is_own = self._calls.beside(link), is_own
+        client._keeps_open = True
         return client
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
@@ -209,7 +211,8 @@ class SmokeClient(ClientBase[SyncIO]):
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
-        self._io.close()
+        if not self._keeps_open or self._io.closed:
+            self._io.close()
 
     def __enter__(self) -> Self:
         return self
@@ -269,7 +272,8 @@ class AsyncSmokeClient(ClientBase[AsyncIO]):
 
     async def aclose(self) -> None:
         """Close the client."""
-        await self._io.aclose()
+        if not self._keeps_open:
+            await self._io.aclose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -41,6 +41,7 @@ from .responses import Earlier, failure, parse, unexpected_success, unreadable_a
 from .retry import RULES, Observer, Outcome, Tried, asked_pause, pause
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._transport.links import Link
     from pytest_hydrasmoke.fake.replay import AllAsked, Replay, Replayed
 
 M = TypeVar("M", bound=BaseModel)
@@ -68,20 +69,26 @@ class Calls:
     """The six calls over an IO, each until its `deadline` (a point of the IO's clock).
 
     A `replay` is asked what no answer says: whether a refusal is a recorded one, which is not
-    retried, and what is known of LLM events.
+    retried, and what is known of LLM events. With a `link`, they have another token than the IO's.
     """
 
     def __init__(
-        self, io: IO, observer: Observer | None = None, *, replay: Replay | None = None
+        self,
+        io: IO,
+        observer: Observer | None = None,
+        *,
+        replay: Replay | None = None,
+        link: Link | None = None,
     ) -> None:
         self.io = io
+        self.link = link or io.link
         self._observer = observer
         self._replay = replay
         self._reached = False
 
-    def over(self, io: IO) -> Calls:
-        """Return the same calls over another IO."""
-        return Calls(io, self._observer, replay=self._replay)
+    def beside(self, link: Link) -> Calls:
+        """Return the same calls, over the same connections, with another token."""
+        return Calls(self.io, self._observer, replay=self._replay, link=link)
 
     async def provision(
         self,
@@ -299,8 +306,10 @@ class Calls:
     ) -> R | TransportError:
         at = self.io.now()
         result: R | TransportError
-        if self._observer is not None and self._observer.link is not None:
-            request = dataclasses.replace(request, link=self._observer.link)
+        observed = None if self._observer is None else self._observer.link
+        link = observed or self.link
+        if link is not self.io.link:
+            request = dataclasses.replace(request, link=link)
         try:
             limit = at + ATTEMPT_TIMEOUT if RULES[request.call].lost else deadline
             result = await send(request, min(deadline, limit))

@@ -71,8 +71,8 @@ class VirtualSyncIO(_Virtual, SyncIO):
             # Time stands still until each of a group has begun.
             self.schedule.expected.add(self)
 
-    def to(self, link: Link, group: Gathering | None = None) -> VirtualSyncIO:
-        return VirtualSyncIO(link, self._clock, self._interrupts, group or self._group)
+    def within(self, group: Gathering) -> VirtualSyncIO:
+        return VirtualSyncIO(self.link, self._clock, self._interrupts, group)
 
     async def sleep(self, seconds: float) -> None:
         self.schedule.expected.discard(self)
@@ -100,9 +100,6 @@ class VirtualAsyncIO(_Virtual, AsyncIO):
         self._clock = clock
         self.schedule = clock._schedule  # pyright: ignore[reportPrivateUsage]
         self.schedule.take()
-
-    def to(self, link: Link) -> VirtualAsyncIO:
-        return VirtualAsyncIO(link, self._clock)
 
     async def sleep(self, seconds: float) -> None:
         await self.schedule.sleep_async(seconds)

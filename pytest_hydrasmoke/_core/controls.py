@@ -22,6 +22,8 @@ from pytest_hydrasmoke._transport.protocol import IO
 Kind = Literal["id", "key"]
 GOOD_FOR = 1.0
 """Seconds for which controls are of the same moment as a look, at least."""
+RANDOM_ONES = 2
+"""Most random ids, or keys, that are asked for beside one answer."""
 TICK = 0.02
 """Seconds between two looks at whether another look's controls have come."""
 
@@ -38,21 +40,22 @@ class Controls:
         self._malformed: Form | None = None
 
     async def say_unknown(
-        self, calls: Calls, form: Form, kind: Kind, absent: Absent, deadline: float, *, more: bool
+        self, calls: Calls, form: Form, kind: Kind, absent: Absent, deadline: float
     ) -> bool:
         """Return whether an answer for an id, or a key, is the one for what does not exist.
 
-        With `more`, another set of controls joins those that there are: two versions of a router
-        may answer by turns. Raises the errors of the calls.
+        Where it differs from all controls so far, more of them join these. Raises the errors of the
+        calls.
         """
         await self._wait(calls.io, deadline)
         with self._asking(calls.io):
             own = self._of[kind]
-            if more or not own:
-                # With two random ids, two versions that answer by turns have both answered.
-                own += [await unknown(calls, kind, deadline) for _ in range(2)]
-            if more or not self._missing:
-                self._missing.append(await missing(calls, deadline))
+            await self._ask_missing(calls, deadline)
+            # Two versions may answer by turns, so that the first random one is the other's.
+            for _ in range(RANDOM_ONES):
+                if says_unknown(form, own, self._missing, absent):
+                    return True
+                own.append(await unknown(calls, kind, deadline))
             return says_unknown(form, own, self._missing, absent)
 
     async def prove_router(self, calls: Calls, deadline: float) -> bool:
@@ -61,9 +64,12 @@ class Controls:
         with self._asking(calls.io):
             if self._malformed is None:
                 self._malformed = await malformed(calls, deadline)
-            if not self._missing:
-                self._missing.append(await missing(calls, deadline))
+            await self._ask_missing(calls, deadline)
             return proves_router(self._malformed, self._missing)
+
+    async def _ask_missing(self, calls: Calls, deadline: float) -> None:
+        if not self._missing:
+            self._missing.append(await missing(calls, deadline))
 
     async def _wait(self, io: IO, deadline: float) -> None:
         """Let another look's controls come; after a signal nobody waits for others."""

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._journal.events import Doing
 
 from .account import Count, Doubt
 from .instance import Instance
-from .settling import FINEST, USUAL, Settling
+from .settling import USUAL, Settling
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
@@ -39,6 +39,8 @@ LATE = 1.0
 when the router reads it, also where it is asked for again after a refusal."""
 TOO_LATE = f"the router's answers came more than {LATE:g} s after they were asked for"
 IF_TOO_LATE = "see the router's log of its counts of LLM events: it is slow there, or refused them"
+FREE = 0.02
+"""Seconds between two looks at the bundled fake: they cost nothing."""
 EDGE = 1.0
 """Seconds by which windows differ that should begin at one moment, as they have whole seconds."""
 
@@ -170,7 +172,7 @@ class Counting:
         if strange is not None:
             again = min(until, now + EDGE)
         elif self._policy.router.to_come is not None:
-            again = min(until, now + FINEST)  # It costs nothing.
+            again = min(until, now + FREE)
         else:
             again = self.instance.settling.next_look(self.limit, now)
         await self.calls.io.sleep(again - now)

@@ -117,7 +117,7 @@ async def _unless_unknown(
     Where that differs from the controls, it is asked for again, beside more of them.
     """
     controls, absent = instance.controls, instance.absent
-    for number in range(TRIES):
+    for _ in range(TRIES):
         try:
             return await conclusive(ask(), NOT_FOUND)
         except RouterError as error:
@@ -127,9 +127,8 @@ async def _unless_unknown(
         if kind == "key" and not absent.key_404:
             why = "an unknown key was answered otherwise when the run began"
             raise DoubtError(f"{refusal.message}: {why}")
-        more = number > 0
         if refusal.form is not None and await conclusive(
-            controls.say_unknown(calls, refusal.form, kind, absent, deadline, more=more)
+            controls.say_unknown(calls, refusal.form, kind, absent, deadline)
         ):
             return None
     what = "an id" if kind == "id" else "a key"

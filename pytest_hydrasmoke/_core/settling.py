@@ -28,7 +28,7 @@ ROWLESS = 3
 """Consecutive turns without rows after which there is no wait for more."""
 USUAL = 5.0
 """Seconds after its end when any turn is settled, unless a setting says otherwise."""
-FINEST = 0.02
+FINEST = 0.1
 """Least seconds between two looks; later a share of the time since the turn's end."""
 CLOSE = 0.1
 """Seconds between looks that date a row closely enough; later on half of its time."""
@@ -118,7 +118,7 @@ class Settling(NamedTuple):
         since = now - last.ended
         after = -math.inf if longest is None else last.ended + longest
         # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
-        fine = since / (8 if longest is None or since >= LEAST else 2)
+        fine = since / (2 if since < LEAST else 8)
         return min(until, max(after, now + max(FINEST, fine)))
 
     def late_until(self, limit: float) -> float:

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
@@ -36,7 +37,6 @@ from .report_cleaner import cleaned
 from .workers import KEY, received
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._base.evidence import Absent
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke.fake import FakeRouter
 

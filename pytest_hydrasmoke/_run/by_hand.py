@@ -127,7 +127,7 @@ class ByHand(Sightings):
         instance.spec = spec
         if is_own:
             return await ask(Calls(calls.io, instance), instance)
-        instance.link = calls.io.link
+        instance.link = calls.link
         try:
             accepted = await ask(Calls(calls.io, instance), instance)
         except UnauthorizedError:

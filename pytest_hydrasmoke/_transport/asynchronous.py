@@ -76,10 +76,6 @@ class AsyncIO(HttpIO):
     async def sleep(self, seconds: float) -> None:
         await sleep(seconds)
 
-    def to(self, link: Link) -> AsyncIO:
-        """Return a copy for another URL, or with another token."""
-        return AsyncIO(link)
-
     async def open_now(self, request: Request, deadline: float) -> AsyncStream:
         steps, until = Steps(self._proxy), self.monotonic(deadline)
         raised: BaseException = TOO_LATE

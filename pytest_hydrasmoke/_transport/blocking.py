@@ -85,10 +85,12 @@ class SyncIO(HttpIO):
         self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
         self._pool: httpcore.ConnectionPool | None = None
         self._proxy: str | None = None
+        self.closed = False
+        """Whether its owner has closed it once: who uses it again closes what is open then."""
 
-    def to(self, link: Link, group: Gathering | None = None) -> SyncIO:
-        """Return a copy for another URL or token, or another thread: with its own connections."""
-        return SyncIO(link, interrupts=self._interrupts, group=group or self._group)
+    def within(self, group: Gathering) -> SyncIO:
+        """Return a copy for another thread, of a group: with its own connections."""
+        return SyncIO(self.link, interrupts=self._interrupts, group=group)
 
     async def sleep(self, seconds: float) -> None:
         until = clock.now() + seconds
@@ -168,6 +170,7 @@ class SyncIO(HttpIO):
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
+        self.closed = True
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()

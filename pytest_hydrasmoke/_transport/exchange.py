@@ -131,6 +131,7 @@ def build(link: Link, request: Request, **extensions: object) -> httpcore.Reques
     httpx's clients add what is unwanted here: cookies, redirects and credentials of other origins.
     Without them, a call takes a tenth of a millisecond less.
     """
+    link = request.link or link
     # Nothing encoded: a compressed stream can end early without an error, or expand without bound.
     headers = {
         "accept": request.accept,
@@ -150,7 +151,6 @@ def build(link: Link, request: Request, **extensions: object) -> httpcore.Reques
     place = httpcore.URL(
         scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
     )
-    link = request.link or link
     # After everything that can fail: no frame of a traceback then holds the header.
     if request.anonymous:
         pass

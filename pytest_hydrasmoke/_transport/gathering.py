@@ -73,7 +73,7 @@ def fan_out(
     works: dict[Once, Callable[[], None]] = {}
     for share in shares:
         ended = Once()
-        works[ended] = partial(_carry_out, share, io.to(io.link, group), failures, failed, ended)
+        works[ended] = partial(_carry_out, share, io.within(group), failures, failed, ended)
     begun: list[Once] = []
     try:
         for ended, work in works.items():

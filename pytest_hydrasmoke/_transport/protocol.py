@@ -42,7 +42,7 @@ class Request:
     anonymous: bool = False
     """Whether it is sent without the token."""
     link: Link | None = None
-    """Whose token it is sent with; None for its IO's."""
+    """With whose token it is sent, and which fields its body lacks; None for its IO's."""
 
     def __post_init__(self) -> None:
         # Before anybody is told that it is sent: what fails later is taken for a lost attempt.

@@ -10,7 +10,6 @@ from functools import partial
 from pytest_hydrasmoke import (
     ChatTimeoutError,
     LlmEventsError,
-    NotFoundError,
     RejectedError,
     RouterError,
     SmokeInstance,
@@ -24,6 +23,8 @@ from ._usage import see_counted
 
 OWN_INSTANCES = 1
 """What is provisioned here beside the shared instance, for whoever counts before a run."""
+NOT_FOUND = frozenset({404, 410})
+"""How a router may say that there is none."""
 LATER = 2.0
 """Seconds after which what was refused is done, if it is done all the same."""
 
@@ -196,6 +197,8 @@ def _alive(router: CheckedRouter, instance_id: str) -> str | None:
     """Return the status of an instance that is not gone, None for one that is."""
     try:
         status = router.client.status(instance_id).status
-    except NotFoundError:
+    except RouterError as error:
+        if error.status_code not in NOT_FOUND:
+            raise
         return None
     return None if status.lower() in router.config.gone_statuses else status

@@ -14,6 +14,7 @@ from pytest_hydrasmoke import InstanceStatus, RouterError, TransportError
 from pytest_hydrasmoke._api import calls as timing
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls, Tried
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
+from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._transport.links import Link, Trace
 from pytest_hydrasmoke._transport.protocol import Request, drive
 
@@ -231,12 +232,15 @@ def test_an_observer_sees_every_attempt_with_its_time_and_every_answer() -> None
     answers = [it for _, _, it in watcher.answers]
     assert all(isinstance(it, InstanceStatus) for it in answers)
     assert [set(it.model_extra or ()) for it in answers] == [{"age", "zone"}, set()]
-    # It goes with them to another IO, as does the replay.
-    over = Calls(asked, watcher, replay=Recorded(answer=Answered(False, "not counted")))
-    over = over.over(io.ScriptedIO(chat=[io.stream(kind="text/event-stream; charset=latin-1")]))
-    drive(over.chat(ID, "hello"))
+    # It goes with them to another token, as does the replay.
+    chats = io.ScriptedIO(chat=[io.stream(kind="text/event-stream; charset=latin-1")])
+    calls = Calls(chats, watcher, replay=Recorded(answer=Answered(False, "not counted")))
+    other = Link("https://router.example", Token("another-made-up-token"))
+    beside = calls.beside(other)
+    drive(beside.chat(ID, "hello"))
+    assert chats.sent[0].request.link is other
     assert (watcher.attempts[4].oddity or "").startswith("in charset latin-1")
-    assert over.uncounted(ID) == "not counted"
+    assert beside.uncounted(ID) == "not counted"
 
 
 def test_an_answer_that_is_lost_or_asked_again_may_hide_that_it_was_carried_out() -> None:

@@ -5,6 +5,7 @@ Nothing in here waits for real time, but for what the clock's own safety net tak
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,6 +42,8 @@ QUICK = replace(SLOW, row_after=0.5, statuses=((0, "queued"), (2, "running")))
 SAID = 5
 """Events of a turn."""
 Transcript = list[tuple[Any, ...]]
+RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=-)[0-9a-f]{16}")
+"""What nobody has, and a run asks for."""
 
 
 def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
@@ -119,6 +122,7 @@ def transcript(fake: FakeRouter, since: int = 0) -> Transcript:
         path = request.path
         for instance_id, key in names.items():
             path = path.replace(instance_id, key)
+        path = RANDOM.sub("random", path)
         key = request.body.get("idempotency_key") if isinstance(request.body, dict) else None
         told.append((round(request.at, 6), request.method, path, key, request.status))
     # Who comes first at the same moment is left to threads and loops.

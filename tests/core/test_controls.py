@@ -33,30 +33,29 @@ def kinds(io: ScriptedIO) -> list[str]:
     return [kind_of(it.request) for it in io.controls_sent]
 
 
-def say_unknown(controls: Controls, calls: Calls, *, more: bool = False) -> bool:
-    answer, absent = form(NOT_FOUND), Absent()
-    return drive(controls.say_unknown(calls, answer, "id", absent, DEADLINE, more=more))
+def say_unknown(controls: Controls, calls: Calls) -> bool:
+    return drive(controls.say_unknown(calls, form(NOT_FOUND), "id", Absent(), DEADLINE))
 
 
 def test_one_set_of_controls_serves_a_round_of_looks() -> None:
     io, calls = calls_of()
     controls = Controls()
-    for seconds, sent in ((0.0, 3), (GOOD_FOR, 3), (0.1, 6)):
+    for seconds, sets in ((0.0, 1), (GOOD_FOR, 1), (0.1, 2)):
         io.time += seconds
         assert say_unknown(controls, calls)
-        assert kinds(io) == ["id", "id", "path"] * (sent // 3)
+        assert kinds(io) == ["path", "id"] * sets
     paths = {it.request.path for it in io.controls_sent}
     assert len(paths) == len(io.controls_sent), "a cache may know what was asked for before"
     for _ in range(2):
         assert drive(controls.prove_router(calls, DEADLINE))
-    assert kinds(io)[6:] == ["malformed"]
+    assert kinds(io)[4:] == ["malformed"]
 
 
 def test_where_answers_take_long_controls_count_as_long() -> None:
     io, calls = calls_of()
     io.controls["id"] = Took(2, NOT_FOUND)
     controls = Controls()
-    for seconds, sent in ((0.0, 3), (4.0, 3), (0.1, 6)):
+    for seconds, sent in ((0.0, 2), (2.0, 2), (0.1, 4)):
         io.time += seconds
         assert say_unknown(controls, calls)
         assert len(kinds(io)) == sent
@@ -68,9 +67,8 @@ def test_more_controls_join_those_that_there_are() -> None:
     controls = Controls()
     assert not say_unknown(controls, calls)
     io.controls["id"] = NOT_FOUND
-    assert not say_unknown(controls, calls)
-    assert say_unknown(controls, calls, more=True)
-    assert kinds(io) == ["id", "id", "path"] * 2
+    assert say_unknown(controls, calls)
+    assert kinds(io) == ["path", "id", "id", "id"]
 
 
 @pytest.mark.parametrize("signal", [False, True])
@@ -100,7 +98,7 @@ def test_two_versions_that_answer_by_turns_are_told_by_further_tries() -> None:
     it = instance(id=ID)
     io, calls = calls_of(it, status=[OTHER, NOT_FOUND], poll=[NO_ROW, ...])
     assert drive(look(calls, it, ID, DEADLINE)).says == "unknown"
-    assert kinds(io) == ["id", "id", "path"] * 2
+    assert kinds(io) == ["path", "id", "id"]
 
 
 def test_trouble_of_the_moment_is_no_form_and_success_is_one() -> None:

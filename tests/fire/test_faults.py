@@ -99,9 +99,9 @@ def test_a_router_that_says_too_much_fills_nothing(change: Any, tmp_path: Path) 
     router = FakeRouter(Scenario(row_after=0.0, statuses=statuses))
     with talkative(router, change) as url:
         token: Any = router.token
-        forms = learn(HydraSmokeConfig(url=url, token=token, run_id="fire", **FIELDS)).to_plain()
+        absent = [*learn(HydraSmokeConfig(url=url, token=token, run_id="fire", **FIELDS))]
         given = {"kind": "sync", "url": url, "token": token, "output": str(tmp_path)}
-        given |= {"forms": forms, "seconds": SECONDS, "at_least": 10**9}
+        given |= {"absent": absent, "seconds": SECONDS, "at_least": 10**9}
         told = fire.told_by(fire.python("fire_cell.py", **given), 3 * SECONDS)
     grown, report = told["growth"], told["report"]
     print(f"{change.__name__}: {grown / fire.MIB:.0f} MiB, report {report:,} bytes")

@@ -13,6 +13,7 @@ from inner import only
 from plugin_tools import Project, Ran
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
+from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import repeats
@@ -28,7 +29,7 @@ RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:
-    of_run = {"forms": None, "replaying": None, "router": None, "table": None, "fake": False}
+    of_run = {"absent": Absent(), "replaying": None, "router": None, "table": None, "fake": False}
     process = SimpleNamespace(
         config=HydraSmokeConfig(**RUN), pytestconfig=pytester.parseconfig(), **of_run
     )
@@ -146,7 +147,7 @@ def test_a_worker_that_lacks_the_recordings_says_what_to_do(tmp_path: Path) -> N
 
 def test_no_worker_elsewhere_asks_an_agent_of_this_machine(project: Project) -> None:
     settings = HydraSmokeConfig(**RUN, agent_url="http://127.0.0.1:8642")
-    sent = {"settings": settings.to_plain(), "forms": None, "fake": True, "table": None}
+    sent = {"settings": settings.to_plain(), "absent": [False, False], "fake": True, "table": None}
 
     class Worker:
         @pytest.hookimpl(tryfirst=True)

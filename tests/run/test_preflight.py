@@ -26,8 +26,8 @@ BARE_KEY = "the answers at this URL look like those of a path that does not exis
 class Router(ScriptedIO):
     """A router that answers for what does not exist; its keys have their own answer first."""
 
-    def __init__(self, key: Answer, **controls: Answer) -> None:
-        super().__init__(poll=[key])
+    def __init__(self, poll: Answer, /, **controls: Answer) -> None:
+        super().__init__(poll=[poll])
         self.controls.update(controls)
 
     def learn(self) -> Absent:

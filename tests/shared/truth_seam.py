@@ -69,8 +69,8 @@ class Mortal(VirtualSyncIO):
         super().__init__(link, world.clock, group=group)
         self._world = world
 
-    def to(self, link: Link, group: Gathering | None = None) -> Mortal:
-        return Mortal(self._world, link, group)
+    def within(self, group: Gathering) -> Mortal:
+        return Mortal(self._world, self.link, group)
 
     @contextmanager
     def waiting(self) -> Generator[None]:
