@@ -90,6 +90,10 @@ class Calls:
         """Return the same calls, over the same connections, with another token."""
         return Calls(self.io, self._observer, replay=self._replay, link=link)
 
+    def seen_by(self, observer: Observer) -> Calls:
+        """Return the same calls, over the same connections, with another observer."""
+        return Calls(self.io, observer, link=self.link)
+
     async def provision(
         self,
         spec: InstanceSpec,

@@ -271,7 +271,7 @@ class Sweep:
         keys += self._further(runs)
         if self.dry_run:
             self._say_what_it_would_do(keys)
-            keys = []  # The connections on which it asked for the router's forms are closed below.
+            keys = []  # The connections on which it has asked first are closed below.
         if any(it.waits for it in keys):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         rounds = self._rounds

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
-from deployed import DEPLOYED, GATEWAYS, Gate
+from deployed import DEPLOYED, GATEWAYS, Gate, at_random, down_for
 from gates import serving
 from plugin_tools import QUICK, Project, Ran, nothing_left
 
@@ -16,15 +20,14 @@ def test_it(smoke_instance):
     smoke_instance.chat("hello")
 """
 Routing = Callable[[Scenario], FakeRouter]
+RUNS = 100
+"""At each of the two routers."""
 
 
-@pytest.fixture(params=["found: false", "404"])
+@pytest.fixture(params=["found_false", "404"])
 def router(routing: Routing, request: pytest.FixtureRequest) -> FakeRouter:
     """A router that answers for an unknown key in one of its two ways."""
-    from dataclasses import replace
-
-    manner = "404" if request.param == "404" else "found_false"
-    return routing(replace(QUICK, poll_before_row=manner))
+    return routing(replace(QUICK, poll_before_row=request.param))
 
 
 @pytest.fixture
@@ -65,6 +68,28 @@ def test_a_router_that_is_deployed_during_a_run_is_believed(
 ) -> None:
     gate.change = DEPLOYED[change]()
     run = project.live("test_it.py", ret=0, passed=1)
+    run.says("*: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
+    assert nothing_left(router)
+    assert sweep(project, "--run-id", "run").ret == 0
+
+
+@pytest.mark.routers
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_no_deployment_at_any_moment_is_a_leak(
+    project: Project, router: FakeRouter, gate: Gate, seed: int
+) -> None:
+    """G33: with what runs really wait, where the run of a plain router takes 5 s."""
+    draw = random.Random(seed)
+    name = draw.choice([*DEPLOYED, "down for 10 s"])
+    if name not in DEPLOYED:
+        gate.change = down_for(10)
+    else:
+        gate.begins = draw.choice([6, 8, 12, 16, 20, math.inf])
+        gate.change = at_random(seed) if "random" in name else DEPLOYED[name]()
+    began = time.monotonic()
+    project.set(delete_timeout=60)
+    run = project.live("-p", "no:hurried", "test_it.py", ret=0, passed=1)
+    assert time.monotonic() - began < 25, name
     run.says("*: provisioned 1, deleted 1, kept 0, leaked 0, unsure 0")
     assert nothing_left(router)
     assert sweep(project, "--run-id", "run").ret == 0

@@ -7,10 +7,12 @@ router that is deployed meanwhile, and stays right.
 from __future__ import annotations
 
 import json
+import math
 import random
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gates import answer_of
@@ -61,18 +63,23 @@ def _is_uuid(text: str) -> bool:
 class Gate:
     """An application before a router: it lies about some requests, and changes other answers.
 
-    What it lies about never reaches the router. Both begin with the first DELETE.
+    What it lies about never reaches the router. Both begin with the first DELETE, or sooner with
+    the request of this number.
     """
 
     router: FakeRouter
     lies: Mapping[Kind, Callable[[], Response]] = field(default_factory=dict)
     change: Change = lambda asked, answer: answer
+    begins: float = math.inf
     began: bool = False
     number: int = 0
+    """How many requests have come; once it has begun, of these."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.began |= scope["method"] == "DELETE"
+        if not self.began and (scope["method"] == "DELETE" or self.number >= self.begins):
+            self.began, self.number = True, 0
         if not self.began:
+            self.number += 1
             await self.router.app(scope, receive, send)
             return
         asked = asked_of(scope["method"], scope["path"], self.number)
@@ -161,6 +168,18 @@ def down_at_first(asked: Asked, answer: Response) -> Response:
     if asked.number < 4:
         return Response("<h1>502</h1>", 502 + asked.number % 2, media_type="text/html")
     return in_other_words(asked, answer)
+
+
+def down_for(seconds: float) -> Change:
+    """Return a change that answers 502 and 503 for so long, and then in other words."""
+    began: list[float] = []
+
+    def change(asked: Asked, answer: Response) -> Response:
+        began.append(time.monotonic())
+        is_down = began[-1] < began[0] + seconds
+        return down_at_first(replace(asked, number=asked.number % 4 if is_down else 4), answer)
+
+    return change
 
 
 def by_turns(asked: Asked, answer: Response) -> Response:
