@@ -310,10 +310,10 @@ class Calls:
     ) -> R | TransportError:
         at = self.io.now()
         result: R | TransportError
-        observed = None if self._observer is None else self._observer.link
-        link = observed or self.link
-        if link is not self.io.link:
-            request = dataclasses.replace(request, link=link)
+        if self._observer is not None and self._observer.link is not None:
+            request = dataclasses.replace(request, link=self._observer.link)
+        elif self.link is not self.io.link:
+            request = dataclasses.replace(request, link=self.link)
         try:
             limit = at + ATTEMPT_TIMEOUT if RULES[request.call].lost else deadline
             result = await send(request, min(deadline, limit))

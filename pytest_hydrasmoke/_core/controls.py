@@ -35,6 +35,9 @@ class Controls:
         self._good_until = -math.inf
         """Until when they are of the same moment as a look, on the IO's clock."""
         self._busy = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._of: dict[Kind, list[Form]] = {"id": [], "key": []}
         self._missing = list[Form]()
         self._malformed: Form | None = None
@@ -81,7 +84,7 @@ class Controls:
         began = io.now()
         anew = began > self._good_until
         if anew:
-            self._of, self._missing, self._malformed = {"id": [], "key": []}, [], None
+            self._forget()
         self._busy = True
         try:
             yield

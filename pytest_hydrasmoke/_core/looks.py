@@ -116,23 +116,21 @@ async def _unless_unknown(
 
     Where that differs from the controls, it is asked for again, beside more of them.
     """
-    controls, absent = instance.controls, instance.absent
+    controls, absent, message = instance.controls, instance.absent, ""
     for _ in range(TRIES):
         try:
             return await conclusive(ask(), NOT_FOUND)
         except RouterError as error:
-            refusal = error
-            if error.status_code not in NOT_FOUND:
+            message, form = error.message, error.form
+            if error.status_code not in NOT_FOUND or form is None:
                 raise
         if kind == "key" and not absent.key_404:
             why = "an unknown key was answered otherwise when the run began"
-            raise DoubtError(f"{refusal.message}: {why}")
-        if refusal.form is not None and await conclusive(
-            controls.say_unknown(calls, refusal.form, kind, absent, deadline)
-        ):
+            raise DoubtError(f"{message}: {why}")
+        if await conclusive(controls.say_unknown(calls, form, kind, absent, deadline)):
             return None
     what = "an id" if kind == "id" else "a key"
-    raise DoubtError(f"{refusal.message}: not as {what} that nobody has is answered")
+    raise DoubtError(f"{message}: not as {what} that nobody has is answered")
 
 
 async def _check_proof(calls: Calls, instance: Instance, deadline: float) -> None:
