@@ -319,3 +319,10 @@ def test_without_a_shared_instance_the_deleted_one_is_its_modules_only_one(
 ) -> None:
     check(here.set(scope="module"), ANSWERS, READY, DELETION, passed=3)
     assert len(router.instances) == 3
+
+
+def test_trouble_after_a_deletion_is_no_instance_that_is_gone(
+    here: Project, router: FakeRouter
+) -> None:
+    router.fail("status", after=LOOKS + STRANGERS + 5, status=501)
+    fails(here, (DELETION,), "*RouterError: status was refused with 501*")

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._journal.events import Vanished
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.run import Run
@@ -44,6 +45,8 @@ def test_an_id_that_is_the_token_is_not_written_down(
     [instance] = run.claim(SPEC)
     instance.id = known
     instance.becomes(State.CREATED)
-    assert run.ledger.read().instances["run-0"].id == written
+    instance.note(Vanished(known))
+    told = run.ledger.read().instances["run-0"]
+    assert (told.id, told.vanished) == (written, [] if written is None else [written])
     assert TOKEN not in (run.ledger.folder / "ledger.jsonl").read_text("utf-8")
     run.ledger.end()
