@@ -217,8 +217,12 @@ class Instance(Story, Partner):
     def names(self, instance_id: str, at: float) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""
         other = None if same_id(self.id, instance_id) else self.id
-        if self.state is State.ACCEPTED and other is not None and not self.failures:
-            self.note(Conflict(_NAMES_ANOTHER.format(other, instance_id)))
+        if self.state is State.ACCEPTED and other is not None:
+            words = _NAMES_ANOTHER.format(other, instance_id)
+            if self.failures:
+                self.add_remark(words)  # The run is red by that, but may tell another failure.
+            else:
+                self.note(Conflict(words))
         # Where another one was deleted in its boot, that one's may go on.
         are_over = self.was_ready or not self.ids or self.owns(instance_id)
         self.evidence.shown = at

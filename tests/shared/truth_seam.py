@@ -178,6 +178,15 @@ def open_keys(output: Path) -> set[str]:
     return {str(known.key) for run in run_folders(output) for known in read(run).open}
 
 
+def vanished_keys(output: Path) -> set[str]:
+    """Return the keys whose instance was gone before their run deleted it, for all it saw.
+
+    A sweep elsewhere may have done so; no look can tell that from a router that lost sight of it.
+    """
+    known = (it for run in run_folders(output) for it in read(run).open)
+    return {str(it.key) for it in known if it.vanished}
+
+
 class Ages:
     """How old files are by a made-up clock: their times on the disk follow it."""
 
