@@ -119,6 +119,14 @@ def test_what_its_key_names_is_deleted_and_what_a_provision_named_is_told_and_le
     )
 
 
+def test_where_something_else_has_failed_what_only_a_provision_named_is_a_note() -> None:
+    it = instance(state=State.ACCEPTED, id=OTHER_ID)
+    it.fails(LeakError("another one's boot has failed"), "its boot has failed", START)
+    deleting(it, poll=[row(), NO_ROW, ...], delete=[deleted(), ...], status=[NOT_FOUND, ...])
+    assert it.conflict is None
+    assert [note for note in it.notes if OTHER_ID in note and "left alone" in note]
+
+
 def test_what_is_written_as_accepted_is_the_delete_of_the_instance_that_it_names() -> None:
     it = instance(state=State.CREATED, id=ID)
     it.ids = [OTHER_ID, ID]
