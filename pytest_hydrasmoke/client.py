@@ -107,8 +107,8 @@ class ClientBase(Generic[AnyIO]):
     def with_token(self, token: str | Token | None) -> Self:
         """Return a client of the same router with another token; None sends none.
 
-        Close it separately; both share their connections. A client made from `smoke_client`
-        belongs to the run too: its chats count as turns.
+        Close it separately. Both share their connections: use them in one thread. A client made
+        from `smoke_client` belongs to the run too: its chats count as turns.
         """
         token = None if token is None else hidden(token)
         return self._beside(link_of(token, self._calls.link), is_own=False)

@@ -90,10 +90,6 @@ class Calls:
         """Return the same calls, over the same connections, with another token."""
         return Calls(self.io, self._observer, replay=self._replay, link=link)
 
-    def seen_by(self, observer: Observer) -> Calls:
-        """Return the same calls, over the same connections, with another observer."""
-        return Calls(self.io, observer, link=self.link)
-
     async def provision(
         self,
         spec: InstanceSpec,
@@ -129,9 +125,7 @@ class Calls:
         status = self._parse(InstanceStatus, request, await self._call(request, deadline))
         return _about(instance_id, status, status.id, request)
 
-    async def missing(
-        self, path: str, *, deadline: float | None = None, anonymous: bool = False
-    ) -> NoReturn:
+    async def missing(self, path: str, *, deadline: float, anonymous: bool = False) -> NoReturn:
         """Request what does not exist, below the calls' prefix; raises its answer's error."""
         request = Request("missing", "GET", f"{PREFIX}/{path}", anonymous=anonymous)
         raise unexpected_success(request, await self._call(request, deadline))

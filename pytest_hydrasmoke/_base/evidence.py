@@ -17,6 +17,8 @@ from typing import NamedTuple, cast
 
 UNDECIDED = frozenset({408, 409, 418, 425, 429})
 """Refusals of a provision that prove nothing: transient, of a key in progress, of a gateway."""
+NOT_FOUND = frozenset({404, 410})
+"""How a router may say that there is none."""
 INVALID = frozenset({400, 422})
 """How a router rejects what can't be an id."""
 _MOST_FIELDS = 20
@@ -112,14 +114,10 @@ def proves_router(malformed: Form, missing: Iterable[Form]) -> bool:
     return is_rejected and all(malformed.shape != it.shape for it in missing)
 
 
-def is_decided(form: Form) -> bool:
-    """Return whether an answer to a provision may be the router's own refusal."""
-    return 400 <= form.code < 500 and form.code not in UNDECIDED and bool(form.fields)
+def may_be_refusal(form: Form) -> bool:
+    """Return whether an answer to a provision may be the router's own refusal.
 
-
-def refuses(form: Form, malformed: Form) -> bool:
-    """Return whether it is: it is in the envelope in which the router rejects a malformed id.
-
-    That is no proof: a router may carry out what it refuses.
+    It is if the router rejects a malformed id in the same envelope. That is no proof: a router may
+    carry out what it refuses.
     """
-    return is_decided(form) and form.envelope == malformed.envelope
+    return 400 <= form.code < 500 and form.code not in UNDECIDED and bool(form.fields)

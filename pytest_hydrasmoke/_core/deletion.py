@@ -11,14 +11,15 @@ import math
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id, same_id
-from pytest_hydrasmoke._base.errors import ConfigError, LeakError
+from pytest_hydrasmoke._base.errors import LeakError
+from pytest_hydrasmoke._base.evidence import NOT_FOUND
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._journal.events import Alive, Became, Conflict, Doing, Vanished
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .instance import Instance
-from .looks import NOT_FOUND, DoubtError, conclusive, look, named
+from .looks import DoubtError, conclusive, look, named
 from .policy import poll_interval
 from .proof import NEXT_LOOK, VANISHED, Look, Verdict, judge
 
@@ -83,15 +84,8 @@ class Deletion:
         # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         seen = await look(calls, self._instance, instance.id, io.now() + seconds)
-        self._gone_before = self._is_alone() and seen.says_gone and instance.owns(seen.named)
-
-    def _is_alone(self) -> bool:
-        """Return whether no sweep has declared the run over, which then deletes as well."""
-        try:
-            self._instance.permit()
-        except ConfigError:
-            return False
-        return True
+        is_alone = not instance.keeper.was_swept
+        self._gone_before = is_alone and seen.says_gone and instance.owns(seen.named)
 
     async def ask_all(self, calls: Calls) -> None:
         """Send a delete for every id that is known, and look for nothing but an unseen row.
@@ -189,9 +183,18 @@ class Deletion:
             seen,
             keeps_rows=policy.router.keeps_rows,
             patient=policy.patient,
-            vanished=self._instance.has_vanished(instance_id),
+            vanished=self._has_vanished(instance_id),
             last=last,
         )
+
+    def _has_vanished(self, instance_id: str) -> bool:
+        """Return whether it was seen alive, and its first DELETE found nothing.
+
+        One that its key has another name for by now has not vanished.
+        """
+        instance = self._instance
+        is_current = same_id(instance_id, instance.id)
+        return is_current and any(same_id(it, instance_id) for it in instance.vanished)
 
     async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
         """Send a delete; its outcome is checked by looks."""
@@ -210,7 +213,8 @@ class Deletion:
         accepted = code < 300
         seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
         found_nothing = code in NOT_FOUND and plain_id(instance_id) in seen.alive
-        if is_first and found_nothing and seen.unknown_deletes == unknown and self._is_alone():
+        is_known = seen.unknown_deletes == unknown and not instance.keeper.was_swept
+        if is_first and found_nothing and is_known:
             instance.note(Vanished(instance_id))
         elif accepted:
             instance.vanished = [it for it in instance.vanished if not same_id(it, instance_id)]

@@ -13,13 +13,14 @@ from .account import TurnAccount
 from .arguments import text_of, timeout_of, window_of
 from .cleanup import delete, delete_all, keep
 from .counting import Counting
+from .deletion import FIRST_LOOK
 from .expected import Expected
 from .expecting import Expecting
 from .incoming import Incoming, Reading
 from .instance import Instance
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import until_ready, wait
-from .looks import status_of
+from .looks import look, status_of
 from .open_turn import OpenTurn
 
 
@@ -39,6 +40,11 @@ class Handle:
 
     async def status(self) -> InstanceStatus:
         return await status_of(self._calls, self.instance, self.id)
+
+    async def is_gone(self) -> bool:
+        """Ask in a single look whether the router says that it is gone."""
+        until = self._calls.io.now() + FIRST_LOOK
+        return (await look(self._calls, self.instance, self.id, until)).says_gone
 
     async def wait(
         self,

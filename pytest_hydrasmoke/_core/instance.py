@@ -13,13 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.models import (
-    InstanceSpec,
-    InstanceStatus,
-    PollResult,
-    plain_id,
-    same_id,
-)
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, plain_id, same_id
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.evidence import Absent
@@ -312,19 +306,6 @@ class Instance(Story, Partner):
         word = word[:MOST_WORD]
         if self.status != word:
             self.note(Status(word), at)
-
-    def saw_alive(self, status: InstanceStatus) -> None:
-        """Record that a status has called an instance alive."""
-        if not self.policy.statuses.is_gone(status.status):
-            self.evidence.alive.add(plain_id(status.id))
-
-    def has_vanished(self, instance_id: str) -> bool:
-        """Return whether it was seen alive, and its first DELETE found nothing.
-
-        One that its key has another name for by now has not vanished.
-        """
-        is_current = same_id(instance_id, self.id)
-        return is_current and plain_id(instance_id) in map(plain_id, self.vanished)
 
     def saw_attempt(self, attempt: Tried) -> None:
         request, outcome = attempt.request, attempt.outcome

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke._base.evidence import is_decided, refuses
+from pytest_hydrasmoke._base.evidence import may_be_refusal
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import Interrupted
@@ -153,11 +153,11 @@ async def ask(calls: Calls, instance: Instance, deadline: float | None = None) -
 
 async def is_refusal(calls: Calls, error: RouterError) -> bool:
     """Ask whether an answer to a provision is the router's own refusal, or may be a gateway's."""
-    if error.form is None or not is_decided(error.form):
+    if error.form is None or not may_be_refusal(error.form):
         return False
-    until = calls.io.now() + CONTROL
     try:
-        return refuses(error.form, await malformed(calls, until))
+        control = await malformed(calls, calls.io.now() + CONTROL)
+        return error.form.envelope == control.envelope
     except HydraSmokeError:
         return False
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import InstanceStatus, PollResult, same_id
+from pytest_hydrasmoke._api.models import InstanceStatus, PollResult, plain_id, same_id
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -18,6 +18,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     UnauthorizedError,
 )
+from pytest_hydrasmoke._base.evidence import NOT_FOUND
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.events import MOST_WORD, Hosted
 
@@ -28,8 +29,6 @@ from .proof import Look, Says
 T = TypeVar("T")
 TRIES = 4
 """How often an answer is asked for until it is that of the controls: two versions may answer."""
-NOT_FOUND = frozenset({404, 410})
-"""How a router may say that there is none."""
 
 
 class DoubtError(HydraSmokeError):
@@ -45,7 +44,8 @@ async def status_of(
     """Read the status, and record it."""
     status = await calls.status(instance_id, deadline=deadline)
     instance.saw_status(status.status, calls.io.now())
-    instance.saw_alive(status)
+    if not instance.policy.statuses.is_gone(status.status):
+        instance.evidence.alive.add(plain_id(instance_id))
     hostname = (status.hostname or "")[:MOST_WORD]
     if hostname and hostname != instance.hostname:
         instance.note(Hosted(hostname))

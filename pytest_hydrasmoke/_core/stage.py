@@ -91,6 +91,11 @@ class Keeper:
         """Allow a provision or a chat; raises where the run must not go on."""
 
     @property
+    def was_swept(self) -> bool:
+        """Whether a sweep has declared the run over, and deletes its instances as well."""
+        return False
+
+    @property
     def forked(self) -> bool:
         """Whether this is a forked child, which takes no part in the run."""
         return False

@@ -126,10 +126,10 @@ class ByHand(Sightings):
             self._run.ledger.claim_key(key, claimed)
         instance.spec = spec
         if is_own:
-            return await ask(calls.seen_by(instance), instance)
+            return await ask(Calls(calls.io, instance, link=calls.link), instance)
         instance.link = calls.link
         try:
-            accepted = await ask(calls.seen_by(instance), instance)
+            accepted = await ask(Calls(calls.io, instance, link=calls.link), instance)
         except UnauthorizedError:
             # In whatever form: a gateway may turn strangers away, and what a refusal proves is
             # nothing anyway.

@@ -31,7 +31,8 @@ from pytest_hydrasmoke._journal.journal import JOURNAL
 
 from .ledger_lines import parse
 
-LEDGER, SLOTS, OVER = "ledger.jsonl", "slots.lock", "over"
+LEDGER, SLOTS = "ledger.jsonl", "slots.lock"
+OVER, STOPPED = "over", "stopped"
 RECORDED, TURNS = "recorded.jsonl", "turns.jsonl"
 LIVE, HELD = "live", "held"
 SEEN = ".seen"
@@ -44,6 +45,7 @@ _FORMS = {
     TURNS: _LINES,
     SLOTS: None,
     OVER: None,
+    STOPPED: None,
     SWEPT: _LINES,
     f"{LIVE}/*.lock": None,
     f"{LIVE}/*{SEEN}": None,

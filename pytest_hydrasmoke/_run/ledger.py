@@ -12,8 +12,8 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
   id, shows that a run is alive. `live/*.seen`: which processes have ever held one.
 - `turns.jsonl`: every process appends to it what others must know of its chat turns
   (`_core.run_turns`).
-- `over`: written by a sweep, or by the main process at its end: the run is over. Every process
-  reads it before it provisions or chats.
+- `over`, written by a sweep, or `stopped`, by the main process at its end: the run is over. Every
+  process looks for them before it provisions or chats.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from pytest_hydrasmoke._journal.events import (
 )
 
 from . import folder as run_folder
-from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
+from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, STOPPED, folder_of
 from .ledger_lines import LedgerReading, parse
 from .locks import MAIN, Lock, is_held, is_live, wait_for
 
@@ -88,8 +88,6 @@ class Ledger:
         self.folder = folder_of(output, run_id)
         self._output = output
         self._writable = _Writable(self.folder)
-        self._stopped = False
-        """Whether this process has declared the run over, before any sweep."""
         self._lock: Lock | None = None
         self._size = 0
         """The ledger's at this process's last claim: it only grows."""
@@ -108,7 +106,8 @@ class Ledger:
                 raise OSError("another process holds it: give each run its own id")
             # The lock's file proves nothing later: other tools have files of such names, too.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
-        used = f"a sweep has declared run {self.run_id} over" if self.is_over else ""
+        by = "a sweep" if self.was_swept else "its main process"
+        used = f"{by} has declared run {self.run_id} over" if self.is_over else ""
         if name == MAIN and self.read().size:
             used = f"run {self.run_id} has left a ledger in {self.folder}"
         if used:
@@ -122,12 +121,12 @@ class Ledger:
     @property
     def is_over(self) -> bool:
         """Whether a sweep, or the main process, has declared this run over."""
-        return (self.folder / OVER).exists()
+        return self.was_swept or (self.folder / STOPPED).exists()
 
     @property
     def was_swept(self) -> bool:
-        """Whether a sweep has declared it over, as far as its main process can tell."""
-        return self.is_over and not self._stopped
+        """Whether a sweep has declared it over, which deletes its instances as well."""
+        return (self.folder / OVER).exists()
 
     def claim(self, claimed: Claimed, number: int, most: int) -> list[str]:
         """Take the keys of the next free slots, of `most`, and write their claims."""
@@ -243,9 +242,8 @@ class Ledger:
 
     def stop(self) -> None:
         """Stop the run's other processes from provisioning and chatting."""
-        self._stopped |= not self.is_over
         with contextlib.suppress(OSError):
-            files.make_mark(self.folder / OVER)
+            files.make_mark(self.folder / STOPPED)
 
 
 def read(folder: Path) -> LedgerReading:

@@ -20,12 +20,10 @@ from pytest_hydrasmoke._base.forks import generation
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.cleanup import dispose, to_delete
-from pytest_hydrasmoke._core.deletion import FIRST_LOOK
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import bring_up
-from pytest_hydrasmoke._core.looks import look
 from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import Keeper, Stage
@@ -125,11 +123,8 @@ class Run(Keeper):
                 next_step="remove it: the spec is written into the ledger and the reports",
             )
         url, fake = self.config.link.base_url, self.ledger.fake
-        return Claimed(
-            plain,
-            *(False, url, fake, share, self.config.run_id, False),
-            **self.absent._asdict(),
-        )
+        claimed = Claimed(plain, url=url, fake=fake, share=share, run=self.config.run_id)
+        return claimed._replace(**self.absent._asdict())
 
     def _new_instance(
         self, spec: InstanceSpec | None, key: str | None, claimed: Claimed, known: str | None = None
@@ -175,6 +170,10 @@ class Run(Keeper):
     @property
     def forked(self) -> bool:
         return generation() != self._generation
+
+    @property
+    def was_swept(self) -> bool:
+        return self.ledger.was_swept
 
     def permit(self, instance: Instance | None = None) -> None:
         """Raise `ConfigError` where its deadline, a sweep or the main process has ended the run."""
@@ -244,12 +243,6 @@ class Run(Keeper):
     def ready(self, instance: Instance) -> None:
         """Tell the stage that an instance is ready."""
         self.stage.is_ready(self.handle(instance))
-
-    def is_gone(self, instance: Instance) -> bool:
-        """Return whether the router says, in a single look, that an instance is gone."""
-        assert instance.id is not None
-        until = self._io.now() + FIRST_LOOK
-        return drive(look(Calls(self._io, instance), instance, instance.id, until)).says_gone
 
     # The end
 

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.events import Prepared
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._transport.protocol import drive
 
 from .ledger_lines import share_name
 from .locks import Lock
@@ -200,7 +201,7 @@ class Sharing:
             instance = self._used.get(wanted)
             if instance is None or instance.key is None or instance.state is not State.READY:
                 continue  # It is attached, or a test has deleted it: that one is provisioned anew.
-            if self._run.is_gone(instance):
+            if drive(self._run.handle(instance).is_gone()):
                 why = f"{instance.name} was found to be gone at the router in {test}"
                 self._run.ledger.refute(wanted.name, test, why)
 

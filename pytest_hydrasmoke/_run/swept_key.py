@@ -144,7 +144,8 @@ class SweptKey(Keeper):
         """Come to an end because a step has failed."""
         words = error.message if isinstance(error, HydraSmokeError) else repr(error)
         if self.instance.vanished:
-            words += f"; once you know that it is gone, delete {self.run.folder}"
+            words += "; once you know that nothing of its run is left, delete "
+            words += str(self.run.folder)
         self.ends(End.LEFT, words)
 
     def ends(self, end: End, words: str = "") -> None:

@@ -15,6 +15,7 @@ from pytest_hydrasmoke import (
     SmokeInstance,
 )
 from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base.evidence import NOT_FOUND
 
 from ._router import DAY, SOON, CheckedRouter, begin_chat, broken, like
 from ._router import smoke_router as smoke_router
@@ -23,8 +24,6 @@ from ._usage import see_counted
 
 OWN_INSTANCES = 1
 """What is provisioned here beside the shared instance, for whoever counts before a run."""
-NOT_FOUND = frozenset({404, 410})
-"""How a router may say that there is none."""
 LATER = 2.0
 """Seconds after which what was refused is done, if it is done all the same."""
 

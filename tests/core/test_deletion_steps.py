@@ -233,10 +233,10 @@ def test_what_was_gone_before_it_was_deleted_is_a_conflict(key: str, conflict: s
 def test_nobody_else_is_looked_for_in_a_hurry_or_where_a_sweep_has_ended_the_run(
     hurried: bool,
 ) -> None:
-    def over() -> None:
-        raise ConfigError("the run is over")
+    class Swept(Listening):
+        was_swept = True
 
-    it = ready() if hurried else ready(keeper=Listening(allow=over))
+    it = ready() if hurried else ready(keeper=Swept())
     answers = [*[status("deleted")] * (not hurried), NOT_FOUND]
     io, calls = calls_of(it, poll=[NO_ROW, ...], delete=[deleted()], status=answers)
     io.hurried = START + 3 if hurried else math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +12,8 @@ from dataclasses import replace
 import pytest
 from deployed import DEPLOYED, GATEWAYS, Gate, at_random, down_for
 from gates import serving
-from plugin_tools import QUICK, Project, Ran, nothing_left
+from handlers import signalled
+from plugin_tools import QUICK, Project, Ran, count, nothing_left
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -20,6 +22,11 @@ def test_it(smoke_instance):
     smoke_instance.chat("hello")
 """
 Routing = Callable[[Scenario], FakeRouter]
+EXITS = """
+import os
+def pytest_sessionfinish(exitstatus):
+    os._exit(int(exitstatus))
+"""
 RUNS = 100
 """At each of the two routers."""
 
@@ -57,6 +64,41 @@ def test_while_a_gateway_lies_about_an_instance_nothing_says_that_it_is_deleted(
         assert swept.ret == 1, swept.stdout.str()
         assert "deleted  " not in swept.stdout.str()
     assert not nothing_left(router)
+    gate.stop()
+    assert sweep(project).ret == 0
+    assert nothing_left(router)
+
+
+SLEEPS = """
+import time
+
+def test_it(smoke_instance_factory):
+    smoke_instance_factory().chat("hello")
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("lies", ["a token that is revoked", "an empty database"])
+@pytest.mark.parametrize("how", ["two workers", "TERM", "Ctrl-C", "exit hook"])
+def test_however_a_run_ends_its_sweep_believes_no_gateway_that_lies(
+    project: Project, router: FakeRouter, gate: Gate, lies: str, how: str
+) -> None:
+    gate.lies = GATEWAYS[lies]
+    if how == "two workers":
+        run = project.live("-p", "xdist", "-n2", "test_it.py", ret=1)
+        run.says("*: provisioned 1, deleted 0, kept 0, leaked 1, unsure 0")
+    elif how == "exit hook":
+        project.write("conftest.py", EXITS)
+        run = project.process("--hydra-smoke", "test_it.py")
+        assert run.ret == 1
+    else:
+        project.write("test_it.py", SLEEPS)
+        number = signal.SIGTERM if how == "TERM" else signal.SIGINT
+        with signalled(number, lambda: count(router, "chat") == 1):
+            project.live("test_it.py", ret=128 + number)
+    assert not nothing_left(router)
+    for by in ((), ("--run-id", "run")):
+        assert sweep(project, *by).ret == 1
     gate.stop()
     assert sweep(project).ret == 0
     assert nothing_left(router)

@@ -135,6 +135,17 @@ def test_neither_a_run_nor_a_sweep_takes_weak_evidence_for_a_deletion(case: str,
     assert (code, runs.alive, runs.open) == (0, [], []), told
 
 
+def test_a_sweep_believes_the_ledger_before_what_it_learns_in_the_midst_of_trouble(at: At) -> None:
+    runs = at()
+    runs.killed(run_id="weak", **runs.limits)
+    # Its own first poll of an unknown key is a lie, too.
+    runs.liar.lie([Lie(404, {"detail": "Instance not found"}, on("poll", "status", "delete"))])
+    for by in ((), NAMED):
+        code, told = runs.sweep(*by)
+        assert (code, runs.alive) == (1, ["weak-0"]), told
+    assert "an unknown key was answered otherwise when the run began" in told
+
+
 def test_an_instance_that_its_router_has_renamed_is_deleted_by_its_new_name(at: At) -> None:
     runs, new = at(delete_timeout=5), str(uuid.uuid4())
     ended = runs.run(TROUBLE_AT_THE_END, lambda: runs.rename(new))

@@ -54,7 +54,7 @@ def test_what_is_written_is_its_owners_alone(output: Path) -> None:
         if path.suffix != ".lock"
     }
     folders = ("swept", "owner", "owner/live", "owner/held")
-    files = ("swept/over", "owner/over", "owner/ledger.jsonl", "owner/live/main.seen")
+    files = ("swept/over", "owner/stopped", "owner/ledger.jsonl", "owner/live/main.seen")
     assert modes == {**dict.fromkeys(folders, "0o700"), **dict.fromkeys(files, "0o600")}
     ledger.end()
 

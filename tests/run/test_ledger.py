@@ -235,9 +235,9 @@ def test_a_run_id_used_before_is_refused(output: Path, ledger: Ledger) -> None:
     for _ in range(2):
         ledger.stop()
         assert (ledger.is_over, ledger.was_swept) == (True, False)
-    used = "run id used before: a sweep has declared run owner over"
+    used = "run id used before: its main process has declared run owner over"
     assert refusal(lambda: begun(output, "gw0")) == f"{used}\n  next step: {advice}"
-    (ledger.folder / "over").unlink()
+    (ledger.folder / "stopped").unlink()
     claim(ledger)
     begun(output, "gw0").end()  # a worker's run has one as a matter of course
     ledger.end()

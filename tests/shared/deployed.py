@@ -10,17 +10,16 @@ import json
 import math
 import random
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gates import answer_of
 from starlette.responses import JSONResponse, Response
+from truth_app import PREFIX, is_uuid
 
 from pytest_hydrasmoke.fake import FakeRouter
 
-PREFIX = "/internal/v1/smoke"
 Kind = Literal["id", "malformed", "key", "provision", "other"]
 
 
@@ -47,16 +46,8 @@ def asked_of(method: str, path: str, number: int) -> Asked:
     elif parts[:2] == ["instances", "by-key"]:
         kind = "key"
     elif parts[0] == "instances" and len(parts) > 1:
-        kind = "id" if _is_uuid(parts[1]) else "malformed"
+        kind = "id" if is_uuid(parts[1]) else "malformed"
     return Asked(kind, method, "/".join(parts[1:]), number)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass

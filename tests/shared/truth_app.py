@@ -89,7 +89,7 @@ class TrueRouter:
             number, body = len(self.truth.requests), _parsed(ask.raw)
             self.truth.note(call, about or str(body.get("idempotency_key")))
             lied = self._span[0] <= number < self._span[1]
-            named = "malformed" if call == "status" and not _is_uuid(about) else call
+            named = "malformed" if call == "status" and not is_uuid(about) else call
             lie = next((it for it in self._lies if lied and named in it.calls), None)
             if lie is None or lie.carried_out:
                 answer = self._own_answer(call, about, body, ask)
@@ -213,7 +213,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     try:
         uuid.UUID(text)
     except ValueError:
@@ -242,7 +242,7 @@ def _faults(call: str, about: str, body: dict[str, Any], query: str) -> Iterator
             yield wrong("body", name, kind="string_too_long")
     if not isinstance(body.get("agent_name", ""), str | None):
         yield wrong("body", "agent_name", kind="string_type")
-    if call not in ("provision", "poll") and not _is_uuid(about):
+    if call not in ("provision", "poll") and not is_uuid(about):
         yield wrong("path", "instance_id", kind="uuid_parsing")
     if call == "llm_events":
         try:
