@@ -185,9 +185,9 @@ class ChatTurn(_Turn):
         Counts the events between the beginning of this turn and the next one: `at_least` so many
         (default 1), `at_most` so many, or `exactly`. Each of `providers` must have been seen since
         the turn began; with `only`, each of these and no other. With `at_most`, `exactly` or `only`
-        the count is read again 2 s later. `timeout` in seconds, `llm_events_timeout` if None. The
-        count in the returned answer covers the instance's whole life. Raises `LlmEventsError`, also
-        if the events may belong to another turn.
+        the count is read again once no more may come. `timeout` in seconds, `llm_events_timeout` if
+        None. The count in the returned answer covers the instance's whole life. Raises
+        `LlmEventsError`, also if the events may belong to another turn.
         """
         handle, what = self._counted_by, expected(at_least, at_most, providers, exactly, only)
         return drive(handle.expect(what, timeout, self._turn.account, self._did))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +15,6 @@ class Doubt(NamedTuple):
 
     why: str
     next_step: str
-    counts: bool = False
-    """Whether rows that come now are taken for the turn's own where a later wait is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,10 @@ class Count:
     """Why it may not do as the count before a turn."""
     number: int = 0
     """The number of the turn before which it was made, among all turns on the instance."""
-    all_counted: bool = False
-    """Whether a replay says that none of an earlier turn is still to come."""
+    waited: float = math.inf
+    """Seconds since the end of the turn before, if its rows may still come."""
+    earlier: str = ""
+    """The test of that turn."""
 
     @property
     def rows(self) -> Rows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import NONE, LlmEvents, Rows, check_explained, rows_of
@@ -23,7 +23,8 @@ from pytest_hydrasmoke._journal.events import Doing
 
 from .account import Count, Doubt
 from .instance import Instance
-from .settling import USUAL, Settling
+from .policy import SECOND_LOOK
+from .settling import LEAST, USUAL, Settling, Waits
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import AllAsked
@@ -45,6 +46,19 @@ EDGE = 1.0
 """Seconds by which windows differ that should begin at one moment, as they have whole seconds."""
 
 
+class Read(NamedTuple):
+    """One answer of the router's to how many LLM events a window has."""
+
+    asked: float
+    at: float
+    """When the answer was there."""
+    answer: LlmEvents
+    known: AllAsked | None
+    """What a replay says of it that will count no more; None if more may come."""
+    all_in: bool
+    """Whether the bundled fake, asked before, has said that no more come of the turns so far."""
+
+
 class Counting:
     """Counts the LLM events of one instance, and tells the run of what it has counted."""
 
@@ -52,42 +66,45 @@ class Counting:
         self.calls = calls
         self.instance = instance
         self._policy = instance.policy
-        self.limit = self._policy.usage_settle or USUAL
-        """Seconds after its end when any turn is settled."""
+        lag, settle = self._policy.router.lag, self._policy.usage_settle or USUAL
+        self.waits = Waits(settle, self._policy.llm_events_timeout, SECOND_LOOK)
+        if lag is not None:
+            settle = min(settle, lag + LEAST)
+            self.waits = Waits(settle, settle, 0.0)
 
     async def read(
-        self, window: int, deadline: float, *, in_part: bool = True, before: Rows = NONE
-    ) -> tuple[LlmEvents, AllAsked | None]:
+        self, window: int, deadline: float, before: Rows = NONE, *, in_part: bool = True
+    ) -> Read:
         """Read what a window has: see `Calls.count_llm_events`."""
-        assert self.instance.id is not None
-        return await self.calls.count_llm_events(
-            self.instance.id, window, deadline=deadline, in_part=in_part, before=before
+        instance_id, to_come = self.instance.id, self._policy.router.to_come
+        assert instance_id is not None
+        asked, all_in = self.calls.io.now(), to_come is not None and not to_come(instance_id)
+        answer, known = await self.calls.count_llm_events(
+            instance_id, window, deadline=deadline, in_part=in_part, before=before
         )
+        return Read(asked, self.calls.io.now(), answer, known, all_in)
 
-    async def read_life(
-        self, deadline: float, *, before: Rows = NONE
-    ) -> tuple[float, LlmEvents, AllAsked | None]:
-        """Read what the instance's whole life has, and when it was asked for."""
-        io = self.calls.io
+    async def read_life(self, deadline: float, before: Rows = NONE) -> Read:
+        """Read what the instance's whole life has."""
         while True:
-            asked = io.now()
-            answer, known = await self.read(
-                life_window(self.instance, asked), deadline, before=before
-            )
+            window = life_window(self.instance, self.calls.io.now())
+            read = await self.read(window, deadline, before)
             # Any other window than an attached instance's begins early enough.
-            if not self.instance.attached or io.now() - asked <= LATE:
-                return asked, answer, known
-            if io.now() + LATE > deadline:
+            if not self.instance.attached or read.at - read.asked <= LATE:
+                return read
+            if read.at + LATE > deadline:
                 raise LlmEventsError(TOO_LATE, next_step=IF_TOO_LATE)
 
-    def keep(self, answer: LlmEvents, asked: float) -> None:
-        """Keep a count of the instance's whole life; raises `ContractError` if it is not that.
+    def keep(self, read: Read) -> Count:
+        """Keep a count of the whole life, and tell the run's processes of it: they wait by it.
 
-        Rows that leave the window between two counts would hide others.
+        Raises `ContractError` if it is no such count: rows that leave the window between two counts
+        would hide others.
         """
-        instance = self.instance
+        instance, answer = self.instance, read.answer
+        check_explained(rows_of(answer))
         start = instance.since if instance.born is None else instance.born
-        age = 0.0 if start is None else asked - start
+        age = 0.0 if start is None else read.asked - start
         if answer.window_seconds < age:
             raise ContractError(
                 "llm_events answered for a shorter window than it was asked for",
@@ -95,114 +112,98 @@ class Counting:
                 got=f"window_seconds: {answer.window_seconds}",
                 next_step="tell the router's developers: no turn's LLM events can be counted so",
             )
-        instance.saw_count(self.calls.io.now(), answer.count, answer.providers)
+        instance.saw_count(read.at, answer.count, answer.providers)
+        self.tell_run(read)
+        last, count = instance.settling.last, Count(read.at, *rows_of(answer))
+        if last is None or last.met or read.all_in or read.known is not None:
+            return count
+        return replace(count, waited=read.asked - last.ended, earlier=last.test)
+
+    def tell_run(self, read: Read, *, met: bool = False) -> None:
+        """Tell the run's processes of a count; `met` if the last turn's test expects just that."""
+        instance = self.instance
+        counted = Counted(read.answer.count, asked=read.asked, met=met)
+        instance.run_turns.note(instance.turns_name, counted, read.at)
 
     async def now(self, timeout: float) -> Count:
         """Return the count of the instance's whole life; a failed read is kept in it."""
         io = self.calls.io
-        all_in = self.all_in()
         try:
-            asked, read, known = await self.read_life(io.now() + timeout)
-            check_explained(rows_of(read))
-            self.keep(read, asked)
+            return self.keep(await self.read_life(io.now() + timeout))
         except HydraSmokeError as error:
             return Count(io.now(), error=error.message)
-        providers = frozenset(read.providers)
-        return Count(io.now(), read.count, providers, all_counted=all_in or known is not None)
-
-    def tell_run(self, asked: float, at: float, count: int) -> None:
-        """Tell all processes of the run of such a count: they wait by it."""
-        instance, last = self.instance, self.instance.settling.last
-        if last is not None:
-            seen = Counted(count, asked=asked, whole=asked >= last.ended + self.limit)
-            instance.run_turns.note(instance.turns_name, seen, at)
-
-    def all_in(self) -> bool:
-        """Ask a router that knows whether all LLM events of the turns so far are written.
-
-        Asked before a count, which then has all of them.
-        """
-        assert self.instance.id is not None
-        to_come = self._policy.router.to_come
-        return to_come is not None and not to_come(self.instance.id)
 
     async def before_turn(self) -> Count:
-        """Count before a turn, once the turn before is settled: at most `usage_settle` s later.
+        """Count before a turn, once the rows of the turn before are in: see `Settling`.
 
         A failed read is kept for an expectation to report; `llm_events_timeout` bounds one read.
-        What `to_come` says is not to come is not waited for. Raises `ConfigError` if another client
-        has used what this run provisioned.
+        Raises `ConfigError` if another client has used what this run provisioned.
         """
-        io, instance, waiting = self.calls.io, self.instance, False
-        began = io.now()
-        if instance.settling.since is not None:
-            instance.since = instance.settling.since
-        elif instance.since is None:
-            instance.since = began
+        io, instance, settle, waiting = self.calls.io, self.instance, self.waits.settle, False
+        began, since = io.now(), instance.settling.since
+        if since is not None or instance.since is None:
+            instance.since = began if since is None else since
         try:
             while True:
                 asked, before = io.now(), instance.settling
-                baseline = await self.now(self._policy.llm_events_timeout)
-                if baseline.error is not None:
-                    return baseline
-                self._check_own(baseline)
-                self.tell_run(asked, baseline.at, baseline.count)
-                strange = self._strange(before, baseline)
-                if baseline.all_counted and strange is None:
-                    return baseline
-                turns, settle = instance.settling, self._policy.usage_settle
-                until = turns.settled_from(self.limit)
-                doubt = strange or turns.doubt(settle, asked=asked, until=until)
+                count = await self.now(self._policy.llm_events_timeout)
+                if count.error is not None:
+                    return count
+                self._check_own(count, before)
+                turns, strange = instance.settling, self._strange(before, count)
+                until = -math.inf if count.waited == math.inf else turns.settled_from(self.waits)
                 if strange is not None:
-                    until = max(until, began + self.limit)
-                if asked >= until or (doubt is not None and strange is None):
-                    return replace(baseline, doubt=doubt)
+                    until = max(until, began + settle)
+                elif asked < until:
+                    hasty = turns.impatience(self._policy.usage_settle)
+                    if hasty is not None:
+                        return replace(count, doubt=hasty)
+                if asked >= until:
+                    return replace(count, doubt=strange or turns.doubt(count, settle))
                 if not waiting:
                     instance.note(Doing("llm_events", until), io.now())
                     waiting = True
-                await self._pause(until, strange)
+                await self._pause(until, turns, strange)
                 if strange is not None and before.last is None:
                     instance.since = io.now()  # The second before it is the edge of all windows.
         finally:
             if waiting:
                 instance.note(Doing(None), io.now())
 
-    async def _pause(self, until: float, strange: Doubt | None) -> None:
+    async def _pause(self, until: float, turns: Settling, strange: Doubt | None) -> None:
         now = self.calls.io.now()
         if strange is not None:
-            again = min(until, now + EDGE)
-        elif self._policy.router.to_come is not None:
-            again = min(until, now + FREE)
+            step = EDGE
         else:
-            again = self.instance.settling.next_look(self.limit, now)
-        await self.calls.io.sleep(again - now)
+            step = turns.step(now) if self._policy.router.to_come is None else FREE
+        await self.calls.io.sleep(min(step, until - now))
 
-    def _check_own(self, baseline: Count) -> None:
+    def _check_own(self, count: Count, before: Settling) -> None:
+        """Raise `ConfigError` if another client has used what this run provisioned."""
         instance = self.instance
-        # An attached instance may have been used before.
-        if instance.settling.number or not baseline.count or instance.attached:
+        if before.number or not count.count or instance.attached:
             return
         step = "chat only with this run's fixtures: it can't know of other clients"
         if not is_random(str(instance.run_id)):
             step = f"give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
         raise ConfigError(
-            f"the instance had {baseline.count} LLM events before this run's first chat: something "
+            f"the instance had {count.count} LLM events before this run's first chat: something "
             "else has chatted with it, or its agent calls a model by itself",
             instance=instance.name,
             next_step=step,
         )
 
-    def _strange(self, before: Settling, baseline: Count) -> Doubt | None:
-        """Return why a count can't be a baseline yet, whatever it is; None where it can."""
+    def _strange(self, before: Settling, count: Count) -> Doubt | None:
+        """Return why a count can't bound an account yet, whatever it is; None where it can."""
         if before.last is None:
             # Windows have whole seconds: some counts would have a row at their edge, others not.
-            if not self.instance.attached or not baseline.count or before.number:
+            if not self.instance.attached or not count.count:
                 return None
             why = "LLM events of another client come in all the time"
             return Doubt(why, "attach to an instance that nobody else uses")
-        if baseline.count >= before.last.counted:
+        if count.count >= before.last.counted:
             return None
-        why = f"the count of LLM events went down, from {before.last.counted} to {baseline.count}"
+        why = f"the count of LLM events went down, from {before.last.counted} to {count.count}"
         return Doubt(why, "tell the router's developers: a count of one window can only grow")
 
     async def for_recording(self) -> None:

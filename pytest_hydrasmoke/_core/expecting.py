@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from functools import partial
+from typing import NamedTuple, NoReturn
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM
 from pytest_hydrasmoke._api.models import LlmEvents, check_explained, rows_of
@@ -20,33 +20,25 @@ from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .account import Count, TurnAccount
-from .counting import IF_TOO_LATE, LAST_READ, LATE, RECENT, TOO_LATE, Counting
+from .counting import IF_TOO_LATE, LAST_READ, LATE, RECENT, TOO_LATE, Counting, Read
 from .expected import Expected, maybe_since, surely_since
-from .policy import SECOND_LOOK, poll_interval
+from .policy import poll_interval
 from .turn_end import AGENTS_LOG
-
-if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake.replay import AllAsked
-
-T = TypeVar("T")
 
 _SLACK = 0.02
 """The part of a second by which a window, of whole seconds, may reach back before the turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class CountLook:
-    """One reading: what was added, by whom, and whether time can change it."""
+class Look(NamedTuple):
+    """One reading, as what it shows of the expected events."""
 
-    answer: LlmEvents
+    read: Read
     added: int
     seen: frozenset[str]
+    """The providers that are surely among them."""
     text: str
-    all_in: bool
-    """Whether the router, asked before, has said that no more come of the turns so far."""
-    known: AllAsked | None
-    """In a replay, that nothing more will be counted."""
     final: bool
+    """Whether time can't change it."""
     doubtful: frozenset[str] = frozenset()
     """Relevant providers that may or may not be among them."""
 
@@ -55,8 +47,7 @@ class Expecting:
     """LLM events, counted until they are as expected: those of a turn, which `did` something.
 
     Without a turn's account they are those of the last 900 s. A count with an upper bound is read
-    again after `SECOND_LOOK` seconds, and later where the run has seen later rows; not where the
-    router says that there are no more.
+    again once the last turn's rows are in; not where the router says that there are no more.
     """
 
     def __init__(
@@ -81,45 +72,51 @@ class Expecting:
         io, expected, account = self._io, self._expected, self._account
         if account is not None and account.uncounted is not None:
             self._fail(account.uncounted, RECORD_THEM)
-        looked_enough = not expected.bounded
+        has_looked = not expected.bounded
         with self._instance.phase("llm_events", io, deadline=self._deadline):
             while True:
                 now = await (self._in_window() if account is None else self._of_turn(account))
                 wrong = expected.too_many(now.added) or expected.unexpected(now.seen)
                 if not (wrong or now.doubtful) and expected.met(now.added, now.seen):
-                    if looked_enough or now.final or now.all_in:
-                        return now.answer
-                    looked_enough = True
-                    late = self._instance.settling.late_until(self._counting.limit) - io.now()
-                    await io.sleep(max(SECOND_LOOK, late))
+                    if has_looked or now.final or now.read.all_in:
+                        self._tell_met(now.read)
+                        return now.read.answer
+                    has_looked = True
+                    waits = self._counting.waits
+                    until = self._instance.settling.final_from(waits)
+                    await io.sleep(max(waits.again, until - io.now()))
                     continue
                 if wrong or now.final or io.now() >= self._deadline:
                     self._fail_unmet(now, wrong=bool(wrong))
-                await io.sleep(min(self._pause(), self._deadline - io.now()))
+                # A turn's rows come soon after its end: look more often then.
+                soon = self._instance.settling.step(io.now())
+                pause = min(poll_interval(io.now() - self._start), soon)
+                await io.sleep(min(pause, self._deadline - io.now()))
 
-    async def _in_window(self) -> CountLook:
-        all_in = self._counting.all_in()
-        answer, known = await self._read(RECENT, in_part=False)
+    def _tell_met(self, read: Read) -> None:
+        """Tell the run of a last turn that has left exactly what its test expects."""
+        account, wanted = self._account, self._expected
+        is_exact = wanted.at_least == wanted.at_most
+        if account is not None and is_exact and self._instance.has_last(account):
+            self._counting.tell_run(read, met=True)
+
+    async def _in_window(self) -> Look:
+        read = await self._reading(partial(self._counting.read, RECENT, in_part=False))
+        answer, known = read.answer, read.known
+        check_explained(rows_of(answer))
         # Later turns may add to an instance's, unless a replay has no message left for it.
         final = known is not None and known.all_asked
         text = f"{answer.count} in the last {RECENT} s"
-        names = frozenset(answer.providers)
-        return CountLook(answer, answer.count, names, text, all_in, known, final)
+        return Look(read, answer.count, frozenset(answer.providers), text, final)
 
-    async def _of_turn(self, account: TurnAccount) -> CountLook:
+    async def _of_turn(self, account: TurnAccount) -> Look:
         counting, instance, before = self._counting, self._instance, account.before
-        all_in = counting.all_in()
-        asked, answer, known = await self._reading(
-            lambda deadline: counting.read_life(deadline, before=before.rows)
-        )
-        check_explained(rows_of(answer))
-        counting.keep(answer, asked)
-        if instance.has_last(account):
-            counting.tell_run(asked, self._io.now(), answer.count)
+        read = await self._reading(partial(counting.read_life, before=before.rows))
+        now = counting.keep(read)
         # Read after the answer: a turn that began meanwhile bounds this one.
         after = account.after
         self._check(account, after)
-        upto = after or Count(self._io.now(), answer.count, frozenset(answer.providers))
+        upto = after or now
         check_explained(upto.rows, before.rows)
         account.saw(upto)
         added, names = upto.count - before.count, upto.providers
@@ -135,8 +132,8 @@ class Expecting:
                 seen |= since
         when = "now" if after is None else "at the next turn"
         text = f"{added} ({before.count} before the turn, {upto.count} {when})"
-        final = after is not None or known is not None or all_in
-        return CountLook(answer, added, seen, text, all_in, known, final, doubtful)
+        final = after is not None or read.known is not None or read.all_in
+        return Look(read, added, seen, text, final, doubtful)
 
     def _check(self, account: TurnAccount, after: Count | None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
@@ -145,20 +142,14 @@ class Expecting:
         if error is not None:
             step = "find out why that read failed: it is not repeated"
             self._fail(f"no count to compare with: {error}", step)
-        if before.doubt is not None:
-            self._fail(before.doubt.why, before.doubt.next_step)
-        if after is not None and after.doubt is not None:
+        turns, settle = self._instance.settling, self._counting.waits.settle
+        if (doubt := turns.doubt(before, settle)) is not None:
+            self._fail(doubt.why, doubt.next_step)
+        if after is not None and (doubt := turns.doubt(after, settle)) is not None:
             why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
-            self._fail(why, after.doubt.next_step)
+            self._fail(why, doubt.next_step)
         if after is None and not self._instance.has_last(account):
             self._fail("another client has chatted since the turn", _ASK_FIRST)
-
-    def _pause(self) -> float:
-        # A turn's rows come soon after its end: look more often then.
-        now = self._io.now()
-        soon = self._instance.settling.next_look(self._counting.limit, now) - now
-        pause = poll_interval(now - self._start)
-        return min(pause, soon) if soon > 0 else pause
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:
         while True:
@@ -166,31 +157,22 @@ class Expecting:
             elapsed = self._io.now() - begun
             window = math.ceil(elapsed + _SLACK)
             await self._io.sleep(window - _SLACK - elapsed)
-            asked = self._io.now()
-            answer, _ = await self._read(window)
-            if self._io.now() - asked <= LATE:
+            read = await self._reading(partial(self._counting.read, window))
+            check_explained(rows_of(read.answer))
+            if read.at - read.asked <= LATE:
                 break
             if self._io.now() >= self._deadline:
                 self._fail(TOO_LATE, IF_TOO_LATE)
-        if answer.window_seconds > window:
+        if read.answer.window_seconds > window:
             raise ContractError(
                 "llm_events answered for a longer window than it was asked for",
                 expected=f"window_seconds: {window}, back to the turn's start",
-                got=f"window_seconds: {answer.window_seconds}",
+                got=f"window_seconds: {read.answer.window_seconds}",
                 next_step="tell the router's developers: no turn's providers can be told so",
             )
-        return answer.providers
+        return read.answer.providers
 
-    async def _read(
-        self, window: int, *, in_part: bool = True
-    ) -> tuple[LlmEvents, AllAsked | None]:
-        answer, known = await self._reading(
-            lambda deadline: self._counting.read(window, deadline, in_part=in_part)
-        )
-        check_explained(rows_of(answer))
-        return answer, known
-
-    async def _reading(self, read: Callable[[float], Awaitable[T]]) -> T:
+    async def _reading(self, read: Callable[[float], Awaitable[Read]]) -> Read:
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
@@ -202,13 +184,13 @@ class Expecting:
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )
 
-    def _fail_unmet(self, now: CountLook, *, wrong: bool) -> NoReturn:
+    def _fail_unmet(self, now: Look, *, wrong: bool) -> NoReturn:
         """Fail with what was counted; what is `wrong` no wait can repair."""
         expected, account, got = self._expected, self._account, _summary(now)
         missing, in_vain = expected.providers - now.seen, False
-        if now.known is not None:
+        if now.read.known is not None:
             got = f"{got}, as recorded"
-            step = f"{_RECORDED}: {now.known.again}"
+            step = f"{_RECORDED}: {now.read.known.again}"
         elif wrong:
             advice = _COUNT_A_TURNS if account is None else AGENTS_LOG
             step = f"{advice}: {_NO_HELP}"
@@ -260,7 +242,7 @@ _RECORDED = (
 )
 
 
-def _summary(now: CountLook) -> str:
+def _summary(now: Look) -> str:
     names = _listed(now.seen) or "no provider"
     perhaps = f", and perhaps from {_listed(now.doubtful)}" if now.doubtful else ""
     return f"{now.text}, from {names}{perhaps}"

@@ -28,7 +28,7 @@ from .kept import Kept, KeptBytes
 from .open_calls import end
 from .partner import Partner
 from .run_turns import free, is_under_way, reserve
-from .settling import CLOSE
+from .settling import FINEST
 from .times import IDLE_LIMIT, SILENT
 from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, WAITING, Cut, Outcome, not_taken
 from .turn_story import TurnStory
@@ -223,7 +223,7 @@ class OpenTurn:
             self._ran_to_its_end(asked)
 
     def _ran_to_its_end(self, asked: float) -> None:
-        self.outcome.late = asked - self.story.at - self.came.times.heard > CLOSE
+        self.outcome.late = asked - self.story.at - self.came.times.heard > FINEST
         self.outcome.ran_to_its_end = True
 
     def _end_without_terminal_event(self) -> None:

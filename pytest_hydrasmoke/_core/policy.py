@@ -53,6 +53,8 @@ class KnownRouter:
     """Whether it was seen to keep a deleted instance's row under its key, with a ready word."""
     to_come: Callable[[str], bool] | None = None
     """Whether LLM events of an instance's turns so far are still to come, of a fake that knows."""
+    lag: float | None = None
+    """How long after their turn LLM events come, of a fake in another process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from pytest_hydrasmoke._journal.codec import encode
 from pytest_hydrasmoke._journal.events import Entry
 from pytest_hydrasmoke._journal.journal import Growing
 
-from .settling import Measured, Settling, apply
+from .settling import Lags, Settling, apply
 from .stage import Stage
 from .times import is_limit
 
@@ -88,8 +88,8 @@ class RunTurns:
         """Whose turns they are."""
         self._lives = lives
         self._known: dict[str, Settling] = {}
-        self._longest: float | None = None
-        """The longest time after a turn's end at which a row was seen, on any instance."""
+        self._lags: dict[str, Lags] = {}
+        """What was seen of the rows of each spec."""
         self._lock = threading.Lock()
         self._silences = deque[float](maxlen=SILENCES)
         """The silences before cut streams: on all instances, which share their proxies."""
@@ -98,8 +98,10 @@ class RunTurns:
         """Return what is known of the turns on an instance, and what the run has measured."""
         self._read()
         turns = self._known.get(name, Settling())
-        watched = sum(it.watched for it in [*self._known.values()] if it.spec == turns.spec)
-        return turns._replace(run=Measured(self._longest, watched))
+        proved = [it.longest for it in [*self._lags.values()] if it.longest is not None]
+        # How rows travel is the router's matter; whether an agent reports them, its spec's.
+        lags = self._lags.get(turns.spec, Lags())._replace(longest=max(proved, default=None))
+        return turns._replace(lags=lags)
 
     def begin(self, name: str, event: TurnBegan, at: float) -> None:
         """Write that a turn begins; raises `ConfigError` where that can't be written."""
@@ -154,8 +156,8 @@ class RunTurns:
                     self._apply(entry)
 
     def _apply(self, entry: Entry) -> None:
-        name = entry.of or ""
-        after = apply(self._known.get(name, Settling()), entry.at, entry.event, self._longest)
-        self._known[name] = after
-        if after.longest is not None:
-            self._longest = max(after.longest, self._longest or 0.0)
+        name, event = entry.of or "", entry.event
+        turns = self._known.get(name, Settling())
+        spec = event.spec if isinstance(event, TurnBegan) else turns.spec
+        lags = self._lags.get(spec, Lags())
+        self._known[name], self._lags[spec] = apply(turns, lags, entry.at, event)

@@ -1,9 +1,10 @@
 """When the LLM events of an instance's last turn are all in; pure functions.
 
-The agent pushes rows after their turn, and nothing in a row names the turn. So an account begins
-only once the turn before is settled: its rows have come, and twice the `longest` time has passed
-since its end. That is one number a run: the longest time after a turn's end at which any row was
-seen. It is measured at each count, above all while the first turns are watched.
+The agent pushes rows after their turn, and nothing in a row names the turn. So the count before a
+chat is read `usage_settle` after the end of the turn before, whose rows are in by then: that bound
+is the setting's promise. The run measures how late rows really come, its `Lags`: once enough of
+them were in time, less is waited; one that is late by more than the setting makes accounts
+doubtful; and before any was seen, a turn without a row is watched for longer.
 
 Points in time and durations are seconds of the IO's clock; counts go back to the instance's birth,
 so that they only ever grow.
@@ -12,26 +13,54 @@ so that they only ever grow.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.events import Event
 
-from .account import Doubt
+from .account import Count, Doubt
 
 LEAST = 1.0
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
-WATCHED = 2
-"""How many turns of a spec are watched for as long as rows may come."""
-ROWLESS = 3
-"""Consecutive turns without rows after which there is no wait for more."""
+ENOUGH = 5
+"""Turns with rows in time after which twice the longest lag is waited."""
+FEW = 2
+"""Turns with rows in time before which a turn without a row is watched for longer."""
+SILENT = 3
+"""Turns without a row after which nobody waits, in a run that has seen none."""
 USUAL = 5.0
-"""Seconds after its end when any turn is settled, unless a setting says otherwise."""
+"""Seconds after its end when a turn is settled, where the setting says that nobody waits."""
 FINEST = 0.1
 """Least seconds between two looks; later a share of the time since the turn's end."""
-CLOSE = 0.1
-"""Seconds between looks that date a row closely enough; later on half of its time."""
+
+
+class Waits(NamedTuple):
+    """How many seconds after a turn's end the count before the next one is read."""
+
+    settle: float
+    """As long as rows may come."""
+    watch: float
+    """Where nobody knows yet whether they come later."""
+    again: float
+    """Seconds until a count that must not be more is read once more, at least."""
+
+
+class Lags(NamedTuple):
+    """What a run has seen of how long after their turn's end rows come."""
+
+    longest: float | None = None
+    """The longest lag that is proved: it was this at least; None before any row."""
+    in_time: int = 0
+    """Turns whose first row was seen soon after it came, on instances of one spec."""
+    rowless: int = 0
+    """Whole turns that left none, and no test expected so, on instances of one spec."""
+    watched: int = 0
+    """All turns that left none."""
+
+    @property
+    def proved(self) -> float:
+        return self.longest or 0.0
 
 
 class LastTurn(NamedTuple):
@@ -44,7 +73,7 @@ class LastTurn(NamedTuple):
     counted: int
     """The most that were counted since."""
     looked: float
-    """When they were counted last."""
+    """When they were last asked for."""
     by: str = ""
     """The process that ran it."""
     how: str = "under way"
@@ -54,8 +83,10 @@ class LastTurn(NamedTuple):
     """When the last new row of it was seen."""
     sure: bool = True
     """Whether `before` includes all events of earlier turns."""
-    watch: Literal["", "whole", "rough"] = ""
-    """Whether it was watched for as long as rows may come, or a row's time was seen too roughly."""
+    late: bool = False
+    """Whether its end was seen late: nobody knows how long after it a row comes."""
+    met: bool = False
+    """Whether it left exactly as many rows as its test expects: it owes nothing."""
 
     @property
     def rows(self) -> int:
@@ -63,30 +94,12 @@ class LastTurn(NamedTuple):
         return self.counted - self.before if self.sure else 0
 
 
-class Measured(NamedTuple):
-    """The run's longest time, and how often an instance's spec was watched."""
-
-    longest: float | None = None
-    watched: int = 0
-
-    @property
-    def reliable(self) -> float | None:
-        """The longest time, if it was measured often enough."""
-        return self.longest if self.watched >= WATCHED else None
-
-
 class Settling(NamedTuple):
-    """What is known of the turns on one instance, of any process, and was measured of them."""
+    """What is known of the turns on one instance, of any process."""
 
     number: int = 0
     """Turns that have begun, of any process."""
     last: LastTurn | None = None
-    rowless: int = 0
-    """Turns before the last one, in a row, that left no row."""
-    longest: float | None = None
-    """The longest time after a turn's end at which a row was seen; None before any row."""
-    watched: int = 0
-    """Turns with rows that were watched for as long as rows may come."""
     end_seen: bool = False
     """Whether the stream of any turn had a terminal event."""
     since: float | None = None
@@ -95,116 +108,102 @@ class Settling(NamedTuple):
     """What names its spec."""
     earlier: Settling | None = None
     """The same before the last turn, which may turn out to be none."""
-    run: Measured = Measured()
-    """What the run has measured that applies to the instance."""
+    lags: Lags = Lags()
+    """What the run has seen of rows."""
 
-    def settled_from(self, limit: float) -> float:
-        """Return the time from which no more rows of the last turn are expected.
+    def settled_from(self, waits: Waits) -> float:
+        """Return when the count before the next turn is read: the last one's rows are in."""
+        last = self.last
+        return -math.inf if last is None or last.met else last.ended + self._due(last, waits)
 
-        Any turn is settled `limit` seconds after its end.
-        """
-        last, longest = self.last, self.run.reliable
-        if last is None:
+    def final_from(self, waits: Waits) -> float:
+        """Return when a count of the last turn is final, which must not be more."""
+        if self.last is None:
             return -math.inf
-        if last.how != "ended" or not last.rows or longest is None:
-            return last.ended + limit
-        return last.ended + min(limit, max(LEAST, 2 * longest))
+        due, late = self._due(self.last, waits), 2 * self.lags.proved
+        if self.lags.proved >= waits.settle:
+            due = max(due, min(late, waits.watch))
+        return self.last.ended + due
 
-    def next_look(self, limit: float, now: float) -> float:
-        """Return when to count again: often enough to date a row, not before it may be there."""
-        last, longest, until = self.last, self.run.reliable, self.settled_from(limit)
+    def _due(self, last: LastTurn, waits: Waits) -> float:
+        """Return how many seconds after its end a turn's rows are in."""
+        lags = self.lags
+        if last.counted == last.before:
+            is_known = lags.in_time >= FEW or lags.watched >= SILENT or lags.proved >= waits.settle
+            return waits.settle if is_known else max(waits.settle, waits.watch)
+        if last.rows and last.how == "ended" and lags.in_time >= ENOUGH:
+            return min(waits.settle, max(LEAST, 2 * lags.proved))
+        return waits.settle
+
+    def step(self, now: float) -> float:
+        """Return the seconds until the next look: short enough to date a row of the last turn."""
+        last, usual = self.last, self.lags.proved
         if last is None or last.how != "ended":
-            return until  # There is nothing to measure.
+            return math.inf  # There is nothing to measure.
         since = now - last.ended
-        after = -math.inf if longest is None else last.ended + longest
-        # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
-        fine = since / (2 if since < LEAST else 8)
-        return min(until, max(after, now + max(FINEST, fine)))
+        if self.lags.in_time >= ENOUGH and since < usual:
+            return usual - since
+        # What is dated roughly is taken for earlier than it was: within LEAST that costs nothing.
+        return max(FINEST, since / (2 if since < LEAST else 8))
 
-    def late_until(self, limit: float) -> float:
-        """Return until when rows of the last turn may come late, by what was measured."""
-        last = self.last
-        if last is None:
-            return -math.inf
-        if last.how == "left":
-            return last.ended + limit  # Its agent goes on, and nobody knows for how long.
-        return last.ended + min(limit, 2 * (self.run.longest or 0.0))
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether so many turns left no row that there is no wait for more."""
-        return self.rowless >= ROWLESS
-
-    def too_soon(self, asked: float) -> bool:
-        """Return whether a row of the last turn may come after `asked`, by what was measured."""
-        last = self.last
-        return last is not None and asked < last.ended + 2 * (self.run.longest or 0.0)
-
-    @property
-    def silent(self) -> bool:
-        """Whether the last turn left no row, and the run has seen none that could tell why."""
-        last = self.last
-        # One that failed, or whose process died, may have come to nothing, and is red by itself.
-        if last is None or last.how in ("failed", "cut") or not last.sure:
-            return False
-        return not last.rows and self.run.longest is None
-
-    def doubt(self, settle: float, *, asked: float, until: float) -> Doubt | None:
-        """Return why an account that begins now may include an earlier turn's events; None if not.
-
-        `settle` is the setting; the last count was `asked` for then, and it is settled at `until`.
-        """
-        last, counts = self.last, False
-        if last is None:
-            return None
-        if asked < until and self.hopeless:
-            why = f"the {self.rowless} turns before that one left none, so there was no wait"
+    def impatience(self, setting: float) -> Doubt | None:
+        """Return why nobody waits for rows of the last turn; None where somebody does."""
+        lags, last = self.lags, self.last
+        if lags.rowless >= SILENT and lags.longest is None:
+            why = f"the {lags.rowless} turns before left none, so there was no wait"
             step = "see why the agent's usage is not recorded"
-        elif asked < until and not settle:
+        elif not setting:
             why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
-        elif asked >= until and self.too_soon(asked):
-            why = f"events came up to {self.run.longest:.1f} s after their turn's end"
-            why += f", and {asked - last.ended:.1f} s were waited"
-            step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
-        elif asked >= until and self.silent:
-            why = f"that turn has left none, and none of this run was seen in {settle:g} s"
-            step = "no LLM event of this run was seen: see in the agent's log whether it reports "
-            step += "its usage. If it does so late, raise HYDRA_SMOKE_USAGE_SETTLE"
-            counts = True
         else:
             return None
-        test = safe_line(last.test) or "(no test)"
-        why = f"LLM events of the turn before, of {test}, may be among them: {why}"
-        return Doubt(why, step, counts)
+        return doubted("" if last is None else last.test, why, step)
+
+    def doubt(self, count: Count, settle: float) -> Doubt | None:
+        """Return why a count may leave out rows of the turn before, by what is known by now."""
+        longest = self.lags.proved
+        if count.doubt is not None or longest < settle or count.waited >= 2 * longest:
+            return count.doubt
+        why = f"rows of this run came {longest:.1f} s after their turn's end or later, and this "
+        why += f"count was read {count.waited:.1f} s after it: usage_settle is {settle:g} s"
+        step = f"raise HYDRA_SMOKE_USAGE_SETTLE to {math.ceil(2 * longest)}, twice as long"
+        return doubted(count.earlier, why, step)
 
 
-def apply(turns: Settling, at: float, event: Event, longest: float | None) -> Settling:
-    """Add what a process has written of an instance; `longest` is what the run has measured."""
+def doubted(test: str, why: str, next_step: str) -> Doubt:
+    """Return the doubt whether the rows of a test's turn are among those of the next one."""
+    test = safe_line(test) or "(no test)"
+    why = f"LLM events of the turn before, of {test}, may be among them: {why}"
+    return Doubt(why, next_step)
+
+
+def apply(turns: Settling, lags: Lags, at: float, event: Event) -> tuple[Settling, Lags]:
+    """Add what a process has written of an instance, and what that shows of its spec's rows."""
     match event:
         case TurnBegan():
-            return _begun(turns, at, event)
+            return _begun(turns, lags, at, event)
         case TurnOver():
-            return _over(turns, at, event)
+            return _over(turns, at, event), lags
         case Counted():
-            return _counted(turns, at, event, longest or 0.0)
+            return _counted(turns, lags, at, event)
         case _:
-            return turns
+            return turns, lags
 
 
-def _begun(turns: Settling, at: float, event: TurnBegan) -> Settling:
-    last, rowless, count, sure = turns.last, turns.rowless, event.before, event.sure
-    if count is not None and last is not None and last.sure:
-        rowless = 0 if last.rows else rowless + 1
+def _begun(turns: Settling, lags: Lags, at: float, event: TurnBegan) -> tuple[Settling, Lags]:
+    last, count, sure = turns.last, event.before, event.sure
     if count is None:
         count, sure = 0 if last is None else last.counted, False
-    return turns._replace(
+    if sure and last is not None and last.sure and not last.rows:
+        is_odd = last.how == "ended" and not last.met
+        lags = lags._replace(rowless=lags.rowless + is_odd, watched=lags.watched + 1)
+    turns = turns._replace(
         number=turns.number + 1,
         last=LastTurn(event.test or "", count, count, at, event.by, sure=sure),
-        rowless=rowless,
         since=at if turns.since is None else turns.since,
         spec=event.spec,
         earlier=turns if turns.earlier is None else turns._replace(earlier=None),
     )
+    return turns, lags
 
 
 def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
@@ -213,44 +212,32 @@ def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
         return turns  # It has ended already.
     if event.how == "refused":
         return turns.earlier or Settling()
-    last = last._replace(
-        how=event.how,
-        ended=at,
-        looked=max(last.looked, at),
-        sure=last.sure and event.known,
-        # Nobody knows how long after its end a row comes.
-        watch="rough" if event.late else "",
-    )
+    sure, looked = last.sure and event.known, max(last.looked, at)
+    last = last._replace(how=event.how, ended=at, looked=looked, sure=sure, late=event.late)
     return turns._replace(last=last, end_seen=turns.end_seen or event.end_seen)
 
 
-def _counted(turns: Settling, at: float, event: Counted, longest: float) -> Settling:
+def _counted(turns: Settling, lags: Lags, at: float, event: Counted) -> tuple[Settling, Lags]:
     last, asked = turns.last, event.asked
     if last is None or asked is None:
-        return turns
+        return turns, lags
     if event.total > last.counted:
-        last, turns = _saw_row(turns._replace(rowless=0), last, asked, at, longest)
-        last = last._replace(counted=event.total, rose=at)
-    last = last._replace(looked=at)
-    if last.how == "ended" and last.rows and not last.watch and event.whole:
-        last = last._replace(watch="whole")
-        turns = turns._replace(watched=turns.watched + 1)
-    return turns._replace(last=last)
+        had_some, is_ended = last.rows > 0, last.how == "ended"
+        longest = max(last.looked - last.ended if is_ended else 0.0, lags.proved)
+        last = last._replace(counted=event.total, rose=at, met=False)
+        lags = lags._replace(longest=longest)
+        if last.rows and is_ended and not last.late:
+            lags = _timed(lags, at - last.ended, had_some=had_some)
+    last = last._replace(looked=max(last.looked, asked), met=last.met or event.met)
+    return turns._replace(last=last), lags
 
 
-def _saw_row(
-    turns: Settling, last: LastTurn, asked: float, at: float, longest: float
-) -> tuple[LastTurn, Settling]:
-    """Measure a row that came since the last look."""
-    if last.how == "ended" and at - last.ended > longest:
-        took, unseen, at_least = at - last.ended, asked - last.looked, last.looked - last.ended
-        if unseen > max(CLOSE, took / 2):
-            last = last._replace(watch="rough")
-            if at_least > longest:
-                # It was later than any before, and nobody knows how much: watch once more.
-                turns = turns._replace(watched=0)
-                longest = at_least
-        elif at_least >= longest:
-            # The last look, after `longest` had passed, did not see it: it did take longer.
-            longest = took
-    return last, turns._replace(longest=max(longest, turns.longest or 0.0))
+def _timed(lags: Lags, took: float, *, had_some: bool) -> Lags:
+    """Count a turn whose rows have come as soon as those of others, so far; or begin anew.
+
+    Where it had left some before, a shorter wait would have missed this one.
+    """
+    is_soon = took <= max(LEAST, 2 * lags.proved)
+    if had_some:
+        return lags if is_soon else lags._replace(in_time=0)
+    return lags._replace(in_time=lags.in_time + is_soon)

@@ -60,7 +60,7 @@ class TurnStory:
         began = TurnBegan(
             *(partner.chats.times + 1, self._sent.message, test, repeat),
             before=before.count if before.error is None else None,
-            sure=before.doubt is None or before.doubt.counts,
+            sure=before.doubt is None,
             by=run.process,
             spec=partner.spec_name,
         )

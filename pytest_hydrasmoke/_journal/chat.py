@@ -117,5 +117,5 @@ class Counted(NamedTuple):
     providers: Sequence[str] = ()
     asked: float | None = None
     """When the count was asked for; for the run's other processes."""
-    whole: bool = False
-    """Whether that was when all events of the last turn must be there."""
+    met: bool = False
+    """Whether the last turn has left exactly as many as its test expects."""

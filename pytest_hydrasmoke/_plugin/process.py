@@ -74,6 +74,8 @@ class Process:
     """Its name."""
     alone: bool = False
     """Whether it is a run of its own: on another host, or where recordings are replayed."""
+    lag: float | None = None
+    """How late rows are at the main process's fake, where that is known."""
     beside: Path | None = None
     """The folder of the main process's run, where it is alone on the same host."""
 
@@ -149,6 +151,7 @@ class Process:
             from pytest_hydrasmoke.fake.router import to_come
 
             run.policy.router.to_come = partial(to_come, self.router)
+        run.policy.router.lag = self.lag
         return run
 
     @cached_property

@@ -119,7 +119,7 @@ def received(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> 
         "table": Path(sent["table"]) if beside_main and sent["table"] is not None else None,
     }
     if beside_main and not sent["replay"]:
-        return fields
+        return {**fields, "lag": _lag_of(sent["scenario"])}
     if settings.agent_url is not None:
         raise ConfigError(
             f"the agent at {settings.agent_url} is on the main process's machine",
@@ -142,6 +142,14 @@ def received(config: pytest.Config, worker: dict[str, Any], undo: ExitStack) -> 
         own |= address_of(router)
     fields["beside"] = folder_of(settings.output, settings.run_id) if beside_main else None
     return {**fields, "config": settings.model_copy(update=own), "alone": True}
+
+
+def _lag_of(scenario: dict[str, Any] | None) -> float | None:
+    """Return how late the rows of the main process's fake are; None where that isn't known."""
+    if scenario is None or scenario["llm_events_gap"]:
+        return None
+    lag: float = scenario["llm_events_lag"]
+    return lag
 
 
 def _recorded(scenario: str, folder: Path) -> Scenario:

@@ -74,7 +74,7 @@ class HydraSmokeConfig(BaseModel):
     llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
     """Time limit for a turn's LLM events to appear."""
     usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
-    """How long the next chat on an instance waits, at most, for the last turn's LLM events.
+    """How long after a turn's end its LLM events may come: the next chat on its instance waits.
     With 0, a count that may include another turn's is an error."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Time limit for a deletion to be confirmed."""

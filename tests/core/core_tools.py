@@ -36,6 +36,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.settling import Lags
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._runtimes.content import Content
@@ -257,10 +258,9 @@ def end(it: Instance, at: float, how: str = "ended", **more: Any) -> None:
     it.run_turns.note(it.turns_name, TurnOver(it.settling.number, how, **more), at)
 
 
-def know(it: Instance, **changes: Any) -> None:
-    """Let this have been measured on an instance."""
-    it.run_turns._known[it.turns_name] = known = it.settling._replace(**changes)
-    it.run_turns._longest = known.longest
+def know(it: Instance, **lags: Any) -> None:
+    """Let the run have seen this of the rows of an instance's spec."""
+    it.run_turns._lags[it.settling.spec] = Lags(**lags)
 
 
 # Turns on an instance whose router counts rows that a test puts down

@@ -24,7 +24,7 @@ from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
-from pytest_hydrasmoke._core.settling import USUAL
+from pytest_hydrasmoke._core.settling import ENOUGH, FEW
 
 A, B, AB = frozenset("a"), frozenset("b"), frozenset("ab")
 NEXT = Count(START + 50, 7, A)
@@ -228,14 +228,23 @@ def test_missing_events_read_so() -> None:
     )
 
 
-@pytest.mark.parametrize(("longest", "wait"), [(None, 2.0), (0.9, 2.0), (2.3, 4.6), (9.0, USUAL)])
-def test_the_second_look_is_no_earlier_than_rows_of_this_run_have_come(
-    longest: float | None, wait: float
+@pytest.mark.parametrize(
+    ("lags", "wait"),
+    [
+        ({}, 30.0),
+        ({"in_time": FEW, "longest": 0.9}, 5.0),
+        ({"in_time": ENOUGH, "longest": 0.9}, 5.0),
+        ({"longest": 9.0}, 18.0),
+    ],
+)
+def test_the_second_look_is_no_earlier_than_rows_may_come(
+    lags: dict[str, Any], wait: float
 ) -> None:
     it = counted(replace(BEFORE, number=1))
     begin(it, 5, START)
     end(it, START)
-    know(it, longest=longest)
+    know(it, **lags)
+    it.run_turns._lags[it.spec_name] = it.settling.lags
     io, error = count_turn(Expected(0, 0), it, events(5, "a"), events(6, "a"))
     assert (io.sleeps, error.got) == ([pytest.approx(wait)], "1 (5 before the turn, 6 now), from a")
 

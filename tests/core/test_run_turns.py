@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from core_tools import begin, counting, end
-from scripted_io import KEY, SPEC, calls_of
+from core_tools import begin, end
+from scripted_io import KEY, SPEC
 
 from pytest_hydrasmoke import ChatBusyError, ConfigError
 from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.settling import LastTurn, Measured, Settling
-from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
+from pytest_hydrasmoke._core.settling import Lags, LastTurn, Settling, Waits
+from pytest_hydrasmoke._journal.chat import Counted, TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.codec import decode
 
-WHOLE = 5.0
+WAITS = Waits(5.0, 5.0, 2.0)
 
 
 def known_to(
@@ -30,14 +30,14 @@ def known_to(
 
 
 def looked(it: Instance, at: float, count: int) -> None:
-    counting(calls_of(None)[1], it).tell_run(at, at, count)
+    it.run_turns.note(it.turns_name, Counted(count, asked=at), at)
 
 
 def watch(it: Instance, took: float, at: float = 100.0) -> None:
     """Take a turn, and watch its row come."""
     begin(it, 0, at - 1)
     end(it, at)
-    for look in (took - 0.05, took, WHOLE):
+    for look in (took - 0.05, took):
         looked(it, at + look, int(look >= took))
 
 
@@ -63,7 +63,7 @@ def test_what_is_known_goes_from_one_process_to_the_next(tmp_path: Path) -> None
     turn = LastTurn("", 0, 1, 100.1, "gw0", how="ended", ended=100.0, rose=100.1)
     assert (second.settling.last, second.settling.end_seen) == (turn, True)
     assert second.settling.since == 90.0
-    assert second.settling.run.longest == pytest.approx(0.1)
+    assert second.settling.lags == Lags(0.0, 1)
     its = TurnAccount(Count(90.0, number=1))
     assert (first.has_last(its), second.has_last(its)) == (True, False)
     assert begin(second, 1, 102.0) == 2
@@ -89,24 +89,24 @@ def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path
     for now, name in ((200.0, "gw1"), (300.0, "gw2")):
         heir = found_dead(tmp_path, name, now, lives=lambda it: it != "gw0")
         assert last(heir) == ("cut", 200.0)
-        assert heir.settling.settled_from(WHOLE) == 205
+        assert heir.settling.settled_from(WAITS) == 205
 
 
-def test_the_longest_is_the_runs_whoever_has_measured_it_and_watching_is_by_spec(
+def test_the_longest_lag_is_the_runs_whoever_has_seen_it_and_what_came_in_time_is_by_spec(
     tmp_path: Path,
 ) -> None:
     watch(known_to(tmp_path, "gw1", "night-1"), 0.2)
     watch(known_to(tmp_path, "gw2", "night-2"), 1.5)
     for name in ("gw1", "gw2", "gw3"):
-        for key, tier, watched in (("night-3", "tier-1", 2), ("night-4", "tier-2", 0)):
+        for key, tier, in_time in (("night-3", "tier-1", 2), ("night-4", "tier-2", 0)):
             it = known_to(tmp_path, name, key, tier)
             begin(it, 0, 200.0)
-            assert it.settling.run == (pytest.approx(1.5), watched)
-    assert known_to(tmp_path / "none").settling.run == Measured()
+            assert it.settling.lags[:2] == (pytest.approx(1.45), in_time)
+    assert known_to(tmp_path / "none").settling.lags == Lags()
     # A run without a folder knows its own turns.
     it = known_to(None)
     watch(it, 0.2)
-    assert it.settling.run == (pytest.approx(0.2), 1)
+    assert it.settling.lags[:2] == (pytest.approx(0.15), 1)
     assert known_to(None).settling == Settling()
 
 
@@ -154,7 +154,7 @@ def test_half_a_line_spoils_no_other_and_is_read_once_it_is_whole(tmp_path: Path
     assert last(it)[0] == last(heir)[0] == "ended"
     # A file that was removed begins anew, and what is known stays.
     looked(it, 100.2, 1)
-    measured = it.settling.run
+    measured = it.settling.lags
     file.unlink()
     assert begin(it, 1, 200.0) == 2
-    assert it.settling.run == measured
+    assert it.settling.lags == measured

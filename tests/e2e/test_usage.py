@@ -87,7 +87,7 @@ def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...], settle: int
 ) -> None:
     # Rows may come late on a busy machine.
-    here.set(usage_settle=settle).write("test_turns.py", TURNS)
+    here.set(usage_settle=settle, llm_events_timeout=5).write("test_turns.py", TURNS)
     result = run(here, *way, "test_turns.py")
     if settle:
         # Without a wait the second had the first one's, and the fourth the third one's too.
@@ -220,19 +220,39 @@ def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
     assert nothing_left(router)
 
 
+BESIDE = ("-p", "xdist", "-n2", "--dist=loadgroup")
+
+
+# What workers know of the fake in the main process is how late its rows are, but for gaps.
+@pytest.mark.parametrize(
+    ("way", "scenario", "settle"),
+    [
+        pytest.param((), "llm_events_lag = 1.5", 600, id="alone"),
+        pytest.param(BESIDE, "llm_events_lag = 0.5", 600, id="two workers"),
+        pytest.param(BESIDE, "llm_events_gap = 0.1", 0.5, id="two workers, and gaps"),
+    ],
+)
 def test_an_offline_run_meets_a_lag_and_waits_for_nothing_that_its_fake_knows(
-    project: Project,
+    project: Project, way: tuple[str, ...], scenario: str, settle: float
 ) -> None:
     # A wait that the fake did not end would be longer than this test has patience.
-    project.write("lags.toml", "llm_events_lag = 1.5")
-    project.suite("bare").set(usage_settle=600).write(
+    project.write("lags.toml", scenario)
+    project.suite("bare").set(usage_settle=settle).write(
         "test_it.py",
-        "import pytest\n"
+        "import anyio, pytest\n"
+        "@pytest.mark.xdist_group('one')\n"
         "@pytest.mark.parametrize('number', range(2))\n"
         "def test_it(smoke_instance, number):\n"
         "    turn = smoke_instance.chat('hello')\n"
-        "    assert smoke_instance.llm_events().count == number\n"
-        "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
+        "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n"
+        "@pytest.mark.xdist_group('two')\n"
+        "def test_async(async_smoke_instance_factory):\n"
+        "    async def body():\n"
+        "        async with await async_smoke_instance_factory() as instance:\n"
+        "            for _ in range(2):\n"
+        "                turn = await instance.chat('hello')\n"
+        "                await turn.expect_llm_events(exactly=1)\n"
+        "    anyio.run(body)\n",
     )
     lags = "--hydra-smoke-scenario=lags.toml"
-    project.fake(lags, "test_it.py", passed=2)
+    project.fake(lags, *way, "test_it.py", passed=3)

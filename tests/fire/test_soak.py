@@ -53,7 +53,7 @@ TOLD = {"chats": LEAST, "loaded": 50 << 20, "full": 51 << 20, "ended": 51 << 20}
         ({"chats": LEAST - 1}, "only 499 chats, of at least 500"),
         (
             {"full": TOLD["loaded"] + 3 * KEPT // 2},
-            "grown by 4.50 MiB until its story was full",
+            "grown by 5.25 MiB until its story was full",
         ),
         (
             {"ended": TOLD["full"] + 2 * STEADY},

@@ -19,7 +19,7 @@ WAITS = {
         *("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK", "AFTER", "REFUSED_AFTER"),
     ),
     "pytest_hydrasmoke._core.settling": ("LEAST",),
-    "pytest_hydrasmoke._core.expecting": ("SECOND_LOOK",),
+    "pytest_hydrasmoke._core.counting": ("SECOND_LOOK",),
     "pytest_hydrasmoke._run.last_look": ("AFTER",),
 }
 """Constants of modules: how long runs and sweeps wait before they look again."""
