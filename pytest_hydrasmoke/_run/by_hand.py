@@ -158,7 +158,8 @@ class ByHand(Sightings):
         with contextlib.suppress(RejectedError):
             found = await Calls(io, self._asked).poll(key)
             if found.instance_id is not None:
-                if found.instance_id not in self._met:
+                # Else another process of the run has claimed it meanwhile.
+                if found.instance_id not in self._met and not self._is_claimed(key):
                     self._met.add(found.instance_id)
                     self._run.attach_to(found.instance_id).add_remark(
                         f"its key {safe_line(key)} named it before this run asked for one: it is "
