@@ -163,9 +163,11 @@ class Settling(NamedTuple):
         longest = self.lags.proved
         if count.doubt is not None or longest < settle or count.waited >= 2 * longest:
             return count.doubt
-        why = f"rows of this run came {longest:.1f} s after their turn's end or later, and this "
-        why += f"count was read {count.waited:.1f} s after it: usage_settle is {settle:g} s"
-        step = f"raise HYDRA_SMOKE_USAGE_SETTLE to {math.ceil(2 * longest)}, twice as long"
+        why = (
+            f"one of this run came {longest:.1f} s after its turn's end or later, usage_settle is "
+        )
+        why += f"{settle:g} s, and this turn began {count.waited:.1f} s after the one before"
+        step = f"raise HYDRA_SMOKE_USAGE_SETTLE to {math.ceil(2 * longest)}, twice that delay"
         return doubted(count.earlier, why, step)
 
 

@@ -197,9 +197,9 @@ def test_a_count_is_doubtful_once_rows_are_known_to_be_later(
     assert (doubt is not None) is doubtful
     if doubt is not None:
         assert doubt.why == (
-            "LLM events of the turn before, of test_x, may be among them: rows of this run came "
-            f"{longest:.1f} s after their turn's end or later, and this count was read "
-            f"{waited:.1f} s after it: usage_settle is 5 s"
+            "LLM events of the turn before, of test_x, may be among them: one of this run came "
+            f"{longest:.1f} s after its turn's end or later, usage_settle is 5 s, and this turn "
+            f"began {waited:.1f} s after the one before"
         )
         assert doubt.next_step.startswith("raise HYDRA_SMOKE_USAGE_SETTLE to 1")
     assert turns.doubt(Count(1.0), 5.0) is None, "there was no turn before, or it owes nothing"
