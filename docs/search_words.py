@@ -17,7 +17,7 @@ ANSWERED: Mapping[str, tuple[str, ...]] = {
     "pipelines/sweep": ("sweep", "orphan", "nightly"),
     "pipelines/many-runs": ("history", "matrix", "regression", "shard"),
     "pipelines/network": ("certificate", "gateway", "proxy"),
-    "pipelines/reports": ("JUnit", "HAR", "report"),
+    "pipelines/reports": ("JUnit", "report"),
     "reference/settings": ("token", "url", "environment"),
     "write/usage": ("billing", "count", "usage"),
     "write/varying": ("flaky", "judge", "repeat"),

@@ -25,7 +25,7 @@ SETTINGS = {
     "ready_timeout": "seconds from provision to ready (default: 900)",
     "deadline": "seconds for the whole run: it ends in time to delete what there is",
     "keep": "keep instances to look at: never, on-failure or always (default: never)",
-    "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
+    "report": "write report.html: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
     "record": "write what agents say to this folder, to replay it offline (not of the fake alone)",

@@ -61,7 +61,7 @@ class Views:
             self.remark(_ENDS)
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
-        problems = run_files.write(report, config.output, pages=pages)
+        problems = run_files.write(report, config.output, page=pages)
         self.remark(*problems)
         if pages and not any(problem.startswith(run_files.PAGE) for problem in problems):
             self._page = config.output / run_files.PAGE

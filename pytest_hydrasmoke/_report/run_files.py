@@ -16,14 +16,13 @@ from pytest_hydrasmoke._base.text import safe_line
 from .model import Report
 
 View = Callable[[Report], str]
-PAGE, TRACE = "report.html", "trace.har"
-"""The page for people, and the requests for a browser."""
+PAGE = "report.html"
+"""The page for people."""
 FORM = rb'\A\s*\{\s*"schema_version": ?\d+,\s*"run_id": ?"'
 """How a `report.json` begins."""
 _OURS = {
     "report.json": FORM,
     PAGE: rb"<title>[^<]*: smoke run ",
-    TRACE: rb'"name": "pytest-hydrasmoke"',
 }
 """What the first thousand bytes of our files contain: no other file is replaced."""
 _ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|(?P<half>ud[89a-f]..)|.)")
@@ -33,14 +32,6 @@ _ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|(?P<half>ud[89a-f]..)|.)")
 def as_json(report: BaseModel) -> str:
     """Return data as JSON in ASCII, which holds no control characters for a terminal."""
     return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
-
-
-def as_har(report: Report) -> str:
-    """Return `trace.har`, in ASCII too."""
-    # Imported here, as the page is: they take time to load, which a run without pages saves.
-    from . import har
-
-    return _disarmed(har.render(report))
 
 
 def _disarmed(text: str) -> str:
@@ -53,6 +44,7 @@ def _disarmed(text: str) -> str:
 
 def as_html(report: Report) -> str:
     """Return `report.html`."""
+    # Imported here: it takes time to load, which a run without a page saves.
     from . import page
 
     return page.render(report)
@@ -64,24 +56,23 @@ def begin(report: Report, folder: Path) -> None:
     Where it can't be written, the earlier one is removed: it would be taken for this run's.
     """
     unwritten = dict(_unwritten(report, folder, {"report.json": as_json}))
-    for name in (*unwritten, PAGE, TRACE):
+    for name in (*unwritten, PAGE):
         # The report at the run's end has the same problem, and tells it.
         list(_removed(folder / name))
 
 
-def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
-    """Write `report.json`, and with `pages` the pages for people; return a line per problem.
+def write(report: Report, folder: Path, *, page: bool) -> list[str]:
+    """Write `report.json`, and with `page` the page for people; return a line per problem.
 
     An earlier run's page that is not replaced is removed: it would be taken for this run's.
     """
     views: dict[str, View] = {"report.json": as_json}
-    if pages:
-        views |= {PAGE: as_html, TRACE: as_har}
+    if page:
+        views[PAGE] = as_html
     unwritten = dict(_unwritten(report, folder, views))
     problems = list(unwritten.values())
-    for name in (PAGE, TRACE):
-        if name not in views or name in unwritten:
-            problems += _removed(folder / name)
+    if PAGE not in views or PAGE in unwritten:
+        problems += _removed(folder / PAGE)
     return problems
 
 

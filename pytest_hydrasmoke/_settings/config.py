@@ -133,9 +133,9 @@ class HydraSmokeConfig(BaseModel):
     output: Path = Path(".hydrasmoke")
     """The folder of ledger and reports. If the run makes it, git ignores it."""
     report: Literal["never", "on-failure", "always"] = "on-failure"
-    """When to write `report.html` and `trace.har`; `report.json` is always written."""
+    """When to write `report.html`; `report.json` is always written."""
     report_replies: bool = True
-    """False keeps messages and replies out of reports, HAR and summaries. What pytest writes
+    """False keeps messages and replies out of reports and summaries. What pytest writes
     stays: explanations of assertions, parameters in test names."""
     trace_url: TraceUrl | None = None
     """A link to a trace, such as `https://traces.example/{trace_id}`, shown at failures and in

@@ -106,7 +106,7 @@ NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sock
 seen = []
 sys.addaudithook(lambda event, args: event in NETWORK and seen.append((event, args)))
 # What is others' may need it.
-import asyncio, httpcore, httpx, jinja2, harfile, pydantic, pytest, uvicorn
+import asyncio, httpcore, httpx, jinja2, pydantic, pytest, uvicorn
 import uvicorn.protocols.http.h11_impl, anyio._backends._asyncio, starlette.applications
 for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None

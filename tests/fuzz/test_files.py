@@ -37,7 +37,7 @@ TEST = "import os\n\ndef test_it(smoke_instance):\n    assert os.environ['PASSES
 STATES = ("live", "open", "closed", "of the fake", "cut", "buried", "empty")
 OTHERS = ("one", "two", "Three.3", "smoke-4_d")
 # The plugin's own names, each in every place where it could be somebody else's.
-REPORTS = ("report.json", "report.html", "trace.har")
+REPORTS = ("report.json", "report.html")
 TOP = (".gitignore", *REPORTS, "used", "runs", ".report.json.x")
 FILES = """
     ledger.jsonl over slots.lock recorded.jsonl live/main.lock live/gw0.lock live/main.seen

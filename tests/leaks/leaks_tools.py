@@ -23,7 +23,6 @@ SINKS = {
     "out/summary.md",
     ".hydrasmoke/report.json",
     ".hydrasmoke/report.html",
-    ".hydrasmoke/trace.har",
 }
 """What every run leaves at least."""
 

@@ -154,7 +154,7 @@ def test_workers_reach_the_one_fake_and_its_token_is_in_no_output(
         # `Project` searches what is printed.
         result = before(project, agent.url, *options, *RECORD, passed=4, failed=1)
         result.says("*agent_token [*][*][*][*][*][*][*][*] (environment)*")
-        nothing_shown(project, "report.html", "trace.har", "it.xml", "pytestdebug.log")
+        nothing_shown(project, "report.html", "it.xml", "pytestdebug.log")
         heard = sorted((it.split("HEARD ")[1] for it in result.outlines if "HEARD " in it), key=len)
         # One instance, and one conversation, beside the one for itself.
         assert all(later.startswith(earlier) for earlier, later in pairwise(heard))

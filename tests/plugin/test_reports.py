@@ -15,7 +15,7 @@ from pytest_hydrasmoke import SmokeClient
 from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-PAGES = ["report.html", "trace.har"]
+PAGES = ["report.html"]
 SUITE = """
 def test_answers(smoke_instance):
     assert "no walrus" in smoke_instance.chat("Are you a walrus?").text
@@ -158,7 +158,7 @@ def pytest_configure(config):
 def test_what_can_not_be_written_is_a_line_and_changes_no_outcome(
     here: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("report.json", "report.html", "trace.har")
+    names = ("report.json", "report.html")
     for name in names:
         # A folder of that name is in the way.
         (here.path / ".hydrasmoke" / name / "in the way").mkdir(parents=True)

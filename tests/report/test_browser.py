@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,9 @@ from report_tools import a_failed_report, a_report, an_instance
 
 from pytest_hydrasmoke._history.history_page import render as render_history
 from pytest_hydrasmoke._report import page as html
-from pytest_hydrasmoke._report import run_files
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 
-# The part of its developer tools by which the network panel reads a trace.
-READER_FILE = "devtools://devtools/bundled/models/har/har.js"
-READER = f"import('{READER_FILE}')"
 LIGHT, DARK = "rgb(246, 247, 249)", "rgb(20, 23, 27)"
 FOLDED = "[...document.querySelectorAll('.instance:not([open]) h3')]"
 
@@ -66,20 +61,3 @@ def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
     assert set(tab.value(seen)) == {False}
     tab.media("print")
     assert set(tab.value(seen)) == {True}
-
-
-def test_the_network_panel_reads_the_trace(tab: Tab) -> None:
-    tab.visit(READER_FILE)
-    if not tab.value(f"{READER}.then(it => 'HARFormat' in it && 'Importer' in it)"):
-        pytest.skip("this Chromium has its network panel elsewhere")
-    report = a_failed_report()
-    trace = run_files.as_har(report)
-    read = tab.value(
-        f"{READER}.then(it => it.Importer.Importer.requestsFromHARLog("
-        f"new it.HARFormat.HARRoot(JSON.parse({json.dumps(trace)})).log)"
-        ".map(it => [it.requestMethod, it.url(), it.statusCode]))"
-    )
-    assert read == [
-        [it.method, f"https://router.example/api{it.path}", it.status or 0]
-        for it in report.instances[0].exchanges
-    ]

@@ -21,8 +21,8 @@ from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.parts import AnswerReport, EventReport, Manners
 
 
-def write(folder: Path, run_id: str = "night", *, pages: bool = False) -> list[str]:
-    return run_files.write(a_report(run_id=run_id), folder, pages=pages)
+def write(folder: Path, run_id: str = "night", *, page: bool = False) -> list[str]:
+    return run_files.write(a_report(run_id=run_id), folder, page=page)
 
 
 def names(folder: Path) -> list[str]:
@@ -40,25 +40,27 @@ def test_the_report_is_written_whole_and_for_its_owner_alone(tmp_path: Path) -> 
 
 
 def test_a_report_takes_the_place_of_the_files_before(tmp_path: Path) -> None:
-    assert write(tmp_path, "before", pages=True) == []
-    assert names(tmp_path) == ["report.html", "report.json", "trace.har"]
+    assert write(tmp_path, "before", page=True) == []
+    assert names(tmp_path) == ["report.html", "report.json"]
     assert write(tmp_path, "after") == []
     [written] = tmp_path.iterdir()
     assert '"after"' in written.read_text("utf-8")
 
 
 def test_what_no_run_wrote_is_left_alone(tmp_path: Path) -> None:
-    write(tmp_path / "earlier", pages=True)
-    mine = {name: tmp_path / f"my {name}" for name in ("report.json", "trace.har")}
+    write(tmp_path / "earlier", page=True)
+    mine = {name: tmp_path / f"my {name}" for name in ("report.json", "report.html")}
     for name, elsewhere in mine.items():
         (tmp_path / "earlier" / name).rename(elsewhere)
         (tmp_path / name).symlink_to(elsewhere)
-    (tmp_path / "report.html").write_text("<title>another tool's</title>")
     before = {path: path.read_text("utf-8") for path in mine.values()}
     assert write(tmp_path, "after") == []
     assert {path: path.read_text("utf-8") for path in mine.values()} == before
-    assert (tmp_path / "trace.har").is_symlink()
+    assert (tmp_path / "report.html").is_symlink()
     assert not (tmp_path / "report.json").is_symlink(), "a link is replaced"
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "report.html").write_text("<title>another tool's</title>")
+    assert write(tmp_path, "after") == []
     assert (tmp_path / "report.html").read_text() == "<title>another tool's</title>"
 
 
@@ -82,15 +84,15 @@ def test_a_full_disk_is_a_line_and_leaves_what_was_there(
 def test_a_view_that_fails_is_a_line_and_no_earlier_page_stays_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, "before", pages=True)
+    write(tmp_path, "before", page=True)
 
     def broken(report: Report) -> str:
         raise RuntimeError(f"no way\n::error::{report.run_id}")
 
     monkeypatch.setattr(run_files, "as_html", broken)
     problem = "report.html was not written: RuntimeError: no way ::error::after"
-    assert write(tmp_path, "after", pages=True) == [problem]
-    assert names(tmp_path) == ["report.json", "trace.har"]
+    assert write(tmp_path, "after", page=True) == [problem]
+    assert names(tmp_path) == ["report.json"]
     folder = tmp_path / "report.json" / "folder"
     assert write(folder) == [f"report.json was not written: Not a directory ({folder})"]
 
@@ -98,23 +100,18 @@ def test_a_view_that_fails_is_a_line_and_no_earlier_page_stays_for_it(
 def test_an_earlier_page_that_can_not_be_removed_is_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, pages=True)
+    write(tmp_path, page=True)
 
     def refuses(path: Path, *, missing_ok: bool) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", refuses)
-    assert write(tmp_path) == [
-        f"{name} of an earlier run is still there: Permission denied ({tmp_path})"
-        for name in ("report.html", "trace.har")
-    ]
+    problem = f"report.html of an earlier run is still there: Permission denied ({tmp_path})"
+    assert write(tmp_path) == [problem]
 
 
-def test_writing_without_pages_loads_none_of_what_they_need() -> None:
-    code = (
-        "import sys, pytest_hydrasmoke._report.run_files\n"
-        "print({'jinja2', 'harfile'} & {*sys.modules})"
-    )
+def test_writing_without_a_page_loads_nothing_of_what_it_needs() -> None:
+    code = "import sys, pytest_hydrasmoke._report.run_files\nprint({'jinja2'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -122,16 +119,13 @@ def test_writing_without_pages_loads_none_of_what_they_need() -> None:
 def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
     said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x ###[a ##vso[b \ud800 ü \\ud800 \\\\\udc00 😀"
     report = a_report(an_instance(notes=(said,), turns=(turn(61.0, text=said),)))
-    written, trace = run_files.as_json(report), run_files.as_har(report)
-    for text in (written, trace):
-        assert text.isascii()
-        assert text.replace("\n", "").isprintable()
-        assert "##" not in text
+    written = run_files.as_json(report)
+    assert written.isascii()
+    assert written.replace("\n", "").isprintable()
+    assert "##" not in written
     # Half a character is one that no strict reader takes.
     whole = said.replace("\ud800", "\ufffd").replace("\udc00", "\ufffd")
     assert from_json(written)["instances"][0]["notes"] == [whole]
-    [chat] = [it for it in from_json(trace)["log"]["entries"] if "/chat" in it["request"]["url"]]
-    assert chat["response"]["content"]["text"] == whole
 
 
 # The published schema

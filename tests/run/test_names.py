@@ -17,7 +17,7 @@ from pytest_hydrasmoke.fake import FakeRouter
 
 PASSES = "def test_it(smoke_instance): pass"
 FAILS = "def test_it(smoke_instance): assert not smoke_instance"
-REPORTS = ("report.json", "report.html", "trace.har")
+REPORTS = ("report.json", "report.html")
 GOOD = ["a", "7", "A-b_c.9", "x" * 64, "com10", "lpt", "nul-1", "con1", "a..b", "conin", "COM"]
 BAD = ["", ".", "..", "...", "-a", "_a", ".a", "a.", "a b", "a/b", "a\\b", "../a", "a:b", "a\0"]
 BAD += ["x" * 65, "ä", "a\n", "\uff21", "a$", "CON", "con", "nul", "Nul.txt", "aux.a.b", "PRN"]
