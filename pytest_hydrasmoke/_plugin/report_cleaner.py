@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pytest_hydrasmoke._base.pytest_internals import clean_trace
 from pytest_hydrasmoke._base.text import cleaner, harmless_in_rows
 from pytest_hydrasmoke._base.token import WINDOW
-from pytest_hydrasmoke._report import other_reports
+from pytest_hydrasmoke._report import junit
 
 Clean = Callable[[str], str]
 
@@ -134,15 +134,10 @@ class ReportCleaner:
 
     def __init__(self, scrub: Clean) -> None:
         self._clean = cleaner(scrub)
-        self._end: Callable[[], object] = lambda: None
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
-        self._end = other_reports.clean_allure(self._clean)
         clean_trace(config, self._clean)
-
-    def pytest_unconfigure(self) -> None:
-        self._end()
 
     # Innermost, since some plugins take what they report from here.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -154,7 +149,7 @@ class ReportCleaner:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
         clean_report(report, self._clean)
-        other_reports.clean_cases(self._config, self._clean)
+        junit.clean_cases(self._config, self._clean)
         if self._config.pluginmanager.has_plugin("terminalreporter"):
             clean_reason(report, self._config.get_terminal_writer().fullwidth - _MARGIN)
         return (yield)
@@ -200,4 +195,4 @@ class ReportCleaner:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        other_reports.clean_suite(session.config, self._clean)
+        junit.clean_suite(session.config, self._clean)

@@ -14,7 +14,7 @@ import pytest
 from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
-from pytest_hydrasmoke._report import github, other_reports, run_files, terminal
+from pytest_hydrasmoke._report import github, junit, run_files, terminal
 from pytest_hydrasmoke._report.model import Report
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Views:
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""
         with self.attempt("the JUnit file has no properties"):
-            other_reports.add_properties(self._pytest, report)
+            junit.add_properties(self._pytest, report)
         with self.attempt("GitHub's job summary was not written"):
             github.append_summary(report, os.environ)
         with self.attempt("the hook pytest_hydra_smoke_report failed"):
@@ -142,11 +142,3 @@ class Views:
         terminal.show(reporter, lines)
         if self._page is not None:
             reporter.line(self._process.scrub(f"hydra-smoke: what happened is in {self._page}"))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, summary: list[str]) -> None:
-        """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        page, report = Path(str(self._pytest.getoption("htmlpath"))), self._process.run_end.report
-        with self.attempt("pytest-html shows nothing of the run"):
-            assert report is not None, "the run has no report"
-            summary.extend(other_reports.html_summary(report, self._page, page))

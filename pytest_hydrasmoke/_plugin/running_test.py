@@ -17,7 +17,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.events import Cured, CutShort, FailedTest, RunsCounted
 from pytest_hydrasmoke._report import turns
-from pytest_hydrasmoke._report.other_reports import (
+from pytest_hydrasmoke._report.junit import (
     case_properties,
     cases_have_properties,
     repeat_properties,

@@ -84,7 +84,6 @@ def run(
         *("-m", "pytest", *only(*(["xdist"] if "-n" in arguments else []))),
         *with_plugin("pytest_metadata.plugin", "pytest_html.plugin", option=f"--html={html}"),
         *with_plugin("pytest_reportlog.plugin", option=f"--report-log={log}"),
-        *with_plugin("allure_pytest.plugin", option=f"--alluredir={out / 'allure'}"),
         switch,
         "--hydra-smoke-report=always",
         "--continue-on-collection-errors",

@@ -1,4 +1,4 @@
-"""Reports of other plugins in runs of their own: pytest-html's page without a link, and CTRF."""
+"""Reports of other plugins, in runs of their own: CTRF."""
 
 from __future__ import annotations
 
@@ -9,16 +9,6 @@ import pytest
 from plugin_tools import Project
 
 from pytest_hydrasmoke.fake import FakeRouter
-
-HTML = ("-p", "pytest_metadata.plugin", "-p", "pytest_html.fixtures", "-p", "pytest_html.plugin")
-
-
-def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> None:
-    project.suite("endings")
-    assert project.fake("-k", "unknown_key", *HTML, "--html=out/page.html").ret == 0
-    text = (project.path / "out" / "page.html").read_text("utf-8")
-    assert "hydra-smoke: the bundled FAKE router" in text
-    assert "report.html" not in text
 
 
 @pytest.mark.skipif(

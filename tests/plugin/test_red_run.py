@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -138,8 +138,7 @@ def test_everything_that_went_wrong_is_in_every_report(
     told_on_the_page(files["report.html"])
     told_in_junit(ElementTree.fromstring(files["junit.xml"]), shared)
     told_on_github(sinks.errors(result), files["summary.md"], project, shared)
-    told_in_reports_of_others(files["page.html"], files["log.jsonl"], router)
-    assert (project.path / "out" / links(files["page.html"])).is_file()
+    told_in_reports_of_others(files["page.html"], files["log.jsonl"], router.instances)
     assert mine.idempotency_key == f"{'r' * 60}-1"
 
 
@@ -252,18 +251,9 @@ def told_on_github(errors: list[str], summary: str, project: Project, one: FakeI
     assert "`test_it.py::test_without_an_instance`:\n\n```text\nAssertionError: why not" in summary
 
 
-def links(page: str) -> str:
-    """Return the page's link to the plugin's own."""
-    [link] = re.findall(r'<a href="([^"]*report.html)">', page)
-    return str(link)
-
-
-def told_in_reports_of_others(page: str, log: str, router: FakeRouter) -> None:
+def told_in_reports_of_others(page: str, log: str, instances: Sequence[FakeInstance]) -> None:
     """Read pytest-html's page, and the report log."""
-    assert f"<p>hydra-smoke: live router {router.url}, run {'r' * 60}</p>" in page
-    assert "<p>provisioned 2, deleted 0, kept 0, leaked 2, unsure 0</p>" in page
-    one, other = router.instances
-    assert f"<li>leaked: {one.id} (key {one.idempotency_key}), provision 0." in page
+    one, other = instances
     assert "<script>alert(1)</script>" not in page
     blob = re.search(r'data-jsonblob="([^"]*)"', page)
     assert blob is not None

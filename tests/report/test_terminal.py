@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
 import pytest
 from golden import golden
@@ -24,11 +23,9 @@ from report_tools import (
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._base.columns import width_of
 from pytest_hydrasmoke._report import page
-from pytest_hydrasmoke._report.other_reports import html_summary, run_properties
+from pytest_hydrasmoke._report.junit import run_properties
 from pytest_hydrasmoke._report.parts import BreachReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
-
-HTML = Path("x.html")
 
 
 def shown(it: Report, width: int = 80, *, colour: bool = False) -> str:
@@ -172,8 +169,6 @@ def test_every_view_for_a_person_counts_tests_and_tells_what_ended_them(
     summarized = markdown(report)
     assert f"\nSmoke tests: {words}\n" in summarized
     assert f"\n{ended.capitalize()}: `pytest.exit: <b>enough</b>`\n" in summarized
-    parts = [*html_summary(report, None, HTML)]
-    assert {f"<p>smoke tests: {words}</p>", f"<p>{ended}: {why}</p>"} <= {*parts}
 
 
 def test_every_view_for_a_person_tells_what_should_not_have_happened() -> None:
@@ -232,6 +227,4 @@ def test_what_is_not_known_of_an_answer_is_said() -> None:
 def test_where_there_was_no_test_no_view_speaks_of_them() -> None:
     report = a_report(an_instance())
     assert report.tests_words is None
-    parts = "".join(html_summary(report, None, HTML))
-    assert "provisioned" in parts
-    assert "moke tests" not in page.render(report) + markdown(report) + parts + plain(report)
+    assert "moke tests" not in page.render(report) + markdown(report) + plain(report)

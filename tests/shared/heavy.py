@@ -54,7 +54,7 @@ PARTS = {
     "leaks": marked(
         "every careless test and every hostile reply into every sink",
         *("leaks", "-s"),
-        needs=("allure-pytest", "markdown-it-py", "pytest-html", "pytest-reportlog"),
+        needs=("markdown-it-py", "pytest-html", "pytest-reportlog"),
     ),
     "reference": marked("what the tests compare with, itself", "reference"),
     "readers": marked(

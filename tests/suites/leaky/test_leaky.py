@@ -340,17 +340,6 @@ def test_values_logged_and_warned_of(token: str) -> None:
     assert values(token) == {}
 
 
-def test_parameters_of_any_type(token: str) -> None:
-    allure = pytest.importorskip("allure")
-    for name, value in values(token).items():
-        allure.dynamic.parameter(name, value)
-        # Allure writes a label as it is, and can write words alone.
-        allure.dynamic.label(name, f"{value}")
-        with allure.step(f"with {value}"):
-            pass
-    raise AssertionError
-
-
 def test_encoded(token: str, record_property: Any) -> None:
     raw = token.encode()
     ways = [base64.b64encode(b"user:" + raw).decode(), base64.urlsafe_b64encode(raw).decode()]
@@ -375,12 +364,6 @@ def test_suite_property(token: str, record_testsuite_property: Any) -> None:
 @pytest.mark.filterwarnings("ignore:record_xml_attribute")
 def test_attribute(token: str, record_xml_attribute: Any) -> None:
     record_xml_attribute("classname", f"of {token}")
-
-
-def test_step(token: str) -> None:
-    allure = pytest.importorskip("allure")
-    with allure.step(f"with {token}"):
-        raise LookupError(token)
 
 
 def test_skipped(token: str) -> None:

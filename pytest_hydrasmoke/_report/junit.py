@@ -1,19 +1,12 @@
-"""The run in the reports of others: pytest's JUnit file, pytest-html's page, Allure's results.
+"""The run in pytest's JUnit file: properties `hydra_smoke.*`, which are pairs of strings.
 
-A JUnit file has properties `hydra_smoke.*`, which are pairs of strings: the run's on its suite, an
-instance's on a test. Times are seconds. What these plugins do not take from pytest's reports, which
-are cleaned, is cleaned here.
+The run's are on its suite, an instance's on a test. Times are seconds. What the file does not take
+from pytest's reports, which are cleaned, is cleaned here.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from html import escape
-from pathlib import Path
-from typing import Any, cast
-from urllib.parse import quote
 
 import pytest
 
@@ -27,15 +20,13 @@ from pytest_hydrasmoke._journal.chat import Turn
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS
 from pytest_hydrasmoke._journal.story import PHASES, TOKENS, WAITS, Story
 
-from .model import InstanceReport, Report
+from .model import Report
 from .parts import TurnReport
 
 Property = tuple[str, str]
 Clean = Callable[[str], str]
 
 PREFIX = "hydra_smoke."
-
-# JUnit
 
 
 def run_properties(report: Report) -> Iterator[Property]:
@@ -151,80 +142,3 @@ def clean_cases(config: pytest.Config, clean: Clean) -> None:
     for writer in junit_writers(config):
         for attributes in case_attributes(writer):
             attributes.update({name: clean(value) for name, value in attributes.items()})
-
-
-# pytest-html
-
-
-def html_summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
-    """Yield pieces of HTML: the run, a link to its `page`, and a line for each instance.
-
-    The link is relative to `own_page`, the file that pytest-html writes.
-    """
-    router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
-    yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
-    yield _paragraph(report.counted)
-    if report.tests_words is not None:
-        yield _paragraph(f"smoke tests: {report.tests_words}")
-    if report.ended is not None:
-        yield _paragraph(f"ended before its tests were over: {report.ended}")
-    if page is not None:
-        link = quote(os.path.relpath(page, own_page.parent))
-        yield f'<p><a href="{link}">Every request and chat of the run</a></p>'
-    if report.instances:
-        yield f"<ul>{''.join(map(_line, report.instances))}</ul>"
-
-
-def _paragraph(words: str) -> str:
-    return f"<p>{escape(safe_line(words))}</p>"
-
-
-def _line(it: InstanceReport) -> str:
-    times = [f"{name} {it.phases[name]:.1f} s" for name in PHASES if name in it.phases]
-    words = f"{it.outcome}: {it.name}"
-    return f"<li>{escape(safe_line(', '.join([words, *times]), 400))}</li>"
-
-
-# Allure
-
-
-class _Cleaner:
-    def __init__(self, clean: Clean) -> None:
-        self._clean = clean
-
-    def report_result(self, result: object) -> None:
-        _clean_result(result, self._clean)
-
-    def report_container(self, container: object) -> None:
-        _clean_result(container, self._clean)
-
-
-def clean_allure(clean: Clean) -> Callable[[], object]:
-    """Clean all results from now on, if Allure is loaded; return a function that ends it.
-
-    Its plugin takes a test's failure from pytest's reports, but those of fixtures and steps, and
-    the first line of each, from the exceptions themselves.
-    """
-    allure: Any = sys.modules.get("allure_commons")
-    if allure is None:
-        return lambda: None
-    for hook in (_Cleaner.report_result, _Cleaner.report_container):
-        # Before the hook that writes them.
-        allure.hookimpl(tryfirst=True)(hook)
-    cleaner = _Cleaner(clean)
-    allure.plugin_manager.register(cleaner)
-    return lambda: allure.plugin_manager.unregister(cleaner)
-
-
-def _clean_result(value: object, clean: Clean) -> object:
-    """Clean every string of a result and of its parts, in place."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        items[:] = [_clean_result(item, clean) for item in items]
-        return items
-    if hasattr(value, "__attrs_attrs__"):
-        for name, part in vars(value).items():
-            setattr(value, name, _clean_result(part, clean))
-    return value
