@@ -1,4 +1,4 @@
-"""Lists that are read off the package: settings, fixtures, turns, scenarios, events of a run.
+"""Lists that are read off the package: settings, fixtures, turns, scenarios.
 
 Some stand in a page as text, between `<!-- generated: NAME -->` and `<!-- generated: end -->`, so
 that a reader of the repository sees them too. A test sees that they are up to date:
@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -23,7 +22,6 @@ from pydantic.fields import FieldInfo
 import pytest_hydrasmoke
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, _hookspecs, plugin
 from pytest_hydrasmoke._base import errors as error_module
-from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.read import read
@@ -156,21 +154,6 @@ def runtimes() -> Iterator[str]:
     yield ""
 
 
-def journal_events() -> Iterator[str]:
-    """Yield each event of a journal with what it says, and its fields."""
-    for kind in get_args(events.Event):
-        name = kind.__name__
-        yield f"`{name}`"
-        yield f": {one_line(inspect.getdoc(kind))}"
-        words = {field: told for field, _, told in described(sys.modules[kind.__module__], name)}
-        fields = [
-            f"  - `{field}`" + (f": {words[field]}" if field in words else "")
-            for field in kind._fields
-        ]
-        yield from ("", *fields) if fields else ()
-        yield ""
-
-
 def errors() -> Iterator[str]:
     """Yield directives for the tree of errors, and for each: nobody calls their constructors."""
     yield from ("```{eval-rst}", f".. automodule:: {error_module.__name__}")
@@ -231,7 +214,6 @@ LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "scenario-fields": scenario_fields,
     "turns": turns,
     "runtimes": runtimes,
-    "events": journal_events,
     "errors": errors,
     "hooks": hooks,
 }

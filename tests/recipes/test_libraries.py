@@ -12,7 +12,6 @@ from shown import ROOT
 PAGES = ROOT / "docs" / "write"
 PAGE = PAGES / "varying.md"
 SAID = {
-    "agentevals": "AssertionError: (ToolCall(name='find_order', arguments={'id': 17}*",
     "deepeval": "AssertionError: Metrics: Tool Correctness (score: 0.0, threshold: 1.0*",
     "pydantic_evals": "assert 0.5 >= 0.9",
 }

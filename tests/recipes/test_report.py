@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,38 +87,6 @@ def test_prometheus_gets_gauges(
     assert 'hydra_smoke_instances{outcome="deleted"} 1.0' in lines
     assert 'hydra_smoke_instances{outcome="leaked"} 0.0' in lines
     assert sum(line.startswith("hydra_smoke_phase_seconds{") for line in lines) == 6
-
-
-def test_allure_has_a_result_of_each_instance(recipe: Recipe) -> None:
-    pytest.importorskip("allure_commons")
-    recipe.run("allure", "-p", "allure_pytest", "--alluredir=results", leaks=True, alone=True)
-    files = (recipe.path / "results").glob("*-result.json")
-    results = {it["name"]: it for it in (json.loads(file.read_text("utf-8")) for file in files)}
-    told = results[f"instance {recipe.instance} (key nightly-1-0)"]
-    assert told["status"] == "broken"
-    assert [step["name"] for step in told["steps"]][:3] == ["provision", "row", "ready"]
-    assert all(step["start"] <= step["stop"] <= told["stop"] for step in told["steps"])
-    assert results["test_chats"]["status"] == "passed"
-
-
-def test_a_chat_room_hears_of_failures(
-    recipe: Recipe,
-    received: tuple[str, list[tuple[str, str, bytes]]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    url, requests = received
-    monkeypatch.setenv("SMOKE_WEBHOOK", f"{url}/hook")
-    recipe.run("chat_notification")
-    assert requests == []
-    monkeypatch.setenv("HYDRA_SMOKE_BUDGETS", "row=0.000001")
-    recipe.run("chat_notification", leaks=True)
-    [(method, path, body)] = requests
-    assert (method, path) == ("POST", "/hook")
-    lines = json.loads(body)["text"].splitlines()
-    assert lines[0].startswith("Smoke test of http://127.0.0.1:")
-    assert lines[1].startswith(f"- {recipe.instance} (key nightly-2-0) may still run: hydra-smoke ")
-    assert lines[-1].startswith("- row took ")
-    assert TOKEN not in body.decode()
 
 
 def test_every_recipe_is_on_a_page() -> None:

@@ -39,8 +39,6 @@ INSTALLABLE = frozenset(
         "pytest-xdist",
         "tox",
         ".",
-        "agentevals",
-        "allure-pytest",
         "deepeval",
         "opentelemetry-sdk",
         "prometheus-client",

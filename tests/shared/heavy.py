@@ -71,7 +71,7 @@ PARTS = {
         "every pipeline's commands, and recipes with the packages that they use",
         "examples or not examples",
         *("tests/examples", "tests/recipes", "tests/plugin/test_other_reports.py"),
-        needs=("agentevals", "allure-pytest", "deepeval", "pydantic-evals", "pytest-json-ctrf"),
+        needs=("deepeval", "pydantic-evals", "pytest-json-ctrf"),
     ),
     "pages": marked("the commands on every page of the documentation", "pages", *WORKERS),
     "rows": marked("every row of the benchmark, in small", "rows"),
