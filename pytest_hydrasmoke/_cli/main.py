@@ -97,13 +97,6 @@ def _add_fake_options(fake: argparse.ArgumentParser) -> None:
         help="how it behaves: a ready-made scenario, a TOML file, or a folder of recordings "
         "(default)",
     )
-    fake.add_argument(
-        "--cors-origin",
-        action="append",
-        default=[],
-        metavar="ORIGIN",
-        help="let pages of this origin call it, such as https://app.example; may be repeated",
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,14 +169,7 @@ def _fake(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         print("stop it with Ctrl-C", flush=True)
 
     try:
-        serve(
-            scenario,
-            token,
-            host=options.host,
-            port=options.port,
-            announce=announce,
-            cors_origins=options.cors_origin,
-        )
+        serve(scenario, token, host=options.host, port=options.port, announce=announce)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return True

@@ -44,12 +44,6 @@ def _offsets(offsets: tuple[int, ...]) -> tuple[int, ...]:
 
 @in_words()
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
-class Reset:
-    """The end of all faults, and of all that the router remembers."""
-
-
-@in_words()
-@dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
 class Fail:
     """An answer that replaces the router's own."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from anyio import CancelScope, to_thread
 from starlette.applications import Starlette
 
 from .app import build_app
 from .course import Course
-from .faults import FAULTS, Break, BreakKind, Drop, Fail, Fault, Reset, When
+from .faults import Break, BreakKind, Drop, Fail, Fault, When
 from .presets import load
 from .records import FakeInstance, Json, LlmEvent, RequestRecord, Route, public
 from .replay import Edit, Replay
@@ -19,10 +19,6 @@ from .replies import ScriptedReply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
 from .state import Clock, RealClock, World
-
-_Order: TypeAlias = Reset | ScriptedReply | Fault
-ORDERS: Mapping[str, type[_Order]] = {"reset": Reset, "reply": ScriptedReply, **FAULTS}
-"""What can be done to a fake router while it runs."""
 
 
 @public
@@ -129,9 +125,9 @@ class FakeRouter:
         are tried in order, before the scenario's `replies`; the same `match` again replaces the
         earlier one. Raises ValueError.
         """
-        self._order(
-            ScriptedReply, match=match, text=text, tool_calls=tool_calls, reasoning=reasoning
-        )
+        # Checked, and made what they are there, by the class.
+        given: dict[str, Any] = {"match": match, "text": text, "tool_calls": tool_calls}
+        self._world.replies.add(ScriptedReply(reasoning=reasoning, **given))
 
     def fail(
         self,
@@ -153,7 +149,7 @@ class FakeRouter:
         with `detail`. A test with `smoke_fake` fails at its end if no request has met the fault,
         unless it is `optional`. Raises ValueError.
         """
-        self._order(
+        self._add(
             Fail,
             route=route,
             status=status,
@@ -178,7 +174,7 @@ class FakeRouter:
 
         `after`, `when` and `optional` are as in `fail`. Raises ValueError.
         """
-        self._order(Drop, route=route, when=when, times=times, after=after, optional=optional)
+        self._add(Drop, route=route, when=when, times=times, after=after, optional=optional)
 
     def break_stream(
         self,
@@ -203,7 +199,7 @@ class FakeRouter:
         events, unless `when="after"`: then the agent had finished when its stream broke.
         `optional` is as in `fail`. Raises ValueError.
         """
-        self._order(
+        self._add(
             Break,
             kind=kind,
             after_events=after_events,
@@ -214,19 +210,8 @@ class FakeRouter:
             optional=optional,
         )
 
-    def _order(self, kind: type[_Order], /, **given: Any) -> None:
-        match kind(**given):
-            case Reset():
-                self.reset()
-            case ScriptedReply() as reply:
-                self._world.replies.add(reply)
-            case fault:
-                self._world.faults.add(fault)
-
-
-def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
-    """Do what `ORDERS` calls so, with these arguments; raises ValueError."""
-    router._order(ORDERS[name], **given)  # pyright: ignore[reportPrivateUsage]
+    def _add(self, kind: type[Fault], /, **given: Any) -> None:
+        self._world.faults.add(kind(**given))
 
 
 def replay_of(router: FakeRouter, edit: Edit) -> Replay:

@@ -225,19 +225,17 @@ def served(project: Project, monkeypatch: pytest.MonkeyPatch) -> Served:
 
 def test_what_is_asked_for_is_served(served: Served, project: Project, capsys: Output) -> None:
     project.write("own.toml", 'base = "text"\nreply = "yes"\n')
-    one, two = "https://app.example", "http://127.0.0.1:3000"
     assert main(["fake"]) == 0
     assert "its token is a-random-token\nstop it" in capsys.readouterr().out
     project.set(token=TOKEN)
     assert main(["fake", "--scenario", "goose", "--host", "::1", "--port", "0"]) == 0
     assert "its token is HYDRA_SMOKE_TOKEN\nstop it" in capsys.readouterr().out
-    origins = ("--cors-origin", one, "--cors-origin", two)
-    assert main(["fake", "--scenario", "own.toml", *origins]) == 0
-    plain = {"host": "127.0.0.1", "port": 8000, "cors_origins": []}
+    assert main(["fake", "--scenario", "own.toml"]) == 0
+    plain = {"host": "127.0.0.1", "port": 8000}
     assert served == [
         ((Scenario(), None), plain),
         ((Scenario(runtime="goose"), TOKEN), plain | {"host": "::1", "port": 0}),
-        ((Scenario(runtime="text", reply="yes"), TOKEN), plain | {"cors_origins": [one, two]}),
+        ((Scenario(runtime="text", reply="yes"), TOKEN), plain),
     ]
 
 
@@ -279,8 +277,6 @@ def test_what_can_not_be_served_is_a_wrong_setting(project: Project, capsys: Out
         assert main(["fake", "--port", port]) == 4
     said = capsys.readouterr().err
     assert f"port {port} of 127.0.0.1 is taken: choose another, or 0 for any that is free" in said
-    assert main(["fake", "--port", "0", "--cors-origin", "https://app.example/"]) == 4
-    assert "'https://app.example/' is no origin, such as" in capsys.readouterr().err
     assert main(["fake", "--host", "no host", "--port", "0"]) == 4
     assert "the fake router can't be served: " in capsys.readouterr().err
     project.set(token=f"{TOKEN} with spaces")

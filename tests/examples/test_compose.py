@@ -47,6 +47,12 @@ def environment(service: dict[str, Any], commands: Path, port: str) -> dict[str,
 def test_the_client_meets_the_fake(tmp_path: Path) -> None:
     commands, port = stand_ins(tmp_path / "bin"), str(free_port())
     env = environment(ROUTER, commands, port)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import controls\ncontrols.add_to_every_fake()\n"
+    )
+    controls = [str(tmp_path / "site"), str(ROOT / "tests" / "shared")]
+    env["PYTHONPATH"] = os.pathsep.join([*controls, env["PYTHONPATH"]])
     how, *check = words(ROUTER["healthcheck"]["test"], port)
     assert how == "CMD"
 

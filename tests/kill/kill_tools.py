@@ -22,6 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 HERE = Path(__file__).parent
+SHARED = os.pathsep.join([str(HERE.parent / "shared"), os.environ.get("PYTHONPATH", "")])
 TOKEN = "made-up-token-of-the-kill-tests"
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 LAG = 0.3
@@ -119,7 +120,7 @@ def router(delete_takes: float = 0.0, **scenario: Any) -> Iterator[Router]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN},
+        env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN, "PYTHONPATH": SHARED},
     ) as process:
         assert process.stdout is not None
         yield Router(process.stdout.readline().strip())

@@ -11,12 +11,12 @@ import os
 import sys
 from typing import Any
 
+from controls import with_controls
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import Server
-from pytest_hydrasmoke.fake.standalone import with_controls
 
 
 class Slow:
