@@ -6,28 +6,16 @@ Their words are compared: ids and times differ each time.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
-import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace as replaced
 from typing import NamedTuple
 
-from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._runtimes.content import Content
 
 from .format import Recorded, in_json
-
-_AROUND = 3
-"""How many words are shown before the first difference, and after it."""
-_LONGEST = 60
-"""Most characters of such words."""
-_ROOM = 240
-"""Characters for a turn's differences: one that finds no room is only named."""
-_NONE = {"LLM events": "not counted", "format": "unknown"}
-"""How the absence of something is called, where it is not "none"."""
 
 
 class Words(NamedTuple):
@@ -88,9 +76,9 @@ def compared(
     reading: Reading,
     left: Callable[[Recorded], bool] = lambda turn: True,
 ) -> tuple[list[Recorded], str | None]:
-    """Return new turns, or old ones where the words are equal, and a summary of the changes.
+    """Return new turns, or old ones where the words are equal, and what has changed in a line.
 
-    An old one is as it was only if the user's hook has `left` it so. The summary is None if nothing
+    An old one is as it was only if the user's hook has `left` it so. The line is None if nothing
     has changed.
     """
     waiting = _by_key(old, _asked)
@@ -98,16 +86,22 @@ def compared(
     for number, now in enumerate(new, 1):
         same = waiting.get(_asked(now))
         was = same.popleft() if same else None
-        change = f"new: {_message(now)}" if was is None else _difference(was, now, reading)
-        if change is None and was is not None and was != now and not left(was):
-            change = "pytest_hydra_smoke_record no longer leaves it as it was"
-        kept.append(now if was is None or change is not None else was)
-        if change is not None:
-            changes.append(f"turn {number}, {change}")
-    gone = [_message(turn) for turn in itertools.chain.from_iterable(waiting.values())]
+        if was is None:
+            changes.append(f"turn {number} is new")
+            kept.append(now)
+        elif _has_changed(was, now, reading) or (was != now and not left(was)):
+            changes.append(f"turn {number} changed")
+            kept.append(now)
+        else:
+            kept.append(was)
+    gone = sum(map(len, waiting.values()))
     if not changes and not gone and _order(old) != _order(kept):
         return kept, "its messages came in another order"
-    return kept, _summary(changes, gone)
+    more = len(changes) - 1
+    told = changes[0] if changes else ""
+    told += f", and {more} more" if more > 0 else ""
+    removed = f"{gone} turn{'' if gone == 1 else 's'} removed" if gone else ""
+    return kept, "; ".join(filter(None, (told, removed))) or None
 
 
 def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
@@ -118,24 +112,8 @@ def _order(turns: Sequence[Recorded]) -> dict[str, list[str]]:
     return {key: [turn.message for turn in same] for key, same in order.items()}
 
 
-def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:
-    """Return the first change and the first removed turn, and how many more there are of each."""
-    parts = list(changes[:1])
-    if len(changes) > 1:
-        more = len(changes) - 1
-        parts.append(f"and {more} more {'turn' if more == 1 else 'turns'}")
-    if gone:
-        more = len(gone) - 1
-        parts.append(f"removed: {gone[0]}" + (f" and {more} more" if more else ""))
-    return "; ".join(parts) or None
-
-
-def _message(turn: Recorded) -> str:
-    return repr(safe_line(turn.message, 60))
-
-
-def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
-    """Return the differences of a turn; None where the words are equal."""
+def _has_changed(was: Recorded, now: Recorded, reading: Reading) -> bool:
+    """Return whether a turn's words are others, or what came with them."""
     if now.llm_events is None:
         # What nobody counted this time may still be as it was.
         now = replaced(now, llm_events=was.llm_events)
@@ -143,60 +121,26 @@ def _difference(was: Recorded, now: Recorded, reading: Reading) -> str | None:
     same_words = was.said is not None and was.said == now.said
     same = same_words or (was.stream, was.refused) == (now.stream, now.refused)
     if same and (was.end, was.spec, _counted(was)) == (now.end, now.spec, _counted(now)):
-        return None
-    one, other = _words(was, reading), _words(now, reading)
-    told, room = list[str](), _ROOM
-    for name, before in one.items():
-        if before != other[name]:
-            whole = f"{name}: {_change(before, other[name], _NONE.get(name, 'none'))}"
-            told.append(whole if len(whole) <= room else name)
-            room -= len(told[-1])
-    return "; ".join(told) or None
+        return False
+    return _compared(was, reading) != _compared(now, reading)
 
 
-def _counted(turn: Recorded) -> str | None:
+def _counted(turn: Recorded) -> tuple[int, tuple[str, ...]] | None:
     events = turn.llm_events
-    return None if events is None else f"{events.count} of {', '.join(events.providers) or 'none'}"
+    return None if events is None else (events.count, tuple(events.providers))
 
 
-def _words(turn: Recorded, reading: Reading) -> dict[str, str | bool | None]:
-    """Return the words of a turn, with readable names of its parts, in the order of telling.
-
-    True stands for words that are not compared.
-    """
-    words, refusal = played(turn.stream, reading), None
-    if (refused := turn.refused) is not None:
-        refusal = f"{refused.status} {refused.body.decode(errors='replace')}"
-    return {
-        "text": words.text,
-        "tools": words.tools,
-        "finish reason": words.finish_reason,
-        "ending": "refused" if turn.end is None else turn.end,
-        "refusal": refusal,
-        "format": ", ".join(words.runtimes) or None,
-        "reasoning": True if words.reasoning else None,
-        "models": ", ".join(words.models) or None,
-        "terminal event": True if words.complete else None,
-        "error": True if words.failed else None,
-        "events": None if any(words) else turn.stream.decode(errors="replace") or None,
-        "LLM events": _counted(turn),
-        "spec": str(dict(sorted(turn.spec.items()))),
-    }
-
-
-def _change(before: str | bool | None, now: str | bool | None, none: str) -> str:
-    """Return what is now and what was, around the first words that differ."""
-    old, new = (it.split() if isinstance(it, str) else [] for it in (before, now))
-    same = len(list(itertools.takewhile(bool, map(operator.eq, old, new))))
-
-    def shown(value: str | bool | None, words: Sequence[str]) -> str:
-        if not isinstance(value, str):
-            return "some" if value else none
-        part = safe_line(" ".join(words[max(same - _AROUND, 0) : same + _AROUND]), _LONGEST)
-        before, after = same > _AROUND, same + _AROUND < len(words)
-        return repr(f"{'… ' * before}{part}{' …' * after}")
-
-    return f"{shown(now, new)}, and was {shown(before, old)}"
+def _compared(turn: Recorded, reading: Reading) -> tuple[object, ...]:
+    """Return what of a turn is compared: of reasoning, only whether there is any."""
+    words, refused = played(turn.stream, reading), turn.refused
+    return (
+        words._replace(reasoning="some" if words.reasoning else ""),
+        None if any(words) else turn.stream,
+        turn.end,
+        refused and (refused.status, refused.body),
+        _counted(turn),
+        dict(turn.spec),
+    )
 
 
 def overlaid(old: Sequence[Recorded], new: Sequence[Recorded], *, whole: bool) -> list[Recorded]:

@@ -81,7 +81,7 @@ def test_what_is_not_recorded_or_can_t_be_written_is_told(
     lines = told(result)
     assert lines[0] == "1 changed, 3 not recorded, 3 could not be written"
     assert lines[1:5] == [
-        "changed: test_it.py::test_it[damaged]: turn 1, new: 'Hi'",
+        "changed: test_it.py::test_it[damaged]: turn 1 is new",
         "not recorded: fixture test_it.py::failing: its set-up failed",
         "not recorded: test_it.py::test_interrupted: it was interrupted",
         (
