@@ -78,18 +78,13 @@ class PytestStage(Stage):
 
     def claims(self) -> Origin | None:
         owner = self.owner
-        if self._replaying is not None:
-            # Instances that several threads claim are not numbered in a certain order.
-            self._replaying.flows.goes(owner, self.run, None)
         if owner is None:
             return None
         self._claimed[owner] += 1
         return Origin(owner, self._claimed[owner] - 1)
 
     def asks(self, turn: OpenTurn) -> None:
-        if self._replaying is not None:
-            self._replaying.flows.goes(self.owner, self.run, turn.partner.key)
-        elif self._process.recorder is not None:
+        if self._process.recorder is not None:
             self._process.recorder.on_turn(turn)
 
     def is_ready(self, handle: Handle) -> None:

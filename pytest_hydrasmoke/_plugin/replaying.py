@@ -7,11 +7,9 @@ work, too. What has come of the recordings in xdist's workers is added up in the
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
 from pytest_hydrasmoke._base.text import first_few, safe_line
@@ -26,7 +24,7 @@ from .recorder import edit_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
-    from pytest_hydrasmoke.fake.course import Course, Difference
+    from pytest_hydrasmoke.fake.course import Course
     from pytest_hydrasmoke.fake.replay import Edit
 
 
@@ -48,13 +46,9 @@ class Replaying:
         """What its calls ask."""
         self.course = self.replay.course
         """What has come of the recordings."""
-        self.flows = Flows(lambda owner, key: self.course.note("unordered", owner, key))
-        """Who chats from several threads or tasks."""
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
         """Say whose chats follow; `begins` if they start again at the first message."""
-        if begins and owner is not None:
-            self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
         self.replay.enter(owner, run, begins=begins, test=test)
 
@@ -76,34 +70,6 @@ class Replaying:
             pytest.skip(f"{LIVE_ONLY}: it runs against a live router only")
         if item.nodeid.startswith(PACKAGE):
             pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
-
-
-class Flows:
-    """Tells of each owner and instance that more than one thread or task uses it.
-
-    Their chats with it, and their claims of instances (whose key is None), have no certain order.
-    """
-
-    def __init__(self, tell: Callable[[str, str | None], object]) -> None:
-        self._tell = tell
-        self._first: dict[tuple[str, int, str | None], object] = {}
-
-    def begin(self, owner: str) -> None:
-        """Start an owner again: a test that is repeated may run in another task."""
-        for place in [place for place in self._first if place[0] == owner]:
-            del self._first[place]
-
-    def goes(self, owner: str | None, run: int, key: str | None) -> None:
-        """Note what an owner does with an instance, before it does it."""
-        if owner is None:
-            return
-        try:
-            # Not its id, which may be used again: what is kept is not.
-            flow: object = anyio.get_current_task().coro
-        except RuntimeError:
-            flow = threading.current_thread()
-        if self._first.setdefault((owner, run, key), flow) is not flow:
-            self._tell(owner, key)
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
@@ -128,13 +94,8 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
 # What is no longer as recorded, though its tests may pass
 
 
-def notes(
-    course: Course, tests: Sequence[CaseReport], *, unset: Mapping[str, str], whole: bool
-) -> Iterator[str]:
-    """Yield notes on messages, their order and specs; in a `whole` run on what nothing uses, too.
-
-    `unset` are the parts of the run's spec that no setting gives.
-    """
+def notes(course: Course, tests: Sequence[CaseReport], *, whole: bool) -> Iterator[str]:
+    """Yield notes on messages; in a `whole` run on recordings that nothing uses, too."""
     outcomes = {test.id: test.outcome for test in tests}
     for owner, messages in course.unasked().items():
         outcome = outcomes.get(owner)
@@ -149,22 +110,6 @@ def notes(
         if owner and outcomes.get(owner) not in ("failed", "error"):
             asks = f"asks what no recording answers: {_quoted(messages)}"
             yield f"note: {owner} {asks}; record it again"
-    for owner, messages in course.reordered().items():
-        # Those of others are recorded in parts, by several processes, and so in no order.
-        if not owner.startswith(KINDS):
-            how = f"in another order than recorded: later {_quoted(messages)}"
-            yield f"note: {owner} asks its messages {how}"
-    # A setting may change the spec for all: they have one note.
-    alike: dict[tuple[Difference, ...], list[str]] = {}
-    for owner, differences in course.other_specs(unset).items():
-        alike.setdefault(tuple(differences), []).append(owner)
-    for differences, who in alike.items():
-        ask, it = ("asks", "it") if len(who) == 1 else ("ask", "each")
-        yield (
-            f"note: {first_few(who)} {ask} for another spec than recorded: "
-            f"{first_few([_in_words(*it) for it in differences])}; record {it} again to ask the "
-            "agent that it means"
-        )
     # A fixture or a hook may belong to tests that were skipped.
     gone = [owner for owner in course.not_on_stage() if whole and not owner.startswith(KINDS)]
     if gone:
@@ -173,8 +118,3 @@ def notes(
 
 def _quoted(messages: Sequence[str]) -> str:
     return first_few([repr(safe_line(message, 60)) for message in messages])
-
-
-def _in_words(name: str, recorded: str | None, asked: str) -> str:
-    before = "recorded without" if recorded is None else f"recorded {safe_line(recorded, 60)!r}"
-    return f"{name} {safe_line(asked, 60)!r} ({before})"

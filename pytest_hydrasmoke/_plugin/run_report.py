@@ -23,7 +23,6 @@ from pytest_hydrasmoke._report.build import (
     with_tests,
 )
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
-from pytest_hydrasmoke._settings.config import SPEC
 
 from .bundled_checks import PACKAGE
 from .replaying import notes
@@ -157,11 +156,9 @@ def _draft(process: Process, signal: int | None) -> Report:
 
 def _notes(process: Process, report: Report) -> Iterator[str]:
     """Yield what is worth a note of what the tests have chatted, though they may pass."""
-    if process.replaying is not None and process.loaded is not None:
+    if process.replaying is not None:
         whole = process.selection.is_whole(report.exit_code)
-        given = process.loaded.sources
-        unset = {it: getattr(process.config, it) for it in SPEC if it not in given}
-        yield from notes(process.replaying.course, report.tests, unset=unset, whole=whole)
+        yield from notes(process.replaying.course, report.tests, whole=whole)
     elif not process.stage.separates:
         continuing = process.session_outcome.cases.continuing
         yield from unseparated(process.told.story.instances.values(), continuing)

@@ -9,12 +9,9 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from .recordings import PlayableTurn, RecordedFolder
-
-Difference: TypeAlias = tuple[str, str | None, str]
-"""A field of a spec, its recorded value (None if it was not set), and the one that is asked for."""
 
 _SHOWN = 120
 """How many characters of a message are shown."""
@@ -33,10 +30,7 @@ class Course:
         """The tests that may still be on stage, in this process or in another one."""
         self.came: dict[tuple[Any, ...], None] = {}
         """What happened, each once: `begun` (an owner), `given` (an owner, the number of its turn),
-        `missed` (an owner, or "", and a message that no recording has answered),
-        `late` (an owner, an instance's key, a message that it got later than recorded), `unordered`
-        (an owner, and an instance's key, or None for all: several threads or tasks chat there), and
-        `spec` (an owner, then a `Difference`)."""
+        `missed` (an owner, or "", and a message that no recording has answered)."""
         self.of_message: dict[str, list[PlayableTurn]] = {}
         for recording in recordings.each:
             for turn in recording.turns:
@@ -63,31 +57,12 @@ class Course:
         }
         return {owner: messages for owner, messages in every.items() if messages}
 
-    def reordered(self) -> Mapping[str, Sequence[str]]:
-        """Return the messages that came later than recorded, of owners that have an order."""
-        unordered, late = self._all("unordered"), dict[str, dict[str, None]]()
-        for owner, key, message in self._all("late"):
-            if (owner, key) not in unordered and (owner, None) not in unordered:
-                late.setdefault(owner, {}).setdefault(message)
-        return {owner: [*messages] for owner, messages in late.items()}
-
     def missed(self) -> Mapping[str, Sequence[str]]:
         """Return the messages of owners that no recording has answered."""
         missed = dict[str, list[str]]()
         for owner, message in self._all("missed"):
             missed.setdefault(owner, []).append(message)
         return missed
-
-    def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
-        """Return what owners ask for otherwise than recorded.
-
-        `unset` are values that a run has where nobody gives one.
-        """
-        found: dict[str, list[Difference]] = {}
-        for owner, name, recorded, asked in self._all("spec"):
-            if unset.get(name) != asked:
-                found.setdefault(owner, []).append((name, recorded, asked))
-        return found
 
     def not_on_stage(self) -> Sequence[str]:
         """Return the owners with recordings who never were on stage."""
@@ -103,17 +78,6 @@ class Course:
                     f"{shown_path(turn.file)}"
                 )
         return ""
-
-    def asks(self, turn: PlayableTurn, spec: Mapping[str, str]) -> None:
-        """Note where the spec that a turn is asked for is not the recorded one.
-
-        An empty spec, or field, is unknown: a client's instance has the former, an instance to
-        which a run was attached the latter.
-        """
-        for name, value in spec.items() if turn.spec else ():
-            recorded = turn.spec.get(name)
-            if recorded not in ("", value):
-                self.note("spec", turn.of, name, recorded, value)
 
 
 def shown_path(path: Path) -> str:

@@ -60,8 +60,6 @@ class _Played:
     """What was played, each in the run that asked."""
     earlier: set[tuple[int, PlayableTurn]] = field(default_factory=set[tuple[int, PlayableTurn]])
     """What was played before its messages began again: as long as there is any other, no more."""
-    at: Counter[tuple[int, str]] = field(default_factory=Counter[tuple[int, str]])
-    """How far a run has come in the recorded turns of an instance, by its key."""
 
 
 class Replay:
@@ -208,9 +206,6 @@ class Replay:
         for turn in sorted(turns, key=lambda it: (self._run, it) in played.earlier):
             if (self._run, turn) not in played.turns:
                 played.turns.add((self._run, turn))
-                if turn.claim is not None:  # Those from a client can't be told apart.
-                    self._follow(played.at, message, instance.idempotency_key, mine)
-                self.course.asks(turn, instance.spec)
                 return turn
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
@@ -221,21 +216,6 @@ class Replay:
             near = nearest(message, [turn.message for turn in mine or of_run])
             problem = f"it was not recorded for {self._owner}{near}"
         raise self._missing(message, problem)
-
-    def _follow(
-        self, at: Counter[tuple[int, str]], message: str, key: str, mine: Sequence[PlayableTurn]
-    ) -> None:
-        """Note a message that does not come after the instance's earlier ones as recorded.
-
-        Recorded messages may be left out. `mine` may have other instances' turns among the
-        instance's own: what is in order among these is in order among all.
-        """
-        place = (self._run, key)
-        for number in range(at[place], len(mine)):
-            if mine[number].message == message:
-                at[place] = number + 1
-                return
-        self.course.note("late", self._owner, key, message)
 
     @property
     def _turns(self) -> Sequence[PlayableTurn]:

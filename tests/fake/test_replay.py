@@ -108,66 +108,7 @@ def test_instances_are_known_by_their_specs_where_there_are_several(process: Any
     assert "recorded 2 times" in of_client.says("a", "other", tier_id="other")
 
 
-UNSET = {"region_id": "of the run"}
-SPECS: list[tuple[dict[str, str], dict[str, str], list[tuple[Any, ...]]]] = [
-    (SPEC, {}, []),
-    (SPEC, {"tier_id": "large"}, [("tier_id", "tier-1", "large")]),
-    (SPEC, UNSET, []),
-    (SPEC, {"tier_id": "of the run"}, [("tier_id", "tier-1", "of the run")]),
-    (SPEC, {"agent_name": "Ada"}, [("agent_name", None, "Ada")]),
-    ({**SPEC, "agent_name": "Ada"}, {}, []),
-    ({**SPEC, "tier_id": ""}, {"tier_id": "large"}, []),
-    ({}, {"tier_id": "large"}, []),
-]
-
-
-@pytest.mark.parametrize(("recorded", "asked", "others"), SPECS)
-def test_another_spec_than_recorded_is_told(
-    process: Any, recorded: dict[str, str], asked: dict[str, str], others: list[Any]
-) -> None:
-    one = process(says("a", "1", spec=recorded), says("b", "2", spec=recorded))
-    assert [one.says(it, **asked) for it in "ab"] == ["1", "2"]
-    assert one.course.other_specs(UNSET) == ({TEST: others} if others else {})
-
-
 # What came of it
-
-ABCDD = [says(it, it) for it in "abcdd"]
-ORDERS: list[tuple[Iterable[str], list[str]]] = [
-    ("abcdd", []),
-    ("ac", []),  # What is left out changes no order.
-    ("dcd", ["c"]),
-    (["b", "d", "a", ">", "b", "a"], ["a"]),
-    (["b", ">", "a"], []),
-    (["b", "+", "a"], ["a"]),
-    (["b", "> fixture ::agent", "b", "+", "a"], ["a"]),
-]
-
-
-@pytest.mark.parametrize(("steps", "late"), ORDERS)
-def test_a_message_after_one_recorded_later_is_late_once(
-    process: Any, tmp_path: Path, steps: Iterable[str], late: list[str]
-) -> None:
-    write(tmp_path, AGENT, *ABCDD)
-    one = process(*ABCDD)
-    one.play(steps)
-    assert one.course.reordered() == ({TEST: late} if late else {})
-
-
-@pytest.mark.parametrize(("key", "late"), [("key-0", ["a"]), ("shared", ["c"]), (None, [])])
-def test_where_several_threads_ask_there_is_no_order(
-    process: Any, key: str | None, late: list[str]
-) -> None:
-    own = [says(it, it, instance=0) for it in "cd"]
-    of_client = [says(it, it, instance=None, spec={}) for it in "ef"]
-    one = process(says("a", "a"), says("b", "b"), *own, *of_client)
-    one.replay.claim("key-0", (TEST, 0))
-    # Instances of a client have no order either.
-    assert one.play(["b", "a", "d/key-0", "c/key-0", "f/client", "e/client"]) == [*"badcfe"]
-    one.course.note("unordered", OTHER, None)
-    assert one.course.reordered() == {TEST: ["a", "c"]}
-    one.course.note("unordered", TEST, key)
-    assert one.course.reordered() == ({TEST: late} if late else {})
 
 
 def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> None:
@@ -179,16 +120,12 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
     for process, (owner, *messages) in zip((one, *others), ways, strict=True):
         process.begin(owner)
         for message in messages:
-            process.says(message, tier_id=f"tier of {owner}")
+            process.says(message)
         process.replay.missed(f"{messages[-1]}?")
-    others[1].course.note("unordered", OTHER, None)
     assert (one.course.unasked(), one.course.not_on_stage()) == ({TEST: ["a"]}, [OTHER])
     for process in others * 2:
         one.course.add(json.loads(json.dumps([*process.course.came])))
     assert (one.course.unasked(), one.course.not_on_stage()) == ({OTHER: ["c"]}, [])
-    assert one.course.reordered() == {TEST: ["b"]}
-    told = {it: [("tier_id", "basic", f"tier of {it}")] for it in (TEST, OTHER)}
-    assert one.course.other_specs(SPEC) == told
     assert one.course.missed() == {TEST: ["b?", "a?"], OTHER: ["a?"]}
 
 

@@ -106,17 +106,12 @@ def test_what_a_skipped_test_does_not_ask_is_no_news_nor_what_a_hook_does_not_of
             "test_c": ["bye"],
             hook: ["hi"],
         },
-        reordered=dict,
-        other_specs=lambda unset: {},
         missed=dict,
         not_on_stage=list,
     )
     outcomes = {"test_a": "skipped", "test_b": "failed", "test_c": "passed"}
     tests = [CaseReport(id=name, outcome=it, seconds=0.0) for name, it in outcomes.items()]
-    told = {
-        whole: [*notes(cast("Course", course), tests, unset={}, whole=whole)]
-        for whole in (True, False)
-    }
+    told = {whole: [*notes(cast("Course", course), tests, whole=whole)] for whole in (True, False)}
     assert told[False] == [
         "note: test_b failed, and did not ask what was recorded: 'hello'",
         "note: test_c no longer asks what was recorded: 'bye'",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 from typing import cast
 
-import anyio
 import pytest
 from inner import only
 
 from pytest_hydrasmoke._core.partner import Origin
 from pytest_hydrasmoke._plugin.process import Process
 from pytest_hydrasmoke._plugin.pytest_stage import PytestStage, owner_of
-from pytest_hydrasmoke._plugin.replaying import Flows
 
 CONFTEST = """
     from pathlib import Path
@@ -129,47 +126,3 @@ def wide(request: pytest.FixtureRequest) -> str:
 def test_a_fixture_is_named_with_its_parameter(wide: str, request: pytest.FixtureRequest) -> None:
     module, _, name = request.node.nodeid.partition("::")
     assert wide == f"fixture {module}::wide{name[name.index('[') :]}"
-
-
-# Flows
-
-TEST = "t.py::test"
-
-
-def test_who_chats_from_several_threads_or_tasks_is_told_for_each_instance() -> None:
-    told: list[tuple[str, str | None]] = []
-    flows = Flows(lambda owner, key: told.append((owner, key)))
-
-    def elsewhere(owner: str | None, key: str | None, run: int = 1) -> None:
-        thread = threading.Thread(target=flows.goes, args=[owner, run, key])
-        thread.start()
-        thread.join()
-
-    async def in_a_task() -> None:
-        flows.goes(TEST, 1, "task")
-        flows.goes(TEST, 1, "task")
-
-    for owner, key in (
-        (TEST, "a"),
-        (TEST, "b"),
-        (TEST, "a"),
-        ("fixture ::agent", "a"),
-        (None, "a"),
-    ):
-        flows.goes(owner, 1, key)
-    elsewhere(TEST, "c")
-    elsewhere(TEST, "a", run=2)
-    elsewhere(TEST, None)
-    elsewhere(None, "a")
-    anyio.run(in_a_task)
-    assert told == []
-    elsewhere(TEST, "a")
-    elsewhere(TEST, None)
-    anyio.run(in_a_task)
-    assert told == [(TEST, "a"), (TEST, None), *[(TEST, "task")] * 2]
-    # Who begins again may be elsewhere, and nobody else.
-    flows.begin(TEST)
-    elsewhere(TEST, "a")
-    assert told[4:] == []
-    elsewhere("fixture ::agent", "a")
-    assert told[4:] == [("fixture ::agent", "a")]
