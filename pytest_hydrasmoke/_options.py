@@ -31,7 +31,6 @@ SETTINGS = {
     "record": "write what agents say to this folder, to replay it offline (not of the fake alone)",
     "scenario": "how the fake behaves: a name, a TOML file, or a folder of recordings",
     "agent_url": "a real agent on this machine, before which the fake stands",
-    "agent_api": "how it is asked: openai or ag-ui (default: openai)",
 }
 """Settings that have an option too, with their help."""
 METAVARS = {
@@ -39,7 +38,6 @@ METAVARS = {
     **dict.fromkeys(("ready_timeout", "deadline"), "SECONDS"),
     **dict.fromkeys(("output", "record"), "FOLDER"),
     **dict.fromkeys(("url", "agent_url"), "URL"),
-    "agent_api": "{openai,ag-ui}",
     "token_file": "FILE",
     "instance": "UUID",
     "run_id": "NAME",

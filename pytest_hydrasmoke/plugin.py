@@ -130,7 +130,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_PROCESS] = process
     elif given:
         switch = f"{LIVE} (live) or {FAKE} (the bundled fake)"
-        if given[0] in (flag("agent_url"), flag("agent_api"), flag("scenario")):
+        if given[0] in (flag("agent_url"), flag("scenario")):
             switch = FAKE
         raise pytest.UsageError(f"{given[0]} has no effect without {switch}")
 

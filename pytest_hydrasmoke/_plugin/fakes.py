@@ -40,7 +40,7 @@ def stand_before_agent(
     from pytest_hydrasmoke.fake.agent_events import AgentError
 
     token = None if config.agent_token is None else config.agent_token.reveal()
-    agent = Agent(url, config.agent_api, config.agent_model, token, config.new_conversation)
+    agent = Agent(url, config.agent_model, token, config.new_conversation)
     try:
         with WaitingAloud(url, say) as waiting:
             agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), waiting.again)

@@ -37,7 +37,7 @@ def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) 
     lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
     if config.agent_url is not None:
         model = "" if config.agent_model is None else f", model {safe_line(config.agent_model, 60)}"
-        how = f"{config.agent_api}{model}; the bundled checks run only if named"
+        how = f"openai{model}; the bundled checks run only if named"
         lines.append(f"hydra-smoke agent: {how}")
     given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
     if given:

@@ -18,7 +18,6 @@ from pytest_hydrasmoke._options import SECRETS, how_to_set
 from pytest_hydrasmoke._transport.links import Link, Trace, trace_of
 
 from .values import (
-    Api,
     Budgets,
     CaFile,
     Checks,
@@ -150,13 +149,10 @@ class HydraSmokeConfig(BaseModel):
     """How the fake behaves: a ready-made scenario's name, a TOML file, or a folder of
     recordings."""
     agent_url: str | None = None
-    """A real agent on this machine that answers all chats, behind the fake. Bundled checks then
-    run only if they are named."""
-    agent_api: Api = "openai"
-    """How that agent is asked: `openai` for chat completions below `agent_url`, `ag-ui` for
-    runs at it."""
+    """A real agent on this machine that answers all chats, behind the fake: the base of an API like
+    OpenAI's. Bundled checks then run only if they are named."""
     agent_model: str | None = None
-    """The model to ask by OpenAI's API; else the only one that the agent lists."""
+    """The model to ask; else the only one that the agent lists."""
     agent_token: HiddenToken = Field(default=None, repr=False)
     """The agent's bearer token: only from `HYDRA_SMOKE_AGENT_TOKEN`."""
 

@@ -44,7 +44,6 @@ _NOT_OF_THE_FAKE = {
 """Those that it can have where the fake stands before an agent."""
 _FAKE_ONLY = {
     "scenario": "a live router has no scenario",
-    "agent_api": "a live router has agents of its own",
 }
 """The options that a live run can't have, and why."""
 _PLAINER = {
@@ -124,8 +123,6 @@ def _for_fake(layers: list[Layer], problems: list[Problem]) -> None:
     agent = any("agent_url" in layer for _, layer in layers)
     unused = _LIVE_ONLY | ({} if agent else _NOT_OF_THE_FAKE)
     problems += _unused_options(layers, unused, LIVE)
-    if "agent_api" in layers[0][1] and not agent:
-        problems.append(Problem(f"{flag('agent_api')} needs {flag('agent_url')}"))
     for _, layer in layers:
         for name in (*unused, "token"):
             layer.pop(name, None)
@@ -135,7 +132,7 @@ def _for_live(layers: list[Layer], problems: list[Problem]) -> None:
     """Leave one token in the layers, as a live run needs it."""
     problems += _unused_options(layers, _FAKE_ONLY, FAKE)
     for source in [source for source, layer in layers if "agent_url" in layer][:1]:
-        words = f"agent_url ({source}) needs {FAKE}: {_FAKE_ONLY['agent_api']}"
+        words = f"agent_url ({source}) needs {FAKE}: a live router has agents of its own"
         problems.append(Problem(words, ("agent_url",)))
     pick_token(layers, problems)
 

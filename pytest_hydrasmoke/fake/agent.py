@@ -5,7 +5,6 @@ The only module of the fake with an HTTP client; a fake without an agent does no
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import httpx
 
 from pytest_hydrasmoke._base.clock import now, pause
 
-from .agent_events import AgentError, Api, Message, as_object, parsed
+from .agent_events import AgentError, Message, as_object, parsed
 
 if TYPE_CHECKING:
     from .router import FakeRouter
@@ -25,18 +24,16 @@ _SECONDS = 10.0
 _EXAMPLE = "http://127.0.0.1:8642"
 _SHOWN = 300
 """Most characters of an agent's own words."""
-_AG_UI = "agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
 _NO_STREAM = ("application/json", "text/html")
 
 
 @dataclass(slots=True)
 class Agent:
-    """Where an agent is, by which API it is asked, and with what."""
+    """Where an agent is that serves OpenAI's API, and with what it is asked."""
 
     url: str
-    api: Api
     model: str | None
-    """The one to ask by OpenAI's API; `check` finds it if there is only one."""
+    """The one to ask; `check` finds it if there is only one."""
     token: str | None = field(repr=False)
     new_conversation: str | None = None
     """A message that begins a new conversation: the agent gets it as the only one of its own."""
@@ -54,7 +51,7 @@ class Agent:
         with httpx.Client(**self._options(_SECONDS)) as http:
             while True:
                 try:
-                    return self._check_run(http) if self.api == "ag-ui" else self._check_list(http)
+                    return self._check_list(http)
                 except httpx.HTTPError as problem:
                     starts = (
                         isinstance(problem, httpx.ConnectError)
@@ -73,7 +70,9 @@ class Agent:
 
         Raises `AgentError`: at the beginning for a refusal, later for a stream that is cut.
         """
-        place, body = self._request([*before, asked], conversation)
+        streams = {"stream": True, "stream_options": {"include_usage": True}}
+        body = {"model": self.model, "messages": [*before, asked]} | streams
+        place = f"{self._base}/v1/chat/completions"
         headers = {"accept": "text/event-stream"}
         if self.token is not None:
             # By this name Hermes Agent keeps a conversation itself, with its tools, for those who
@@ -95,16 +94,6 @@ class Agent:
     @property
     def _base(self) -> str:
         return self.url.rstrip("/").removesuffix("/v1")
-
-    def _request(self, said: Sequence[Message], conversation: str) -> tuple[str, object]:
-        """Return where a turn is asked for, and with what."""
-        if self.api == "ag-ui":
-            run = {"threadId": conversation, "runId": str(uuid.uuid4()), "messages": said}
-            return self.url, {**run, "state": {}, "tools": [], "context": [], "forwardedProps": {}}
-        messages = [{"role": it["role"], "content": it["content"]} for it in said]
-        streams = {"stream": True, "stream_options": {"include_usage": True}}
-        asks = {"model": self.model, "messages": messages} | streams
-        return f"{self._base}/v1/chat/completions", asks
 
     def _options(self, timeout: float | httpx.Timeout) -> dict[str, Any]:
         headers = {"accept-encoding": "identity"}
@@ -131,14 +120,6 @@ class Agent:
             which = "set HYDRA_SMOKE_AGENT_MODEL to the one to ask"
             raise AgentError(f"the agent at {self.url} lists {few}: {which}")
         self.model = self.model or names[0]
-
-    def _check_run(self, http: httpx.Client) -> None:
-        # Without its fields, a run is refused: that costs nothing.
-        with http.stream("POST", self.url, json={}) as answer:
-            if answer.status_code != 200 or _kind(answer) in _NO_STREAM:
-                answer.read()
-                if answer.status_code not in (400, 422, 500) or _kind(answer) == "text/html":
-                    raise self._unusable(answer, _AG_UI)
 
     def _unusable(self, answer: httpx.Response, advice: str) -> AgentError:
         if answer.status_code in (401, 403):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
-Api: TypeAlias = Literal["openai", "ag-ui"]
 Message: TypeAlias = dict[str, str]
-"""A message of a conversation: its `role`, `content` and `id`."""
+"""A message of a conversation: its `role` and `content`."""
 
 
 @dataclass(slots=True)
@@ -33,24 +31,21 @@ class AgentError(Exception):
 class Listener:
     """What is known of a turn whose stream is fed to it."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self) -> None:
         self.over = False
         """Whether the event came that is a turn's last."""
-        self._texts: defaultdict[str, str] = defaultdict(str)
-        self._message = ""
+        self._text = ""
         self._finished = self._failed = False
         self._calls: dict[str, str] = {}
         """The providers of model calls that took tokens, by what tells the calls apart."""
-        self._take = self._openai if api == "openai" else self._ag_ui
         self._rest = b""
         self._data: list[bytes] = []
 
     @property
-    def said(self) -> dict[str, str]:
-        """What the agent said, by the ids of its messages."""
+    def said(self) -> str:
+        """What the agent said."""
         # Two deltas may have the halves of one character.
-        texts = ((name, it.encode("utf-16", "surrogatepass")) for name, it in self._texts.items())
-        return {name: it.decode("utf-16", "replace") for name, it in texts}
+        return self._text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     @property
     def whole(self) -> bool:
@@ -72,7 +67,7 @@ class Listener:
                 data, self._data = b"\n".join(self._data), []
                 self._take(data)
 
-    def _openai(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         if data == b"[DONE]":
             self._finished = self.over = True
             return
@@ -80,25 +75,10 @@ class Listener:
         choice = as_object(next(iter(_items(chunk.get("choices"))), None))
         text, finish = as_object(choice.get("delta")).get("content"), choice.get("finish_reason")
         if isinstance(text, str):
-            self._texts[self._message] += text
+            self._text += text
         self._finished |= isinstance(finish, str)
         self._failed |= finish == "error" or bool(chunk.get("error"))
         self._count(str(chunk.get("id")), chunk.get("usage"), chunk.get("provider"))
-
-    def _ag_ui(self, data: bytes) -> None:
-        event = parsed(data)
-        kind, text, usage = event.get("type"), event.get("delta"), event.get("usage")
-        if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK") and isinstance(text, str):
-            # Only the first chunk of a message must name it.
-            self._message = str(event.get("messageId") or self._message)
-            self._texts[self._message] += text
-        elif kind == "RUN_FINISHED":
-            self._finished = self.over = True
-            # One of each model: it may have been called more often.
-            for number, one in enumerate(_items(usage)):
-                self._count(str(number), one, as_object(one).get("provider"))
-        elif kind == "RUN_ERROR":
-            self._failed = self.over = True
 
     def _count(self, call: str, usage: object, provider: object) -> None:
         tokens = as_object(usage).values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -185,9 +184,9 @@ class AgentStream:
         self._agent = agent
         self._turn = turn
         self._conversation = conversation
-        self._asked = {"id": str(uuid.uuid4()), "role": "user", "content": message}
+        self._asked = {"role": "user", "content": message}
         self._answers = answers
-        self._heard = Listener(agent.api)
+        self._heard = Listener()
 
     def instead(self, answer: ASGIApp) -> ASGIApp:
         """Return what answers in its place, once the agent has done its work."""
@@ -241,9 +240,8 @@ class AgentStream:
         heard = self._heard
         self._turn.providers = heard.providers
         if heard.whole and not self._turn.ended:
-            texts = heard.said.items()
-            said = [{"id": name, "role": "assistant", "content": it} for name, it in texts]
-            self._conversation.messages += [self._asked, *said] if said else []
+            said = {"role": "assistant", "content": heard.said}
+            self._conversation.messages += [self._asked, said] if heard.said else []
 
     def _end(self) -> None:
         self._note()

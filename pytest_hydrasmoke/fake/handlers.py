@@ -95,7 +95,7 @@ class Handlers:
         began = world.begin_turn(instance_id)
 
         def breaks(body: bytes) -> ASGIApp:
-            runtime = encode(replace(self._scenario, runtime=agent.api), Speech(message, ""))
+            runtime = encode(replace(self._scenario, runtime="openai"), Speech(message, ""))
             return EventStream(plan(runtime.instead(body), broken), began)
 
         known = world.conversations

@@ -18,7 +18,7 @@ from stub_agent import StubAgent, served
 
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.agent import Agent
-from pytest_hydrasmoke.fake.agent_events import Api, Listener
+from pytest_hydrasmoke.fake.agent_events import Listener
 from pytest_hydrasmoke.fake.router import to_come
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -31,11 +31,9 @@ Behave = Callable[[Line, Received], None]
 class Chats:
     """A router before an agent, with an instance, and who chats with that."""
 
-    def __init__(
-        self, stack: ExitStack, url: str, api: Api = "openai", token: Any = None, **fields: Any
-    ) -> None:
+    def __init__(self, stack: ExitStack, url: str, token: Any = None, **fields: Any) -> None:
         self.router = stack.enter_context(FakeRouter(replace(QUICK, **fields)))
-        Agent(url, api, "stub-1", token).answer_chats_of(self.router)
+        Agent(url, "stub-1", token).answer_chats_of(self.router)
         self.caller = Caller(self.router)
         stack.callback(self.caller.http.close)
         self.id = self.another("key-0")
@@ -48,7 +46,7 @@ class Chats:
         return self.caller.stream(self.id)
 
     def says(self, message: str = "hello", to: str | None = None) -> str:
-        """Chat, and return the text of OpenAI's chunks, or of AG-UI's events."""
+        """Chat, and return the text of the chunks."""
         answered = self.caller.chat(to or self.id, message)
         assert answered.status_code == 200
         return text_in(answered.text)
@@ -81,7 +79,7 @@ def agent() -> Iterator[StubAgent]:
 
 
 def text_in(stream: str) -> str:
-    return "".join(re.findall(r'"(?:content|delta)": "(.*?)"', stream))
+    return "".join(re.findall(r'"content": "(.*?)"', stream))
 
 
 def chunked(*parts: bytes, ends: bool = True) -> bytes:
@@ -228,20 +226,6 @@ def test_an_agent_with_a_memory_knows_the_instance_by_its_id(before: Before) -> 
         assert [it["x-hermes-session-id"] for it in agent.headers] == [one.id, other, one.id]
 
 
-def test_ag_ui_is_asked_for_a_run_of_a_thread(before: Before, agent: StubAgent) -> None:
-    one = before(agent.ag_ui, api="ag-ui")
-    said = [one.says(it) for it in ("First", "fail it", "Second")]
-    assert said == ["I heard: First", "I heard: ", "I heard: First | Second"]
-    first, _, second = agent.asked
-    assert {it["threadId"] for it in agent.asked} == {one.id}
-    assert len({it["runId"] for it in agent.asked}) == 3
-    bare = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
-    assert first == {**first, **bare}
-    told = [(it["role"], it["content"]) for it in second["messages"]]
-    assert told == TOLD
-    assert [it["id"] for it in second["messages"]][:2] == [first["messages"][0]["id"], "m1"]
-
-
 # What is counted
 
 CALLS = {"hello": 1, "untold": 1, "twice": 2, "fail": 0, "early": 0, "refuse": 0}
@@ -255,11 +239,6 @@ def test_model_calls_are_counted_by_what_the_stream_tells(before: Before, agent:
         one.caller.chat(one.id, message)
         assert one.left() == already + count, message
     assert {it.provider for it in one.router.llm_events} == {"unknown"}
-    other = before(agent.ag_ui, api="ag-ui")
-    other.says("usage please")
-    assert other.caller.ask("llm_events.providers") == [["anthropic", "openai"]]
-    other.says()
-    assert other.left() == 3
     # A scenario may lose them.
     loses = before(agent.url, llm_events_per_turn=0)
     loses.says()
@@ -269,38 +248,29 @@ def test_model_calls_are_counted_by_what_the_stream_tells(before: Before, agent:
 DELTA = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n'
 WHOLE = DELTA % b"I am here." + DONE
 HALVES = b"".join(DELTA % it for it in (b"\\ud83d", b"\\udc19", b"\\ud83d"))
-# Chunks of AG-UI may leave out whose they are.
-PARTS = ('CHUNK", "messageId": "m1", "delta": "One"', 'CHUNK", "delta": " two"')
-PARTS += ('CONTENT", "messageId": "m2", "delta": "Three"', 'CONTENT", "messageId": "m2"')
-UNNAMED = "".join(f'data: {{"type": "TEXT_MESSAGE_{it}}}\n\n' for it in PARTS).encode()
-FINISHED = b'data: {"type": "RUN_FINISHED"}\n\n'
 # The last delta has half a character. One that is whole, and tells no usage, is one call.
-SAID: list[tuple[Api, bytes, dict[str, str], bool, list[str]]] = [
-    ("openai", WHOLE, {"": "I am here."}, True, ["unknown"]),
-    ("openai", WHOLE.replace(b"\n", b"\r\n"), {"": "I am here."}, True, ["unknown"]),
-    ("openai", REST, {"": "here."}, True, ["unknown"]),
-    ("openai", HALVES, {"": "🐙\ufffd"}, False, []),
-    ("openai", b"data: 3\n\ndata: {\n\ndata: {}\n\nevent: x\n\ndata: []\n\n", {}, False, []),
-    ("openai", b'data: {"choices": [3], "usage": {"a": 1}, "id": "x"}\n\n', {}, False, ["unknown"]),
-    ("openai", b'data: {"usage": {"a": 1}, "provider": "Groq"}\n\n', {}, False, ["Groq"]),
-    ("openai", b'data: {"usage": {"a": 0, "b": true}}\n\n' + DONE, {}, True, ["unknown"]),
-    ("openai", b'data: {"choices": [], "error": {"code": 3}}\n\n' + DONE, {}, False, []),
-    ("openai", b'data: {"choices": [{"finish_reason": "error"}]}\n\n' + DONE, {}, False, []),
-    ("ag-ui", UNNAMED + FINISHED, {"m1": "One two", "m2": "Three"}, True, ["unknown"]),
-    ("ag-ui", b'data: {"type": "RUN_ERROR"}\n\n', {}, False, []),
+SAID: list[tuple[bytes, str, bool, list[str]]] = [
+    (WHOLE, "I am here.", True, ["unknown"]),
+    (WHOLE.replace(b"\n", b"\r\n"), "I am here.", True, ["unknown"]),
+    (REST, "here.", True, ["unknown"]),
+    (HALVES, "🐙\ufffd", False, []),
+    (b"data: 3\n\ndata: {\n\ndata: {}\n\nevent: x\n\ndata: []\n\n", "", False, []),
+    (b'data: {"choices": [3], "usage": {"a": 1}, "id": "x"}\n\n', "", False, ["unknown"]),
+    (b'data: {"usage": {"a": 1}, "provider": "Groq"}\n\n', "", False, ["Groq"]),
+    (b'data: {"usage": {"a": 0, "b": true}}\n\n' + DONE, "", True, ["unknown"]),
+    (b'data: {"choices": [], "error": {"code": 3}}\n\n' + DONE, "", False, []),
+    (b'data: {"choices": [{"finish_reason": "error"}]}\n\n' + DONE, "", False, []),
 ]
 
 
-@pytest.mark.parametrize(("api", "body", "said", "whole", "providers"), SAID)
-def test_what_a_stream_says(
-    api: Api, body: bytes, said: dict[str, str], whole: bool, providers: list[str]
-) -> None:
+@pytest.mark.parametrize(("body", "said", "whole", "providers"), SAID)
+def test_what_a_stream_says(body: bytes, said: str, whole: bool, providers: list[str]) -> None:
     for size in (1, 40, len(body)):
-        heard = Listener(api)
+        heard = Listener()
         for at in range(0, len(body), size):
             heard.feed(body[at : at + size])
         assert (heard.said, heard.whole, heard.providers) == (said, whole, providers)
-        assert heard.over == any(it in body for it in (b"[DONE]", b"RUN_"))
+        assert heard.over == (b"[DONE]" in body)
 
 
 # Faults
@@ -345,6 +315,3 @@ def test_a_stream_is_broken_as_it_is_of_the_fake_s_own_agent(
     begins, left = BROKEN[kind]
     assert rest.startswith(begins)
     assert (bool(rest), one.left()) == (bool(begins), left)
-    # Its error is in the words of the agent's own API.
-    other = before(agent.ag_ui, api="ag-ui", agent_dies="error")
-    assert '"RUN_ERROR"' in other.caller.chat(other.id).text

@@ -80,7 +80,6 @@ WRONG = {
     "url=x": f"--hydra-smoke-url {ANY}",
     "url=": f"--hydra-smoke-url {ANY}",
     "agent_url=x": f"--hydra-smoke-agent-url {NO_EFFECT}-fake",
-    "agent_api=x": f"--hydra-smoke-agent-api {NO_EFFECT}-fake",
     "scenario=x": f"--hydra-smoke-scenario {NO_EFFECT}-fake",
     "token=SECRET": "--hydra-smoke-token *",
     "--hydra-smoke token=SECRET": f"--hydra-smoke-token {TO_ALL}{FILE}",

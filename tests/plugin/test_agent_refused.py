@@ -13,7 +13,6 @@ from stub_agent import StubAgent, served
 
 HTML = HTMLResponse("<h1>It works</h1>")
 NO = PlainTextResponse("no", 404)
-AG_UI = "--hydra-smoke-agent-api=ag-ui"
 
 
 @pytest.fixture
@@ -38,7 +37,6 @@ BASE = (
     "; agent_url is the base of an API like OpenAI's, such as http://127.0.0.1:8642; if that lists "
     "no models, set HYDRA_SMOKE_AGENT_MODEL"
 )
-RUNS = "; agent_url is where runs of AG-UI are posted; another API is agent_api = openai"
 START = "; start it, or correct agent_url"
 WHICH = ": set HYDRA_SMOKE_AGENT_MODEL to the one to ask"
 NEEDED = "; set HYDRA_SMOKE_AGENT_TOKEN, in the environment, to a token that it accepts"
@@ -59,28 +57,16 @@ THERE = Response(status_code=307, headers={"location": "/there"})
         ({"answers": JSONResponse({"data": 3})}, {}, f'200 (application/json): {{"data":3}}{BASE}'),
         ({"token": TOKEN}, {"agent_token": ""}, f"{NOT_MINE}None{NEEDED}"),
         ({"token": TOKEN}, {"agent_token": "mine-is-it"}, f"{NOT_MINE}Bearer ********{NEEDED}"),
-        ({"answers": HTML}, {"agent_api": "ag-ui"}, f"200 (text/html): <h1>It works</h1>{RUNS}"),
-        ({"answers": NO}, {"agent_api": "ag-ui"}, f"404 (text/plain): no{RUNS}"),
-        (
-            *({"answers": HTMLResponse("no", 500)}, {"agent_api": "ag-ui"}),
-            f"500 (text/html): no{RUNS}",
-        ),
-        ({"answers": THERE}, {"agent_api": "ag-ui"}, f"307 (no type): to /there{RUNS}"),
-        (
-            *({"answers": JSONResponse({}, 403)}, {"agent_api": "ag-ui"}),
-            f"403 (application/json): {{}}{NEEDED}",
-        ),
+        ({"answers": THERE}, {}, f"307 (no type): to /there{BASE}"),
+        ({"answers": JSONResponse({}, 403)}, {}, f"403 (application/json): {{}}{NEEDED}"),
     ],
 )
 def test_what_answers_otherwise_than_an_agent(
     here: Project, agent: dict[str, Any], settings: dict[str, str], words: str
 ) -> None:
     with served(StubAgent(**agent)) as stub:
-        runs = settings.get("agent_api") == "ag-ui"
-        told = refused(here.set(**settings), stub.ag_ui if runs else stub.url)
-        place = f"POST /{stub.url.rpartition('/')[2]}/ag-ui"
-        if not runs:
-            place = f"GET /{stub.url.rpartition('/')[2]}/v1/models"
+        told = refused(here.set(**settings), stub.url)
+        place = f"GET /{stub.url.rpartition('/')[2]}/v1/models"
     assert told == (words if words.startswith("lists") else f"answers {place} with {words}")
     assert stub.asked == []
 
@@ -125,10 +111,6 @@ def test_an_agent_that_is_still_starting_is_waited_for(
 
 
 def test_what_is_not_needed_may_be_missing(here: Project) -> None:
-    # A run without input may be taken: it is not read to its end.
-    streams = Response("data: {}\n\n", media_type="text/event-stream")
-    with served(StubAgent(answers=streams)) as agent:
-        here.fake(f"--hydra-smoke-agent-url={agent.ag_ui}", AG_UI, passed=1)
     here.set(agent_model="mine")
     with served(StubAgent(models=("a", "b"))) as agent:
         url = f"--hydra-smoke-agent-url={agent.url}"
@@ -152,12 +134,7 @@ IN_TABLE = (
     ("switch", "options", "settings", "words"),
     [
         ("", ["agent-url=http://127.0.0.1:1"], {}, f"agent_url (option) {LIVE}"),
-        ("", ["agent-api=openai"], {}, f"--hydra-smoke-agent-api {LIVE}"),
         ("", [], {"agent_url": "http://127.0.0.1:1"}, f"agent_url (environment) {LIVE}"),
-        (
-            *("-fake", ["agent-api=ag-ui"], {}),
-            "--hydra-smoke-agent-api needs --hydra-smoke-agent-url",
-        ),
         (
             *("-fake", ["agent-url=127.0.0.1:8642"], {}),
             "agent_url = *must begin with http:// or https://, such as http://127.0.0.1:8642*",

@@ -90,25 +90,6 @@ def test_the_bundled_checks_run_only_if_they_are_named(project: Project, agent: 
     project.fake(*named, passed=2)
 
 
-AG_UI = """
-    from pytest_hydrasmoke import ChatError
-    import pytest
-
-    def test_it(smoke_instance):
-        turn = smoke_instance.chat("usage please")
-        turn.expect_llm_events(exactly=2, only={"anthropic", "openai"})
-        with pytest.raises(ChatError, match="the model is gone"):
-            smoke_instance.chat("fail it")
-        assert smoke_instance.chat("Next").text == "I heard: usage please | Next"
-"""
-
-
-def test_ag_ui(project: Project, agent: StubAgent) -> None:
-    project.pytester.makepyfile(test_it=AG_UI)
-    result = before(project, agent.ag_ui, "--hydra-smoke-agent-api=ag-ui", passed=1)
-    result.says("hydra-smoke agent: ag-ui; the bundled checks run only if named")
-
-
 def test_a_failure_is_told_in_the_agent_s_words(project: Project, agent: StubAgent) -> None:
     project.pytester.makepyfile(
         test_it="""

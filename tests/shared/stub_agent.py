@@ -1,4 +1,4 @@
-"""An agent on loopback that speaks OpenAI's chat completions, or AG-UI, as a test tells it to.
+"""An agent on loopback that speaks OpenAI's chat completions, as a test tells it to.
 
 The first word of a message says how it answers; any other word is answered with what it remembers.
 """
@@ -44,13 +44,8 @@ class StubAgent:
             routes=[
                 Route("/v1/models", self._list),
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
-                Route("/ag-ui", self._run, methods=["POST"]),
             ]
         )
-
-    @property
-    def ag_ui(self) -> str:
-        return f"{self.url}/ag-ui"
 
     def _refusal(self, request: Request) -> Response | None:
         if self.answers is not None:
@@ -84,19 +79,6 @@ class StubAgent:
                 chunks = _chunks(said)
         return StreamingResponse(
             self._streamed(request, said[-1], chunks), media_type="text/event-stream"
-        )
-
-    async def _run(self, request: Request) -> Response:
-        if (refusal := self._refusal(request)) is not None:
-            return refusal
-        body = await request.json()
-        if "messages" not in body:
-            return JSONResponse({"detail": "messages are missing"}, 422)
-        self.asked.append(body)
-        said = [it["content"] for it in body["messages"] if it["role"] == "user"]
-        events = _events(body, said)
-        return StreamingResponse(
-            self._streamed(request, said[-1], events), media_type="text/event-stream"
         )
 
     async def _streamed(
@@ -135,23 +117,6 @@ def _chunks(said: Sequence[str]) -> list[str]:
             return [*first, *words, _chunk(finish="stop"), usage, "[DONE]"]
         case _:
             return [*words, _chunk(finish="stop"), usage, "[DONE]"]
-
-
-def _events(run: Mapping[str, Any], said: Sequence[str]) -> list[str]:
-    ids = {"threadId": run["threadId"], "runId": run["runId"]}
-    text = {"type": "TEXT_MESSAGE_CONTENT", "messageId": f"m{len(run['messages'])}"}
-    begun = [{"type": "RUN_STARTED", **ids}, {**text, "delta": "I heard: "}]
-    finished = {"type": "RUN_FINISHED", **ids}
-    match said[-1].split()[0]:
-        case "fail":
-            ends = [{"type": "RUN_ERROR", "message": "the model is gone"}]
-        case "usage":
-            taken = {"inputTokens": 11, "outputTokens": 4}
-            usage = [{"provider": "anthropic", **taken}, {"provider": "openai", **taken}]
-            ends = [{**text, "delta": "all"}, {**finished, "usage": usage}]
-        case _:
-            ends = [{**text, "delta": " | ".join(said)}, finished]
-    return [json.dumps(event) for event in (*begun, *ends)]
 
 
 @contextmanager
