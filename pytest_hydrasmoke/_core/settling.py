@@ -27,7 +27,7 @@ ENOUGH = 5
 """Turns with rows in time after which twice the longest lag is waited."""
 FEW = 2
 """Turns with rows in time before which a turn without a row is watched for longer."""
-SILENT = 3
+ROWLESS = 3
 """Turns without a row after which nobody waits, in a run that has seen none."""
 USUAL = 5.0
 """Seconds after its end when a turn is settled, where the setting says that nobody waits."""
@@ -53,9 +53,9 @@ class Lags(NamedTuple):
     """The longest lag that is proved: it was this at least; None before any row."""
     in_time: int = 0
     """Turns whose first row was seen soon after it came, on instances of one spec."""
-    rowless: int = 0
+    unexpected: int = 0
     """Whole turns that left none, and no test expected so, on instances of one spec."""
-    watched: int = 0
+    rowless: int = 0
     """All turns that left none."""
 
     @property
@@ -129,7 +129,7 @@ class Settling(NamedTuple):
         """Return how many seconds after its end a turn's rows are in."""
         lags = self.lags
         if last.counted == last.before:
-            is_known = lags.in_time >= FEW or lags.watched >= SILENT or lags.proved >= waits.settle
+            is_known = lags.in_time >= FEW or lags.rowless >= ROWLESS or lags.proved >= waits.settle
             return waits.settle if is_known else max(waits.settle, waits.watch)
         if last.rows and last.how == "ended" and lags.in_time >= ENOUGH:
             return min(waits.settle, max(LEAST, 2 * lags.proved))
@@ -149,8 +149,8 @@ class Settling(NamedTuple):
     def impatience(self, setting: float) -> Doubt | None:
         """Return why nobody waits for rows of the last turn; None where somebody does."""
         lags, last = self.lags, self.last
-        if lags.rowless >= SILENT and lags.longest is None:
-            why = f"the {lags.rowless} turns before left none, so there was no wait"
+        if lags.unexpected >= ROWLESS and lags.longest is None:
+            why = f"the {lags.unexpected} turns before left none, so there was no wait"
             step = "see why the agent's usage is not recorded"
         elif not setting:
             why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
@@ -197,7 +197,7 @@ def _begun(turns: Settling, lags: Lags, at: float, event: TurnBegan) -> tuple[Se
         count, sure = 0 if last is None else last.counted, False
     if sure and last is not None and last.sure and not last.rows:
         is_odd = last.how == "ended" and not last.met
-        lags = lags._replace(rowless=lags.rowless + is_odd, watched=lags.watched + 1)
+        lags = lags._replace(unexpected=lags.unexpected + is_odd, rowless=lags.rowless + 1)
     turns = turns._replace(
         number=turns.number + 1,
         last=LastTurn(event.test or "", count, count, at, event.by, sure=sure),

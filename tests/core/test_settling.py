@@ -15,7 +15,7 @@ from pytest_hydrasmoke._core.settling import (
     FEW,
     FINEST,
     LEAST,
-    SILENT,
+    ROWLESS,
     Lags,
     Settling,
     Waits,
@@ -85,7 +85,7 @@ SETTLED: dict[str, tuple[Turns, float]] = {
     "no row, left": (ended("left"), 130),
     "no row, one in time": (ended(longest=0.2, in_time=FEW - 1), 130),
     "no row, two in time": (ended(longest=0.2, in_time=FEW), 105),
-    "no row, as others before": (ended(rowless=1, watched=SILENT), 105),
+    "no row, as others before": (ended(unexpected=1, rowless=ROWLESS), 105),
     "no row, and one was late": (ended(longest=5.0), 105),
     "met": (ended().look((105.0, 0), met=True), -math.inf),
     "met, and one more came": (ended().look((105.0, 0), met=True).look((106.0, 1)), 105),
@@ -156,15 +156,15 @@ def test_looks_are_close_enough_to_date_a_row_and_not_before_it_may_be_there() -
 
 def test_nobody_waits_after_three_turns_without_a_row_in_a_run_without_any() -> None:
     turns = ended()
-    for number in range(1, SILENT + 1):
+    for number in range(1, ROWLESS + 1):
         assert turns.now.impatience(5.0) is None, "of the last one nobody knows yet"
         turns.begin(0, 100.0 + 100 * number).over(at=150.0 + 100 * number)
     why = turns.now.impatience(5.0)
     assert why is not None
     assert why.why.endswith("the 3 turns before left none, so there was no wait")
     # One that may hold another's rows says nothing about its own.
-    assert turns.begin(None, 900.0).lags.rowless == SILENT
-    assert turns.over(at=901).begin(0, 902.0).lags.rowless == SILENT
+    assert turns.begin(None, 900.0).lags.unexpected == ROWLESS
+    assert turns.over(at=901).begin(0, 902.0).lags.unexpected == ROWLESS
     # They do come after all.
     assert turns.look((903.0, 1)).now.impatience(5.0) is None
 
@@ -174,7 +174,7 @@ def test_a_turn_that_leaves_none_as_its_test_expects_is_not_among_them() -> None
     for number in range(1, 9):
         at = 100.0 * number
         turns.look((at + 6, 0), met=True).begin(0, at + 7).over(at=at + 50)
-    assert turns.lags == Lags(rowless=0, watched=8)
+    assert turns.lags == Lags(unexpected=0, rowless=8)
     assert turns.now.impatience(5.0) is None
     assert turns.now.final_from(WAITS) == 855, "nobody watches for ever"
 
