@@ -52,11 +52,11 @@ class Lags(NamedTuple):
     longest: float | None = None
     """The longest lag that is proved: it was this at least; None before any row."""
     in_time: int = 0
-    """Turns whose first row was seen soon after it came, on instances of one spec."""
+    """Turns of a spec whose first row was seen soon after it came."""
     unexpected: int = 0
-    """Whole turns that left none, and no test expected so, on instances of one spec."""
+    """Whole turns of a spec that left no row, where no test expected that."""
     rowless: int = 0
-    """All turns that left none."""
+    """All turns of a spec that left no row."""
 
     @property
     def proved(self) -> float:
@@ -99,6 +99,8 @@ class Settling(NamedTuple):
 
     number: int = 0
     """Turns that have begun, of any process."""
+    judged: int = 0
+    """Of how many of these it is told whether they left a row."""
     last: LastTurn | None = None
     end_seen: bool = False
     """Whether the stream of any turn had a terminal event."""
@@ -195,7 +197,9 @@ def _begun(turns: Settling, lags: Lags, at: float, event: TurnBegan) -> tuple[Se
     last, count, sure = turns.last, event.before, event.sure
     if count is None:
         count, sure = 0 if last is None else last.counted, False
-    if sure and last is not None and last.sure and not last.rows:
+    is_told = turns.judged == turns.number
+    turns = turns._replace(judged=turns.number)  # Also where this turn turns out to be none.
+    if sure and last is not None and last.sure and not last.rows and not is_told:
         is_odd = last.how == "ended" and not last.met
         lags = lags._replace(unexpected=lags.unexpected + is_odd, rowless=lags.rowless + 1)
     turns = turns._replace(
@@ -221,7 +225,7 @@ def _over(turns: Settling, at: float, event: TurnOver) -> Settling:
 
 def _counted(turns: Settling, lags: Lags, at: float, event: Counted) -> tuple[Settling, Lags]:
     last, asked = turns.last, event.asked
-    if last is None or asked is None:
+    if last is None or asked is None or asked < last.looked:
         return turns, lags
     if event.total > last.counted:
         had_some, is_ended = last.rows > 0, last.how == "ended"
@@ -230,7 +234,7 @@ def _counted(turns: Settling, lags: Lags, at: float, event: Counted) -> tuple[Se
         lags = lags._replace(longest=longest)
         if last.rows and is_ended and not last.late:
             lags = _timed(lags, at - last.ended, had_some=had_some)
-    last = last._replace(looked=max(last.looked, asked), met=last.met or event.met)
+    last = last._replace(looked=asked, met=last.met or event.met)
     return turns._replace(last=last), lags
 
 

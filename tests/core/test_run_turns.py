@@ -79,7 +79,7 @@ def test_a_turn_that_was_none_is_forgotten_by_all(tmp_path: Path) -> None:
     begin(it, 1, 190.0)
     assert it.settling != before
     end(it, 190.0, "refused")
-    assert heir.settling == it.settling == before._replace(earlier=None)
+    assert heir.settling == it.settling == before._replace(earlier=None, judged=1)
 
 
 def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path) -> None:

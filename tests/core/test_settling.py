@@ -169,6 +169,22 @@ def test_nobody_waits_after_three_turns_without_a_row_in_a_run_without_any() -> 
     assert turns.look((903.0, 1)).now.impatience(5.0) is None
 
 
+def test_a_turn_that_is_refused_makes_the_one_before_no_more_rowless() -> None:
+    turns = ended()
+    for number in range(1, 9):
+        turns.begin(0, 100.0 + 10 * number).over("refused", 101.0 + 10 * number)
+    assert turns.lags == Lags(unexpected=1, rowless=1)
+    assert turns.begin(0, 300.0).lags.rowless == 1
+
+
+def test_a_count_that_was_asked_for_before_a_turn_is_over_says_nothing_of_its_rows() -> None:
+    turns = Turns().begin(0, 90.0).add(91.0, Counted(1, asked=89.0))
+    assert turns.lags.longest is None
+    turns.over().add(101.0, Counted(1, asked=99.0))
+    assert turns.lags == Lags()
+    assert turns.look((102.0, 1)).lags.longest == 0.0
+
+
 def test_a_turn_that_leaves_none_as_its_test_expects_is_not_among_them() -> None:
     turns = ended()
     for number in range(1, 9):
