@@ -29,7 +29,7 @@ _SLACK = 0.02
 """The part of a second by which a window, of whole seconds, may reach back before the turn."""
 
 
-class Look(NamedTuple):
+class CountLook(NamedTuple):
     """One reading, as what it shows of the expected events."""
 
     read: Read
@@ -100,16 +100,16 @@ class Expecting:
         if account is not None and is_exact and self._instance.has_last(account):
             self._counting.tell_run(read, met=True)
 
-    async def _in_window(self) -> Look:
+    async def _in_window(self) -> CountLook:
         read = await self._reading(partial(self._counting.read, RECENT, in_part=False))
         answer, known = read.answer, read.known
         check_explained(rows_of(answer))
         # Later turns may add to an instance's, unless a replay has no message left for it.
         final = known is not None and known.all_asked
         text = f"{answer.count} in the last {RECENT} s"
-        return Look(read, answer.count, frozenset(answer.providers), text, final)
+        return CountLook(read, answer.count, frozenset(answer.providers), text, final)
 
-    async def _of_turn(self, account: TurnAccount) -> Look:
+    async def _of_turn(self, account: TurnAccount) -> CountLook:
         counting, instance, before = self._counting, self._instance, account.before
         read = await self._reading(partial(counting.read_life, before=before.rows))
         now = counting.keep(read)
@@ -133,7 +133,7 @@ class Expecting:
         when = "now" if after is None else "at the next turn"
         text = f"{added} ({before.count} before the turn, {upto.count} {when})"
         final = after is not None or read.known is not None or read.all_in
-        return Look(read, added, seen, text, final, doubtful)
+        return CountLook(read, added, seen, text, final, doubtful)
 
     def _check(self, account: TurnAccount, after: Count | None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
@@ -184,7 +184,7 @@ class Expecting:
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )
 
-    def _fail_unmet(self, now: Look, *, wrong: bool) -> NoReturn:
+    def _fail_unmet(self, now: CountLook, *, wrong: bool) -> NoReturn:
         """Fail with what was counted; what is `wrong` no wait can repair."""
         expected, account, got = self._expected, self._account, _summary(now)
         missing, in_vain = expected.providers - now.seen, False
@@ -242,7 +242,7 @@ _RECORDED = (
 )
 
 
-def _summary(now: Look) -> str:
+def _summary(now: CountLook) -> str:
     names = _listed(now.seen) or "no provider"
     perhaps = f", and perhaps from {_listed(now.doubtful)}" if now.doubtful else ""
     return f"{now.text}, from {names}{perhaps}"

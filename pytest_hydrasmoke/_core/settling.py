@@ -165,10 +165,9 @@ class Settling(NamedTuple):
         longest = self.lags.proved
         if count.doubt is not None or longest < settle or count.waited >= 2 * longest:
             return count.doubt
-        why = (
-            f"one of this run came {longest:.1f} s after its turn's end or later, usage_settle is "
-        )
-        why += f"{settle:g} s, and this turn began {count.waited:.1f} s after the one before"
+        why = f"an event of this run came {longest:.1f} s after its turn's end or later, "
+        why += f"usage_settle is {settle:g} s, and this turn began {count.waited:.1f} s after the "
+        why += "one before"
         step = f"raise HYDRA_SMOKE_USAGE_SETTLE to {math.ceil(2 * longest)}, twice that delay"
         return doubted(count.earlier, why, step)
 

@@ -100,7 +100,7 @@ def play(seed: int, what: Kind, tally: Tally) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "turns.jsonl" if what.workers > 1 else None
         workers = [
-            Worker(world, tally, f"gw{it}", RunTurns(file, f"gw{it}"), POLICY, what.attached)
+            Worker(world, tally, RunTurns(file, f"gw{it}"), POLICY, what.attached)
             for it in range(what.workers)
         ]
         world.run(*(take(it) for it in workers))

@@ -224,7 +224,7 @@ def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
     assert waited == pytest.approx(5)
     got, step = doubted(handle, account, Expected(0))
     before = BEFORE.replace("test_a.py::test_x", "(no test)")
-    assert got.startswith(f"{before}one of this run came 7.")
+    assert got.startswith(f"{before}an event of this run came 7.")
     assert got.endswith("usage_settle is 5 s, and this turn began 5.0 s after the one before")
     assert step.startswith("raise HYDRA_SMOKE_USAGE_SETTLE to 1")
 

@@ -213,9 +213,9 @@ def test_a_count_is_doubtful_once_rows_are_known_to_be_later(
     assert (doubt is not None) is doubtful
     if doubt is not None:
         assert doubt.why == (
-            "LLM events of the turn before, of test_x, may be among them: one of this run came "
-            f"{longest:.1f} s after its turn's end or later, usage_settle is 5 s, and this turn "
-            f"began {waited:.1f} s after the one before"
+            "LLM events of the turn before, of test_x, may be among them: an event of this run "
+            f"came {longest:.1f} s after its turn's end or later, usage_settle is 5 s, and this "
+            f"turn began {waited:.1f} s after the one before"
         )
         assert doubt.next_step.startswith("raise HYDRA_SMOKE_USAGE_SETTLE to 1")
     assert turns.doubt(Count(1.0), 5.0) is None, "there was no turn before, or it owes nothing"

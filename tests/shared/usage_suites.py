@@ -69,7 +69,6 @@ class Worker:
 
     world: World
     tally: Tally
-    name: str
     turns: RunTurns
     policy: Policy
     attached: bool = False
