@@ -9,7 +9,8 @@ import ast
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -147,23 +148,33 @@ def crossings(upper: Row, lower: Row, lines: Sequence[tuple[str, str]]) -> int:
 
 
 def _ordered(rows: Storeys, steps: Sequence[Sequence[tuple[str, str]]]) -> Storeys:
-    """Put each storey in an order in which no lines cross; raises ValueError if there is none."""
+    """Put each storey in an order in which few lines cross: each place under its users' middle.
 
-    def below(upper: Row, level: int) -> Storeys | None:
-        if level == len(rows):
-            return []
-        for order in itertools.permutations(rows[level]):
-            if crossings(upper, order, steps[level - 1]) == 0:
-                rest = below(order, level + 1)
-                if rest is not None:
-                    return [order, *rest]
-        return None
+    The storeys are gone through downwards, then upwards, and so on; the best of all is kept.
+    """
 
-    for first in itertools.permutations(rows[0]):
-        rest = below(first, 1)
-        if rest is not None:
-            return [first, *rest]
-    raise ValueError("the folders can't be drawn without lines that cross")
+    def crossed(rows: Storeys) -> int:
+        pairs = zip(rows, rows[1:], steps, strict=False)
+        return sum(crossings(upper, lower, lines) for upper, lower, lines in pairs)
+
+    def sorted_by(fixed: Row, row: Row, lines: Iterable[tuple[str, str]]) -> Row:
+        ends: dict[str, list[int]] = {place: [] for place in row}
+        for there, here in lines:
+            ends[here].append(fixed.index(there))
+        return sorted(row, key=lambda it: statistics.fmean(ends[it] or [row.index(it)]))
+
+    best = rows
+    for _ in range(10):
+        for level in range(1, len(rows)):
+            rows = [*rows]
+            rows[level] = sorted_by(rows[level - 1], rows[level], steps[level - 1])
+            best = min(best, rows, key=crossed)
+        for level in reversed(range(len(rows) - 1)):
+            rows = [*rows]
+            upward = [(lower, upper) for upper, lower in steps[level]]
+            rows[level] = sorted_by(rows[level + 1], rows[level], upward)
+            best = min(best, rows, key=crossed)
+    return best
 
 
 def drawn() -> Graph:

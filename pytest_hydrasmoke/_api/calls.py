@@ -324,7 +324,7 @@ class Calls:
     def _parse(self, model: type[M], request: Request, answer: Answer) -> M:
         parsed = parse(model, request, answer)
         if self._observer is not None:
-            self._observer.saw_answer(request.call, answer.status, parsed)
+            self._observer.saw_answer(request.call, parsed)
         return parsed
 
 

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.contract import breaches
@@ -21,19 +20,6 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.evidence import object_in
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._recordings.format import NotWrittenError
-from pytest_hydrasmoke._recordings.manners import (
-    QUESTIONS,
-    ROUTER,
-    Answers,
-    answered,
-    drift,
-    in_words,
-    joined,
-    known_in,
-)
-from pytest_hydrasmoke._report.build import manners_of
 from pytest_hydrasmoke._run.preflight import WaitingAloud
 from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -58,14 +44,13 @@ Shown = tuple[bool, str]
 
 
 def findings(config: HydraSmokeConfig, wait_aloud: Callable[[str], None]) -> Iterator[Checked]:
-    """Check router, token, answers and contract, in this order; then tell the router's manners.
+    """Check router, token, answers and contract, in this order.
 
     `wait_aloud` is called with a line now and then while the router can't be reached. If the router
     or the token fails, the checks that need it are left out.
     """
     with closing(SyncIO(config.link)) as io:
-        seen = Sightings()
-        calls = Calls(io, seen)
+        calls = Calls(io)
         with WaitingAloud(config.url, wait_aloud) as waiting:
             router = _checked("router", lambda: _router(Calls(io, waiting), config))
         yield router
@@ -77,8 +62,6 @@ def findings(config: HydraSmokeConfig, wait_aloud: Callable[[str], None]) -> Ite
             yield _checked("unknown key", lambda: _unknown_key(calls, config))
             yield _checked("unknown instance", lambda: _unknown_instance(calls))
             yield _checked("contract", lambda: _contract(config.link))
-            here = answered(manners_of(seen.seen))
-            yield _checked("left open", lambda: _manners(config, here))
 
 
 def _checked(what: str, check: Callable[[], Shown]) -> Checked:
@@ -133,22 +116,6 @@ def _unknown_instance(calls: Calls) -> Shown:
     except NotFoundError:
         return True, "not found"
     return False, f"has the status {safe_line(status.status)!r}"
-
-
-def _manners(config: HydraSmokeConfig, here: Answers) -> Shown:
-    """Tell how the router answers what its contract leaves open; another answer fails nothing."""
-    folders = [config.record] if config.record is not None else []
-    files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
-    file = next((file for file in files if file.is_file()), None)
-    try:
-        known: Answers = {} if file is None else known_in(file)
-    except (OSError, NotWrittenError) as error:
-        return False, f"{file}: {error}"
-    every = joined(known, here)
-    lines = [*in_words(every), *(drift(known, here) if known else ())]
-    unseen = ", ".join(QUESTIONS[name] for name in QUESTIONS if not every.get(name))
-    where = "seen here" if file is None else f"seen here and in {file}"
-    return True, "\n  ".join([where, *lines, f"not seen: {unseen}"])
 
 
 def _contract(link: Link) -> Shown:

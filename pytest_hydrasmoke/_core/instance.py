@@ -327,8 +327,8 @@ class Instance(Story, Partner):
             attempt.at,
         )
 
-    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
-        self.sightings.saw_answer(call, code, answer)
+    def saw_answer(self, call: CallName, answer: BaseModel) -> None:
+        self.sightings.saw_answer(call, answer)
 
     def add_remark(self, text: str, brief: str = "") -> None:
         """Add a note; `brief` is its version without words of an agent, if it has any."""

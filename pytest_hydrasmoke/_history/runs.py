@@ -191,7 +191,7 @@ class Pipeline:
 class PastRun:
     """A run that is over, as far as the history needs it."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     run_id: OwnName
     fake: bool
     url: Name

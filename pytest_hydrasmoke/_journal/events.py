@@ -258,11 +258,7 @@ class Failed(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """The first answer of a form: its code, and the kind of value of each field."""
-
-    call: str
-    code: int
-    fields: Sequence[tuple[str, str]] = ()
+    """The router has answered a test's own client, for the first time."""
 
 
 class Heard(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a run's entries make of it: its instances, its tests, and the forms of its router's answers.
+"""What a run's entries make of it: its instances, its tests, and what its router and agents sent.
 
 A fold: the same entries give the same story, whoever reads them and whenever.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from .events import (
     Answered,
+    Attempt,
     Cured,
     CutShort,
     Drifted,
     Entry,
-    Event,
     FailedTest,
     Heard,
     NotRun,
@@ -40,8 +40,12 @@ class RunStory:
     """What tests have failed of."""
     runs: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """How often a test's body was run, and how often that passed."""
-    forms: dict[Event, None] = field(default_factory=dict[Event, None])
-    """Those of the router's answers and streams, and what the contract does not know of them."""
+    events: dict[Heard, None] = field(default_factory=dict[Heard, None])
+    """The forms of the events that agents sent."""
+    drift: dict[str, None] = field(default_factory=dict[str, None])
+    """What the contract does not know, in answers."""
+    is_answered: bool = False
+    """Whether the router has answered any request."""
 
     def apply(self, process: str, entry: Entry) -> None:
         """Add an entry of a process."""
@@ -66,8 +70,12 @@ class RunStory:
                 self.failures.pop(event.test, None)
                 for story in self.instances.values():
                     story.cure(event.test)
-            case Answered() | Heard() | Drifted():
-                self.forms[event] = None
+            case Heard():
+                self.events[event] = None
+            case Drifted():
+                self.drift[event.text] = None
+            case Answered() | Attempt(status=int()):
+                self.is_answered = True
             case _:
                 pass
 

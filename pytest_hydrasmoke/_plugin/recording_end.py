@@ -18,10 +18,8 @@ import pytest
 
 from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._options import FAKE, LIVE, flag
-from pytest_hydrasmoke._recordings import manners
 from pytest_hydrasmoke._recordings.compare import compared, overlaid
 from pytest_hydrasmoke._recordings.format import KINDS, Recorded, as_text, turns_of
-from pytest_hydrasmoke._recordings.manners import ROUTER
 from pytest_hydrasmoke._recordings.store import RecordingStore
 from pytest_hydrasmoke._report.model import Report
 
@@ -70,8 +68,6 @@ class RecordingEnd:
                 self._write(owner, turns)
         for owner, turns in parts.items():
             self._write(owner, turns, whole=whole)
-        with self._told(ROUTER):
-            manners.known_in(self._store.folder / ROUTER)  # Whether it can be read.
         for test in self._recorder.failed_tests:
             if self._store.path(test).exists():
                 self._came.setdefault(test, (NOT_RECORDED, "it failed"))
@@ -108,11 +104,7 @@ class RecordingEnd:
     # Hooks
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write the router's manners, and fail the run for what could not be written."""
-        with self._told(ROUTER):
-            if not self._process.fake:  # It has no manners of its own.
-                seen = manners.seen_in(report)
-                self._lines += manners.update(self._store.folder / ROUTER, seen)
+        """Fail the run for what could not be written."""
         for owner, why in self._unwritten.items():
             self._process.run_end.fail("recording", owner, self._words(owner, why))
         whole = self._process.selection.is_whole(report.exit_code)
@@ -130,7 +122,7 @@ class RecordingEnd:
     # In words
 
     def _words(self, owner: str, why: str) -> str:
-        named = owner != ROUTER and not owner.startswith(KINDS)
+        named = not owner.startswith(KINDS)
         test = (as_argument(self._process.pytestconfig, owner),) if named else ()
         agent = self._process.config.agent_url
         switch = (LIVE,) if agent is None else (FAKE, flag("agent_url"), agent)

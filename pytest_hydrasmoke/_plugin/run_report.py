@@ -17,8 +17,8 @@ from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import (
     breaches,
+    events_of,
     instances_of,
-    manners_of,
     untold_tokens,
     with_tests,
 )
@@ -149,7 +149,8 @@ def _draft(process: Process, signal: int | None) -> Report:
             "tests": tuple(tests),
             "not_run": len(story.selected.keys() - {one.id for one in tests}),
             "breaches": tuple(breaches(instances, begun.budgets)),
-            "manners": manners_of(story.forms),
+            "events": events_of(story.events),
+            "drift": tuple(sorted(story.drift)),
         }
     )
 
@@ -173,7 +174,7 @@ def _unproved(report: Report, process: Process) -> str | None:
         return f"smoke tests failed: {failed}, and the run was to end as if they had not"
     if not cases.executed(story):
         return "no smoke test was executed: the run proves nothing"
-    if not (story.used or story.forms or cases.own_client):
+    if not (story.used or story.is_answered or cases.own_client):
         return "no smoke test asked the router for anything: the run proves nothing"
     left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
     if left:

@@ -9,12 +9,12 @@ from operator import attrgetter
 from typing import Any
 
 from pytest_hydrasmoke._base.run_keys import Commands
-from pytest_hydrasmoke._journal.events import Answered, Drifted, Event, Heard
+from pytest_hydrasmoke._journal.events import Heard
 from pytest_hydrasmoke._journal.states import HAD_ROW, SETTLED, State
 from pytest_hydrasmoke._journal.story import TOKENS, WAITS, Story, ToldFailure
 
 from .model import InstanceReport
-from .parts import AnswerReport, BreachReport, CaseReport, EventReport, Manners
+from .parts import BreachReport, CaseReport, EventReport
 
 Facts = dict[str, Any]
 
@@ -124,19 +124,10 @@ def _tests_of(it: InstanceReport, cases: Sequence[CaseReport]) -> tuple[str, ...
     return tuple(dict.fromkeys(used))
 
 
-def manners_of(forms: Iterable[Event]) -> Manners:
-    """Convert what was seen of the router."""
+def events_of(heard: Iterable[Heard]) -> tuple[EventReport, ...]:
+    """Convert the forms of the events that agents sent."""
     # Sorted: processes see the forms in any order.
-    every = sorted(forms, key=repr)
-    answers = (form for form in every if isinstance(form, Answered))
-    heard = (form for form in every if isinstance(form, Heard))
-    return Manners(
-        answers=tuple(
-            AnswerReport(call=it.call, code=it.code, fields=dict(it.fields)) for it in answers
-        ),
-        events=tuple(EventReport.model_validate(it._asdict()) for it in heard),
-        drift=tuple(form.text for form in every if isinstance(form, Drifted)),
-    )
+    return tuple(EventReport.model_validate(it._asdict()) for it in sorted(heard, key=repr))
 
 
 # Budgets

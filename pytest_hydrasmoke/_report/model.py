@@ -20,9 +20,9 @@ from .parts import (
     BreachReport,
     CaseReport,
     CountReport,
+    EventReport,
     ExchangeReport,
     FailureReport,
-    Manners,
     Part,
     SpanReport,
     StatusReport,
@@ -30,7 +30,7 @@ from .parts import (
     TurnReport,
 )
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
 
 NOT_ENDED, REFUSED = "did not end", "refused"
@@ -154,7 +154,7 @@ class PipelineReport(Part):
 class Report(Part):
     """What a run did; `pytest_hydra_smoke_report` gets it once, at the end."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     run_id: str
     fake: bool
     """True if the run used the bundled fake router."""
@@ -187,7 +187,10 @@ class Report(Part):
     budgets: dict[str, float] = Field({})
     """The limits that were set."""
     breaches: tuple[BreachReport, ...] = ()
-    manners: Manners = Manners()
+    events: tuple[EventReport, ...] = ()
+    """The forms of the events that agents sent."""
+    drift: tuple[str, ...] = ()
+    """What the contract does not know, in any answer."""
 
     @property
     def fake_words(self) -> str:

@@ -1,4 +1,4 @@
-"""Parts of a report: moments of an instance, chats, tests, and forms of the router's answers."""
+"""Parts of a report: moments of an instance, chats, tests, and forms of events."""
 
 from __future__ import annotations
 
@@ -164,15 +164,6 @@ class FailureReport(Moment):
         return self.message.strip().partition("\n")[0]
 
 
-class AnswerReport(Part):
-    """The form of a call's answer, without its values."""
-
-    call: str
-    code: int
-    fields: dict[str, str]
-    """What kind of value each had: null, boolean, string, number, list, object."""
-
-
 class EventReport(Part):
     """The form of a stream's event, without the words of the reply."""
 
@@ -183,15 +174,6 @@ class EventReport(Part):
     """The keys at the top of an object."""
     kind: str | None
     """An object's `type`, if that is a word."""
-
-
-class Manners(Part):
-    """How the router answers where its contract leaves it open: forms without values."""
-
-    answers: tuple[AnswerReport, ...] = ()
-    events: tuple[EventReport, ...] = ()
-    drift: tuple[str, ...] = ()
-    """What the contract does not know, in any answer."""
 
 
 class CaseReport(Part):

@@ -75,7 +75,7 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
         rest = len(told) - len(shown)
         lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
     known = {text for instance in report.instances for text in instance.drift}
-    drift = [text for text in report.manners.drift if text not in known]
+    drift = [text for text in report.drift if text not in known]
     return lines + _listed(drift, width, "")
 
 

@@ -31,7 +31,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import ask, is_refusal
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._journal.events import Became
+from pytest_hydrasmoke._journal.events import Answered, Became
 from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, State
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class ByHand(Sightings):
         """The instances of other runs that keys have named."""
         self._seen = set[str]()
         """The instances whose status tests have read."""
+        self._is_answered = False
         self._answered_at = 0.0
         """When the last answer came, on the IO's clock."""
 
@@ -229,14 +230,17 @@ class ByHand(Sightings):
     def saw_attempt(self, attempt: Tried) -> None:
         super().saw_attempt(attempt)
         request, code = attempt.request, attempt.outcome
+        if isinstance(code, int) and not self._is_answered:
+            self._is_answered = True
+            self._run.tell(Answered())
         self._answered_at = attempt.at + attempt.seconds
         if request.call == "delete":
             accepted = isinstance(code, int) and code < 300
             if attempt.outcome_unknown or code in RULES["delete"].answers:
                 self._saw_deletion(asked_for(request), accepted=accepted)
 
-    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
-        super().saw_answer(call, code, answer)
+    def saw_answer(self, call: CallName, answer: BaseModel) -> None:
+        super().saw_answer(call, answer)
         if isinstance(answer, InstanceStatus):
             self._seen.add(plain_id(answer.id))
             for instance in self._named(answer.id):

@@ -151,7 +151,7 @@ class WaitingAloud:
         """Count one more attempt, where these are not a router's calls."""
         self._attempt += 1
 
-    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+    def saw_answer(self, call: CallName, answer: BaseModel) -> None:
         """Record an answer: the next call begins with its first attempt."""
         self._attempt = 1
 

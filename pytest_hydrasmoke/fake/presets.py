@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from .recording_files import ROUTER, read
+from .recording_files import read
 from .scenario import Scenario
 from .validity import meant
 
 _BASE = "base"
 """The key of a file that names the ready-made scenario on which it is based."""
-_AT_ONCE: dict[str, Any] = {
+_REPLAY: dict[str, Any] = {
     "row_after": 0.0,
     "statuses": ((0.0, "running"),),
     "cleanup_after": 0.0,
+    "second_delete": 200,
     "llm_events_lag": 0.0,
 }
-"""What makes instances ready, and their LLM events come, at once."""
-_ROUTER_FORMAT = ("pytest-hydrasmoke router", 1)
-_FIRST = (
-    "provision_status",
-    "provision_instance_id",
-    "poll_before_row",
-    "unauthorized_status",
-    "not_ready_status",
-    "runtime",
-    "terminal",
-    "after_delete",
-    "second_delete",
-)
-"""Answers of a router, of which the fake gives the first."""
-_SAMPLES: Mapping[str, Any] = {
-    "null": None,
-    "boolean": False,
-    "string": "",
-    "number": 0,
-    "list": [],
-    "object": {},
-}
+"""A replay waits for nothing, and a second delete is what most routers answer."""
 
 
 class ReadyMade(NamedTuple):
@@ -137,13 +116,6 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     file = (folder or Path()) / given
     if given and os.path.isdir(file):  # With a name that is too long, pathlib raises.
         return _from_recordings(file)
-    if file.suffix == ".json":
-        homes = (str(home) for home in file.parents if (home / ROUTER).is_file())
-        made = "a folder of them, which --hydra-smoke-record makes in a live run"
-        raise ValueError(
-            f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
-            + next((f"their folder, {home}" for home in homes), made)
-        )
     if file.suffix != ".toml":
         hint = _meant(file, *(() if os.sep in given else READY_MADE))  # Those are no paths.
         raise ValueError(
@@ -186,35 +158,4 @@ def _from_toml(text: str, home: Path) -> Scenario:
 
 
 def _from_recordings(folder: Path) -> Scenario:
-    recordings = read(folder)
-    router = folder / ROUTER
-    try:
-        manners = _manners(json.loads(router.read_text("utf-8"))) if router.is_file() else {}
-        return Scenario(recordings=recordings, **{**_AT_ONCE, **manners})
-    except RecursionError:
-        raise ValueError(f"{router} can't be read: it is nested too deeply") from None
-    except (OSError, ValueError, TypeError, KeyError) as problem:
-        raise ValueError(f"{router}: {problem}") from None
-
-
-def _manners(value: object) -> dict[str, Any]:
-    """Return the fields of a scenario by what `router.json` tells of a live router.
-
-    It has a list of answers to each question that the contract leaves open. What needs no replay,
-    such as the words of a boot, is not read.
-    """
-    given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    if (given.get("format"), given.get("version")) != _ROUTER_FORMAT:
-        raise ValueError("it is not what recording writes: record again, without it")
-    # A second delete that no run has seen refused was answered like the first.
-    changes: dict[str, Any] = {"second_delete": 200}
-    changes |= {name: given[name][0] for name in _FIRST if given.get(name)}
-    for name in ("ready_words", "providers"):
-        if given.get(name):
-            changes[name] = tuple(given[name])
-    if "ready_words" in changes:
-        changes["statuses"] = ((0.0, changes["ready_words"][0]),)
-    gone = given.get("gone_words")
-    if gone and changes.get("after_delete") == "row":
-        changes |= {"gone_word": gone[0], "cleaned_word": gone[-1] if len(gone) > 1 else None}
-    return {**changes, "extra": {name: _SAMPLES[kind] for name, kind in given.get("extra", ())}}
+    return Scenario(recordings=read(folder), **_REPLAY)

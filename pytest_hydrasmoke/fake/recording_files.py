@@ -28,8 +28,6 @@ from .recordings import (
 )
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
-ROUTER = "router.json"
-"""The file of a folder with the router's behaviour."""
 _SHOWN = 10
 """Most problems of a folder that are reported."""
 _MOST = 100_000
@@ -81,8 +79,7 @@ def _files(folder: Path) -> list[Path]:
             )
         found += [Path(place, name) for name in names if name.endswith(".json")]
     # Opening something other than a file, such as a pipe, may block; a broken link is reported.
-    files = (file for file in found if file.is_file() or not file.exists())
-    return sorted(file for file in files if file != folder / ROUTER)
+    return sorted(file for file in found if file.is_file() or not file.exists())
 
 
 def _read(file: Path) -> Recording | None:

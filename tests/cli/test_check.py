@@ -35,33 +35,9 @@ def test_check_of_a_good_router(here: Project, router: FakeRouter, capsys: Outpu
         "ok    unknown key: not found",
         "ok    unknown instance: not found",
         "ok    contract: as in /openapi.json",
-        "ok    left open: seen here",
-        "  poll before the row exists: found_false",
-        "  not seen: success code of provision, instance_id in provision's answer, *",
     )
     assert {request.method for request in router.requests} == {"GET"}
     assert router.instances == ()
-
-
-def test_check_tells_what_the_contract_leaves_open(here: Project, capsys: Output) -> None:
-    form = {"format": "pytest-hydrasmoke router", "version": 1, "provision_status": [202, 200]}
-    file = here.write("recordings/router.json", json.dumps({**form, "poll_before_row": ["404"]}))
-    for setting in ("record", "scenario"):
-        here.table(f'{setting} = "recordings"')
-        code, lines = check(capsys)
-        assert code == 0
-        like(
-            lines[-5:],
-            f"ok    left open: seen here and in {file}",
-            "  success code of provision: 202, 200",
-            "  poll before the row exists: 404, found_false",
-            "  drift: poll before the row exists: found_false, and router.json has 404",
-            "  not seen: instance_id in provision's answer, status words of a boot, *",
-        )
-    file.write_text("<<<<<<<")
-    code, lines = check(capsys)
-    assert code == 1
-    like(lines[-1:], f"WRONG left open: {file}: it is damaged: JSONDecodeError: *")
 
 
 def test_check_of_settings(

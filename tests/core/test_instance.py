@@ -64,7 +64,7 @@ def test_words_notes_and_phases_are_kept_once() -> None:
     ]
     for _ in range(2):
         it.add_remark("odd")
-        it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
+        it.saw_answer("poll", PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
     assert list(it.notes) == ["odd"]
     assert it.drift == ["unknown in the answer to poll: age, zone"], "apart from it"
     for at, seconds in enumerate((2.0, 3.0, 1.0)):

@@ -84,8 +84,8 @@ DISGUISES: dict[str, tuple[str, Change, str]] = {
     ),
     "newer": (
         "eu.json",
-        lambda text: text.replace(b'_version": 2', b'_version": 3'),
-        "its schema_version is 3, and this release reads 2",
+        lambda text: text.replace(b'_version": 3', b'_version": 4'),
+        "its schema_version is 4, and this release reads 3",
     ),
     "without a part": (
         "eu.json",

@@ -73,10 +73,10 @@ def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: 
 
 def test_what_is_no_report_or_has_a_value_that_can_not_be_is_refused(tmp_path: Path) -> None:
     other = "not a report of this plugin"
-    for no_report in ([], {"log": {}}, {"schema_version": "two"}, {"schema_version": 3}):
+    for no_report in ([], {"log": {}}, {"schema_version": "two"}, {"schema_version": 4}):
         assert refused(tmp_path, no_report) == other
-    old = "its schema_version is 1, and this release reads 2"
-    assert refused(tmp_path, {"schema_version": 1, "run_id": "r"}) == old
+    old = "its schema_version is 2, and this release reads 3"
+    assert refused(tmp_path, {"schema_version": 2, "run_id": "r"}) == old
     impossible: dict[str, tuple[object, ...]] = {
         "began": (
             *("2026-01-02T12:00:00", "soon", "x" * 99, []),

@@ -47,7 +47,7 @@ EVENTS: list[Event] = [
     events.Refuted("chat", "test_a.py::test_a", "no room"),
     events.CleanedUp(),
     events.Learned(State.DELETED, ("an-id",), 400),
-    events.Answered("poll", 404, (("found", "boolean"), ("zone", "null"))),
+    events.Answered(),
     events.Heard("message", "object", ("a", "b"), "token"),
     FailedTest("test_a", "words", "failed", (1, 2), ("run-0",), again=True),
     Attempt("status", "GET", "/x", 1, 0.5, None, "lost"),

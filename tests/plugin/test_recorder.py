@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from plugin_tools import Project
 from recorder_tools import ELSEWHERE, RECORD, WIDE, asked, recorded, texts, told
@@ -144,7 +142,6 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
 
     before = texts(project)
     assert not [it for it in before if "tmp" in it]
-    assert json.loads(before["router.json"])["ready_words"] == ["running"]
     router.reply("And now", "I am set.")
     project.pytester.makeconftest(CONFTEST + LEAVES_OUT)
     result = project.set(bundled_checks="false", fails=1).live(*RECORD)

@@ -15,7 +15,6 @@ from pytest_hydrasmoke._report.parts import (
     CountReport,
     ExchangeReport,
     FailureReport,
-    Manners,
     SpanReport,
     StatusReport,
     TurnReport,
@@ -214,7 +213,7 @@ def a_failed_report() -> Report:
         bare(1, id=None, outcome="refused", phases={}),
         exit_code=1,
         breaches=(BreachReport(phase="ready", limit=30.0, value=59.0, instance=broken.name),),
-        manners=Manners(drift=broken.drift),
+        drift=broken.drift,
     )
 
 
@@ -247,7 +246,7 @@ def several() -> Report:
         bare(5, idempotency_key=None, outcome="attached", phases={}),
         exit_code=1,
         breaches=(BreachReport(phase="ready", limit=300.0, value=612.4, instance=slow.name),),
-        manners=Manners(drift=("delete answered with 418, which its contract does not know",)),
+        drift=("delete answered with 418, which its contract does not know",),
     )
 
 

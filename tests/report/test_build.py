@@ -11,7 +11,7 @@ from report_tools import NOON, case, turn
 from scripted_io import ID, KEY, SPEC, attached, instance
 
 import pytest_hydrasmoke._journal.events as events
-from pytest_hydrasmoke import ChatError, PollResult
+from pytest_hydrasmoke import ChatError, ChatEvent, PollResult
 from pytest_hydrasmoke._api.retry import Tried
 from pytest_hydrasmoke._base.run_keys import PLAIN
 from pytest_hydrasmoke._core.account import Count
@@ -25,8 +25,8 @@ from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import HAD_ROW, State
 from pytest_hydrasmoke._report.build import (
     breaches,
+    events_of,
     instances_of,
-    manners_of,
     report_of,
     untold_tokens,
     with_tests,
@@ -123,7 +123,7 @@ def lived(*, replies: bool = True) -> Written:
     it.took("provision", 100.0, 1.5)
     it.saw_status("running", 103.0)
     it.add_remark("odd")
-    it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
+    it.saw_answer("poll", PollResult.model_validate({"found": True, "zone": 1}))
     it.open_account(Count(104.0))
     it.saw_count(104.0, 0, ())
     it.note(TurnBegan(1, "hello", "test_a"), 104.5)
@@ -246,19 +246,19 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
     ]
 
 
-def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
+def test_forms_of_events_are_the_same_in_whatever_order_they_were_seen() -> None:
     files = {"main": Written(), "gw0": Written()}
-    for file, codes in zip(files.values(), ((404, 401), (401, 404, 418)), strict=True):
+    for file, names in zip(files.values(), (("b", "a"), ("a", "b", "c")), strict=True):
         it = instance(id=ID)
         it.keeper = file
-        for code in codes:
-            it.saw_attempt(Tried(Request("status", "GET", "/x"), 1, 0.0, 0.1, code))
+        for name in names:
+            it.sightings.saw_event(ChatEvent(name, "x", "", None, 0.0))
     seen = [
-        manners_of(fold({name: files[name].entries for name in names}).forms)
+        events_of(fold({name: files[name].entries for name in names}).events)
         for names in (("main", "gw0"), ("gw0", "main"))
     ]
     assert seen[0] == seen[1]
-    assert [it.code for it in seen[0].answers] == [401, 404, 418]
+    assert [it.event for it in seen[0]] == ["a", "b", "c"]
 
 
 def test_a_budget_is_broken_by_the_slowest_instance_and_by_all_tokens() -> None:

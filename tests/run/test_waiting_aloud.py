@@ -50,7 +50,7 @@ def test_a_line_after_10_seconds_and_then_one_every_30_tells_the_attempt(
     waiting.aloud.again()
     assert waiting.at(69) == []
     assert waiting.at(70) == [f"reaching {URL}, 70 s, attempt 9"]
-    waiting.aloud.saw_answer("poll", 200, None)
+    waiting.aloud.saw_answer("poll", None)
     assert waiting.at(101) == [f"reaching {URL}, 101 s, attempt 1"]
 
 
