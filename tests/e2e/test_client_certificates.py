@@ -30,4 +30,4 @@ def test_a_run_presents_its_client_certificate_everywhere(
         assert command(["check"]) == 0
         assert command(["sweep", "--run-id", "run"]) == 0
         out, err = capsys.readouterr()
-        assert (out.count("ok    "), err) == (7, "")
+        assert (out.count("ok    "), err) == (6, "")

@@ -137,7 +137,7 @@ def test_the_command_line_shows_no_harmful_word(
         more = ["--run-id", "run", "--wait", "0"] if command == "sweep" else []
         main([command, *more])
         told = capsys.readouterr().out
-        assert (f"booting  {left}" if command == "sweep" else "boo") in told
+        assert (f"booting  {left}" if command == "sweep" else "breaks: GET") in told
     check(Sinks({"stdout": told}))
 
 

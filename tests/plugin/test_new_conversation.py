@@ -104,7 +104,7 @@ def test_a_message_begins_a_conversation_before_another_tests_first_chat(
     result.stdout.no_fnmatch_line("*share one agent's memory*")
     # A recording has none, and its replay needs none.
     recordings = texts(here)
-    assert len(recordings) == 8
+    assert len(recordings) == 7
     assert not any(b"/new" in it for it in recordings.values())
     again = recorded(here)["test_it.py::test_again"]
     assert [it["message"] for it in again] == ["Three"], "of the last attempt alone"

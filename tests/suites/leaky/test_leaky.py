@@ -128,6 +128,11 @@ def test_reply(smoke_instance: SmokeInstance, token: str) -> None:
     assert turn.text == "as expected"
 
 
+def test_reply_recorded(smoke_instance: SmokeInstance, token: str) -> None:
+    # A test that fails is not recorded.
+    assert smoke_instance.chat(f"Is {token} known?").complete
+
+
 def test_reply_printed(smoke_instance: SmokeInstance) -> None:
     turn = smoke_instance.chat("What do you know?")
     print(turn.text, turn.events)
