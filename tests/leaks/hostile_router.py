@@ -103,7 +103,7 @@ class HostileRouter(Twin):
         return not about.startswith("refuse-")
 
     def refuse(self, call: str, about: str) -> None:
-        words = WORDS[int(about.removeprefix("refuse-"))]
+        words = WORDS[int(about.split("-")[1])]
         raise AnswerError(in_ascii({"detail": words}, 400))
 
     def reject(self, path: str, faults: list[Any]) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import unicodedata
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -122,22 +123,35 @@ def test_a_hostile_reply_does_no_harm(name: str, tmp_path: Path) -> None:
     check(sinks)
 
 
-@pytest.mark.parametrize("command", ["check", "sweep"])
-def test_the_command_line_shows_no_harmful_word(
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileRouter]:
     monkeypatch.chdir(tmp_path)
     with hostile_router() as router:
         for name, value in settings(router.url, TOKEN, run_id="run", max_instances=3).items():
             monkeypatch.setenv(name, value)
-        left = router.make("run-0").id
-        more = ["--run-id", "run", "--wait", "0"] if command == "sweep" else []
-        main([command, *more])
-        told = capsys.readouterr().out
-        assert (f"booting  {left}" if command == "sweep" else "breaks: GET") in told
+        yield router
+
+
+def test_a_sweep_shows_no_harmful_word(
+    hostile: HostileRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = hostile.make("run-0").id
+    main(["sweep", "--run-id", "run", "--wait", "0"])
+    told = capsys.readouterr().out
+    assert f"booting  {left}" in told
+    check(Sinks({"stdout": told}))
+
+
+def test_a_check_shows_no_harmful_word_of_a_refusal(
+    hostile: HostileRouter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ""
+    for number in range(len(WORDS)):
+        monkeypatch.setenv("HYDRA_SMOKE_RUN_ID", f"refuse-{number}")
+        main(["check"])
+        told += capsys.readouterr().out
+    assert told.count("WRONG token: poll was refused with 400") == len(WORDS)
+    assert told.count("boo") > len(WORDS) / 2
     check(Sinks({"stdout": told}))
 
 
