@@ -207,7 +207,7 @@ async def test_async_factory(async_smoke_instance_factory):
 @alone_or_workers
 @pytest.mark.parametrize(
     ("status", "error"),
-    # On a busy machine, the last of several attempts may end by its deadline: TransportTimeoutError.
+    # On a busy machine, the last attempt may end by its deadline, in a TransportTimeoutError.
     [(401, "Unauthorized"), (501, "Router"), (None, "Transport*"), (422, None), (403, None)],
 )
 def test_no_boot_begins_after_one_that_the_router_failed(
