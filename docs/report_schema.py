@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of `report.json` and of a history, from the models that make them.
+"""Write the JSON Schema of `report.json`, from the models that make it.
 
 python docs/report_schema.py
 """
@@ -15,28 +15,23 @@ from described import described
 from pydantic import BaseModel
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import contents as history_model
-from pytest_hydrasmoke._history import runs as history_runs
-from pytest_hydrasmoke._history.contents import History
 from pytest_hydrasmoke._report import model as report_model
 from pytest_hydrasmoke._report import parts
 
-SOURCES = (parts, report_model, history_runs, history_model)
-FOLDER = Path(__file__).parent / "reference"
-MODELS: dict[str, type[BaseModel]] = {"report": Report, "history": History}
+SOURCES = (parts, report_model)
+FILE = Path(__file__).parent / "reference" / "report-schema.json"
 
 
-def schema(name: str) -> str:
-    """Return a schema as its file holds it."""
-    model = MODELS[name]
-    version = model.model_fields["schema_version"].default
+def schema() -> str:
+    """Return the schema as its file holds it."""
+    version = Report.model_fields["schema_version"].default
     head: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:pytest-hydrasmoke:{name}:{version}",
+        "$id": f"urn:pytest-hydrasmoke:report:{version}",
     }
-    made = head | model.model_json_schema(mode="serialization")
+    made = head | Report.model_json_schema(mode="serialization")
     kinds = {kind.__name__: kind for kind in _models(BaseModel)}
-    for inner, part in {model.__name__: made, **made["$defs"]}.items():
+    for inner, part in {Report.__name__: made, **made["$defs"]}.items():
         _describe(part, kinds[inner])
     return json.dumps(_plain(made), indent=2) + "\n"
 
@@ -76,5 +71,4 @@ def _plain(part: Any) -> Any:
 
 
 if __name__ == "__main__":
-    for name in MODELS:
-        (FOLDER / f"{name}-schema.json").write_text(schema(name), "utf-8")
+    FILE.write_text(schema(), "utf-8")

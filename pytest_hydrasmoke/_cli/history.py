@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import aside, safe_line
+from pytest_hydrasmoke._history.demand import CONDITIONS, Demand
 from pytest_hydrasmoke._options import variable
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke._history.runs import Found
+    from pytest_hydrasmoke._history.reports import Found
 
 VIEWS = {"html": "a page", "json": "data", "markdown": "ten lines"}
-CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -83,20 +82,18 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import report_files, summary
+    from pytest_hydrasmoke._history import reports, summary, views
     from pytest_hydrasmoke._history.figures import history
-    from pytest_hydrasmoke._history.findings import Demand, no_commit, problems
-    from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
+    from pytest_hydrasmoke._history.findings import no_commit, problems
+    from pytest_hydrasmoke._history.regression import BASELINE, ENOUGH
     from pytest_hydrasmoke._report import pipeline
 
     own = os.environ.get(variable("group")) or pipeline.own_group(os.environ)
-    named = options.group or (own if options.expect else None)
-    # Cleaned in the same way as names in reports.
-    group = named and safe_line(named, 1_000)
+    group = options.group or (own if options.expect else None)
     targets: dict[str, Path] = {
         name: path for name in VIEWS if (path := getattr(options, name)) is not None
     }
-    report_files.refuse_reports(targets, options.paths)
+    views.refuse_reports(targets)
     if "regression" in options.fail_on and options.last <= ENOUGH:
         raise ConfigError(
             f"--last {options.last} leaves no baseline for --fail-on regression, which takes "
@@ -104,18 +101,18 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
             next_step=f"give --last {ENOUGH + 1} or more, better {BASELINE + 1}",
         )
     # A view that is written to standard output must be alone there.
-    out = aside if report_files.STANDARD_OUTPUT in targets.values() else say
-    found = report_files.read(options.paths)
+    out = aside if views.STANDARD_OUTPUT in targets.values() else say
+    found = reports.read(options.paths)
     now = datetime.now(UTC)
     shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
-    for line in summary.lines(shown, shutil.get_terminal_size().columns):
+    for line in summary.lines(shown):
         out(line)
     demand = Demand(options.fail_on, group, options.expect)
     red = problems(shown, demand)
     if shown.overviews:
-        report_files.write(shown, targets, say)
+        views.write(shown, targets, say)
     for line in red:
-        out(f"FAILED {line}")
+        out(f"FAILED {safe_line(line, 2_000)}")
     if not shown.overviews:
         raise _nothing(found, include_fake=options.include_fake)
     warning = no_commit(shown, demand)
@@ -129,7 +126,7 @@ def _nothing(found: Found, *, include_fake: bool) -> ConfigError:
     if found.runs and not include_fake and all(run.fake for run in found.runs):
         problem, next_step = "every run that was read used the fake router", "give --include-fake"
     elif found.runs:
-        problem = "every group that could be shown had a wrong clock"
+        problem = "every group that was read begins in the future"
         next_step = "set the clock of the machine that ran them, or of this one"
     else:
         problem = (

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
-from .contents import GroupFigures, History, Overview, PhaseFigures, TestFigures
-from .statistics import ENOUGH
+from .contents import Change, GroupFigures, History, Overview, PhaseFigures
+from .demand import CONDITIONS, Demand
+from .regression import ENOUGH
 
 _MOST = 20
 """How many names are listed."""
 _GROUPS = 5
 """How many groups are named where the one that was asked for is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The conditions that make a history red."""
-
-    fail_on: frozenset[str] = frozenset()
-    group: str | None = None
-    """The judged group; the newest one if None."""
-    expect: int | None = None
-    """How many runs it must have at least."""
-
-    def judged(self, overviews: Iterable[Overview]) -> list[Overview]:
-        """Return those whose newest group is judged: an older one is no substitute."""
-        return [it for it in overviews if self.group in (None, it.groups[-1].name)]
 
 
 class Finding(NamedTuple):
@@ -44,11 +29,15 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind}: {self.words}"
 
+    @property
+    def is_bad(self) -> bool:
+        return self.kind in CONDITIONS
+
 
 def problems(history: History, demand: Demand) -> list[str]:
     """Return why the history is red; nothing if it is not. Not all of it may have been shown."""
     judged = demand.judged(history.overviews.values())
-    newest = [it.groups[-1] for it in judged]
+    newest = [it.newest for it in judged]
     # Without a name, each kind of router has a newest group of its own: the live one is expected.
     runs = sum(it.runs for it in newest if it.name == newest[0].name)
     expected = demand.expect or 1
@@ -67,7 +56,8 @@ def _hidden(history: History, demand: Demand) -> list[str]:
         return []
     more = len(history.unread) - _MOST
     unread = [*history.unread[:_MOST], *([f"{more} more"] if more > 0 else [])]
-    return [*(f"unread: {it}" for it in unread), *_red(demand.judged(history.misdated), demand)]
+    apart = _red(demand.judged(history.of_the_future), demand)
+    return [*(f"unread: {it}" for it in unread), *apart]
 
 
 def _red(judged: Iterable[Overview], demand: Demand) -> list[str]:
@@ -83,7 +73,7 @@ def _there_are(history: History) -> str:
 
 def no_commit(history: History, demand: Demand) -> str | None:
     """Return why no test can be called flaky; None if one can, or nobody asks for it."""
-    newest = [it.groups[-1] for it in demand.judged(history.overviews.values())]
+    newest = [it.newest for it in demand.judged(history.overviews.values())]
     nameless = [group.name for group in newest if group.commit is None]
     if "flaky" not in demand.fail_on or not nameless:
         return None
@@ -106,60 +96,46 @@ def findings(overview: Overview) -> Iterator[Finding]:
     for phase in overview.phases:
         if phase.change is not None and phase.change.since is not None:
             since = overview.groups[phase.change.since]
-            words = f"{duration(phase.change.before)} to {duration(phase.change.now)}"
-            place = f"{phase.phase} of {phase.spec.name}"
-            if phase.change.models is not None:
-                before, now = phase.change.models
-                words += f" (its model changed since: {before} to {now})"
-            yield Finding("regression", f"{place}: from {words}, since {_place(since, overview)}")
-    commit = overview.groups[-1].commit
+            yield Finding("regression", f"{_slower(phase, phase.change)}, since {_place(since)}")
+    commit = overview.newest.commit
     for test in overview.tests:
         # Only the newest commit is judged: a test that is fixed would be red forever.
         if commit is not None and commit in test.flaky_on:
-            yield Finding("flaky", _flaky(test, [commit]))
-        elif test.flaky_on:
-            yield Finding("was flaky", _flaky(test, test.flaky_on))
-    for cell in overview.cells:
-        if cell.ready < cell.instances:
-            words = f"{cell.ready} of {cell.instances} of {cell.spec.name} got ready"
-            yield Finding("boots", words)
-    if old := sum(leak.group != newest for leak in overview.leaks):
-        yield Finding(f"leaks of earlier {overview.noun}", str(old))
-    judged = [it for it in overview.phases if it.points[-1].group == newest]
-    yield from _unjudged(judged, overview.noun)
+            words = f": {test.words}" if test.words else ""
+            yield Finding("flaky", f"{test.test} passed and failed on {commit[:12]}{words}")
+    if old := [it.key or it.id or it.run_id for it in overview.leaks if it.group != newest]:
+        yield Finding("leaked before", first_few(old))
+    yield from _unjudged(overview, newest)
+
+
+def _slower(phase: PhaseFigures, change: Change) -> str:
+    models = f", its model changed from {' to '.join(change.models)}" if change.models else ""
+    usual = f"usually {duration(change.usual)}, {change.ratio}{models}"
+    return f"{phase.phase} of {phase.spec} took {duration(change.now)} ({usual})"
 
 
 def _failures(overview: Overview) -> Iterator[str]:
-    newest = overview.groups[-1]
+    newest = overview.newest
     words = {test.test: f"{test.test}: {test.words}" for test in overview.tests if test.words}
     for run in newest.failed:
-        listed = [words.get(test, test) for test in run.tests[:_MOST]]
-        tests = "; ".join(listed) or "no test of it failed"
+        tests = "; ".join(words.get(it, it) for it in run.tests[:_MOST]) or "no test of it failed"
         more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
         # Nobody knows the exit code of a run that did not end.
         code = "" if run.ended == NOT_ENDED else f"exit code {run.exit_code}"
         how = ", ".join(filter(None, (code, run.ended)))
         left = f"; {run.not_run} of its tests did not run" if run.not_run else ""
-        of = f" of group {newest.name}" if overview.noun == "groups" else ""
+        of = f" of {newest.name}" if newest.runs + newest.repeated > 1 else ""
         yield f"run {run.run_id}{of} ({how}): {tests}{more}{left}"
 
 
-def _place(group: GroupFigures, overview: Overview) -> str:
-    name = f"{overview.noun.removesuffix('s')} {group.name}"
-    return f"commit {group.commit[:12]} ({name})" if group.commit else name
+def _place(group: GroupFigures) -> str:
+    return f"{group.name}, commit {group.commit[:12]}" if group.commit else group.name
 
 
-def _flaky(test: TestFigures, on: Sequence[str]) -> str:
-    words = f": {test.words}" if test.words else ""
-    return f"{test.test} passed and failed on {first_few([it[:12] for it in on])}{words}"
-
-
-def _unjudged(phases: Sequence[PhaseFigures], noun: str) -> Iterator[Finding]:
-    few = [phase for phase in phases if phase.change is None or phase.change.limit is None]
+def _unjudged(overview: Overview, newest: int) -> Iterator[Finding]:
+    phases = [it for it in overview.phases if it.points[-1].group == newest]
+    few = [it for it in phases if it.change is None or it.change.limit is None]
     if few:
-        which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"
-        yield Finding(
-            "no baseline",
-            f"{which} could be judged, which takes {ENOUGH} green {noun} before with instances of "
-            "the same spec",
-        )
+        which = "no phase" if len(few) == len(phases) else f"not each of {len(phases)} phases"
+        words = f"{which} has {ENOUGH} green runs before, of the same spec, to be compared with"
+        yield Finding("not judged", words)

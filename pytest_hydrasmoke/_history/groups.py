@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from .runs import Boot, Leak, PastRun, Spec
+from .runs import Leak, PastRun, Spec
 
-MOST_GROUPS = 1_000
-FUTURE = timedelta(days=1)
-"""How far clocks may be apart."""
-EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
-"""No run is older than this package."""
 Outcome = Literal["passed", "failed", "leaked"]
 
 
@@ -31,9 +26,7 @@ class Group:
 
     @property
     def began(self) -> datetime:
-        # A clock that was never set must not make it the oldest of all.
-        believed = (run.began for run in self.runs if run.began >= EARLIEST)
-        return next(believed, self.runs[0].began)
+        return self.runs[0].began
 
     @cached_property
     def counted(self) -> tuple[PastRun, ...]:
@@ -88,29 +81,22 @@ class Group:
             return "leaked"
         return "failed" if self.failed else "passed"
 
-    @property
-    def boots(self) -> list[tuple[Spec, Boot]]:
-        """The instances of all its runs, with their specs."""
-        return [(run.spec_of(boot), boot) for run in self.runs for boot in run.boots]
-
-    @cached_property
-    def models(self) -> dict[Spec, str]:
-        """The models that answered, by spec; "" where none was named."""
-        named: dict[Spec, set[str]] = defaultdict(set)
-        for spec, boot in self.boots:
-            named[spec].update(boot.models)
-        return {spec: ", ".join(sorted(its)) for spec, its in named.items()}
+    def models_of(self, spec: Spec) -> str:
+        """Return the models that answered for a spec; "" where none was named."""
+        boots = ((run, boot) for run in self.runs for boot in run.boots)
+        its = {model for run, it in boots if run.spec_of(it) == spec for model in it.models}
+        return ", ".join(sorted(its))
 
     @cached_property
     def times(self) -> dict[tuple[str, Spec], list[float]]:
-        """The seconds of each phase by spec, sorted, of the runs that count."""
+        """The seconds of each phase by spec, of the runs that count."""
         times: dict[tuple[str, Spec], list[float]] = defaultdict(list)
         for run in self.counted:
             for boot in run.boots:
                 if boot.spec is not None:
                     for span in boot.whole_spans:
                         times[span.phase, run.spec_of(boot)].append(span.seconds)
-        return {key: sorted(seconds) for key, seconds in times.items()}
+        return times
 
 
 def is_repeated(run: PastRun, other: PastRun) -> bool:
@@ -121,17 +107,6 @@ def is_repeated(run: PastRun, other: PastRun) -> bool:
     later = mine.attempt is not None and its.attempt is not None and its.attempt > mine.attempt
     whole = len(run.cases) + run.not_run <= len(other.cases)
     return later and whole and run.begun <= other.tests and run.specs <= other.specs
-
-
-def misdated(group: Group, now: datetime) -> str | None:
-    """Return what is wrong with the clock of a group, of all its runs; None if nothing is.
-
-    One that begins later than a day from now would be the newest for as long as that takes.
-    """
-    if EARLIEST <= group.began <= now + FUTURE:
-        return None
-    when = "in the future" if group.began > now else "before there was this plugin"
-    return f"group {group.name}: it began {when}, {group.began:%Y-%m-%d %H:%M} UTC"
 
 
 def grouped(runs: Sequence[PastRun]) -> list[Group]:

@@ -1,6 +1,6 @@
-"""What is read of a report: each part with its type and its range; the rest is ignored.
+"""What is read of a report: few of its parts, each with its type and its range.
 
-Nothing in a report is trusted, and little is kept, since there may be thousands.
+A report is another job's artifact. Nothing in it is trusted: who shows a text makes it harmless.
 """
 
 from __future__ import annotations
@@ -10,70 +10,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple, TypeVar
-from zlib import crc32
 
-from pydantic import AfterValidator, AliasPath, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasPath, AwareDatetime, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._journal.story import BOOT, PHASES
+from pytest_hydrasmoke._journal.story import PHASES
 from pytest_hydrasmoke._report.model import NOT_ENDED
 from pytest_hydrasmoke._report.parts import SOON
 from pytest_hydrasmoke._report.pipeline import web_address
 
 T = TypeVar("T")
-_YEAR = 366 * 86_400.0
-# Not year 1: with a bound before 1900, pydantic 2.9 refuses every date.
-_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
-
-
-@lru_cache(maxsize=20_000)
-def clean(text: str) -> str:
-    """Make a name safe on one line; equal names share one object across runs."""
-    shown = safe_line(text, 1_000)
-    # What is cut off may be all that distinguishes two tests.
-    return shown if len(text) <= 1_000 else f"{shown} {crc32(text.encode()):08x}"
-
-
-Name = Annotated[str, Field(max_length=100_000), AfterValidator(clean)]
-"""Of a test, too, which has a parameter's whole text in it."""
-OwnName = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(clean)]
-Compared = Annotated[str, Field(max_length=1_000)]
-"""A word that is never shown, and needs no cleaning."""
-Word = Annotated[Name | None, AfterValidator(lambda text: text or None)]
-FirstLine = Annotated[
-    str,
-    Field(max_length=100_000),
-    AfterValidator(lambda text: safe_line(text.strip().partition("\n")[0])),
-]
-Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
+_FIRST, _LAST = datetime(2025, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+"""No run is older than this package, and each time has a date in every time zone."""
+Word = Annotated[str | None, AfterValidator(lambda text: text or None)]
+Seconds = Annotated[float, Field(ge=0, le=366 * 86_400)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
 WallTime = Annotated[
-    AwareDatetime,
-    Field(ge=_FIRST, lt=_LAST),
-    AfterValidator(lambda at: at.astimezone(UTC)),
+    AwareDatetime, Field(ge=_FIRST, lt=_LAST), AfterValidator(lambda at: at.astimezone(UTC))
 ]
-"""A time with a valid date in every time zone."""
-
-
-class Spec(BaseModel, frozen=True):
-    """What agents were made of, and where."""
-
-    model_config = ConfigDict(
-        strict=True, populate_by_name=True, json_schema_serialization_defaults_required=True
-    )
-
-    region: Name = Field(validation_alias="region_id")
-    tier: Name = Field(validation_alias="tier_id")
-    manifest: Name = Field(validation_alias="manifest_id")
-    router: Name | None = None
-    """The router's URL where the reports are of several; None where they are of one."""
-
-    @property
-    def name(self) -> str:
-        return " ".join(filter(None, (self.region, self.tier, self.manifest, self.router)))
 
 
 @lru_cache(maxsize=20_000)
@@ -82,26 +37,45 @@ def _once(it: T) -> T:
     return it
 
 
+@dataclass(config=_STRICT, frozen=True, slots=True)
+class Spec:
+    """What agents are made of, and where."""
+
+    region_id: str
+    tier_id: str
+    manifest_id: str
+    router: str | None = None
+    """The router's URL where the reports are of several; None where they are of one."""
+
+    def __str__(self) -> str:
+        parts = (self.region_id, self.tier_id, self.manifest_id, self.router)
+        return " ".join(filter(None, parts))
+
+
 @lru_cache(maxsize=20_000)
 def _at(spec: Spec, router: str) -> Spec:
-    return spec.model_copy(update={"router": router})
+    return replace(spec, router=router)
 
 
-_NO_SPEC = Spec(region="", tier="", manifest="")
+_NO_SPEC = Spec("", "", "")
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
 class Span:
+    """A phase of an instance, each time that the instance went through the phase."""
+
     at: Seconds
-    phase: Compared
+    phase: str
     seconds: Seconds
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
 class PastFailure:
+    """What failed, and in which phase and test."""
+
     at: Seconds
-    message: FirstLine
-    phase: Compared | None
+    message: Annotated[str, AfterValidator(lambda text: text.strip().partition("\n")[0])]
+    phase: str | None
     test: Word
     cured: bool = False
 
@@ -116,32 +90,21 @@ class Leak(NamedTuple):
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
 class Boot:
-    """An instance: its spec, and how it went."""
+    """An instance: its spec, and how its run went."""
 
     id: Word
     idempotency_key: Word
     spec: Annotated[Spec | None, AfterValidator(_once)]
-    outcome: Compared
-    spans: Many[Span]
-    failures: Many[PastFailure]
-    ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
-    """The longest of its phase `ready`; None if it never was ready."""
+    outcome: str
+    spans: tuple[Span, ...]
+    failures: tuple[PastFailure, ...]
     run_id: Word = None
-    """The run that a sweep knows it by; None for the run of its report."""
-    interrupted: Compared | None = None
-    models: Many[Name] = ()
+    """The run that a sweep knows the instance by; None for the run of its report."""
+    interrupted: str | None = None
+    models: tuple[str, ...] = ()
     """Those that answered its chats."""
     input_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "input_tokens"))
     output_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "output_tokens"))
-
-    @property
-    def lost(self) -> bool:
-        """Whether a phase before ready failed."""
-        return any(failure.phase in BOOT for failure in self.failures)
-
-    @property
-    def ready(self) -> float | None:
-        return None if self.interrupted or self.lost else self.ready_after
 
     @property
     def whole_spans(self) -> Iterator[Span]:
@@ -159,12 +122,9 @@ class Boot:
 class PastTest:
     """A test's outcome in one run."""
 
-    id: Name
-    outcome: Compared
-    runs: Count | None = None
-    """How often its body was run, with the marker `hydra_smoke_runs`."""
-    passed: Count | None = None
-    instances: Many[Name] = ()
+    id: str
+    outcome: str
+    instances: tuple[str, ...] = ()
 
     @property
     def is_green(self) -> bool:
@@ -179,12 +139,12 @@ class PastTest:
 class Pipeline:
     """The pipeline run that a run belongs to."""
 
-    group: OwnName
+    group: Annotated[str, Field(min_length=1)]
     job: Word = None
     attempt: Count | None = None
     commit: Word = None
     branch: Word = None
-    url: Annotated[Name | None, AfterValidator(web_address)] = None
+    url: Annotated[str | None, AfterValidator(web_address)] = None
 
 
 @dataclass(config=_STRICT, frozen=True, slots=True)
@@ -192,21 +152,20 @@ class PastRun:
     """A run that is over, as far as the history needs it."""
 
     schema_version: Literal[3]
-    run_id: OwnName
+    run_id: Annotated[str, Field(min_length=1)]
     fake: bool
-    url: Name
+    url: str
     began: WallTime
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
-    boots: Many[Boot] = Field(validation_alias="instances")
-    cases: Many[Annotated[PastTest, AfterValidator(_once)]] = Field(
+    boots: tuple[Boot, ...] = Field(validation_alias="instances")
+    cases: tuple[Annotated[PastTest, AfterValidator(_once)], ...] = Field(
         default=(), validation_alias="tests"
     )
     ended: Word = None
-    """What ended it before its tests were over."""
+    """What ended the run before its tests were over."""
     not_run: Count = 0
-    """How many of its tests it had not begun."""
+    """How many of its tests the run had not begun."""
     pipeline: Pipeline | None = None
-    budgets: dict[Name, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     @property
     def of(self) -> Pipeline:
@@ -246,13 +205,13 @@ class PastRun:
         return _at(boot.spec or _NO_SPEC, "" if self.fake else self.url.rstrip("/"))
 
     def specs_of(self, case: PastTest) -> frozenset[Spec]:
-        """Return the specs of a test's instances; of all in the run if it used none."""
+        """Return the specs of a test's instances; of all in the run if the test used none."""
         names = {boot.idempotency_key or boot.id: boot for boot in self.boots}
         used = frozenset(self.spec_of(names[it]) for it in case.instances if it in names)
         return used or self.specs
 
     def words_of(self, case: PastTest) -> str | None:
-        """Return the first line of a test's last failure, if it has one."""
+        """Return the first line of a test's last failure, if there is one."""
         failures = [it for boot in self.boots for it in boot.failures if it.test == case.id]
         return failures[-1].message if failures else None
 
@@ -271,12 +230,3 @@ def worse(one: PastRun, other: PastRun) -> PastRun:
         boot for boot in calm.boots if boot.outcome == "leaked" and calm.leak_of(boot) not in known
     ]
     return replace(red, boots=(*red.boots, *more))
-
-
-class Found(NamedTuple):
-    """What was found: runs, and a line for each file that is left out."""
-
-    runs: list[PastRun]
-    skipped: list[str]
-    unread: list[str]
-    """Those that may hide a report: named as one, damaged, or out of reach."""

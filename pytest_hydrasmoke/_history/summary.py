@@ -1,185 +1,133 @@
-"""A history summed up: in tables, which all of its views show, on a terminal, as Markdown; pure."""
+"""A history summed up: in tables, on a terminal, as Markdown; pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
-from operator import attrgetter
-from typing import NamedTuple
 
-from pytest_hydrasmoke._base.columns import Column, aligned, width_of
+from pytest_hydrasmoke._base.columns import Column, aligned
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.github import code
 
-from .contents import History, Overview, PhaseFigures, Point
+from .contents import GroupFigures, History, Overview
 from .findings import findings
-from .runs import Spec
 
 NOTHING = "-"
 """What stands in a cell that has nothing to tell."""
-SHOWN = 10
-"""Groups in the table, lines of the summary, and files that are left out and named."""
-_MOST_ROWS = 40
-_COLUMNS = 8
-"""Columns of the groups on a terminal; the page has all."""
-_WIDEST, _NARROWEST = 24, 8
-"""Most and least columns of a group's name, by the space that is left."""
-_GROUPS = (
-    *("began", "name", "commit", "ended", "runs", "tests_passed", "tests_failed", "ready"),
-    *("leaks", "tokens", "branch"),
-)
-_CHANGES = ("phase", "spec", "change.before", "change.now", "change.change", "change.groups")
-_POINTS = ("point.group", "spec", "point.count", "point.median", "point.slowest")
 LAST = 10
-"""How many of the newest groups a headline sums up."""
-_BOOTS = ("spec", "instances", "ready", "models")
-_TESTS = ("test", "words", "last_failed", "flaky", "passed", "failed", "runs", "runs_passed")
-_LEAKS = ("group", "key", "id", "way_out")
-"""The fields of each table's figures, which name its columns."""
-_OF_A_GROUP = ("group", "last_failed")
-"""Fields that name a group by its place."""
+"""Runs in the table of a terminal, and those that are summed up."""
+_MOST = 40
+"""Rows and lines of a kind on a terminal."""
+_LONGEST = 2_000
+"""Characters of a line: a failure's words may have no end."""
+_NAME = 16
+"""Columns of a name there."""
+RUNS = (
+    "began",
+    "run",
+    "commit",
+    "ended",
+    "passed",
+    "ready",
+    "leaked",
+    "tokens",
+    "branch",
+)
+_ON_A_TERMINAL = 6
+_CHANGES = ("phase", "spec", "usual", "now", "change", "runs")
+Row = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table; the most important rows and columns are the first ones."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    numbers: frozenset[int]
-    """The columns that have numbers or times, and nothing else."""
-
-
-class _SpecPoint(NamedTuple):
-    """A point of a phase, with the spec that it is of."""
-
-    spec: Spec
-    point: Point
+def row(group: GroupFigures) -> Row:
+    """Return what the table of runs says of a group."""
+    return (
+        f"{group.began:%Y-%m-%d %H:%MZ}",
+        group.name,
+        (group.commit or NOTHING)[:7],
+        group.outcome,
+        f"{group.tests_passed} of {group.tests_passed + group.tests_failed}",
+        NOTHING if group.ready is None else duration(group.ready),
+        str(group.leaks),
+        f"{group.tokens:,}",
+        group.branch or NOTHING,
+    )
 
 
-def last(overview: Overview) -> str:
-    """Return what the newest groups came to, in words."""
-    newest = overview.groups[-LAST:]
-    counts = Counter(group.outcome for group in newest)
-    if len(newest) == 1:
-        return newest[0].outcome.capitalize()
-    told = [f"{counts[it]} {it}" for it in ("passed", "failed", "leaked") if counts[it]]
-    return f"Of the last {len(newest)}, {', '.join(told)}"
-
-
-def groups(overview: Overview) -> Table:
-    return _table(overview.noun.capitalize(), overview.groups[::-1], _GROUPS, overview)
-
-
-def points(name: str, phases: Iterable[PhaseFigures], overview: Overview) -> Table:
-    """Return a phase by group and spec, the newest first."""
-    every = [_SpecPoint(phase.spec, it) for phase in phases for it in phase.points]
-    newest = sorted(every, key=lambda it: it.point.group, reverse=True)
-    return _table(name, newest, _POINTS, overview)
-
-
-def others(overview: Overview) -> list[Table]:
-    """Return the tables that a page has besides."""
+def changes(overview: Overview) -> list[Row]:
+    """Return the phases of the newest group, beside the groups before."""
     return [
-        _changes(overview),
-        _table("Boots", overview.cells, _BOOTS, overview),
-        _table("Tests", overview.tests, _TESTS, overview),
-        _table("Leaks", overview.leaks[::-1], _LEAKS, overview),
+        (
+            it.phase,
+            str(it.spec) or NOTHING,
+            duration(it.change.usual),
+            duration(it.change.now),
+            it.change.ratio or NOTHING,
+            str(it.change.groups),
+        )
+        for it in overview.phases
+        if it.change is not None
     ]
 
 
-def _changes(overview: Overview) -> Table:
-    """Return the phases of the newest group, beside the groups before."""
-    changed = [phase for phase in overview.phases if phase.change is not None]
-    one = overview.noun.removesuffix("s")
-    return _table(f"The newest {one} beside those before", changed, _CHANGES, overview)
+def headline(overview: Overview) -> str:
+    """Return the worst that was found of the newest group."""
+    worst = next(findings(overview), None)
+    is_red = worst is not None and worst.is_bad
+    return safe_line(str(worst) if is_red else f"passed: {overview.newest.name}", _LONGEST)
 
 
-def _table(
-    title: str, figures: Iterable[object], fields: Sequence[str], overview: Overview
-) -> Table:
-    rows = [[attrgetter(field)(it) for field in fields] for it in figures]
-    names = [field.rpartition(".")[2] for field in fields]
-    numbers = frozenset(
-        at
-        for at, name in enumerate(names)
-        if name not in _OF_A_GROUP and any(isinstance(row[at], int | float) for row in rows)
-    )
-    cells = [tuple(map(partial(_cell, overview), names, row)) for row in rows]
-    columns = tuple(name.removeprefix("tests_").replace("_", " ") for name in names)
-    return Table(title, columns, cells, numbers)
+def counted(overview: Overview) -> str:
+    """Return how much was read, and what the last groups came to."""
+    groups = overview.groups
+    reports = sum(it.runs + it.repeated for it in groups)
+    of = f" of {reports} reports" if reports > len(groups) else ""
+    counts = Counter(it.outcome for it in groups[-LAST:])
+    told = [f"{counts[it]} {it}" for it in ("passed", "failed", "leaked") if counts[it]]
+    last = f"; of the last {LAST}, {', '.join(told)}" if len(groups) >= LAST else ""
+    newest = f"the newest, {overview.newest.name}, {overview.newest.outcome}"
+    return safe_line(f"runs: {len(groups)}{of}{last}; {newest}")
 
 
-def _cell(overview: Overview, name: str, value: object) -> str:
-    match value:
-        case None | "":
-            return NOTHING
-        case Spec():
-            return value.name or NOTHING
-        case datetime():
-            return f"{value:%Y-%m-%d %H:%MZ}"
-        case int() if name in _OF_A_GROUP:
-            return overview.groups[value].name
-        case str() if name == "commit":
-            return value[:7]
-        case float():
-            return duration(value)
-        case int():
-            return f"{value:,}"
-        case _:
-            return str(value)
-
-
-def lines(history: History, columns: int) -> Iterator[str]:
-    """Yield what `hydra-smoke history` prints on a terminal of `columns` columns."""
+def lines(history: History) -> Iterator[str]:
+    """Yield what `hydra-smoke history` prints on a terminal."""
     for router, overview in history.overviews.items():
-        yield f"hydra-smoke history: {headline(router, overview)}"
-        yield from _newest(groups(overview), columns)
-        changes = _changes(overview)
-        if changes.rows:
-            yield from ("", changes.title)
-            yield from _aligned([changes.columns, *changes.rows[:_MOST_ROWS]])
-            yield from _and_more(len(changes.rows) - _MOST_ROWS, "phases")
-        yield from ("", "What stands out")
-        yield from (f"  {it}" for it in list(map(str, findings(overview))) or ["nothing"])
+        yield f"hydra-smoke history, {router}: {headline(overview)}"
+        yield counted(overview)
+        newest = [row(it)[:_ON_A_TERMINAL] for it in overview.groups[-LAST:]]
         yield ""
-    yield from (f"left out: {line}" for line in history.skipped[:SHOWN])
-    yield from _and_more(len(history.skipped) - SHOWN, "left out")
+        yield from _table(RUNS[:_ON_A_TERMINAL], [(it[0], _cut(it[1]), *it[2:]) for it in newest])
+        if rows := changes(overview):
+            yield from ("", "The newest run beside those before")
+            yield from _table(_CHANGES, rows[:_MOST])
+            yield from _and_more(len(rows) - _MOST, "phases")
+        yield from ("", "What stands out")
+        yield from (f"  {it}" for it in _told(overview) or ["nothing"])
+        yield ""
+    yield from (f"left out: {line}" for line in history.skipped[:LAST])
+    yield from _and_more(len(history.skipped) - LAST, "left out")
 
 
 def markdown(history: History) -> str:
     """Return the most important lines, as Markdown: names are code spans, and nothing else."""
     parts: list[str] = []
     for router, overview in history.overviews.items():
-        found = list(map(str, findings(overview)))
-        parts += [f"## hydra-smoke history: {overview.groups[-1].ended}", ""]
-        parts += [code(headline(router, overview)), ""]
-        parts += [f"- {code(line)}" for line in found[:SHOWN]]
-        parts += [f"\n{line}" for line in _and_more(len(found) - SHOWN, "lines")]
-        changes = _changes(overview)
-        if changes.rows:
-            rows = ([code(cell) for cell in row] for row in changes.rows[:SHOWN])
-            heads = (changes.columns, ["---"] * len(changes.columns))
-            parts += ["", *(f"| {' | '.join(row)} |" for row in (*heads, *rows))]
-            parts += [f"\n{line}" for line in _and_more(len(changes.rows) - SHOWN, "phases")]
+        told, rows = _told(overview), changes(overview)
+        kind = headline(overview).partition(":")[0]
+        parts += [f"## hydra-smoke history, {router}: {kind}", "", code(counted(overview)), ""]
+        parts += [f"- {code(line)}" for line in told[:LAST]]
+        parts += [f"\n{line}" for line in _and_more(len(told) - LAST, "lines")]
+        if rows:
+            cells = ([code(cell) for cell in it] for it in rows[:LAST])
+            heads = (_CHANGES, ["---"] * len(_CHANGES))
+            parts += ["", *(f"| {' | '.join(it)} |" for it in (*heads, *cells))]
+            parts += [f"\n{line}" for line in _and_more(len(rows) - LAST, "phases")]
         parts.append("")
     return "\n".join(parts)
 
 
-def headline(router: str, overview: Overview) -> str:
-    """Return how much was read, what the last groups came to, and how the newest ended."""
-    runs = sum(group.runs + group.told_again for group in overview.groups)
-    counted = f"runs: {runs}"
-    if overview.noun == "groups":
-        counted = f"groups: {len(overview.groups)}, {counted}"
-    words = last(overview)
-    summed = "" if len(overview.groups) == 1 else f"; {words[0].lower()}{words[1:]}"
-    newest = overview.groups[-1]
-    return f"{router}, {counted}{summed}; the newest, {newest.name}, {newest.ended}"
+def _told(overview: Overview) -> list[str]:
+    return [safe_line(str(it), _LONGEST) for it in findings(overview)]
 
 
 def _and_more(number: int, what: str) -> Iterator[str]:
@@ -187,27 +135,17 @@ def _and_more(number: int, what: str) -> Iterator[str]:
         yield f"and {number} more {what}"
 
 
-def _newest(table: Table, columns: int) -> Iterator[str]:
-    """Yield the newest groups, the newest last; names are cut so that lines fit."""
-    rows = [row[:_COLUMNS] for row in (table.columns, *table.rows[:SHOWN][::-1])]
-    without = max(map(width_of, _aligned([(row[0], "", *row[2:]) for row in rows])))
-    room = min(max(columns - without, _NARROWEST), _WIDEST)
-    yield from _aligned([(row[0], _cut(row[1], room), *row[2:]) for row in rows])
-
-
-def _cut(name: str, room: int) -> str:
+def _cut(name: str) -> str:
     """Cut a name in its middle: names of pipeline runs differ at one end."""
-    shown, kept = name, min(len(name), room)
-    while width_of(shown) > room:
-        kept -= 1
-        shown = f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}"
-    return shown
+    half = _NAME // 2
+    return name if len(name) <= _NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    columns = [
+def _table(titles: Row, rows: Iterable[Row]) -> Iterator[str]:
+    safe = ([safe_line(cell) for cell in it] for it in rows)
+    columns: Sequence[Column] = [
         Column(title, tuple((cell, "") for cell in cells), left=True)
-        for title, *cells in zip(*rows, strict=True)
+        for title, *cells in zip(titles, *safe, strict=True)
     ]
     for line in aligned(columns):
         yield "".join(text for text, _ in line)

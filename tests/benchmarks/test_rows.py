@@ -33,7 +33,7 @@ ROWS: dict[str, tuple[Callable[[], Result], int | None, slice]] = {
     "many": (lambda: p6_many.run(numbers=(1, 2), boot=0.0, times=1), 2, slice(0)),
     "the fake": (lambda: p7_fake.run(count=2, times=1), None, slice(0)),
     "tools": (lambda: p9_tools.run(scale=0.02, times=1), 1, slice(0)),
-    "regressions": (lambda: p10_rule.run(tries=50), 12, slice(0)),
+    "regressions": (lambda: p10_rule.run(tries=20), 24, slice(0)),
     "a history": (lambda: p11_history.run(few=1, many=2, times=1, checks=[CHECK]), 2, slice(0)),
     # Sizes and memory.
     "recordings": (lambda: p12_recordings.run(long=100), None, slice(None)),

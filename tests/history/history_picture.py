@@ -17,7 +17,7 @@ from history_tools import TEST, booted, failure, history_of, report_of
 from report_tools import NOON, SPEC
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history.history_page import render
+from pytest_hydrasmoke._history.page import render
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
@@ -50,7 +50,6 @@ def boots(chance: random.Random, number: int, groups: int) -> list[InstanceRepor
                 slot,
                 idempotency_key=f"run-{number}-{slot}",
                 spec=SPEC.model_copy(update={"region_id": region}),
-                phases={"ready": ready},
                 spans=tuple(spans),
                 tokens=tokens,
                 **changes,
@@ -71,7 +70,6 @@ def a_group(chance: random.Random, number: int, groups: int) -> Report:
         outcomes={TEST: "failed" if red else "passed", "tests/test_agent.py::test_tools": "passed"},
         exit_code=int(red or any(it.outcome == "leaked" for it in its)),
         began=NOON + timedelta(hours=6 * number),
-        budgets={"ready": 80.0},
         pipeline={
             "group": str(4100 + number),
             "commit": f"{random.Random(number // 2).getrandbits(160):040x}",

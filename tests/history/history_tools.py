@@ -15,9 +15,11 @@ from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.contents import History, Overview
+from pytest_hydrasmoke._history.demand import Demand
 from pytest_hydrasmoke._history.figures import history
-from pytest_hydrasmoke._history.findings import Demand, problems
-from pytest_hydrasmoke._history.runs import Found, PastRun
+from pytest_hydrasmoke._history.findings import problems
+from pytest_hydrasmoke._history.reports import Found
+from pytest_hydrasmoke._history.runs import PastRun
 from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.model import InstanceReport, PipelineReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
@@ -33,7 +35,6 @@ def booted(ready: float, slot: int = 0, **changes: Any) -> InstanceReport:
     """Make an instance that was ready after so many seconds."""
     plain: dict[str, Any] = {
         "idempotency_key": f"night-{slot}",
-        "phases": {"ready": ready},
         "spans": (SpanReport(at=1.0, phase="ready", seconds=ready),),
     }
     return an_instance(**{**plain, **changes})
@@ -126,7 +127,7 @@ def a_history() -> History:
     last = broken().model_copy(update={"outcome": "leaked", "tokens": took})
     runs = [
         report_of(0, booted(48.0)),
-        report_of(1, budgets={"ready": 60.0}, pipeline=same),
+        report_of(1, pipeline=same),
         report_of(2, last, outcomes=FAILED, pipeline=same | {"branch": "main"}),
         report_of(3, fake=True),
     ]

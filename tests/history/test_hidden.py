@@ -14,11 +14,11 @@ import pytest
 from history_tools import FAILED, LEAKED, Output, command, report_of
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import report_files as history_files
+from pytest_hydrasmoke._history import reports as history_files
 from pytest_hydrasmoke._report import run_files
 
 BEGAN = datetime.now(UTC) - timedelta(hours=2)
-FAR, NEVER = BEGAN + timedelta(days=9), datetime(1971, 1, 2, tzinfo=UTC)
+FAR, NEVER = BEGAN + timedelta(hours=3), datetime(1971, 1, 2, tzinfo=UTC)
 RUN = "failure: run today "
 """How it is told where the report is read."""
 
@@ -75,8 +75,16 @@ DISGUISES: dict[str, tuple[str, Change, str]] = {
     "before garbage": ("report.json.gz", lambda text: packed(text) + b"garbage", "damaged: Not a"),
     "before zeros": ("report.json.gz", lambda text: packed(text) + b"\0" * 512, RUN),
     "after another": ("report.json", lambda text: GREEN + text, "damaged: Invalid JSON: trailing"),
-    "as UTF-16": ("eu.json", lambda text: text.decode().encode("utf-16"), RUN),
-    "with a mark": ("eu.json", lambda text: b"\xef\xbb\xbf" + text, RUN),
+    "as UTF-16": (
+        "report.json",
+        lambda text: text.decode().encode("utf-16"),
+        "damaged: Invalid JSON: expected value",
+    ),
+    "of a clock that was never set": (
+        "eu.json",
+        lambda text: as_bytes(RED["a failure"].model_copy(update={"began": NEVER})),
+        "not a whole report: began: Input should be greater than or equal to 2025",
+    ),
     "sorted": (
         "eu.json",
         lambda text: json.dumps(json.loads(text), sort_keys=True).encode(),
@@ -134,22 +142,26 @@ def test_a_green_twin_or_a_link_hides_nothing(fault: str, tmp_path: Path, capsys
     assert red_lines(capsys, link.parent) == [f"unread: {link}: not a file"]
 
 
-@pytest.mark.parametrize(
-    ("at", "when"), [(FAR, "in the future"), (NEVER, "before there was this plugin")]
-)
-def test_a_red_report_counts_whatever_its_clock_says(
-    at: datetime, when: str, tmp_path: Path, capsys: Output
+def test_a_report_of_the_future_hides_nothing_and_counts_where_it_is_red(
+    tmp_path: Path, capsys: Output
 ) -> None:
-    put(tmp_path / "report-1.json", report("yesterday"))
-    put(tmp_path / "report-2.json", RED["a leak"].model_copy(update={"began": at}))
+    put(tmp_path / "report-0.json", RED["a leak"])
+    put(tmp_path / "report-1.json", report("green", began=FAR))
+    [line] = red_lines(capsys, tmp_path, "leak")
+    assert line.startswith("leak: night-0 may still run; ")
+    put(tmp_path / "report-0.json", report("yesterday"))
+    assert red_lines(capsys, tmp_path, "leak") == []
+    (tmp_path / "report-1.json").unlink()
+    put(tmp_path / "report-2.json", RED["a leak"].model_copy(update={"began": FAR}))
     told = command(capsys, tmp_path, "--fail-on", "leak")[1]
-    assert f"left out: group today: it began {when}, {at:%Y-%m-%d %H:%M} UTC" in told
+    begins = f"it begins in the future, {FAR:%Y-%m-%d %H:%M} UTC"
+    assert f"left out: group today: {begins}: leaked" in told
     assert told[-1].startswith("FAILED leak: night-0 may still run; ")
     assert red_lines(capsys, tmp_path, "failure") != []
     # Another group's is nothing to a pipeline that judges its own.
     assert command(capsys, tmp_path, "--fail-on", "leak", "--group", "yesterday")[0] == 0
     # Where nothing else can be shown, it is told all the same.
-    (tmp_path / "report-1.json").unlink()
+    (tmp_path / "report-0.json").unlink()
     code, told = command(capsys, tmp_path, "--fail-on", "leak")
     assert code == 4
     assert any(it.startswith("FAILED leak: night-0 may still run; ") for it in told)

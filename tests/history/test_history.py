@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from history_tools import (
@@ -24,15 +22,12 @@ from history_tools import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import run_files
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 
-SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 PLACE = "ready of eu-central tier-1 hermes-basic"
 
 
@@ -60,7 +55,7 @@ def test_the_newest_time_of_a_phase_is_beside_the_green_ones_before(
 ) -> None:
     [phase] = live(reports).phases
     found = phase.change
-    told = found and (found.before, found.now, found.groups, found.limit, found.since)
+    told = found and (found.usual, found.now, found.groups, found.limit, found.since)
     assert told == (change and pytest.approx(change))
     assert len(red(reports, "regression")) == bool(change and change[-1])
     assert red(reports) == []
@@ -69,8 +64,8 @@ def test_the_newest_time_of_a_phase_is_beside_the_green_ones_before(
 @pytest.mark.parametrize(
     ("named", "words"),
     [
-        (["gpt-5"] * 10 + ["gpt-5-mini"], " (its model changed since: gpt-5 to gpt-5-mini)"),
-        (["gpt-5"] * 9 + ["", "gpt-4"], " (its model changed since: gpt-5 to gpt-4)"),
+        (["gpt-5"] * 10 + ["gpt-5-mini"], ", its model changed from gpt-5 to gpt-5-mini"),
+        (["gpt-5"] * 9 + ["", "gpt-4"], ", its model changed from gpt-5 to gpt-4"),
         (["gpt-5"] * 11, ""),
         ([""] * 10 + ["gpt-4"], ""),
         (["gpt-5"] * 10 + [""], ""),
@@ -86,10 +81,10 @@ def test_a_regression_says_from_to_and_since_when_and_whether_models_changed(
         ]
         return [report_of(at, booted(s, models=its), pipeline=commit) for at, s, its in times]
 
-    told = f"regression: {PLACE}: from 40.0 s to 1 min 30 s{words}, since"
-    assert red(made({}), "regression") == [f"{told} commit c10 (run g10)"]
-    assert red(made({"commit": None}), "regression") == [f"{told} run g10"]
-    assert live(made({})).cells[0].models == next(filter(None, reversed(named)))
+    usual = f"usually 40.0 s, +125%{words}"
+    told = f"regression: {PLACE} took 1 min 30 s ({usual}), since g10"
+    assert red(made({}), "regression") == [f"{told}, commit c10"]
+    assert red(made({"commit": None}), "regression") == [told]
 
 
 def test_each_router_has_figures_of_its_own() -> None:
@@ -99,11 +94,10 @@ def test_each_router_has_figures_of_its_own() -> None:
     reports += [report_of(it, booted(90.0), url=slow + "/" * (it % 2)) for it in range(12, 18)]
     assert red(reports, "regression") == []
     overview = live(reports)
-    assert [(it.spec.name, len(it.points)) for it in overview.phases] == [
+    assert [(str(it.spec), len(it.points)) for it in overview.phases] == [
         ("eu-central tier-1 hermes-basic https://router.example/api", 12),
         (f"eu-central tier-1 hermes-basic {slow}", 6),
     ]
-    assert [(it.instances, it.ready) for it in overview.cells] == [(12, 12), (6, 6)]
 
 
 def test_live_runs_and_those_of_the_fake_are_never_in_one_figure() -> None:
@@ -116,7 +110,7 @@ def test_live_runs_and_those_of_the_fake_are_never_in_one_figure() -> None:
     assert both.live is not None
     assert both.fake is not None
     assert [len(it.groups) for it in (both.live, both.fake)] == [1, 2]
-    assert [(it.spec.router, it.instances) for it in both.fake.cells] == [(None, 2)]
+    assert [(it.spec.router, len(it.points)) for it in both.fake.phases] == [(None, 2)]
     assert history_of(fakes).live is None
 
 
@@ -166,39 +160,28 @@ def test_a_flaky_test_has_passed_and_failed_on_one_commit(
     assert red(reports, "flaky") == told
 
 
-def test_tests_are_added_up_those_first_that_are_flaky_or_fail() -> None:
+def test_tests_are_added_up_those_first_that_fail() -> None:
     several = {TEST: "passed", "other": "passed", "calm": "xfailed", "left": "skipped"}
     reports = [
         report_of(0, outcomes=several, pipeline={"commit": "c"}),
         report_of(1, broken("no\nmore"), outcomes=several | FAILED, pipeline={"commit": "c"}),
         report_of(2, outcomes=several | {"other": "error"}),
     ]
-    runs = [
-        it.model_copy(
-            update={"tests": tuple(t.model_copy(update={"runs": 5, "passed": 4}) for t in it.tests)}
-        )
-        for it in reports
-    ]
-    first, second, third = live(runs).tests
-    assert (first.test, first.passed, first.failed, first.flaky_on) == (TEST, 2, 1, ("c",))
-    assert (first.last_failed, first.words, first.runs, first.runs_passed) == (1, "no", 15, 12)
-    assert (second.test, second.failed, second.flaky_on, second.words) == ("other", 1, (), None)
-    assert (third.test, third.passed, third.last_failed) == ("calm", 3, None)
+    first, second, third = live(reports).tests
+    assert (first.test, first.failed, first.flaky_on, first.words) == ("other", 1, (), None)
+    assert (second.test, second.passed, second.failed, second.words) == (TEST, 2, 1, "no")
+    assert second.flaky_on == ("c",)
+    assert (third.test, third.passed, third.failed) == ("calm", 3, 0)
 
 
-def test_boots_by_spec_and_tokens_by_group() -> None:
+def test_tokens_by_group() -> None:
     took = TokensReport(input_tokens=100, output_tokens=20)
     reports = [
         report_of(0, booted(40.0, tokens=took), booted(60.0, 1, tokens=took), LOST, INTERRUPTED),
         report_of(1, LOST.model_copy(update={"spec": WEST, "tokens": took})),
         report_of(2, an_instance(phases={}, spans=())),
     ]
-    overview = live(reports)
-    east, other = overview.cells
-    assert (east.instances, east.ready) == (3, 2)
-    assert (other.spec.region, other.instances, other.ready) == ("us-west", 1, 0)
-    tokens = [(it.input_tokens, it.output_tokens, it.tokens) for it in overview.groups]
-    assert tokens == [(200, 40, 240), (100, 20, 120), (0, 0, 0)]
+    assert [it.tokens for it in live(reports).groups] == [240, 120, 0]
 
 
 def test_the_last_groups_and_none_after_one_that_is_named() -> None:
@@ -231,16 +214,16 @@ def test_failures_and_leaks_of_the_newest_group() -> None:
     ]
 
 
-def test_a_group_of_the_future_is_named_and_judged_by_nothing() -> None:
+def test_a_group_of_the_future_is_named_and_never_the_newest() -> None:
     day, far = timedelta(days=1), {"group": "far"}
     wrong = [report_of(it, began=NOON + 9 * day, pipeline=far, fake=it == 3) for it in (2, 3)]
     apart = [
-        report_of(4, began=NOON + day, exit_code=1),
+        report_of(4, began=NOON + timedelta(minutes=5), exit_code=1),
         # A group began when its first run did: a red run is not hidden by its own clock.
         report_of(5, began=NOON + 9 * day, exit_code=1, pipeline={"group": "g4"}),
     ]
     reports = [report_of(0), *wrong, *apart]
-    told = "group far: it began in the future, 2026-01-11 12:00 UTC"
+    told = "group far: it begins in the future, 2026-01-11 12:00 UTC: passed"
     alone, both = history_of(reports, now=NOON), history_of(reports, fake=True, now=NOON)
     of_the_fake = "runs of the fake router: 1; --include-fake shows them"
     assert alone.skipped == (told, of_the_fake)
@@ -258,7 +241,7 @@ def test_a_group_must_have_the_runs_that_are_expected() -> None:
         report_of(1, outcomes={"a": "passed"}, pipeline=shard),
         report_of(2, outcomes={"b": "failed"}, pipeline=shard),
     ]
-    failed = "failure: run run-2 of group g (exit code 1): b"
+    failed = "failure: run run-2 of g (exit code 1): b"
     # Nothing is said of other groups.
     known = "; the newest groups are g, last week"
     for group, expect, words in (
@@ -281,21 +264,16 @@ def test_a_group_must_have_the_runs_that_are_expected() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 12))
-def test_any_set_of_reports_makes_a_history_as_its_schema_says(seed: int, many: int) -> None:
+def test_any_set_of_reports_makes_a_history_in_whatever_order(seed: int, many: int) -> None:
     chance = random.Random(seed)
     reports = [a_random_report(chance, number) for number in range(many)]
     made = history_of(reports, fake=True, last=chance.randint(1, 9))
-    VALIDATOR.validate(json.loads(run_files.as_json(made)))
     shuffled = chance.sample(reports, many)
     assert history_of(shuffled, fake=True) == history_of(reports, fake=True)
     for overview in made.overviews.values():
         for phase in overview.phases:
-            assert all(0 <= point.median <= point.slowest for point in phase.points)
-        assert sum(it.ready for it in overview.cells) <= sum(it.instances for it in overview.cells)
+            assert all(0 <= point.seconds <= 100 for point in phase.points)
         assert len(overview.leaks) == sum(it.leaks for it in overview.groups)
-
-
-VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
 
 
 def a_random_report(chance: random.Random, number: int) -> Report:

@@ -31,7 +31,7 @@ def test_what_it_prints_and_writes(artifacts: Path, tmp_path: Path, capsys: Outp
     code, lines = command(capsys, artifacts, *written_to)
     assert code == 0
     golden("history-command", "\n".join(lines))
-    assert "<h1>Of the last 10, 9 passed, 1 failed</h1>" in page.read_text("utf-8")
+    assert "<h1>failure: run run-11 (exit code 1): tests/" in page.read_text("utf-8")
     assert len(json.loads(data.read_text("utf-8"))["live"]["groups"]) == 12
     # Words of a stranger are in code spans alone, which nothing in them ends.
     golden("history-markdown", short.read_text("utf-8"))
@@ -82,19 +82,17 @@ def test_the_pipelines_own_group_must_have_its_runs(
 
 
 @pytest.mark.parametrize(
-    ("ended", "code", "not_run", "kind"),
+    ("ended", "code", "not_run"),
     [
-        ("pytest.exit: no more", 1, 2, " (pytest.exit)"),
-        ("interrupt", 2, 0, " (interrupt)"),
-        ("signal: TERM", 143, 0, " (signal: TERM)"),
-        ("collection errors: a.py", 2, 0, " (collection errors)"),
-        # A stranger's word is no kind.
-        (": :error::boo", 9, 0, ""),
-        (None, 0, 1, ""),
+        ("pytest.exit: no more", 1, 2),
+        ("signal: TERM", 143, 0),
+        # What a stranger's plugin says is no command of a pipeline's runner.
+        (": :error::boo", 9, 0),
+        (None, 0, 1),
     ],
 )
 def test_what_ended_a_run_is_told_in_every_view(
-    tmp_path: Path, capsys: Output, ended: str | None, code: int, not_run: int, kind: str
+    tmp_path: Path, capsys: Output, ended: str | None, code: int, not_run: int
 ) -> None:
     facts = {"ended": ended, "exit_code": code, "not_run": not_run}
     folder = written(tmp_path / "artifacts", [report_of(it, **facts) for it in range(2)])
@@ -104,33 +102,29 @@ def test_what_ended_a_run_is_told_in_every_view(
     left = f"; {not_run} of its tests did not run" if not_run else ""
     how = ", ".join(filter(None, (f"exit code {code}", ended)))
     words = f"failure: run run-1 ({how}): no test of it failed{left}"
-    assert told[0].endswith(f"; the newest, g1, failed{kind}")
+    assert told[0] == f"hydra-smoke history, live router: {words}"
+    assert told[1].endswith("; the newest, g1, failed")
     assert told[-1] == f"FAILED {words}"
-    for row, name in zip(told[2:4], ("g0", "g1"), strict=True):
-        assert f"  {name}    c{name[1]}      failed{kind} " in row
     text = short.read_text("utf-8")
-    assert text.startswith(f"## hydra-smoke history: failed{kind}\n")
+    assert text.startswith("## hydra-smoke history, live router: failure\n")
     assert f"`{words}`" in text
-    shown = page.read_text("utf-8")
-    assert shown.count(f">failed{kind}</td>") == 2
-    assert f"g0: failed{kind}, commit c0" in shown
-    assert words in shown
+    assert page.read_text("utf-8").count(words) == 3
 
 
 def test_two_reports_are_enough(tmp_path: Path, capsys: Output) -> None:
     for number, (before, now, row) in enumerate(
         [
             (40.0, 90.0, "40.0 s  1 min 30 s  +125%   1"),
-            (0.002, 2.81, "2 ms    2.81 s  1,405 times  1"),
+            (0.002, 2.81, "2 ms   2.81 s  1,405 times  1"),
             # Of milliseconds, a share says nothing.
-            (0.002, 0.008, "2 ms    8 ms  -       1"),
+            (0.002, 0.008, "2 ms   8 ms  -       1"),
         ]
     ):
         reports = [report_of(0, booted(before)), report_of(1, booted(now))]
         code, lines = command(capsys, written(tmp_path / str(number), reports))
         assert code == 0
         assert f"ready  eu-central tier-1 hermes-basic  {row}" in lines
-        assert lines[-2].startswith("  no baseline: no phase could be judged, which takes 10 green")
+        assert lines[-2].startswith("  not judged: no phase has 10 green runs before, of the same")
 
 
 def test_without_a_commit_nothing_is_judged_to_be_flaky(tmp_path: Path, capsys: Output) -> None:
@@ -152,6 +146,10 @@ def test_a_run_alone_has_nothing_that_stands_out(tmp_path: Path, capsys: Output)
     code, lines = command(capsys, tmp_path, "--markdown", short)
     assert (code, lines[-4:]) == (0, ["", "What stands out", "  nothing", ""])
     assert short.read_text("utf-8").strip().endswith("the newest, g0, passed`")
+    assert lines[:2] == [
+        "hydra-smoke history, live router: passed: g0",
+        "runs: 1; the newest, g0, passed",
+    ]
 
 
 def test_what_stands_out_besides(tmp_path: Path, capsys: Output) -> None:
@@ -162,11 +160,8 @@ def test_what_stands_out_besides(tmp_path: Path, capsys: Output) -> None:
     at = lines.index("What stands out")
     assert lines[at + 1] == "  leak: night-0 may still run; hydra-smoke sweep --run-id night"
     assert lines[at + 2] == "  failure: run run-1 (exit code 0): no test of it failed"
-    assert lines[at + 3 : at + 5] == [
-        "  boots: 2 of 3 of eu-central tier-1 hermes-basic got ready",
-        "  leaks of earlier runs: 1",
-    ]
-    assert any("…able-17  " in line for line in lines)
+    assert lines[at + 3] == "  leaked before: night-0"
+    assert any("  a-pipel…table-17  " in line for line in lines)
 
 
 def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) -> None:
@@ -181,21 +176,30 @@ def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) ->
     assert "\nand 35 more phases\n" in (tmp_path / "it.md").read_text("utf-8")
 
 
-def test_the_table_fits_a_narrow_terminal(
-    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_fits_a_narrow_terminal(tmp_path: Path, capsys: Output) -> None:
     many = {f"t{at}": "failed" for at in range(90)}
     group = PipelineReport(group="jenkins-router-smoke-of-every-night-17")
     leaked = booted(754.0, outcome="leaked")
     shards = [report_of(0, leaked, run_id=f"run-{it}", outcomes=many) for it in range(12)]
     written(tmp_path, [it.model_copy(update={"pipeline": group}) for it in shards])
-    cut = {"40": "jen…t-17", "80": "jenk…ht-17", "200": "jenkins-rou…ery-night-17"}
-    for columns, shown in cut.items():
-        monkeypatch.setenv("COLUMNS", columns)
-        _, lines = command(capsys, tmp_path)
-        start = f"2026-01-02 12:00Z  {shown}  -       leaked  12    0       1,080   12 min 34 s"
-        assert lines[2] == start
-        assert len(lines[2]) <= max(int(columns), 80)
+    _, lines = command(capsys, tmp_path)
+    assert lines[1] == f"runs: 1 of 12 reports; the newest, {group.group}, leaked"
+    assert lines[4] == "2026-01-02 12:00Z  jenkins…night-17  -       leaked  0 of 1080  12 min 34 s"
+    assert len(lines[4]) <= 80
+
+
+def test_names_are_harmless(tmp_path: Path, capsys: Output) -> None:
+    words = "\x1b[31m\u202e\r\n::error::x"
+    slow = booted(90.0, spec=WEST.model_copy(update={"region_id": words}))
+    of = dict.fromkeys(("group", "commit", "branch"), words)
+    calm = [
+        report_of(it, slow, run_id=words, outcomes={words: "failed"}, pipeline=of) for it in (1, 2)
+    ]
+    written(tmp_path, calm)
+    code, lines = command(capsys, tmp_path, "--markdown", "-", "--fail-on", "failure")
+    assert code == 1
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith(("::", "FAILED failure: run ::")) for line in lines)
 
 
 def test_nothing_that_can_be_shown(tmp_path: Path, capsys: Output) -> None:
@@ -216,15 +220,15 @@ def test_nothing_that_can_be_shown(tmp_path: Path, capsys: Output) -> None:
             "later",
             [report_of(0, began=later)],
             [
-                f"left out: group g0: it began in the future, {later:%Y-%m-%d %H:%M} UTC",
-                "every group that could be shown had a wrong clock",
+                f"left out: group g0: it begins in the future, {later:%Y-%m-%d %H:%M} UTC: passed",
+                "every group that was read begins in the future",
             ],
         ),
     ):
         code, told = command(capsys, written(tmp_path / folder, reports))
         assert (code, told[:-1]) == (4, lines)
     code, told = command(capsys, fake, "--include-fake")
-    assert (code, told[0][:49]) == (0, "hydra-smoke history: FAKE router, runs: 1; the ne")
+    assert (code, told[0]) == (0, "hydra-smoke history, FAKE router: passed: night")
     code, told = command(capsys, tmp_path / "nothing")
     assert (code, told[1]) == (4, "no report could be read")
 
