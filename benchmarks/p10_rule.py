@@ -53,7 +53,7 @@ def shares(draw: Draw, spread: float, before: int, tries: int) -> list[float]:
     return [100 * it / tries for it in told]
 
 
-def run(tries: int = 4_000) -> Result:
+def run(tries: int = 8_000) -> Result:
     found = [f"+{step - 1:.0%} within {runs}, %" for step, runs in STEPS]
     result = Result(["spread (CV)", "times", "runs before", "false alarms, %", *found])
     for spread in SPREADS:

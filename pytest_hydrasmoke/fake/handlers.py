@@ -20,7 +20,6 @@ from .recordings import Refused
 from .records import FakeInstance, Json
 from .replay import NotRecordedError, Replay, Replayed
 from .replies import Speech
-from .scenario import in_case
 from .sse_events import encode, plan, plan_recorded
 from .state import World
 
@@ -47,23 +46,23 @@ class Handlers:
             present = self._scenario.provision_instance_id == "present"
             answer["instance_id"] = instance.id if present else None
         answer["task_id"] = instance.task_id
-        return self._success(answer, self._scenario.provision_status)
+        return JSONResponse(answer, self._scenario.provision_status)
 
     def poll(self, call: wire.PollCall) -> ASGIApp:
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
-            return self._success(
+            return JSONResponse(
                 {"found": True, "instance_id": instance.id, "status": instance.status}
             )
         if self._scenario.poll_before_row == "404":
             raise HTTPException(404, "Instance not found")
         if self._scenario.poll_before_row == "bare":
-            return self._success({"found": False})
-        return self._success({"found": False, "instance_id": None, "status": None})
+            return JSONResponse({"found": False})
+        return JSONResponse({"found": False, "instance_id": None, "status": None})
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
         instance = _found(self._world.find(call.instance_id))
-        return self._success(
+        return JSONResponse(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
         )
 
@@ -155,12 +154,11 @@ class Handlers:
             for event in self._world.llm_events(instance.id)
             if now - event.at <= window
         ]
-        listed = {"sorted": sorted(set(seen)), "seen": list(dict.fromkeys(seen)), "repeated": seen}
-        return self._success(
+        return JSONResponse(
             {
                 "instance_id": instance.id,
                 "count": len(seen),
-                "providers": listed[self._scenario.providers_listed],
+                "providers": sorted(set(seen)),
                 "window_seconds": window,
             }
         )
@@ -171,11 +169,7 @@ class Handlers:
             raise HTTPException(404, "Instance not found")
         if outcome == "deleted_before" and self._scenario.second_delete != 200:
             raise HTTPException(self._scenario.second_delete, "Instance already deleted")
-        word = in_case(self._scenario.gone_word, self._scenario.status_case)
-        return self._success({"instance_id": call.instance_id, "status": word})
-
-    def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
-        return JSONResponse({**fields, **self._scenario.extra}, status)
+        return JSONResponse({"instance_id": call.instance_id, "status": self._scenario.gone_word})
 
 
 def _refusal(refused: Refused) -> Response:

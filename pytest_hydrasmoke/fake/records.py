@@ -14,7 +14,7 @@ else:
     Json = object
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
-Progress = Literal["queued", "running", "done"]
+Progress = Literal["running", "done"]
 
 SPEC = ("manifest_id", "region_id", "tier_id", "agent_name")
 

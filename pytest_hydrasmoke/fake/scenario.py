@@ -14,12 +14,11 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, model_vali
 from pydantic.dataclasses import dataclass
 
 from .recordings import RecordedFolder
-from .records import Json, Route, public
+from .records import Route, public
 from .replies import KEYS, copies
-from .validity import CONFIG, Count, Flag, JsonObject, Positive, Seconds, Text, in_words
+from .validity import CONFIG, Count, Flag, Positive, Seconds, Text, in_words
 
 AfterDelete = Literal["404", "row"]
-LineEnd = Literal["lf", "crlf", "cr"]
 Runtime = Literal[
     "openai",
     "hermes",
@@ -34,7 +33,6 @@ Runtime = Literal[
     "named",
     "text",
 ]
-StatusCase = Literal["as_written", "lower", "upper", "title", "mixed"]
 
 REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "delete")
 """The calls that a client may make again when an answer was lost."""
@@ -81,10 +79,8 @@ class Scenario:
     quota_status: Literal[402, 403, 409, 429] = 403
     """Answer to a provision beyond the quota."""
 
-    workers: Count = 0
-    """Workers that share the queue of tasks (provisions, clean-ups); 0: one for each task."""
     row_after: Seconds = 0.02
-    """From when a worker begins until the row is there; `inf`: never."""
+    """From a provision until the row is there; `inf`: never."""
     poll_before_row: Literal["found_false", "bare", "404"] = "found_false"
     """Poll's answer until then; `bare`: `found` false alone."""
 
@@ -97,10 +93,6 @@ class Scenario:
     """The boot: seconds after the row, and the status from then on."""
     ready_words: tuple[Text, ...] = ("running", "active", "ready", "online")
     """The words of `statuses` with which the agent accepts a chat."""
-    status_case: StatusCase = "as_written"
-    """Letter case of status words in answers."""
-    early_hostname: Flag = False
-    """Whether the hostname is known before the boot ends."""
 
     unauthorized_status: Literal[401, 403] = 401
     """Answer to a missing or wrong token."""
@@ -130,8 +122,6 @@ class Scenario:
     """Whether a turn ends with its runtime's terminal events."""
     keep_alive: Flag = False
     """Whether a comment precedes each event."""
-    line_end: LineEnd = "lf"
-    """Line ends of the stream."""
     first_event_after: Seconds = 0.0
     """From a chat's answer until its first event."""
     event_pause: Seconds = 0.0
@@ -147,8 +137,6 @@ class Scenario:
 
     providers: tuple[Text, ...] = ("anthropic",)
     """Providers of LLM events, one for each row, in turn."""
-    providers_listed: Literal["sorted", "seen", "repeated"] = "sorted"
-    """`providers` in the answer: each once, sorted or as first seen, or one for each row."""
     llm_events_per_turn: Count = 1
     """Rows that a turn leaves."""
     llm_events_lag: Seconds = 0.2
@@ -168,9 +156,6 @@ class Scenario:
     retry_after_seconds: Count = 1
     """How many seconds ahead it is."""
 
-    extra: JsonObject = field(default_factory=dict[str, Json], hash=False)
-    """Fields added to every successful answer, as by a newer router."""
-
     @model_validator(mode="after")
     def _names_providers(self) -> Self:
         if self.llm_events_per_turn and not self.providers:
@@ -181,12 +166,3 @@ class Scenario:
 def ready(word: str | None, words: tuple[str, ...]) -> bool:
     """Return whether a status word is one of the ready ones, in whatever letter case it is told."""
     return word is not None and word.casefold() in map(str.casefold, words)
-
-
-def in_case(word: str, case: StatusCase) -> str:
-    """Return a status word in the scenario's letter case."""
-    if case == "as_written":
-        return word
-    if case == "mixed":
-        return "".join(c.upper() if i % 2 else c.lower() for i, c in enumerate(word))
-    return {"lower": word.lower, "upper": word.upper, "title": word.title}[case]()

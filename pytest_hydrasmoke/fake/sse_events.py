@@ -38,7 +38,6 @@ _FRAMES: Mapping[Runtime, Callable[[Speech], Frames]] = {
     "text": frames.text,
 }
 _LINE = re.compile(r"\r\n|\r|\n")
-_EOL = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 _GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
 _EVENT = re.compile(rb"(?s).+?(?:(?>\r\n|\r|\n){2}|\Z)")
 # What came after a reader left is not known: whoever reads on must not take it for the end.
@@ -66,14 +65,13 @@ class TurnBytes:
 def encode(scenario: Scenario, said: Speech) -> TurnBytes:
     """Encode what the agent says in the events of the scenario's runtime."""
     made = _FRAMES[scenario.runtime](said)
-    eol = _EOL[scenario.line_end]
 
     def wire(event: Event) -> bytes:
         lines = [": keep-alive", ""] if scenario.keep_alive else []
         lines += [f"event: {event.name}"] if event.name else []
         lines += [f"data: {line}" for line in _LINE.split(event.data)]
         lines += ["", f": {event.comment}"] if event.comment else []
-        return "".join(line + eol for line in [*lines, ""]).encode()
+        return "".join(f"{line}\n" for line in [*lines, ""]).encode()
 
     *spoken, more = map(wire, made.spoken)
     closing = tuple(map(wire, made.closing)) if scenario.terminal else ()

@@ -7,7 +7,6 @@ Calls may come from several threads: the server's and the test's.
 
 from __future__ import annotations
 
-import heapq
 import math
 import threading
 import uuid
@@ -22,7 +21,7 @@ from .faults import Faults
 from .records import FakeInstance, LlmEvent, Progress, RequestRecord, public
 from .replies import Replies
 from .requests import SmokeProvisionRequest
-from .scenario import Scenario, in_case, ready
+from .scenario import Scenario, ready
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -46,29 +45,21 @@ class RealClock:
         return now()
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """A task of a worker: its duration is known when it is queued, so that nothing has to run."""
-
-    begins_at: float
-    ends_at: float
-    """`inf` where a worker never gets there."""
-
-    def progress(self, now: float) -> Progress:
-        if now < self.begins_at:
-            return "queued"
-        return "running" if now < self.ends_at else "done"
+def _progress(ends_at: float, now: float) -> Progress:
+    """Return how far a task is: its end is known when it begins, so that nothing has to run."""
+    return "running" if now < ends_at else "done"
 
 
 @dataclass(slots=True)
 class _Row:
     order: SmokeProvisionRequest
     provisioned_at: float
-    task: _Task
+    created_at: float
+    """From when there is a row: `inf` for never."""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     deleted_at: float | None = None
-    cleanup: _Task | None = None
+    cleaned_at: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +100,6 @@ class World:
         self.replies.reset()
         self.faults.reset()
         with self._lock:
-            self._free_at = [0.0] * self.scenario.workers
             self._rows: dict[str, _Row] = {}
             self._by_key: dict[str, _Row] = {}
             self._requests: list[dict[str, Any]] = []
@@ -128,19 +118,11 @@ class World:
                 if self.scenario.quota is not None and alive >= self.scenario.quota:
                     return "quota"
                 now = self.clock.now()
-                row = _Row(order, now, self._queued(now, self.scenario.row_after))
+                row = _Row(order, now, now + self.scenario.row_after)
                 self._by_key[order.idempotency_key] = self._rows[row.id] = row
             elif row.order != order and self.scenario.second_key == "conflict":
                 return "conflict"
             return self._seen(row)
-
-    def _queued(self, now: float, seconds: float) -> _Task:
-        """Queue a task that occupies a worker for so long: workers take them in order."""
-        begins_at = max(now, self._free_at[0]) if self._free_at else now
-        task = _Task(begins_at, begins_at + seconds)
-        if self._free_at:
-            heapq.heapreplace(self._free_at, task.ends_at)
-        return task
 
     def find(self, instance_id: str) -> FakeInstance | None:
         """Return what a caller sees under this id, which may be a deleted instance."""
@@ -168,12 +150,12 @@ class World:
         with self._lock:
             row = self._rows.get(instance_id)
             now = self.clock.now()
-            if row is None or now < row.task.ends_at:
+            if row is None or now < row.created_at:
                 return "unknown"
             if row.deleted_at is not None:
                 return "deleted_before"
             row.deleted_at = now
-            row.cleanup = self._queued(now, self.scenario.cleanup_after)
+            row.cleaned_at = now + self.scenario.cleanup_after
             return "deleted"
 
     def begin_turn(self, instance_id: str, recorded: Sequence[str] | None = None) -> AgentTurn:
@@ -268,7 +250,7 @@ class World:
 
     def _seen(self, row: _Row) -> FakeInstance:
         scenario, now = self.scenario, self.clock.now()
-        created_at = row.task.ends_at
+        created_at = row.created_at
         ready_after = next(
             (after for after, it in scenario.statuses if ready(it, scenario.ready_words)), math.inf
         )
@@ -277,21 +259,21 @@ class World:
         reached = [word for after, word in scenario.statuses if now - created_at >= after]
         word = reached[-1] if reached else None
         hostname = None
-        if word is not None and (booted or scenario.early_hostname):
+        if word is not None and booted:
             # A deleted row's hostname is changed, so that the next row can use it.
             hostname = f"smoke-{row.id[:8]}.example" + ("-deleted" if deleted else "")
-        cleanup = None if row.cleanup is None else row.cleanup.progress(now)
+        cleanup = None if row.cleaned_at is None else _progress(row.cleaned_at, now)
         gone = scenario.cleaned_word if cleanup == "done" else None
         status = (gone or scenario.gone_word) if deleted else word
         return FakeInstance(
             **dict(row.order),
             id=row.id,
             task_id=row.task_id,
-            status=None if status is None else in_case(status, scenario.status_case),
+            status=status,
             hostname=hostname,
             ready=ready(word, scenario.ready_words) and not deleted,
             deleted=deleted,
-            task=row.task.progress(now),
+            task=_progress(created_at, now),
             child_rows=() if deleted or word is None else _CHILD_ROWS,
             cleanup=cleanup,
             provisioned_at=row.provisioned_at,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from checks_tools import Body, cut, letting_in, no_field
+from other_form import odd
 from plugin_tools import ALL, CHECKS, FIRST, SOMEBODY, Project, Ran, answering, count, tampered
 
 from pytest_hydrasmoke._run.swept_run import NAMES
@@ -300,9 +301,12 @@ def test_a_deleted_instance_may_keep_its_row(project: Project, routing: Routing)
 def test_the_checks_pass_against_every_router_that_keeps_the_contract(
     project: Project, routing: Routing
 ) -> None:
-    more: dict[str, Any] = {"llm_events_per_turn": 3, "extra": {"news": [uuid.UUID(int=0).hex]}}
-    odd = replace(load("contrary"), trouble="none", runtime="anthropic", terminal=True, **more)
-    router = routing(odd)
+    contrary = replace(load("contrary"), trouble="none", runtime="anthropic", llm_events_per_turn=3)
+
+    def with_news(answer: dict[str, Any]) -> dict[str, Any]:
+        return {**odd(answer), "news": [uuid.UUID(int=0).hex]}
+
+    router = routing(replace(contrary, terminal=True), change=with_news, line_end=b"\r")
     result = project.suite("bare").at(router, run_id="run").live(passed=ALL)
     result.says("*note: unknown in the answer to poll: news")
     # They need few instances, and a sweep knows their keys; the longest is just too long.

@@ -22,6 +22,7 @@ from net_tools import (
     run_for,
     within,
 )
+from other_form import give_form
 
 import pytest_hydrasmoke as hydra
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
@@ -53,7 +54,9 @@ async def read(stream: Any) -> list[hydra.ChatEvent]:
 
 async def test_one_instance_from_provision_to_delete(kind: str) -> None:
     extra = {"datacentre": "north", "cost": {"eur": 1}}
-    async with World(kind, Scenario(extra=extra, llm_events_lag=3)) as world:
+    made = World(kind, Scenario(llm_events_lag=3))
+    give_form(made.fake, lambda answer: {**answer, **extra})
+    async with made as world:
         instance = await world.provision()
         [seen] = world.fake.instances
         assert instance.id == seen.id

@@ -9,13 +9,14 @@ from typing import get_args
 
 import pytest
 from blocks import blocks
+from other_form import give_form
 from plugin_tools import TOKEN, Project
 from shown import ROOT, check
 from sizes import sampled
 
 from pytest_hydrasmoke._base.rates import in_words
 from pytest_hydrasmoke.fake import FakeRouter, Scenario, replies
-from pytest_hydrasmoke.fake.scenario import LineEnd, Runtime
+from pytest_hydrasmoke.fake.scenario import Runtime
 
 BUDGETS = ROOT / "docs" / "pipelines" / "budgets.md"
 EDITORS = ROOT / "docs" / "start" / "editors.md"
@@ -127,20 +128,18 @@ ADDRESSED = """
 def test_it(smoke_instance):
     print("said", smoke_instance.chat("I am you@corp.example!").text)
 """
-WAYS = [*((runtime, "lf") for runtime in get_args(Runtime)), ("text", "crlf")]
+WAYS = [*((runtime, b"\n") for runtime in get_args(Runtime)), ("text", b"\r\n")]
 
 
-@pytest.mark.parametrize(
-    "way", sampled("pages", WAYS, [("anthropic", "lf"), ("text", "crlf")], name=" ".join)
-)
+@pytest.mark.parametrize("way", sampled("pages", WAYS, [("anthropic", b"\n"), ("text", b"\r\n")]))
 def test_the_hook_of_recordings_masks_what_events_split(
-    project: Project, monkeypatch: pytest.MonkeyPatch, way: tuple[Runtime, LineEnd]
+    project: Project, monkeypatch: pytest.MonkeyPatch, way: tuple[Runtime, bytes]
 ) -> None:
     monkeypatch.setattr(replies, "_PIECE", re.compile(r"(?s).{1,3}"))
     [hook] = [it for it in blocks(RECORDINGS) if it.name == "conftest.py"]
     project.write("conftest.py", hook.text)
     project.write("test_it.py", ADDRESSED)
-    with FakeRouter(replace(SPLIT, runtime=way[0], line_end=way[1]), TOKEN) as router:
+    with give_form(FakeRouter(replace(SPLIT, runtime=way[0]), TOKEN), line_end=way[1]) as router:
         live = project.at(router).live("--hydra-smoke-record=recordings", "-rP", "test_it.py")
     live.stdout.fnmatch_lines([f"said {SPLIT.reply}"])
     text = (project.path / "recordings/test_it/test_it.json").read_text()

@@ -115,8 +115,7 @@ def test_llm_events_are_counted_as_they_were(staged: Any, playing: Playing) -> N
         says("d", "y"),
         turn("late", refused={**REFUSED, "status": 410}),
     )
-    listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
-    caller, replay, instance_id = staged(*turns, **listed)
+    caller, replay, instance_id = staged(*turns, providers=("c",))
     assert replay.last(instance_id) is None
 
     def after(message: str) -> Any:

@@ -31,7 +31,7 @@ def test_a_toml_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(
         'base = "goose"\nrow_after = inf\nstatuses = [[0, "queued"], [2.5, "running"]]\n'
-        'quota = 3\nextra = { version = 2, links = ["a"] }\n'
+        "quota = 3\n"
         '[[replies]]\nmatch = "weather"\ntext = ["Cold.", "Warm."]\nreasoning = "Hm."\n'
         '[[replies.tool_calls]]\nname = "look"\narguments = { city = "Oslo" }\n'
     )
@@ -42,7 +42,6 @@ def test_a_toml_file(tmp_path: Path) -> None:
         row_after=math.inf,
         statuses=((0, "queued"), (2.5, "running")),
         quota=3,
-        extra={"version": 2, "links": ["a"]},
         replies=[{**told, "tool_calls": tools}],
     )
     assert load("own.toml", tmp_path) == FakeRouter(str(file)).scenario == expected

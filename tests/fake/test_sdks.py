@@ -84,7 +84,7 @@ def test_the_openai_sdk_takes_a_turn_for_a_conversation(runtime: Runtime) -> Non
 
 
 @pytest.mark.parametrize("runtime", ["openai", "hermes"])
-@pytest.mark.parametrize("way", [{}, {"keep_alive": True, "line_end": "crlf"}], ids=str)
+@pytest.mark.parametrize("way", [{}, {"keep_alive": True}], ids=str)
 def test_the_openai_sdk_reads_chat_chunks(streamed: Streamed, runtime: str, way: Any) -> None:
     import openai
     from openai.lib.streaming.chat import ChatCompletionStreamState
@@ -132,7 +132,7 @@ def test_the_openai_sdk_reads_responses(streamed: Streamed) -> None:
     assert (last.type, last.response.error.message) == ("response.failed", FAILED)
 
 
-@pytest.mark.parametrize("way", [{}, {"keep_alive": True, "line_end": "cr"}], ids=str)
+@pytest.mark.parametrize("way", [{}, {"keep_alive": True}], ids=str)
 def test_the_anthropic_sdk_reads_messages(streamed: Streamed, way: Any) -> None:
     import anthropic
     from anthropic.lib.streaming import MessageStream

@@ -28,13 +28,13 @@ def counted(caller: Caller) -> int:
 
 def test_a_stream_is_in_its_scenarios_form(calling: Calling, clock: HandClock) -> None:
     # Each runtime's frames, in every way to send them, are those of `test_runtimes.py`.
-    form: dict[str, Any] = {"keep_alive": True, "line_end": "crlf", "terminal": False}
+    form: dict[str, Any] = {"keep_alive": True, "terminal": False}
     caller = calling(runtime="named", reply=OCTOPUS, **form)
     answer = caller.chat(caller.ready(clock))
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
-    alive = ": keep-alive\r\n\r\nevent: token\r\ndata: "
-    said = "".join(f"{alive}{word}\r\n\r\n" for word in ("señor", " 🐙", " да"))
+    alive = ": keep-alive\n\nevent: token\ndata: "
+    said = "".join(f"{alive}{word}\n\n" for word in ("señor", " 🐙", " да"))
     assert (answer.text, counted(caller)) == (said, 1)
 
 
@@ -126,14 +126,12 @@ def test_garbage_and_a_flood(calling: Calling, clock: HandClock) -> None:
             assert counted(caller) == left
 
 
-@pytest.mark.parametrize(("line_end", "terminal"), [("crlf", True), ("lf", False)])
-def test_a_whole_turn_in_pieces(
-    calling: Calling, clock: HandClock, line_end: str, terminal: bool
-) -> None:
-    caller = calling(runtime="named", reply=OCTOPUS, line_end=line_end, terminal=terminal)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_whole_turn_in_pieces(calling: Calling, clock: HandClock, terminal: bool) -> None:
+    caller = calling(runtime="named", reply=OCTOPUS, terminal=terminal)
     instance_id = caller.ready(clock)
     whole = caller.chat(instance_id).content
-    end = b"\r\n" if line_end == "crlf" else b"\n"
+    end = b"\n"
     first = end.join((b"event: token", "data: señor".encode(), b"", b""))
     caller.router.break_stream("trickle", after_events=1)
     assert chunks(caller, instance_id) == [

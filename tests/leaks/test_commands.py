@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from leaks_tools import hits, settings, windows
+from other_form import give_form
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._cli.main import main
@@ -77,10 +78,8 @@ def test_what_has_the_token_in_it_is_told_without(command: Command) -> None:
 @pytest.fixture
 def router() -> Iterator[FakeRouter]:
     told = f"{TOKEN} {OTHER}"
-    scenario = Scenario(
-        row_after=0, statuses=((0, f"running {told}"),), extra={told: told}, llm_events_lag=0.0
-    )
-    with FakeRouter(scenario, TOKEN) as router:
+    scenario = Scenario(row_after=0, statuses=((0, f"running {told}"),), llm_events_lag=0.0)
+    with give_form(FakeRouter(scenario, TOKEN), lambda it: {**it, told: told}) as router:
         yield router
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import random
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from leaks_tools import SINKS, Sinks, run, settings, spellings, windows
+from other_form import give_form
 from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -62,10 +64,14 @@ def leaky_run(folder: Path, token: str, *arguments: str, **env: str) -> Sinks:
         statuses=((0, f"wait for {token}"), (0.1, "running")),
         reply=f"I know {token}",
         providers=("anthropic", token),
-        extra={token: token},
         llm_events_lag=0.0,
     )
-    with FakeRouter(scenario, token) as router, FakeRouter(scenario, token) as echo:
+
+    def telling(answer: dict[str, Any]) -> dict[str, Any]:
+        return {**answer, token: token}
+
+    routers = [give_form(FakeRouter(scenario, token), telling) for _ in range(2)]
+    with routers[0] as router, routers[1] as echo:
         echo.fail("status", status=403, times=100, body={"detail": f"{token} is not valid"})
         given = {
             **settings(router.url, token, record="recordings"),

@@ -25,14 +25,17 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 
 @pytest.fixture
-def routing() -> Iterator[Callable[[Scenario], FakeRouter]]:
-    """Give `routing(scenario)`: a router that serves until the test's end."""
+def routing() -> Iterator[Callable[..., FakeRouter]]:
+    """Give `routing(scenario, **form)`: a router that serves until the test's end."""
+    from other_form import give_form
     from plugin_tools import TOKEN
 
     from pytest_hydrasmoke.fake import FakeRouter
 
     with ExitStack() as stack:
-        yield lambda scenario: stack.enter_context(FakeRouter(scenario, TOKEN))
+        yield lambda scenario, **form: stack.enter_context(
+            give_form(FakeRouter(scenario, TOKEN), **form) if form else FakeRouter(scenario, TOKEN)
+        )
 
 
 @pytest.fixture
