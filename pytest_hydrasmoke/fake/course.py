@@ -73,10 +73,8 @@ class Course:
         """Describe the first recording that has a message, and whose owner never was on stage."""
         for turn in self.of_message.get(message, ()):
             if turn.of not in self.collected and ("begun", turn.of) not in self.came:
-                return (
-                    f"; it was for {turn.of}: if that was renamed, change `of` in "
-                    f"{shown_path(turn.file)}"
-                )
+                file = shown_path(self.recordings.by_owner[turn.of].file)
+                return f"; it was for {turn.of}: if that was renamed, change `of` in {file}"
         return ""
 
 

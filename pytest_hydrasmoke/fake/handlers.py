@@ -107,8 +107,7 @@ class Handlers:
     def _replayed(self, replay: Replay, instance: FakeInstance, message: str) -> ASGIApp:
         try:
             recorded = replay.answer(message, instance)
-            chunks = recorded.stream()
-        except (NotRecordedError, OSError, ValueError) as problem:
+        except (NotRecordedError, ValueError) as problem:  # A user's hook may raise the latter.
             replay.missed(message)
             raise HTTPException(501, str(problem)) from None
         replay.note(instance.id, replay.played(recorded))
@@ -120,10 +119,10 @@ class Handlers:
             began.end()
             return hang_up if recorded.refused is None else _refusal(recorded.refused)
         if (broken := self._world.faults.take_break()) is None:
-            playlist = plan_recorded(chunks, end, counted=counted is not None)
+            playlist = plan_recorded(recorded.chunks, end, counted=counted is not None)
         else:
             runtime = encode(self._scenario, Speech(message, ""))
-            playlist = plan(runtime.instead(b"".join(chunks)), broken)
+            playlist = plan(runtime.instead(b"".join(recorded.chunks)), broken)
         return EventStream(playlist, began)
 
     def _refused_as_deleted(

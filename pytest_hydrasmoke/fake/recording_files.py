@@ -1,37 +1,29 @@
-"""Read and check a folder of recordings; `docs/reference/recordings.md` has the format.
-
-A file is read line by line: of a stream's chunks with one line each, only the positions are kept.
-"""
+"""Read and check a folder of recordings."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
 
-from .recordings import (
-    ChunkLines,
-    Claim,
-    CountedEvents,
-    End,
-    PlayableTurn,
-    RecordedFolder,
-    Recording,
-    Refused,
-    bytes_of,
-    chunk_in,
-    chunk_of,
-    stamp_of,
-)
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from .recordings import RecordedFolder, Recording
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 _SHOWN = 10
 """Most problems of a folder that are reported."""
 _MOST = 100_000
 """Most files and folders below it: more is a whole disk, and not a folder of recordings."""
+
+
+class _Head(BaseModel):
+    """What says whether a file is a recording."""
+
+    format: object = None
+    version: object = None
+
+
+_RECORDING = TypeAdapter(Recording)
 
 
 class _OtherVersionError(Exception):
@@ -49,8 +41,9 @@ def read(folder: Path) -> RecordedFolder:
         except (OSError, _OtherVersionError) as problem:
             problems.append(f"{file}: {problem}")
             continue
-        except (ValueError, RecursionError) as problem:
-            problems.append(f"{file} is damaged: {problem}: restore it, or record it again")
+        except ValidationError as problem:
+            what = f"{file} is damaged: {_words(problem)}"
+            problems.append(f"{what}: restore it, or record it again")
             continue
         if recording is None:
             continue
@@ -84,139 +77,28 @@ def _files(folder: Path) -> list[Path]:
 
 def _read(file: Path) -> Recording | None:
     """Read a file; None for JSON that is no recording."""
-    with file.open("rb") as lines:
-        stamp = stamp_of(os.fstat(lines.fileno()))
-        value = _parsed(lines)
-    given = _Value(value if isinstance(value, dict) else {})
-    if given.at("format").it != FORMAT:
+    data = file.read_bytes()
+    try:
+        head = _Head.model_validate_json(data)
+    except ValidationError as problem:
+        if problem.errors()[0]["type"] == "json_invalid":
+            raise
         return None
-    version = given.at("version").it
-    if version != VERSION or type(version) is not int:
+    if head.format != FORMAT:
+        return None
+    if head.version != VERSION or type(head.version) is not int:
         raise _OtherVersionError(
-            f"it is of version {version!r} of the format, and this release reads {VERSION}: "
+            f"it is of version {head.version!r} of the format, and this release reads {VERSION}: "
             "record it again, or use the release that wrote it"
         )
-    of = given.at("of").text()
-    turns = [_turn(file, stamp, of, *pair) for pair in enumerate(given.at("turns").items())]
-    return Recording(file, of, date.fromisoformat(given.at("recorded").text()), turns)
+    recording = _RECORDING.validate_json(data)
+    recording.file = file
+    return recording
 
 
-class _Value(NamedTuple):
-    """A value of a file, and where it stands; each method raises ValueError if it is no such."""
-
-    it: object
-    where: str = ""
-
-    def fields(self) -> Mapping[str, object]:
-        return cast(Mapping[str, object], self._of(dict, "an object"))
-
-    def at(self, key: str) -> _Value:
-        """Return a field of an object, which is None if it is not there."""
-        return _Value(self.fields().get(key), f"{self.where}.{key}".removeprefix("."))
-
-    def items(self) -> Sequence[_Value]:
-        values = cast(list[object], self._of(list, "a list"))
-        return [_Value(it, f"{self.where}[{number}]") for number, it in enumerate(values)]
-
-    def text(self) -> str:
-        return cast(str, self._of(str, "a text"))
-
-    def number(self, least: int) -> int:
-        if type(self.it) is not int or self.it < least:
-            raise self.must_be(f"a whole number, {least} or more, not {self.it!r}")
-        return self.it
-
-    def _of(self, kind: type[object], what: str) -> object:
-        if not isinstance(self.it, kind):
-            raise self.must_be(f"{what}, not {self.it!r}")
-        return self.it
-
-    def must_be(self, what: str) -> ValueError:
-        return ValueError(f"{self.where} must be {what}")
-
-
-def _turn(file: Path, stamp: tuple[int, int], of: str, number: int, given: _Value) -> PlayableTurn:
-    end, refused, counted = map(given.at, ("end", "refused", "llm_events"))
-    if (end.it is None) == (refused.it is None) or end.it not in (None, *get_args(End)):
-        kinds = ", ".join(get_args(End))
-        raise ValueError(f"{given.where} must have either refused, or an end of {kinds}")
-    spec = given.at("spec").fields()
-    return PlayableTurn(
-        of=of,
-        number=number,
-        file=file,
-        stamp=stamp,
-        run=given.at("run").number(1),
-        claim=_claim(of, given.at("instance")),
-        spec={name: text for name, text in spec.items() if isinstance(text, str)},
-        message=given.at("message").text(),
-        llm_events=None if counted.it is None else _counted(counted),
-        end=cast(End | None, end.it),
-        chunks=() if end.it is None else _chunks(given.at("chunks")),
-        refused=None if refused.it is None else _refused(refused),
-    )
-
-
-def _claim(of: str, given: _Value) -> Claim:
-    if given.it is None or given.it == "shared":
-        return cast(Claim, given.it)
-    if isinstance(given.it, dict):
-        of, given = given.at("of").text(), given._replace(it=given.at("number").it)
-    return of, given.number(0)
-
-
-def _counted(given: _Value) -> CountedEvents:
-    providers = given.at("providers").items()
-    return CountedEvents(given.at("count").number(0), tuple(str(one.it) for one in providers))
-
-
-def _refused(given: _Value) -> Refused:
-    status = given.at("status")
-    if status.number(200) > 599:
-        raise status.must_be(f"a status of HTTP, not {status.it}")
-    body = bytes_of(given.at("body").it)
-    if body is None:
-        raise given.at("body").must_be("a text, or base64")
-    return Refused(status.number(200), given.at("content_type").text(), body)
-
-
-def _chunks(given: _Value) -> Sequence[bytes | ChunkLines]:
-    parts: list[bytes | ChunkLines] = []
-    number = 0
-    for one in given.items():
-        part = one.it if isinstance(one.it, ChunkLines) else chunk_of(one.it)
-        if part is None:
-            raise ValueError(f"{given.where}[{number}] must be [milliseconds, text or base64]")
-        parts.append(part)
-        number += part.number if isinstance(part, ChunkLines) else 1
-    return parts
-
-
-def _parsed(lines: Iterator[bytes]) -> object:
-    """Parse a file, with `ChunkLines` in place of the chunks that have a line each."""
-    # Each row of them becomes a NaN, which JSON itself does not have, and the rest is JSON. Strings
-    # contain no line ends, so no line that looks like a chunk is part of one.
-    rest, rows = bytearray(), list[ChunkLines]()
-    offset, goes_on = 0, False
-    for line in lines:
-        if chunk_in(line) is None:
-            rest += b"," + line if goes_on else line
-            goes_on = False
-        else:
-            if goes_on:
-                rows[-1] = ChunkLines(rows[-1].offset, rows[-1].number + 1)
-            else:
-                rows.append(ChunkLines(offset, 1))
-                rest += b"NaN"
-            rest += b"\n"  # Keeps line numbers, which messages about the rest contain.
-            goes_on = line.rstrip().endswith(b",")
-        offset += len(line)
-    waiting = iter(rows)
-
-    def row(word: str) -> ChunkLines:
-        found = next(waiting, None) if word == "NaN" else None
-        if found is None:
-            raise ValueError(f"{word} is no JSON")
-        return found
-
-    return json.loads(bytes(rest), parse_constant=row)
+def _words(problem: ValidationError) -> str:
+    """Return the first thing that is wrong with a file, and where."""
+    first = problem.errors(include_url=False)[0]
+    where = "".join(f"[{it}]" if isinstance(it, int) else f".{it}" for it in first["loc"])[1:]
+    said = first["msg"].removeprefix("Value error, ").replace("Input", "it")
+    return f"{where}: {said}" if where else said

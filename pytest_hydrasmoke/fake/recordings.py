@@ -1,39 +1,82 @@
 """Recordings as the fake uses them: what agents said in a live run, and to whom.
 
-The chunks of a stream stay in their file until they are replayed: so a recording takes the memory
-of its messages, however long its streams are.
+`docs/reference/recordings.md` has the format; these are its models, and what they do not name is
+ignored.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass as plain
+from dataclasses import field
 from datetime import date
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from .validity import Count, Positive
 
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
 """An instance's owner, and its number among the owner's, from 0; None from a client."""
 End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, cut, silent until the deadline, or left by its client."""
+_CONFIG = ConfigDict(strict=True, populate_by_name=True)
 
 
-class ChunkLines(NamedTuple):
-    """Consecutive chunks with one line each, in a file that is not read into memory."""
+def _bytes(value: object) -> bytes:
+    match value:
+        case str():
+            return value.encode()
+        case {"base64": str(text)}:
+            return base64.b64decode(text, validate=True)
+        case _:
+            raise ValueError("must be a text, or base64")
 
-    offset: int
-    number: int
+
+def _chunk(value: Any) -> bytes:
+    """Return the bytes of a chunk, which has the time of its arrival too."""
+    match value:
+        case [int(milliseconds), said] if milliseconds >= 0:
+            return _bytes(said)
+        case _:
+            raise ValueError("must be [milliseconds, text or base64]")
 
 
-@dataclass(frozen=True, slots=True)
+def _claim(value: Any) -> Claim:
+    """Return the claim of an instance; its own test's has no name here."""
+    match value:
+        case None:
+            return None
+        case "shared":
+            return "shared"
+        case int(number) if number >= 0:
+            return "", number
+        case {"of": str(owner), "number": int(number)} if number >= 0:
+            return owner, number
+        case _:
+            raise ValueError("must be a number, shared, or of and number")
+
+
+def _known(spec: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {name: value for name, value in spec.items() if value is not None}
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class CountedEvents:
     """The LLM events of a turn."""
 
-    count: int
+    count: Count
     providers: tuple[str, ...]
 
     def each(self, usual: Sequence[str]) -> Sequence[str]:
@@ -42,64 +85,58 @@ class CountedEvents:
         return [known[number % len(known)] for number in range(self.count)]
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, config=_CONFIG)
+class Refused:
     """An answer that was no stream."""
 
-    status: int
+    status: Annotated[int, Field(ge=200, le=599)]
     content_type: str
-    body: bytes
+    body: Annotated[bytes, BeforeValidator(_bytes)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False, kw_only=True, config=_CONFIG)
 class PlayableTurn:
     """A message, and its result: a stream, or a refusal."""
 
-    of: str
+    of: str = field(default="", init=False)
     """Its owner: a test, a fixture or a hook."""
-    number: int
+    number: int = field(default=0, init=False)
     """Among its owner's turns, from 0."""
-    file: Path
-    stamp: tuple[int, int]
-    """Shows that the file has changed since it was read."""
-    run: int
-    claim: Claim
-    spec: Mapping[str, str]
+    run: Positive
+    claim: Annotated[Claim, PlainValidator(_claim)] = Field(
+        default=None, validation_alias="instance"
+    )
+    spec: Annotated[Mapping[str, str | None], AfterValidator(_known)]
     message: str
-    llm_events: CountedEvents | None
-    end: End | None
-    chunks: Sequence[bytes | ChunkLines]
-    refused: Refused | None
+    llm_events: CountedEvents | None = None
+    end: End | None = None
+    chunks: tuple[Annotated[bytes, BeforeValidator(_chunk)], ...] = ()
+    refused: Refused | None = None
 
-    def stream(self) -> Iterator[bytes]:
-        """Yield its chunks; raises ValueError if the file has changed."""
-        # Checked now, not at the first chunk: here the request can still be refused.
-        if stamp_of(self.file.stat()) != self.stamp:
-            raise ValueError(f"{self.file} has changed since it was read: start the fake again")
-        return self._played()
-
-    def _played(self) -> Iterator[bytes]:
-        with self.file.open("rb") as lines:
-            for part in self.chunks:
-                if not isinstance(part, ChunkLines):
-                    yield part
-                    continue
-                lines.seek(part.offset)
-                for _ in range(part.number):
-                    chunk = chunk_in(lines.readline())
-                    assert chunk is not None  # It was checked when it was read.
-                    yield chunk
+    @model_validator(mode="after")
+    def _has_one_result(self) -> PlayableTurn:
+        if (self.end is None) == (self.refused is None):
+            raise ValueError("must have either refused, or an end")
+        return self
 
 
-class Recording(NamedTuple):
+@dataclass(eq=False, config=_CONFIG)
+class Recording:
     """The turns of one owner."""
 
-    file: Path
     of: str
     recorded: date
-    turns: Sequence[PlayableTurn]
+    turns: list[PlayableTurn]
+    file: Path = field(default=Path(), init=False)
+
+    def __post_init__(self) -> None:
+        for number, turn in enumerate(self.turns):
+            turn.of, turn.number = self.of, number
+            if isinstance(turn.claim, tuple) and not turn.claim[0]:
+                turn.claim = self.of, turn.claim[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@plain(frozen=True, slots=True, eq=False)
 class RecordedFolder:
     """All recordings of a folder, in the order of their files."""
 
@@ -130,45 +167,7 @@ class RecordedFolder:
     @property
     def spec(self) -> Mapping[str, str]:
         """The most frequent value of each field of instances."""
-        fields = [item for one in self.each for turn in one.turns for item in turn.spec.items()]
+        turns = [turn for one in self.each for turn in one.turns]
+        fields = [(name, word) for it in turns for name, word in it.spec.items() if word]
         # The most frequent value of a field is set last.
         return {name: value for (name, value), _ in reversed(Counter(fields).most_common())}
-
-
-def stamp_of(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
-
-
-def chunk_of(value: object) -> bytes | None:
-    """Return the bytes of a chunk, which has their time too; None for what is none."""
-    if not isinstance(value, list) or len(chunk := cast(list[object], value)) != 2:
-        return None
-    milliseconds = chunk[0]
-    if type(milliseconds) is not int or milliseconds < 0:
-        return None
-    return bytes_of(chunk[1])
-
-
-def bytes_of(value: object) -> bytes | None:
-    """Decode a text, or else base64; None for what is neither."""
-    try:
-        match value:
-            case str():
-                return value.encode()
-            case {"base64": str(text)}:
-                return base64.b64decode(text, validate=True)
-            case _:
-                return None
-    except ValueError:
-        return None
-
-
-def chunk_in(line: bytes) -> bytes | None:
-    """Parse a line that is exactly one chunk; None for any other."""
-    text = line.strip().removesuffix(b",")
-    if not (text.startswith(b"[") and text.endswith(b"]")):
-        return None
-    try:
-        return chunk_of(json.loads(text))
-    except (ValueError, RecursionError):
-        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, pairwise, repeat
 from typing import Literal, TypeAlias
@@ -119,7 +119,7 @@ def plan(turn: TurnBytes, broken: Break | None) -> Playlist:
     return Playlist(chain(first, more), len(first) if broken.when == "after" else None, leave)
 
 
-def plan_recorded(chunks: Iterator[bytes], end: End, *, counted: bool) -> Playlist:
+def plan_recorded(chunks: Sequence[bytes], end: End, *, counted: bool) -> Playlist:
     """Decide the same of a recorded turn, of which LLM events may have been `counted`."""
     leave = _LEAVES[end]
     over = math.inf if counted or leave == "end" else None

@@ -51,7 +51,7 @@ class Process:
             return str(error)
         if turn.refused is not None:
             return turn.refused.body.decode()
-        return next(turn.stream()).decode().removeprefix("data: ").rstrip()
+        return turn.chunks[0].decode().removeprefix("data: ").rstrip()
 
     def play(self, steps: Iterable[str]) -> list[str]:
         """Take steps one after the other, and return the answers to the messages among them.
