@@ -61,11 +61,11 @@ class SmokeInstance(_Instance):
         event, and 16 MiB, 100,000 events and 32 MiB of memory for a turn; a turn beyond them is
         stopped.
         """
-        return ChatTurn(*drive(self._handle.chat(message, timeout)))
+        return ChatTurn(*drive(self._handle.chat(message, timeout)), self._handle)
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> ChatStream:
         """Send a message and yield the events as they arrive: `with ... as events:`."""
-        return ChatStream(self._handle.turn(message, timeout))
+        return ChatStream(self._handle.turn(message, timeout), self._handle)
 
     def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
         """Count the instance's LLM events of the last `window_seconds`."""
@@ -126,11 +126,11 @@ class AsyncSmokeInstance(_Instance):
     @counted
     async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
         """Send a message and wait for the whole reply; see `SmokeInstance.chat`."""
-        return AsyncChatTurn(*await self._handle.chat(message, timeout))
+        return AsyncChatTurn(*await self._handle.chat(message, timeout), self._handle)
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> AsyncChatStream:
         """Send a message and yield the events as they arrive: `async with ... as events:`."""
-        return AsyncChatStream(self._handle.turn(message, timeout))
+        return AsyncChatStream(self._handle.turn(message, timeout), self._handle)
 
     @counted
     async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:

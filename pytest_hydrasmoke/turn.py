@@ -21,8 +21,9 @@ from pytest_hydrasmoke._transport.protocol import drive
 
 
 class _Turn:
-    def __init__(self, turn: OpenTurn, kept: Kept | None) -> None:
+    def __init__(self, turn: OpenTurn, kept: Kept | None, handle: Handle | None = None) -> None:
         self._turn = turn
+        self._handle = handle
         self._came = turn.came
         self._all_of_it = kept
 
@@ -143,12 +144,12 @@ class _Turn:
 
     @property
     def _counted_by(self) -> Handle:
-        if self._turn.handle is None:
+        if self._handle is None:
             raise ConfigError(
                 "nothing counts the LLM events of a client's own chats",
                 next_step="chat on smoke_instance, or on one of smoke_instance_factory",
             )
-        return self._turn.handle
+        return self._handle
 
     @property
     def _did(self) -> str:
@@ -214,10 +215,17 @@ class AsyncChatTurn(_Turn):
 
 
 class _Stream:
-    def __init__(self, turn: OpenTurn) -> None:
+    def __init__(self, turn: OpenTurn, handle: Handle | None = None) -> None:
         self._turn = turn
+        self._handle = handle
         turn.kept.room = STREAMED
         begin(turn, "stream_chat")
+
+    async def _open(self) -> None:
+        if self._handle is None:
+            await self._turn.open()
+        else:
+            await self._handle.open(self._turn)
 
 
 @public
@@ -231,10 +239,10 @@ class ChatStream(_Stream):
     @property
     def turn(self) -> ChatTurn:
         """The turn, as far as it was read; what it said is kept up to 1 MiB of the stream."""
-        return ChatTurn(self._turn, self._turn.reread())
+        return ChatTurn(self._turn, self._turn.reread(), self._handle)
 
     def __enter__(self) -> Self:
-        drive(self._turn.open())
+        drive(self._open())
         return self
 
     def __iter__(self) -> Iterator[ChatEvent]:
@@ -257,10 +265,10 @@ class AsyncChatStream(_Stream):
     @property
     def turn(self) -> AsyncChatTurn:
         """The turn, as far as it was read; see `ChatStream.turn`."""
-        return AsyncChatTurn(self._turn, self._turn.reread())
+        return AsyncChatTurn(self._turn, self._turn.reread(), self._handle)
 
     async def __aenter__(self) -> Self:
-        await self._turn.open()
+        await self._open()
         return self
 
     def __aiter__(self) -> Self:

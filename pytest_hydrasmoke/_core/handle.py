@@ -21,6 +21,7 @@ from .instance import Instance
 from .kept import HELD, STREAMED, Kept
 from .lifecycle import until_ready, wait
 from .looks import look, status_of
+from .open_calls import end
 from .open_turn import OpenTurn
 
 
@@ -72,9 +73,18 @@ class Handle:
         policy, content = self.instance.policy, content or Content(STREAMED)
         came = Incoming(self._reading, policy.chat_end, content)
         seconds = timeout_of(timeout, policy.chat_timeout)
-        return OpenTurn(self._calls, self.instance, message, came, timeout=seconds, handle=self)
+        return OpenTurn(
+            self._calls, self.instance, message, came, timeout=seconds, counting=self.counting
+        )
 
-    async def separate(self) -> None:
+    async def open(self, turn: OpenTurn) -> None:
+        """Begin a new conversation first, if the test needs one, and send the turn's message."""
+        end(turn)
+        if not turn.story.has_begun:
+            await self._separate()
+        await turn.open()
+
+    async def _separate(self) -> None:
         """Begin a new conversation if another test has chatted with a shared instance before."""
         instance, stage = self.instance, self.instance.run_turns.stage
         if not stage.test or stage.is_between or instance.scene == stage.scene:
@@ -83,7 +93,8 @@ class Handle:
         if shared and not stage.continues and instance.settling.last is not None:
             try:
                 with stage.between():
-                    if not stage.begins_anew(instance) and stage.new_conversation is not None:
+                    anew = instance.keeper.begins_anew(instance)
+                    if not anew and stage.new_conversation is not None:
                         await self.chat(stage.new_conversation, None)
             except HydraSmokeError as error:
                 error.message = f"no new conversation could begin for this test: {error.message}"
@@ -95,7 +106,7 @@ class Handle:
         kept = Kept(Content())
         turn = self.turn(message, timeout, kept.content)
         try:
-            await turn.open()
+            await self.open(turn)
             while (event := turn.came.take() or await turn.next()) is not None:
                 if not kept.add(event):
                     turn.fail(

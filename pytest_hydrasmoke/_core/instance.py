@@ -86,7 +86,7 @@ class Instance(Story, Partner):
     """Whose token has made it, and is asked with; None for the run's own."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    keeper: Keeper = field(default_factory=Keeper, repr=False)
+    keeper: Keeper[Instance] = field(default_factory=lambda: Keeper[Instance](), repr=False)
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:

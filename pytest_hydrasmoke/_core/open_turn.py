@@ -7,7 +7,7 @@ stream has run to the end.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import (
@@ -23,6 +23,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .account import UNCOUNTED, TurnAccount
+from .counting import Counting
 from .incoming import Incoming
 from .kept import Kept, KeptBytes
 from .open_calls import end
@@ -33,15 +34,12 @@ from .times import IDLE_LIMIT, SILENT
 from .turn_end import AFTER_END, AGENTS_LOG, IF_LATE, WAITING, Cut, Outcome, not_taken
 from .turn_story import TurnStory
 
-if TYPE_CHECKING:
-    from .handle import Handle
-
 
 class OpenTurn:
     """A turn under way: call `open`, then `next` until it returns None, and `close` in any case.
 
-    It tells its partner how it goes. On an instance of the run, which has a handle, it may begin a
-    new conversation first, and its LLM events are counted; a client's own chat has none.
+    It tells its partner how it goes. On an instance of the run its LLM events are counted; in a
+    client's own chat they are not.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class OpenTurn:
         came: Incoming,
         *,
         timeout: float,
-        handle: Handle | None = None,
+        counting: Counting | None = None,
     ) -> None:
         assert partner.id is not None
         self._calls = calls
@@ -60,7 +58,7 @@ class OpenTurn:
         self.partner = partner
         self.message = message
         self._timeout = timeout
-        self.handle = handle
+        self._counting = counting
         self.came = came
         self.kept = KeptBytes()
         self.outcome = Outcome()
@@ -81,8 +79,6 @@ class OpenTurn:
                 "this turn was begun before: a stream is entered once",
                 next_step="call stream_chat again for another turn",
             )
-        if self.handle is not None:
-            await self.handle.separate()
         try:
             reserve(self._id, self)
             await self._begin()
@@ -97,8 +93,8 @@ class OpenTurn:
         partner.permit()
         run.check_free(partner.turns_name, io.now())
         before = UNCOUNTED
-        if self.handle is not None:
-            before = await self.handle.counting.before_turn()
+        if self._counting is not None:
+            before = await self._counting.before_turn()
             partner.permit()  # The wait may have been long.
         self.account = partner.open_account(before)
         self.story.begins(self.account, io.now(), self._timeout)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._journal.chat import Counted, Turn
@@ -19,20 +19,20 @@ from .account import Count, TurnAccount
 from .run_turns import RunTurns
 from .settling import Settling
 from .sightings import Sightings
+from .stage import Origin
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
 
-    from .turn_story import TurnStory
 
+class TurnUnderWay(Protocol):
+    """A turn that has begun, as its partner knows it."""
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The only user of an instance: a test or a fixture, and which of its instances it is."""
+    at: float
 
-    owner: str
-    number: int
-    """From 0, in the order of claims."""
+    def so_far(self) -> Turn:
+        """Return what is known of it by now."""
+        ...
 
 
 @dataclass(kw_only=True, repr=False)
@@ -52,7 +52,7 @@ class Partner:
     sightings: Sightings = field(default_factory=Sightings)
     account: TurnAccount | None = None
     """The last turn's."""
-    open_turn: TurnStory | None = None
+    open_turn: TurnUnderWay | None = None
     """The turn under way."""
 
     def beside(self, instance_id: str) -> Partner:

@@ -1,7 +1,7 @@
 """A run, as its instances see it: who keeps what they note, and who is on stage.
 
 What is claimed and chatted now is theirs who are on stage. These classes do nothing, as outside of
-a run; those of a run override them.
+a run; those of a run override them. They know no instance and no turn, only what a port names.
 """
 
 from __future__ import annotations
@@ -9,22 +9,60 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 
+from .account import TurnAccount
+from .incoming import Incoming
+from .kept import KeptBytes
 from .policy import Policy
+from .turn_end import Outcome
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._journal.events import Event
 
-    from .handle import Handle
-    from .instance import Instance
-    from .open_turn import OpenTurn
-    from .partner import Origin
-
+I = TypeVar("I", contravariant=True)  # noqa: E741 (an instance, which is not known here)
 _between: ContextVar[bool] = ContextVar("between", default=False)
 """Whether a new conversation is being begun: by one task, or thread, of those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The only user of an instance: a test or a fixture, and which of its instances it is."""
+
+    owner: str
+    number: int
+    """From 0, in the order of claims."""
+
+
+class RecordedPartner(Protocol):
+    """Whom a turn is with, as its recorder sees it."""
+
+    key: str | None
+    attached: bool
+    spec: InstanceSpec | None
+    origin: Origin | None
+
+
+class RecordedChat(Protocol):
+    """A turn, as its recorder sees it: from its message to its end."""
+
+    message: str
+    came: Incoming
+    kept: KeptBytes
+    outcome: Outcome
+    account: TurnAccount
+
+    @property
+    def partner(self) -> RecordedPartner:
+        """The turn's instance."""
+        ...
+
+    def records(self) -> None:
+        """Keep all of the stream, before any of it comes."""
 
 
 class Stage:
@@ -57,38 +95,32 @@ class Stage:
         finally:
             _between.reset(token)
 
-    def begins_anew(self, instance: Instance) -> bool:
-        """Begin a new conversation in another way than by a message, if there is one."""
-        return False
-
     def boots(self) -> None:
         """Hear of a boot before it begins; ends a test whose boot would be in vain."""
 
     def claims(self) -> Origin | None:
         """Return the user of an instance that is not shared; called once per instance."""
 
-    def asks(self, turn: OpenTurn) -> None:
+    def asks(self, turn: RecordedChat) -> None:
         """Hear of a turn before its message leaves: it may be recorded."""
 
-    def is_ready(self, handle: Handle) -> None:
-        """Hear that an instance is ready."""
 
-    def changed(self, instance: Instance) -> None:
-        """Hear of an instance's state before it is so; from any thread."""
-
-
-class Keeper:
+class Keeper(Generic[I]):
     """Keeps what instances note; the base class keeps nothing, and allows everything."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
         """How the lifecycles of its instances go."""
 
-    def note(self, instance: Instance, at: float, event: Event) -> None:
+    def note(self, instance: I, at: float, event: Event) -> None:
         """Keep an event, before the step after it."""
 
-    def permit(self, instance: Instance) -> None:
+    def permit(self, instance: I) -> None:
         """Allow a provision or a chat; raises where the run must not go on."""
+
+    def begins_anew(self, instance: I) -> bool:
+        """Begin a new conversation in another way than by a message, if there is one."""
+        return False
 
     @property
     def was_swept(self) -> bool:

@@ -38,6 +38,7 @@ def stand_before_agent(
     from pytest_hydrasmoke._run.preflight import FIRST_ANSWER_TIMEOUT, WaitingAloud
     from pytest_hydrasmoke.fake.agent import Agent
     from pytest_hydrasmoke.fake.agent_events import AgentError
+    from pytest_hydrasmoke.fake.router import answer_chats
 
     token = None if config.agent_token is None else config.agent_token.reveal()
     agent = Agent(url, config.agent_model, token, config.new_conversation)
@@ -46,7 +47,7 @@ def stand_before_agent(
             agent.check(min(FIRST_ANSWER_TIMEOUT, config.ready_timeout), waiting.again)
     except AgentError as problem:
         raise HydraSmokeError(safe_line(str(problem), 1000)) from None
-    agent.answer_chats_of(router)
+    answer_chats(router, agent)
     return config.model_copy(update={"agent_model": agent.model})
 
 

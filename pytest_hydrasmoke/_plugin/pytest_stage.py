@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.partner import Origin
-from pytest_hydrasmoke._core.stage import Stage
+from pytest_hydrasmoke._core.stage import Origin, RecordedChat
+from pytest_hydrasmoke._run.run_stage import RunStage
 from pytest_hydrasmoke.instance import SmokeInstance
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.handle import Handle
-    from pytest_hydrasmoke._core.open_turn import OpenTurn
 
     from .process import Process
 
@@ -34,7 +33,7 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
 
 
-class PytestStage(Stage):
+class PytestStage(RunStage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
     def __init__(self, process: Process) -> None:
@@ -68,7 +67,7 @@ class PytestStage(Stage):
             self._claimed[self.test] = self._claimed_before_repeats
             self._notify()
 
-    # `_core.stage.Stage`
+    # `RunStage`
 
     def boots(self) -> None:
         fixtures = self._process.fixtures
@@ -83,7 +82,7 @@ class PytestStage(Stage):
         self._claimed[owner] += 1
         return Origin(owner, self._claimed[owner] - 1)
 
-    def asks(self, turn: OpenTurn) -> None:
+    def asks(self, turn: RecordedChat) -> None:
         if self._process.recorder is not None:
             self._process.recorder.on_turn(turn)
 

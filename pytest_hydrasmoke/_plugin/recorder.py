@@ -15,8 +15,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
+from pytest_hydrasmoke._core.stage import RecordedChat, RecordedPartner
 from pytest_hydrasmoke._recordings.format import (
     NotWrittenError,
     Place,
@@ -47,7 +46,7 @@ class Recorder:
         self._process = process
         self.tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
         self._scrub = process.scrub
-        self._turns: dict[str, list[tuple[Recorded, OpenTurn]]] = {}
+        self._turns: dict[str, list[tuple[Recorded, RecordedChat]]] = {}
         self._test: pytest.Item | None = None
         """The running test."""
         self._failed: set[str] = set()
@@ -67,7 +66,7 @@ class Recorder:
         """Those of them that failed when they last ran."""
         return set(map(self._scrub, self._failed & self._not_passed))
 
-    def on_turn(self, turn: OpenTurn) -> None:
+    def on_turn(self, turn: RecordedChat) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
         stage, test = self._process.stage, self._test
         owner = stage.owner
@@ -95,7 +94,7 @@ class Recorder:
             raise
         self._failed.discard(owner)
 
-    def _place(self, partner: Partner, owner: str) -> Place:
+    def _place(self, partner: RecordedPartner, owner: str) -> Place:
         if partner.key is None and not partner.attached:
             return None  # It is outside of the run.
         if partner.origin is None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
 from pytest_hydrasmoke._core.expected import surely_since
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._core.open_turn import OpenTurn
+from pytest_hydrasmoke._core.stage import RecordedChat
 
 from .compare import Words, played, said
 from .format import NotWrittenError, Recorded, RecordedEvents, RecordedTurn, Refusal
@@ -27,7 +27,7 @@ class Masking:
         self._reading = reading
         self._edit = edit
 
-    def turn(self, owner: str, begun: Recorded, taken: OpenTurn) -> Recorded | None:
+    def turn(self, owner: str, begun: Recorded, taken: RecordedChat) -> Recorded | None:
         """Return a turn as it is to be written; None for one that the hook drops.
 
         `begun` is what was known of it before its message left.
@@ -86,13 +86,13 @@ class Masking:
         return any(self._scrub(text) != text for text in texts)
 
 
-def _live(turn: OpenTurn) -> Words | None:
+def _live(turn: RecordedChat) -> Words | None:
     """Return the turn's words as they were read; None where not all of them were kept."""
     content = turn.came.content
     return None if content is None or turn.outcome.refusal is not None else said(turn.came, content)
 
 
-def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
+def _plain(begun: Recorded, turn: RecordedChat) -> Recorded:
     refused = None
     if (reply := turn.outcome.refusal) is not None:
         refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
@@ -105,7 +105,7 @@ def _plain(begun: Recorded, turn: OpenTurn) -> Recorded:
     )
 
 
-def _counted(turn: OpenTurn) -> RecordedEvents | None:
+def _counted(turn: RecordedChat) -> RecordedEvents | None:
     found, before = turn.account.found, turn.account.before
     if found is None or before.error is not None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import (
@@ -37,14 +37,33 @@ from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, State
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from pytest_hydrasmoke._core.policy import Policy
+    from pytest_hydrasmoke._journal.events import Claimed, Event
+    from pytest_hydrasmoke._settings.config import HydraSmokeConfig
     from pytest_hydrasmoke._transport.protocol import IO, CallName
 
-    from .run import Run
+    from .ledger import Ledger
 
 _OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
 _CLOSED = frozenset({State.DELETING, State.GONE, State.DELETED, State.REFUSED, State.UNUSED})
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
+
+
+class Owner(Protocol):
+    """The run, as far as it has to do with what tests provision by hand."""
+
+    config: HydraSmokeConfig
+    ledger: Ledger
+    policy: Policy
+    instances: list[Instance]
+
+    def tell(self, event: Event) -> None: ...
+    def claim_of(self, spec: InstanceSpec) -> Claimed: ...
+    def claim_key(self, spec: InstanceSpec, key: str) -> Instance: ...
+    def attach_to(self, instance_id: str) -> Instance: ...
+    async def dispose(self, instances: list[Instance], io: IO | None = None) -> None: ...
+    def dispose_now(self, instances: list[Instance]) -> None: ...
 
 
 class ByHand(Sightings):
@@ -53,7 +72,7 @@ class ByHand(Sightings):
     Its sightings belong to no instance.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Owner) -> None:
         super().__init__(note=run.tell)
         self._run = run
         self._asked = Sightings(note=run.tell, link=run.config.link)

@@ -26,7 +26,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.lifecycle import bring_up
 from pytest_hydrasmoke._core.policy import KnownRouter
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.stage import Keeper, Stage
+from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.events import Attempt, Became, Claimed, Event, Fact, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
@@ -41,6 +41,7 @@ from .by_hand import ByHand
 from .folder import TURNS
 from .last_look import LastLook
 from .ledger import Ledger
+from .run_stage import RunStage
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Replay
@@ -51,14 +52,14 @@ AWAY = 1.0
 
 
 @dataclass
-class Run(Keeper):
+class Run(Keeper[Instance]):
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
     ledger: Ledger
     interrupts: Interrupts = field(default_factory=Interrupts)
     reading: Reading = field(default_factory=Reading)
-    stage: Stage = field(default_factory=Stage)
+    stage: RunStage = field(default_factory=RunStage)
     """Whose instances are claimed, and whose chats are under way."""
     instances: list[Instance] = field(default_factory=list[Instance])
     absent: Absent = field(default_factory=Absent)
@@ -243,6 +244,9 @@ class Run(Keeper):
     def ready(self, instance: Instance) -> None:
         """Tell the stage that an instance is ready."""
         self.stage.is_ready(self.handle(instance))
+
+    def begins_anew(self, instance: Instance) -> bool:
+        return self.stage.begins_anew(instance)
 
     # The end
 

@@ -65,7 +65,7 @@ class End(Enum):
         self.learned = learned
 
 
-class SweptKey(Keeper):
+class SweptKey(Keeper[Instance]):
     """One key of a run."""
 
     def __init__(

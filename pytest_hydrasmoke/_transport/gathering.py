@@ -8,15 +8,12 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.threads import Once, begin
 
-from .protocol import IN_FLIGHT, Share, do, drive
-
-if TYPE_CHECKING:
-    from .blocking import SyncIO
+from .protocol import IN_FLIGHT, IO, Share, do, drive
 
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
@@ -27,6 +24,21 @@ STOP_SECONDS = 1.0
 
 Of a request that is cut off, nobody knows whether it was carried out.
 """
+
+
+class ThreadIO(IO, Protocol):
+    """A blocking IO, as many of it work side by side."""
+
+    def within(self, group: Gathering) -> ThreadIO:
+        """Return one for another thread of a group."""
+        ...
+
+    def waiting(self) -> contextlib.AbstractContextManager[object]:
+        """Wait for others in the body of a `with`."""
+        ...
+
+    def close(self) -> None:
+        """Close its connections."""
 
 
 class Gathering:
@@ -60,7 +72,7 @@ class Gathering:
 
 
 def fan_out(
-    io: SyncIO, shares: Sequence[Share], failures: dict[int, Exception], most: int, together: bool
+    io: ThreadIO, shares: Sequence[Share], failures: dict[int, Exception], most: int, together: bool
 ) -> None:
     """Do each share of a gathering in a thread of its own, with its own IO.
 
@@ -97,7 +109,7 @@ def fan_out(
 
 def _carry_out(
     share: Share,
-    own: SyncIO,
+    own: ThreadIO,
     failures: dict[int, Exception],
     failed: Callable[[], object],
     ended: Once,

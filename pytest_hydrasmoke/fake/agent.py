@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import httpx
 
 from pytest_hydrasmoke._base.clock import now, pause
 
 from .agent_events import AgentError, Message, as_object, parsed
-
-if TYPE_CHECKING:
-    from .router import FakeRouter
 
 _SECONDS = 10.0
 """For a connection, and for an answer that needs no model."""
@@ -37,10 +34,6 @@ class Agent:
     token: str | None = field(repr=False)
     new_conversation: str | None = None
     """A message that begins a new conversation: the agent gets it as the only one of its own."""
-
-    def answer_chats_of(self, router: FakeRouter) -> None:
-        """Answer all chats with the instances of a fake router from now on."""
-        router._world.agent = self  # pyright: ignore[reportPrivateUsage]
 
     def check(self, patience: float, again: Callable[[], None]) -> None:
         """See that it answers, without a model call, and find its model; raises `AgentError`.

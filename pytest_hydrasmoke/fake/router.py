@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope, to_thread
 from starlette.applications import Starlette
@@ -19,6 +19,9 @@ from .replies import ScriptedReply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
 from .state import Clock, RealClock, World
+
+if TYPE_CHECKING:
+    from .agent import Agent
 
 
 @public
@@ -230,3 +233,8 @@ def to_come(router: FakeRouter, instance_id: str) -> bool:
 def unmet(router: FakeRouter) -> str | None:
     """Return in words which faults no request has met, and what came; None if all were met."""
     return router._world.faults.unmet(router.requests)  # pyright: ignore[reportPrivateUsage]
+
+
+def answer_chats(router: FakeRouter, agent: Agent) -> None:
+    """Let a real agent answer all chats with a router's instances from now on."""
+    router._world.agent = agent  # pyright: ignore[reportPrivateUsage]

@@ -94,7 +94,7 @@ def outcome_of(body: bytes) -> Outcome:
     _, calls = calls_of(it, chat=[stream(body)], llm_events=[events(0), ...])
     handle = Handle(calls, it, Reading())
     try:
-        turn = ChatTurn(*drive(handle.chat("hello", None)))
+        turn = ChatTurn(*drive(handle.chat("hello", None)), handle)
     except ChatError as error:
         return Outcome(error=error.message)
     assert turn.complete

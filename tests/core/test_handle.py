@@ -140,7 +140,7 @@ def test_llm_events_are_counted_over_any_window_of_a_turn_and_of_everybody() -> 
 def told_of(*frames: bytes) -> str:
     """Return the failure of a turn of these frames, whose LLM events never came."""
     _, handle = talking(stream(*frames))
-    turn = ChatTurn(*drive(handle.chat("hello", None)))
+    turn = ChatTurn(*drive(handle.chat("hello", None)), handle)
     with pytest.raises(LlmEventsError) as caught:
         turn.expect_llm_events(timeout=1)
     [failure] = handle.instance.failures.values()

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 
 
 def chatted(handle: Handle) -> ChatTurn:
-    return ChatTurn(*drive(handle.chat("hello", None)))
+    return ChatTurn(*drive(handle.chat("hello", None)), handle)
 
 
 def test_a_chat_gives_the_whole_turn_and_its_baseline_bounds_the_one_before() -> None:

@@ -43,10 +43,9 @@ from pytest_hydrasmoke._core import kept
 from pytest_hydrasmoke._core.account import Count, TurnAccount
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._core.stage import Stage
+from pytest_hydrasmoke._core.stage import RecordedChat, Stage
 from pytest_hydrasmoke._core.turn_story import with_content
 from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as Told
@@ -238,7 +237,7 @@ def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.Mo
 class Recording(Stage):
     """Has every turn recorded."""
 
-    def asks(self, turn: OpenTurn) -> None:
+    def asks(self, turn: RecordedChat) -> None:
         turn.records()
 
 

@@ -19,7 +19,7 @@ from stub_agent import StubAgent, served
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.agent import Agent
 from pytest_hydrasmoke.fake.agent_events import Listener
-from pytest_hydrasmoke.fake.router import to_come
+from pytest_hydrasmoke.fake.router import answer_chats, to_come
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 FIRST = b'data: {"choices": [{"delta": {"content": "I am "}}]}\n\n'
@@ -33,7 +33,7 @@ class Chats:
 
     def __init__(self, stack: ExitStack, url: str, token: Any = None, **fields: Any) -> None:
         self.router = stack.enter_context(FakeRouter(replace(QUICK, **fields)))
-        Agent(url, "stub-1", token).answer_chats_of(self.router)
+        answer_chats(self.router, Agent(url, "stub-1", token))
         self.caller = Caller(self.router)
         stack.callback(self.caller.http.close)
         self.id = self.another("key-0")

@@ -15,7 +15,6 @@ from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
 from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.stage import Stage
 from pytest_hydrasmoke._journal.journal import Journal, read
 from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._report.build import instances_of
@@ -24,6 +23,7 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN, Lock
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
+from pytest_hydrasmoke._run.run_stage import RunStage
 from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing, Wanted
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -54,7 +54,7 @@ class WatchedLedger(Ledger):
         return False
 
 
-class Ready(Stage):
+class Ready(RunStage):
     """Notes which instances are ready."""
 
     def __init__(self, told: list[str]) -> None:
