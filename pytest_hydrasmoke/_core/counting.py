@@ -72,6 +72,11 @@ class Counting:
             settle = min(settle, lag + LEAST)
             self.waits = Waits(settle, settle, 0.0)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the router itself says which rows are still to come: the fake of this process."""
+        return self._policy.router.to_come is not None
+
     async def read(
         self, window: int, deadline: float, before: Rows = NONE, *, in_part: bool = True
     ) -> Read:

@@ -27,6 +27,8 @@ from .turn_end import AGENTS_LOG
 
 _SLACK = 0.02
 """The part of a second by which a window, of whole seconds, may reach back before the turn."""
+_SOON = 0.1
+"""Seconds until a fake that says what is to come is asked again."""
 
 
 class CountLook(NamedTuple):
@@ -81,10 +83,11 @@ class Expecting:
                     if has_looked or now.final or now.read.all_in:
                         self._tell_met(now.read)
                         return now.read.answer
-                    has_looked = True
                     waits = self._counting.waits
-                    until = self._instance.settling.final_from(waits)
-                    await io.sleep(max(waits.again, until - io.now()))
+                    left = self._instance.settling.final_from(waits) - io.now()
+                    # Where the fake itself says what is to come, it may say so by the next look.
+                    has_looked = left <= 0 or not self._counting.is_told
+                    await io.sleep(max(waits.again, left) if has_looked else min(_SOON, left))
                     continue
                 if wrong or now.final or io.now() >= self._deadline:
                     self._fail_unmet(now, wrong=bool(wrong))

@@ -273,3 +273,14 @@ def test_a_turn_that_begins_meanwhile_ends_this_one(
     io, found = count_turn(wanted, it, *steps)
     assert (found.count if isinstance(says, int) else found.got) == says
     assert len(io.sent) == len(steps)
+
+
+def test_what_the_fake_says_is_to_come_is_asked_again_soon() -> None:
+    it = counted(replace(BEFORE, number=1))
+    begin(it, 5, START)
+    end(it, START)
+    told = iter([True, True, False])
+    it.policy.router.to_come = lambda instance_id: next(told)
+    io, found = count_turn(Expected(1, 1), it, *[events(6, "a")] * 3)
+    assert found.count == 6
+    assert sum(io.sleeps) < 1
