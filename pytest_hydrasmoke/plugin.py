@@ -41,10 +41,10 @@ if TYPE_CHECKING:
         SmokeInstance,
         SmokeInstanceFactory,
     )
-    from pytest_hydrasmoke._plugin.process import Process
+    from pytest_hydrasmoke._plugin.compose import Parts
     from pytest_hydrasmoke.fake import FakeRouter
 
-_PROCESS: pytest.StashKey[Process] = pytest.StashKey()
+_PARTS: pytest.StashKey[Parts] = pytest.StashKey()
 
 _SMOKE_FIXTURES = {
     "smoke_instance",
@@ -125,9 +125,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if live or fake:
         from pytest_hydrasmoke._plugin.switch import switch_on
 
-        process = switch_on(config)
-        if process is not None:
-            config.stash[_PROCESS] = process
+        parts = switch_on(config)
+        if parts is not None:
+            config.stash[_PARTS] = parts
     elif given:
         switch = f"{LIVE} (live) or {FAKE} (the bundled fake)"
         if given[0] in (flag("agent_url"), flag("scenario")):
@@ -140,7 +140,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object
     code = yield
     # What comes before a run begins may end pytest, and `pytest.exit` may ask for 0.
     switched = config.getoption("hydra_smoke") or config.getoption("hydra_smoke_fake")
-    if not switched or code or config.stash.get(_PROCESS, None) is not None:
+    if not switched or code or config.stash.get(_PARTS, None) is not None:
         return code
     from pytest_hydrasmoke._plugin.switch import without_a_run
 
@@ -162,7 +162,8 @@ def pytest_collection_modifyitems(
     if _have_marker(items, "hydra_smoke_runs"):
         from pytest_hydrasmoke._plugin.repeats import take_part
 
-        take_part(config, items, config.stash.get(_PROCESS, None))
+        parts = config.stash.get(_PARTS, None)
+        take_part(config, items, None if parts is None else parts.repeats)
     return result
 
 
@@ -182,17 +183,17 @@ def _have_marker(items: list[pytest.Item], name: str) -> bool:
     return any(mark.name == name for node in nodes for mark in node.own_markers)
 
 
-def _process(config: pytest.Config) -> Process:
-    process = config.stash.get(_PROCESS, None)
-    if process is None:
+def _parts(config: pytest.Config) -> Parts:
+    parts = config.stash.get(_PARTS, None)
+    if parts is None:
         pytest.skip(f"smoke tests run with {LIVE} (live) or {FAKE} (the bundled fake)")
-    return process
+    return parts
 
 
 @pytest.fixture(scope="session")
 def smoke_config(pytestconfig: pytest.Config) -> HydraSmokeConfig:
     """The settings of the run; skips the test in a run without a switch."""
-    return _process(pytestconfig).config
+    return _parts(pytestconfig).config
 
 
 @pytest.fixture
@@ -209,7 +210,7 @@ def smoke_instance(
 
     Parametrize it, indirectly, with fields of another spec: `{"tier_id": "..."}`.
     """
-    return _process(request.config).fixtures.instance(request, smoke_spec)
+    return _parts(request.config).fixtures.instance(request, smoke_spec)
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def async_smoke_instance(
 
     A call without `await` does nothing, and fails the run.
     """
-    return _process(request.config).fixtures.async_instance(request, smoke_spec)
+    return _parts(request.config).fixtures.async_instance(request, smoke_spec)
 
 
 @pytest.fixture(scope="session")
@@ -228,7 +229,7 @@ def smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> SmokeInstanceFactory:
     """Provisions instances that only you use: `factory(**spec)`, `factory.many(n, **spec)`."""
-    return _process(pytestconfig).fixtures.factory()
+    return _parts(pytestconfig).fixtures.factory()
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def async_smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeInstanceFactory:
     """The same factory as `smoke_instance_factory`, for coroutines."""
-    return _process(pytestconfig).fixtures.async_factory()
+    return _parts(pytestconfig).fixtures.async_factory()
 
 
 @pytest.fixture
@@ -247,7 +248,7 @@ def smoke_client(
 
     `smoke_client.with_token(None)` is a client without a token.
     """
-    with _process(pytestconfig).fixtures.client() as client:
+    with _parts(pytestconfig).fixtures.client() as client:
         yield client
 
 
@@ -256,7 +257,7 @@ def async_smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeClient:
     """The router's six calls, for coroutines."""
-    return _process(pytestconfig).fixtures.async_client()
+    return _parts(pytestconfig).fixtures.async_client()
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ from pytest_hydrasmoke._settings.config import SPEC, HydraSmokeConfig
 from pytest_hydrasmoke._settings.sources import Loaded
 from pytest_hydrasmoke._settings.variables import where_from
 
+from .compose import Parts, take_part
+from .context import RunContext
 from .fakes import address_of, stand_before_agent
-from .process import Process
 from .read_settings import read_settings
 from .report_cleaner import cleaned
 from .workers import KEY, received
@@ -46,7 +47,7 @@ AFTERWARDS = 6.0
 """Seconds of these that come after the deletion: xdist gives its workers five."""
 
 
-def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> Process:
+def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> Parts:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     try:
         loaded = read_settings(config, fake=fake)
@@ -58,7 +59,7 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
         if fake:
             from pytest_hydrasmoke.fake import FakeRouter
 
-            # Until `Process.end`, which is called however the run ends.
+            # Until `Resources.end`, which is called however the run ends.
             router = undo.enter_context(FakeRouter(loaded.scenario))
             settings = settings.model_copy(update=_of_the_fake(router, loaded))
         # From here on there is no other run's report in its place.
@@ -71,21 +72,19 @@ def begin_run(config: pytest.Config, interrupts: Interrupts, *, fake: bool) -> P
             settings, absent = _check_router(config, settings, loaded, recordings, router)
             # A signal waits for the plugins that end what begins here.
             with interrupts.hold():
-                process = Process(
+                context = RunContext(
                     pytestconfig=config,
                     config=settings,
-                    interrupts=interrupts,
                     absent=absent,
                     fake=fake,
                     router=router,
                     table=loaded.file,
-                    recordings=recordings,
                     loaded=loaded,
                     begun=begun,
                 )
-                process.take_part()
+                parts = take_part(context, interrupts, recordings)
                 undo.pop_all()
-            return process
+            return parts
         except HydraSmokeError as error:
             raise _refused(error, loaded, settings, begun) from None
 
@@ -215,21 +214,18 @@ class _Unable:
         session.shouldfail = self._problem
 
 
-def join_run(
-    config: pytest.Config, worker: dict[str, Any], interrupts: Interrupts
-) -> Process | None:
+def join_run(config: pytest.Config, worker: dict[str, Any], interrupts: Interrupts) -> Parts | None:
     """Take part with what the main process has sent; None where this worker can't."""
     with ExitStack() as undo:
         try:
-            process = Process(
+            context = RunContext(
                 pytestconfig=config,
-                interrupts=interrupts,
                 worker=worker["workerid"],
                 **received(config, worker, undo),
             )
-            process.take_part()
+            parts = take_part(context, interrupts)
             undo.pop_all()
-            return process
+            return parts
         except HydraSmokeError as error:
             # An error raised here would be an internal error of xdist, with all its frames.
             config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import Protocol
 
 import pytest
 
@@ -13,7 +12,6 @@ from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAcc
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
-from pytest_hydrasmoke._journal.events import NotRun
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
@@ -22,31 +20,52 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AnyIO, AsyncSmokeClient, ClientBase, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
+from .context import RunContext
 from .needs import scope_node
+from .refutations import Refutations
+from .resources import Resources
 
-if TYPE_CHECKING:
-    from .process import Process
+
+class UsingTest(Protocol):
+    """The running test, as what it uses knows it."""
+
+    shared: Instance | None
+    """The shared instance that it uses."""
+    not_found: bool
+    """Whether it failed because the router does not know something."""
 
 
 class Fixtures:
     """Gives what fixtures, and the bundled checks, ask a process for."""
 
-    certain: Sequence[Wanted] = ()
-    """What the collected tests are sure to share."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._config = process.config
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        running_test: UsingTest,
+        refutations: Refutations,
+    ) -> None:
+        self._context = context
+        self._config = context.config
+        self._resources = resources
+        self._running_test = running_test
+        self.refutations = refutations
+        self._certain: Sequence[Wanted] = ()
         self._over: list[str] = []
         """The shares whose scope is over."""
 
     @property
     def _run(self) -> Run:
-        return self._process.run
+        return self._resources.run
 
     @cached_property
     def _sharing(self) -> Sharing:
-        return Sharing(self._run, worker=not self._process.is_owner, certain=self.certain)
+        return Sharing(self._run, worker=not self._context.is_owner, certain=self._certain)
+
+    def expect(self, certain: Sequence[Wanted]) -> None:
+        """Learn what the collected tests are sure to share."""
+        self._certain = certain
 
     def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
         """Return a handle on the instance that this test shares."""
@@ -86,9 +105,9 @@ class Fixtures:
         # An override of `smoke_spec` may return anything.
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self._config.scope)
-        share = EVERYBODY if node is request.session else f"{self._process.shares_as} {node.nodeid}"
+        share = EVERYBODY if node is request.session else f"{self._context.shares_as} {node.nodeid}"
         instance = self._take(request, wanted, share, node)
-        self._process.running_test.shared = instance
+        self._running_test.shared = instance
         return instance
 
     def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance:
@@ -109,34 +128,10 @@ class Fixtures:
         try:
             instance = self._sharing.take(spec, share, request.node.nodeid)
         except NotRunError as error:
-            self.not_run(request.node.nodeid, str(error))
+            self.refutations.skip(request.node.nodeid, str(error))
         self._run.uses(instance)
-        self._process.stage.changed(instance)  # Another process may have provisioned it.
+        self._resources.stage.changed(instance)  # Another process may have provisioned it.
         return instance
-
-    # What tests have shown not to work
-
-    def refuted(self, call: str, test: str) -> str | None:
-        """Return how another test has shown that a call does not work; None if none has."""
-        known = self._process.ledger.look().refuted.get(call)
-        return None if known is None or known.test == test else known.why
-
-    def tell(self, call: str, test: str, why: str | None) -> None:
-        """Tell all processes, if possible, that a test has shown a call not to work.
-
-        The first test that did so is named. None takes that back, if it was this test. Hooks call
-        this: it raises nothing.
-        """
-        with suppress(OSError):
-            known = self._process.ledger.read().refuted.get(call)
-            is_first = known is None and why is not None
-            if is_first or (known is not None and known.test == test):
-                self._process.ledger.refute(call, test, why)
-
-    def not_run(self, test: str, why: str) -> NoReturn:
-        """Skip a test that needs what another one has shown not to work."""
-        self._process.journal.note(NotRun(test, why))
-        pytest.skip(self._process.scrub(f"not run: {why}"))
 
     def release(self) -> None:
         """Let other tests use what this process holds."""
@@ -154,7 +149,7 @@ class Fixtures:
         if self._over:
             self._sharing.end(self._over)
             self._over.clear()
-        if self._process.running_test.not_found:
+        if self._running_test.not_found:
             self._sharing.give_up_if_gone(item.nodeid)
         self._sharing.release()
         return result

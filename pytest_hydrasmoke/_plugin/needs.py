@@ -7,7 +7,7 @@ a factory, or requests dynamically while it runs, is not known yet.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -21,11 +21,10 @@ from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, Wanted
 from pytest_hydrasmoke._settings.tables import nearest_table
 
 from .bundled_checks import CheckModule
+from .context import RunContext
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.config import HydraSmokeConfig
-
-    from .process import Process
 
 _SELECT = (
     *("keyword", "markexpr", "deselect", "ignore", "ignore_glob"),
@@ -57,16 +56,25 @@ class Selection:
 class Objections:
     """Ends a run whose collected tests can't be run together."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        replaying: bool,
+        expect: Callable[[Sequence[Wanted]], None],
+    ) -> None:
+        self._context = context
+        self._replaying = replaying
+        self._expect = expect
+        """Takes what the tests are sure to share."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         words = self._unread_tables(session.items) or self._too_many(session.items)
         if words is not None:
             refuse(session, words)
-        elif self._process.config.instance is None and self._process.replaying is None:
-            self._process.fixtures.certain = _certain(session.items, self._process.config)
+        elif self._context.config.instance is None and not self._replaying:
+            self._expect(_certain(session.items, self._context.config))
 
     def _unread_tables(self, items: Sequence[pytest.Item]) -> str | None:
         """Return why smoke tests have another table of settings than the one that was read.
@@ -74,7 +82,7 @@ class Objections:
         The settings are read before tests are collected: from where pytest is called, or for what
         its arguments or `testpaths` name. Which folders the tests lie in is known only now.
         """
-        read, here = self._process.table, self._process.pytestconfig.invocation_params.dir
+        read, here = self._context.table, self._context.pytestconfig.invocation_params.dir
         # The bundled checks belong to no project: they use the run's settings.
         folders = {
             item.path.parent: None
@@ -97,10 +105,10 @@ class Objections:
 
     def _too_many(self, items: Sequence[pytest.Item]) -> str | None:
         """Return why tests need more instances than the run may have."""
-        config = self._process.config
+        config = self._context.config
         if config.instance is not None:
             return None
-        least = _least(items, config, replaying=self._process.replaying is not None)
+        least = _least(items, config, replaying=self._replaying)
         if least <= config.max_instances:
             return None
         checks = any(item.getparent(CheckModule) is not None for item in items)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -19,30 +19,59 @@ from pytest_hydrasmoke._core.stage import Origin, RecordedChat
 from pytest_hydrasmoke._run.run_stage import RunStage
 from pytest_hydrasmoke.instance import SmokeInstance
 
+from .context import CONTINUES, RunContext
+from .refutations import Refutations
+from .resources import Resources
+
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.handle import Handle
 
-    from .process import Process
-
-
-CONTINUES = "hydra_smoke_continues"
-"""The marker of a test that means to go on with what an earlier one has said."""
-LIVE_ONLY = "hydra_smoke_live"
-"""The marker of tests that no recording can answer."""
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of turns during that hook."""
+
+
+class TurnRecorder(Protocol):
+    """Who records turns, as the stage knows them."""
+
+    def on_turn(self, turn: RecordedChat) -> None:
+        """Begin to record a turn, for the current owner."""
+
+    def setting_up(self, owner: str) -> AbstractContextManager[None]:
+        """Set up a fixture in the body of a `with`."""
+        ...
+
+
+class Audience(Protocol):
+    """Who has to know whose chats follow: a replay of recordings."""
+
+    def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
+        """Hear whose chats follow; `begins` if they start again at the first message."""
+
+    def claims(self, instance: Instance) -> None:
+        """Hear who owns an instance."""
 
 
 class PytestStage(RunStage):
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._hook = process.pytestconfig.hook
-        self._replaying = process.replaying
-        if process.replaying is None:
+    recorder: TurnRecorder | None = None
+    """Who records the turns of this process, if they are recorded."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        refutations: Refutations,
+        replaying: Audience | None,
+    ) -> None:
+        self._resources = resources
+        self._refutations = refutations
+        self._hook = context.pytestconfig.hook
+        self._replaying = replaying
+        if replaying is None:
             # A recording has what its test has said, in whatever order they are replayed.
-            self.new_conversation = process.config.new_conversation
+            self.new_conversation = context.config.new_conversation
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
@@ -70,10 +99,9 @@ class PytestStage(RunStage):
     # `RunStage`
 
     def boots(self) -> None:
-        fixtures = self._process.fixtures
-        why = fixtures.refuted("boot", self.test)
+        why = self._refutations.why("boot", self.test)
         if why is not None:
-            fixtures.not_run(self.test, why)
+            self._refutations.skip(self.test, why)
 
     def claims(self) -> Origin | None:
         owner = self.owner
@@ -83,8 +111,8 @@ class PytestStage(RunStage):
         return Origin(owner, self._claimed[owner] - 1)
 
     def asks(self, turn: RecordedChat) -> None:
-        if self._process.recorder is not None:
-            self._process.recorder.on_turn(turn)
+        if self.recorder is not None:
+            self.recorder.on_turn(turn)
 
     def is_ready(self, handle: Handle) -> None:
         with self._on(READY):
@@ -100,7 +128,7 @@ class PytestStage(RunStage):
         hook = self._hook.pytest_hydra_smoke_new_conversation
         if self._replaying is not None or not hook.get_hookimpls():
             return False
-        hook(instance=SmokeInstance(self._process.run.handle(instance)))
+        hook(instance=SmokeInstance(self._resources.run.handle(instance)))
         return True
 
     def changed(self, instance: Instance) -> None:
@@ -173,7 +201,7 @@ class PytestStage(RunStage):
         del self._claimed[owner]
         # The finalizer added last is called first.
         fixturedef.addfinalizer(partial(self._leave, owner))
-        recorder = self._process.recorder
+        recorder = self.recorder
         with self._on(owner), nullcontext() if recorder is None else recorder.setting_up(owner):
             result = yield
         fixturedef.addfinalizer(partial(self._enter, owner))

@@ -6,46 +6,57 @@ The process that runs a test adds its turns to the run's tape; the main process 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import at_hook
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.stage import RecordedChat, RecordedPartner
 from pytest_hydrasmoke._recordings.format import (
     NotWrittenError,
     Place,
     Recorded,
-    RecordedTurn,
     as_text,
 )
-from pytest_hydrasmoke._recordings.masking import Edit, Masking
+from pytest_hydrasmoke._recordings.masking import Masking
 from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke._run.folder import RECORDED
 
 from .bundled_checks import PACKAGE
-from .pytest_stage import LIVE_ONLY
-
-if TYPE_CHECKING:
-    from .process import Process
+from .context import LIVE_ONLY, RunContext
+from .record_hook import HOOK, edit_of
+from .resources import Resources
 
 NOT_RECORDED, UNWRITTEN = "not recorded", "could not be written"
 """What can become of turns that are in no file."""
-_HOOK = "pytest_hydra_smoke_record"
-"""Sees each turn before it is written: users remove private words with it."""
+
+
+class OnStage(Protocol):
+    """Whose turns they are."""
+
+    @property
+    def owner(self) -> str | None:
+        """A test, a fixture or a hook; None outside of any."""
+        ...
+
+    @property
+    def run(self) -> int:
+        """The run of the test's body, from 1."""
+        ...
 
 
 class Recorder:
     """Records the turns in this process."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.tape = Tape(None if process.elsewhere else process.ledger.folder / RECORDED)
-        self._scrub = process.scrub
+    def __init__(self, context: RunContext, *, resources: Resources, stage: OnStage) -> None:
+        self._context = context
+        self._resources = resources
+        self._stage = stage
+        self.tape = Tape(None if context.elsewhere else resources.ledger.folder / RECORDED)
+        self._scrub = context.scrub
         self._turns: dict[str, list[tuple[Recorded, RecordedChat]]] = {}
         self._test: pytest.Item | None = None
         """The running test."""
@@ -68,7 +79,7 @@ class Recorder:
 
     def on_turn(self, turn: RecordedChat) -> None:
         """Begin to record a turn, for the current owner, unless it is not to be recorded."""
-        stage, test = self._process.stage, self._test
+        stage, test = self._stage, self._test
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
             return  # Only a real router can answer the bundled checks.
@@ -141,8 +152,8 @@ class Recorder:
     @cached_property
     def masking(self) -> Masking:
         # Once tests are collected, every conftest is loaded.
-        edit = edit_of(self._process.pytestconfig.pluginmanager)
-        return Masking(self._process.config.token, self._process.reading, edit)
+        edit = edit_of(self._context.pytestconfig.pluginmanager)
+        return Masking(self._context.config.token, self._resources.reading, edit)
 
     def _ends(self, owner: str, why_not: str | None) -> None:
         """Add an owner's turns to the tape, or why they are not recorded; harmless without any."""
@@ -151,7 +162,7 @@ class Recorder:
             return
         name, what, why = self._scrub(owner), NOT_RECORDED, why_not
         if why is None:
-            why = f"{_HOOK} left out all of its turns"
+            why = f"{HOOK} left out all of its turns"
             try:
                 masked = [self.masking.turn(name, *turn) for turn in begun]
                 if turns := [turn for turn in masked if turn is not None]:
@@ -173,57 +184,3 @@ def _is_of(owner: str, place: Place) -> bool:
 def in_words(error: Exception) -> str:
     """Return why turns could not be written."""
     return str(error) if isinstance(error, NotWrittenError) else f"{type(error).__name__}: {error}"
-
-
-def edit_of(manager: pytest.PytestPluginManager) -> Edit:
-    """Return a function that applies all implementations of the hook to a turn, one by one."""
-    impls = getattr(manager.hook, _HOOK).get_hookimpls()
-    plugins: list[object] = [impl.plugin for impl in impls]
-    # In the order in which pluggy calls them.
-    callers = [
-        manager.subset_hook_caller(_HOOK, [other for other in plugins if other is not plugin])
-        for plugin in reversed(plugins)
-    ]
-
-    def edit(turn: RecordedTurn) -> RecordedTurn | None:
-        edited: RecordedTurn | None = turn
-        for caller in callers:
-            edited = edited and _edited(caller, edited)
-        return edited
-
-    return edit
-
-
-def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> RecordedTurn | None:
-    """Return an implementation's result for a turn; raises `NotWrittenError`."""
-    try:
-        results = caller(turn=turn)
-    except Exception as error:
-        what = safe_line(repr(error))
-        raise NotWrittenError(f"{_HOOK} failed{at_hook(error)}: {what}") from None
-    if not results:  # pluggy drops results that are None.
-        return None
-    edited = results[0]
-    problem = _problem(edited, turn)
-    if problem is None and isinstance(edited, RecordedTurn):
-        return edited
-    raise NotWrittenError(
-        f"{_HOOK} returned {problem}: return the turn, with another message or text by "
-        "dataclasses.replace, or None to leave it out"
-    )
-
-
-def _problem(edited: object, turn: RecordedTurn) -> str | None:
-    if not isinstance(edited, RecordedTurn):
-        return safe_line(repr(edited), 60)
-    for name in ("message", "text"):
-        value: object = getattr(edited, name)
-        if not isinstance(value, str):
-            return f"a turn whose {name} is {safe_line(repr(value), 60)}"
-        try:
-            value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return f"a turn whose {name} can't be encoded"
-    if (edited.owner, edited.run) != (turn.owner, turn.run):
-        return "a turn of another owner or run"
-    return None

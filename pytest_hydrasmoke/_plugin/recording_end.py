@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,12 +22,11 @@ from pytest_hydrasmoke._recordings.format import KINDS, Recorded, as_text, turns
 from pytest_hydrasmoke._recordings.store import RecordingStore
 from pytest_hydrasmoke._report.model import Report
 
+from .context import RunContext
+from .exit_code import code
 from .recorder import NOT_RECORDED, UNWRITTEN, Recorder, in_words
 from .replaying import as_argument
-from .run_report import code
-
-if TYPE_CHECKING:
-    from .process import Process
+from .resources import Resources
 
 NEW, CHANGED, SAME = "new", "changed", "unchanged"
 _MOST = 10
@@ -38,10 +36,24 @@ _MOST = 10
 class RecordingEnd:
     """Writes the recordings of all processes, and reports on them."""
 
-    def __init__(self, process: Process, recorder: Recorder, store: RecordingStore) -> None:
-        self._process = process
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        recorder: Recorder,
+        store: RecordingStore,
+        is_whole: Callable[[int], bool],
+        fail: Callable[[str, str, str], None],
+    ) -> None:
+        self._context = context
+        self._resources = resources
         self._recorder = recorder
         self._store = store
+        self._is_whole = is_whole
+        """Tells whether a run with this exit code was one of all tests."""
+        self._fail = fail
+        """Fails the run: for a kind of failure, a name and words."""
         self._came: dict[str, tuple[str, str]] = {}
         """What has become of each owner's recording, and why."""
         self._lines: list[str] = []
@@ -53,7 +65,7 @@ class RecordingEnd:
         as its readers may fail or block.
         """
         # After a failure, what was not said may be what a fixture had no time for.
-        whole = session.exitstatus == 0 and self._process.selection.is_whole(0)
+        whole = session.exitstatus == 0 and self._is_whole(0)
         parts: dict[str, list[Recorded]] = {}
         for line in self._recorder.tape.lines():
             owner = line["of"]
@@ -82,7 +94,7 @@ class RecordingEnd:
                 known = turns_of(old)
                 turns = turns if whole is None else overlaid(known, turns, whole=whole)
                 left = partial(self._recorder.masking.leaves, owner)
-                turns, why = compared(known, turns, self._process.reading, left)
+                turns, why = compared(known, turns, self._resources.reading, left)
                 what = SAME if why is None else CHANGED
             if what != SAME:
                 day = datetime.now(UTC).date().isoformat()
@@ -106,14 +118,14 @@ class RecordingEnd:
     def pytest_hydra_smoke_report(self, report: Report) -> None:
         """Fail the run for what could not be written."""
         for owner, why in self._unwritten.items():
-            self._process.run_end.fail("recording", owner, self._words(owner, why))
-        whole = self._process.selection.is_whole(report.exit_code)
+            self._fail("recording", owner, self._words(owner, why))
+        whole = self._is_whole(report.exit_code)
         self._lines += self._summary(whole=whole)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._lines:
-            terminalreporter.line(self._process.scrub(f"hydra-smoke: {line}"))
+            terminalreporter.line(self._context.scrub(f"hydra-smoke: {line}"))
 
     def pytest_unconfigure(self) -> None:
         self._store.end()
@@ -123,8 +135,8 @@ class RecordingEnd:
 
     def _words(self, owner: str, why: str) -> str:
         named = not owner.startswith(KINDS)
-        test = (as_argument(self._process.pytestconfig, owner),) if named else ()
-        agent = self._process.config.agent_url
+        test = (as_argument(self._context.pytestconfig, owner),) if named else ()
+        agent = self._context.config.agent_url
         switch = (LIVE,) if agent is None else (FAKE, flag("agent_url"), agent)
         command = ("pytest", *switch, flag("record"), str(self._store.folder), *test)
         return (

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from unittest import SkipTest, TestCase
 
 import pytest
@@ -25,9 +25,6 @@ from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.errors import OTHERS
 from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-
-if TYPE_CHECKING:
-    from .process import Process
 
 MARKER = "hydra_smoke_runs"
 
@@ -65,7 +62,9 @@ def _quota_of(mark: pytest.Mark) -> tuple[int, int]:
     return n, at_least
 
 
-def take_part(config: pytest.Config, items: list[pytest.Item], process: Process | None) -> None:
+def take_part(
+    config: pytest.Config, items: list[pytest.Item], listener: RepeatListener | None
+) -> None:
     """Run marked tests as their markers say; refuses the run with all that is wrong with them."""
     found: dict[str, str] = {}
     for item in items:
@@ -75,7 +74,7 @@ def take_part(config: pytest.Config, items: list[pytest.Item], process: Process 
             found.setdefault(item.nodeid.partition("[")[0], problem)
     if found:
         refuse(items[0].session, "\n".join(f"{test}: {why}" for test, why in found.items()))
-    config.pluginmanager.register(Repeats(config, process), "hydra-smoke-runs")
+    config.pluginmanager.register(Repeats(config, listener or RepeatListener()), "hydra-smoke-runs")
 
 
 def _problem(item: pytest.Item) -> str | None:
@@ -137,13 +136,29 @@ class Tally:
         return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
 
 
-class Repeats:
-    """Runs the bodies of marked tests; notifies `process`, where the plugin is switched on."""
+class RepeatListener:
+    """Hears of the runs of a test's body; that of a run overrides it."""
 
-    def __init__(self, config: pytest.Config, process: Process | None) -> None:
+    def begins(self, tally: Tally) -> None:
+        """Hear that a run of the body begins."""
+
+    def fails(self, test: str, error: BaseException) -> None:
+        """Hear that a run has failed, and another one follows."""
+
+    def ends(self, tally: Tally) -> None:
+        """Hear how often the body has run, and how often that passed."""
+
+    def is_over(self) -> None:
+        """Hear that the body runs no more."""
+
+
+class Repeats:
+    """Runs the bodies of marked tests, and tells a listener of it."""
+
+    def __init__(self, config: pytest.Config, listener: RepeatListener) -> None:
         # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
-        self._process = process
+        self._listener = listener
         self._tally: Tally | None = None
         """The tally of the current test, once its body was run."""
 
@@ -165,15 +180,12 @@ class Repeats:
             return (yield)
         finally:
             vars(item)["runtest"] = runtest
-            if self._process is not None:
-                self._process.stage.repeat = None
+            self._listener.is_over()
 
     def _run(self, item: pytest.Function, tally: Tally, runtest: Callable[[], None]) -> None:
         while not tally.is_settled:
             tally.began += 1
-            if self._process is not None:
-                self._process.stage.begins_repeat(tally.began)
-                self._process.running_test.ran(tally.began, tally.passed, tally.runs)
+            self._listener.begins(tally)
             limited, start = _has_time_limit(), now()
             try:
                 _run_once(item, runtest)
@@ -189,9 +201,7 @@ class Repeats:
                 if tally.is_settled or obstacle:
                     _explain(error, tally.words(obstacle))
                     raise
-                if self._process is not None:
-                    self._process.running_test.repeat_failed(error)
-                    self._process.unended.forget(item.nodeid)
+                self._listener.fails(item.nodeid, error)
                 continue
             tally.add("passed", now() - start)
             obstacle = _obstacle(item, limited)
@@ -209,8 +219,7 @@ class Repeats:
             self._tally = None
         if self._tally is not None:
             tally = self._tally
-            if self._process is not None:
-                self._process.running_test.ran(tally.began, tally.passed, tally.runs)
+            self._listener.ends(tally)
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
             if call.when == "call" and report.failed:

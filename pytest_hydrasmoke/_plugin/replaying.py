@@ -19,8 +19,8 @@ from pytest_hydrasmoke._recordings.format import KINDS, NotWrittenError, Recorde
 from pytest_hydrasmoke._report.parts import CaseReport
 
 from .bundled_checks import PACKAGE
-from .pytest_stage import LIVE_ONLY
-from .recorder import edit_of
+from .context import LIVE_ONLY
+from .record_hook import edit_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter

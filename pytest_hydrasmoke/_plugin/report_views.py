@@ -7,18 +7,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import at_hook
+from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import github, junit, run_files, terminal
 from pytest_hydrasmoke._report.model import Report
 
-if TYPE_CHECKING:
-    from .process import Process
+from .context import RunContext
+from .run_report import RunTold
 
 _ENDS = (
     "WARNING: streams of chats ended without a terminal event, and so nothing tells a cut reply "
@@ -29,9 +29,12 @@ _ENDS = (
 class Views:
     """The views of the report; no failure in them changes the run's outcome."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._pytest = process.pytestconfig
+    def __init__(self, context: RunContext, *, told: RunTold) -> None:
+        self._context = context
+        self._told = told
+        self._pytest = context.pytestconfig
+        self.report: Report | None = None
+        """The report as it was last written, in the main process."""
         self._page: Path | None = None
         self._remarks: dict[str, bool] = {}
         """Lines that the summary shows in red, and whether they were shown."""
@@ -45,16 +48,16 @@ class Views:
 
     def reason(self) -> str | None:
         """Return why the run is red, if it is so, beside what its tests tell."""
-        report = self._process.run_end.report
+        report = self.report
         if report is None or report.exit_code == pytest.ExitCode.OK:
             return None
         remark = next(iter(self._remarks), None)
         words = report.ended or remark or f"exit code {report.exit_code}"
-        return self._process.scrub(words)
+        return self._context.scrub(words)
 
     def write(self, report: Report) -> None:
         """Write the report's files, before the report is handed out."""
-        config = self._process.config
+        self.report, config = report, self._context.config
         # A green run may hide that all replies were cut.
         concerned = any(UNENDED in instance.notes for instance in report.instances)
         if concerned and config.chat_end == "auto":
@@ -89,10 +92,10 @@ class Views:
         pytest shows none after `pytest.exit` with a code of its own. And leaks may come later: from
         an interrupt of the first clean-up, or from a worker that outlived it.
         """
-        for one in self._process.told.instances:
+        for one in self._told.instances:
             if one.outcome == "leaked" and one.idempotency_key not in self._leaks:
                 self._leaks.add(one.idempotency_key)
-                self.say_late(terminal.leak(one, fake=self._process.router is not None))
+                self.say_late(terminal.leak(one, fake=self._context.router is not None))
         for remark, seen in self._remarks.items():
             if not seen:
                 self._remarks[remark] = True
@@ -100,31 +103,32 @@ class Views:
 
     def say_late(self, line: str) -> None:
         """Write a line to standard error, when pytest's own output is over."""
-        aside(self._process.scrub(line))
+        aside(self._context.scrub(line))
 
     # Hooks
 
     def pytest_report_header(self) -> list[str]:
-        loaded, router = self._process.loaded, self._process.router
+        loaded, router = self._context.loaded, self._context.router
         if loaded is None:
             return []
-        lines = terminal.header(self._process.config, loaded.sources, fake=router is not None)
+        lines = terminal.header(self._context.config, loaded.sources, fake=router is not None)
         if router is not None and router.scenario.recordings is not None:
             what = router.scenario.recordings.in_words_with_age(datetime.now(UTC).date())
             lines.insert(1, f"hydra-smoke: FAKE, {what}; without the bundled checks")
         warnings = [*loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
-        return [self._process.scrub(line) for line in lines]
+        return [self._context.scrub(line) for line in lines]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        report, loaded = self._process.run_end.report, self._process.loaded
+        report, loaded, session = self.report, self._context.loaded, session_of(self._pytest)
         if report is None:
             return
         # Under -q there was no header.
         unseen = loaded.warnings if loaded and terminalreporter.verbosity < 0 else ()
         remarks = (*unseen, *self._remarks)
         # The last line of pytest, or of xdist, is the reason, and there is nothing else to show.
-        usage_error = self._process.run_end.session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        assert session is not None  # It is at its end.
+        usage_error = session.exitstatus == pytest.ExitCode.USAGE_ERROR
         refused = usage_error and not report.instances and not report.tests
         if refused and not remarks:
             return
@@ -134,11 +138,11 @@ class Views:
         if not refused:
             self._sum_up(report, terminalreporter)
         for remark in remarks:
-            terminalreporter.line(self._process.scrub(f"hydra-smoke: {remark}"), red=True)
+            terminalreporter.line(self._context.scrub(f"hydra-smoke: {remark}"), red=True)
 
     def _sum_up(self, report: Report, reporter: pytest.TerminalReporter) -> None:
         writer = self._pytest.get_terminal_writer()
         lines = terminal.summary(report, writer.fullwidth, colour=writer.hasmarkup)
         terminal.show(reporter, lines)
         if self._page is not None:
-            reporter.line(self._process.scrub(f"hydra-smoke: what happened is in {self._page}"))
+            reporter.line(self._context.scrub(f"hydra-smoke: what happened is in {self._page}"))

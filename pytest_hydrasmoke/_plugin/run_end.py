@@ -21,9 +21,9 @@ them. Workers write journals, and the ledger lists what a dead one leaves.
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pytest
 
@@ -31,11 +31,11 @@ from pytest_hydrasmoke._base.pytest_internals import forget_failure, session_of
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.model import Report
 
-from .run_report import code, code_after, code_of, conclude, problems
-from .session_outcome import OF_NO_TEST
-
-if TYPE_CHECKING:
-    from .process import Process
+from .context import OF_NO_TEST, RunContext
+from .exit_code import code, code_after, code_of
+from .report_views import Views
+from .resources import Resources
+from .run_report import Conclusion, RunTold, problems
 
 
 class Level(IntEnum):
@@ -47,15 +47,53 @@ class Level(IntEnum):
     OVER = 4
 
 
+class OtherProcesses(Protocol):
+    """The workers of xdist, as the end of a run knows them."""
+
+    silent: set[str]
+    """Those that have not reported, or not yet, what they own."""
+    refused: bool
+    """Whether one of them has refused the tests that it collected."""
+
+    def hand_on(self) -> None:
+        """Send the main process what this worker has to tell."""
+
+
 class RunEnd:
     """The end of the run, as far as it has come."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._pytest = process.pytestconfig
-        self._interrupts = process.interrupts
-        self.report: Report | None = None
-        """The report as it was last written, in the main process."""
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        told: RunTold,
+        views: Views,
+        conclusion: Conclusion,
+        workers: OtherProcesses,
+        crashed: list[pytest.TestReport],
+        saw_end: Callable[[BaseException], None],
+        say: Callable[[Sequence[str]], None],
+        finish_recordings: Callable[[pytest.Session], None],
+        release: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._resources = resources
+        self._told = told
+        self._views = views
+        self._conclusion = conclusion
+        self._workers = workers
+        self._crashed = crashed
+        """The reports of tests in which a worker crashed, until they are told."""
+        self._saw_end = saw_end
+        """Records what has broken off the session."""
+        self._say = say
+        """Writes lines on the terminal."""
+        self._finish_recordings = finish_recordings
+        self._release = release
+        """Lets other tests use what this process holds."""
+        self._pytest = context.pytestconfig
+        self._interrupts = resources.interrupts
         self._broken = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
         self._decided = False
@@ -74,16 +112,16 @@ class RunEnd:
 
     def _delete(self, level: Level) -> None:
         """Delete what is left and this process's to delete; a further signal waits for it."""
-        process, run = self._process, self._process.run
+        is_owner, run = self._context.is_owner, self._resources.run
         self._interrupts.begin_clean_up()
         try:
-            if process.worker is None:
+            if self._context.worker is None:
                 self._adopt()
             if self._interrupts.received is not None:
-                process.progress.say(terminal.deleting(run.pending))
+                self._say(terminal.deleting(run.pending))
             run.close()
             if level > Level.DELETED:
-                if process.is_owner:
+                if is_owner:
                     # Nothing may begin after the last look, nor between it and what it looks at.
                     run.end()
                     run.close()
@@ -94,26 +132,25 @@ class RunEnd:
             if level is Level.OVER:
                 run.end()
             self._interrupts.end_clean_up()
-        if level is Level.OVER and process.is_owner:
-            process.ledger.mark_ended()
+        if level is Level.OVER and is_owner:
+            self._resources.ledger.mark_ended()
 
     def _adopt(self) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        process, run, told = self._process, self._process.run, self._process.told
+        ledger, run, told = self._resources.ledger, self._resources.run, self._told
         try:
-            process.ledger.read()
+            ledger.read()
         except OSError as error:
-            sweep = process.config.commands.sweep(run.config.run_id)
-            process.views.remark(
+            sweep = self._context.config.commands.sweep(run.config.run_id)
+            self._views.remark(
                 f"the ledger can't be read ({error}): {sweep} asks the router for what is left"
             )
-        if self._interrupts.received is not None or process.workers.silent:
+        if self._interrupts.received is not None or self._workers.silent:
             # Workers may outlive this by seconds: they must not begin anything more.
-            process.ledger.stop()
+            ledger.stop()
         run.adopt(told.story.instances)
-        crashed = process.session_outcome.cases.crashed
-        while crashed:
-            told.crash(crashed.pop())
+        while self._crashed:
+            told.crash(self._crashed.pop())
         instances = told.story.instances
         for instance in run.instances:
             known = instances.get(instance.reference or "")
@@ -131,8 +168,8 @@ class RunEnd:
         """Fail the run for all that makes it red, each once."""
         if not self._decided:
             self._decided = True
-            self._finish_recordings()
-        if self._process.worker is None:
+            self._finish_recordings(self.session)
+        if self._context.worker is None:
             # Readers of a report that fails the run may fail, or block: its file is written first.
             report = self._write()
             self._interrupts.catch_up()
@@ -143,17 +180,11 @@ class RunEnd:
 
     def _show(self) -> None:
         """Hand on what this process has to tell: the report, or a worker's journal."""
-        if self._process.worker is not None:
-            self._process.workers.hand_on()
+        if self._context.worker is not None:
+            self._workers.hand_on()
         else:
-            assert self.report is not None
-            self._process.views.hand_out(self.report)
-
-    def _finish_recordings(self) -> None:
-        if self._process.recorder is not None:
-            self._process.recorder.finish()
-        if self._process.recording_end is not None:
-            self._process.recording_end.write(self.session)
+            assert self._views.report is not None
+            self._views.hand_out(self._views.report)
 
     def _report_late(self) -> None:
         """Write the report again where it is not true, and say what was not shown.
@@ -161,9 +192,9 @@ class RunEnd:
         pytest may have left out the session's end, and other hooks may raise, or change the exit
         code, after the report is written.
         """
-        if self._process.worker is not None or session_of(self._pytest) is None:
+        if self._context.worker is not None or session_of(self._pytest) is None:
             return
-        views = self._process.views
+        views = self._views
         with self._interrupts.hold(), views.attempt("report.json may be wrong"):
             self._write()
         self._interrupts.catch_up()
@@ -171,20 +202,20 @@ class RunEnd:
 
     def _write(self) -> Report:
         """Write the report where there is none yet, or where it is no longer true."""
-        process, session, number = self._process, self.session, self._interrupts.received
-        before = pytest.ExitCode.USAGE_ERROR if process.workers.refused else session.exitstatus
+        session, number, report = self.session, self._interrupts.received, self._views.report
+        before = pytest.ExitCode.USAGE_ERROR if self._workers.refused else session.exitstatus
         session.exitstatus = code(before, signal=number, broken=self._broken)
-        if self.report is None or not self._is_true(self.report, session.exitstatus):
-            self.report, remarks = conclude(process, session, number)
-            session.exitstatus = self.report.exit_code
-            process.views.remark(*remarks)
-            process.views.write(self.report)
-        return self.report
+        if report is None or not self._is_true(report, session.exitstatus):
+            report, remarks = self._conclusion.report(session, number)
+            session.exitstatus = report.exit_code
+            self._views.remark(*remarks)
+            self._views.write(report)
+        return report
 
     def _is_true(self, report: Report, exit_code: int) -> bool:
         now, then = (
             [(it.idempotency_key, it.outcome, it.leak, len(it.turns)) for it in instances]
-            for instances in (self._process.told.instances, report.instances)
+            for instances in (self._told.instances, report.instances)
         )
         return report.exit_code == exit_code and now == then
 
@@ -200,7 +231,7 @@ class RunEnd:
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
-            with self._process.views.attempt(f"the {kind} of {name} was not shown everywhere"):
+            with self._views.attempt(f"the {kind} of {name} was not shown everywhere"):
                 self._pytest.hook.pytest_runtest_logreport(report=report)
         forget_failure(
             self._pytest, pytest.TestReport(nodeid, location, {}, "passed", None, "call")
@@ -224,7 +255,7 @@ class RunEnd:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
         # Before any output: capturing ends here, which writes what a test has printed.
-        if not self._process.forked:
+        if not self._resources.forked:
             self.reach(Level.DELETED)
         return (yield)
 
@@ -234,14 +265,14 @@ class RunEnd:
             result = yield
         except BaseException as error:
             # A child that a test has forked may leave the test's frames.
-            if not self._process.forked:
-                self._process.session_outcome.saw_end(error)
+            if not self._resources.forked:
+                self._saw_end(error)
                 session.exitstatus = code_of(error)
                 self.reach(Level.DECIDED)
                 if isinstance(error, pytest.exit.Exception) and error.returncode is not None:
                     error.returncode = error.returncode or int(session.exitstatus)
             raise
-        if not self._process.forked:
+        if not self._resources.forked:
             session.exitstatus = code_after(session)
             self.reach(Level.DECIDED)
             if session.exitstatus == pytest.ExitCode.TESTS_FAILED and not session.testsfailed:
@@ -250,7 +281,7 @@ class RunEnd:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        if self._process.forked:
+        if self._resources.forked:
             return (yield)
         try:
             self.reach(Level.SHOWN)
@@ -267,7 +298,7 @@ class RunEnd:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        if self._process.forked:
+        if self._resources.forked:
             return (yield)
         try:
             self.reach(Level.OVER)
@@ -279,10 +310,11 @@ class RunEnd:
                 self._stays_red(error)
                 raise
             # pytest expects no exception here, and the exit code is that of the signal.
-            self._process.views.say_late(f"hydra-smoke: {_late(number)}")
+            self._views.say_late(f"hydra-smoke: {_late(number)}")
             return None
         finally:
-            self._process.end()
+            self._release()
+            self._resources.end()
 
 
 def _late(number: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pytest
 
@@ -23,13 +24,13 @@ from pytest_hydrasmoke._report.build import (
     with_tests,
 )
 from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, Report
+from pytest_hydrasmoke._report.parts import CaseReport
 
 from .bundled_checks import PACKAGE
-from .replaying import notes
+from .context import RunContext
+from .exit_code import code
 from .report_cleaner import cleaned
-
-if TYPE_CHECKING:
-    from .process import Process
+from .resources import Resources
 
 SWEPT = "a sweep has ended this run: after that, nothing could be provisioned, nor chatted with"
 """What is behind the failures of a run that a sweep has declared over."""
@@ -40,15 +41,20 @@ _Scene = tuple[str, int | None]
 class RunTold:
     """What the processes of a run have told: read again only where that has grown."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(
+        self, context: RunContext, *, resources: Resources, sent: Mapping[str, str]
+    ) -> None:
+        self._context = context
+        self._resources = resources
+        self._sent = sent
+        """The journals of workers that came to their end."""
         self._read: tuple[object, RunStory] | None = None
 
     @property
     def story(self) -> RunStory:
         """What follows from all entries by now."""
-        journal, folder = self._process.journal, self._process.ledger.folder
-        sent = {**self._process.workers.sent, journal.process: journal.text}
+        journal, folder = self._resources.journal, self._resources.ledger.folder
+        sent = {**self._sent, journal.process: journal.text}
         now = sizes(folder), {name: len(text) for name, text in sent.items()}
         if self._read is None or self._read[0] != now:
             self._read = now, fold(read(folder, sent, journal.wall))
@@ -58,8 +64,8 @@ class RunTold:
     def instances(self) -> list[InstanceReport]:
         """Every request for an instance, as it is reported."""
         # What a run has at the bundled fake ends with it: there is nothing to sweep.
-        commands = None if self._process.fake else self._process.config.commands
-        wall = self._process.journal.wall
+        commands = None if self._context.fake else self._context.config.commands
+        wall = self._resources.journal.wall
         return instances_of(self.story.instances, wall, commands)
 
     def is_smoke_test(self, test: str) -> bool:
@@ -72,123 +78,111 @@ class RunTold:
             return  # It was interrupted, and has said so.
         words, used = safe_text(failure_words(report)), tuple(self.story.users(report.nodeid))
         failed = FailedTest(report.nodeid, words, "a worker crashed", (), used)
-        self._process.journal.note(failed)
+        self._resources.journal.note(failed)
 
 
-def code(
-    before: int, *, failed: bool = False, broken: bool = False, signal: int | None = None
-) -> int:
-    """Return a run's exit code: what fails at its end adds to its tests, and hides none of them.
+class SeenTests(Protocol):
+    """The tests of a run, as far as they are reported."""
 
-    `failed` is the run's report, `broken` the end of the session.
-    """
-    if signal is not None:
-        return 128 + signal
-    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return pytest.ExitCode.TESTS_FAILED if (failed or broken) and clean else before
+    own_client: bool
+    """Whether a test was executed that may have asked the router with a client of its own."""
 
+    def executed(self, story: RunStory) -> bool:
+        """Return whether any smoke test was executed."""
+        ...
 
-def code_after(session: pytest.Session) -> int:
-    """Return the exit code that pytest makes of tests that were not broken off."""
-    if session.testsfailed:
-        return pytest.ExitCode.TESTS_FAILED
-    none = session.testscollected == 0
-    return pytest.ExitCode.NO_TESTS_COLLECTED if none else pytest.ExitCode.OK
+    def broken_off(self, story: RunStory) -> bool:
+        """Return whether any smoke test was interrupted before its teardown was reported."""
+        ...
+
+    def reports(self, story: RunStory) -> list[CaseReport]:
+        """Return the smoke tests, in the order in which they were first reported."""
+        ...
 
 
-def code_of(error: BaseException) -> int:
-    """Return the exit code that pytest makes of what has broken off the tests."""
-    match error:
-        case pytest.exit.Exception(returncode=int(asked)):
-            return asked
-        case KeyboardInterrupt() | pytest.exit.Exception():
-            return pytest.ExitCode.INTERRUPTED
-        case pytest.Session.Failed():
-            return pytest.ExitCode.TESTS_FAILED
-        case _:
-            return pytest.ExitCode.INTERNAL_ERROR
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """Concludes a run from what its processes have told, and what the main one has seen."""
 
+    context: RunContext
+    resources: Resources
+    told: RunTold
+    cases: SeenTests
+    ended: Callable[[int | None], str | None]
+    """Tells what ended the session early, such as a signal of this number."""
+    unheard: Callable[[], list[str]]
+    """Tells of each worker that did not report its instances."""
+    notes: Callable[[Report], Iterable[str]]
+    """Tells what is worth a note of what the tests have chatted, though they may pass."""
 
-def conclude(
-    process: Process, session: pytest.Session, signal: int | None
-) -> tuple[Report, list[str]]:
-    """Build a run's report, with its exit code, and say what is remarkable."""
-    draft = _draft(process, signal)
-    unheard = process.workers.unheard()
-    lost = any(problems(draft)) or draft.unsure is not None
-    why = None if lost or session.exitstatus != pytest.ExitCode.OK else _unproved(draft, process)
-    failed = bool(lost or why or unheard)
-    facts: dict[str, object] = {
-        "exit_code": int(code(session.exitstatus, failed=failed, signal=signal))
-    }
-    if unheard:
-        # A sweep would take it for a list of all that the run had.
-        facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
-    draft = draft.model_copy(update=facts)
-    untold = untold_tokens(draft.instances, process.config.budgets)
-    # A run that is green had come to its own end by then.
-    swept = SWEPT if process.ledger.was_swept and facts["exit_code"] else None
-    every = (process.interrupts.why, swept, draft.unsure, why, *unheard, untold)
-    remarks = [it for it in every if it is not None]
-    # All views are made from this report.
-    report: Report = cleaned(draft, process.scrub)
-    return report, [*remarks, *_notes(process, draft)]
-
-
-def _draft(process: Process, signal: int | None) -> Report:
-    """Return what is known of a run, before anything is concluded from it."""
-    story, seen, begun = process.told.story, process.session_outcome, process.begun
-    assert begun is not None  # This is the main process.
-    tests = seen.cases.reports(story)
-    instances = with_tests(process.told.instances, tests)
-    return begun.model_copy(
-        update={
-            "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
-            "ended": seen.ended(signal),
-            "instances": tuple(instances),
-            "tests": tuple(tests),
-            "not_run": len(story.selected.keys() - {one.id for one in tests}),
-            "breaches": tuple(breaches(instances, begun.budgets)),
-            "events": events_of(story.events),
-            "drift": tuple(sorted(story.drift)),
+    def report(self, session: pytest.Session, signal: int | None) -> tuple[Report, list[str]]:
+        """Build a run's report, with its exit code, and say what is remarkable."""
+        context, resources = self.context, self.resources
+        draft, unheard = self._draft(signal), self.unheard()
+        lost = any(problems(draft)) or draft.unsure is not None
+        green = not lost and session.exitstatus == pytest.ExitCode.OK
+        why = self._unproved(draft) if green else None
+        failed = bool(lost or why or unheard)
+        facts: dict[str, object] = {
+            "exit_code": int(code(session.exitstatus, failed=failed, signal=signal))
         }
-    )
+        if unheard:
+            # A sweep would take it for a list of all that the run had.
+            facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
+        draft = draft.model_copy(update=facts)
+        untold = untold_tokens(draft.instances, context.config.budgets)
+        # A run that is green had come to its own end by then.
+        swept = SWEPT if resources.ledger.was_swept and facts["exit_code"] else None
+        every = (resources.interrupts.why, swept, draft.unsure, why, *unheard, untold)
+        remarks = [it for it in every if it is not None]
+        # All views are made from this report.
+        report: Report = cleaned(draft, context.scrub)
+        return report, [*remarks, *self.notes(draft)]
 
-
-def _notes(process: Process, report: Report) -> Iterator[str]:
-    """Yield what is worth a note of what the tests have chatted, though they may pass."""
-    if process.replaying is not None:
-        whole = process.selection.is_whole(report.exit_code)
-        yield from notes(process.replaying.course, report.tests, whole=whole)
-    elif not process.stage.separates:
-        continuing = process.session_outcome.cases.continuing
-        yield from unseparated(process.told.story.instances.values(), continuing)
-
-
-def _unproved(report: Report, process: Process) -> str | None:
-    """Return why a run in which nothing failed is not green."""
-    story, cases = process.told.story, process.session_outcome.cases
-    failed = sum(one.outcome in ("error", "failed") for one in report.tests)
-    if failed:
-        # `pytest.exit` may have asked for 0, here and below, and a hook may have set it.
-        return f"smoke tests failed: {failed}, and the run was to end as if they had not"
-    if not cases.executed(story):
-        return "no smoke test was executed: the run proves nothing"
-    if not (story.used or story.is_answered or cases.own_client):
-        return "no smoke test asked the router for anything: the run proves nothing"
-    left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
-    if left:
-        # A test may be expected to fail, or run again by a plugin.
-        return (
-            f"smoke tests not run: {left}, since another one failed, which did not count in the "
-            "end: the run proves nothing about them"
+    def _draft(self, signal: int | None) -> Report:
+        """Return what is known of a run, before anything is concluded from it."""
+        story, begun = self.told.story, self.context.begun
+        assert begun is not None  # This is the main process.
+        tests = self.cases.reports(story)
+        instances = with_tests(self.told.instances, tests)
+        return begun.model_copy(
+            update={
+                "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
+                "ended": self.ended(signal),
+                "instances": tuple(instances),
+                "tests": tuple(tests),
+                "not_run": len(story.selected.keys() - {one.id for one in tests}),
+                "breaches": tuple(breaches(instances, begun.budgets)),
+                "events": events_of(story.events),
+                "drift": tuple(sorted(story.drift)),
+            }
         )
-    # One that passed may have been broken off in its teardown.
-    if report.is_unfinished or cases.broken_off(story):
-        return (
-            "not all smoke tests came to their end: the run proves nothing about those that did not"
-        )
-    return None
+
+    def _unproved(self, report: Report) -> str | None:
+        """Return why a run in which nothing failed is not green."""
+        story, cases = self.told.story, self.cases
+        failed = sum(one.outcome in ("error", "failed") for one in report.tests)
+        if failed:
+            # `pytest.exit` may have asked for 0, here and below, and a hook may have set it.
+            return f"smoke tests failed: {failed}, and the run was to end as if they had not"
+        if not cases.executed(story):
+            return "no smoke test was executed: the run proves nothing"
+        if not (story.used or story.is_answered or cases.own_client):
+            return "no smoke test asked the router for anything: the run proves nothing"
+        left = sum(one.id in story.untried and one.outcome == "skipped" for one in report.tests)
+        if left:
+            # A test may be expected to fail, or run again by a plugin.
+            return (
+                f"smoke tests not run: {left}, since another one failed, which did not count in "
+                "the end: the run proves nothing about them"
+            )
+        # One that passed may have been broken off in its teardown.
+        if report.is_unfinished or cases.broken_off(story):
+            return (
+                "not all smoke tests came to their end: the run proves nothing about those that "
+                "did not"
+            )
+        return None
 
 
 def problems(report: Report) -> Iterator[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import pytest
 
@@ -23,8 +23,15 @@ from pytest_hydrasmoke._report.junit import (
     repeat_properties,
 )
 
-if TYPE_CHECKING:
-    from .process import Process
+from .context import RunContext
+from .refutations import Refutations
+from .resources import Resources
+
+
+class CurrentTest(Protocol):
+    """Who is on stage."""
+
+    test: str
 
 
 class RunningTest:
@@ -33,12 +40,25 @@ class RunningTest:
     An error carries the number of its failure; what is told of a failed test are numbers.
     """
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._replies = process.config.report_replies
-        self.instances: Sequence[Instance] = ()
-        """The instances of this process: a list that grows, once it uses any."""
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        stage: CurrentTest,
+        refutations: Refutations,
+    ) -> None:
+        self._context = context
+        self._resources = resources
+        self._stage = stage
+        self._refutations = refutations
+        self._replies = context.config.report_replies
         self._begins()
+
+    @property
+    def instances(self) -> Sequence[Instance]:
+        """The instances of this process."""
+        return self._resources.instances
 
     def _begins(self) -> None:
         """Forget what the previous test did."""
@@ -70,7 +90,7 @@ class RunningTest:
 
     def ran(self, began: int, passed: int, most: int) -> None:
         """Record how many of the test's `most` runs have begun, and how many have passed."""
-        self._process.journal.note(RunsCounted(self._process.stage.test, began, passed, most))
+        self._resources.journal.note(RunsCounted(self._stage.test, began, passed, most))
         self._repeats = began, passed
 
     # Hooks
@@ -83,7 +103,7 @@ class RunningTest:
         except BaseException:
             # Now, because the clean-up that follows uses all instances.
             if self.used or item.get_closest_marker("hydra_smoke"):
-                self._process.journal.note(CutShort(item.nodeid))
+                self._resources.journal.note(CutShort(item.nodeid))
             raise
 
     @pytest.hookimpl(tryfirst=True)
@@ -104,11 +124,11 @@ class RunningTest:
             self.not_found |= any(isinstance(error, NotFoundError) for error in errors)
             ours = [error for error in errors if isinstance(error, HydraSmokeError)]
             self._in_vain |= {it.in_vain: type(it).__name__ for it in ours if it.in_vain}
-        if self._repeats is not None and cases_have_properties(self._process.pytestconfig):
+        if self._repeats is not None and cases_have_properties(self._context.pytestconfig):
             report.user_properties += repeat_properties(*self._repeats)
         if report.failed and (chats := self._turns_of(report.nodeid)):
             words = turns.section(chats, replies=self._replies)
-            add_section(report, turns.TITLE, self._process.scrub(words))
+            add_section(report, turns.TITLE, self._context.scrub(words))
         return report
 
     def _turns_of(self, test: str) -> list[tuple[str, Turn]]:
@@ -125,7 +145,7 @@ class RunningTest:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record, for `keep` and for the run's report, which instances a failed test used."""
         # Reports of workers, and of what is no test, are told by others.
-        if report.nodeid != self._process.stage.test:
+        if report.nodeid != self._stage.test:
             return
         # One without an instance is told, too, if it is a smoke test.
         if not self.instances and "hydra_smoke" not in report.keywords:
@@ -136,12 +156,12 @@ class RunningTest:
             self._tell(report, causes)
         elif report.when == "call" and report.passed and self._again:
             self._again = False
-            self._process.journal.note(Cured(report.nodeid))
+            self._resources.journal.note(Cured(report.nodeid))
             for what in self._in_vain:
-                self._process.fixtures.tell(what, report.nodeid, None)
+                self._refutations.tell(what, report.nodeid, None)
             for instance in self.instances:
                 instance.cure(report.nodeid)
-        if cases_have_properties(self._process.pytestconfig):
+        if cases_have_properties(self._context.pytestconfig):
             for instance in self.instances:
                 failed_of_it = any(it.test == report.nodeid for it in instance.failures.values())
                 if failed_of_it or instance is self.shared:
@@ -163,9 +183,9 @@ class RunningTest:
         self._again |= failed.again
         for what, error in self._in_vain.items():
             why = f"{what} was shown to fail in {report.nodeid} ({error})"
-            self._process.fixtures.tell(what, report.nodeid, why)
+            self._refutations.tell(what, report.nodeid, why)
         at = clock.now()
-        self._process.journal.note(failed, at=at)
+        self._resources.journal.note(failed, at=at)
         for instance in self.instances:
             instance.fail_test("", at, failed, uses=instance in used)
 

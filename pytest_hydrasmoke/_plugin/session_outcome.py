@@ -9,7 +9,6 @@ import signal
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,16 +17,11 @@ from pytest_hydrasmoke._journal.events import Selected
 from pytest_hydrasmoke._journal.run_story import RunStory
 from pytest_hydrasmoke._report.parts import CaseReport
 
-from .pytest_stage import CONTINUES
-
-if TYPE_CHECKING:
-    from .process import Process
-
+from .context import CONTINUES, OF_NO_TEST, RunContext
+from .resources import Resources
 
 _MOST = 10
 """How many modules that could not be collected are named."""
-OF_NO_TEST = "hydra-smoke::"
-"""How the ids of reports begin that are of no test."""
 _OWN_CLIENT = "hydra_smoke_own_client"
 """The keyword of a test that has the run's settings, and no fixture to ask by: it may do so itself.
 """
@@ -40,8 +34,9 @@ _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", 
 class SessionOutcome:
     """Sees how the session goes, in each of its processes."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, context: RunContext, *, resources: Resources) -> None:
+        self._context = context
+        self._resources = resources
         self._words: str | None = None
         self._uncollected: list[str] = []
         self.cases = Cases()
@@ -50,7 +45,7 @@ class SessionOutcome:
         """Return what ended the session early, such as a signal of this number."""
         if number is not None:
             name = signal.Signals(number).name.removeprefix("SIG")
-            return self._process.interrupts.why or f"signal: {name}"
+            return self._resources.interrupts.why or f"signal: {name}"
         if self._words is None and self._uncollected:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
             self._ended_by("collection errors", first_few(self._uncollected, _MOST), own=True)
@@ -74,8 +69,8 @@ class SessionOutcome:
     def _ended_by(self, kind: str, words: str, *, own: bool = False) -> None:
         """Record an ending; the words are `own` if no test and no agent has a part in them."""
         # Masked before it is cut: a part of the token might not be found later.
-        line = self._process.scrub(" ".join(words.split()))
-        shown = safe_line(line, 500) if own or self._process.config.report_replies else ""
+        line = self._context.scrub(" ".join(words.split()))
+        shown = safe_line(line, 500) if own or self._context.config.report_replies else ""
         self._words = f"{kind}: {shown}" if shown else kind
 
     # Hooks
@@ -101,7 +96,7 @@ class SessionOutcome:
             if "smoke_config" in names and names.isdisjoint(_ASKING):
                 item.keywords[_OWN_CLIENT] = 1
         if marked:
-            self._process.journal.note(Selected([it.nodeid for it in marked]))
+            self._resources.journal.note(Selected([it.nodeid for it in marked]))
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

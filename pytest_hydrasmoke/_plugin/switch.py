@@ -20,7 +20,7 @@ from pytest_hydrasmoke._options import FAKE, LIVE
 from .bundled_checks import BundledChecks
 
 if TYPE_CHECKING:
-    from .process import Process
+    from .compose import Parts
 
 # Options with which pytest executes no test: they must work without any settings.
 _INFO_ONLY = (
@@ -35,7 +35,7 @@ _INFO_ONLY = (
 )
 
 
-def switch_on(config: pytest.Config) -> Process | None:
+def switch_on(config: pytest.Config) -> Parts | None:
     """Register the plugins of the run; return None where pytest only prints information.
 
     Raises `pytest.UsageError` with everything that is wrong.
@@ -48,18 +48,18 @@ def switch_on(config: pytest.Config) -> Process | None:
         from .begin_run import begin_run, join_run
 
         if worker is None:
-            process: Process | None = begin_run(config, interrupts, fake=_is_fake(config))
+            parts: Parts | None = begin_run(config, interrupts, fake=_is_fake(config))
         else:
-            process = join_run(config, worker, interrupts)
-        if process is None:
+            parts = join_run(config, worker, interrupts)
+        if parts is None:
             return None
         # Bundled checks have no recordings: only a real router can answer them. And at a real
         # agent their chats cost tokens.
-        checks = process.config.bundled_checks
-        unasked = process.replaying is not None or process.config.agent_url is not None
+        checks = parts.config.bundled_checks
+        unasked = parts.replays or parts.config.agent_url is not None
         by_default = bool(checks) and not unasked
         _collect(config, by_default=by_default, core=checks == "core")
-        return process
+        return parts
 
 
 def without_a_run(config: pytest.Config) -> int:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.open_calls import OpenCalls, unwatch, watch
-
-if TYPE_CHECKING:
-    from .pytest_stage import PytestStage
 
 
 class Unended(logging.Handler):
@@ -21,9 +17,9 @@ class Unended(logging.Handler):
     A call that fails in a task has ended for nobody if nobody asks the task: asyncio logs that.
     """
 
-    def __init__(self, stage: PytestStage) -> None:
+    def __init__(self, owner: Callable[[], str | None]) -> None:
         super().__init__(logging.ERROR)
-        self._calls = OpenCalls(lambda: stage.owner)
+        self._calls = OpenCalls(owner)
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info and record.exc_info[1]

@@ -17,12 +17,14 @@ from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.locks import has_main_process
 from pytest_hydrasmoke._settings.config import HydraSmokeConfig
 
+from .context import RunContext
 from .fakes import address_of
+from .resources import Resources
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke._recordings.store import Tape
     from pytest_hydrasmoke.fake import Scenario
-
-    from .process import Process
+    from pytest_hydrasmoke.fake.course import Course
 
 KEY = "hydra_smoke"
 """What a worker is sent, and what it sends back; nothing if it has taken no part."""
@@ -31,8 +33,20 @@ KEY = "hydra_smoke"
 class Workers:
     """What the main process and its workers send each other."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(
+        self,
+        context: RunContext,
+        *,
+        resources: Resources,
+        tape: Tape | None,
+        course: Course | None,
+    ) -> None:
+        self._context = context
+        self._resources = resources
+        self._tape = tape
+        """Where the turns go that this process records."""
+        self._course = course
+        """What has come of the recordings that are replayed."""
         self.silent: set[str] = set()
         """Workers that have not reported, or not yet, what they own."""
         self.sent: dict[str, str] = {}
@@ -46,17 +60,17 @@ class Workers:
         # A worker whose name can't be a file name takes no part in the run, and reports that.
         if name_problem(node.workerinput["workerid"]) is None:
             self.silent.add(node.workerinput["workerid"])
-        process = self._process
-        router, replay = process.router, process.replaying is not None
+        context, replay = self._context, self._course is not None
+        router = context.router
         node.workerinput[KEY] = {
-            "settings": process.config.to_plain(),
-            "absent": [*process.absent],
-            "fake": process.fake,
+            "settings": context.config.to_plain(),
+            "absent": [*context.absent],
+            "fake": context.fake,
             # Not its path: the file may exist only on this host. Recordings are too large.
             "scenario": None if router is None or replay else asdict(router.scenario),
             "replay": replay,
-            "table": None if process.table is None else str(process.table),
-            "folder": str(process.pytestconfig.invocation_params.dir),
+            "table": None if context.table is None else str(context.table),
+            "folder": str(context.pytestconfig.invocation_params.dir),
         }
 
     @pytest.hookimpl(optionalhook=True)
@@ -70,21 +84,19 @@ class Workers:
         if KEY in output:
             self.silent.discard(name)
         if output.get(KEY) and name not in self.sent:
-            told, process = output[KEY], self._process
+            told = output[KEY]
             self.sent[name] = told["journal"]
-            if process.recorder is not None:
-                process.recorder.tape.kept += told["recorded"]
-            if process.replaying is not None:
-                process.replaying.course.add(told["asked"])
+            if self._tape is not None:
+                self._tape.kept += told["recorded"]
+            if self._course is not None:
+                self._course.add(told["asked"])
 
     def hand_on(self) -> None:
         """Send the main process what this worker has to tell."""
-        process = self._process
-        recorder, replaying = process.recorder, process.replaying
-        worker_output(process.pytestconfig)[KEY] = {
-            "journal": process.journal.text,
-            "recorded": [] if recorder is None else recorder.tape.kept,
-            "asked": [] if replaying is None else [*replaying.course.came],
+        worker_output(self._context.pytestconfig)[KEY] = {
+            "journal": self._resources.journal.text,
+            "recorded": [] if self._tape is None else self._tape.kept,
+            "asked": [] if self._course is None else [*self._course.came],
         }
 
     def unheard(self) -> list[str]:
@@ -92,15 +104,15 @@ class Workers:
 
         It is on another host, and so a run of its own, or its signs here were removed.
         """
-        process, run_id = self._process, self._process.config.run_id
-        if process.fake:
+        run_id = self._context.config.run_id
+        if self._context.fake:
             return []  # Their instances ended with them.
-        sweep = process.config.commands.sweep
+        sweep = self._context.config.commands.sweep
         return [
             f"worker {name} did not report what it left: {sweep(worker_run_id(run_id, name))}, and "
             f"{sweep(run_id)}"
             for name in sorted(self.silent)
-            if not process.ledger.has_seen(name)
+            if not self._resources.ledger.has_seen(name)
         ]
 
 

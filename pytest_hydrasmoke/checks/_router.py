@@ -56,20 +56,26 @@ def shown(words: str, limit: int = 200) -> str:
     return f"{safe}…" if len(line) > limit else safe
 
 
-class Support(Protocol):
-    """What the run does for its checks."""
+class Refutations(Protocol):
+    """What tests have shown not to work."""
 
-    def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance: ...
-
-    def refuted(self, call: str, test: str) -> str | None:
+    def why(self, call: str, test: str) -> str | None:
         """Return how another test has shown that a call does not work."""
         ...
 
-    def not_run(self, test: str, why: str) -> None: ...
+    def skip(self, test: str, why: str) -> None: ...
 
     def tell(self, call: str, test: str, why: str | None) -> None:
         """Tell the run that a call does not work; None: that it does."""
         ...
+
+
+class Support(Protocol):
+    """What the run does for its checks."""
+
+    refutations: Refutations
+
+    def of_a_check(self, request: pytest.FixtureRequest) -> SmokeInstance: ...
 
 
 class CheckedRouter:
@@ -90,14 +96,14 @@ class CheckedRouter:
 
     def works(self, *calls: str) -> bool:
         """Return whether no other test has shown that one of these calls does not work."""
-        return not any(self._run.refuted(call, self._test) for call in calls)
+        return not any(self._run.refutations.why(call, self._test) for call in calls)
 
     def needs(self, *calls: str) -> None:
         """Skip the test where another one has shown that one of these calls does not work."""
         for call in calls:
-            why = self._run.refuted(call, self._test)
+            why = self._run.refutations.why(call, self._test)
             if why is not None:
-                self._run.not_run(self._test, why)
+                self._run.refutations.skip(self._test, why)
 
     @contextlib.contextmanager
     def proving(self, call: str) -> Generator[None]:
@@ -107,9 +113,11 @@ class CheckedRouter:
             yield
         except HydraSmokeError as error:
             kind = type(error).__name__
-            self._run.tell(call, self._test, f"{call} was shown to fail in {self._test} ({kind})")
+            self._run.refutations.tell(
+                call, self._test, f"{call} was shown to fail in {self._test} ({kind})"
+            )
             raise
-        self._run.tell(call, self._test, None)
+        self._run.refutations.tell(call, self._test, None)
 
     def refuses(
         self,

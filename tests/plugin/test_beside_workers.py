@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from inner import only
@@ -17,10 +17,11 @@ from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._journal.events import CutShort, Used
 from pytest_hydrasmoke._journal.journal import Journal
 from pytest_hydrasmoke._plugin import repeats
-from pytest_hydrasmoke._plugin.process import Process
+from pytest_hydrasmoke._plugin.context import RunContext
 from pytest_hydrasmoke._plugin.replaying import notes
 from pytest_hydrasmoke._plugin.run_report import RunTold
 from pytest_hydrasmoke._plugin.workers import Workers, _recorded
+from pytest_hydrasmoke._recordings.store import Tape
 from pytest_hydrasmoke._report.parts import CaseReport
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.course import Course
@@ -29,11 +30,13 @@ RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "
 
 
 def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:
-    of_run = {"absent": Absent(), "replaying": None, "router": None, "table": None, "fake": False}
-    process = SimpleNamespace(
-        config=HydraSmokeConfig(**RUN), pytestconfig=pytester.parseconfig(), **of_run
+    context = RunContext(
+        pytestconfig=pytester.parseconfig(),
+        config=HydraSmokeConfig(**RUN),
+        absent=Absent(),
+        fake=False,
     )
-    workers = Workers(cast("Process", process))
+    workers = Workers(context, resources=cast("Any", None), tape=None, course=None)
     for name in ("gw0", "../gw1"):
         node = SimpleNamespace(workerinput={"workerid": name})
         workers.pytest_configure_node(node)
@@ -44,11 +47,13 @@ def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.P
 def test_a_worker_that_crashed_has_said_nothing_and_what_is_told_twice_counts_once() -> None:
     asked: list[tuple[str, ...]] = []
     tape = SimpleNamespace(kept=[])
-    of_run = {
-        "replaying": SimpleNamespace(course=SimpleNamespace(add=asked.extend)),
-        "recorder": SimpleNamespace(tape=tape),
-    }
-    workers = Workers(cast("Process", SimpleNamespace(**of_run)))
+    course, nothing = SimpleNamespace(add=asked.extend), SimpleNamespace()
+    workers = Workers(
+        cast("Any", nothing),
+        resources=cast("Any", nothing),
+        tape=cast("Tape", tape),
+        course=cast("Course", course),
+    )
     workers.silent |= {"gw0", "gw1", "gw2"}
     told = {"journal": "", "recorded": [{"of": "test_a"}], "asked": [("begun", "test_a")]}
     outputs: tuple[dict[str, object], ...] = ({"hydra_smoke": told}, {"hydra_smoke": None}, {})
@@ -61,8 +66,8 @@ def test_a_worker_that_crashed_has_said_nothing_and_what_is_told_twice_counts_on
 
 def told_of(journal: Journal, sent: Mapping[str, str]) -> RunTold:
     ledger = SimpleNamespace(folder=journal._path.parents[1])
-    of_run = {"ledger": ledger, "workers": SimpleNamespace(sent=sent)}
-    return RunTold(cast("Process", SimpleNamespace(journal=journal, **of_run)))
+    resources: Any = SimpleNamespace(journal=journal, ledger=ledger)
+    return RunTold(cast("Any", SimpleNamespace()), resources=resources, sent=sent)
 
 
 def test_a_crash_fails_what_the_test_used_and_an_interrupt_does_not(tmp_path: Path) -> None:

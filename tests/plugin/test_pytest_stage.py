@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
 import pytest
 from inner import only
 
-from pytest_hydrasmoke._core.partner import Origin
-from pytest_hydrasmoke._plugin.process import Process
+from pytest_hydrasmoke._core.stage import Origin
 from pytest_hydrasmoke._plugin.pytest_stage import PytestStage, owner_of
 
 CONFTEST = """
@@ -24,8 +23,8 @@ CONFTEST = """
     def pytest_configure(config):
         global stage
         settings = SimpleNamespace(new_conversation=None)
-        of_run = {"replaying": None, "recorder": None, "pytestconfig": config, "config": settings}
-        stage = PytestStage(SimpleNamespace(**of_run))
+        context = SimpleNamespace(pytestconfig=config, config=settings)
+        stage = PytestStage(context, resources=None, refutations=None, replaying=None)
         config.pluginmanager.register(stage)
 
     def tell(place):
@@ -99,8 +98,9 @@ def test_each_run_of_a_body_counts_its_instances_after_those_of_the_set_up(
     request: pytest.FixtureRequest,
 ) -> None:
     settings, item = SimpleNamespace(new_conversation=None), request.node
-    of_run = {"replaying": None, "pytestconfig": request.config, "config": settings}
-    stage = PytestStage(cast("Process", SimpleNamespace(**of_run)))
+    context: Any = SimpleNamespace(pytestconfig=request.config, config=settings)
+    nothing: Any = None
+    stage = PytestStage(context, resources=nothing, refutations=nothing, replaying=None)
     protocol = stage.pytest_runtest_protocol(item)
     next(protocol)
     for _ in range(2):  # A plugin may run a test again.
