@@ -84,11 +84,16 @@ def modules_of(node: ast.Import | ast.ImportFrom, package: list[str]) -> Iterato
         yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
+def names_of(path: str) -> tuple[str, list[str]]:
+    """Return a module's name, and the packages that it is in."""
+    *package, name = (HOME.name, *Path(path).with_suffix("").parts)
+    return ".".join(package if name == "__init__" else [*package, name]), package
+
+
 def test_everything_can_be_the_first_to_be_imported() -> None:
     needs: dict[str, set[str]] = {}
     for path, tree in trees().items():
-        *package, name = (HOME.name, *Path(path).with_suffix("").parts)
-        module = ".".join(package if name == "__init__" else [*package, name])
+        module, package = names_of(path)
         made = {it for node in while_imported(tree) for it in modules_of(node, package)}
         # What it is in comes first by itself.
         made |= {".".join(package[:end]) for end in range(1, len(package) + 1)}
@@ -96,6 +101,19 @@ def test_everything_can_be_the_first_to_be_imported() -> None:
     assert len(needs) > 100
     # No module needs what needs it.
     TopologicalSorter(needs).prepare()
+
+
+def test_no_module_knows_what_knows_it_not_even_by_a_type_hint() -> None:
+    known: dict[str, set[str]] = {}
+    for path, tree in trees().items():
+        module, package = names_of(path)
+        nodes = (it for it in ast.walk(tree) if isinstance(it, ast.Import | ast.ImportFrom))
+        named = {it for node in nodes for it in modules_of(node, package)}
+        # A package is no module that anybody knows by what is in it.
+        known[module] = {it for it in named if not module.startswith(f"{it}.")} - {module}
+    for package in {it.rpartition(".")[0] for it in known}:
+        known.pop(package, None)
+    TopologicalSorter(known).prepare()
 
 
 # Events of `sys.audit`: whatever reaches another machine; and a system as bare as Windows is.
