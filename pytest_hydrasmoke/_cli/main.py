@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import io
 import math
 import os
 import re
@@ -18,12 +19,52 @@ from typing import Any
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import aside, cleaner, safe_line
+from pytest_hydrasmoke._base.text import aside, cleaner, printable, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
 from . import history
-from .output import Output, flush, replace_closed
+
+
+class Output:
+    """Standard output, as a function that prints a line."""
+
+    lost = False
+    """Whether lines were lost that a reader may need."""
+
+    def __call__(self, line: str) -> None:
+        """Print a line, unless an earlier one could not be printed."""
+        try:
+            # In one call: several threads print.
+            sys.stdout.write(printable(f"{line}\n", sys.stdout))
+            sys.stdout.flush()
+        except OSError as error:
+            # Python would try to flush the rest at exit.
+            sys.stdout = io.StringIO()
+            # A reader that has closed the pipe, such as `head`, has seen enough.
+            if not isinstance(error, BrokenPipeError):
+                self.lost = True
+                aside(f"standard output can't be written: {error.strerror}")
+
+
+def replace_closed() -> None:
+    """Replace standard streams that were closed (`2>&-`): Python has None in their place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.StringIO())
+
+
+def flush() -> None:
+    """Write what is left of a line in which the command was interrupted.
+
+    Python would do so at exit, and change the exit code where that fails.
+    """
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, io.StringIO())
+
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: 4 for settings, as for pytest's own usage errors."""

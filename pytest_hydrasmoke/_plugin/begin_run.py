@@ -5,9 +5,11 @@ The main process reads the settings, serves the fake, and checks the router befo
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +19,17 @@ import pytest
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, UnauthorizedError
 from pytest_hydrasmoke._base.evidence import Absent
-from pytest_hydrasmoke._base.pytest_internals import worker_output
+from pytest_hydrasmoke._base.pytest_internals import ini_names, worker_output
 from pytest_hydrasmoke._base.text import aside, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._options import FAKE, LIVE, SECRETS, SETTINGS, TABLE, flag, variable
 from pytest_hydrasmoke._recordings.store import RecordingStore
 from pytest_hydrasmoke._report import github, run_files
 from pytest_hydrasmoke._report.model import NOT_ENDED, PREFLIGHT, REFUSED, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import WaitingAloud, check_unused, learn
+from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.config import SPEC, HydraSmokeConfig
 from pytest_hydrasmoke._settings.sources import Loaded
 from pytest_hydrasmoke._settings.variables import where_from
@@ -33,13 +37,82 @@ from pytest_hydrasmoke._settings.variables import where_from
 from .compose import Parts, take_part
 from .context import RunContext
 from .fakes import address_of, stand_before_agent
-from .read_settings import read_settings
 from .report_cleaner import cleaned
 from .workers import KEY, received
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke.fake import FakeRouter
+
+
+def read_settings(config: pytest.Config, *, fake: bool) -> Loaded:
+    """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
+    for name in SECRETS:
+        if config.getoption(f"hydra_smoke_{name}") is not None:
+            file = f", or give {flag('token_file')}" if name == "token" else ""
+            raise pytest.UsageError(
+                f"{flag(name)} would show the token to everybody on this machine: "
+                f"set {variable(name)} in the environment{file}"
+            )
+    if config.getoption("forked", False):
+        raise pytest.UsageError(
+            "--forked (pytest-forked) runs each test in a child process, which can't use the "
+            "instances of the run: leave it out, or give -n 2 (pytest-xdist) in its place"
+        )
+    options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    here = config.invocation_params.dir
+    # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
+    named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
+    places = [_place(here, argument.partition("::")[0]) for argument in named]
+    places = [place for place in places if os.path.exists(place)]
+    loaded = sources.load(options, here, fake=fake, places=places)
+    loaded = replace(loaded, warnings=(*loaded.warnings, *_of_no_effect(config, fake=fake)))
+    # Whatever else is wrong with the value is more important.
+    if (problem := _moved_rootdir(config)) is not None:
+        raise pytest.UsageError(problem)
+    return loaded
+
+
+def _of_no_effect(config: pytest.Config, *, fake: bool) -> Iterator[str]:
+    """Yield a warning for what pytest's own configuration has for this plugin, and is not used."""
+    used, other = (FAKE, LIVE) if fake else (LIVE, FAKE)
+    if other in config.getini("addopts"):
+        yield f"{other} of addopts is left out, as {used} is on the command line"
+    for name in ini_names(config):
+        setting = name.lower().replace("-", "_").removeprefix("hydra_smoke_")
+        if name.lower().replace("-", "_").startswith("hydra_smoke"):
+            yield (
+                f"{name} in {config.inipath} has no effect: set {variable(setting)}, or "
+                f"{setting} in [{TABLE}] of pyproject.toml"
+            )
+
+
+def _moved_rootdir(config: pytest.Config) -> str | None:
+    """Return what is wrong where the value of an option has moved pytest's rootdir.
+
+    pytest looks for it before it knows a plugin's options: it takes a value that stands alone, and
+    is a path, for one of tests. Tests then have other names than those of their recordings, and the
+    project's configuration is not read.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    tests = [_place(here, argument.partition("::")[0]) for argument in config.args]
+    outside = [place for place in tests if not place.is_relative_to(here)]
+    if config.inipath is not None or root == here or outside or not here.is_relative_to(root):
+        return None
+    ours = {flag(name) for name in SETTINGS}
+    for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
+        place = _place(here, value)
+        if option in ours and os.path.exists(place) and not place.is_relative_to(here):
+            return (
+                f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
+                f"tests: write {option}={value}"
+            )
+    return None
+
+
+def _place(here: Path, argument: str) -> Path:
+    return Path(os.path.abspath(here / argument))
+
 
 SPARE = 10.0
 """Seconds for the reports, and for what else ends with the run, beside the deletion."""

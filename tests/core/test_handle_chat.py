@@ -12,7 +12,14 @@ import pytest
 from core_tools import DONE, HI, LOG, WORD, called, fails, finished, handle_of, talking, typed
 from scripted_io import HANG, START, Listening, Took, events, lost, reply, stream
 
-from pytest_hydrasmoke import ChatBusyError, ChatError, ChatTimeoutError, ChatTurn, ConfigError
+from pytest_hydrasmoke import (
+    ChatBusyError,
+    ChatError,
+    ChatStream,
+    ChatTimeoutError,
+    ChatTurn,
+    ConfigError,
+)
 from pytest_hydrasmoke._core import open_turn, run_turns, turn_end, turn_story
 from pytest_hydrasmoke._core.account import Count
 from pytest_hydrasmoke._core.handle import Handle
@@ -283,6 +290,19 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
     assert bodies == [{"message": it} for it in ("hello", "hello", "/new", "hello", "hello")]
     told = [it.turn for it in handle.instance.chats.turns]
     assert [it.test for it in told] == ["test_a", "test_a", None, "test_b", "test_b"]
+
+
+def test_a_stream_that_is_entered_again_begins_no_conversation() -> None:
+    answers = [stream(HI, DONE) for _ in range(2)]
+    io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 9, chat=answers)
+    stage = handle.instance.run_turns.stage
+    stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
+    with ChatStream(handle.turn("hello", None), handle) as it:
+        list(it)
+    stage.test, stage.scene, sent = "test_b", 2, len(io.sent)
+    with pytest.raises(ConfigError, match="a stream is entered once"), it:
+        pass
+    assert len(io.sent) == sent
 
 
 def _until(step: int, work: Callable[[], object], *, outside: Callable[[FrameType], bool]) -> bool:

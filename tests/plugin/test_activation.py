@@ -13,7 +13,7 @@ from plugin_tools import SOMEBODY, TOKEN, Project, Ran, count, problems
 from pytest_hydrasmoke import HydraSmokeConfig, plugin
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._options import SECRETS, SETTINGS, WITHOUT_OPTION, flag
-from pytest_hydrasmoke._plugin.read_settings import _moved_rootdir
+from pytest_hydrasmoke._plugin.begin_run import _moved_rootdir
 from pytest_hydrasmoke.fake import FakeRouter
 
 REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"

@@ -23,8 +23,8 @@ from report_tools import (
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import page as html
 from pytest_hydrasmoke._report.axis import Axis, duration, stopwatch
+from pytest_hydrasmoke._report.page import Section
 from pytest_hydrasmoke._report.parts import CountReport, SpanReport, ThoughtReport, ToolCallReport
-from pytest_hydrasmoke._report.sections import Section
 
 
 def shown(report: Report) -> Page:

@@ -48,6 +48,19 @@ def test_a_spec_is_provisioned_once_for_a_scope_and_deleted_at_its_end(a_run: Ru
     assert times(fake, "delete") == 2
 
 
+def test_a_shared_agent_is_told_to_forget_what_another_test_has_said(a_run: Runs) -> None:
+    fake, run = a_run()
+    shared = Shared(run)
+    stage = run.stage
+    stage.new_conversation = "/new"
+    for scene, test in enumerate(("test_1", "test_2"), 1):
+        stage.test, stage.scene = test, scene
+        instance = shared.of(SPEC, "session", test)
+        SmokeInstance(run.handle(instance)).chat("hello")
+    said = [it.body for it in fake.requests if it.route == "chat"]
+    assert said == [{"message": it} for it in ("hello", "/new", "hello")]
+
+
 # Attached
 
 
