@@ -17,7 +17,7 @@ from pytest_hydrasmoke._options import variable
 if TYPE_CHECKING:
     from pytest_hydrasmoke._history.reports import Found
 
-VIEWS = {"html": "a page", "json": "data", "markdown": "ten lines"}
+VIEWS = {"html": "a page", "json": "data", "markdown": "a short summary"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def _number(text: str) -> int:
 
 
 def _conditions(text: str) -> frozenset[str]:
-    words = frozenset(text.split(","))
+    words = frozenset(word.strip() for word in text.split(","))
     if unknown := words - set(CONDITIONS):
         raise argparse.ArgumentTypeError(
             f"has {', '.join(map(repr, sorted(unknown)))}: give any of {','.join(CONDITIONS)}"
@@ -105,10 +105,11 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     found = reports.read(options.paths)
     now = datetime.now(UTC)
     shown = history(found, last=options.last, group=group, fake=options.include_fake, now=now)
-    for line in summary.lines(shown):
-        out(line)
     demand = Demand(options.fail_on, group, options.expect)
     red = problems(shown, demand)
+    shown = shown.model_copy(update={"red": tuple(red)})
+    for line in summary.lines(shown):
+        out(line)
     if shown.overviews:
         views.write(shown, targets, say)
     for line in red:

@@ -152,6 +152,8 @@ class History(Part):
     """What was left out, and why."""
     unread: tuple[str, ...] = ()
     """What of that may be a report that nobody has judged."""
+    red: tuple[str, ...] = ()
+    """Why the history is red, as its caller demands it (`--fail-on`, `--expect`)."""
 
     @property
     def overviews(self) -> dict[str, Overview]:

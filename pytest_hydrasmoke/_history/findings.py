@@ -44,7 +44,7 @@ def problems(history: History, demand: Demand) -> list[str]:
     missing: list[str] = []
     if history.overviews and runs < expected:
         name = "the newest group" if demand.group is None else f"group {demand.group}"
-        has = f"{runs} {'run' if runs == 1 else 'runs'}"
+        has = f"{runs} {'report' if runs == 1 else 'reports'}"
         there = "" if judged else _there_are(history)
         missing = [f"missing: {name} has {has}, and must have {expected}{there}"]
     return [*missing, *_red(judged, demand), *_hidden(history, demand)]
@@ -103,8 +103,10 @@ def findings(overview: Overview) -> Iterator[Finding]:
         if commit is not None and commit in test.flaky_on:
             words = f": {test.words}" if test.words else ""
             yield Finding("flaky", f"{test.test} passed and failed on {commit[:12]}{words}")
-    if old := [it.key or it.id or it.run_id for it in overview.leaks if it.group != newest]:
-        yield Finding("leaked before", first_few(old))
+    old = [it for it in overview.leaks if it.group != newest]
+    if old:
+        names = [f"{it.key or it.id or it.run_id} ({it.way_out})" for it in reversed(old)]
+        yield Finding("leaked before", first_few(names))
     yield from _unjudged(overview, newest)
 
 

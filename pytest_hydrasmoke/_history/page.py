@@ -53,7 +53,7 @@ class Chart:
 def render(history: History) -> str:
     """Return the page of a history that has something to show."""
     shown = history.overviews
-    worst = summary.headline(next(iter(shown.values())))
+    worst = summary.headline(next(iter(shown.values())), history.red)
     return fill(
         _OWN / "history.html.j2",
         SHEET,
@@ -61,6 +61,7 @@ def render(history: History) -> str:
         sections=[_section(router, overview) for router, overview in shown.items()],
         worst=worst,
         passed=worst.startswith("passed"),
+        red=history.red,
         skipped=history.skipped,
         titles=summary.RUNS,
         marks=MARKS,

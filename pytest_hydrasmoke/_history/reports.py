@@ -38,6 +38,10 @@ class NoReportError(ValueError):
         """Whether it is a report that is cut, damaged or newer; None if nobody knows."""
 
 
+class OtherVersionError(NoReportError):
+    """Raised for a report of another release."""
+
+
 class Found(NamedTuple):
     """What was found: runs, and a line for each file that is left out."""
 
@@ -82,7 +86,7 @@ def is_report(path: Path) -> bool:
     try:
         run_of_file(path)
     except NoReportError as error:
-        return error.ours is True
+        return error.ours is True or isinstance(error, OtherVersionError)
     except OSError:
         return False
     return True
@@ -133,7 +137,8 @@ def _no_report(error: ValidationError, data: bytes) -> NoReportError:
         return NoReportError("not a report of this plugin", ours=False)
     if version:
         words = f"its schema_version is {version}, and this release reads {SCHEMA_VERSION}"
-        return NoReportError(words, _begins_like_one(data))
+        # An older one is of an earlier release: after an upgrade a folder has many.
+        return OtherVersionError(words, version > SCHEMA_VERSION and _begins_like_one(data))
     place, first = next(iter(places.items()))
     return NoReportError(f"not a whole report: {place}: {first['msg']}", ours=True)
 

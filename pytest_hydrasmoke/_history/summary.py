@@ -29,7 +29,7 @@ RUNS = (
     "commit",
     "ended",
     "passed",
-    "ready",
+    "slowest ready",
     "leaked",
     "tokens",
     "branch",
@@ -70,11 +70,13 @@ def changes(overview: Overview) -> list[Row]:
     ]
 
 
-def headline(overview: Overview) -> str:
-    """Return the worst that was found of the newest group."""
+def headline(overview: Overview, red: Sequence[str]) -> str:
+    """Return why the history is red, else the worst that was found of the newest group."""
     worst = next(findings(overview), None)
-    is_red = worst is not None and worst.is_bad
-    return safe_line(str(worst) if is_red else f"passed: {overview.newest.name}", _LONGEST)
+    is_bad = worst is not None and worst.is_bad
+    words = red[0] if red else str(worst) if is_bad else f"passed: {overview.newest.name}"
+    # What is usual is told below.
+    return safe_line(words.partition(" (usually ")[0], _LONGEST)
 
 
 def counted(overview: Overview) -> str:
@@ -92,7 +94,7 @@ def counted(overview: Overview) -> str:
 def lines(history: History) -> Iterator[str]:
     """Yield what `hydra-smoke history` prints on a terminal."""
     for router, overview in history.overviews.items():
-        yield f"hydra-smoke history, {router}: {headline(overview)}"
+        yield f"hydra-smoke history, {router}: {headline(overview, history.red)}"
         yield counted(overview)
         newest = [row(it)[:_ON_A_TERMINAL] for it in overview.groups[-LAST:]]
         yield ""
@@ -112,8 +114,8 @@ def markdown(history: History) -> str:
     """Return the most important lines, as Markdown: names are code spans, and nothing else."""
     parts: list[str] = []
     for router, overview in history.overviews.items():
-        told, rows = _told(overview), changes(overview)
-        kind = headline(overview).partition(":")[0]
+        told = [*dict.fromkeys([*history.red, *_told(overview)])]
+        rows, kind = changes(overview), headline(overview, history.red).partition(":")[0]
         parts += [f"## hydra-smoke history, {router}: {kind}", "", code(counted(overview)), ""]
         parts += [f"- {code(line)}" for line in told[:LAST]]
         parts += [f"\n{line}" for line in _and_more(len(told) - LAST, "lines")]

@@ -25,13 +25,17 @@ def refuse_reports(views: Mapping[str, Path]) -> None:
     for path in views.values():
         if written.count(os.path.realpath(path)) > 1:
             raise ConfigError(
-                f"{safe_line(str(path))} is named twice: one view would overwrite another",
+                f"{_shown(path)} is named twice: one view would overwrite another",
                 next_step="name a file of its own for each of --html, --json and --markdown",
             )
         if is_report(path):
             raise ConfigError(
                 f"{safe_line(str(path))} is the report of a run", next_step="name another file"
             )
+
+
+def _shown(path: Path) -> str:
+    return "standard output" if path == STANDARD_OUTPUT else safe_line(str(path))
 
 
 def write(history: History, views: Mapping[str, Path], say: Callable[[str], None]) -> None:

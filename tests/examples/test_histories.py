@@ -90,7 +90,9 @@ def test_a_leg_that_is_red_is(judge: Judge) -> None:
 
 @pytest.mark.examples
 def test_a_leg_without_a_report_is_red_whatever_older_runs_were(judge: Judge) -> None:
-    with pytest.raises(AssertionError, match=f"missing: group {GROUP} has 1 run, and must have 2"):
+    with pytest.raises(
+        AssertionError, match=f"missing: group {GROUP} has 1 report, and must have 2"
+    ):
         judge(legs(3))
 
 

@@ -230,7 +230,7 @@ def test_a_group_of_the_future_is_named_and_never_the_newest() -> None:
     assert [(it.name, it.runs) for it in live(reports, now=NOON).groups] == [("g0", 1), ("g4", 2)]
     assert (both.fake, both.skipped) == (None, (told, told))
     # What a pipeline asks for is missing then, and red.
-    words = "missing: group far has 0 runs, and must have 1; the newest groups are g4, g0"
+    words = "missing: group far has 0 reports, and must have 1; the newest groups are g4, g0"
     assert red(reports, "failure", group="far", now=NOON) == [words]
 
 
@@ -246,18 +246,18 @@ def test_a_group_must_have_the_runs_that_are_expected() -> None:
     known = "; the newest groups are g, last week"
     for group, expect, words in (
         ("g", 2, [failed]),
-        ("g", 3, ["missing: group g has 2 runs, and must have 3", failed]),
-        ("none", 3, [f"missing: group none has 0 runs, and must have 3{known}"]),
-        ("none", None, [f"missing: group none has 0 runs, and must have 1{known}"]),
-        (None, 3, ["missing: the newest group has 2 runs, and must have 3", failed]),
-        ("last week", 2, ["missing: group last week has 1 run, and must have 2"]),
+        ("g", 3, ["missing: group g has 2 reports, and must have 3", failed]),
+        ("none", 3, [f"missing: group none has 0 reports, and must have 3{known}"]),
+        ("none", None, [f"missing: group none has 0 reports, and must have 1{known}"]),
+        (None, 3, ["missing: the newest group has 2 reports, and must have 3", failed]),
+        ("last week", 2, ["missing: group last week has 1 report, and must have 2"]),
     ):
         told = red(reports, "failure", group=group, expect=expect)
         assert told[: len(words)] == words
     fakes = [*reports, report_of(3, fake=True)]
     assert red(fakes, "failure", group="g3", fake=True) == []
     # A run of the fake stands in for none of another group's.
-    missing = "missing: the newest group has 2 runs, and must have 3"
+    missing = "missing: the newest group has 2 reports, and must have 3"
     assert red(fakes, expect=3, fake=True) == [missing]
     both = [*fakes, report_of(4, pipeline={"group": "g3"})]
     assert red(both, expect=2, fake=True) == []

@@ -72,7 +72,7 @@ def test_the_pipelines_own_group_must_have_its_runs(
     code, lines = command(capsys, *options)
     assert code == 1
     assert lines[-1] == (
-        "FAILED missing: group today's has 0 runs, and must have 1; "
+        "FAILED missing: group today's has 0 reports, and must have 1; "
         "the newest groups are g11, g10, g9, g8, g7"
     )
     # A setting comes first, and without a number of runs nothing is said of the pipeline.
@@ -160,7 +160,7 @@ def test_what_stands_out_besides(tmp_path: Path, capsys: Output) -> None:
     at = lines.index("What stands out")
     assert lines[at + 1] == "  leak: night-0 may still run; hydra-smoke sweep --run-id night"
     assert lines[at + 2] == "  failure: run run-1 (exit code 0): no test of it failed"
-    assert lines[at + 3] == "  leaked before: night-0"
+    assert lines[at + 3] == "  leaked before: night-0 (hydra-smoke sweep --run-id night)"
     assert any("  a-pipel…table-17  " in line for line in lines)
 
 
@@ -200,6 +200,25 @@ def test_names_are_harmless(tmp_path: Path, capsys: Output) -> None:
     assert code == 1
     assert all(line.isprintable() for line in lines)
     assert not any(line.startswith(("::", "FAILED failure: run ::")) for line in lines)
+
+
+def test_what_makes_it_red_is_the_head_of_every_view(tmp_path: Path, capsys: Output) -> None:
+    folder, page, short, data = (tmp_path / it for it in ("in", "it.html", "it.md", "it.json"))
+    written(folder, [report_of(0)])
+    (folder / "report-cut.json").write_text("{")
+    views = ("--html", page, "--markdown", short, "--json", data)
+    code, lines = command(capsys, folder, "--fail-on", "failure, leak", "--expect", 2, *views)
+    missing = "missing: the newest group has 1 report, and must have 2"
+    unread = f"unread: {folder / 'report-cut.json'}: damaged: Invalid JSON"
+    assert (code, lines[0]) == (1, f"hydra-smoke history, live router: {missing}")
+    assert f"<h1>{missing}</h1>" in page.read_text("utf-8")
+    assert '<header class="failed">' in page.read_text("utf-8")
+    text = short.read_text("utf-8")
+    assert text.startswith("## hydra-smoke history, live router: missing\n")
+    assert f"- `{missing}`\n- `{unread}" in text
+    red = json.loads(data.read_text("utf-8"))["red"]
+    assert red[0] == missing
+    assert red[1].startswith(unread)
 
 
 def test_nothing_that_can_be_shown(tmp_path: Path, capsys: Output) -> None:

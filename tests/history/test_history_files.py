@@ -154,5 +154,6 @@ def test_reports_are_never_written_over_and_each_view_has_a_file_of_its_own(
     for first, second in (("-", "-"), ("it", tmp_path / "it")):
         code, lines = command(capsys, artifacts, "--json", first, "--html", second)
         assert code == 4
-        assert lines[-2].endswith(f"{first} is named twice: one view would overwrite another")
+        named = "standard output" if first == "-" else first
+        assert lines[-2].endswith(f"{named} is named twice: one view would overwrite another")
     assert not Path("it").exists()

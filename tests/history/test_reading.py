@@ -77,6 +77,9 @@ def test_what_is_no_report_or_has_a_value_that_can_not_be_is_refused(tmp_path: P
         assert refused(tmp_path, no_report) == other
     old = "its schema_version is 2, and this release reads 3"
     assert refused(tmp_path, {"schema_version": 2, "run_id": "r"}) == old
+    # After an upgrade there are many: each is named, and hides nothing of this release.
+    found = read([tmp_path])
+    assert (found.unread, found.skipped) == ([], [f"{tmp_path / 'report.json'}: {old}"])
     impossible: dict[str, tuple[object, ...]] = {
         "began": (
             *("2026-01-02T12:00:00", "soon", "x" * 99, []),
