@@ -80,7 +80,7 @@ def test_hangs(smoke_instance_factory, number):
 
 @two
 def test_provisions_once_the_run_is_over(smoke_config, smoke_instance_factory):
-    over = smoke_config.output / "runs" / smoke_config.run_id / "over"
+    over = smoke_config.output / "runs" / smoke_config.run_id / "stopped"
     end = time.monotonic() + 60
     while not over.exists() and time.monotonic() < end:
         time.sleep(0.01)
