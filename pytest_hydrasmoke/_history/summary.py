@@ -83,7 +83,7 @@ def counted(overview: Overview) -> str:
     """Return how much was read, and what the last groups came to."""
     groups = overview.groups
     reports = sum(it.runs + it.repeated for it in groups)
-    of = f" of {reports} reports" if reports > len(groups) else ""
+    of = f", from {reports} reports" if reports > len(groups) else ""
     counts = Counter(it.outcome for it in groups[-LAST:])
     told = [f"{counts[it]} {it}" for it in ("passed", "failed", "leaked") if counts[it]]
     last = f"; of the last {LAST}, {', '.join(told)}" if len(groups) >= LAST else ""

@@ -183,7 +183,7 @@ def test_the_table_fits_a_narrow_terminal(tmp_path: Path, capsys: Output) -> Non
     shards = [report_of(0, leaked, run_id=f"run-{it}", outcomes=many) for it in range(12)]
     written(tmp_path, [it.model_copy(update={"pipeline": group}) for it in shards])
     _, lines = command(capsys, tmp_path)
-    assert lines[1] == f"runs: 1 of 12 reports; the newest, {group.group}, leaked"
+    assert lines[1] == f"runs: 1, from 12 reports; the newest, {group.group}, leaked"
     assert lines[4] == "2026-01-02 12:00Z  jenkins…night-17  -       leaked  0 of 1080  12 min 34 s"
     assert len(lines[4]) <= 80
 
