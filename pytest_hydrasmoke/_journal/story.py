@@ -20,6 +20,7 @@ from .events import (
     Blamed,
     Claimed,
     Conflict,
+    Doing,
     Drifted,
     Event,
     Failed,
@@ -175,6 +176,8 @@ class Story(KnownInstance):
     """Something that makes the run red, and is neither a leak nor a test's failure."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
+    asked_to_go: bool = False
+    """Whether its deletion has begun: a DELETE may have left, and died unanswered."""
     interrupted: str | None = None
     """The boot phase that was interrupted without a failure of its own."""
     statuses: list[Told[Status]] = field(default_factory=list[Told[Status]])
@@ -216,6 +219,8 @@ class Story(KnownInstance):
             case Failed():
                 failure = ToldFailure(at, event.message, event.brief, event.phase)
                 self._add_failure((process, event.number), failure)
+            case Doing():
+                self.asked_to_go |= event.phase == "delete"
             case Hosted():
                 self.hostname = event.hostname
             case Leaked():

@@ -292,9 +292,10 @@ class Run(Keeper[Instance]):
         left = {**mine, **self.ledger.read_if_possible().instances, **over}
         for key, it in left.items():
             if key not in known and it.state not in CLOSED:
-                instance = self.join(it)
-                if key in told and instance.state not in SETTLED:
-                    instance.leaks(told[key].leak)
+                instance, story = self.join(it), told.get(key, Story())
+                instance.evidence.asked = story.asked_to_go
+                if instance.state not in SETTLED:
+                    instance.leaks(story.leak)
 
     @property
     def pending(self) -> list[Instance]:

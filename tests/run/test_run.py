@@ -21,7 +21,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base import signals
-from pytest_hydrasmoke._journal.events import Became, Claimed
+from pytest_hydrasmoke._journal.events import Became, Claimed, Doing
 from pytest_hydrasmoke._journal.states import State
 from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._report.build import report_of
@@ -307,6 +307,22 @@ def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> N
     with pytest.raises(ConfigError, match="can't be written"):
         run.provision(SPEC)
     assert fake.requests == before
+
+
+def test_a_delete_whose_process_died_before_its_answer_is_no_leak(a_run: Runs) -> None:
+    fake, dead = a_run()
+    instance = dead.provision(SPEC)
+    key = str(instance.idempotency_key)
+    told = {key: Story(key=key)}
+    for event in (Claimed(SPEC.model_dump()), Became(State.CREATED, instance.id), Doing("delete")):
+        told[key].apply("gw0", 0.0, event)
+    drive(Calls(dead._io).ask_to_delete(instance.id, deadline=dead._io.now() + 5))
+    assert fake.instances[0].deleted
+    heir = heir_of(dead)
+    heir.adopt(told)
+    [adopted] = heir.instances
+    heir.close()
+    assert (adopted.leak, adopted.state) == (None, State.GONE)
 
 
 def test_what_a_process_has_told_is_adopted_where_the_ledger_can_not_be_read(a_run: Runs) -> None:
