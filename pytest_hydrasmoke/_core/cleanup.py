@@ -5,17 +5,21 @@ Written once for sync and async: see `_transport.protocol`.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from pytest_hydrasmoke._api.calls import Calls, work
+from pytest_hydrasmoke._api.models import PollResult
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError, first_of
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO
 
-from .deletion import Deletion
+from .deletion import FIRST_LOOK, Deletion
 from .instance import Instance
+from .key_machine import Delete, Ended, FindRow, KeyMachine, Probe, Question, Result, Wait
+from .looks import DoubtError, conclusive, look, named
 
 MOST_AT_ONCE = 64
 """Instances that are deleted at the same time after a signal."""
@@ -41,7 +45,7 @@ async def delete(calls: Calls, instance: Instance) -> None:
 
     Poll a key without a row until `row_wait` has passed: a worker may be late. A signal shortens
     all of it (`IO.cleanup_deadline`). Raises `LeakError` if nothing was proved within
-    `delete_timeout`, its cause being a `NoRowError` where no row came.
+    `delete_timeout`.
     """
     if instance.attached:
         raise ConfigError(
@@ -73,11 +77,53 @@ def _seconds(instance: Instance) -> float:
 
 
 async def _until_gone(calls: Calls, instance: Instance) -> None:
-    deletion = Deletion(instance, calls.io.now())
-    if instance.state is State.READY and not instance.evidence.asked:
-        await deletion.look_first(calls)
-    while (pause := await deletion.step(calls)) is not None:
-        await calls.io.sleep(pause)
+    is_first = instance.state is State.READY and not instance.evidence.asked
+    end = await to_end(calls, Deletion(instance, calls.io.now(), looks_first=is_first))
+    if end.result is not Result.PROVED:
+        raise LeakError(end.why)
+
+
+# The driver of a key's machine
+
+
+async def to_end(calls: Calls, machine: KeyMachine) -> Ended:
+    """Ask and wait until the machine comes to its end."""
+    io = calls.io
+    while isinstance(step := await carry_out(calls, machine), Wait):
+        await io.sleep(max(step.until - io.now(), 0.0))
+    return step
+
+
+async def carry_out(calls: Calls, machine: KeyMachine) -> Wait | Ended:
+    """Ask all that is due; return what comes then."""
+    io = calls.io
+    while True:
+        step = machine.next(io.now(), io.cleanup_deadline())
+        if isinstance(step, Wait | Ended):
+            return step
+        await _ask(calls, machine, step)
+
+
+async def _ask(calls: Calls, machine: KeyMachine, question: Question) -> None:
+    """Carry out a question, and tell its answer."""
+    io, instance = calls.io, machine.instance
+    match question:
+        case FindRow(until):
+            try:
+                row: PollResult | str = await named(calls, instance, until)
+            except DoubtError as doubt:
+                row = doubt.message
+            machine.saw_row(row, io.now())
+        case Delete(instance_id, until):
+            try:
+                sent = calls.ask_to_delete(instance_id, deadline=until)
+                answer: int | str = await conclusive(sent)
+            except DoubtError as doubt:
+                answer = doubt.message
+            machine.saw_answer(instance_id, answer, io.now())
+        case Probe(instance_id, until):
+            seen = await look(calls, instance, instance_id, until)
+            machine.saw(seen, io.now())
 
 
 # Several
@@ -137,5 +183,21 @@ async def _delete_all(io: IO, left: Sequence[Instance]) -> Mapping[int, Exceptio
 
 
 async def ask_all(calls: Calls, instance: Instance) -> None:
-    """Have all deleted that is known of an instance: see `Deletion.ask_all`."""
-    await Deletion(instance, calls.io.now()).ask_all(calls)
+    """Send a delete for every id that is known, and look for nothing but an unseen row.
+
+    A key without a row is left to `delete`: were its instance deleted as its row comes, nobody
+    could tell it from one whose row is still to come.
+    """
+    io = calls.io
+    now = io.now()
+    deletion, deadline = Deletion(instance, now), now + instance.policy.delete_timeout
+    if not deletion.found_row:
+        # The deletes need most of the time that there is.
+        left = min(deadline, io.cleanup_deadline()) - now
+        with contextlib.suppress(DoubtError):
+            row = await named(calls, instance, now + min(FIRST_LOOK, left / 4))
+            if row.instance_id is None:
+                return
+            deletion.saw_row(row, io.now())
+    for known in instance.known_ids:
+        await _ask(calls, deletion, deletion.delete(known, io.now(), deadline))

@@ -1,287 +1,180 @@
-"""The deletion of what one key names, a step at a time; `proof` judges what was seen.
+"""The deletion of all that one key names, as a machine without I/O; `proof` judges what was seen.
 
 The answer to a delete proves nothing: looks show whether an instance is gone, and whether its key
-now names another one. A run and a sweep take the same steps.
+now names another one. The end of a run, of a `with` and of a worker, a `delete()` and a sweep are
+the same machine: `cleanup` and `swept_key` drive it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
+from dataclasses import dataclass
 
-from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id, same_id
-from pytest_hydrasmoke._base.errors import LeakError
-from pytest_hydrasmoke._base.evidence import NOT_FOUND
+from pytest_hydrasmoke._api.models import PollResult
 from pytest_hydrasmoke._base.run_keys import is_random
-from pytest_hydrasmoke._journal.events import Alive, Became, Conflict, Doing, Vanished
+from pytest_hydrasmoke._journal.events import Conflict, Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from .instance import Instance
-from .looks import DoubtError, conclusive, look, named
+from .key_machine import Ended, FindRow, KeyMachine, Probe, Question, Result, Step, Wait
 from .policy import poll_interval
-from .proof import NEXT_LOOK, VANISHED, Look, Verdict, judge
+from .proof import VANISHED, Look
 
-UNDER_WAY_LOOKS = 3
-"""How often a last look sees a deletion under way until it stops looking."""
 OUT_OF_SIGHT = "it died, or the router has lost sight of it"
 FIRST_LOOK = 5.0
 """Seconds to find out whether an instance is gone before this run deletes it."""
+ANOTHER = "its key names another instance each time"
 
 
-class NoRowError(LeakError):
-    """Raised when the router proved that it has no row for a key: one may still come."""
+@dataclass(slots=True)
+class _Rounds:
+    """The rounds of one id: each a DELETE where that is due, and a look."""
+
+    due: float
+    """When the next one is due."""
+    tried: float = -math.inf
+    """When the last one has ended."""
+    why: str = ""
+    """Why it has not proved anything."""
+
+    def next(self, last: float) -> float | None:
+        """Return when the next round is due, None where its time is up: a last one is at `last`."""
+        return None if self.tried >= last else min(self.due, last)
 
 
-class Deletion:
-    """The deletion of all that one key names, a step at a time.
+class Deletion(KeyMachine):
+    """The deletion of all that one key names; what it has seen stays in the instance."""
 
-    A step raises `LeakError` where its time is up; what it has seen stays in the instance.
-    """
-
-    def __init__(self, instance: Instance, start: float) -> None:
-        self._instance = instance
-        self._policy = instance.policy
-        self._start = start
-        self._row_until = start + instance.policy.row_wait
-        # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
-        # while a worker is still about to insert the row.
+    def __init__(self, instance: Instance, now: float, *, looks_first: bool = False) -> None:
+        super().__init__(instance)
+        self._start = now
+        self._row = _Rounds(now)
+        """The looks for its row; without one, an id proves nothing: a delete would find nothing,
+        and so seem to be done, while a worker is still about to insert the row."""
+        self._row_until = now + self._policy.row_wait
+        self._no_row = Ended(Result.UNPROVED)
+        """What it comes to if no row is seen."""
         self._deadline: float | None = None
-        self._ids = list[str]()
-        self._vanished = False
-        """Whether the first DELETE of one of them has found nothing."""
-        self._gone_before = False
-        """Whether it was gone before this run deleted it."""
+        self._left = dict[str, _Rounds]()
+        """The ids that are not proved gone."""
+        self._under_way: str | None = None
+        """The id whose DELETE was sent, and is to be looked at now."""
+        self._looks_first = looks_first and instance.id is not None
+        """Whether a look comes before the first DELETE: something else may have deleted it."""
+        self._gone_before = self._vanished = False
         if instance.state in HAS_ROW:
-            self._has_row(start)
+            self._has_row(now)
         elif instance.state is State.GONE:
-            self._begin(start)
+            self._begin(now)
 
-    def _has_row(self, now: float, named: str | None = None) -> None:
-        """Begin to delete: the key has a row, which names an instance, or had one before."""
-        instance = self._instance
-        if named is not None:
-            # What was answered before there was a row proves nothing.
-            instance.evidence.forget()
-            instance.names(named, now)
+    @property
+    def found_row(self) -> bool:
+        """Whether the key has a row, or had one before."""
+        return self._deadline is not None
+
+    def _has_row(self, now: float) -> None:
         self._begin(now)
         # The phase has begun; its deadline is known now.
-        instance.note(Doing("delete", self._deadline), now)
+        self.instance.note(Doing("delete", self._deadline), now)
 
     def _begin(self, now: float) -> None:
         self._start, self._deadline = now, now + self._policy.delete_timeout
-        self._ids = self._instance.known_ids
+        self._left = {it: _Rounds(now) for it in self.instance.known_ids}
 
-    async def look_first(self, calls: Calls) -> None:
-        """Check whether it is gone before this run deletes it: then something else did.
+    def next(self, now: float, patience: float = math.inf) -> Step:
+        if self._deadline is None:
+            return self._find_row(now, patience)
+        if self._looks_first and patience == math.inf:
+            # Taken from the deletion's own time.
+            seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
+            return Probe(str(self.instance.id), now + seconds)
+        self._looks_first = False  # After a signal there is no time for that.
+        if self._under_way is not None:
+            return Probe(self._under_way, self._deadline)
+        if not self._left:
+            return self._ends(now)
+        last = min(self._deadline, patience) - LAST_CHANCE
+        moments = [(rounds.next(last), it) for it, rounds in self._left.items()]
+        due = [(at, it) for at, it in moments if at is not None]
+        if not due:
+            reasons = [it.why for it in self._left.values() if it.why != ANOTHER] or [ANOTHER]
+            seconds = now - self._start
+            return Ended(Result.UNPROVED, f"{reasons[-1]} {seconds:.0f} s after the delete")
+        at, instance_id = min(due, key=lambda it: it[0])
+        return Wait(at) if at > now else self._round(instance_id, now, self._deadline)
 
-        Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
-        """
-        instance, io = self._instance, calls.io
-        if instance.id is None or io.cleanup_deadline() < math.inf:
+    def _round(self, instance_id: str, now: float, deadline: float) -> Question:
+        self._under_way = instance_id
+        if self._judge(instance_id).ask:
+            return self.delete(instance_id, now, deadline)
+        return Probe(instance_id, deadline)
+
+    def saw(self, seen: Look, now: float) -> None:
+        instance = self.instance
+        if self._looks_first:
+            self._looks_first = False
+            is_alone = not instance.keeper.was_swept
+            self._gone_before = is_alone and seen.says_gone and instance.owns(seen.named)
             return
-        # Taken from the deletion's own time.
-        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
-        seen = await look(calls, self._instance, instance.id, io.now() + seconds)
-        is_alone = not instance.keeper.was_swept
-        self._gone_before = is_alone and seen.says_gone and instance.owns(seen.named)
-
-    async def ask_all(self, calls: Calls) -> None:
-        """Send a delete for every id that is known, and look for nothing but an unseen row.
-
-        What has no row yet is left to `step`: were it deleted as its row comes, nobody could tell
-        it from one whose row is still to come.
-        """
-        now = calls.io.now()
-        deadline = now + self._policy.delete_timeout
-        if self._deadline is None:
-            # The deletes need most of the time that there is.
-            left = min(deadline, calls.io.cleanup_deadline()) - now
-            until = now + min(FIRST_LOOK, left / 4)
-            with contextlib.suppress(DoubtError):
-                found = await named(calls, self._instance, until)
-                if found.instance_id is None:
-                    return
-                self._has_row(calls.io.now(), found.instance_id)
-        for known in self._instance.known_ids:
-            await self._ask(calls, known, deadline)
-
-    async def step(self, calls: Calls) -> float | None:
-        """Ask and look once, and judge; return the seconds until the next step, None at the end."""
-        if self._deadline is None:
-            pause = await self._find_row(calls)
-            if pause is not None:
-                return pause
-        assert self._deadline is not None
-        io, reason, soon = calls.io, "", math.inf
-        for instance_id in list(self._ids):
-            unproved = await self._go_on(calls, instance_id, self._deadline)
-            if unproved is None:
-                self._ids.remove(instance_id)
-            else:
-                reason, at = unproved
-                soon = min(soon, at)
-        if not self._ids and self._vanished:
-            raise LeakError(f"{VANISHED}: {_who(self._instance.run_id, OUT_OF_SIGHT)}")
-        if not self._ids:
-            if self._gone_before:
-                words = f"it was gone before this run deleted it: {_who(self._instance.run_id)}"
-                self._instance.note(Conflict(words))
-            self._instance.is_gone(io.now(), ends=self._policy.router.fake)
-            return None
-        now = io.now()
-        left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
-        if left <= 0:
-            reason = reason or "its key names another instance each time"
-            raise LeakError(f"{reason} {now - self._start:.0f} s after the delete")
-        # An id that its key names only now is next at once.
-        return 0.0 if soon == math.inf else min(max(soon - now, 0.0), left)
-
-    async def _go_on(
-        self, calls: Calls, instance_id: str, deadline: float
-    ) -> tuple[str, float] | None:
-        """Go on with one instance; return why it is not proved gone, and when to look again."""
-        instance, router = self._instance, self._policy.router
-        before = self._judge(instance_id)
-        seen, verdict = await self._see(calls, instance_id, deadline, ask=before.ask)
+        instance_id, self._under_way = self._under_way, None
+        assert instance_id is not None
+        verdict = self._enter(instance_id, seen)
         if seen.named is not None and not instance.owns(seen.named):
             # This is the key's instance now.
             instance.names(seen.named, seen.at)
             instance.add_remark(f"its key now names {seen.named}: deleted too")
-            self._ids.append(seen.named)
-        if verdict.vanished:
-            self._vanished = True
-            return None
-        if not verdict.proved:
-            now = calls.io.now()
-            return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
+            self._left[seen.named] = _Rounds(now, now, ANOTHER)
+        if not verdict.proved and not verdict.vanished:
+            due = verdict.next_look or now + poll_interval(now - self._start)
+            self._left[instance_id] = _Rounds(due, now, verdict.why)
+            return
+        del self._left[instance_id]
+        self._vanished |= verdict.vanished
+        router = self._policy.router
         if verdict.kept_row and not router.keeps_rows:
             router.keeps_rows = True
             instance.add_remark(
                 f"the router keeps the row of a deleted instance: {seen.why}. It counts as gone "
                 "once that has held, and a further delete has found nothing"
             )
-        return None
 
-    async def _see(
-        self, calls: Calls, instance_id: str, deadline: float, *, ask: bool, last: bool = False
-    ) -> tuple[Look, Verdict]:
-        """Send a delete if one is due, look, and judge."""
-        evidence = self._instance.evidence
-        if ask:
-            await self._ask(calls, instance_id, deadline)
-        found = await look(calls, self._instance, instance_id, deadline)
-        evidence[instance_id] = evidence[instance_id].saw(found)
-        if found.says == "alive":
-            self._instance.note(Alive())
-        return found, self._judge(instance_id, last=last)
+    def _ends(self, now: float) -> Ended:
+        instance = self.instance
+        if self._vanished:
+            return Ended(Result.UNPROVED, f"{VANISHED}: {_who(instance.run_id, OUT_OF_SIGHT)}")
+        if self._gone_before:
+            words = f"it was gone before this run deleted it: {_who(instance.run_id)}"
+            instance.note(Conflict(words))
+        instance.is_gone(now, ends=self._policy.router.fake)
+        return Ended(Result.PROVED)
 
-    def _judge(self, instance_id: str, *, last: bool = False) -> Verdict:
-        policy, seen = self._policy, self._instance.evidence[instance_id]
-        return judge(
-            seen,
-            keeps_rows=policy.router.keeps_rows,
-            patient=policy.patient,
-            vanished=self._has_vanished(instance_id),
-            last=last,
-        )
+    # A key without a row
 
-    def _has_vanished(self, instance_id: str) -> bool:
-        """Return whether it was seen alive, and its first DELETE found nothing.
+    def _find_row(self, now: float, patience: float) -> Step:
+        due = self._row.next(min(self._row_until, patience) - LAST_CHANCE)
+        if due is None:
+            if patience < self._row_until:
+                return Ended(Result.UNPROVED, "a signal came before a row for its key did")
+            return self._no_row
+        if due > now:
+            return Wait(due)
+        return FindRow(max(self._row_until, now + self._policy.last_look))
 
-        One that its key has another name for by now has not vanished.
-        """
-        instance = self._instance
-        is_current = same_id(instance_id, instance.id)
-        return is_current and any(same_id(it, instance_id) for it in instance.vanished)
-
-    async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
-        """Send a delete; its outcome is checked by looks."""
-        instance, now = self._instance, calls.io.now()
-        seen = instance.evidence
-        is_first, unknown = not seen.asked and not self._policy.patient, seen.unknown_deletes
-        seen.asked = True
-        # Half of the time: a router may delete and fail to say so, and status needs the rest.
-        half = now + max((deadline - now) / 2, LAST_CHANCE)
-        try:
-            code = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
-        except DoubtError as doubt:
-            instance.add_remark(doubt.message)
-            seen[instance_id] = seen[instance_id].unanswered(calls.io.now(), doubt.message)
-            return
-        accepted = code < 300
-        seen[instance_id] = seen[instance_id].answered(calls.io.now(), accepted=accepted)
-        found_nothing = code in NOT_FOUND and plain_id(instance_id) in seen.alive
-        is_known = seen.unknown_deletes == unknown and not instance.keeper.was_swept
-        if is_first and found_nothing and is_known:
-            instance.note(Vanished(instance_id))
-        elif accepted:
-            instance.vanished = [it for it in instance.vanished if not same_id(it, instance_id)]
-        # What is written names its id: one that was not asked for has accepted nothing.
-        last = same_id(instance_id, instance.id) and not instance.accepted
-        if accepted and last and instance.state in HAS_ROW:
-            instance.note(Became(State.DELETING, instance.id))
-
-    async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
-        """Look once more at all that was proved gone; return why that can't be told for certain.
-
-        With `ask`, a further delete follows, whatever comes of it: before the look it might hide
-        what is there. Raises `LeakError` for what is there again.
-        """
-        doubts: list[str] = []
-        for known in self._instance.known_ids:
-            # Each is judged by itself: a doubt about one says nothing of the others.
-            doubt = await self._look_again_at(calls, known, until)
-            doubts += [] if doubt is None else [doubt]
-            if ask:
-                await self._ask(calls, known, until)
-        return "; ".join(dict.fromkeys(doubts)) or None
-
-    async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
-        io, verdict, under_way = calls.io, Verdict(), 0
-        held = self._instance.evidence[known].held
-        while True:
-            # The first look is before any delete, which might hide what is there.
-            seen, verdict = await self._see(calls, known, until, ask=verdict.ask, last=True)
-            if seen.says == "alive":
-                raise LeakError(f"it was proved gone, and is there again: {seen.why}")
-            if seen.named is not None and not self._instance.owns(seen.named):
-                # Its key may name it this once: it is deleted all the same.
-                self._instance.names(seen.named, seen.at)
-                why = f"it was proved gone, and is there again: its key names {seen.named}"
-                raise LeakError(why)
-            if verdict.proved:
-                return None
-            # One that goes on is not waited for, but one that is only said ends soon.
-            under_way += seen.says == "under way"
-            if seen.says == "nothing" and not under_way and held and held[0] == "under way":
-                # A router may say so of a deletion that it drops: one such word proves nothing.
-                raise LeakError(f"its deletion was seen under way, and not its end: {verdict.why}")
-            again = verdict.next_look or io.now() + NEXT_LOOK
-            if seen.says == "nothing" or under_way == UNDER_WAY_LOOKS or again > until:
-                return verdict.why
-            await io.sleep(max(again - io.now(), 0.0))
-
-    async def _find_row(self, calls: Calls) -> float | None:
-        """Look for the key's row; return the seconds until the next look, None once it is there."""
-        io = calls.io
-        try:
-            last = max(self._row_until, io.now() + self._policy.last_look)
-            found = await named(calls, self._instance, last)
-        except DoubtError as error:
-            reason = LeakError(error.message)
+    def saw_row(self, row: PollResult | str, now: float) -> None:
+        instance = self.instance
+        if isinstance(row, str):
+            self._no_row = Ended(Result.UNPROVED, row)
+        elif row.instance_id is None:
+            why = f"{_of_request(instance)}, but shows no instance for its key"
+            self._no_row = Ended(Result.NO_ROW, why)
         else:
-            if found.instance_id is not None:
-                self._has_row(io.now(), found.instance_id)
-                return None
-            reason = NoRowError(f"{_of_request(self._instance)}, but shows no instance for its key")
-        left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-        if left > 0:
-            return min(poll_interval(io.now() - self._start), left)
-        if io.cleanup_deadline() < self._row_until:
-            raise LeakError("a signal came before a row for its key did")
-        raise reason
+            # What was answered before there was a row proves nothing.
+            instance.evidence.forget()
+            instance.names(row.instance_id, now)
+            return self._has_row(now)
+        self._row = _Rounds(now + poll_interval(now - self._start), now)
+        return None
 
 
 def _who(run_id: str | None, else_: str = "or it died") -> str:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from pytest_hydrasmoke._api.calls import Calls, work
-from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
-from pytest_hydrasmoke._core.cleanup import ask_all, delete
+from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._core.cleanup import ask_all, carry_out, delete, to_end
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
+from pytest_hydrasmoke._core.key_machine import Ended, Result
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.proof import AFTER, STILL_DELETING, refused_after
+from pytest_hydrasmoke._core.verification import Verification
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
@@ -65,8 +67,7 @@ class LastLook:
             if found is None:
                 return
             instance.names(found, io.now())
-        deletion = Deletion(instance, io.now())
-        if await deletion.step(calls) is None:
+        if await carry_out(calls, Deletion(instance, io.now())) == Ended(Result.PROVED):
             instance.leaks(None)
             instance.add_remark("its deletion was proved only at the run's end")
             # What one look has taken back needs its last look like any other.
@@ -76,16 +77,15 @@ class LastLook:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
         io, due = calls.io, self._due_at_proved(instance)
         until = max(self.now, due) + LOOKS
-        doubt: str | None = "it was not reached in time"
+        doubt = "it was not reached in time"
         looked = await _reaches(io, due, until)
         if looked:
-            deletion = Deletion(instance, io.now())
-            try:
-                doubt = await deletion.look_again(calls, until, ask=not instance.was_ready)
-            except LeakError as error:
-                await self._revived(calls, instance, error)
+            verification = Verification(instance, until, deletes_again=not instance.was_ready)
+            result, doubt = await to_end(calls, verification)
+            if result is Result.RETURNED:
+                await self._revived(calls, instance, doubt)
                 return
-        if doubt is None:
+        if not doubt:
             if instance.was_ready:
                 instance.becomes(State.DELETED)
         elif looked and doubt != STILL_DELETING and due > (instance.settled_at or self.now) + AFTER:
@@ -101,11 +101,11 @@ class LastLook:
         refused = instance.settled_at or self.now
         return refused + refused_after(self.row_lag)
 
-    async def _revived(self, calls: Calls, instance: Instance, found: LeakError) -> None:
-        instance.leaks(found.message)
+    async def _revived(self, calls: Calls, instance: Instance, found: str) -> None:
+        instance.leaks(found)
         instance.revive()
         await delete(calls, instance)
-        instance.leaks(f"{found.message}; it was deleted once more")
+        instance.leaks(f"{found}; it was deleted once more")
 
     async def of_refused(self, calls: Calls, instance: Instance) -> None:
         """Ask for a key that was refused; what came of it is deleted, and the run is red."""

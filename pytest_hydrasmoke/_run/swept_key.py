@@ -10,16 +10,20 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.deletion import Deletion, NoRowError
+from pytest_hydrasmoke._core.cleanup import carry_out
+from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
+from pytest_hydrasmoke._core.key_machine import KeyMachine, Result, Wait
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import STILL_DELETING, refused_after
 from pytest_hydrasmoke._core.stage import Keeper
+from pytest_hydrasmoke._core.verification import Verification
 from pytest_hydrasmoke._journal.events import Alive, Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State
@@ -65,6 +69,17 @@ class End(Enum):
         self.learned = learned
 
 
+class _Proved(NamedTuple):
+    """What a sweep knew of a key as its last look began."""
+
+    at: float
+    booting: bool
+    """Whether it was deleted in a boot that may still go on."""
+    ids: list[str]
+    asked: bool
+    """Whether the router had accepted a delete of this sweep, or of its run."""
+
+
 class SweptKey(Keeper[Instance]):
     """One key of a run."""
 
@@ -100,8 +115,10 @@ class SweptKey(Keeper[Instance]):
             self.instance.state = State.GONE if known.had_row else State.REQUESTED
         self._began = math.inf
         """When its first step began, on the IO's clock."""
-        self._deletion: Deletion | None = None
-        self._proved = self._twice = self._was_alive = False
+        self._machine: KeyMachine | None = None
+        self._proved: _Proved | None = None
+        """What was known as its last look began; None before that."""
+        self._is_proved = self._twice = self._was_alive = False
         """`_twice`: whether its one repetition has been used."""
 
     @property
@@ -135,14 +152,33 @@ class SweptKey(Keeper[Instance]):
         """Take the next step; at the end of all steps there is an `end`."""
         calls, asked = Calls(io, self.instance), io.now()
         self._began = min(self._began, asked)
-        try:
-            await (self._look_again(calls) if self._proved else self._delete(calls))
-        except NoRowError:
-            self._has_no_row(asked)  # What came since then was not looked for.
+        if self._machine is None:
+            begins = self._verify if self._is_proved else self._begin
+            self._machine = await begins(calls, asked)
+        step = await carry_out(calls, self._machine)
+        if isinstance(step, Wait):
+            self.due = step.until
+            return
+        match step.result:
+            case Result.PROVED:
+                self._machine, self._is_proved = None, True
+                self.due = self.instance.last_look_at(io.now(), self._began)
+            case Result.UNPROVED:
+                self._is_left(step.why)
+            case Result.NO_ROW:
+                self._has_no_row(asked)  # What came since then was not looked for.
+            case Result.VERIFIED:
+                self._is_verified()
+            case Result.DOUBTED:
+                self._is_doubted(step.why)
+            case Result.RETURNED:
+                self._is_back(step.why)
 
     def fails(self, error: Exception) -> None:
         """Come to an end because a step has failed."""
-        words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+        self._is_left(error.message if isinstance(error, HydraSmokeError) else repr(error))
+
+    def _is_left(self, words: str) -> None:
         if self.instance.vanished:
             words += "; once you know that nothing of its run is left, delete "
             words += str(self.run.folder)
@@ -152,20 +188,10 @@ class SweptKey(Keeper[Instance]):
         """Come to an end."""
         self.end, self.words = end, words
 
-    async def _delete(self, calls: Calls) -> None:
-        now = calls.io.now()
-        if self._deletion is None:
-            self._deletion = Deletion(self.instance, now)
-            await self._look_first(calls, now)
-        pause = await self._deletion.step(calls)
-        self._proved = pause is None
-        now = calls.io.now()
-        last = self.instance.last_look_at(now, self._began)
-        self.due = last if pause is None else now + pause
-
-    async def _look_first(self, calls: Calls, now: float) -> None:
+    async def _begin(self, calls: Calls, now: float) -> Deletion:
         """Look before a delete of this sweep hides what is there."""
         instance = self.instance
+        deletion = Deletion(instance, now)
         if not instance.was_ready and instance.state is State.GONE:
             with contextlib.suppress(HydraSmokeError):
                 # Its boot may be over by now.
@@ -176,6 +202,7 @@ class SweptKey(Keeper[Instance]):
                 if seen.says == "alive":
                     instance.note(Alive())
                     instance.evidence.forget()
+        return deletion
 
     def _note_alive(self) -> None:
         """Count the age of its deletion from the next delete on."""
@@ -183,43 +210,52 @@ class SweptKey(Keeper[Instance]):
             self._was_alive = True
             self.run.saw_alive(self.key)
 
-    async def _look_again(self, calls: Calls) -> None:
-        now, instance = calls.io.now(), self.instance
-        booting = self._is_booting(now)
-        deletion = Deletion(instance, now)
-        known = instance.known_ids
-        seen = [instance.evidence[it] for it in known]
-        asked = any(one.accepted and not one.found_nothing for one in seen)
-        try:
-            # A boot that is over by now was perhaps not when this sweep's first delete came.
-            ask = self._is_booting(self._began)
-            doubt = await deletion.look_again(calls, now + LAST, ask=ask)
-        except LeakError as error:
-            if instance.known_ids != known:
-                self._note_alive()  # What its key names now was not deleted before.
-            if self._twice:
-                raise
-            # Once more from the start: an instance that keeps coming back is left.
-            self._twice, self._proved, self._deletion = True, False, None
-            instance.revive()
-            self.words = error.message
-            return None
-        if doubt == STILL_DELETING:
-            seconds = self._deleting_for(now)
-            if seconds < DELETING_FOR:
-                wait = math.ceil(DELETING_FOR - seconds)
-                return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
-            words = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
-            return self.ends(End.LEFT, words)
-        if doubt is not None:
+    async def _verify(self, _: Calls, now: float) -> Verification:
+        """Begin the last look."""
+        instance = self.instance
+        seen = [instance.evidence[it] for it in instance.known_ids]
+        self._proved = _Proved(
+            now,
+            booting=self._is_booting(now),
+            ids=instance.known_ids,
+            asked=any(one.accepted and not one.found_nothing for one in seen),
+        )
+        # A boot that is over by now was perhaps not when this sweep's first delete came.
+        again = self._is_booting(self._began)
+        return Verification(instance, now + LAST, deletes_again=again)
+
+    def _is_back(self, why: str) -> None:
+        if self._proved is not None and self.instance.known_ids != self._proved.ids:
+            self._note_alive()  # What its key names now was not deleted before.
+        if self._twice:
+            return self._is_left(why)
+        # Once more from the start: an instance that keeps coming back is left.
+        self._twice, self._is_proved, self._machine = True, False, None
+        self.instance.revive()
+        self.words = why
+        return None
+
+    def _is_doubted(self, doubt: str) -> None:
+        assert self._proved is not None
+        if doubt != STILL_DELETING:
             return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
-        if booting:
-            return self._boot_ends(now)
+        seconds = self._deleting_for(self._proved.at)
+        if seconds < DELETING_FOR:
+            wait = math.ceil(DELETING_FOR - seconds)
+            return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+        words = f"still deleting after {seconds // 60:.0f} min; ask who runs the router"
+        return self.ends(End.LEFT, words)
+
+    def _is_verified(self) -> None:
+        proved, instance = self._proved, self.instance
+        assert proved is not None
+        if proved.booting:
+            return self._boot_ends(proved.at)
         refused = [instance.evidence[it].refused for it in instance.known_ids]
         if not instance.was_ready and (why := next(filter(None, refused), None)):
             # What goes on with a boot shows in no look: only a delete ends it, after the boot.
             return self.ends(End.LEFT, f"deleted in its boot, and not after it: {why}")
-        return self.ends(End.DELETED if asked else End.GONE)
+        return self.ends(End.DELETED if proved.asked else End.GONE)
 
     def _boot_ends(self, now: float) -> None:
         wait = math.ceil(self._boot - self._age(now))
@@ -267,7 +303,7 @@ class SweptKey(Keeper[Instance]):
         if known.state is State.REFUSED:
             least = refused_after(self.run.reading.row_lag)
             if age < least and not self._twice:
-                self._twice, self._deletion, self.due = True, None, now + least - age
+                self._twice, self._machine, self.due = True, None, now + least - age
                 return None
             return self.ends(End.NOTHING)
         if age >= self._row_settle:

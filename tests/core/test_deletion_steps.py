@@ -34,8 +34,14 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._core.cleanup import MOST_AT_ONCE, delete, delete_all, dispose, keep
-from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.cleanup import (
+    MOST_AT_ONCE,
+    ask_all,
+    delete,
+    delete_all,
+    dispose,
+    keep,
+)
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal.events import Doing
 from pytest_hydrasmoke._journal.states import HAS_ROW, NOTHING_TO_DELETE, State
@@ -85,7 +91,7 @@ def test_whoever_keeps_the_instance_is_told_of_a_deletion_step_by_step() -> None
 def test_a_delete_in_a_hurry_is_for_what_the_key_names(seen: Any) -> None:
     it = instance(state=State.REQUESTED)
     io, calls = calls_of(it, poll=[seen, ...], delete=[deleted()])
-    drive(Deletion(it, io.now()).ask_all(calls))
+    drive(ask_all(calls, it))
     if seen == row():
         assert (io.calls_sent(), it.id, it.state) == (["poll", "delete"], ID, State.DELETING)
     else:
@@ -96,10 +102,9 @@ def test_what_only_a_provision_named_is_not_deleted_in_a_hurry_before_its_key_na
     it = instance(state=State.ACCEPTED, id=ID)
     polls, looks = [NO_ROW, row(), NO_ROW], [NOT_FOUND]
     io, calls = calls_of(it, poll=polls, delete=[deleted()], status=looks)
-    deletion = Deletion(it, io.now())
-    drive(deletion.ask_all(calls))
+    drive(ask_all(calls, it))
     assert (io.calls_sent(), it.state) == (["poll"], State.ACCEPTED)
-    assert drive(deletion.step(calls)) is None
+    drive(delete(calls, it))
     assert (io.calls_sent()[1:], it.state) == (["poll", "delete", "status", "poll"], State.GONE)
 
 
@@ -132,7 +137,7 @@ def test_what_is_written_as_accepted_is_the_delete_of_the_instance_that_it_names
     it.ids = [OTHER_ID, ID]
     other = reply(200, {"instance_id": OTHER_ID, "status": "deleting"})
     io, calls = calls_of(it, delete=[reply(422), other])
-    drive(Deletion(it, io.now()).ask_all(calls))
+    drive(ask_all(calls, it))
     assert [str(sent.request.path)[-36:] for sent in io.sent] == [ID, OTHER_ID]
     assert (it.state, it.accepted) == (State.CREATED, [])
 

@@ -74,7 +74,7 @@ def no_instance_in_a_row(bench: Bench) -> str:
 def fault_of_our_own(bench: Bench) -> str:
     asked: list[str] = []
 
-    async def broken(it: SweptKey, calls: object) -> None:
+    async def broken(it: SweptKey, _calls: object, _now: float) -> None:
         asked.append(it.key)
         if len(asked) > 9:
             it.end, it.words = End.LEFT, "it is asked for without end"
@@ -82,7 +82,7 @@ def fault_of_our_own(bench: Bench) -> str:
         raise FileNotFoundError("no such thing")
 
     [instance] = bench.killed()
-    bench.patch.setattr(SweptKey, "_delete", broken)
+    bench.patch.setattr(SweptKey, "_begin", broken)
     return f"{instance} (key owner-0): FileNotFoundError('no such thing')\n"
 
 
