@@ -18,7 +18,7 @@ from pytest_hydrasmoke._transport.protocol import IO
 
 from .deletion import FIRST_LOOK, Deletion
 from .instance import Instance
-from .key_machine import Delete, Ended, FindRow, KeyMachine, Probe, Question, Result, Wait
+from .key_machine import Delete, Ended, FindRow, KeyMachine, Question, Result, Wait
 from .looks import DoubtError, conclusive, look, named
 
 MOST_AT_ONCE = 64
@@ -113,6 +113,7 @@ async def _ask(calls: Calls, machine: KeyMachine, question: Question) -> None:
                 row: PollResult | str = await named(calls, instance, until)
             except DoubtError as doubt:
                 row = doubt.message
+            assert isinstance(machine, Deletion)  # Nothing else asks for a row.
             machine.saw_row(row, io.now())
         case Delete(instance_id, until):
             try:
@@ -121,9 +122,8 @@ async def _ask(calls: Calls, machine: KeyMachine, question: Question) -> None:
             except DoubtError as doubt:
                 answer = doubt.message
             machine.saw_answer(instance_id, answer, io.now())
-        case Probe(instance_id, until):
-            seen = await look(calls, instance, instance_id, until)
-            machine.saw(seen, io.now())
+        case probe:
+            machine.saw(await look(calls, instance, *probe), io.now())
 
 
 # Several

@@ -162,6 +162,7 @@ class Deletion(KeyMachine):
         return FindRow(max(self._row_until, now + self._policy.last_look))
 
     def saw_row(self, row: PollResult | str, now: float) -> None:
+        """Learn what the key names, or why that is in doubt."""
         instance = self.instance
         if isinstance(row, str):
             self._no_row = Ended(Result.UNPROVED, row)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from pytest_hydrasmoke._api.models import PollResult, plain_id, same_id
+from pytest_hydrasmoke._api.models import plain_id, same_id
 from pytest_hydrasmoke._base.evidence import NOT_FOUND
 from pytest_hydrasmoke._journal.events import Alive, Became, Vanished
 from pytest_hydrasmoke._journal.states import HAS_ROW, State
@@ -82,10 +82,6 @@ class KeyMachine(ABC):
     @abstractmethod
     def next(self, now: float, patience: float = math.inf) -> Step:
         """Return the question that is due; `patience` is when a signal ends everything."""
-
-    def saw_row(self, row: PollResult | str, now: float) -> None:
-        """Learn what the key names, or why that is in doubt."""
-        raise NotImplementedError
 
     @abstractmethod
     def saw(self, seen: Look, now: float) -> None:

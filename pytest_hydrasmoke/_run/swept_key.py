@@ -171,7 +171,7 @@ class SweptKey(Keeper[Instance]):
                 self._is_verified()
             case Result.DOUBTED:
                 self._is_doubted(step.why)
-            case Result.RETURNED:
+            case _:
                 self._is_back(step.why)
 
     def fails(self, error: Exception) -> None:

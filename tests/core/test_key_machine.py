@@ -43,9 +43,11 @@ def tell(machine: KeyMachine, question: Question, answer: Answer, now: float) ->
     """Tell a machine an answer; return the question in a word."""
     match question, answer:
         case FindRow(), str() if answer not in NAMES:
+            assert isinstance(machine, Deletion)
             machine.saw_row(answer, now)
             return "row"
         case FindRow(), None | str():
+            assert isinstance(machine, Deletion)
             machine.saw_row(shown(answer), now)
             return "row"
         case Delete(instance_id), int() | str():
