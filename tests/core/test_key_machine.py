@@ -140,6 +140,19 @@ def test_a_deletion_asks_what_is_due(name: str) -> None:
     assert (it.state is State.GONE) is steps.endswith("PROVED") or "UNPROVED" in steps
 
 
+@pytest.mark.parametrize("was_asked", [False, True])
+def test_what_was_seen_alive_and_is_unknown_to_its_first_delete_is_not_proved(
+    was_asked: bool,
+) -> None:
+    it = instance(state=State.READY, id=ID, policy=POLICY)
+    it.evidence.asked = was_asked
+    it.evidence.alive.add(ID)
+    steps = play(Deletion(it, 0.0), [404, UNKNOWN])
+    told = "UNPROVED: its first DELETE found nothing, although it was seen alive before"
+    assert (told in steps) is not was_asked
+    assert steps.endswith("PROVED") is was_asked
+
+
 def test_a_key_that_names_another_instance_each_time_is_left_when_its_time_is_up() -> None:
     it = instance(state=State.READY, id=ID, policy=POLICY)
     it.evidence.asked = True
