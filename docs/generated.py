@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 import pytest_hydrasmoke
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, _hookspecs, plugin
 from pytest_hydrasmoke._base import errors as error_module
+from pytest_hydrasmoke._core.proof import RULES
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.read import read
@@ -206,6 +207,14 @@ def _toml(value: object) -> str:
     return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
+def evidence() -> Iterator[str]:
+    """Yield a table of what each answer proves of a deletion."""
+    yield from ("answer | proves", "---|---")
+    for rule in RULES.values():
+        yield f"{rule.answer} | {rule.proves}"
+    yield ""
+
+
 LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "common-settings": common_settings,
     "rare-settings": rare_settings,
@@ -216,6 +225,7 @@ LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "runtimes": runtimes,
     "errors": errors,
     "hooks": hooks,
+    "evidence": evidence,
 }
 _PLACE = re.compile(
     r"(?<=<!-- generated: )(?!end )([\w-]+)( -->\n).*?(?=<!-- generated: end -->)", re.DOTALL

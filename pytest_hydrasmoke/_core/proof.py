@@ -1,29 +1,19 @@
 """What a row of looks proves of a deletion: pure rules, the same for a run and a sweep.
 
 One look is no proof: a replica lags behind, a status flaps, a row comes back. So each answer is
-good for as long as it has held. What must hold how long:
+good for as long as it has held: `RULES` says how long, and the docs' table is made of it. One more
+rule stands beside them: what was seen alive, and is unknown to its first DELETE, is never proved
+gone. A gateway that lies, or an empty database, looks the same.
 
-- A gone word: no time. `deleting` and the like: none for a run, whose last look judges it, and
-  `UNDER_WAY` for a sweep; a last look waits for another answer.
-- Not found: no time if a DELETE was accepted (2xx), or seen under way, and it was not alive after
-  that; else `UNASKED`: the answer, and the key's, may come from a replica that does not know the
-  instance yet.
-- Not found, while the key still names it with a ready word: that is a contradiction. It must hold
-  for `KEPT_ROW`, and then a further DELETE must find nothing (404, 409, 410), or be accepted and
-  followed by `UNASKED` of the same. Then it is a row that the router has kept.
-- Not found, by the first DELETE neither, although it was seen alive: never. A gateway that lies,
-  or an empty database, looks the same.
-- Alive, or no answer that proves anything: never.
-
-None of them is trusted for good before a last look, which comes a while later: not before any
-replica would know the instance, and what came of the last delete.
+No proof is trusted for good before a last look, which comes a while later: not before any replica
+would know the instance, and what came of the last delete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pytest_hydrasmoke._api.models import plain_id
 
@@ -45,6 +35,57 @@ STILL_DELETING = "the router is still deleting it"
 VANISHED = "its first DELETE found nothing, although it was seen alive before"
 
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
+
+
+class Rule(NamedTuple):
+    """What an answer proves, in words of the docs and in seconds for which it must have held."""
+
+    answer: str
+    proves: str
+    proves_gone: bool = False
+    accepted: float = 0.0
+    """The seconds where a DELETE was accepted, or seen under way, and it was not alive since."""
+    unasked: float = 0.0
+    """The seconds otherwise: the answer may come from a replica that does not know it yet."""
+    sweep: float = 0.0
+    """The seconds for a sweep, at least, which is patient with a deletion."""
+
+
+RULES: Mapping[Says, Rule] = {
+    "gone": Rule(
+        "status: a gone word (`gone_statuses`)",
+        "gone. If its key names another id, that one is deleted too.",
+        proves_gone=True,
+    ),
+    "under way": Rule(
+        'status: `deleting`, or another gone word in "ing"',
+        f"gone, until the last look. A sweep accepts it once held for {UNDER_WAY:g} s, for 10 "
+        "minutes; its entry stays.",
+        proves_gone=True,
+        sweep=UNDER_WAY,
+    ),
+    "unknown": Rule(
+        "status: 404 or 410, as for an id that nobody has",
+        "gone if a delete was accepted (2xx) and it was not alive since, else once held for "
+        f"{UNASKED:g} s",
+        proves_gone=True,
+        unasked=UNASKED,
+    ),
+    "contradiction": Rule(
+        "the same, but the key names the id with a ready word",
+        f"gone once held for {KEPT_ROW:g} s and one more delete finds nothing, or is accepted and "
+        f"{UNASKED:g} s pass",
+        proves_gone=True,
+        accepted=KEPT_ROW,
+        unasked=UNASKED,
+    ),
+    "alive": Rule("status: any other word", "alive: the run deletes again"),
+    "nothing": Rule(
+        "another 404, a redirect, 5xx, garbage, another id",
+        "nothing: something else has answered",
+    ),
+}
+"""What each answer to a look proves."""
 
 
 def refused_after(row_lag: float) -> float:
@@ -199,27 +240,22 @@ def _judge(seen: Seen, *, keeps_rows: bool, patient: bool, last: bool) -> Verdic
         return Verdict(why=STILL_DELETING)
     if look is None or seen.asked is None:
         return Verdict(ask=True, why="the router was not asked yet")
-    if look.says in ("alive", "nothing"):
+    rule = RULES[look.says]
+    if not rule.proves_gone:
         reasons = [why for why in (seen.refused, look.why) if why]
         return Verdict(ask=True, why="; ".join(reasons))
-    hold = _hold(look.says, seen, keeps_rows=keeps_rows, patient=patient)
+    is_known = keeps_rows and look.says == "contradiction"
+    hold = max(
+        KNOWN_ROW if is_known else rule.accepted,
+        0.0 if seen.accepted else rule.unasked,
+        rule.sweep if patient else 0.0,
+    )
     if look.at < seen.since + hold:
         soon = min(seen.since + hold, look.at + NEXT_LOOK)
         return Verdict(next_look=soon, why=_for_how_long(seen, look, hold))
     if look.says == "contradiction":
         return _of_contradiction(seen, look, hold)
     return Verdict(proved=True)
-
-
-def _hold(says: Says, seen: Seen, *, keeps_rows: bool, patient: bool) -> float:
-    if says == "gone":
-        return 0.0
-    if says == "under way":
-        return UNDER_WAY if patient else 0.0
-    unasked = 0.0 if seen.accepted else UNASKED
-    if says == "unknown":
-        return unasked
-    return max(unasked, KNOWN_ROW if keeps_rows else KEPT_ROW)
 
 
 def _of_contradiction(seen: Seen, look: Look, hold: float) -> Verdict:
