@@ -26,11 +26,12 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, timeout_of, window_of
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_calls import counted
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import EndRule
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -131,10 +132,10 @@ class ClientBase(Generic[AnyIO]):
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> OpenTurn:
         came = Incoming(self._reading, self._end)
-        return OpenTurn(self._calls, self._partner_of(instance_id), message, came, timeout=timeout)
+        return OpenTurn(self._calls, self._target_of(instance_id), message, came, timeout=timeout)
 
-    def _partner_of(self, instance_id: str) -> Partner:
-        return Partner(id=instance_id)
+    def _target_of(self, instance_id: str) -> ChatTarget:
+        return ChatTarget(story=Story(id=instance_id))
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

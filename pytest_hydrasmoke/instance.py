@@ -32,7 +32,7 @@ class _Instance:
     @property
     def spec(self) -> InstanceSpec | None:
         """What was provisioned; None if it is only attached (`instance`)."""
-        return self._handle.instance.spec
+        return self._handle.instance.target.spec
 
     @property
     def hostname(self) -> str | None:

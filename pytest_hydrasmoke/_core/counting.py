@@ -117,9 +117,9 @@ class Counting:
                 got=f"window_seconds: {answer.window_seconds}",
                 next_step="tell the router's developers: no turn's LLM events can be counted so",
             )
-        instance.saw_count(read.at, answer.count, answer.providers)
+        instance.target.saw_count(read.at, answer.count, answer.providers)
         self.tell_run(read)
-        last, count = instance.settling.last, Count(read.at, *rows_of(answer))
+        last, count = instance.target.settling.last, Count(read.at, *rows_of(answer))
         if last is None or last.met or read.all_in or read.known is not None:
             return count
         return replace(count, waited=read.asked - last.ended, earlier=last.test)
@@ -128,7 +128,7 @@ class Counting:
         """Tell the run's processes of a count; `met` if the last turn's test expects just that."""
         instance = self.instance
         counted = Counted(read.answer.count, asked=read.asked, met=met)
-        instance.run_turns.note(instance.turns_name, counted, read.at)
+        instance.target.run_turns.note(instance.target.turns_name, counted, read.at)
 
     async def now(self, timeout: float) -> Count:
         """Return the count of the instance's whole life; a failed read is kept in it."""
@@ -145,17 +145,17 @@ class Counting:
         Raises `ConfigError` if another client has used what this run provisioned.
         """
         io, instance, settle, waiting = self.calls.io, self.instance, self.waits.settle, False
-        began, since = io.now(), instance.settling.since
+        began, since = io.now(), instance.target.settling.since
         if since is not None or instance.since is None:
             instance.since = began if since is None else since
         try:
             while True:
-                asked, before = io.now(), instance.settling
+                asked, before = io.now(), instance.target.settling
                 count = await self.now(self._policy.llm_events_timeout)
                 if count.error is not None:
                     return count
                 self._check_own(count, before)
-                turns, strange = instance.settling, self._strange(before, count)
+                turns, strange = instance.target.settling, self._strange(before, count)
                 until = -math.inf if count.waited == math.inf else turns.settled_from(self.waits)
                 if strange is not None:
                     until = max(until, began + settle)
@@ -216,11 +216,11 @@ class Counting:
 
         A count that is not sure, or fails, is left out of the recording.
         """
-        account = self.instance.account
+        account = self.instance.target.account
         if account is None or not account.recorded or account.before.doubt is not None:
             return
         now = await self.now(LAST_READ)
-        if now.error is None and self.instance.has_last(account):
+        if now.error is None and self.instance.target.has_last(account):
             account.saw(now)
 
 

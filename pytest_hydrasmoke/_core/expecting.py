@@ -84,7 +84,7 @@ class Expecting:
                         self._tell_met(now.read)
                         return now.read.answer
                     waits = self._counting.waits
-                    left = self._instance.settling.final_from(waits) - io.now()
+                    left = self._instance.target.settling.final_from(waits) - io.now()
                     # Where the fake itself says what is to come, it may say so by the next look.
                     has_looked = left <= 0 or not self._counting.is_told
                     await io.sleep(max(waits.again, left) if has_looked else min(_SOON, left))
@@ -92,7 +92,7 @@ class Expecting:
                 if wrong or now.final or io.now() >= self._deadline:
                     self._fail_unmet(now, wrong=bool(wrong))
                 # A turn's rows come soon after its end: look more often then.
-                soon = self._instance.settling.step(io.now())
+                soon = self._instance.target.settling.step(io.now())
                 pause = min(poll_interval(io.now() - self._start), soon)
                 await io.sleep(min(pause, self._deadline - io.now()))
 
@@ -100,7 +100,7 @@ class Expecting:
         """Tell the run of a last turn that has left exactly what its test expects."""
         account, wanted = self._account, self._expected
         is_exact = wanted.at_least == wanted.at_most
-        if account is not None and is_exact and self._instance.has_last(account):
+        if account is not None and is_exact and self._instance.target.has_last(account):
             self._counting.tell_run(read, met=True)
 
     async def _in_window(self) -> CountLook:
@@ -130,7 +130,7 @@ class Expecting:
                 doubtful = relevant - seen
             else:
                 since = names & set(await self._providers_since(before.at))
-                if account.after is not None or not instance.has_last(account):
+                if account.after is not None or not instance.target.has_last(account):
                     return await self._of_turn(account)  # By now they may be another turn's.
                 seen |= since
         when = "now" if after is None else "at the next turn"
@@ -145,13 +145,13 @@ class Expecting:
         if error is not None:
             step = "find out why that read failed: it is not repeated"
             self._fail(f"no count to compare with: {error}", step)
-        turns, settle = self._instance.settling, self._counting.waits.settle
+        turns, settle = self._instance.target.settling, self._counting.waits.settle
         if (doubt := turns.doubt(before, settle)) is not None:
             self._fail(doubt.why, doubt.next_step)
         if after is not None and (doubt := turns.doubt(after, settle)) is not None:
             why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
             self._fail(why, doubt.next_step)
-        if after is None and not self._instance.has_last(account):
+        if after is None and not self._instance.target.has_last(account):
             self._fail("another client has chatted since the turn", _ASK_FIRST)
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:

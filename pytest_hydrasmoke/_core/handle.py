@@ -70,12 +70,11 @@ class Handle:
     def turn(self, message: str, timeout: float | None, content: Content | None = None) -> OpenTurn:
         """Return a turn that is not open yet; its `content` may be bounded by its reader."""
         message = text_of("message", message)
-        policy, content = self.instance.policy, content or Content(STREAMED)
+        policy, target = self.instance.policy, self.instance.target
+        content = content or Content(STREAMED)
         came = Incoming(self._reading, policy.chat_end, content)
         seconds = timeout_of(timeout, policy.chat_timeout)
-        return OpenTurn(
-            self._calls, self.instance, message, came, timeout=seconds, counting=self.counting
-        )
+        return OpenTurn(self._calls, target, message, came, timeout=seconds, counting=self.counting)
 
     async def open(self, turn: OpenTurn) -> None:
         """Begin a new conversation first, if the test needs one, and send the turn's message."""
@@ -86,11 +85,11 @@ class Handle:
 
     async def _separate(self) -> None:
         """Begin a new conversation if another test has chatted with a shared instance before."""
-        instance, stage = self.instance, self.instance.run_turns.stage
+        instance, stage = self.instance, self.instance.target.run_turns.stage
         if not stage.test or stage.is_between or instance.scene == stage.scene:
             return
-        shared = instance.origin is None
-        if shared and not stage.continues and instance.settling.last is not None:
+        shared = instance.target.origin is None
+        if shared and not stage.continues and instance.target.settling.last is not None:
             try:
                 with stage.between():
                     anew = instance.keeper.begins_anew(instance)

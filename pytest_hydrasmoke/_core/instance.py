@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,16 +31,19 @@ from pytest_hydrasmoke._journal.events import (
     Leaked,
     Noted,
     Status,
+    Took,
 )
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import HAD_ROW, State
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
+from .chat_target import ChatTarget
 from .controls import Controls
-from .partner import Partner
 from .policy import Policy
 from .proof import Evidence
+from .run_turns import RunTurns
+from .sightings import Sightings
 from .stage import Keeper
 
 if TYPE_CHECKING:
@@ -59,13 +62,16 @@ _numbers = count(1)
 
 
 @dataclass
-class Instance(Story, Partner):
+class Instance(Story):
     """One instance of this process's, as an `Observer` of its calls; seconds everywhere.
 
     Its story is told by events, which its keeper writes; the rest is what this process alone knows.
     """
 
-    spec: InstanceSpec | None = None
+    spec: InitVar[InstanceSpec | None] = None
+    run_turns: InitVar[RunTurns | None] = None
+    target: ChatTarget = field(init=False, repr=False, compare=False)
+    """The instance as its chats know it."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     settled_at: float | None = None
@@ -89,8 +95,14 @@ class Instance(Story, Partner):
     keeper: Keeper[Instance] = field(default_factory=lambda: Keeper[Instance](), repr=False)
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        self.sightings.note = self.note
+    def __post_init__(self, spec: InstanceSpec | None, run_turns: RunTurns | None) -> None:
+        self.target = ChatTarget(
+            story=self,
+            sink=self,
+            spec=spec,
+            run_turns=run_turns or RunTurns(),
+            sightings=Sightings(self.note),
+        )
 
     def note(self, event: Event, at: float | None = None) -> None:
         """Add an event to the story, and have it written; now, if `at` is not given."""
@@ -272,7 +284,7 @@ class Instance(Story, Partner):
             raise
         finally:
             if timed:
-                self.took(name, start, io.now() - start)
+                self.note(Took(name, io.now() - start), start)
                 self.note(Doing(None), io.now())
 
     def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
@@ -313,7 +325,7 @@ class Instance(Story, Partner):
             self.evidence.unknown_outcomes += 1
         if request.call == "delete" and attempt.outcome_unknown:
             self.evidence.unknown_deletes += 1
-        self.sightings.saw_attempt(attempt)
+        self.target.sightings.saw_attempt(attempt)
         self.note(
             events.Attempt(
                 call=request.call,
@@ -328,7 +340,7 @@ class Instance(Story, Partner):
         )
 
     def saw_answer(self, call: CallName, answer: BaseModel) -> None:
-        self.sightings.saw_answer(call, answer)
+        self.target.sightings.saw_answer(call, answer)
 
     def add_remark(self, text: str, brief: str = "") -> None:
         """Add a note; `brief` is its version without words of an agent, if it has any."""

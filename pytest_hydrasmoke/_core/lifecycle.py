@@ -124,7 +124,7 @@ async def ask(calls: Calls, instance: Instance, deadline: float | None = None) -
 
     Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
     """
-    if instance.spec is None or instance.key is None:
+    if instance.target.spec is None or instance.key is None:
         raise ConfigError("an attached instance can't be provisioned")
     if instance.state is State.REQUESTED and instance.born is not None:
         # An outcome holds for its own request: nobody knows that of the one before.
@@ -132,7 +132,7 @@ async def ask(calls: Calls, instance: Instance, deadline: float | None = None) -
     before = instance.state
     try:
         accepted = await calls.provision(
-            *(instance.spec, instance.key),
+            *(instance.target.spec, instance.key),
             deadline=deadline,
             before=lambda: instance.leaves(calls.io.now()),
         )

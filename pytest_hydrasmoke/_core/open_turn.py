@@ -23,11 +23,11 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .account import UNCOUNTED, TurnAccount
+from .chat_target import ChatTarget
 from .counting import Counting
 from .incoming import Incoming
 from .kept import Kept, KeptBytes
 from .open_calls import end
-from .partner import Partner
 from .run_turns import free, is_under_way, reserve
 from .settling import FINEST
 from .times import IDLE_LIMIT, SILENT
@@ -38,31 +38,31 @@ from .turn_story import TurnStory
 class OpenTurn:
     """A turn under way: call `open`, then `next` until it returns None, and `close` in any case.
 
-    It tells its partner how it goes. On an instance of the run its LLM events are counted; in a
+    It tells its target how it goes. On an instance of the run its LLM events are counted; in a
     client's own chat they are not.
     """
 
     def __init__(
         self,
         calls: Calls,
-        partner: Partner,
+        target: ChatTarget,
         message: str,
         came: Incoming,
         *,
         timeout: float,
         counting: Counting | None = None,
     ) -> None:
-        assert partner.id is not None
+        assert target.id is not None
         self._calls = calls
-        self._id = partner.id
-        self.partner = partner
+        self._id = target.id
+        self.target = target
         self.message = message
         self._timeout = timeout
         self._counting = counting
         self.came = came
         self.kept = KeptBytes()
         self.outcome = Outcome()
-        self.story = TurnStory(partner, message, came, self.outcome)
+        self.story = TurnStory(target, message, came, self.outcome)
         self.account = TurnAccount(UNCOUNTED)
         """What bounds its LLM events, once it has begun."""
         self._stream: Stream | None = None
@@ -89,14 +89,14 @@ class OpenTurn:
             raise
 
     async def _begin(self) -> None:
-        partner, run, io = self.partner, self.partner.run_turns, self._calls.io
-        partner.permit()
-        run.check_free(partner.turns_name, io.now())
+        target, run, io = self.target, self.target.run_turns, self._calls.io
+        target.sink.permit()
+        run.check_free(target.turns_name, io.now())
         before = UNCOUNTED
         if self._counting is not None:
             before = await self._counting.before_turn()
-            partner.permit()  # The wait may have been long.
-        self.account = partner.open_account(before)
+            target.sink.permit()  # The wait may have been long.
+        self.account = target.open_account(before)
         self.story.begins(self.account, io.now(), self._timeout)
         if not run.stage.is_between:
             run.stage.asks(self)
@@ -223,7 +223,7 @@ class OpenTurn:
         self.outcome.ran_to_its_end = True
 
     def _end_without_terminal_event(self) -> None:
-        came, known = self.came, self.partner.settling.end_seen
+        came, known = self.came, self.target.settling.end_seen
         if came.last is None:
             self._broken_off(Cut("the stream ended without a single event"))
         cut = came.end.stream_ended(in_an_event=came.decoder.pending, end_is_known=known)
@@ -236,7 +236,7 @@ class OpenTurn:
         what, step = cut.what, cut.next_step
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"
-            if self.partner.run_turns.cut_by_a_limit(silence):
+            if self.target.run_turns.cut_by_a_limit(silence):
                 step = IDLE_LIMIT + step
         self.fail(ChatError(what + cut.why, expected=cut.expected, next_step=step))
 
@@ -259,4 +259,4 @@ class OpenTurn:
             trace=io.link.traced,
         )
         self.outcome.error = error.message
-        self.partner.fails(error, type(error).__name__, now)
+        self.target.sink.fails(error, type(error).__name__, now)

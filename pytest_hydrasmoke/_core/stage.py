@@ -38,13 +38,21 @@ class Origin:
     """From 0, in the order of claims."""
 
 
-class RecordedPartner(Protocol):
+class RecordedTarget(Protocol):
     """Whom a turn is with, as its recorder sees it."""
 
-    key: str | None
-    attached: bool
     spec: InstanceSpec | None
     origin: Origin | None
+
+    @property
+    def key(self) -> str | None:
+        """The instance's idempotency key."""
+        ...
+
+    @property
+    def attached(self) -> bool:
+        """Whether the run is attached to the instance."""
+        ...
 
 
 class RecordedChat(Protocol):
@@ -57,7 +65,7 @@ class RecordedChat(Protocol):
     account: TurnAccount
 
     @property
-    def partner(self) -> RecordedPartner:
+    def target(self) -> RecordedTarget:
         """The turn's instance."""
         ...
 

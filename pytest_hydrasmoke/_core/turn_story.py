@@ -22,17 +22,17 @@ from pytest_hydrasmoke._runtimes.frame import whole
 from pytest_hydrasmoke._runtimes.meaning import goes_on, has_said_all
 
 from .account import TurnAccount
+from .chat_target import ChatTarget
 from .incoming import Incoming
-from .partner import Partner
 from .times import pace
 from .turn_end import UNENDED, UNREASONED, Outcome
 
 
 class TurnStory:
-    """Tells of a turn what its partner keeps, and what the run's other processes must know."""
+    """Tells of a turn what its target keeps, and what the run's other processes must know."""
 
-    def __init__(self, partner: Partner, message: str, came: Incoming, outcome: Outcome) -> None:
-        self._partner = partner
+    def __init__(self, target: ChatTarget, message: str, came: Incoming, outcome: Outcome) -> None:
+        self._target = target
         self._came = came
         self._outcome = outcome
         self._sent = Turn(0, message)
@@ -53,28 +53,28 @@ class TurnStory:
 
     def begins(self, account: TurnAccount, at: float, timeout: float) -> None:
         """Tell that it begins, before its message leaves; raises `ConfigError` if it can't."""
-        partner, run, before = self._partner, self._partner.run_turns, account.before
+        target, run, before = self._target, self._target.run_turns, account.before
         # What is said between tests is in no test's account.
         alone = run.stage.is_between
         test, repeat = (None, None) if alone else (run.stage.test or None, run.stage.repeat)
         began = TurnBegan(
-            *(partner.chats.times + 1, self._sent.message, test, repeat),
+            *(target.chats.times + 1, self._sent.message, test, repeat),
             before=before.count if before.error is None else None,
             sure=before.doubt is None,
             by=run.process,
-            spec=partner.spec_name,
+            spec=target.spec_name,
         )
-        run.begin(partner.turns_name, began, at)
+        run.begin(target.turns_name, began, at)
         self._sent, self.at, self.deadline = Turn(*began[:4]), at, at + timeout
-        partner.open_turn = self
-        partner.note(began, at)
-        partner.note(Doing("turn", self.deadline), at)
+        target.open_turn = self
+        target.sink.note(began, at)
+        target.sink.note(Doing("turn", self.deadline), at)
 
     def goes_on(self, content: Content, now: float) -> None:
         """Tell of the events since the last time."""
-        partner, unlooked = self._partner, self._came.unlooked
+        target, unlooked = self._target, self._came.unlooked
         for event in unlooked:
-            partner.sightings.saw_event(event)
+            target.sightings.saw_event(event)
         unlooked.clear()
         # What is written must not grow with each event of a chat.
         calling = content.calling if self._called < MOST_CALLS else None
@@ -83,31 +83,31 @@ class TurnStory:
             self._called += calling is not None
             quoted = self._came.reading.quoted
             tool = calling and (calling[:MOST_WORD] if quoted else "a tool")
-            partner.note(Doing("turn", self.deadline, tool), now)
+            target.sink.note(Doing("turn", self.deadline, tool), now)
 
     def ends(self, account: TurnAccount) -> None:
         """Tell how it went, before another turn may begin; nothing, if it has not begun."""
         if not self.has_begun:
             return
-        partner, came, now = self._partner, self._came, self._outcome.at
+        target, came, now = self._target, self._came, self._outcome.at
         complete, known, how = came.end.complete, account.uncounted is None, self._outcome
         over = TurnOver(account.before.number, how.how, complete, known, how.late)
-        partner.run_turns.note(partner.turns_name, over, now)
+        target.run_turns.note(target.turns_name, over, now)
         account.over = over
         if came.content is not None:
             self.goes_on(came.content, now)
             self._tell_all(came.content, unended=account.unended)
-        partner.note(Doing(None), now)
+        target.sink.note(Doing(None), now)
 
     def _tell_all(self, content: Content, *, unended: bool) -> None:
-        partner, first = self._partner, self._came.times.first_event
+        target, first = self._target, self._came.times.first_event
         if first is not None:
-            partner.took("first_event", self.at, first)
-            partner.took("turn", self.at, self._came.duration)
+            target.took("first_event", self.at, first)
+            target.took("turn", self.at, self._came.duration)
         turn = self._whole(content)
-        if partner.open_turn is self:  # Else it was told at the run's end.
-            partner.open_turn = None
-            partner.note(turn, self.at)
+        if target.open_turn is self:  # Else it was told at the run's end.
+            target.open_turn = None
+            target.sink.note(turn, self.at)
         odd = remarks(
             turn,
             unended=unended,
@@ -115,7 +115,7 @@ class TurnStory:
             calling=content.calling,
         )
         for words, brief in odd:
-            partner.add_remark(words, brief)
+            target.sink.add_remark(words, brief)
 
     def so_far(self) -> Turn:
         """Return what is known of it by now."""

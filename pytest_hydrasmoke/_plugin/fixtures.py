@@ -9,9 +9,10 @@ from typing import Protocol
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted, same_id
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.run import Run
 from pytest_hydrasmoke._run.sharing import EVERYBODY, OF_A_CHECK, NotRunError, Sharing, Wanted
@@ -162,8 +163,8 @@ class _RunClient(ClientBase[AnyIO]):
         self._use(io, run.reading, run.by_hand, replay=run.replay)
         self._run, self._end = run, run.config.chat_end
 
-    def _partner_of(self, instance_id: str) -> Partner:
-        """Return the partner of a chat, which may be outside of the run.
+    def _target_of(self, instance_id: str) -> ChatTarget:
+        """Return the target of a chat, which may be outside of the run.
 
         The run knows of the turn all the same, if it knows the instance.
         """
@@ -171,9 +172,9 @@ class _RunClient(ClientBase[AnyIO]):
         run.permit()
         known = next((it for it in run.instances if same_id(it.id, instance_id)), None)
         if known is None:
-            return Partner(id=instance_id, run_turns=RunTurns(stage=run.stage))
+            return ChatTarget(story=Story(id=instance_id), run_turns=RunTurns(stage=run.stage))
         known.scene = run.stage.scene  # Its test's conversation has begun.
-        return known.beside(instance_id)
+        return known.target.beside(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         self._run.permit()

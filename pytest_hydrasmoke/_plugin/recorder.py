@@ -14,7 +14,7 @@ from typing import Protocol
 import pytest
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.stage import RecordedChat, RecordedPartner
+from pytest_hydrasmoke._core.stage import RecordedChat, RecordedTarget
 from pytest_hydrasmoke._recordings.format import (
     NotWrittenError,
     Place,
@@ -85,9 +85,9 @@ class Recorder:
             return  # Only a real router can answer the bundled checks.
         if test is not None and test.nodeid == owner and test.get_closest_marker(LIVE_ONLY):
             return
-        spec = turn.partner.spec
+        spec = turn.target.spec
         plain = {} if spec is None else spec.model_dump(exclude_none=True)
-        begun = Recorded(stage.run, self._place(turn.partner, owner), plain, turn.message)
+        begun = Recorded(stage.run, self._place(turn.target, owner), plain, turn.message)
         turn.records()
         self._turns.setdefault(owner, []).append((begun, turn))
 
@@ -105,15 +105,15 @@ class Recorder:
             raise
         self._failed.discard(owner)
 
-    def _place(self, partner: RecordedPartner, owner: str) -> Place:
-        if partner.key is None and not partner.attached:
+    def _place(self, target: RecordedTarget, owner: str) -> Place:
+        if target.key is None and not target.attached:
             return None  # It is outside of the run.
-        if partner.origin is None:
+        if target.origin is None:
             return "shared"
-        number = partner.origin.number
-        if partner.origin.owner == owner:
+        number = target.origin.number
+        if target.origin.owner == owner:
             return number
-        return {"of": self._scrub(partner.origin.owner), "number": number}
+        return {"of": self._scrub(target.origin.owner), "number": number}
 
     # Hooks
 

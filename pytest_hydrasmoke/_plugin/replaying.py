@@ -55,7 +55,7 @@ class Replaying:
     def claims(self, instance: Instance) -> None:
         """Say who owns an instance."""
         assert instance.key is not None  # A run against a fake is attached to nothing.
-        origin = instance.origin
+        origin = instance.target.origin
         whose = None if origin is None else (origin.owner, origin.number)
         self.replay.claim(instance.key, whose or "shared")
 

@@ -127,7 +127,7 @@ class RunEnd:
                     run.close()
                     run.look_back()
                 for instance in run.instances:
-                    instance.end_turn()
+                    instance.target.end_turn()
         finally:
             if level is Level.OVER:
                 run.end()

@@ -136,7 +136,7 @@ class RunningTest:
         found = [
             (at, instance.reference or "?", turn)
             for instance in self.instances
-            for at, turn in instance.told_turns
+            for at, turn in instance.target.told_turns
             if turn.test == test and at >= self._began
         ]
         return [(name, turn) for _, name, turn in sorted(found, key=lambda it: it[0])]

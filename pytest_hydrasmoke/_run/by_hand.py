@@ -144,7 +144,7 @@ class ByHand(Sightings):
         if instance.state is not State.REQUESTED or not is_own:
             # Asked for before: what closed its entry then does not hold for this request.
             self._run.ledger.claim_key(key, claimed)
-        instance.spec = spec
+        instance.target.spec = spec
         if is_own:
             return await ask(Calls(calls.io, instance, link=calls.link), instance)
         instance.link = calls.link

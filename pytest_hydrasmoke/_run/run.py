@@ -6,9 +6,8 @@ a run ends. `close` is called wherever a run can end, and does only what is left
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,8 +69,7 @@ class Run(Keeper[Instance]):
     """Where this process writes what happens; None where nobody reads that."""
 
     def __post_init__(self) -> None:
-        self._ended = False
-        self._looked_back = False
+        self._ended = self._looked_back = False
         self._generation = generation()
         self._turns = RunTurns(
             *(self.ledger.folder / TURNS, self.ledger.name),
@@ -80,9 +78,7 @@ class Run(Keeper[Instance]):
             lives=self.ledger.other_lives,
         )
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
-        self.policy = dataclasses.replace(
-            self.config.policy, router=KnownRouter(self.absent, self.ledger.fake)
-        )
+        self.policy = replace(self.config.policy, router=KnownRouter(self.absent, self.ledger.fake))
         self.by_hand = ByHand(self)
 
     # Provisioning
@@ -97,7 +93,7 @@ class Run(Keeper[Instance]):
         keys = self.ledger.claim(claimed, number, self.config.max_instances)
         instances = [self._new_instance(spec, key, claimed) for key in keys]
         for instance in instances if share is None else ():
-            instance.origin = self.stage.claims()
+            instance.target.origin = self.stage.claims()
         return instances
 
     def claim_key(self, spec: InstanceSpec, key: str) -> Instance:
@@ -106,7 +102,7 @@ class Run(Keeper[Instance]):
         claimed = self.claim_of(spec)
         self.ledger.claim_key(key, claimed)
         instance = self._new_instance(spec, key, claimed)
-        instance.origin = self.stage.claims()
+        instance.target.origin = self.stage.claims()
         return instance
 
     def claim_of(self, spec: InstanceSpec, share: str | None = None) -> Claimed:

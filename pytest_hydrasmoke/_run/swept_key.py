@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.cleanup import carry_out
 from pytest_hydrasmoke._core.deletion import Deletion
 from pytest_hydrasmoke._core.instance import Instance
-from pytest_hydrasmoke._core.key_machine import KeyMachine, Result, Wait
+from pytest_hydrasmoke._core.key_machine import Ended, KeyMachine, Result, Wait
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import STILL_DELETING, refused_after
@@ -155,24 +155,22 @@ class SweptKey(Keeper[Instance]):
         if self._machine is None:
             begins = self._verify if self._is_proved else self._begin
             self._machine = await begins(calls, asked)
-        step = await carry_out(calls, self._machine)
-        if isinstance(step, Wait):
-            self.due = step.until
-            return
-        match step.result:
-            case Result.PROVED:
+        match await carry_out(calls, self._machine):
+            case Wait(until):
+                self.due = until
+            case Ended(Result.PROVED):
                 self._machine, self._is_proved = None, True
                 self.due = self.instance.last_look_at(io.now(), self._began)
-            case Result.UNPROVED:
-                self._is_left(step.why)
-            case Result.NO_ROW:
+            case Ended(Result.UNPROVED, why):
+                self._is_left(why)
+            case Ended(Result.NO_ROW):
                 self._has_no_row(asked)  # What came since then was not looked for.
-            case Result.VERIFIED:
+            case Ended(Result.VERIFIED):
                 self._is_verified()
-            case Result.DOUBTED:
-                self._is_doubted(step.why)
-            case _:
-                self._is_back(step.why)
+            case Ended(Result.DOUBTED, why):
+                self._is_doubted(why)
+            case returned:
+                self._is_back(returned.why)
 
     def fails(self, error: Exception) -> None:
         """Come to an end because a step has failed."""

@@ -26,6 +26,7 @@ from scripted_io import (
 from pytest_hydrasmoke import ChatError, HydraSmokeError, LeakError, LlmEventsError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.account import Count, TurnAccount
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.cleanup import delete
 from pytest_hydrasmoke._core.counting import Counting
 from pytest_hydrasmoke._core.expected import Expected
@@ -34,11 +35,11 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.settling import Lags
 from pytest_hydrasmoke._journal.chat import TurnBegan, TurnOver
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -151,7 +152,7 @@ def message(text: str, why: str) -> bytes:
 
 def turn_of(calls: Calls, instance_id: str = ID, *, kept: bool = True, **changes: Any) -> OpenTurn:
     settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
-    it = settings.pop("it", None) or Partner(id=instance_id)
+    it = settings.pop("it", None) or ChatTarget(story=Story(id=instance_id))
     reading, end = settings.pop("reading"), settings.pop("end")
     came = Incoming(reading, end, Content() if kept else None)
     return OpenTurn(calls, it, "hello", came, **settings)
@@ -248,19 +249,23 @@ FOR_TOOLS = "as its model stopped for its tools ({})"
 
 def begin(it: Instance, before: int | None, at: float) -> int:
     """Begin a turn before which so many events were counted; return its number."""
-    turns = it.run_turns
-    began = TurnBegan(*(1, None), before=before, sure=True, by=turns.process, spec=it.spec_name)
-    turns.begin(it.turns_name, began, at)
-    return it.settling.number
+    turns = it.target.run_turns
+    began = TurnBegan(
+        *(1, None), before=before, sure=True, by=turns.process, spec=it.target.spec_name
+    )
+    turns.begin(it.target.turns_name, began, at)
+    return it.target.settling.number
 
 
 def end(it: Instance, at: float, how: str = "ended", **more: Any) -> None:
-    it.run_turns.note(it.turns_name, TurnOver(it.settling.number, how, **more), at)
+    it.target.run_turns.note(
+        it.target.turns_name, TurnOver(it.target.settling.number, how, **more), at
+    )
 
 
 def know(it: Instance, **lags: Any) -> None:
     """Let the run have seen this of the rows of an instance's spec."""
-    it.run_turns._lags[it.settling.spec] = Lags(**lags)
+    it.target.run_turns._lags[it.target.settling.spec] = Lags(**lags)
 
 
 # Turns on an instance whose router counts rows that a test puts down
@@ -312,12 +317,14 @@ BEFORE = Count(START, 5, frozenset("a"))
 
 def counted(*baselines: Count, born: float | None = START) -> Instance:
     """Return an instance of whose last turn these are the counts before and after it."""
-    return ready(born=born, account=TurnAccount(*baselines) if baselines else None)
+    it = ready(born=born)
+    it.target.account = TurnAccount(*baselines) if baselines else None
+    return it
 
 
 def account_of(it: Instance) -> TurnAccount:
-    assert it.account is not None
-    return it.account
+    assert it.target.account is not None
+    return it.target.account
 
 
 def counting(calls: Calls, it: Instance) -> Counting:

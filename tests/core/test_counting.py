@@ -50,7 +50,7 @@ def known() -> Instance:
     """Return an instance of a run that has seen enough rows in time."""
     it = ready()
     know(it, longest=0.2, in_time=ENOUGH)
-    it.run_turns._lags[it.spec_name] = it.settling.lags
+    it.target.run_turns._lags[it.target.spec_name] = it.target.settling.lags
     return it
 
 
@@ -106,7 +106,7 @@ def test_a_turn_that_has_left_exactly_what_is_expected_owes_nothing() -> None:
     rows.at.append(io.time - START + 0.1)
     io.time += 0.2
     account, waited = chat(io, handle)
-    assert handle.instance.settling.lags.longest == pytest.approx(5.0, abs=0.3)
+    assert handle.instance.target.settling.lags.longest == pytest.approx(5.0, abs=0.3)
     assert account.before.count == 4
     assert "usage_settle is 5 s" in doubted(handle, account)[0]
 
@@ -147,8 +147,8 @@ def test_after_a_turn_that_failed_all_is_waited(name: str) -> None:
     chat(io, handle)
     io.time += 1
     fails(kind, handle.chat("hello", 0.1))
-    assert it.settling.last is not None
-    assert (it.settling.last.how, it.settling.number) == (how, 1 + (how == "failed"))
+    assert it.target.settling.last is not None
+    assert (it.target.settling.last.how, it.target.settling.number) == (how, 1 + (how == "failed"))
     assert chat(io, handle)[1] == pytest.approx(5.0 if how == "failed" else 0.0)
 
 
@@ -170,7 +170,7 @@ BEFORE = "LLM events of the turn before, of test_a.py::test_x, may be among them
 def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_told() -> None:
     rows = Rows()
     io, handle = chatting(rows)
-    handle.instance.run_turns.stage.test = "test_a.py::test_x"
+    handle.instance.target.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(6)]
     assert [waited for _, waited in turns] == pytest.approx([0, 30, 30, 30, 0, 0])
     assert doubted(handle, turns[5][0], Expected(0, 0)) == (
@@ -197,7 +197,7 @@ def test_a_row_that_comes_while_nobody_knows_when_they_come_is_no_other_turns() 
 def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() -> None:
     rows = Rows(1.5)
     io, handle = chatting(rows, usage_settle=0.0)
-    handle.instance.run_turns.stage.test = "test_a.py::test_x"
+    handle.instance.target.run_turns.stage.test = "test_a.py::test_x"
     turns = [chat(io, handle) for _ in range(2)]
     assert [waited for _, waited in turns] == [0, 0]
     io.time += 2
@@ -245,7 +245,7 @@ def test_a_turn_whose_end_was_seen_late_measures_nothing(away: float) -> None:
     account = drive(read())
     drive(handle.expect(Expected(1), None, account))
     chat(io, handle)
-    assert handle.instance.settling.lags.in_time == (away == 0.0)
+    assert handle.instance.target.settling.lags.in_time == (away == 0.0)
 
 
 def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
@@ -265,12 +265,12 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
 
     io, handle = chatting(Rows())
     chat(io, handle)
-    before, doing = handle.instance.settling, list[Doing]()
+    before, doing = handle.instance.target.settling, list[Doing]()
     handle.instance.keeper = Listening(doing=doing.append)
     io.sleep = interrupted  # type: ignore[method-assign]
     fails(KeyboardInterrupt, handle.chat("hello", None))
     del io.sleep
-    assert handle.instance.settling.number == before.number
+    assert handle.instance.target.settling.number == before.number
     assert doing[-1:] == [Doing(None)]
     assert chat(io, handle)[1] == pytest.approx(30)
 

@@ -113,7 +113,7 @@ def test_a_window_reaches_back_beyond_the_instances_birth_or_a_year() -> None:
     io, _ = count_turn(Expected(), it, events(5), Took(3, events(5)), events(6, "a"))
     assert windows(io) == [1901, 1901, 1905]
     it = attached()
-    it.account = TurnAccount(BEFORE)
+    it.target.account = TurnAccount(BEFORE)
     io, answer = count_turn(Expected(), it, events(6, "a"))
     assert (answer.count, windows(io)) == (6, [YEAR])
     assert YEAR == 365 * 24 * 3600

@@ -244,7 +244,7 @@ def test_the_second_look_is_no_earlier_than_rows_may_come(
     begin(it, 5, START)
     end(it, START)
     know(it, **lags)
-    it.run_turns._lags[it.spec_name] = it.settling.lags
+    it.target.run_turns._lags[it.target.spec_name] = it.target.settling.lags
     io, error = count_turn(Expected(0, 0), it, events(5, "a"), events(6, "a"))
     assert (io.sleeps, error.got) == ([pytest.approx(wait)], "1 (5 before the turn, 6 now), from a")
 

@@ -227,8 +227,8 @@ def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: in
 def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     _, handle = handle_of(llm_events=[reply(401)], chat=[stream(HI + DONE)])
     assert chatted(handle).text == "Hi"
-    assert handle.instance.account is not None
-    assert handle.instance.account.before.error == "llm_events was refused with 401"
+    assert handle.instance.target.account is not None
+    assert handle.instance.target.account.before.error == "llm_events was refused with 401"
 
 
 def test_a_message_that_cannot_be_sent_frees_the_instance_for_the_next() -> None:
@@ -278,7 +278,7 @@ def test_permission_is_asked_for_before_a_turns_first_read_and_after_what_may_be
 def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> None:
     answers = [stream(HI, DONE) for _ in range(5)]
     io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 50, chat=answers)
-    stage = handle.instance.run_turns.stage
+    stage = handle.instance.target.run_turns.stage
     stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
     asked = [chatted(handle).message, chatted(handle).message]
     stage.test, stage.scene = "test_b", 2
@@ -295,7 +295,7 @@ def test_a_message_begins_a_new_conversation_for_each_scene_but_the_first() -> N
 def test_a_stream_that_is_entered_again_begins_no_conversation() -> None:
     answers = [stream(HI, DONE) for _ in range(2)]
     io, handle = handle_of(policy=Policy(usage_settle=0), llm_events=[events(0)] * 9, chat=answers)
-    stage = handle.instance.run_turns.stage
+    stage = handle.instance.target.run_turns.stage
     stage.test, stage.new_conversation, stage.scene = "test_a", "/new", 1
     with ChatStream(handle.turn("hello", None), handle) as it:
         list(it)
@@ -367,8 +367,8 @@ def test_an_interrupt_at_any_instruction_makes_no_cut_reply_a_whole_one() -> Non
             assert turn.outcome.how == "left"
             read()
         drive(turn.close())
-        assert handle.instance.settling.last is not None
-        assert handle.instance.settling.last.how != "ended", f"instruction {step}"
+        assert handle.instance.target.settling.last is not None
+        assert handle.instance.target.settling.last.how != "ended", f"instruction {step}"
         if not interrupted:
             break
     assert step > 100, "it was interrupted at each"

@@ -68,7 +68,7 @@ def test_words_notes_and_phases_are_kept_once() -> None:
     assert list(it.notes) == ["odd"]
     assert it.drift == ["unknown in the answer to poll: age, zone"], "apart from it"
     for at, seconds in enumerate((2.0, 3.0, 1.0)):
-        it.took("turn", at, seconds)
+        it.note(Took("turn", seconds), at)
     assert it.phases == {"turn": 3.0}, "the longest"
     assert list(it.spans) == [
         (at, Took("turn", seconds)) for at, seconds in ((0, 2.0), (1, 3.0), (2, 1.0))
@@ -97,7 +97,7 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
         *((0, 0, ()), (1, 1, ["a"]), (2, 2, ["a"]), (2.5, 2, ["a"])),
         *((3, 2, ["b", "a"]), (4, 2, ["a", "b"])),
     ):
-        it.saw_count(at, count, tuple(providers))
+        it.target.saw_count(at, count, tuple(providers))
     assert [(at, seen.total) for at, seen in it.chats.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
     _, one, two, three = (seen for _, seen in it.chats.counted)
     assert one.providers is two.providers
@@ -148,13 +148,15 @@ def chat(it: Instance, number: int) -> None:
     count = Request("llm_events", "GET", f"{path}/llm-events?window_seconds={900 + number}")
     for request in (count, Request("chat", "POST", f"{path}/chat")):
         it.saw_attempt(Tried(request, 1, at / 3, at / 7, 200))
-    it.saw_count(at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral")))
+    it.target.saw_count(
+        at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral"))
+    )
     message = f"message {number}"
     it.note(TurnBegan(number, message), at)
     times, text = tuple([at * event for event in range(1, 8)]), f"word {number} " * 7
     it.note(Turn(number, message, text=text, events=7, arrivals=times), at)
-    it.took("first_event", at / 9, at / 11)
-    it.took("turn", at / 13, at / 15)
+    it.note(Took("first_event", at / 11), at / 9)
+    it.note(Took("turn", at / 15), at / 13)
 
 
 @pytest.fixture

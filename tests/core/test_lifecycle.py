@@ -258,7 +258,7 @@ def test_an_attached_instance_is_not_provisioned() -> None:
 
 def test_a_spec_that_cannot_be_sent_is_refused_before_it_is_taken_for_a_lost_request() -> None:
     it = instance()
-    it.spec = SPEC.model_copy(update={"agent_name": "a\ud800"})
+    it.target.spec = SPEC.model_copy(update={"agent_name": "a\ud800"})
     io, calls = calls_of(it)
     error = fails(ConfigError, provision(calls, it))
     assert error.message.startswith("provision can't send this agent_name: 'utf-8' codec can't")

@@ -41,15 +41,16 @@ from pytest_hydrasmoke import ChatError, TokenUsage, ToolCall
 from pytest_hydrasmoke._core import handle as handle_room
 from pytest_hydrasmoke._core import kept
 from pytest_hydrasmoke._core.account import Count, TurnAccount
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.incoming import Reading
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.run_turns import RunTurns
 from pytest_hydrasmoke._core.stage import RecordedChat, Stage
 from pytest_hydrasmoke._core.turn_story import with_content
 from pytest_hydrasmoke._journal.chat import MOST_CALLS, MOST_TEXT, Thought, Tokens, ToldCall
 from pytest_hydrasmoke._journal.chat import Turn as Told
 from pytest_hydrasmoke._journal.events import Doing
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.meaning import Meaning, ToolCalled, ToolResult
 from pytest_hydrasmoke._transport.protocol import Answer, drive
@@ -114,12 +115,12 @@ def test_a_turn_tells_tools_reasoning_and_usage_in_their_time_and_its_story_too(
 def test_a_chat_beside_its_instance_tells_no_story_and_the_run_knows_of_the_turn() -> None:
     known = ready()
     _, calls = calls_of(None, chat=[stream(*TOLD[:3], b"")])
-    turn = turn_of(calls, it=known.beside(ID.upper()), end="auto")
+    turn = turn_of(calls, it=known.target.beside(ID.upper()), end="auto")
     with pytest.raises(ChatError) as caught, ChatStream(turn) as events:
         assert "".join(event.text for event in events) == "I look. "
     assert (list(known.chats.turns), known.failures, caught.value.failure) == ([], {}, None)
-    assert known.settling.last is not None
-    assert (known.settling.number, known.settling.last.how) == (1, "failed")
+    assert known.target.settling.last is not None
+    assert (known.target.settling.number, known.target.settling.last.how) == (1, "failed")
 
 
 def test_a_turn_that_fails_keeps_what_it_said() -> None:
@@ -269,7 +270,7 @@ RECORDED: dict[str, tuple[list[Any], str, list[bytes], Answer | None]] = {
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_turn_is_recorded(name: str) -> None:
     answers, how, chunks, refusal = RECORDED[name]
-    it = Partner(id=ID, run_turns=RunTurns(stage=Recording()))
+    it = ChatTarget(story=Story(id=ID), run_turns=RunTurns(stage=Recording()))
     most = 2 if name.startswith("left") else math.inf
     turn = Chatted(chat=[*answers], it=it, end="auto", timeout=60.0, most=most).turn
     assert (turn.outcome.ending, turn.message) == (how, "hello")
@@ -289,7 +290,7 @@ def test_the_last_turns_events_are_counted_for_a_recording() -> None:
     for answer, found in ((events(5, "a"), (5, frozenset("a"))), (reply(422), None)):
         it = ready()
         number = begin(it, 3, START)
-        account = it.account = TurnAccount(Count(START, 3, number=number), recorded=True)
+        account = it.target.account = TurnAccount(Count(START, 3, number=number), recorded=True)
         io, calls = calls_of(it, llm_events=[answer])
         drive(counting(calls, it).for_recording())
         assert len(io.sent) == 1
@@ -300,5 +301,5 @@ def test_what_a_replay_does_not_know_is_no_sign_of_a_turn_without_events() -> No
     it = ready()
     begin(it, 0, START)
     end(it, START, known=False)
-    assert it.settling.last is not None
-    assert not it.settling.last.sure
+    assert it.target.settling.last is not None
+    assert not it.target.settling.last.sure

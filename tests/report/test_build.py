@@ -19,7 +19,7 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.stage import Keeper
 from pytest_hydrasmoke._journal.chat import Thought, Tokens, ToldCall, Turn, TurnBegan
 from pytest_hydrasmoke._journal.codec import decode, encode
-from pytest_hydrasmoke._journal.events import Became, Entry, Event
+from pytest_hydrasmoke._journal.events import Became, Entry, Event, Took
 from pytest_hydrasmoke._journal.journal import read
 from pytest_hydrasmoke._journal.run_story import fold
 from pytest_hydrasmoke._journal.states import HAD_ROW, State
@@ -120,12 +120,12 @@ def lived(*, replies: bool = True) -> Written:
     it.note(events.Blamed(), 100.0)
     it.saw_attempt(Tried(Request("provision", "POST", "/p"), 1, 100.0, 0.5, io.lost()))
     it.saw_attempt(Tried(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
-    it.took("provision", 100.0, 1.5)
+    it.note(Took("provision", 1.5), 100.0)
     it.saw_status("running", 103.0)
     it.add_remark("odd")
     it.saw_answer("poll", PollResult.model_validate({"found": True, "zone": 1}))
-    it.open_account(Count(104.0))
-    it.saw_count(104.0, 0, ())
+    it.target.open_account(Count(104.0))
+    it.target.saw_count(104.0, 0, ())
     it.note(TurnBegan(1, "hello", "test_a"), 104.5)
     chat = Turn(
         *(1, "hello", "test_a"),
@@ -149,7 +149,7 @@ def lived(*, replies: bool = True) -> Written:
     failed = ChatError(f"the agent reported: {SAID}")
     failed.phase = "turn"
     it.fails(failed, "ChatError", 105.5)
-    it.saw_count(106.0, 2, ("b", "a"))
+    it.target.saw_count(106.0, 2, ("b", "a"))
     numbers = [it.event.number for it in file.entries if isinstance(it.event, events.Failed)]
     file.note(it, 106.0, events.FailedTest("test_a", f"failed: {SAID}", "failed", (*numbers,)))
     return file
@@ -177,7 +177,7 @@ def another(at: float) -> Written:
     it.note(Became(State.READY, ID), at)
     it.saw_status("running", at)
     it.saw_attempt(Tried(Request("delete", "DELETE", "/d"), 1, at + 1, 0.25, 200))
-    it.took("delete", at + 1, 0.25)
+    it.note(Took("delete", 0.25), at + 1)
     return file
 
 
@@ -252,7 +252,7 @@ def test_forms_of_events_are_the_same_in_whatever_order_they_were_seen() -> None
         it = instance(id=ID)
         it.keeper = file
         for name in names:
-            it.sightings.saw_event(ChatEvent(name, "x", "", None, 0.0))
+            it.target.sightings.saw_event(ChatEvent(name, "x", "", None, 0.0))
     seen = [
         events_of(fold({name: files[name].entries for name in names}).events)
         for names in (("main", "gw0"), ("gw0", "main"))

@@ -30,11 +30,12 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.evidence import Absent
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, async_io, blocking_io
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._journal.states import State
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
@@ -139,7 +140,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
-    it = Partner(id=instance_id)
+    it = ChatTarget(story=Story(id=instance_id))
     return OpenTurn(calls, it, "hello", Incoming(Reading(), "optional"), timeout=timeout)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from scripted_io import ID, ScriptedIO
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._core.turn_end import Ending
+from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content
@@ -51,7 +52,7 @@ def taken(
     content: Content | None = None,
 ) -> tuple[Recorded, OpenTurn]:
     """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
-    it = Partner(id=ID)
+    it = ChatTarget(story=Story(id=ID))
     came = Incoming(Reading(), "auto", content)
     turn = OpenTurn(Calls(ScriptedIO()), it, message, came, timeout=60.0)
     turn.records()

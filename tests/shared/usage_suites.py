@@ -81,7 +81,7 @@ class Worker:
                 agent.spec, key=key, id=agent.id, state=State.READY, attached=self.attached
             )
             it.born = None if self.attached else agent.born
-            it.run_turns, it.keeper = self.turns, Keeper(self.policy)
+            it.target.run_turns, it.keeper = self.turns, Keeper(self.policy)
             calls = Calls(WorldIO(self.world), it)  # type: ignore[arg-type]
             self.known[agent.id] = Handle(calls, it, Reading())
         return self.known[agent.id]
@@ -112,7 +112,7 @@ class Worker:
         turn = handle.turn("hello", None)
         if does.how == "plain":
             it, came = (
-                handle.instance.beside(agent.id.upper()),
+                handle.instance.target.beside(agent.id.upper()),
                 Incoming(Reading(), "optional", None),
             )
             turn = OpenTurn(handle._calls, it, "hello", came, timeout=60.0)

@@ -1,7 +1,7 @@
-"""Whom a chat turn is with: what a turn, and the counts around it, know of their instance.
+"""The target of a chat: what a turn, and the counts around it, know of their instance.
 
-A client may chat with any instance, and any number of times: a partner by itself, which tells
-nobody. Those of a run are `Instance`s.
+A client may chat with any instance, and any number of times: a `NullSink` hears of such chats. The
+sink of a run's own targets is their `Instance`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._journal.chat import Counted, Turn
 from pytest_hydrasmoke._journal.events import MOST_PROVIDERS, MOST_WORD, Event, Took
-from pytest_hydrasmoke._journal.story import Chats
+from pytest_hydrasmoke._journal.story import Chats, Story
 
 from .account import Count, TurnAccount
 from .run_turns import RunTurns
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TurnUnderWay(Protocol):
-    """A turn that has begun, as its partner knows it."""
+    """A turn that has begun, as its target knows it."""
 
     at: float
 
@@ -35,36 +35,85 @@ class TurnUnderWay(Protocol):
         ...
 
 
+class ChatSink(Protocol):
+    """Hears how chats go, and lets them go on."""
+
+    def permit(self) -> None:
+        """Ask whether the run may go on."""
+        ...
+
+    def note(self, event: Event, at: float | None = None) -> None:
+        """Hear of an event."""
+        ...
+
+    def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
+        """Hear of a failure."""
+        ...
+
+    def add_remark(self, text: str, brief: str = "") -> None:
+        """Hear of a note."""
+        ...
+
+
+class NullSink:
+    """Hears nothing, and allows everything: a client without a run chats."""
+
+    def permit(self) -> None:
+        """Allow all."""
+
+    def note(self, event: Event, at: float | None = None) -> None:
+        """Drop an event."""
+
+    def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
+        """Drop a failure."""
+
+    def add_remark(self, text: str, brief: str = "") -> None:
+        """Drop a note."""
+
+
 @dataclass(kw_only=True, repr=False)
-class Partner:
+class ChatTarget:
     """An instance, as its chats know it."""
 
-    id: str | None = None
-    key: str | None = None
-    attached: bool = False
+    story: Story
+    """What is told of the instance, with its id and its key."""
+    sink: ChatSink = field(default_factory=NullSink)
     spec: InstanceSpec | None = None
     """None if it is not known, as for an attached instance."""
     origin: Origin | None = None
     """None where tests share it, and where a test has provisioned it by hand."""
-    run_turns: RunTurns = field(default_factory=RunTurns, repr=False)
+    run_turns: RunTurns = field(default_factory=RunTurns)
     """The turns of all processes of the run, on all of its instances."""
-    chats: Chats = field(default_factory=Chats)
     sightings: Sightings = field(default_factory=Sightings)
     account: TurnAccount | None = None
     """The last turn's."""
     open_turn: TurnUnderWay | None = None
     """The turn under way."""
 
-    def beside(self, instance_id: str) -> Partner:
-        """Return the partner of a client's own chat: the run knows of the turn, and no more."""
-        return Partner(
-            id=instance_id,
-            key=self.key,
-            attached=self.attached,
-            spec=self.spec,
-            origin=self.origin,
-            run_turns=self.run_turns,
-        )
+    def beside(self, instance_id: str) -> ChatTarget:
+        """Return the target of a client's own chat: the run knows of the turn, and no more."""
+        story = Story(id=instance_id, key=self.key, attached=self.attached)
+        return ChatTarget(story=story, spec=self.spec, origin=self.origin, run_turns=self.run_turns)
+
+    @property
+    def id(self) -> str | None:
+        """The id of the instance."""
+        return self.story.id
+
+    @property
+    def key(self) -> str | None:
+        """The instance's idempotency key."""
+        return self.story.key
+
+    @property
+    def attached(self) -> bool:
+        """Whether the run is attached to the instance."""
+        return self.story.attached
+
+    @property
+    def chats(self) -> Chats:
+        """The chats with it, so far."""
+        return self.story.chats
 
     @property
     def turns_name(self) -> str:
@@ -115,10 +164,10 @@ class Partner:
         """Tell of a turn under way as far as it has come; harmless if there is none."""
         turn, self.open_turn = self.open_turn, None
         if turn is not None:
-            self.note(turn.so_far(), turn.at)
+            self.sink.note(turn.so_far(), turn.at)
 
     def took(self, phase: str, at: float, seconds: float) -> None:
-        self.note(Took(phase, seconds), at)
+        self.sink.note(Took(phase, seconds), at)
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         counted = self.chats.counted
@@ -129,18 +178,4 @@ class Partner:
                 return
             # Names are kept once, not with each of thousands of counts.
             seen = tuple(last.providers)
-        self.note(Counted(count, seen), at)
-
-    # What those of a run do
-
-    def permit(self) -> None:
-        """Ask whether the run may go on."""
-
-    def note(self, event: Event, at: float | None = None) -> None:
-        """Tell of an event."""
-
-    def fails(self, error: HydraSmokeError, brief: str, at: float) -> None:
-        """Tell of a failure."""
-
-    def add_remark(self, text: str, brief: str = "") -> None:
-        """Tell of a note."""
+        self.sink.note(Counted(count, seen), at)
