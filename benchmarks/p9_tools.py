@@ -19,10 +19,10 @@ from p3_chat import BODY, PATH, TOKEN
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.kept import Kept
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -35,7 +35,7 @@ async def _read(calls: Calls) -> Kept:
     """Do as `SmokeInstance.chat` does, which counts LLM events too."""
     content = Content()
     came = Incoming(Reading(), "auto", content)
-    turn = OpenTurn(calls, Partner(id=ID), BODY["message"], came, timeout=60.0)
+    turn = OpenTurn(calls, ChatTarget.of_client(ID), BODY["message"], came, timeout=60.0)
     kept = Kept(content)
     try:
         await turn.open()

@@ -17,7 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     "sphinx_design",
-    "picture_of_imports",
+    "drawn",
     "read_off_the_package",
     "search_words",
 ]

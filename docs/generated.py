@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 import pytest_hydrasmoke
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, _hookspecs, plugin
 from pytest_hydrasmoke._base import errors as error_module
-from pytest_hydrasmoke._core.proof import RULES
+from pytest_hydrasmoke._core.proof import PROOFS
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.read import read
@@ -210,7 +210,7 @@ def _toml(value: object) -> str:
 def evidence() -> Iterator[str]:
     """Yield a table of what each answer proves of a deletion."""
     yield from ("answer | proves", "---|---")
-    for rule in RULES.values():
+    for rule in PROOFS.values():
         yield f"{rule.answer} | {rule.proves}"
     yield ""
 

@@ -31,7 +31,6 @@ from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_calls import counted
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.policy import EndRule
-from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -135,7 +134,7 @@ class ClientBase(Generic[AnyIO]):
         return OpenTurn(self._calls, self._target_of(instance_id), message, came, timeout=timeout)
 
     def _target_of(self, instance_id: str) -> ChatTarget:
-        return ChatTarget(story=Story(id=instance_id))
+        return ChatTarget.of_client(instance_id)
 
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         return await self._calls.provision(spec, key)

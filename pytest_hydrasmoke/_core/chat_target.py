@@ -90,6 +90,11 @@ class ChatTarget:
     open_turn: TurnUnderWay | None = None
     """The turn under way."""
 
+    @classmethod
+    def of_client(cls, instance_id: str) -> ChatTarget:
+        """Return the target of a client that belongs to no run."""
+        return cls(story=Story(id=instance_id))
+
     def beside(self, instance_id: str) -> ChatTarget:
         """Return the target of a client's own chat: the run knows of the turn, and no more."""
         story = Story(id=instance_id, key=self.key, attached=self.attached)

@@ -34,7 +34,13 @@ from pytest_hydrasmoke._journal.events import (
     Took,
 )
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
-from pytest_hydrasmoke._journal.states import HAD_ROW, State
+from pytest_hydrasmoke._journal.states import (
+    HAD_ROW,
+    LATE,
+    TRANSITIONS,
+    State,
+    check_transition,
+)
 from pytest_hydrasmoke._journal.story import BOOT, MOST_NOTES, Story
 from pytest_hydrasmoke._transport.protocol import StoppedError
 
@@ -68,7 +74,7 @@ class Instance(Story):
     Its story is told by events, which its keeper writes; the rest is what this process alone knows.
     """
 
-    spec: InitVar[InstanceSpec | None] = None
+    spec: InitVar[InstanceSpec | None]
     run_turns: InitVar[RunTurns | None] = None
     target: ChatTarget = field(init=False, repr=False, compare=False)
     """The instance as its chats know it."""
@@ -107,6 +113,8 @@ class Instance(Story):
     def note(self, event: Event, at: float | None = None) -> None:
         """Add an event to the story, and have it written; now, if `at` is not given."""
         at = clock.now() if at is None else at
+        if isinstance(event, Became):
+            check_transition(self.state, event.state)
         # What the request waits for is written before it is so; all else is so already.
         commits = isinstance(event, Became) and event.state is State.REQUESTED
         if not commits:
@@ -212,13 +220,17 @@ class Instance(Story):
     def becomes(self, state: State, named: str | None = None) -> None:
         """Have another state; `named` is the id that an answer has given it."""
         name = self.id if named is None else named
-        # An answer that a test's thread still waited for, as the run's end has deleted it: no news,
-        # but for another id.
-        over = {State.GONE, State.DELETED}
-        if self.state in over and state not in over and plain_id(name or "") in self.evidence.gone:
-            return
-        if (self.state, self.id) != (state, name):
+        if (self.state, self.id) != (state, name) and not self._is_late(state, name):
             self.note(Became(state, name))
+
+    def _is_late(self, state: State, name: str | None) -> bool:
+        """Return whether an answer is no news: a test's thread has waited for it too long."""
+        if state in LATE:
+            return state not in TRANSITIONS[self.state]
+        # Only another id is news after the end.
+        over = {State.GONE, State.DELETED}
+        is_over = self.state in over and plain_id(name or "") in self.evidence.gone
+        return is_over and state not in over
 
     def names(self, instance_id: str, at: float) -> None:
         """Become created: an answer about the key names this instance, alive for all it shows."""

@@ -1,7 +1,7 @@
 """What a row of looks proves of a deletion: pure rules, the same for a run and a sweep.
 
 One look is no proof: a replica lags behind, a status flaps, a row comes back. So each answer is
-good for as long as it has held: `RULES` says how long, and the docs' table is made of it. One more
+good for as long as it has held: `PROOFS` says how long, and the docs' table is made of it. One more
 rule stands beside them: what was seen alive, and is unknown to its first DELETE, is never proved
 gone. A gateway that lies, or an empty database, looks the same.
 
@@ -37,7 +37,7 @@ VANISHED = "its first DELETE found nothing, although it was seen alive before"
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
 
 
-class Rule(NamedTuple):
+class Proof(NamedTuple):
     """What an answer proves, in words of the docs and in seconds for which it must have held."""
 
     answer: str
@@ -51,27 +51,27 @@ class Rule(NamedTuple):
     """The seconds for a sweep, at least, which is patient with a deletion."""
 
 
-RULES: Mapping[Says, Rule] = {
-    "gone": Rule(
+PROOFS: Mapping[Says, Proof] = {
+    "gone": Proof(
         "status: a gone word (`gone_statuses`)",
         "gone. If its key names another id, that one is deleted too.",
         proves_gone=True,
     ),
-    "under way": Rule(
+    "under way": Proof(
         'status: `deleting`, or another gone word in "ing"',
         f"gone, until the last look. A sweep accepts it once held for {UNDER_WAY:g} s, for 10 "
         "minutes; its entry stays.",
         proves_gone=True,
         sweep=UNDER_WAY,
     ),
-    "unknown": Rule(
+    "unknown": Proof(
         "status: 404 or 410, as for an id that nobody has",
         "gone if a delete was accepted (2xx) and it was not alive since, else once held for "
         f"{UNASKED:g} s",
         proves_gone=True,
         unasked=UNASKED,
     ),
-    "contradiction": Rule(
+    "contradiction": Proof(
         "the same, but the key names the id with a ready word",
         f"gone once held for {KEPT_ROW:g} s and one more delete finds nothing, or is accepted and "
         f"{UNASKED:g} s pass",
@@ -79,8 +79,8 @@ RULES: Mapping[Says, Rule] = {
         accepted=KEPT_ROW,
         unasked=UNASKED,
     ),
-    "alive": Rule("status: any other word", "alive: the run deletes again"),
-    "nothing": Rule(
+    "alive": Proof("status: any other word", "alive: the run deletes again"),
+    "nothing": Proof(
         "another 404, a redirect, 5xx, garbage, another id",
         "nothing: something else has answered",
     ),
@@ -240,7 +240,7 @@ def _judge(seen: Seen, *, keeps_rows: bool, patient: bool, last: bool) -> Verdic
         return Verdict(why=STILL_DELETING)
     if look is None or seen.asked is None:
         return Verdict(ask=True, why="the router was not asked yet")
-    rule = RULES[look.says]
+    rule = PROOFS[look.says]
     if not rule.proves_gone:
         reasons = [why for why in (seen.refused, look.why) if why]
         return Verdict(ask=True, why="; ".join(reasons))

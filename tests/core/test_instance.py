@@ -18,7 +18,14 @@ from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._journal import events
 from pytest_hydrasmoke._journal.chat import MOST_ARRIVALS, MOST_TEXT, Turn, TurnBegan
 from pytest_hydrasmoke._journal.events import Took
-from pytest_hydrasmoke._journal.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
+from pytest_hydrasmoke._journal.states import (
+    CLOSED,
+    HAS_ROW,
+    LATE,
+    NOTHING_TO_DELETE,
+    SETTLED,
+    State,
+)
 from pytest_hydrasmoke._journal.story import MOST, MOST_WORDS, PHASES
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.protocol import Request
@@ -35,6 +42,7 @@ def test_a_fact_that_can_not_be_told_is_known_all_the_same_and_no_request_leaves
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.REQUESTED)
     assert it.state is State.CLAIMED, "its request may not leave"
+    it.state = State.REQUESTED
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.ACCEPTED)
     assert it.state is State.ACCEPTED, "there may be something to delete"
@@ -104,7 +112,7 @@ def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
     assert set(three.providers) == {"a", "b"}
 
 
-@pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])
+@pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED])
 def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> None:
     it = instance(id=ID, state=State.CREATED)
     it.is_gone(1.0, ends=False)
@@ -116,10 +124,27 @@ def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> Non
     it.id = OTHER_ID
     it.becomes(late)
     assert it.state is late, "another instance is news"
-    it = instance()
-    it.becomes(State.DELETED)
+    it = instance(state=State.DELETED)
     it.becomes(late)
     assert it.state is late, "so is a row that comes after all"
+
+
+@pytest.mark.parametrize("late", sorted(LATE))
+@pytest.mark.parametrize("state", [State.KEPT, State.DELETING, State.GONE, State.DELETED])
+def test_what_a_request_or_a_boot_came_to_is_no_news_behind_a_deletion(
+    state: State, late: State
+) -> None:
+    it = instance(id=ID, state=state)
+    it.becomes(late)
+    assert it.state is state
+
+
+@pytest.mark.parametrize("late", [State.UNUSED, State.REFUSED])
+def test_what_its_key_has_named_was_requested_whatever_an_answer_says(late: State) -> None:
+    it = instance(state=State.REQUESTED)
+    it.names(ID, 1.0)
+    it.becomes(late)
+    assert it.state is State.CREATED
 
 
 def test_an_error_that_is_seen_twice_is_one_failure() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import diagram
 import generated
 import pytest
+import states
 from blocks import PAGES
 from described import described
 from heavy import PARTS
@@ -19,6 +20,7 @@ from shown import ROOT
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs, plugin
+from pytest_hydrasmoke._journal.states import TRANSITIONS
 from pytest_hydrasmoke._settings import config
 
 REFERENCE = {it.name: it.read_text("utf-8") for it in (ROOT / "docs" / "reference").glob("*.md")}
@@ -127,6 +129,13 @@ def test_the_picture_is_made_from_the_imports() -> None:
     drawing = ET.fromstring(diagram.svg())
     boxes = [it for it in drawing if it.tag.endswith("rect")]
     assert len(boxes) == len(needs)
+
+
+def test_the_picture_of_states_has_a_dot_for_each_step() -> None:
+    drawing = ET.fromstring(states.svg())
+    dots = [it[0].text for it in drawing if it.tag.endswith("circle")]
+    steps = [f"{before} → {after}" for before, those in TRANSITIONS.items() for after in those]
+    assert sorted(map(str, dots)) == sorted(steps)
 
 
 def test_every_environment_and_part_is_described_and_no_other_is_named() -> None:

@@ -18,9 +18,9 @@ from scripted_io import ID, SPEC, calls_of, lost, stream
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
-from pytest_hydrasmoke._core.partner import Partner
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.links import Link
@@ -49,7 +49,7 @@ def told(calls: Calls, instance_id: str) -> Any:
     """Return all that a turn tells, but for its times."""
     content = Content()
     came = Incoming(Reading(), "optional", content)
-    chat = OpenTurn(calls, Partner(id=instance_id), "hello", came, timeout=30.0)
+    chat = OpenTurn(calls, ChatTarget.of_client(instance_id), "hello", came, timeout=30.0)
     events: list[Any] = []
     error: Any = None
     try:

@@ -299,6 +299,7 @@ def test_a_full_disk_is_no_line_written_and_a_fact_on_it_a_note(
         patch.setattr(os, "write", lambda descriptor, line: len(line) - 1)
         full = "can't be written: the disk is full"
         assert full in refusal(lambda: run.provision(config.spec))
+        instance.state = State.REQUESTED
         instance.becomes(State.ACCEPTED)
     assert list(instance.notes) == ["not in the ledger: accepted (the disk is full)"]
     assert run.ledger.read().instances["owner-0"].state is State.CLAIMED

@@ -66,7 +66,7 @@ def test_processes_join_what_boots_beside_and_boot_nothing_twice(a_crew: Crews) 
     crew = a_crew(BOOTS)
     workers = crew.workers(3, TIERS)
     with meanwhile(lambda: workers[0].take(SPEC)), meanwhile(lambda: workers[1].take(OTHER)):
-        assert workers[2].take(THIRD).spec == THIRD
+        assert workers[2].take(THIRD).target.spec == THIRD
     assert tiers(crew) == ["tier-1", "tier-2", "tier-3"]
     # Each is told to be ready by the one that uses it first.
     assert [len(worker.told) for worker in workers] == [1, 1, 1]
@@ -134,9 +134,9 @@ def test_a_failure_leaves_what_boots_beside_and_the_checks_own_of_another_spec(
     process = crew.process("gw0", [BAD, TIERS[0], OWN])
     rejected(process)
     asked = crew.times("provision")
-    assert process.take(*OWN).spec == SPEC
+    assert process.take(*OWN).target.spec == SPEC
     # It is held beside the one that all share, in this order alone.
-    assert process.take().spec == SPEC
+    assert process.take().target.spec == SPEC
     with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
         process.take(OTHER)
     assert (tiers(crew), crew.times("provision")) == (["tier-1", "tier-1"], asked)

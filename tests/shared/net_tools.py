@@ -35,7 +35,6 @@ from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._journal.states import State
-from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.run import Run
@@ -140,7 +139,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> OpenTurn:
-    it = ChatTarget(story=Story(id=instance_id))
+    it = ChatTarget.of_client(instance_id)
     return OpenTurn(calls, it, "hello", Incoming(Reading(), "optional"), timeout=timeout)
 
 

@@ -12,7 +12,6 @@ from pytest_hydrasmoke._core.chat_target import ChatTarget
 from pytest_hydrasmoke._core.incoming import Incoming, Reading
 from pytest_hydrasmoke._core.open_turn import OpenTurn
 from pytest_hydrasmoke._core.turn_end import Ending
-from pytest_hydrasmoke._journal.story import Story
 from pytest_hydrasmoke._recordings.compare import compared
 from pytest_hydrasmoke._recordings.format import Recorded, Refusal
 from pytest_hydrasmoke._runtimes.content import Content
@@ -52,7 +51,7 @@ def taken(
     content: Content | None = None,
 ) -> tuple[Recorded, OpenTurn]:
     """Return a turn that was recorded, and what was known of it before; with `content`, read it."""
-    it = ChatTarget(story=Story(id=ID))
+    it = ChatTarget.of_client(ID)
     came = Incoming(Reading(), "auto", content)
     turn = OpenTurn(Calls(ScriptedIO()), it, message, came, timeout=60.0)
     turn.records()
