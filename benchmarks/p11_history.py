@@ -46,7 +46,7 @@ sys.stderr.write(f"\\n{{seconds}} {{int(peak.split()[1]) / 1024}}")
 def _measured(code: str, *arguments: Path | str) -> tuple[float, float]:
     """Return the seconds of CPU, without those of the start, and the memory in MiB."""
     # What is loaded once is no part of what a report costs.
-    warm = "import pytest_hydrasmoke._cli.main, pytest_hydrasmoke._history.page"
+    warm = "import pytest_hydrasmoke._cli.main, pytest_hydrasmoke._history.views"
     script = WORK.format(arguments=[str(it) for it in arguments], code=code, warm=warm)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import aside, safe_line
-from pytest_hydrasmoke._history.demand import CONDITIONS, Demand
+from pytest_hydrasmoke._history.findings import CONDITIONS, Demand
 from pytest_hydrasmoke._options import variable
 
 if TYPE_CHECKING:

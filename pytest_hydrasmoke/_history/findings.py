@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._report.axis import duration
 from pytest_hydrasmoke._report.model import NOT_ENDED
 
-from .contents import Change, GroupFigures, History, Overview, PhaseFigures
-from .demand import CONDITIONS, Demand
+from .contents import (
+    Change,
+    GroupFigures,
+    History,
+    Overview,
+    PhaseFigures,
+)
 from .regression import ENOUGH
 
 _MOST = 20
@@ -141,3 +147,22 @@ def _unjudged(overview: Overview, newest: int) -> Iterator[Finding]:
         which = "no phase" if len(few) == len(phases) else f"not each of {len(phases)} phases"
         words = f"{which} has {ENOUGH} green runs before, of the same spec, to be compared with"
         yield Finding("not judged", words)
+
+
+CONDITIONS = ("failure", "leak", "regression", "flaky")
+"""The kinds of findings that can make a history red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The conditions that make a history red."""
+
+    fail_on: frozenset[str] = frozenset()
+    group: str | None = None
+    """The judged group; the newest one if None."""
+    expect: int | None = None
+    """How many runs it must have at least."""
+
+    def judged(self, overviews: Iterable[Overview]) -> list[Overview]:
+        """Return those whose newest group is judged: an older one is no substitute."""
+        return [it for it in overviews if self.group in (None, it.newest.name)]

@@ -11,20 +11,54 @@ from __future__ import annotations
 
 import inspect
 import signal
+from bisect import bisect_left
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import exp, fsum, lgamma, log, log1p
 from typing import cast
 from unittest import SkipTest, TestCase
 
 import pytest
 
-from pytest_hydrasmoke._base import rates
 from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.errors import OTHERS
 from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, refuse
 from pytest_hydrasmoke._base.text import safe_line, safe_text
+
+_TAIL = 0.025
+"""The share of cases that is left out on each side: 95 % are within."""
+_STEPS = range(1, 10_000_000)
+"""How finely rates are told apart."""
+
+
+def rates(passed: int, runs: int) -> tuple[float, float]:
+    """Return the lowest and the highest rate that fit: the interval of Clopper and Pearson."""
+    return _lowest(passed, runs), 1 - _lowest(runs - passed, runs)
+
+
+def in_words(passed: int, runs: int) -> str:
+    """Return the rates that fit, for people."""
+    low, high = (round(100 * rate) for rate in rates(passed, runs))
+    # No rounding says "never" or "always" of what was seen to be otherwise.
+    low, high = max(low, 1 if passed else 0), min(high, 99 if passed < runs else 100)
+    return f"true rates between {low} and {high} % fit that"
+
+
+def _lowest(passed: int, runs: int) -> float:
+    # By logarithms: of many runs, the number of ways is no float.
+    ways = [lgamma(runs + 1) - lgamma(it + 1) - lgamma(runs - it + 1) for it in range(runs + 1)]
+
+    def likely(step: int) -> float:
+        """Return how likely so many passes, or more, are under a rate: it grows with the rate."""
+        yes, no = log(step / _STEPS.stop), log1p(-step / _STEPS.stop)
+        each = (exp(ways[it] + it * yes + (runs - it) * no) for it in range(passed, runs + 1))
+        # The last digits differ from one platform to another.
+        return round(fsum(each), 12)
+
+    return _STEPS[bisect_left(_STEPS, _TAIL, key=likely)] / _STEPS.stop if passed else 0.0
+
 
 MARKER = "hydra_smoke_runs"
 
@@ -132,7 +166,7 @@ class Tally:
         if left_out > 0:
             half = _LISTED // 2
             lines = [*lines[:half], f"  ... {left_out} more ...", *lines[-half:]]
-        head = f"{self.score}: {rates.in_words(self.passed, self.began)}"
+        head = f"{self.score}: {in_words(self.passed, self.began)}"
         return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
 
 

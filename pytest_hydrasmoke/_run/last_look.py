@@ -16,12 +16,11 @@ from operator import itemgetter
 from pytest_hydrasmoke._api.calls import Calls, work
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._core.cleanup import ask_all, carry_out, delete, to_end
-from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.deletion import Deletion, Verification
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.key_machine import Ended, Result
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.proof import AFTER, STILL_DELETING, refused_after
-from pytest_hydrasmoke._core.verification import Verification
 from pytest_hydrasmoke._journal.events import Conflict
 from pytest_hydrasmoke._journal.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE

@@ -16,14 +16,13 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.cleanup import carry_out
-from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.deletion import Deletion, Verification
 from pytest_hydrasmoke._core.instance import Instance
 from pytest_hydrasmoke._core.key_machine import Ended, KeyMachine, Result, Wait
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import STILL_DELETING, refused_after
 from pytest_hydrasmoke._core.stage import Keeper
-from pytest_hydrasmoke._core.verification import Verification
 from pytest_hydrasmoke._journal.events import Alive, Event
 from pytest_hydrasmoke._journal.known_instance import KnownInstance
 from pytest_hydrasmoke._journal.states import State

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .recording_files import read
+from pytest_hydrasmoke.fake.recordings import read
+
 from .scenario import Scenario
 from .validity import meant
 

@@ -14,7 +14,7 @@ from scripted_io import ID, OTHER_ID, instance, policy_of
 from sizes import examples, sizes
 
 from pytest_hydrasmoke._api.models import PollResult
-from pytest_hydrasmoke._core.deletion import Deletion
+from pytest_hydrasmoke._core.deletion import Deletion, Verification
 from pytest_hydrasmoke._core.key_machine import (
     Delete,
     Ended,
@@ -26,7 +26,6 @@ from pytest_hydrasmoke._core.key_machine import (
     Wait,
 )
 from pytest_hydrasmoke._core.proof import Look, Says
-from pytest_hydrasmoke._core.verification import Verification
 from pytest_hydrasmoke._journal.states import State
 
 NAMES = {ID: "A", OTHER_ID: "B"}

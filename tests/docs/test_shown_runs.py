@@ -14,7 +14,7 @@ from plugin_tools import TOKEN, Project
 from shown import ROOT, check
 from sizes import sampled
 
-from pytest_hydrasmoke._base.rates import in_words
+from pytest_hydrasmoke._plugin.repeats import in_words
 from pytest_hydrasmoke.fake import FakeRouter, Scenario, replies
 from pytest_hydrasmoke.fake.scenario import Runtime
 

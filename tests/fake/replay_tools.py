@@ -14,7 +14,7 @@ from recording_tools import write
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.presets import load
-from pytest_hydrasmoke.fake.recording_files import read
+from pytest_hydrasmoke.fake.recordings import read
 from pytest_hydrasmoke.fake.records import Ordered
 from pytest_hydrasmoke.fake.replay import NotRecordedError, Replay
 from pytest_hydrasmoke.fake.state import World

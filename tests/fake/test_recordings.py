@@ -12,10 +12,9 @@ import pytest
 from recording_tools import SPEC, recording, says, turn, write
 from replay_tools import COUNTED, REFUSED
 
-from pytest_hydrasmoke.fake import FakeRouter, recording_files
+from pytest_hydrasmoke.fake import FakeRouter, recordings
 from pytest_hydrasmoke.fake.presets import load
-from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.recordings import CountedEvents
+from pytest_hydrasmoke.fake.recordings import CountedEvents, read
 
 TEST = "t.py::test"
 
@@ -89,13 +88,13 @@ def test_a_folder_is_searched_and_other_files_are_left_alone(
         os.mkfifo(tmp_path / "pipe.json")
     # Three folders and six files, whatever they are.
     entries = 3 + sum(it.is_file() or it.is_fifo() for it in tmp_path.rglob("*"))
-    monkeypatch.setattr(recording_files, "_MOST", entries)
+    monkeypatch.setattr(recordings, "_MOST", entries)
     found = read(tmp_path)
     assert found.folder == tmp_path
     assert {it.of for it in found.each} == set(found.by_owner) == {"t.py::one", "t.py::two"}
     assert [str(day) for day in found.days] == ["2026-10-01", "2026-11-20"]
     assert found.spec == small, "it is what most instances were"
-    monkeypatch.setattr(recording_files, "_MOST", entries - 1)
+    monkeypatch.setattr(recordings, "_MOST", entries - 1)
     more = r"has more than .* files and folders: give a folder of recordings"
     with pytest.raises(ValueError, match=more):
         read(tmp_path)

@@ -13,7 +13,7 @@ from recording_tools import says, turn, write
 from replay_tools import COUNTED, IDLE, REFUSED, TEST, Process, ordered
 
 from pytest_hydrasmoke.fake.course import Course
-from pytest_hydrasmoke.fake.recording_files import read
+from pytest_hydrasmoke.fake.recordings import read
 from pytest_hydrasmoke.fake.replay import NotRecordedError, Replay
 
 Turns = list[dict[str, Any]]

@@ -17,7 +17,7 @@ from history_tools import TEST, booted, failure, history_of, report_of
 from report_tools import NOON, SPEC
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history.page import render
+from pytest_hydrasmoke._history.views import render
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._report.parts import SpanReport, TokensReport
 

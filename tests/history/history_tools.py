@@ -15,9 +15,8 @@ from report_tools import NOON, SPEC, a_report, an_instance, case, failure
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.contents import History, Overview
-from pytest_hydrasmoke._history.demand import Demand
 from pytest_hydrasmoke._history.figures import history
-from pytest_hydrasmoke._history.findings import problems
+from pytest_hydrasmoke._history.findings import Demand, problems
 from pytest_hydrasmoke._history.reports import Found
 from pytest_hydrasmoke._history.runs import PastRun
 from pytest_hydrasmoke._report import run_files

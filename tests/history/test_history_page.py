@@ -11,7 +11,7 @@ from html_page import Page
 from report_tools import HOSTILE, SPEC, an_instance, failure
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._history import page as html
+from pytest_hydrasmoke._history import views as html
 from pytest_hydrasmoke._report.parts import SpanReport
 
 

@@ -58,7 +58,7 @@ TESTS = {
     "_run.ledger": LEDGER,
     "_run.ledger_lines": LEDGER,
     **{f"_recordings.{name}": ["recordings"] for name in ("compare", "format", "masking", "store")},
-    "fake.recording_files": ["fake/test_recordings.py"],
+    "fake.recordings": ["fake/test_recordings.py"],
     "fake.course": REPLAY,
     "fake.replay": REPLAY,
 }

@@ -10,7 +10,7 @@ from chromium import PROGRAM, Tab
 from history_tools import a_history
 from report_tools import a_failed_report, a_report, an_instance
 
-from pytest_hydrasmoke._history.page import render as render_history
+from pytest_hydrasmoke._history.views import render as render_history
 from pytest_hydrasmoke._report import page as html
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")

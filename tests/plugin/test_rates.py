@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._base.rates import in_words, rates
+from pytest_hydrasmoke._plugin.repeats import in_words, rates
 
 KNOWN = {
     (0, 1): (0, 0.975),
