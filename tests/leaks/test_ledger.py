@@ -43,6 +43,7 @@ def test_an_id_that_is_the_token_is_not_written_down(
     run: Run, known: str, written: str | None
 ) -> None:
     [instance] = run.claim(SPEC)
+    instance.becomes(State.REQUESTED)
     instance.id = known
     instance.becomes(State.CREATED)
     instance.note(Vanished(known))

@@ -111,7 +111,7 @@ def lived(*, replies: bool = True) -> Written:
     file, it = Written(replies=replies), Instance(SPEC, key=KEY)
     it.keeper = file
     it.note(events.Claimed(SPEC.model_dump()), 99.0)
-    it.id = ID
+    it.id, it.state = ID, State.READY
     it.note(Became(State.DELETED, ID), 100.0)
     it.note(events.Hosted("box-1"), 100.0)
     it.note(events.Leaked("why"), 100.0)
@@ -172,7 +172,7 @@ def test_without_replies_only_how_much_was_said_and_when_is_told() -> None:
 
 def another(at: float) -> Written:
     """What another process has written of the same instance."""
-    file, it = Written(), Instance(SPEC, key=KEY, id=ID)
+    file, it = Written(), Instance(SPEC, key=KEY, id=ID, state=State.CREATED)
     it.keeper = file
     it.note(Became(State.READY, ID), at)
     it.saw_status("running", at)
